@@ -1,0 +1,77 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_FILE_OPS_H
+#define BOBBIN_FILE_OPS_H
+
+/* The one table through which both libraries touch files. Each member has the
+   system call's own arguments, result and errno; tests replace members to
+   inject faults and to record what reached the disk. Nothing else in lib/,
+   lib-stream/ and lib-spool/ opens, reads, writes, syncs, renames or removes.
+   Not installed. */
+
+#include "types.h"
+
+#include <dirent.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+struct file_ops {
+	int (*openat)(int dir_fd, const char *path, int flags, mode_t mode);
+	int (*close)(int fd);
+	ssize_t (*read)(int fd, void *data, size_t size);
+	ssize_t (*pread)(int fd, void *data, size_t size, off_t offset);
+	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
+	ssize_t (*pwritev)(int fd, const struct iovec *iov, int count,
+			   off_t offset);
+	ssize_t (*sendmsg)(int fd, const struct msghdr *msg, int flags);
+	off_t (*lseek)(int fd, off_t offset, int whence);
+	int (*fstat)(int fd, struct stat *st);
+	int (*fstatat)(int dir_fd, const char *path, struct stat *st,
+		       int flags);
+	int (*ftruncate)(int fd, off_t size);
+	int (*fsync)(int fd);
+	int (*fdatasync)(int fd);
+	/* fsync() of a directory's fd: what makes names durable. */
+	int (*fsync_dir)(int dir_fd);
+	int (*renameat)(int old_dir_fd, const char *old_path, int new_dir_fd,
+			const char *new_path);
+	int (*linkat)(int old_dir_fd, const char *old_path, int new_dir_fd,
+		      const char *new_path, int flags);
+	int (*unlinkat)(int dir_fd, const char *path, int flags);
+	int (*mkdirat)(int dir_fd, const char *path, mode_t mode);
+	DIR *(*fdopendir)(int fd);
+	struct dirent *(*readdir)(DIR *dir);
+	int (*closedir)(DIR *dir);
+	ssize_t (*copy_file_range)(int in_fd, off_t *in_offset, int out_fd,
+				   off_t *out_offset, size_t size,
+				   unsigned int flags);
+	ssize_t (*sendfile)(int out_fd, int in_fd, off_t *offset, size_t size);
+	ssize_t (*splice)(int in_fd, off_t *in_offset, int out_fd,
+			  off_t *out_offset, size_t size, unsigned int flags);
+};
+
+/* The system's own calls. */
+extern const struct file_ops file_ops_system;
+
+/* The table in use: file_ops_system, until file_ops_set() replaces it. Set it
+   only while no other thread uses the library; NULL restores the default. */
+const struct file_ops *file_ops(void);
+void file_ops_set(const struct file_ops *ops);
+
+/* As the members, but repeated on EINTR. */
+int file_open(int dir_fd, const char *path, int flags, mode_t mode);
+ssize_t file_read(int fd, void *data, size_t size);
+ssize_t file_pread(int fd, void *data, size_t size, off_t offset);
+ssize_t file_writev(int fd, const struct iovec *iov, int count);
+ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
+int file_fdatasync(int fd);
+/* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno
+   where close() reports a late write error. A *fd of -1 is 0. */
+int file_close(int *fd);
+/* Opens the directory, makes its names durable, closes it. */
+int file_sync_dir(int dir_fd, const char *path);
+/* Whether openat(O_DIRECTORY) of path and ".." semantics need no care: the
+   directory part of path ("." where it has none), for free(). */
+char *file_dirname(const char *path);
+
+#endif
