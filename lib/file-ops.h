@@ -70,8 +70,7 @@ int file_fdatasync(int fd);
 int file_close(int *fd);
 /* Opens the directory, makes its names durable, closes it. */
 int file_sync_dir(int dir_fd, const char *path);
-/* Whether openat(O_DIRECTORY) of path and ".." semantics need no care: the
-   directory part of path ("." where it has none), for free(). */
+/* The directory part of path, "." where it has none; for i_free(). */
 char *file_dirname(const char *path);
 
 #endif

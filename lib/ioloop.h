@@ -1,0 +1,105 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_IOLOOP_H
+#define BOBBIN_IOLOOP_H
+
+/* The event loop that non-blocking streams wait in. Either the epoll loop of
+   the library, or the embedder's own, plugged in as a table of functions. A
+   loop belongs to one thread; each thread has its own current loop. */
+
+#include "types.h"
+
+BOBBIN_BEGIN_DECLS
+
+struct ioloop;
+struct io;
+struct timeout;
+
+enum io_condition {
+	IO_READ = 0x01,
+	IO_WRITE = 0x02,
+	/* the other end of a pipe or socket went away */
+	IO_ERROR = 0x04
+};
+
+typedef void io_callback_t(void *context);
+typedef void timeout_callback_t(void *context);
+
+/* What an embedder's loop provides. Handles are the embedder's own pointers. */
+struct ioloop_methods {
+	/* Calls callback(context) whenever fd meets one of the conditions
+	   (level-triggered), until io_remove(). NULL and errno on failure. */
+	void *(*io_add)(void *loop, int fd, enum io_condition condition,
+			io_callback_t *callback, void *context);
+	void (*io_remove)(void *loop, void *handle);
+	/* Calls callback(context) every msecs milliseconds (0: at the next
+	   turn) until timeout_remove(). */
+	void *(*timeout_add)(void *loop, unsigned int msecs,
+			     timeout_callback_t *callback, void *context);
+	void (*timeout_remove)(void *loop, void *handle);
+	/* May be NULL, and then io_loop_run() on it panics. */
+	void (*run)(void *loop);
+	void (*stop)(void *loop);
+	/* May be NULL. Called by io_loop_destroy(). */
+	void (*destroy)(void *loop);
+};
+
+/* An epoll loop; it becomes the thread's current loop, and the one that was
+   current before returns to be it when this one is destroyed. */
+struct ioloop *io_loop_create(void);
+/* The same for the embedder's loop; methods must outlive it. */
+struct ioloop *io_loop_create_custom(const struct ioloop_methods *methods,
+				     void *loop);
+/* The loop must have no ios and no timeouts left. Sets the pointer to NULL. */
+void io_loop_destroy(struct ioloop **ioloop);
+
+/* Calls callbacks until io_loop_stop(). */
+void io_loop_run(struct ioloop *ioloop);
+void io_loop_stop(struct ioloop *ioloop);
+bool io_loop_is_running(const struct ioloop *ioloop);
+/* Waits for one turn of events and calls their callbacks (epoll loop only). */
+void io_loop_handler_run(struct ioloop *ioloop);
+
+/* The thread's current loop, NULL if there is none. */
+struct ioloop *io_loop_get_current(void);
+void io_loop_set_current(struct ioloop *ioloop);
+#define current_ioloop (io_loop_get_current())
+
+/* Watches fd in the current loop (which must exist) or in the one given. A
+   callback may remove any io, its own included. Never NULL: a failure of the
+   kernel to add the fd panics only for a bad fd; a regular file, which epoll
+   refuses, counts as always ready. */
+struct io *bobbin_io_add(int fd, enum io_condition condition,
+			 io_callback_t *callback, void *context);
+struct io *bobbin_io_add_to(struct ioloop *ioloop, int fd,
+			    enum io_condition condition,
+			    io_callback_t *callback, void *context);
+/* Sets the pointer to NULL; NULL is allowed. */
+void io_remove(struct io **io);
+
+/* Calls back every msecs milliseconds until removed. */
+struct timeout *bobbin_timeout_add(unsigned int msecs,
+				   timeout_callback_t *callback,
+				   void *context);
+struct timeout *bobbin_timeout_add_to(struct ioloop *ioloop,
+				      unsigned int msecs,
+				      timeout_callback_t *callback,
+				      void *context);
+void timeout_remove(struct timeout **timeout);
+
+/* Callbacks may take their context's own type instead of void *. */
+#define io_add(fd, condition, callback, context) \
+	bobbin_io_add(fd, condition, (io_callback_t *)(callback), context)
+#define io_add_to(ioloop, fd, condition, callback, context) \
+	bobbin_io_add_to(ioloop, fd, condition, \
+			 (io_callback_t *)(callback), context)
+#define timeout_add(msecs, callback, context) \
+	bobbin_timeout_add(msecs, (timeout_callback_t *)(callback), context)
+#define timeout_add_short(msecs, callback, context) \
+	bobbin_timeout_add(msecs, (timeout_callback_t *)(callback), context)
+#define timeout_add_to(ioloop, msecs, callback, context) \
+	bobbin_timeout_add_to(ioloop, msecs, \
+			      (timeout_callback_t *)(callback), context)
+
+BOBBIN_END_DECLS
+
+#endif
