@@ -15,10 +15,10 @@ struct buffer {
 	size_t used;
 
 	/* private */
-	size_t alloc;	 /* bytes of room behind data */
-	size_t max_size; /* it never grows beyond this */
+	size_t alloc;          /* bytes of room behind data */
+	size_t max_size;       /* it never grows beyond this */
 	unsigned char *w_data; /* data, writable; NULL for a const buffer */
-	bool dynamic; /* data is ours to grow and to free */
+	bool dynamic;          /* data is ours to grow and to free */
 };
 typedef struct buffer buffer_t;
 
@@ -56,10 +56,10 @@ void buffer_insert(buffer_t *buf, size_t pos, const void *data, size_t size);
 void buffer_delete(buffer_t *buf, size_t pos, size_t size);
 /* As buffer_append() and buffer_write(), but false instead of a panic where
    there is no room or no memory; then nothing has changed. */
-bool buffer_try_append(buffer_t *buf, const void *data, size_t size)
-	ATTR_WARN_UNUSED_RESULT;
-bool buffer_try_write(buffer_t *buf, size_t pos, const void *data, size_t size)
-	ATTR_WARN_UNUSED_RESULT;
+bool buffer_try_append(buffer_t *buf, const void *data,
+		       size_t size) ATTR_WARN_UNUSED_RESULT;
+bool buffer_try_write(buffer_t *buf, size_t pos, const void *data,
+		      size_t size) ATTR_WARN_UNUSED_RESULT;
 /* Makes room for `size` bytes behind the used ones, without using them, and
    returns where they go, or NULL where there is no room or no memory.
    buffer_set_used_size() of more than `used` then takes them in. */

@@ -78,10 +78,8 @@ void io_remove(struct io **io);
 
 /* Calls back every msecs milliseconds until removed. */
 struct timeout *bobbin_timeout_add(unsigned int msecs,
-				   timeout_callback_t *callback,
-				   void *context);
-struct timeout *bobbin_timeout_add_to(struct ioloop *ioloop,
-				      unsigned int msecs,
+				   timeout_callback_t *callback, void *context);
+struct timeout *bobbin_timeout_add_to(struct ioloop *ioloop, unsigned int msecs,
 				      timeout_callback_t *callback,
 				      void *context);
 void timeout_remove(struct timeout **timeout);
@@ -89,16 +87,16 @@ void timeout_remove(struct timeout **timeout);
 /* Callbacks may take their context's own type instead of void *. */
 #define io_add(fd, condition, callback, context) \
 	bobbin_io_add(fd, condition, (io_callback_t *)(callback), context)
-#define io_add_to(ioloop, fd, condition, callback, context) \
-	bobbin_io_add_to(ioloop, fd, condition, \
-			 (io_callback_t *)(callback), context)
+#define io_add_to(ioloop, fd, condition, callback, context)                  \
+	bobbin_io_add_to(ioloop, fd, condition, (io_callback_t *)(callback), \
+			 context)
 #define timeout_add(msecs, callback, context) \
 	bobbin_timeout_add(msecs, (timeout_callback_t *)(callback), context)
 #define timeout_add_short(msecs, callback, context) \
 	bobbin_timeout_add(msecs, (timeout_callback_t *)(callback), context)
-#define timeout_add_to(ioloop, msecs, callback, context) \
-	bobbin_timeout_add_to(ioloop, msecs, \
-			      (timeout_callback_t *)(callback), context)
+#define timeout_add_to(ioloop, msecs, callback, context)                       \
+	bobbin_timeout_add_to(ioloop, msecs, (timeout_callback_t *)(callback), \
+			      context)
 
 BOBBIN_END_DECLS
 

@@ -21,9 +21,9 @@ char *i_strndup(const char *str, size_t max);
 char *i_strdup_printf(const char *fmt, ...) ATTR_FORMAT(1, 2);
 char *i_strdup_vprintf(const char *fmt, va_list args) ATTR_FORMAT(1, 0);
 void i_free(void *ptr);
-#define i_free_and_null(ptr) \
-	do { \
-		i_free(ptr); \
+#define i_free_and_null(ptr)  \
+	do {                  \
+		i_free(ptr);  \
 		(ptr) = NULL; \
 	} while (0)
 

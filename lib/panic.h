@@ -21,8 +21,8 @@ void bobbin_set_panic_handler(bobbin_panic_handler_t *handler, void *context);
 void i_panic(const char *fmt, ...) ATTR_FORMAT(1, 2) ATTR_NORETURN ATTR_COLD;
 
 /* Panics, naming the place, unless the expression holds. */
-#define i_assert(expr) \
-	((expr) ? (void)0 : \
+#define i_assert(expr)                                                     \
+	((expr) ? (void)0 :                                                \
 		  i_panic("file %s: line %d (%s): assertion failed: (%s)", \
 			  __FILE__, __LINE__, __func__, #expr))
 
