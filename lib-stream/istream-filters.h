@@ -1,0 +1,100 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_ISTREAM_FILTERS_H
+#define BOBBIN_ISTREAM_FILTERS_H
+
+/* Input streams on top of another one. Each takes a reference on `input` and
+   never returns NULL: a bad setting gives a stream that fails at its first
+   read. A decoder gives every byte that it can vouch for, and then the error:
+   data before a truncation is readable, the truncation is EPIPE and never a
+   clean end, damage is EINVAL. */
+
+#include "types.h"
+
+BOBBIN_BEGIN_DECLS
+
+struct istream;
+struct hash_method;
+struct transform;
+struct age_identities;
+
+/*
+ * Plumbing: bytes pass unchanged
+ */
+
+/* At most v_size bytes of input, from where it stands. When the stream is
+   destroyed, input stands behind what was read of it here. */
+struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size);
+/* v_size bytes of input from v_offset on. */
+struct istream *i_stream_create_range(struct istream *input, uoff_t v_offset,
+				      uoff_t v_size);
+/* One after the other; the array ends with NULL. */
+struct istream *i_stream_create_concat(struct istream *input[]);
+/* Everything that is read goes through method->loop(context), too, once and in
+   order, also when it is seeked over; seeking backwards is ESPIPE. */
+struct istream *i_stream_create_hash(struct istream *input,
+				     const struct hash_method *method,
+				     void *hash_context);
+/* Fails with stream_errno and this text where failure_offset is reached... */
+struct istream *i_stream_create_failure_at(struct istream *input,
+					   uoff_t failure_offset,
+					   int stream_errno,
+					   const char *error_string);
+/* ...or where input ends. */
+struct istream *i_stream_create_failure_at_eof(struct istream *input,
+					       int stream_errno,
+					       const char *error_string);
+
+/*
+ * Transforms
+ */
+
+/* Any transform as an input stream; the transform becomes the stream's. */
+struct istream *i_stream_create_transform(struct istream *input,
+					  struct transform *transform);
+/* Bounds for decoding what strangers wrote, over all members together: at most
+   max_plain bytes come out (0: no bound), and at most max_ratio times what went
+   in (0: no bound; judged beyond the first 64 KiB out). Beyond that the stream
+   fails with EFBIG. `stream` must be one of the transform streams. */
+void i_stream_transform_set_limits(struct istream *stream, uoff_t max_plain,
+				   unsigned int max_ratio);
+
+enum istream_dot_flags {
+	/* Do not give the line end before the final "." line. */
+	ISTREAM_DOT_TRIM_TRAIL = 0x01,
+	/* Accept LF for CRLF around the final "." (open to SMTP smuggling). */
+	ISTREAM_DOT_LOOSE_EOT = 0x02
+};
+/* RFC 5321 4.5.2: undoes dot-stuffing, ends at the "." line. What follows it
+   stays in input. No "." line before input's end is EPIPE. */
+struct istream *i_stream_create_dot(struct istream *input,
+				    enum istream_dot_flags flags);
+
+struct istream *i_stream_create_gzip(struct istream *input);
+struct istream *i_stream_create_gz(struct istream *input); /* the same */
+struct istream *i_stream_create_zlib(struct istream *input);
+struct istream *i_stream_create_deflate(struct istream *input);
+struct istream *i_stream_create_lz4(struct istream *input);
+struct istream *i_stream_create_zstd(struct istream *input);
+/* The age v1 format; nothing that is not verified is ever given out. The set
+   is not changed and may be freed after this call. */
+struct istream *i_stream_create_decrypt(struct istream *input,
+					struct age_identities *identities);
+
+struct istream *i_stream_create_hex_decoder(struct istream *input);
+struct istream *i_stream_create_json_decoder(struct istream *input);
+/* Line breaks (CR, LF) between the letters are skipped. */
+struct istream *i_stream_create_base64_decoder(struct istream *input);
+struct istream *i_stream_create_crlf(struct istream *input);
+struct istream *i_stream_create_lf(struct istream *input);
+
+enum istream_decompress_flags {
+	/* Input that no known format begins is passed on as it is. */
+	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
+};
+/* Recognises gzip, zstd and lz4 by their first bytes. */
+struct istream *i_stream_create_decompress(struct istream *input,
+					   enum istream_decompress_flags flags);
+
+BOBBIN_END_DECLS
+
+#endif

@@ -1,0 +1,98 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_ISTREAM_PRIVATE_H
+#define BOBBIN_ISTREAM_PRIVATE_H
+
+/* For implementers of input streams. A class embeds struct istream_private
+   first, sets the methods it has, and calls i_stream_create().
+
+   The buffer: bytes buffer[skip..pos) are what get_data gives. A class that
+   fills a buffer of its own gets room by i_stream_reserve(), writes behind
+   pos, moves pos. A class that shows its parent's bytes points `buffer` into
+   the parent's. Nothing that get_data gave may move while read answers <= 0:
+   i_stream_reserve() keeps the old memory until the next read that succeeds. */
+
+#include "istream.h"
+#include "iostream-private.h"
+
+struct istream_private {
+	struct iostream_private iostream;
+
+	/* As i_stream_read(): >0, 0, -1 (sets eof or stream_errno), -2. */
+	ssize_t (*read)(struct istream_private *stream);
+	/* Called only where v_offset is outside of what is buffered. Default:
+	   forward by reading, backward ESPIPE. */
+	void (*seek)(struct istream_private *stream, uoff_t v_offset,
+		     bool mark);
+	void (*sync)(struct istream_private *stream);
+	/* Fills statbuf. Default: the parent's. */
+	int (*stat)(struct istream_private *stream, bool exact);
+	/* 1, 0, -1. Default: by stat. */
+	int (*get_size)(struct istream_private *stream, bool exact,
+			uoff_t *size_r);
+	void (*switch_ioloop_to)(struct istream_private *stream,
+				 struct ioloop *ioloop);
+
+	struct istream istream;
+	int fd;
+	struct stat statbuf;
+
+	const unsigned char *buffer;
+	unsigned char *w_buffer;   /* NULL where buffer is not ours */
+	unsigned char *old_buffer; /* kept for pointers that are still valid */
+	size_t buffer_size, old_buffer_size;
+	size_t max_buffer_size, init_buffer_size;
+	size_t skip, pos;
+	/* read should not buffer much more than this, 0: no wish */
+	size_t data_limit;
+
+	struct istream *parent;
+	uoff_t parent_start_offset;
+	/* Where this stream left the parent: i_stream_read_parent() seeks it
+	   back to there when somebody else moved it. */
+	uoff_t parent_expected_offset;
+	/* Moves with every read and seek, so that a child can tell that the
+	   parent was used behind its back. */
+	unsigned int access_counter;
+
+	struct timeval last_read_timeval;
+	char *line; /* the last line, where the buffer is not writable */
+	size_t line_size;
+	/* bytes behind skip that were searched for LF already */
+	size_t line_searched;
+
+	bool line_crlf:1;
+	bool return_nolf_line:1;
+	bool nonpersistent_buffers:1;
+	bool closing:1;
+};
+
+/* Fills in default methods, takes the reference on the parent (NULL for an
+   end), copies its settings. Returns the public struct. When the chain is
+   deeper than IOSTREAM_MAX_DEPTH the stream is born failed (ELOOP). */
+struct istream *i_stream_create(struct istream_private *stream,
+				struct istream *parent, int fd);
+
+/* Sets stream_errno, eof and the text; returns -1, so that a method can end
+   with it. */
+ssize_t i_stream_fail(struct istream_private *stream, int stream_errno,
+		      const char *fmt, ...) ATTR_FORMAT(3, 4);
+void i_stream_copy_error_from_parent(struct istream_private *stream);
+
+/* Room of at least one byte, `wanted` if the maximum allows, behind pos in
+   w_buffer. NULL with *size_r 0: the buffer is full at its maximum (answer
+   -2), or no memory (stream_errno ENOMEM is set: answer -1). */
+unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
+				size_t *size_r);
+/* Drops all that is buffered, and says that v_offset is now this. */
+void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset);
+
+/* For filters: makes the parent stand where this stream left it, and gives the
+   parent's data from there, reading where there is none (or, with `more`, where
+   there is no more than that): as i_stream_read_more(). */
+int i_stream_read_parent(struct istream_private *stream,
+			 const unsigned char **data_r, size_t *size_r,
+			 size_t more);
+/* Takes `count` bytes of what i_stream_read_parent() gave. */
+void i_stream_skip_parent(struct istream_private *stream, size_t count);
+
+#endif

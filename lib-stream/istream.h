@@ -1,0 +1,200 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_ISTREAM_H
+#define BOBBIN_ISTREAM_H
+
+/* Input streams: read more, look at what is there, skip what was used. Names
+   and behaviour follow Dovecot's documented API; doc/dovecot-differences.md
+   lists what differs.
+
+   A stream belongs to one thread at a time; two threads may use two streams at
+   once. A filter holds a reference on its parent, the stream it reads. */
+
+#ifdef ISTREAM_H
+#error "Dovecot's and Bobbin's istream.h cannot be used in one source file: use them in two, and link both"
+#endif
+
+#include "types.h"
+#include "buffer.h"
+#include "panic.h"
+#include "ioloop.h"
+
+#include <sys/stat.h>
+#include <sys/time.h>
+
+BOBBIN_BEGIN_DECLS
+
+struct istream_private;
+
+/* The members may be read; only stream_errno may be written (to 0). */
+struct istream {
+	/* Plain offset of the first byte that is not skipped yet. */
+	uoff_t v_offset;
+	/* 0, or: ENOENT no such file; EPIPE ended too early, or closed; ESPIPE
+	   cannot seek; ENOBUFS a line is too long; EINVAL corrupted; EIO; ...
+	   With an error, eof is set too. */
+	int stream_errno;
+
+	bool blocking:1; /* read never returns 0 */
+	bool closed:1;
+	bool readable_fd:1; /* the fd gives the same bytes (sendfile) */
+	bool seekable:1;    /* seeking backwards works */
+	/* The end was read (data may still be buffered), or an error. */
+	bool eof:1;
+
+	struct istream_private *real_stream;
+};
+
+typedef void istream_callback_t(void *context);
+
+/*
+ * Ends
+ */
+
+/* Reads from fd, as it is: blocking or not. max_buffer_size bounds what may be
+   buffered, in bytes (0: a good size). The fd is not closed. */
+struct istream *i_stream_create_fd(int fd, size_t max_buffer_size);
+/* The same, and the fd becomes the stream's to close; *fd is set to -1. */
+struct istream *i_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
+/* Opens the path at the first read. */
+struct istream *i_stream_create_file(const char *path, size_t max_buffer_size);
+/* The caller's memory, which must outlive the stream. */
+struct istream *i_stream_create_from_data(const void *data, size_t size);
+#define i_stream_create_from_buffer(buf) \
+	i_stream_create_from_data((buf)->data, (buf)->used)
+/* A copy of the data. */
+struct istream *i_stream_create_copy_from_data(const void *data, size_t size);
+#define i_stream_create_copy_from_buffer(buf) \
+	i_stream_create_copy_from_data((buf)->data, (buf)->used)
+/* Fails at the first read with this errno, and text where given. */
+struct istream *i_stream_create_error(int stream_errno);
+struct istream *i_stream_create_error_str(int stream_errno, const char *fmt,
+					  ...) ATTR_FORMAT(2, 3);
+
+/*
+ * Names, errors, references
+ */
+
+void i_stream_set_name(struct istream *stream, const char *name);
+/* The nearest name up the chain of parents; "" if there is none. */
+const char *i_stream_get_name(struct istream *stream);
+/* The fd below, or -1. */
+int i_stream_get_fd(struct istream *stream);
+/* The error as a sentence; "EOF" at a clean end; else "<no error>". Valid
+   until the stream is used again. */
+const char *i_stream_get_error(struct istream *stream);
+const char *i_stream_get_disconnect_reason(struct istream *stream);
+
+/* Closes this stream but not its parents, drops the reference, sets the pointer
+   to NULL. NULL is allowed. */
+void i_stream_destroy(struct istream **stream);
+void i_stream_ref(struct istream *stream);
+void i_stream_unref(struct istream **stream);
+/* Called when the stream is freed, in the order in which they were added. */
+void bobbin_i_stream_add_destroy_callback(struct istream *stream,
+					  istream_callback_t *callback,
+					  void *context);
+#define i_stream_add_destroy_callback(stream, callback, context) \
+	bobbin_i_stream_add_destroy_callback(                    \
+		stream, (istream_callback_t *)(callback), context)
+void bobbin_i_stream_remove_destroy_callback(struct istream *stream,
+					     istream_callback_t *callback);
+#define i_stream_remove_destroy_callback(stream, callback) \
+	bobbin_i_stream_remove_destroy_callback(           \
+		stream, (istream_callback_t *)(callback))
+/* Closes this stream and its parents: reads give -1 with EPIPE, but what was
+   read already stays usable. */
+void i_stream_close(struct istream *stream);
+/* Drops what is buffered, so that a changed file is read anew. */
+void i_stream_sync(struct istream *stream);
+
+/*
+ * Reading
+ */
+
+/* Reads at least a byte more into the buffer. Returns the number of bytes
+   added; 0: none now (non-blocking streams only); -1: end or error (see eof
+   and stream_errno); -2: the buffer is full at its maximum. Pointers from
+   get_data stay valid while the answer is <= 0. */
+ssize_t i_stream_read(struct istream *stream);
+/* What is buffered and not skipped: *size_r bytes. */
+const unsigned char *i_stream_get_data(struct istream *stream, size_t *size_r);
+size_t i_stream_get_data_size(struct istream *stream);
+/* Reads until more than threshold bytes are buffered: 1; 0: not now; -1: end
+   or error with less (what there is is in *data_r, *size_r); -2: full. */
+int i_stream_read_data(struct istream *stream, const unsigned char **data_r,
+		       size_t *size_r, size_t threshold);
+/* Reads until at least `wanted` (> 0) bytes are buffered; returns as above. */
+static inline int i_stream_read_bytes(struct istream *stream,
+				      const unsigned char **data_r,
+				      size_t *size_r, size_t wanted)
+{
+	i_assert(wanted > 0);
+	return i_stream_read_data(stream, data_r, size_r, wanted - 1);
+}
+/* Whatever is buffered, reading only where that is nothing. */
+static inline int i_stream_read_more(struct istream *stream,
+				     const unsigned char **data_r,
+				     size_t *size_r)
+{
+	return i_stream_read_data(stream, data_r, size_r, 0);
+}
+/* As read_more, but *size_r is at most limit (> 0), and little more than that
+   is buffered. */
+int i_stream_read_limited(struct istream *stream, const unsigned char **data_r,
+			  size_t *size_r, size_t limit);
+/* Skips bytes, also ones not read yet; past the end is noticed by the next
+   read. */
+void i_stream_skip(struct istream *stream, uoff_t count);
+/* Goes on reading at this offset. Never fails; the next read tells. A decoder
+   seeks backwards by restarting from the beginning, or its nearest index
+   point. _mark: the caller may come back to here. */
+void i_stream_seek(struct istream *stream, uoff_t v_offset);
+void i_stream_seek_mark(struct istream *stream, uoff_t v_offset);
+
+/* The next line of what is buffered, without its LF or CRLF, or NULL where no
+   whole line is buffered. The text is valid until the stream is used again;
+   it may be written to. */
+char *i_stream_next_line(struct istream *stream);
+/* The same, reading more; NULL: not now, end, or error (ENOBUFS: the line is
+   longer than the buffer may be). */
+char *i_stream_read_next_line(struct istream *stream);
+/* Whether the last line returned ended with CRLF. */
+bool i_stream_last_line_crlf(struct istream *stream);
+/* Whether a last line without a line end is returned (default no). */
+void i_stream_set_return_partial_line(struct istream *stream, bool set);
+
+/*
+ * State
+ */
+
+/* st_size is -1 where the size is not known. Without `exact` it may be an
+   estimate (a compressed size, say). 0 or -1. */
+int i_stream_stat(struct istream *stream, bool exact, const struct stat **st_r);
+/* 1 with *size_r in bytes, 0 unknown, -1 error. With `exact` a decoder may have
+   to read through to its end; it returns to where it was. */
+int i_stream_get_size(struct istream *stream, bool exact, uoff_t *size_r);
+/* False at the end, or after an error, with nothing buffered. */
+bool i_stream_have_bytes_left(struct istream *stream);
+/* True where nothing is buffered and a read gives the end or an error. */
+bool i_stream_read_eof(struct istream *stream);
+/* v_offset, plus where the parents stood when this stream was created. */
+uoff_t i_stream_get_absolute_offset(struct istream *stream);
+
+void i_stream_set_init_buffer_size(struct istream *stream, size_t size);
+/* Bounds the buffer, in bytes, here and in the parents. */
+void i_stream_set_max_buffer_size(struct istream *stream, size_t max_size);
+/* The largest bound of this stream and its parents. */
+size_t i_stream_get_max_buffer_size(struct istream *stream);
+void i_stream_set_persistent_buffers(struct istream *stream, bool set);
+/* Sets or clears O_NONBLOCK of the fd below, and `blocking` all the way. */
+void i_stream_set_blocking(struct istream *stream, bool blocking);
+/* When something was last read (zero if never). */
+void i_stream_get_last_read_time(struct istream *stream, struct timeval *tv_r);
+void i_stream_switch_ioloop_to(struct istream *stream, struct ioloop *ioloop);
+void i_stream_switch_ioloop(struct istream *stream);
+
+BOBBIN_END_DECLS
+
+#include "istream-filters.h"
+
+#endif

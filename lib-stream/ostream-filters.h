@@ -1,0 +1,87 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_OSTREAM_FILTERS_H
+#define BOBBIN_OSTREAM_FILTERS_H
+
+/* Output streams on top of another one. Each takes a reference on `output` and
+   never returns NULL: a bad setting or a codec without memory gives a stream
+   that fails with an errno and a text. */
+
+#include "types.h"
+
+BOBBIN_BEGIN_DECLS
+
+struct ostream;
+struct hash_method;
+struct transform;
+struct age_recipients;
+
+/*
+ * Plumbing: bytes pass unchanged
+ */
+
+/* Everything that passes goes through method->loop(context), too. The context
+   is the caller's: initialised by method->init(), read by method->result()
+   when the stream is finished. */
+struct ostream *o_stream_create_hash(struct ostream *output,
+				     const struct hash_method *method,
+				     void *hash_context);
+/* Exactly failure_offset bytes pass, then EIO with this text. */
+struct ostream *o_stream_create_failure_at(struct ostream *output,
+					   uoff_t failure_offset,
+					   const char *error_string);
+/* Everything passes, but flush and finish fail with EIO and this text. */
+struct ostream *o_stream_create_failure_at_flush(struct ostream *output,
+						 const char *error_string);
+/* At most max_size bytes pass; the byte after them is an error (EFBIG). */
+struct ostream *o_stream_create_limit(struct ostream *output, uoff_t max_size);
+
+/*
+ * Transforms
+ */
+
+/* Any transform as an output stream; the transform becomes the stream's. An
+   encoder makes an encoding stream, a decoder a decoding one (what is sent is
+   encoded, what reaches the parent is plain). */
+struct ostream *o_stream_create_transform(struct ostream *output,
+					  struct transform *transform);
+
+/* RFC 5321 4.5.2: line ends become CRLF, a dot that begins a line is doubled,
+   and finish writes the closing "." line. Data without a last line end gets
+   one; with force_extra_crlf one is written even where there is one already.
+   Finishing it does not finish its parent. */
+struct ostream *o_stream_create_dot(struct ostream *output,
+				    bool force_extra_crlf);
+
+/* RFC 1952, RFC 1950, RFC 1951 by zlib; level 0 to 9, -1 is zlib's default.
+   A flush makes a sync point: what was sent so far can be decoded. */
+struct ostream *o_stream_create_gzip(struct ostream *output, int level);
+struct ostream *o_stream_create_zlib(struct ostream *output, int level);
+struct ostream *o_stream_create_deflate(struct ostream *output, int level);
+/* Dovecot's name for o_stream_create_gzip(). */
+struct ostream *o_stream_create_gz(struct ostream *output, int level);
+/* The standard LZ4 frame, with content checksum; level 0 to 12. */
+struct ostream *o_stream_create_lz4(struct ostream *output, int level);
+/* RFC 8878 with content checksum; level 1 to 22 (negative: faster). Fails
+   with ENOTSUP where the library was built without zstd. */
+struct ostream *o_stream_create_zstd(struct ostream *output, int level);
+
+/* The age v1 format, readable by any of the recipients (see age-keys.h). The
+   set is not changed and may be freed after this call. A flush cannot push
+   out the last, partly filled chunk of 64 KiB. */
+struct ostream *o_stream_create_encrypt(struct ostream *output,
+					struct age_recipients *recipients);
+
+/* RFC 4648 8 (lower case) and RFC 8259 7 (the inside of a JSON string, without
+   the quotes; bytes that are not UTF-8 become U+FFFD). */
+struct ostream *o_stream_create_hex(struct ostream *output);
+struct ostream *o_stream_create_json(struct ostream *output);
+/* RFC 4648 4, without line breaks; RFC 2045 6.8 with MIME's lines of 76. */
+struct ostream *o_stream_create_base64(struct ostream *output);
+struct ostream *o_stream_create_base64_mime(struct ostream *output);
+/* Every line end (LF or CRLF) becomes CRLF / LF; a lone CR stays. */
+struct ostream *o_stream_create_crlf(struct ostream *output);
+struct ostream *o_stream_create_lf(struct ostream *output);
+
+BOBBIN_END_DECLS
+
+#endif

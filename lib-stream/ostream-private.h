@@ -1,0 +1,127 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_OSTREAM_PRIVATE_H
+#define BOBBIN_OSTREAM_PRIVATE_H
+
+/* For implementers of output streams. A class embeds struct ostream_private
+   first, sets the methods it has, and calls o_stream_create(); methods that
+   are unset pass through to the parent.
+
+   The core (ostream.c) checks arguments, the closed and finished states,
+   overflow and the unchecked mark, moves `offset`, and copies errors up; the
+   methods are called only on a stream without an error. */
+
+#include "ostream.h"
+#include "iostream-private.h"
+
+/* How far a flush goes. */
+enum ostream_flush_mode {
+	/* What is ready goes out; nobody makes a sync point. */
+	OSTREAM_PUSH,
+	/* A compressor makes all it was given decodable (the user's flush). */
+	OSTREAM_SYNC,
+	/* The end: trailers are written. */
+	OSTREAM_FINISH
+};
+
+struct ostream_private {
+	struct iostream_private iostream;
+
+	/* Own part only: the core has set `corked` and walks the parents. */
+	void (*cork)(struct ostream_private *stream, bool set);
+	/* Sends what this stream holds to the parent (or the system), then
+	   flushes the parent by o_stream_flush_parent(). 1, 0 or -1. */
+	int (*flush)(struct ostream_private *stream,
+		     enum ostream_flush_mode mode);
+	void (*set_flush_callback)(struct ostream_private *stream,
+				   stream_flush_callback_t *callback,
+				   void *context);
+	void (*flush_pending)(struct ostream_private *stream, bool set);
+	size_t (*get_buffer_used_size)(const struct ostream_private *stream);
+	size_t (*get_buffer_avail_size)(const struct ostream_private *stream);
+	/* 1, or -1 with stream_errno. */
+	int (*seek)(struct ostream_private *stream, uoff_t offset);
+	/* Bytes accepted, or -1 with stream_errno. The core moves offset. */
+	ssize_t (*sendv)(struct ostream_private *stream,
+			 const struct const_iovec *iov, unsigned int iov_count);
+	/* 0, or -1 with stream_errno. */
+	int (*write_at)(struct ostream_private *stream, const void *data,
+			size_t size, uoff_t offset);
+	/* Moves both offsets itself. Default: o_stream_copy_istream(). */
+	enum ostream_send_istream_result (*send_istream)(
+		struct ostream_private *outstream, struct istream *instream);
+	void (*switch_ioloop_to)(struct ostream_private *stream,
+				 struct ioloop *ioloop);
+	/* Optional: a window in the stream's own buffer of at least `min` bytes
+	   (NULL: none), for a child that produces bytes, so that they need no
+	   copy; commit takes the first `size` bytes of it in, as a send that
+	   always succeeds would (offset is moved by o_stream_commit()). No
+	   other call comes between. The default has no window. */
+	unsigned char *(*reserve)(struct ostream_private *stream, size_t min,
+				  size_t *size_r);
+	void (*commit)(struct ostream_private *stream, size_t size);
+
+	struct ostream ostream;
+	size_t max_buffer_size;
+	struct ostream *parent;
+	int fd;
+	struct timeval last_write_timeval;
+
+	stream_flush_callback_t *callback;
+	void *context;
+
+	bool corked:1;
+	bool closing:1;
+	/* finish was called / has returned 1 */
+	bool finished:1;
+	bool finish_done:1;
+	/* a trailer is due: destroying it unfinished panics */
+	bool needs_finish:1;
+	bool aborted:1;
+	bool last_errors_not_checked:1;
+	bool error_handling_disabled:1;
+	/* an nsend was cut short */
+	bool noverflow:1;
+	bool finish_also_parent:1;
+	bool finish_via_child:1;
+};
+
+/* Fills in default methods, takes the reference on the parent (NULL for an
+   end), copies its settings. Returns the public struct. When the chain is
+   deeper than IOSTREAM_MAX_DEPTH the stream is born failed (ELOOP). */
+struct ostream *o_stream_create(struct ostream_private *stream,
+				struct ostream *parent, int fd);
+
+/* Sets stream_errno and the text "NAME: ..." is the caller's business; returns
+   -1, so that a method can end with it. The first error stays. */
+int o_stream_fail(struct ostream_private *stream, int stream_errno,
+		  const char *fmt, ...) ATTR_FORMAT(3, 4);
+void o_stream_copy_error_from_parent(struct ostream_private *stream);
+
+/* For methods of filters. As o_stream_sendv() on the parent, but it sets
+   neither the parent's overflow nor its unchecked mark, and a failure of the
+   parent is copied to this stream. */
+ssize_t o_stream_send_parent(struct ostream_private *stream,
+			     const struct const_iovec *iov,
+			     unsigned int iov_count);
+/* Flushes the parent in the mode that follows from this stream's: FINISH
+   becomes a finish of the parent where both flags allow it, else SYNC. Errors
+   are copied. 1, 0 or -1. */
+int o_stream_flush_parent(struct ostream_private *stream,
+			  enum ostream_flush_mode mode);
+/* reserve and commit on a stream, for its child (see above). NULL on a failed
+   or closed stream. */
+unsigned char *o_stream_reserve(struct ostream *stream, size_t min,
+				size_t *size_r);
+void o_stream_commit(struct ostream *stream, size_t size);
+/* A cork that the library sets for its own batching: its end pushes what is
+   buffered but makes no sync point. Returns whether it was set here. */
+bool o_stream_cork_internal(struct ostream *stream);
+void o_stream_uncork_internal(struct ostream *stream);
+/* Reads and sends until one side has to wait: the default send_istream. */
+enum ostream_send_istream_result
+o_stream_copy_istream(struct ostream *outstream, struct istream *instream);
+/* Calls the flush callback of this stream, if it has one: its answer, or
+   `otherwise`. */
+int o_stream_call_flush_callback(struct ostream_private *stream, int otherwise);
+
+#endif
