@@ -95,12 +95,6 @@ struct transform_class {
 	size_t good_in;   /* input bytes it likes per call; 0: any */
 	size_t good_out;  /* output bytes it likes per call; 0: any */
 	size_t max_state; /* bytes of memory a context may take, roughly */
-	/* A decoder of MEMBERS: the bytes that a member begins with, so that
-	   garbage behind a member is told from a cut magic; NULL with size 0
-	   where one fixed magic does not tell. */
-	const unsigned char *magic;
-	size_t magic_size;
-
 	enum transform_status (*process)(struct transform *t,
 					 struct transform_io *io,
 					 enum transform_op op);
@@ -109,6 +103,11 @@ struct transform_class {
 	   the only way (never for a class with MEMBERS). */
 	void (*reset)(struct transform *t);
 	void (*free)(struct transform *t);
+
+	/* Decoders of MEMBERS only: whether these bytes (at least one) are the
+	   beginning of a member, or of its magic, as far as they go. It tells
+	   garbage behind a member from a cut one. */
+	bool (*may_begin)(const unsigned char *data, size_t size);
 
 	/* Optional, decoders only: random access. Finds where reading must go
 	   on so that the bytes from point->plain_offset <= plain_offset come
