@@ -1,0 +1,624 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Any transform as an output stream. What the parent cannot take now waits in
+   `stage`; plain input that the codec cannot take now (the parent is full, or
+   a sync or the trailer is being written), and small corked sends, wait in
+   `hold`. A sync and the finish are latched: once tried they are repeated until
+   the codec says DONE, so that a trailer is written once however often finish
+   had to be called. */
+
+#include "config.h"
+#include "byte-queue.h"
+#include "ostream-private.h"
+#include "transform-step.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Corked sends below this size are gathered, so that codecs see decent
+   blocks... */
+#define SMALL_SEND 4096
+/* ...and go to the codec when there is this much. */
+#define GATHER_SIZE 32768
+/* A window in the parent's buffer that is smaller is not worth having. */
+#define MIN_WINDOW 512
+
+struct transform_ostream {
+	struct ostream_private ostream;
+	struct transform *transform;
+	const struct transform_class *class_;
+
+	struct byte_queue stage;
+	struct byte_queue hold;
+	/* SYNC or FINISH while it is being repeated until DONE, else RUN; and
+	   how many bytes of hold belong before it. */
+	enum transform_op latched;
+	size_t latched_size;
+
+	uoff_t unsynced; /* plain bytes accepted since the last sync point */
+	uoff_t encoded_size;          /* what came out of the codec */
+	enum transform_status status; /* the codec's last answer */
+
+	/* An error of the codec, kept aside until the stage is empty. */
+	int failure_errno;
+	char *failure;
+
+	/* Whom the parent called before it was told to call us. */
+	stream_flush_callback_t *parent_callback;
+	void *parent_context;
+
+	bool watching_parent:1;
+	bool unit_ended:1;     /* a decoder answered END */
+	bool finish_written:1; /* nothing more comes out of the codec */
+};
+
+static struct transform_ostream *transform_ostream(struct ostream_private *s)
+{
+	return container_of(s, struct transform_ostream, ostream);
+}
+
+static const struct transform_ostream *
+transform_ostream_const(const struct ostream_private *s)
+{
+	return (const struct transform_ostream
+			*)(const void *)((const char *)s -
+					 offsetof(struct transform_ostream,
+						  ostream));
+}
+
+static bool is_decoder(const struct transform_ostream *s)
+{
+	return transform_is_decoder(s->class_);
+}
+
+/*
+ * The codec's errors
+ */
+
+static int set_failure(struct transform_ostream *s, int error, const char *text)
+{
+	if (s->failure_errno == 0) {
+		s->failure_errno = error;
+		s->failure = i_strdup(text);
+	}
+	return -1;
+}
+
+static int take_codec_error(struct transform_ostream *s)
+{
+	const struct transform *t = s->transform;
+
+	return set_failure(s, t->error_errno != 0 ? t->error_errno : EIO,
+			   t->error != NULL ? t->error : "codec failed");
+}
+
+/* The stage is empty: now the error is the stream's. */
+static int raise_failure(struct transform_ostream *s)
+{
+	struct ostream *stream = &s->ostream.ostream;
+
+	return o_stream_fail(&s->ostream, s->failure_errno,
+			     "%s: %s: %s (after %llu bytes given to it and "
+			     "%llu bytes out of it)",
+			     o_stream_get_name(stream), s->class_->name,
+			     s->failure, (unsigned long long)stream->offset,
+			     (unsigned long long)s->encoded_size);
+}
+
+/*
+ * One turn of the codec
+ */
+
+/* Never smaller than the codec needs, nor larger than the user wants or the
+   codec likes. */
+static size_t stage_limit(const struct transform_ostream *s)
+{
+	size_t size = transform_good_window(s->class_, IO_BLOCK_SIZE);
+
+	size = I_MIN(size, s->ostream.max_buffer_size);
+	return I_MAX(size, s->class_->min_out);
+}
+
+/* Where the codec may write: into the parent's buffer where it lends that,
+   else into the stage. 1; 0: no room now; -1: no memory. */
+static int get_window(struct transform_ostream *s, struct transform_io *io,
+		      bool *lent_r)
+{
+	size_t used = byte_queue_used(&s->stage), room, size;
+
+	*lent_r = false;
+	if (used == 0) {
+		size = I_MAX(s->class_->min_out, (size_t)MIN_WINDOW);
+		io->out = o_stream_reserve(s->ostream.parent, size, &size);
+		if (io->out != NULL) {
+			io->out_end = io->out + size;
+			*lent_r = true;
+			return 1;
+		}
+	}
+	room = stage_limit(s) - I_MIN(stage_limit(s), used);
+	if (room < s->class_->min_out)
+		return 0;
+	io->out = byte_queue_reserve(&s->stage, room);
+	if (io->out == NULL)
+		return set_failure(s, ENOMEM, "out of memory");
+	io->out_end = io->out + room;
+	return 1;
+}
+
+/* Input behind a decoder's END: the next member, or an error. */
+static int begin_member(struct transform_ostream *s, const unsigned char *in,
+			size_t in_size)
+{
+	if ((s->class_->flags & TRANSFORM_MEMBERS) == 0 ||
+	    !s->class_->may_begin(in, in_size))
+		return set_failure(s, EINVAL, "data after the end");
+	s->class_->reset(s->transform);
+	s->unit_ended = false;
+	s->status = TRANSFORM_NEED_IN;
+	return 1;
+}
+
+/* 1: it did something; 0: there is no room for output; -1: failure is set.
+   *consumed_r is always set. */
+static int codec_turn(struct transform_ostream *s, const unsigned char *in,
+		      size_t in_size, enum transform_op op, size_t *consumed_r)
+{
+	struct transform_io io;
+	unsigned char *out;
+	enum transform_status status;
+	bool lent;
+	int ret;
+
+	*consumed_r = 0;
+	if (s->unit_ended && begin_member(s, in, in_size) < 0)
+		return -1;
+	ret = get_window(s, &io, &lent);
+	if (ret <= 0)
+		return ret;
+	io.in = in;
+	io.in_end = in_size == 0 ? in : in + in_size;
+	out = io.out;
+	status = transform_step(s->transform, &io, op, s->status);
+
+	*consumed_r = (size_t)(io.in - in);
+	if (lent)
+		o_stream_commit(s->ostream.parent, (size_t)(io.out - out));
+	else
+		byte_queue_add(&s->stage, (size_t)(io.out - out));
+	s->encoded_size += (uoff_t)(io.out - out);
+	s->status = status;
+	if (status == TRANSFORM_ERROR)
+		return take_codec_error(s);
+	if (status == TRANSFORM_END)
+		s->unit_ended = true;
+	return 1;
+}
+
+/*
+ * Moving on
+ */
+
+/* 1: the stage is empty; 0: the parent took less; -1: the parent failed. */
+static int send_stage(struct transform_ostream *s)
+{
+	struct const_iovec iov;
+	ssize_t ret;
+
+	if (s->ostream.parent->stream_errno != 0) {
+		o_stream_copy_error_from_parent(&s->ostream);
+		return -1;
+	}
+	if (byte_queue_used(&s->stage) == 0)
+		return 1;
+	iov.iov_base = byte_queue_data(&s->stage);
+	iov.iov_len = byte_queue_used(&s->stage);
+	ret = o_stream_send_parent(&s->ostream, &iov, 1);
+	if (ret < 0)
+		return -1;
+	byte_queue_skip(&s->stage, (size_t)ret);
+	return byte_queue_used(&s->stage) == 0 ? 1 : 0;
+}
+
+/* Whether something waits for the codec; bytes that were only gathered count
+   when there are enough of them, or with `all`. */
+static bool has_work(const struct transform_ostream *s, bool all)
+{
+	size_t held = byte_queue_used(&s->hold);
+
+	if (s->finish_written)
+		return false;
+	if (s->latched != TRANSFORM_RUN || s->status == TRANSFORM_NEED_OUT)
+		return true;
+	if (held == 0)
+		return false;
+	return all || held >= GATHER_SIZE || held >= s->ostream.max_buffer_size;
+}
+
+static void latch(struct transform_ostream *s, enum transform_op op)
+{
+	s->latched = op;
+	s->latched_size = byte_queue_used(&s->hold);
+	s->unsynced = 0;
+}
+
+/* A decoder gets what is held as RUN first, and FINISH without input; at the
+   border of a unit there is nothing to finish. */
+static int finish_decoder(struct transform_ostream *s)
+{
+	size_t consumed;
+	int ret = 1;
+
+	if (!s->unit_ended)
+		ret = codec_turn(s, NULL, 0, TRANSFORM_FINISH, &consumed);
+	if (ret > 0 && s->status == TRANSFORM_NEED_IN)
+		ret = set_failure(s, EPIPE, "the data ends too early");
+	if (ret > 0 && s->unit_ended)
+		s->finish_written = true;
+	return ret;
+}
+
+/* One turn with what is held, and with the latched operation. */
+static int codec_work(struct transform_ostream *s)
+{
+	size_t size = byte_queue_used(&s->hold), consumed;
+	enum transform_op op = s->latched;
+	int ret;
+
+	if (is_decoder(s)) {
+		if (size == 0 && op == TRANSFORM_FINISH)
+			return finish_decoder(s);
+		op = TRANSFORM_RUN;
+	} else if (op != TRANSFORM_RUN) {
+		size = s->latched_size;
+	}
+	ret = codec_turn(s, byte_queue_data(&s->hold), size, op, &consumed);
+	byte_queue_skip(&s->hold, consumed);
+	s->latched_size -= I_MIN(s->latched_size, consumed);
+	if (ret > 0 && s->status == TRANSFORM_DONE) {
+		s->finish_written = op == TRANSFORM_FINISH;
+		s->latched = TRANSFORM_RUN;
+	}
+	return ret;
+}
+
+/* Moves on what waits, as far as the parent lets it. 1: nothing waits; 0: the
+   parent is full; -1: failed. */
+static int drain(struct transform_ostream *s, bool all)
+{
+	int ret;
+
+	for (;;) {
+		ret = send_stage(s);
+		if (ret < 0)
+			return -1;
+		if (s->failure_errno != 0)
+			return ret == 0 ? 0 : raise_failure(s);
+		if (!has_work(s, all))
+			return ret;
+		if (codec_work(s) == 0)
+			return 0;
+	}
+}
+
+static void watch_parent(struct transform_ostream *s);
+
+/* After a call: idle streams own no buffers, and a full parent tells us when
+   it has room. */
+static void settle(struct transform_ostream *s)
+{
+	byte_queue_relax(&s->stage);
+	byte_queue_relax(&s->hold);
+	if (byte_queue_used(&s->stage) > 0 || s->status == TRANSFORM_NEED_OUT)
+		watch_parent(s);
+}
+
+/*
+ * Methods
+ */
+
+static size_t hold_room(const struct transform_ostream *s)
+{
+	size_t held = byte_queue_used(&s->hold);
+	size_t max = s->ostream.max_buffer_size;
+
+	return max - I_MIN(max, held);
+}
+
+/* Keeps what the codec cannot have now; how much is kept. */
+static size_t hold_bytes(struct transform_ostream *s, const unsigned char *data,
+			 size_t size)
+{
+	unsigned char *dest;
+
+	size = I_MIN(size, hold_room(s));
+	if (size == 0)
+		return 0;
+	dest = byte_queue_reserve(&s->hold, size);
+	if (dest == NULL) {
+		set_failure(s, ENOMEM, "out of memory");
+		return 0;
+	}
+	memcpy(dest, data, size);
+	byte_queue_add(&s->hold, size);
+	return size;
+}
+
+/* Straight from the caller's memory to the codec. */
+static size_t feed_codec(struct transform_ostream *s, const unsigned char *data,
+			 size_t size)
+{
+	size_t done = 0, consumed;
+	int ret;
+
+	do {
+		ret = codec_turn(s, data + done, size - done, TRANSFORM_RUN,
+				 &consumed);
+		done += consumed;
+		if (send_stage(s) < 0)
+			break;
+	} while (ret > 0 && (done < size || s->status == TRANSFORM_NEED_OUT));
+	return done;
+}
+
+static bool may_feed(const struct transform_ostream *s, size_t size)
+{
+	return byte_queue_used(&s->hold) == 0 && s->latched == TRANSFORM_RUN &&
+		(!s->ostream.corked || size >= SMALL_SEND);
+}
+
+/* How much of the piece was taken; less than all only where there is no room,
+   or after an error. */
+static size_t send_piece(struct transform_ostream *s, const unsigned char *data,
+			 size_t size)
+{
+	size_t done = 0, n;
+
+	while (done < size && s->failure_errno == 0) {
+		if (may_feed(s, size - done)) {
+			done += feed_codec(s, data + done, size - done);
+			if (done == size ||
+			    s->ostream.ostream.stream_errno != 0)
+				break;
+		}
+		n = hold_bytes(s, data + done, size - done);
+		done += n;
+		if (drain(s, false) < 0 || n == 0)
+			break;
+	}
+	return done;
+}
+
+static ssize_t o_stream_transform_sendv(struct ostream_private *stream,
+					const struct const_iovec *iov,
+					unsigned int iov_count)
+{
+	struct transform_ostream *s = transform_ostream(stream);
+	size_t done, total = 0;
+	unsigned int i;
+
+	if (drain(s, false) < 0)
+		return -1;
+	for (i = 0; i < iov_count && s->failure_errno == 0; i++) {
+		done = send_piece(s, iov[i].iov_base, iov[i].iov_len);
+		total += done;
+		if (done < iov[i].iov_len)
+			break;
+	}
+	s->unsynced += total;
+	if (total == 0 && s->failure_errno != 0)
+		(void)drain(s, false);
+	settle(s);
+	if (total == 0 && stream->ostream.stream_errno != 0)
+		return -1;
+	return (ssize_t)total;
+}
+
+/* What a flush in this mode still wants of the codec, RUN: nothing. */
+static enum transform_op wanted_op(const struct transform_ostream *s,
+				   enum ostream_flush_mode mode)
+{
+	if (s->finish_written)
+		return TRANSFORM_RUN;
+	if (mode == OSTREAM_FINISH)
+		return TRANSFORM_FINISH;
+	if (mode == OSTREAM_SYNC && s->unsynced > 0 &&
+	    (s->class_->flags & TRANSFORM_CAN_SYNC) != 0)
+		return TRANSFORM_SYNC;
+	return TRANSFORM_RUN;
+}
+
+static int o_stream_transform_flush(struct ostream_private *stream,
+				    enum ostream_flush_mode mode)
+{
+	struct transform_ostream *s = transform_ostream(stream);
+	enum transform_op op;
+	int ret;
+
+	/* a latched operation comes to its end before the next one begins */
+	do {
+		op = wanted_op(s, mode);
+		if (s->latched == TRANSFORM_RUN && op != TRANSFORM_RUN)
+			latch(s, op);
+		ret = drain(s, true);
+	} while (ret > 0 && wanted_op(s, mode) != TRANSFORM_RUN);
+	settle(s);
+	if (ret <= 0)
+		return ret;
+	return o_stream_flush_parent(stream, mode);
+}
+
+static size_t
+o_stream_transform_get_used_size(const struct ostream_private *stream)
+{
+	const struct transform_ostream *s = transform_ostream_const(stream);
+	size_t used = byte_queue_used(&s->hold) + byte_queue_used(&s->stage);
+
+	return size_add_saturate(used,
+				 o_stream_get_buffer_used_size(stream->parent));
+}
+
+static size_t
+o_stream_transform_get_avail_size(const struct ostream_private *stream)
+{
+	return hold_room(transform_ostream_const(stream));
+}
+
+static int o_stream_transform_seek(struct ostream_private *stream,
+				   uoff_t offset ATTR_UNUSED)
+{
+	return o_stream_fail(stream, ESPIPE, "%s: %s output cannot be seeked",
+			     o_stream_get_name(&stream->ostream),
+			     transform_ostream(stream)->class_->name);
+}
+
+static int o_stream_transform_write_at(struct ostream_private *stream,
+				       const void *data ATTR_UNUSED,
+				       size_t size ATTR_UNUSED, uoff_t offset)
+{
+	return o_stream_transform_seek(stream, offset);
+}
+
+/*
+ * Flush callbacks: what is staged and latched comes before the user's
+ */
+
+static int call_user(struct transform_ostream *s, int otherwise)
+{
+	if (s->ostream.callback == NULL && s->parent_callback != NULL)
+		return s->parent_callback(s->parent_context);
+	return o_stream_call_flush_callback(&s->ostream, otherwise);
+}
+
+static int parent_writable(void *context)
+{
+	struct transform_ostream *s = context;
+	struct ostream *stream = &s->ostream.ostream;
+	int ret;
+
+	if (stream->closed)
+		return 1;
+	o_stream_ref(stream);
+	if (stream->stream_errno != 0)
+		ret = -1;
+	else
+		ret = o_stream_transform_flush(
+			&s->ostream,
+			s->ostream.finished ? OSTREAM_FINISH : OSTREAM_PUSH);
+	if (ret != 0)
+		ret = call_user(s, ret);
+	o_stream_unref(&stream);
+	return ret;
+}
+
+static void install_callback(struct transform_ostream *s)
+{
+	struct ostream_private *parent = s->ostream.parent->real_stream;
+
+	if (parent->callback == parent_writable && parent->context == s)
+		return;
+	s->parent_callback = parent->callback;
+	s->parent_context = parent->context;
+	bobbin_o_stream_set_flush_callback(s->ostream.parent, parent_writable,
+					   s);
+	s->watching_parent = true;
+}
+
+static void watch_parent(struct transform_ostream *s)
+{
+	install_callback(s);
+	o_stream_set_flush_pending(s->ostream.parent, true);
+}
+
+static void unwatch_parent(struct transform_ostream *s)
+{
+	struct ostream_private *parent = s->ostream.parent->real_stream;
+
+	if (!s->watching_parent)
+		return;
+	s->watching_parent = false;
+	if (parent->callback == parent_writable && parent->context == s)
+		bobbin_o_stream_set_flush_callback(s->ostream.parent,
+						   s->parent_callback,
+						   s->parent_context);
+}
+
+static void
+o_stream_transform_set_flush_callback(struct ostream_private *stream,
+				      stream_flush_callback_t *callback,
+				      void *context)
+{
+	stream->callback = callback;
+	stream->context = context;
+	if (callback != NULL)
+		install_callback(transform_ostream(stream));
+}
+
+static void o_stream_transform_flush_pending(struct ostream_private *stream,
+					     bool set)
+{
+	install_callback(transform_ostream(stream));
+	o_stream_set_flush_pending(stream->parent, set);
+}
+
+static void o_stream_transform_close(struct iostream_private *stream,
+				     bool close_parent)
+{
+	struct transform_ostream *s = container_of(
+		stream, struct transform_ostream, ostream.iostream);
+
+	unwatch_parent(s);
+	if (close_parent)
+		o_stream_close(s->ostream.parent);
+}
+
+static void o_stream_transform_destroy(struct iostream_private *stream)
+{
+	struct transform_ostream *s = container_of(
+		stream, struct transform_ostream, ostream.iostream);
+
+	unwatch_parent(s);
+	byte_queue_free(&s->stage);
+	byte_queue_free(&s->hold);
+	transform_free(&s->transform);
+	i_free(s->failure);
+}
+
+struct ostream *o_stream_create_transform(struct ostream *output,
+					  struct transform *transform)
+{
+	struct transform_ostream *s = i_new(struct transform_ostream, 1);
+	const struct transform_class *class_ = transform->class_;
+	bool secret = (class_->flags & TRANSFORM_AUTHENTICATED) != 0;
+	struct ostream *stream;
+
+	s->transform = transform;
+	s->class_ = class_;
+	s->status = TRANSFORM_NEED_IN;
+	/* plain text is in the hold of an encoder and in the stage of a
+	   decoder */
+	s->hold.secret = secret && !is_decoder(s);
+	s->stage.secret = secret && is_decoder(s);
+	s->ostream.iostream.close = o_stream_transform_close;
+	s->ostream.iostream.destroy = o_stream_transform_destroy;
+	s->ostream.sendv = o_stream_transform_sendv;
+	s->ostream.flush = o_stream_transform_flush;
+	s->ostream.seek = o_stream_transform_seek;
+	s->ostream.write_at = o_stream_transform_write_at;
+	s->ostream.get_buffer_used_size = o_stream_transform_get_used_size;
+	s->ostream.get_buffer_avail_size = o_stream_transform_get_avail_size;
+	s->ostream.set_flush_callback = o_stream_transform_set_flush_callback;
+	s->ostream.flush_pending = o_stream_transform_flush_pending;
+
+	stream = o_stream_create(&s->ostream, output, -1);
+	s->ostream.needs_finish = (class_->flags & TRANSFORM_TRAILER) != 0 &&
+		!is_decoder(s);
+	if ((class_->flags & TRANSFORM_KEEP_PARENT) != 0)
+		s->ostream.finish_also_parent = false;
+	/* born with a bad setting */
+	if (transform->error_errno != 0) {
+		take_codec_error(s);
+		raise_failure(s);
+	}
+	return stream;
+}

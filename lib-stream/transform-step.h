@@ -1,0 +1,32 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_TRANSFORM_STEP_H
+#define BOBBIN_TRANSFORM_STEP_H
+
+/* What both adapters share: one checked call of a codec. Not installed. */
+
+#include "transform.h"
+
+/* Calls process() and holds its answer against the rules of transform.h; an
+   answer that breaks them becomes the error "codec made no progress" (EIO), so
+   that a faulty codec never makes a stream spin. `last` is the answer before
+   this one. */
+enum transform_status transform_step(struct transform *t,
+				     struct transform_io *io,
+				     enum transform_op op,
+				     enum transform_status last);
+
+static inline bool transform_is_decoder(const struct transform_class *class_)
+{
+	return (class_->flags & TRANSFORM_DECODER) != 0;
+}
+
+/* How large an output window the codec would like. */
+static inline size_t transform_good_window(const struct transform_class *class_,
+					   size_t usual)
+{
+	size_t size = class_->good_out > usual ? class_->good_out : usual;
+
+	return class_->min_out > size ? class_->min_out : size;
+}
+
+#endif
