@@ -37,8 +37,9 @@ struct transform_istream {
 	uoff_t known_size;      /* UOFF_T_MAX: the end was never seen */
 
 	bool unit_ended:1; /* END (or an encoder's DONE) was answered */
-	bool finished:1;   /* a clean end: nothing more comes */
-	bool vouched:1;    /* the end was verified before random access */
+	bool parent_ended:1;
+	bool finished:1; /* a clean end: nothing more comes */
+	bool vouched:1;  /* the end was verified before random access */
 };
 
 static struct transform_istream *transform_istream(struct istream_private *s)

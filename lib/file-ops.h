@@ -64,7 +64,9 @@ ssize_t file_read(int fd, void *data, size_t size);
 ssize_t file_pread(int fd, void *data, size_t size, off_t offset);
 ssize_t file_writev(int fd, const struct iovec *iov, int count);
 ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
+ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags);
 int file_fdatasync(int fd);
+int file_sync_dir_fd(int dir_fd);
 /* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno
    where close() reports a late write error. A *fd of -1 is 0. */
 int file_close(int *fd);

@@ -27,15 +27,15 @@ typedef void timeout_callback_t(void *context);
 /* What an embedder's loop provides. Handles are the embedder's own pointers. */
 struct ioloop_methods {
 	/* Calls callback(context) whenever fd meets one of the conditions
-	   (level-triggered), until io_remove(). NULL and errno on failure. */
-	void *(*io_add)(void *loop, int fd, enum io_condition condition,
+	   (level-triggered), until remove_io(). NULL and errno on failure. */
+	void *(*add_io)(void *loop, int fd, enum io_condition condition,
 			io_callback_t *callback, void *context);
-	void (*io_remove)(void *loop, void *handle);
+	void (*remove_io)(void *loop, void *handle);
 	/* Calls callback(context) every msecs milliseconds (0: at the next
-	   turn) until timeout_remove(). */
-	void *(*timeout_add)(void *loop, unsigned int msecs,
+	   turn) until remove_timeout(). */
+	void *(*add_timeout)(void *loop, unsigned int msecs,
 			     timeout_callback_t *callback, void *context);
-	void (*timeout_remove)(void *loop, void *handle);
+	void (*remove_timeout)(void *loop, void *handle);
 	/* May be NULL, and then io_loop_run() on it panics. */
 	void (*run)(void *loop);
 	void (*stop)(void *loop);

@@ -1,0 +1,140 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "file-ops.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+static int system_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	return openat(dir_fd, path, flags, mode);
+}
+
+const struct file_ops file_ops_system = {
+	.openat = system_openat,
+	.close = close,
+	.read = read,
+	.pread = pread,
+	.writev = writev,
+	.pwritev = pwritev,
+	.sendmsg = sendmsg,
+	.lseek = lseek,
+	.fstat = fstat,
+	.fstatat = fstatat,
+	.ftruncate = ftruncate,
+	.fsync = fsync,
+	.fdatasync = fdatasync,
+	.fsync_dir = fsync,
+	.renameat = renameat,
+	.linkat = linkat,
+	.unlinkat = unlinkat,
+	.mkdirat = mkdirat,
+	.fdopendir = fdopendir,
+	.readdir = readdir,
+	.closedir = closedir,
+	.copy_file_range = copy_file_range,
+	.sendfile = sendfile,
+	.splice = splice,
+};
+
+static const struct file_ops *current_ops = &file_ops_system;
+
+const struct file_ops *file_ops(void)
+{
+	return current_ops;
+}
+
+void file_ops_set(const struct file_ops *ops)
+{
+	current_ops = ops != NULL ? ops : &file_ops_system;
+}
+
+/* Repeats a call for as long as a signal interrupts it. */
+#define RETRY_EINTR(type, call)              \
+	type ret;                            \
+	do {                                 \
+		ret = (call);                \
+	} while (ret < 0 && errno == EINTR); \
+	return ret
+
+int file_open(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	RETRY_EINTR(int, current_ops->openat(dir_fd, path, flags, mode));
+}
+
+ssize_t file_read(int fd, void *data, size_t size)
+{
+	RETRY_EINTR(ssize_t, current_ops->read(fd, data, size));
+}
+
+ssize_t file_pread(int fd, void *data, size_t size, off_t offset)
+{
+	RETRY_EINTR(ssize_t, current_ops->pread(fd, data, size, offset));
+}
+
+ssize_t file_writev(int fd, const struct iovec *iov, int count)
+{
+	RETRY_EINTR(ssize_t, current_ops->writev(fd, iov, count));
+}
+
+ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	RETRY_EINTR(ssize_t, current_ops->pwritev(fd, iov, count, offset));
+}
+
+ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	RETRY_EINTR(ssize_t, current_ops->sendmsg(fd, msg, flags));
+}
+
+int file_fdatasync(int fd)
+{
+	RETRY_EINTR(int, current_ops->fdatasync(fd));
+}
+
+int file_close(int *_fd)
+{
+	int fd = *_fd;
+
+	if (fd == -1)
+		return 0;
+	*_fd = -1;
+	/* Linux has released the fd even when a signal interrupted it */
+	if (current_ops->close(fd) < 0 && errno != EINTR)
+		return -1;
+	return 0;
+}
+
+int file_sync_dir(int dir_fd, const char *path)
+{
+	int fd, ret, old_errno;
+
+	fd = file_open(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	ret = file_sync_dir_fd(fd);
+	old_errno = errno;
+	(void)file_close(&fd);
+	errno = old_errno;
+	return ret;
+}
+
+int file_sync_dir_fd(int dir_fd)
+{
+	RETRY_EINTR(int, current_ops->fsync_dir(dir_fd));
+}
+
+char *file_dirname(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return i_strdup(".");
+	return slash == path ? i_strdup("/") :
+			       i_strndup(path, (size_t)(slash - path));
+}

@@ -1,0 +1,72 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "mem.h"
+#include "panic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *not_null(void *ptr)
+{
+	if (BOBBIN_UNLIKELY(ptr == NULL))
+		i_panic("out of memory");
+	return ptr;
+}
+
+void *i_calloc(size_t count, size_t size)
+{
+	i_assert(size > 0 && count <= I_SMALL_OBJECT_MAX / size);
+	return not_null(calloc(count, size));
+}
+
+char *i_strdup(const char *str)
+{
+	return str == NULL ? NULL : not_null(strdup(str));
+}
+
+char *i_strndup(const char *str, size_t max)
+{
+	return not_null(strndup(str, max));
+}
+
+char *i_strdup_vprintf(const char *fmt, va_list args)
+{
+	char *str;
+
+	if (vasprintf(&str, fmt, args) < 0)
+		str = NULL;
+	return not_null(str);
+}
+
+char *i_strdup_printf(const char *fmt, ...)
+{
+	va_list args;
+	char *str;
+
+	va_start(args, fmt);
+	str = i_strdup_vprintf(fmt, args);
+	va_end(args);
+	return str;
+}
+
+void i_free(void *ptr)
+{
+	free(ptr);
+}
+
+void *try_malloc(size_t size)
+{
+	return malloc(size > 0 ? size : 1);
+}
+
+void *try_calloc(size_t count, size_t size)
+{
+	return calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+}
+
+void *try_realloc(void *ptr, size_t size)
+{
+	return realloc(ptr, size > 0 ? size : 1);
+}
