@@ -1,0 +1,1 @@
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.

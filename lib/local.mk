@@ -1,0 +1,15 @@
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+
+stream_public_headers += lib/compiler.h lib/types.h lib/panic.h lib/buffer.h \
+	lib/hash-method.h lib/ioloop.h
+stream_private_headers += lib/macros.h lib/mem.h lib/endian-io.h \
+	lib/file-ops.h lib/crc32c.h lib/ioloop-private.h
+
+stream_sources += lib/panic.c
+stream_sources += lib/mem.c
+stream_sources += lib/buffer.c
+stream_sources += lib/hash-method.c
+stream_sources += lib/crc32c.c
+stream_sources += lib/file-ops.c
+stream_sources += lib/ioloop.c
+stream_sources += lib/ioloop-epoll.c
