@@ -11,6 +11,8 @@
 #include "mem.h"
 #include "panic.h"
 
+#include <sys/time.h>
+
 /* More streams on top of each other are refused (ELOOP), so that a chain's
    calls always fit the stack. */
 #define IOSTREAM_MAX_DEPTH 256
@@ -54,7 +56,9 @@ void io_stream_remove_destroy_callback(struct iostream_private *stream,
 void io_stream_free(struct iostream_private *stream);
 /* The loop that the stream was switched to, or the thread's current one. */
 struct ioloop *io_stream_get_ioloop(const struct iostream_private *stream);
-/* max_size in bytes without a wrap: a + b, at most SIZE_MAX. */
+/* The wall clock, coarse. */
+void io_stream_get_time(struct timeval *tv_r);
+/* a + b, at most SIZE_MAX. */
 size_t size_add_saturate(size_t a, size_t b) ATTR_PURE;
 
 #endif

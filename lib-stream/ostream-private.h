@@ -70,6 +70,8 @@ struct ostream_private {
 	void *context;
 
 	bool corked:1;
+	/* the library corked it, not the user */
+	bool corked_internal:1;
 	bool closing:1;
 	/* finish was called / has returned 1 */
 	bool finished:1;
@@ -114,8 +116,8 @@ unsigned char *o_stream_reserve(struct ostream *stream, size_t min,
 				size_t *size_r);
 void o_stream_commit(struct ostream *stream, size_t size);
 /* A cork that the library sets for its own batching: its end pushes what is
-   buffered but makes no sync point. Returns whether it was set here. */
-bool o_stream_cork_internal(struct ostream *stream);
+   buffered but makes no sync point. A cork of the user's stays. */
+void o_stream_cork_internal(struct ostream *stream);
 void o_stream_uncork_internal(struct ostream *stream);
 /* Reads and sends until one side has to wait: the default send_istream. */
 enum ostream_send_istream_result
