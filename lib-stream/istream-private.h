@@ -54,12 +54,19 @@ struct istream_private {
 	   parent was used behind its back. */
 	unsigned int access_counter;
 
+	/* the parent's access_counter when buffer was pointed into its memory */
+	unsigned int view_counter;
+	/* bytes that a seek forward has still to drop */
+	uoff_t lag;
+
 	struct timeval last_read_timeval;
-	char *line; /* the last line, where the buffer is not writable */
+	char *line; /* the last line that was returned */
 	size_t line_size;
 	/* bytes behind skip that were searched for LF already */
 	size_t line_searched;
 
+	/* buffer points into the parent's memory */
+	bool is_view:1;
 	bool line_crlf:1;
 	bool return_nolf_line:1;
 	bool nonpersistent_buffers:1;
@@ -83,8 +90,17 @@ void i_stream_copy_error_from_parent(struct istream_private *stream);
    -2), or no memory (stream_errno ENOMEM is set: answer -1). */
 unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 				size_t *size_r);
+/* For the core. */
+void i_stream_free_old_buffer(struct istream_private *stream);
+void i_stream_free_buffers(struct istream_private *stream);
 /* Drops all that is buffered, and says that v_offset is now this. */
 void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset);
+
+/* For filters that show their parent's bytes as they are: points buffer at up
+   to `limit` bytes of the parent's, from v_offset on, and reads more where it
+   shows them all already. As i_stream_read(), -1 with eof or the parent's error
+   set; at the limit 0, which the caller must tell apart. */
+ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit);
 
 /* For filters: makes the parent stand where this stream left it, and gives the
    parent's data from there, reading where there is none (or, with `more`, where

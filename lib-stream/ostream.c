@@ -342,6 +342,61 @@ static void panic_unless_finished(struct ostream *stream)
 			o_stream_get_name(stream));
 }
 
+/* What this stream itself holds, as bytes that a close would lose. */
+static size_t own_used_size(const struct ostream *stream)
+{
+	const struct ostream_private *s = stream->real_stream;
+	size_t used = o_stream_get_buffer_used_size(stream);
+
+	if (s->parent == NULL)
+		return used;
+	return used - I_MIN(used, o_stream_get_buffer_used_size(s->parent));
+}
+
+static int flush_stream(struct ostream_private *s,
+			enum ostream_flush_mode mode);
+
+/* Sends what can be sent now; what cannot is lost, and that is an error. False
+   where the stream fails here, after it had been fine. */
+static bool flush_before_close(struct ostream *stream)
+{
+	struct ostream_private *s = stream->real_stream;
+	size_t lost;
+
+	if (stream->stream_errno != 0)
+		return true;
+	(void)flush_stream(s, OSTREAM_PUSH);
+	lost = own_used_size(stream);
+	if (lost > 0)
+		(void)o_stream_fail(s, EPIPE,
+				    "%s: closed with %zu bytes that could not "
+				    "be sent",
+				    o_stream_get_name(stream), lost);
+	else if (s->finished && !s->finish_done)
+		(void)o_stream_fail(s, EPIPE,
+				    "%s: closed before it was finished",
+				    o_stream_get_name(stream));
+	return stream->stream_errno == 0;
+}
+
+/* Without close_parents the caller is about to let go of the stream, so that
+   nobody could look at an error: then it counts as unchecked. */
+static void close_stream(struct ostream *stream, bool close_parents)
+{
+	struct ostream_private *s = stream->real_stream;
+
+	if (stream->closed || s->closing)
+		return;
+	panic_unless_finished(stream);
+	s->closing = true;
+	if (!flush_before_close(stream) && !close_parents)
+		s->last_errors_not_checked = true;
+	s->iostream.close(&s->iostream, close_parents);
+	stream->closed = true;
+	if (stream->stream_errno == 0)
+		stream->stream_errno = EPIPE;
+}
+
 void o_stream_ref(struct ostream *stream)
 {
 	stream->real_stream->iostream.refcount++;
@@ -363,16 +418,12 @@ void o_stream_unref(struct ostream **_stream)
 		*_stream = NULL;
 		return;
 	}
-	panic_unless_finished(stream);
+	close_stream(stream, false);
 	if (s->last_errors_not_checked && !s->error_handling_disabled &&
 	    !s->aborted)
 		i_panic("output stream %s is missing error handling",
 			o_stream_get_name(stream));
 	*_stream = NULL;
-	if (!stream->closed) {
-		s->iostream.close(&s->iostream, false);
-		stream->closed = true;
-	}
 	parent = s->parent;
 	s->iostream.destroy(&s->iostream);
 	io_stream_free(&s->iostream);
@@ -380,76 +431,17 @@ void o_stream_unref(struct ostream **_stream)
 	o_stream_unref(&parent);
 }
 
-/* What this stream itself holds, as bytes that a close would lose. */
-static size_t own_used_size(const struct ostream *stream)
-{
-	const struct ostream_private *s = stream->real_stream;
-	size_t used = o_stream_get_buffer_used_size(stream);
-
-	if (s->parent == NULL)
-		return used;
-	return used - I_MIN(used, o_stream_get_buffer_used_size(s->parent));
-}
-
-static int flush_stream(struct ostream_private *s,
-			enum ostream_flush_mode mode);
-
-/* Sends what can be sent now; what cannot is lost, and that is an error. */
-static void flush_before_close(struct ostream *stream)
-{
-	struct ostream_private *s = stream->real_stream;
-	size_t lost;
-
-	if (stream->stream_errno != 0)
-		return;
-	(void)flush_stream(s, OSTREAM_PUSH);
-	lost = own_used_size(stream);
-	if (lost > 0)
-		(void)o_stream_fail(s, EPIPE,
-				    "%s: closed with %zu bytes that could not "
-				    "be sent",
-				    o_stream_get_name(stream), lost);
-	else if (s->finished && !s->finish_done)
-		(void)o_stream_fail(s, EPIPE,
-				    "%s: closed before it was finished",
-				    o_stream_get_name(stream));
-}
-
-static void close_stream(struct ostream *stream, bool close_parents)
-{
-	struct ostream_private *s = stream->real_stream;
-
-	if (stream->closed || s->closing)
-		return;
-	panic_unless_finished(stream);
-	s->closing = true;
-	flush_before_close(stream);
-	s->iostream.close(&s->iostream, close_parents);
-	stream->closed = true;
-	if (stream->stream_errno == 0)
-		stream->stream_errno = EPIPE;
-}
-
 void o_stream_close(struct ostream *stream)
 {
 	close_stream(stream, true);
 }
 
-void o_stream_destroy(struct ostream **_stream)
+void o_stream_destroy(struct ostream **stream)
 {
-	struct ostream *stream = *_stream;
-	struct ostream_private *s;
-	bool was_fine;
-
-	if (stream == NULL)
+	if (*stream == NULL)
 		return;
-	s = stream->real_stream;
-	was_fine = !stream->closed && stream->stream_errno == 0;
-	close_stream(stream, false);
-	/* a loss at this point nobody could look at */
-	if (was_fine && s->iostream.error != NULL)
-		s->last_errors_not_checked = true;
-	o_stream_unref(_stream);
+	close_stream(*stream, false);
+	o_stream_unref(stream);
 }
 
 /*

@@ -1,0 +1,205 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* A file that appears whole or not at all. What a crash leaves, by step:
+   before the rename, the temporary file and nothing under the name (the
+   temporary file is removed by whoever owns the directory); after the rename
+   and before the directory's fsync, either; after that, the whole file. Only
+   then does finish say 1. */
+
+#include "config.h"
+#include "ends/ostream-file-private.h"
+#include "file-ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+/* 64 random bits: no two writers meet, and nobody can guess the name. */
+#define TMP_NAME_SIZE sizeof(".bobbin-tmp-0123456789abcdef")
+
+struct atomic_ostream {
+	struct file_ostream file;
+	int dir_fd, tmp_dir_fd;
+	char *name;
+	char tmp_name[TMP_NAME_SIZE];
+	enum ostream_file_atomic_flags flags;
+	bool own_dir_fd:1;
+	bool tmp_exists:1;
+	bool published:1;
+};
+
+static struct atomic_ostream *atomic_ostream(struct ostream_private *stream)
+{
+	return container_of(stream, struct atomic_ostream, file.ostream);
+}
+
+static int atomic_fail(struct atomic_ostream *atomic, const char *what)
+{
+	return o_stream_fail(&atomic->file.ostream, errno, "%s(%s) failed: %s",
+			     what,
+			     o_stream_get_name(&atomic->file.ostream.ostream),
+			     strerror(errno));
+}
+
+/* Puts the name in place of the temporary one. */
+static int atomic_rename(struct atomic_ostream *atomic)
+{
+	if ((atomic->flags & OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE) == 0) {
+		if (file_ops()->renameat(atomic->tmp_dir_fd, atomic->tmp_name,
+					 atomic->dir_fd, atomic->name) < 0)
+			return atomic_fail(atomic, "rename");
+		atomic->tmp_exists = false;
+		return 0;
+	}
+	/* link() refuses a name that exists; the temporary one goes after it,
+	   and if a crash keeps it, it is a second name of the same file */
+	if (file_ops()->linkat(atomic->tmp_dir_fd, atomic->tmp_name,
+			       atomic->dir_fd, atomic->name, 0) < 0)
+		return atomic_fail(atomic, "link");
+	if (file_ops()->unlinkat(atomic->tmp_dir_fd, atomic->tmp_name, 0) < 0)
+		return atomic_fail(atomic, "unlink");
+	atomic->tmp_exists = false;
+	return 0;
+}
+
+/* Every step's error is final: after a failed sync nobody knows what is on the
+   disk, and a second try would lie. */
+static int atomic_publish(struct atomic_ostream *atomic)
+{
+	bool sync = (atomic->flags & OSTREAM_FILE_ATOMIC_FLAG_NO_SYNC) == 0;
+
+	if (sync && file_fdatasync(atomic->file.ostream.fd) < 0)
+		return atomic_fail(atomic, "fdatasync");
+	if (file_ostream_close_fd(&atomic->file) < 0)
+		return -1;
+	if (atomic_rename(atomic) < 0)
+		return -1;
+	if (!sync)
+		return 0;
+	if (file_sync_dir_fd(atomic->dir_fd) < 0)
+		return atomic_fail(atomic, "fsync of the directory");
+	if (atomic->tmp_dir_fd != atomic->dir_fd &&
+	    file_sync_dir_fd(atomic->tmp_dir_fd) < 0)
+		return atomic_fail(atomic, "fsync of the temporary directory");
+	return 0;
+}
+
+static int o_stream_file_atomic_flush(struct ostream_private *stream,
+				      enum ostream_flush_mode mode)
+{
+	struct atomic_ostream *atomic = atomic_ostream(stream);
+	int ret;
+
+	if (atomic->published)
+		return 1;
+	ret = file_ostream_flush(stream, mode);
+	if (ret <= 0 || mode != OSTREAM_FINISH)
+		return ret;
+	if (atomic_publish(atomic) < 0)
+		return -1;
+	atomic->published = true;
+	return 1;
+}
+
+static void o_stream_file_atomic_close(struct iostream_private *stream,
+				       bool close_parent)
+{
+	struct atomic_ostream *atomic = container_of(
+		stream, struct atomic_ostream, file.ostream.iostream);
+
+	if (atomic->tmp_exists) {
+		(void)file_ops()->unlinkat(atomic->tmp_dir_fd, atomic->tmp_name,
+					   0);
+		atomic->tmp_exists = false;
+	}
+	file_ostream_close(stream, close_parent);
+	if (atomic->own_dir_fd)
+		(void)file_close(&atomic->dir_fd);
+}
+
+static void o_stream_file_atomic_destroy(struct iostream_private *stream)
+{
+	struct atomic_ostream *atomic = container_of(
+		stream, struct atomic_ostream, file.ostream.iostream);
+
+	i_free(atomic->name);
+}
+
+static int atomic_open_tmp(struct atomic_ostream *atomic, mode_t mode)
+{
+	uint32_t random[2];
+	int fd;
+
+	randombytes_buf(random, sizeof(random));
+	(void)snprintf(atomic->tmp_name, sizeof(atomic->tmp_name),
+		       ".bobbin-tmp-%08x%08x", random[0], random[1]);
+	fd = file_open(atomic->tmp_dir_fd, atomic->tmp_name,
+		       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		       mode);
+	atomic->tmp_exists = fd >= 0;
+	return fd;
+}
+
+static struct ostream *atomic_create(int dir_fd, bool own_dir_fd,
+				     int tmp_dir_fd, const char *name,
+				     const char *stream_name, mode_t mode,
+				     enum ostream_file_atomic_flags flags)
+{
+	struct atomic_ostream *atomic = i_new(struct atomic_ostream, 1);
+	struct ostream *stream;
+	int fd, open_errno;
+
+	atomic->dir_fd = dir_fd;
+	atomic->tmp_dir_fd = tmp_dir_fd;
+	atomic->own_dir_fd = own_dir_fd;
+	atomic->name = i_strdup(name);
+	atomic->flags = flags;
+	atomic->file.autoclose = true;
+	atomic->file.ostream.iostream.close = o_stream_file_atomic_close;
+	atomic->file.ostream.iostream.destroy = o_stream_file_atomic_destroy;
+	atomic->file.ostream.flush = o_stream_file_atomic_flush;
+	fd = atomic_open_tmp(atomic, mode);
+	open_errno = errno;
+	stream = file_ostream_init(&atomic->file, fd, 0, 0);
+	o_stream_set_name(stream, stream_name);
+	atomic->file.ostream.needs_finish = true;
+	if (fd < 0)
+		(void)o_stream_fail(&atomic->file.ostream, open_errno,
+				    "cannot create a temporary file for %s: %s",
+				    stream_name, strerror(open_errno));
+	return stream;
+}
+
+struct ostream *
+o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
+			       mode_t mode,
+			       enum ostream_file_atomic_flags flags)
+{
+	return atomic_create(dir_fd, false,
+			     tmp_dir_fd == -1 ? dir_fd : tmp_dir_fd, name, name,
+			     mode, flags);
+}
+
+struct ostream *
+o_stream_create_file_atomic(const char *path, mode_t mode,
+			    enum ostream_file_atomic_flags flags)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	char *dir = file_dirname(path);
+	struct ostream *stream;
+	int dir_fd;
+
+	dir_fd =
+		file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (dir_fd < 0)
+		stream = o_stream_create_error_str(errno, "open(%s) failed: %s",
+						   dir, strerror(errno));
+	else
+		stream = atomic_create(dir_fd, true, dir_fd, name, path, mode,
+				       flags);
+	i_free(dir);
+	return stream;
+}

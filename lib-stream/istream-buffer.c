@@ -1,0 +1,149 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The buffers of input streams: one of the stream's own, or a view of its
+   parent's; and how a filter gets at its parent's bytes. */
+
+#include "config.h"
+#include "block-cache.h"
+#include "istream-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void put_buffer(unsigned char **buffer, size_t *size)
+{
+	block_put(buffer, *size, 0);
+	*size = 0;
+}
+
+void i_stream_free_old_buffer(struct istream_private *stream)
+{
+	if (stream->old_buffer != NULL)
+		put_buffer(&stream->old_buffer, &stream->old_buffer_size);
+}
+
+void i_stream_free_buffers(struct istream_private *stream)
+{
+	i_stream_free_old_buffer(stream);
+	if (stream->w_buffer != NULL)
+		put_buffer(&stream->w_buffer, &stream->buffer_size);
+}
+
+/* The size of the buffer that is to hold used + wanted bytes, if max allows. */
+static size_t good_size(const struct istream_private *stream, size_t used,
+			size_t wanted)
+{
+	size_t size = I_MAX(stream->buffer_size, stream->init_buffer_size);
+	size_t need = size_add_saturate(used, wanted);
+
+	while (size < need)
+		size = size > SIZE_MAX / 2 ? need : size * 2;
+	return I_MIN(size, stream->max_buffer_size);
+}
+
+/* Moves the unskipped bytes to the beginning of another buffer, and keeps the
+   old one for pointers into it. */
+static bool move_data(struct istream_private *stream, size_t size)
+{
+	size_t used = stream->pos - stream->skip;
+	unsigned char *buffer = block_get(size);
+
+	if (buffer == NULL) {
+		(void)i_stream_fail(stream, ENOMEM, "%s: out of memory",
+				    i_stream_get_name(&stream->istream));
+		return false;
+	}
+	if (used > 0)
+		memcpy(buffer, stream->buffer + stream->skip, used);
+	stream->old_buffer = stream->w_buffer;
+	stream->old_buffer_size = stream->buffer_size;
+	stream->buffer = stream->w_buffer = buffer;
+	stream->buffer_size = size;
+	stream->skip = 0;
+	stream->pos = used;
+	return true;
+}
+
+unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
+				size_t *size_r)
+{
+	size_t used = stream->pos - stream->skip;
+	size_t max = stream->max_buffer_size, room;
+
+	*size_r = 0;
+	if (used >= max)
+		return NULL;
+	if (used == 0)
+		stream->skip = stream->pos = 0;
+	wanted = I_MAX(I_MIN(wanted, max - used), (size_t)1);
+	room = stream->w_buffer == NULL ? 0 : stream->buffer_size - stream->pos;
+	if (room < wanted && (room == 0 || stream->old_buffer == NULL)) {
+		/* a second move before a read succeeds would free what
+		   pointers may still point into */
+		i_assert(stream->old_buffer == NULL);
+		if (!move_data(stream, good_size(stream, used, wanted)))
+			return NULL;
+		room = stream->buffer_size - stream->pos;
+	}
+	*size_r = I_MIN(room, max - used);
+	return stream->w_buffer + stream->pos;
+}
+
+void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset)
+{
+	stream->skip = stream->pos = 0;
+	stream->line_searched = 0;
+	stream->istream.v_offset = v_offset;
+}
+
+/* Makes the parent stand where this stream's v_offset is. */
+static void align_parent(struct istream_private *stream)
+{
+	i_stream_seek(stream->parent,
+		      stream->parent_start_offset + stream->istream.v_offset);
+}
+
+/* Shows what the parent has; the bytes that are new. */
+static size_t show_parent(struct istream_private *stream, uoff_t limit)
+{
+	size_t old = stream->pos - stream->skip, size;
+
+	stream->buffer = i_stream_get_data(stream->parent, &size);
+	stream->skip = 0;
+	stream->pos = (size_t)I_MIN((uoff_t)size, limit);
+	stream->is_view = true;
+	stream->view_counter = stream->parent->real_stream->access_counter;
+	return stream->pos > old ? stream->pos - old : 0;
+}
+
+ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
+{
+	size_t size;
+	ssize_t ret;
+
+	align_parent(stream);
+	size = show_parent(stream, limit);
+	if (size > 0 || stream->pos >= limit)
+		return (ssize_t)size;
+	stream->parent->real_stream->data_limit = stream->data_limit;
+	ret = i_stream_read(stream->parent);
+	stream->parent->real_stream->data_limit = 0;
+	size = show_parent(stream, limit);
+	if (ret == -1)
+		i_stream_copy_error_from_parent(stream);
+	return ret > 0 ? (ssize_t)size : ret;
+}
+
+int i_stream_read_parent(struct istream_private *stream,
+			 const unsigned char **data_r, size_t *size_r,
+			 size_t more)
+{
+	i_stream_seek(stream->parent, stream->parent_expected_offset);
+	return i_stream_read_data(stream->parent, data_r, size_r, more);
+}
+
+void i_stream_skip_parent(struct istream_private *stream, size_t count)
+{
+	i_stream_skip(stream->parent, count);
+	stream->parent_expected_offset = stream->parent->v_offset;
+}

@@ -1,0 +1,96 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Reading lines. The line is copied, so that a later seek back shows the bytes
+   as they were. */
+
+#include "config.h"
+#include "istream-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Takes `size` bytes as a line and skips them and the line end behind them. */
+static char *take_line(struct istream_private *s, const unsigned char *data,
+		       size_t size, size_t skip)
+{
+	char *line;
+
+	if (size >= s->line_size) {
+		line = try_realloc(s->line,
+				   I_MAX(size + 1, (size_t)IO_BLOCK_SIZE / 64));
+		if (line == NULL) {
+			(void)i_stream_fail(s, ENOMEM, "%s: out of memory",
+					    i_stream_get_name(&s->istream));
+			return NULL;
+		}
+		s->line_size = I_MAX(size + 1, (size_t)IO_BLOCK_SIZE / 64);
+		s->line = line;
+	}
+	if (size > 0)
+		memcpy(s->line, data, size);
+	s->line[size] = '\0';
+	i_stream_skip(&s->istream, skip);
+	return s->line;
+}
+
+char *i_stream_next_line(struct istream *stream)
+{
+	struct istream_private *s = stream->real_stream;
+	const unsigned char *data, *lf = NULL;
+	size_t size, len;
+
+	data = i_stream_get_data(stream, &size);
+	if (size == 0)
+		return NULL;
+	if (s->line_searched < size)
+		lf = memchr(data + s->line_searched, '\n',
+			    size - s->line_searched);
+	if (lf == NULL) {
+		s->line_searched = size;
+		if (!stream->eof || stream->stream_errno != 0 ||
+		    !s->return_nolf_line)
+			return NULL;
+		s->line_searched = 0;
+		s->line_crlf = false;
+		return take_line(s, data, size, size);
+	}
+	s->line_searched = 0;
+	len = (size_t)(lf - data);
+	s->line_crlf = len > 0 && data[len - 1] == '\r';
+	return take_line(s, data, s->line_crlf ? len - 1 : len, len + 1);
+}
+
+char *i_stream_read_next_line(struct istream *stream)
+{
+	char *line;
+	ssize_t ret;
+
+	for (;;) {
+		line = i_stream_next_line(stream);
+		if (line != NULL)
+			return line;
+		ret = i_stream_read(stream);
+		if (ret == -2) {
+			(void)i_stream_fail(
+				stream->real_stream, ENOBUFS,
+				"%s: the line at offset %llu is longer than "
+				"%zu bytes",
+				i_stream_get_name(stream),
+				(unsigned long long)stream->v_offset,
+				i_stream_get_data_size(stream));
+			return NULL;
+		}
+		if (ret <= 0)
+			return i_stream_next_line(stream);
+	}
+}
+
+bool i_stream_last_line_crlf(struct istream *stream)
+{
+	return stream->real_stream->line_crlf;
+}
+
+void i_stream_set_return_partial_line(struct istream *stream, bool set)
+{
+	stream->real_stream->return_nolf_line = set;
+}

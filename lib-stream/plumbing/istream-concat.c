@@ -1,0 +1,212 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Reads several streams one after the other. Bytes are copied, so that what a
+   reader has not skipped stays in one piece over the borders. */
+
+#include "config.h"
+#include "istream-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct concat_input {
+	struct istream *stream;
+	uoff_t first; /* the stream's v_offset where we begin */
+	uoff_t start; /* our v_offset there, once known */
+};
+
+struct concat_istream {
+	struct istream_private istream;
+	struct concat_input *inputs;
+	unsigned int count;
+	unsigned int current;
+};
+
+static struct concat_istream *concat_istream(struct istream_private *stream)
+{
+	return container_of(stream, struct concat_istream, istream);
+}
+
+/* The current input is at its end: go on with the next. False: that was all. */
+static bool next_input(struct concat_istream *concat)
+{
+	struct concat_input *input = &concat->inputs[concat->current];
+
+	if (concat->current + 1 == concat->count)
+		return false;
+	concat->current++;
+	input[1].start =
+		input->start + (input->stream->v_offset - input->first);
+	i_stream_seek(input[1].stream, input[1].first);
+	return true;
+}
+
+static ssize_t copy_input(struct concat_istream *concat, struct istream *input)
+{
+	struct istream_private *stream = &concat->istream;
+	const unsigned char *data;
+	unsigned char *dest;
+	size_t size, room;
+
+	data = i_stream_get_data(input, &size);
+	dest = i_stream_reserve(stream, size, &room);
+	if (dest == NULL)
+		return stream->istream.stream_errno != 0 ? -1 : -2;
+	size = I_MIN(size, room);
+	memcpy(dest, data, size);
+	i_stream_skip(input, size);
+	stream->pos += size;
+	return (ssize_t)size;
+}
+
+static ssize_t i_stream_concat_read(struct istream_private *stream)
+{
+	struct concat_istream *concat = concat_istream(stream);
+	struct istream *input;
+	const unsigned char *data;
+	size_t size;
+	int ret;
+
+	for (;;) {
+		if (concat->count == 0)
+			break;
+		input = concat->inputs[concat->current].stream;
+		ret = i_stream_read_more(input, &data, &size);
+		if (ret > 0)
+			return copy_input(concat, input);
+		if (ret == 0)
+			return 0;
+		if (input->stream_errno != 0)
+			return i_stream_fail(stream, input->stream_errno, "%s",
+					     i_stream_get_error(input));
+		if (!next_input(concat))
+			break;
+	}
+	stream->istream.eof = true;
+	return -1;
+}
+
+static void i_stream_concat_seek(struct istream_private *stream,
+				 uoff_t v_offset, bool mark ATTR_UNUSED)
+{
+	struct concat_istream *concat = concat_istream(stream);
+	struct concat_input *input;
+	uoff_t end = stream->istream.v_offset + (stream->pos - stream->skip) -
+		stream->lag;
+
+	if (v_offset >= end) {
+		stream->lag = v_offset - end;
+		stream->skip = stream->pos;
+		stream->istream.v_offset = v_offset;
+		return;
+	}
+	i_stream_reset_buffer(stream, v_offset);
+	stream->lag = 0;
+	while (concat->current > 0 &&
+	       concat->inputs[concat->current].start > v_offset)
+		concat->current--;
+	input = &concat->inputs[concat->current];
+	i_stream_seek(input->stream, input->first + (v_offset - input->start));
+}
+
+static int i_stream_concat_get_size(struct istream_private *stream, bool exact,
+				    uoff_t *size_r)
+{
+	struct concat_istream *concat = concat_istream(stream);
+	uoff_t size, total = 0;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < concat->count; i++) {
+		ret = i_stream_get_size(concat->inputs[i].stream, exact, &size);
+		if (ret <= 0)
+			return ret;
+		total += size - I_MIN(size, concat->inputs[i].first);
+	}
+	*size_r = total;
+	return 1;
+}
+
+static int i_stream_concat_stat(struct istream_private *stream, bool exact)
+{
+	uoff_t size;
+	int ret;
+
+	memset(&stream->statbuf, 0, sizeof(stream->statbuf));
+	ret = i_stream_concat_get_size(stream, exact, &size);
+	stream->statbuf.st_size = ret > 0 ? (off_t)size : -1;
+	return ret < 0 ? -1 : 0;
+}
+
+static void i_stream_concat_close(struct iostream_private *stream,
+				  bool close_parent)
+{
+	struct concat_istream *concat =
+		container_of(stream, struct concat_istream, istream.iostream);
+	unsigned int i;
+
+	for (i = 0; close_parent && i < concat->count; i++)
+		i_stream_close(concat->inputs[i].stream);
+}
+
+static void i_stream_concat_destroy(struct iostream_private *stream)
+{
+	struct concat_istream *concat =
+		container_of(stream, struct concat_istream, istream.iostream);
+	unsigned int i;
+
+	for (i = 0; i < concat->count; i++)
+		i_stream_unref(&concat->inputs[i].stream);
+	i_free(concat->inputs);
+}
+
+static void concat_add(struct concat_istream *concat, struct istream *input)
+{
+	struct concat_input *slot = &concat->inputs[concat->count++];
+	struct istream *stream = &concat->istream.istream;
+
+	i_stream_ref(input);
+	slot->stream = input;
+	slot->first = input->v_offset;
+	stream->blocking = stream->blocking && input->blocking;
+	stream->seekable = stream->seekable && input->seekable;
+	concat->istream.max_buffer_size =
+		I_MAX(concat->istream.max_buffer_size,
+		      i_stream_get_max_buffer_size(input));
+	concat->istream.iostream.depth =
+		I_MAX(concat->istream.iostream.depth,
+		      input->real_stream->iostream.depth + 1);
+}
+
+struct istream *i_stream_create_concat(struct istream *input[])
+{
+	struct concat_istream *concat;
+	struct concat_input *inputs;
+	unsigned int count = 0, i;
+
+	while (input[count] != NULL)
+		count++;
+	inputs = try_calloc(count, sizeof(*inputs));
+	if (inputs == NULL)
+		return i_stream_create_error_str(ENOMEM, "out of memory");
+	concat = i_new(struct concat_istream, 1);
+	concat->inputs = inputs;
+	concat->istream.iostream.close = i_stream_concat_close;
+	concat->istream.iostream.destroy = i_stream_concat_destroy;
+	concat->istream.read = i_stream_concat_read;
+	concat->istream.seek = i_stream_concat_seek;
+	concat->istream.stat = i_stream_concat_stat;
+	concat->istream.get_size = i_stream_concat_get_size;
+	concat->istream.max_buffer_size = IO_BLOCK_SIZE;
+	(void)i_stream_create(&concat->istream, NULL, -1);
+	concat->istream.istream.blocking = true;
+	concat->istream.istream.seekable = true;
+	for (i = 0; i < count; i++)
+		concat_add(concat, input[i]);
+	i_stream_set_name(&concat->istream.istream, "(concat)");
+	if (concat->istream.iostream.depth > IOSTREAM_MAX_DEPTH)
+		(void)i_stream_fail(&concat->istream, ELOOP,
+				    "more than %d streams on top of each other",
+				    IOSTREAM_MAX_DEPTH);
+	return &concat->istream.istream;
+}
