@@ -2,8 +2,8 @@
 #include "config.h"
 #include "block-cache.h"
 #include "iostream-private.h"
+#include "thread-exit.h"
 
-#include <pthread.h>
 #include <sodium.h>
 
 /* Enough for a stack of three layers with a staging and a hold buffer each. */
@@ -15,9 +15,6 @@ struct block_cache {
 };
 
 static _Thread_local struct block_cache thread_cache;
-static pthread_once_t thread_exit_once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_exit_key;
-static bool thread_exit_ok;
 
 void block_cache_trim(void)
 {
@@ -25,25 +22,6 @@ void block_cache_trim(void)
 
 	while (cache->count > 0)
 		i_free(cache->blocks[--cache->count]);
-}
-
-static void thread_exit(void *context ATTR_UNUSED)
-{
-	block_cache_trim();
-}
-
-static void thread_exit_init(void)
-{
-	thread_exit_ok = pthread_key_create(&thread_exit_key, thread_exit) == 0;
-}
-
-/* The key's value only has to be non-NULL for thread_exit() to be called. */
-static bool thread_exit_watch(struct block_cache *cache)
-{
-	if (pthread_once(&thread_exit_once, thread_exit_init) != 0 ||
-	    !thread_exit_ok)
-		return false;
-	return pthread_setspecific(thread_exit_key, cache) == 0;
 }
 
 unsigned char *block_get(size_t size)
@@ -66,7 +44,7 @@ void block_put(unsigned char **_block, size_t size, size_t wipe_size)
 	if (wipe_size > 0)
 		sodium_memzero(block, wipe_size);
 	if (size == IO_BLOCK_SIZE && cache->count < BLOCK_CACHE_MAX &&
-	    thread_exit_watch(cache))
+	    thread_exit_call(block_cache_trim))
 		cache->blocks[cache->count++] = block;
 	else
 		i_free(block);

@@ -6,11 +6,50 @@ stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 	lib-stream/transform.h
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
-	lib-stream/block-cache.h lib-stream/byte-queue.h \
-	lib-stream/transform-step.h
-
+	lib-stream/thread-exit.h lib-stream/block-cache.h \
+	lib-stream/byte-queue.h lib-stream/transform-step.h \
+	lib-stream/transform-cache.h
+stream_sources += lib-stream/iostream.c
+stream_sources += lib-stream/ostream.c
+stream_sources += lib-stream/istream.c
+stream_sources += lib-stream/istream-buffer.c
+stream_sources += lib-stream/istream-line.c
+stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c
+
+# transforms and what makes streams of them
+stream_public_headers += lib-stream/transforms/transforms.h
+stream_sources += lib-stream/transform.c
 stream_sources += lib-stream/transform-step.c
+stream_sources += lib-stream/transform-cache.c
 stream_sources += lib-stream/ostream-transform.c
 stream_sources += lib-stream/istream-transform.c
+stream_sources += lib-stream/stream-filters.c
+stream_sources += lib-stream/transforms/transform-deflate.c
+stream_sources += lib-stream/transforms/transform-lz4.c
+stream_sources += lib-stream/transforms/transform-zstd.c
+stream_sources += lib-stream/transforms/transform-dot.c
+stream_sources += lib-stream/transforms/transform-hex.c
+stream_sources += lib-stream/transforms/transform-json.c
+stream_sources += lib-stream/transforms/transform-base64.c
+stream_sources += lib-stream/transforms/transform-crlf.c
+
+# ends
+stream_private_headers += lib-stream/ends/ostream-file-private.h
+stream_sources += lib-stream/ends/ostream-file.c
+stream_sources += lib-stream/ends/ostream-file-atomic.c
+stream_sources += lib-stream/ends/ostream-buffer.c
+stream_sources += lib-stream/ends/ostream-null.c
+stream_sources += lib-stream/ends/ostream-error.c
+stream_sources += lib-stream/ends/istream-file.c
+stream_sources += lib-stream/ends/istream-data.c
+stream_sources += lib-stream/ends/istream-error.c
+
+# plumbing
+stream_sources += lib-stream/plumbing/ostream-hash.c
+stream_sources += lib-stream/plumbing/ostream-failure-at.c
+stream_sources += lib-stream/plumbing/istream-limit.c
+stream_sources += lib-stream/plumbing/istream-concat.c
+stream_sources += lib-stream/plumbing/istream-hash.c
+stream_sources += lib-stream/plumbing/istream-failure-at.c

@@ -611,8 +611,7 @@ struct ostream *o_stream_create_transform(struct ostream *output,
 	s->ostream.flush_pending = o_stream_transform_flush_pending;
 
 	stream = o_stream_create(&s->ostream, output, -1);
-	s->ostream.needs_finish = (class_->flags & TRANSFORM_TRAILER) != 0 &&
-		!is_decoder(s);
+	s->ostream.needs_finish = (class_->flags & TRANSFORM_TRAILER) != 0;
 	if ((class_->flags & TRANSFORM_KEEP_PARENT) != 0)
 		s->ostream.finish_also_parent = false;
 	/* born with a bad setting */

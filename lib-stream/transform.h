@@ -144,6 +144,8 @@ enum transform_status transform_error(struct transform *t, int error_errno,
 struct transform *transform_create_error(const char *name, unsigned int flags,
 					 int error_errno, const char *fmt, ...)
 	ATTR_FORMAT(4, 5);
+/* Forgets the error, for reset(). */
+void transform_clear_error(struct transform *t);
 /* Frees it and sets the pointer to NULL; NULL is allowed. */
 void transform_free(struct transform **t);
 

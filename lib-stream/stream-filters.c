@@ -1,0 +1,59 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The constructors that make a stream of a transform, in both directions. */
+
+#include "config.h"
+#include "istream.h"
+#include "ostream.h"
+#include "transforms.h"
+
+/* RFC 2045 6.8 */
+#define MIME_LINE_LENGTH 76
+
+#define OUTPUT(name, params, transform)                              \
+	struct ostream *o_stream_create_##name params                \
+	{                                                            \
+		return o_stream_create_transform(output, transform); \
+	}
+#define INPUT(name, params, transform)                              \
+	struct istream *i_stream_create_##name params               \
+	{                                                           \
+		return i_stream_create_transform(input, transform); \
+	}
+
+OUTPUT(dot, (struct ostream * output, bool force_extra_crlf),
+       transform_create_dot_encoder(force_extra_crlf))
+OUTPUT(gzip, (struct ostream * output, int level),
+       transform_create_gzip_encoder(level))
+OUTPUT(gz, (struct ostream * output, int level),
+       transform_create_gzip_encoder(level))
+OUTPUT(zlib, (struct ostream * output, int level),
+       transform_create_zlib_encoder(level))
+OUTPUT(deflate, (struct ostream * output, int level),
+       transform_create_deflate_encoder(level))
+OUTPUT(lz4, (struct ostream * output, int level),
+       transform_create_lz4_encoder(level))
+OUTPUT(zstd, (struct ostream * output, int level),
+       transform_create_zstd_encoder(level))
+OUTPUT(hex, (struct ostream * output), transform_create_hex_encoder())
+OUTPUT(json, (struct ostream * output), transform_create_json_encoder())
+OUTPUT(base64, (struct ostream * output), transform_create_base64_encoder(0))
+OUTPUT(base64_mime, (struct ostream * output),
+       transform_create_base64_encoder(MIME_LINE_LENGTH))
+OUTPUT(crlf, (struct ostream * output), transform_create_crlf_encoder())
+OUTPUT(lf, (struct ostream * output), transform_create_crlf_decoder())
+
+INPUT(dot, (struct istream * input, enum istream_dot_flags flags),
+      transform_create_dot_decoder(flags))
+INPUT(gzip, (struct istream * input), transform_create_gzip_decoder())
+INPUT(gz, (struct istream * input), transform_create_gzip_decoder())
+INPUT(zlib, (struct istream * input), transform_create_zlib_decoder())
+INPUT(deflate, (struct istream * input), transform_create_deflate_decoder())
+INPUT(lz4, (struct istream * input), transform_create_lz4_decoder())
+INPUT(zstd, (struct istream * input), transform_create_zstd_decoder())
+INPUT(hex_decoder, (struct istream * input), transform_create_hex_decoder())
+INPUT(json_decoder, (struct istream * input), transform_create_json_decoder())
+INPUT(base64_decoder, (struct istream * input),
+      transform_create_base64_decoder())
+INPUT(crlf, (struct istream * input), transform_create_crlf_encoder())
+INPUT(lf, (struct istream * input), transform_create_crlf_decoder())

@@ -1,0 +1,239 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Base64, RFC 4648 4; in lines, RFC 2045 6.8. */
+
+#include "config.h"
+#include "macros.h"
+#include "mem.h"
+#include "transforms.h"
+
+#include <errno.h>
+
+static const char alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/*
+ * Encoding
+ */
+
+/* Four characters and a line break before them. */
+#define BASE64_MIN_OUT 6
+
+struct base64_encoder {
+	struct transform transform;
+	unsigned int chars_per_line; /* 0: one line */
+	unsigned int column;
+	unsigned char bytes[3]; /* of a group that is not whole yet */
+	unsigned int have;
+};
+
+static struct base64_encoder *base64_encoder(struct transform *t)
+{
+	return container_of(t, struct base64_encoder, transform);
+}
+
+/* Puts out the group, padded if it is the last and not whole. */
+static void put_group(struct base64_encoder *b64, struct transform_io *io)
+{
+	const unsigned char *b = b64->bytes;
+	unsigned int have = b64->have, i;
+	uint32_t bits = (uint32_t)b[0] << 16;
+
+	if (have > 1)
+		bits |= (uint32_t)b[1] << 8;
+	if (have > 2)
+		bits |= b[2];
+	if (b64->chars_per_line > 0 && b64->column == b64->chars_per_line) {
+		*io->out++ = '\r';
+		*io->out++ = '\n';
+		b64->column = 0;
+	}
+	for (i = 0; i < 4; i++)
+		*io->out++ = i > have ?
+			'=' :
+			(unsigned char)alphabet[bits >> (18 - 6 * i) & 63];
+	b64->column += 4;
+	b64->have = 0;
+}
+
+static enum transform_status base64_encode(struct transform *t,
+					   struct transform_io *io,
+					   enum transform_op op)
+{
+	struct base64_encoder *b64 = base64_encoder(t);
+
+	while (io->in < io->in_end) {
+		if (io->out_end - io->out < BASE64_MIN_OUT)
+			return TRANSFORM_NEED_OUT;
+		b64->bytes[b64->have++] = *io->in++;
+		if (b64->have == 3)
+			put_group(b64, io);
+	}
+	if (op == TRANSFORM_RUN)
+		return TRANSFORM_NEED_IN;
+	if (b64->have > 0) {
+		if (io->out_end - io->out < BASE64_MIN_OUT)
+			return TRANSFORM_NEED_OUT;
+		put_group(b64, io);
+	}
+	return TRANSFORM_DONE;
+}
+
+static void base64_encoder_reset(struct transform *t)
+{
+	base64_encoder(t)->have = 0;
+	base64_encoder(t)->column = 0;
+}
+
+static void base64_encoder_free(struct transform *t)
+{
+	i_free(base64_encoder(t));
+}
+
+static const struct transform_class base64_encoder_class = {
+	.name = "base64",
+	/* a flush keeps up to two bytes: they have no encoding yet */
+	.flags = TRANSFORM_UNFRAMED | TRANSFORM_TRAILER,
+	.min_out = BASE64_MIN_OUT,
+	.max_state = sizeof(struct base64_encoder),
+	.process = base64_encode,
+	.reset = base64_encoder_reset,
+	.free = base64_encoder_free,
+};
+
+struct transform *transform_create_base64_encoder(unsigned int chars_per_line)
+{
+	struct base64_encoder *b64;
+
+	if (chars_per_line % 4 != 0)
+		return transform_create_error(base64_encoder_class.name,
+					      base64_encoder_class.flags,
+					      EINVAL,
+					      "%u characters a line is not a "
+					      "multiple of 4",
+					      chars_per_line);
+	b64 = i_new(struct base64_encoder, 1);
+	b64->transform.class_ = &base64_encoder_class;
+	b64->chars_per_line = chars_per_line;
+	return &b64->transform;
+}
+
+/*
+ * Decoding
+ */
+
+struct base64_decoder {
+	struct transform transform;
+	uint32_t bits;
+	unsigned int have; /* characters of the group, padding included */
+	unsigned int padding;
+	bool ended; /* behind a padded group */
+};
+
+static struct base64_decoder *base64_decoder(struct transform *t)
+{
+	return container_of(t, struct base64_decoder, transform);
+}
+
+static int base64_value(unsigned char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+static enum transform_status decode_group(struct base64_decoder *b64,
+					  struct transform_io *io)
+{
+	unsigned int bytes = 3 - b64->padding, i;
+	uint32_t unused = b64->bits & ((1u << (8 * b64->padding)) - 1);
+
+	/* RFC 4648 3.5: the bits that no byte takes are zero */
+	if (unused != 0)
+		return transform_error(&b64->transform, EINVAL,
+				       "base64 that is not canonical");
+	for (i = 0; i < bytes; i++)
+		*io->out++ = (unsigned char)(b64->bits >> (16 - 8 * i));
+	b64->ended = b64->padding > 0;
+	b64->have = 0;
+	b64->padding = 0;
+	b64->bits = 0;
+	return TRANSFORM_NEED_IN;
+}
+
+static enum transform_status decode_char(struct base64_decoder *b64,
+					 struct transform_io *io,
+					 unsigned char c)
+{
+	int value = base64_value(c);
+
+	if (c == '\r' || c == '\n')
+		return TRANSFORM_NEED_IN;
+	if (b64->ended)
+		return transform_error(&b64->transform, EINVAL,
+				       "data after the end");
+	if (c == '=' && b64->have >= 2) {
+		b64->padding++;
+		value = 0;
+	} else if (value < 0 || b64->padding > 0) {
+		return transform_error(&b64->transform, EINVAL,
+				       "byte 0x%02x has no place in base64", c);
+	}
+	b64->bits = b64->bits << 6 | (uint32_t)value;
+	return ++b64->have < 4 ? TRANSFORM_NEED_IN : decode_group(b64, io);
+}
+
+static enum transform_status base64_decode(struct transform *t,
+					   struct transform_io *io,
+					   enum transform_op op)
+{
+	struct base64_decoder *b64 = base64_decoder(t);
+
+	while (io->in < io->in_end) {
+		if (io->out_end - io->out < 3)
+			return TRANSFORM_NEED_OUT;
+		if (decode_char(b64, io, *io->in) == TRANSFORM_ERROR)
+			return TRANSFORM_ERROR;
+		io->in++;
+	}
+	return op == TRANSFORM_FINISH && b64->have == 0 ? TRANSFORM_END :
+							  TRANSFORM_NEED_IN;
+}
+
+static void base64_decoder_reset(struct transform *t)
+{
+	struct base64_decoder *b64 = base64_decoder(t);
+
+	b64->bits = 0;
+	b64->have = b64->padding = 0;
+	b64->ended = false;
+}
+
+static void base64_decoder_free(struct transform *t)
+{
+	i_free(base64_decoder(t));
+}
+
+static const struct transform_class base64_decoder_class = {
+	.name = "base64",
+	.flags = TRANSFORM_DECODER | TRANSFORM_UNFRAMED,
+	.min_out = 3,
+	.max_state = sizeof(struct base64_decoder),
+	.process = base64_decode,
+	.reset = base64_decoder_reset,
+	.free = base64_decoder_free,
+};
+
+struct transform *transform_create_base64_decoder(void)
+{
+	struct base64_decoder *b64 = i_new(struct base64_decoder, 1);
+
+	b64->transform.class_ = &base64_decoder_class;
+	return &b64->transform;
+}

@@ -1,0 +1,267 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Zstandard (RFC 8878), by libzstd. */
+
+#include "config.h"
+#include "macros.h"
+#include "mem.h"
+#include "transform-cache.h"
+#include "transforms.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ZSTD_ENCODER_FLAGS (TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC)
+#define ZSTD_DECODER_FLAGS (TRANSFORM_DECODER | TRANSFORM_MEMBERS)
+
+#ifdef HAVE_ZSTD
+
+#include <zstd.h>
+#include <zstd_errors.h>
+
+/* The decoder's memory: 128 MiB, as the zstd command's own limit. */
+#define ZSTD_MAX_WINDOW_LOG 27
+
+struct zstd_transform {
+	struct transform transform;
+	ZSTD_CCtx *cctx;
+	ZSTD_DCtx *dctx;
+	int level;
+};
+
+static struct zstd_transform *zstd_transform(struct transform *t)
+{
+	return container_of(t, struct zstd_transform, transform);
+}
+
+static void windows_to_zstd(const struct transform_io *io, ZSTD_inBuffer *in,
+			    ZSTD_outBuffer *out)
+{
+	in->src = io->in;
+	in->size = (size_t)(io->in_end - io->in);
+	in->pos = 0;
+	out->dst = io->out;
+	out->size = (size_t)(io->out_end - io->out);
+	out->pos = 0;
+}
+
+/*
+ * Encoding
+ */
+
+static enum transform_status
+zstd_encode(struct transform *t, struct transform_io *io, enum transform_op op)
+{
+	ZSTD_EndDirective end = op == TRANSFORM_FINISH ? ZSTD_e_end :
+		op == TRANSFORM_SYNC                   ? ZSTD_e_flush :
+							 ZSTD_e_continue;
+	ZSTD_inBuffer in;
+	ZSTD_outBuffer out;
+	size_t ret;
+
+	do {
+		if (op == TRANSFORM_RUN && io->in == io->in_end &&
+		    io->out < io->out_end)
+			return TRANSFORM_NEED_IN;
+		windows_to_zstd(io, &in, &out);
+		ret = ZSTD_compressStream2(zstd_transform(t)->cctx, &out, &in,
+					   end);
+		io->in += in.pos;
+		io->out += out.pos;
+		if (ZSTD_isError(ret))
+			return transform_error(
+				t,
+				ZSTD_getErrorCode(ret) ==
+						ZSTD_error_memory_allocation ?
+					ENOMEM :
+					EIO,
+				"zstd failed: %s", ZSTD_getErrorName(ret));
+		if (op != TRANSFORM_RUN && ret == 0 && io->in == io->in_end)
+			return TRANSFORM_DONE;
+	} while (io->out < io->out_end);
+	return TRANSFORM_NEED_OUT;
+}
+
+static void zstd_encoder_reset(struct transform *t)
+{
+	(void)ZSTD_CCtx_reset(zstd_transform(t)->cctx, ZSTD_reset_session_only);
+}
+
+static void zstd_encoder_real_free(struct transform *t)
+{
+	(void)ZSTD_freeCCtx(zstd_transform(t)->cctx);
+	i_free(zstd_transform(t));
+}
+
+static void zstd_encoder_free(struct transform *t)
+{
+	if (!transform_cache_put(t, zstd_transform(t)->level,
+				 zstd_encoder_real_free))
+		zstd_encoder_real_free(t);
+}
+
+static const struct transform_class zstd_encoder_class = {
+	.name = "zstd",
+	.flags = ZSTD_ENCODER_FLAGS,
+	.min_out = 1,
+	.max_state = 1024 * 1024 * 1024,
+	.process = zstd_encode,
+	.reset = zstd_encoder_reset,
+	.free = zstd_encoder_free,
+};
+
+struct transform *transform_create_zstd_encoder(int level)
+{
+	const struct transform_class *class_ = &zstd_encoder_class;
+	struct zstd_transform *zstd;
+	struct transform *t;
+
+	if (level < ZSTD_minCLevel() || level > ZSTD_maxCLevel() || level == 0)
+		return transform_create_error(
+			class_->name, class_->flags, EINVAL,
+			"level %d is not within 1 to %d (or -1 to %d)", level,
+			ZSTD_maxCLevel(), ZSTD_minCLevel());
+	t = transform_cache_get(class_, level);
+	if (t != NULL)
+		return t;
+	zstd = i_new(struct zstd_transform, 1);
+	zstd->transform.class_ = class_;
+	zstd->level = level;
+	zstd->cctx = ZSTD_createCCtx();
+	if (zstd->cctx == NULL ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(
+		    zstd->cctx, ZSTD_c_compressionLevel, level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(zstd->cctx, ZSTD_c_checksumFlag,
+						1))) {
+		zstd_encoder_real_free(&zstd->transform);
+		return transform_create_error(class_->name, class_->flags,
+					      ENOMEM, "out of memory");
+	}
+	return &zstd->transform;
+}
+
+/*
+ * Decoding
+ */
+
+static enum transform_status zstd_decode_failed(struct transform *t,
+						size_t code)
+{
+	switch (ZSTD_getErrorCode(code)) {
+	case ZSTD_error_memory_allocation:
+		return transform_error(t, ENOMEM, "out of memory");
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return transform_error(t, EINVAL,
+				       "the data needs a window of more than "
+				       "%u MiB, which is refused",
+				       1u << (ZSTD_MAX_WINDOW_LOG - 20));
+	default:
+		return transform_error(t, EINVAL, "the data is damaged: %s",
+				       ZSTD_getErrorName(code));
+	}
+}
+
+static enum transform_status zstd_decode(struct transform *t,
+					 struct transform_io *io,
+					 enum transform_op op ATTR_UNUSED)
+{
+	ZSTD_inBuffer in;
+	ZSTD_outBuffer out;
+	size_t ret;
+
+	do {
+		windows_to_zstd(io, &in, &out);
+		ret = ZSTD_decompressStream(zstd_transform(t)->dctx, &out, &in);
+		io->in += in.pos;
+		io->out += out.pos;
+		if (ZSTD_isError(ret))
+			return zstd_decode_failed(t, ret);
+		if (ret == 0)
+			return TRANSFORM_END;
+		if (io->out == io->out_end)
+			return TRANSFORM_NEED_OUT;
+	} while (io->in < io->in_end);
+	return TRANSFORM_NEED_IN;
+}
+
+/* The magic of a frame, or of one to be skipped (its first byte varies). */
+static bool zstd_may_begin(const unsigned char *data, size_t size)
+{
+	static const unsigned char frame[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const unsigned char skipped[] = { 0x50, 0x2a, 0x4d, 0x18 };
+
+	size = I_MIN(size, sizeof(frame));
+	if (memcmp(data, frame, size) == 0)
+		return true;
+	return (data[0] & 0xf0) == skipped[0] &&
+		memcmp(data + 1, skipped + 1, size - 1) == 0;
+}
+
+static void zstd_decoder_reset(struct transform *t)
+{
+	(void)ZSTD_DCtx_reset(zstd_transform(t)->dctx, ZSTD_reset_session_only);
+}
+
+static void zstd_decoder_real_free(struct transform *t)
+{
+	(void)ZSTD_freeDCtx(zstd_transform(t)->dctx);
+	i_free(zstd_transform(t));
+}
+
+static void zstd_decoder_free(struct transform *t)
+{
+	if (!transform_cache_put(t, 0, zstd_decoder_real_free))
+		zstd_decoder_real_free(t);
+}
+
+static const struct transform_class zstd_decoder_class = {
+	.name = "zstd",
+	.flags = ZSTD_DECODER_FLAGS,
+	.min_out = 1,
+	.max_state = ((size_t)1 << ZSTD_MAX_WINDOW_LOG) + 1024 * 1024,
+	.process = zstd_decode,
+	.reset = zstd_decoder_reset,
+	.free = zstd_decoder_free,
+	.may_begin = zstd_may_begin,
+};
+
+struct transform *transform_create_zstd_decoder(void)
+{
+	const struct transform_class *class_ = &zstd_decoder_class;
+	struct transform *t = transform_cache_get(class_, 0);
+	struct zstd_transform *zstd;
+
+	if (t != NULL)
+		return t;
+	zstd = i_new(struct zstd_transform, 1);
+	zstd->transform.class_ = class_;
+	zstd->dctx = ZSTD_createDCtx();
+	if (zstd->dctx == NULL ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(zstd->dctx, ZSTD_d_windowLogMax,
+						ZSTD_MAX_WINDOW_LOG))) {
+		zstd_decoder_real_free(&zstd->transform);
+		return transform_create_error(class_->name, class_->flags,
+					      ENOMEM, "out of memory");
+	}
+	return &zstd->transform;
+}
+
+#else
+
+static struct transform *not_built(unsigned int flags)
+{
+	return transform_create_error("zstd", flags, ENOTSUP,
+				      "this library was built without zstd");
+}
+
+struct transform *transform_create_zstd_encoder(int level ATTR_UNUSED)
+{
+	return not_built(ZSTD_ENCODER_FLAGS);
+}
+
+struct transform *transform_create_zstd_decoder(void)
+{
+	return not_built(ZSTD_DECODER_FLAGS);
+}
+
+#endif

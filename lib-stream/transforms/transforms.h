@@ -1,0 +1,68 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_TRANSFORMS_H
+#define BOBBIN_TRANSFORMS_H
+
+/* The codecs of the library, as transforms. Each constructor gives a transform
+   that is the caller's until a stream takes it over (transform.h); a bad
+   setting or a lack of memory gives one that fails with an errno and a text. */
+
+#include "transform.h"
+
+BOBBIN_BEGIN_DECLS
+
+/* RFC 1952, 1950 and 1951 by zlib; level 0 to 9, -1 for zlib's default (6).
+   gzip reads all members of a file as one; zlib and deflate data must end where
+   the input does. Damage is EINVAL; the CRC-32 and the size are checked, the
+   header's CRC too where there is one. Plain deflate has no checksum. */
+struct transform *transform_create_gzip_encoder(int level);
+struct transform *transform_create_gzip_decoder(void);
+struct transform *transform_create_zlib_encoder(int level);
+struct transform *transform_create_zlib_decoder(void);
+struct transform *transform_create_deflate_encoder(int level);
+struct transform *transform_create_deflate_decoder(void);
+
+/* The LZ4 frame format 1.6 by liblz4, with linked blocks of 64 KiB and a content
+   checksum; level 0 to 12. All frames of a file are read as one, skippable ones
+   skipped. */
+struct transform *transform_create_lz4_encoder(int level);
+struct transform *transform_create_lz4_decoder(void);
+
+/* RFC 8878 by libzstd, with a content checksum; level 1 to 22, or negative for
+   speed. All frames of a file are read as one. A window of more than 128 MiB is
+   refused. ENOTSUP where the library was built without zstd. */
+struct transform *transform_create_zstd_encoder(int level);
+struct transform *transform_create_zstd_decoder(void);
+
+enum transform_dot_flags {
+	/* do not give the line end before the final "." line */
+	TRANSFORM_DOT_TRIM_TRAIL = 0x01,
+	/* accept LF for CRLF around the final "." */
+	TRANSFORM_DOT_LOOSE_EOT = 0x02
+};
+/* RFC 5321 4.5.2; see o_stream_create_dot() and i_stream_create_dot(). */
+struct transform *transform_create_dot_encoder(bool force_extra_crlf);
+struct transform *transform_create_dot_decoder(unsigned int flags);
+
+/* RFC 4648 8: lower case is written, either is read. */
+struct transform *transform_create_hex_encoder(void);
+struct transform *transform_create_hex_decoder(void);
+
+/* RFC 8259 7: the inside of a string. Bytes that are not UTF-8 are written as
+   U+FFFD; the decoder takes UTF-8 as it is. */
+struct transform *transform_create_json_encoder(void);
+struct transform *transform_create_json_decoder(void);
+
+/* RFC 4648 4, with padding; CRLF after each chars_per_line characters that more
+   follow (a multiple of 4; 0: one line). The decoder skips CR and LF, and is
+   strict about everything else. */
+struct transform *transform_create_base64_encoder(unsigned int chars_per_line);
+struct transform *transform_create_base64_decoder(void);
+
+/* The encoder makes every LF that follows no CR a CRLF, the decoder every CRLF an
+   LF; a lone CR stays as it is. */
+struct transform *transform_create_crlf_encoder(void);
+struct transform *transform_create_crlf_decoder(void);
+
+BOBBIN_END_DECLS
+
+#endif
