@@ -1,3 +1,34 @@
 # Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+#
+# A new test program is one line: unit_tests += tests/test-NAME. Programs whose
+# tests start threads are named in threaded_tests, too.
 
-# A new test program is one line: check_PROGRAMS += tests/test-NAME
+unit_tests =
+threaded_tests =
+
+unit_tests += tests/test-transforms
+
+noinst_HEADERS += tests/test-common.h tests/test-stream-common.h
+
+if HAVE_CMOCKA
+check_LTLIBRARIES += tests/libtestcommon.la
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+tests_libtestcommon_la_SOURCES = tests/test-common.c \
+	tests/test-stream-common.c
+
+AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
+LDADD = tests/libtestcommon.la libstream-objects.la $(CMOCKA_LIBS)
+
+AM_TESTS_ENVIRONMENT = \
+	TEST_DATA='$(abs_top_srcdir)/tests/data'; export TEST_DATA; \
+	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
+	top_builddir='$(abs_top_builddir)'; export top_builddir; \
+	BOBBIN='$(abs_top_builddir)/tools/bobbin'; export BOBBIN; \
+	CC='$(CC)'; export CC;
+if USE_VALGRIND
+LOG_COMPILER = $(LIBTOOL) --mode=execute $(VALGRIND) --quiet \
+	--leak-check=full --errors-for-leak-kinds=definite \
+	--error-exitcode=99
+endif

@@ -1,0 +1,374 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "test-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * Panics
+ */
+
+sigjmp_buf test_panic_jump;
+char test_panic_text[1024];
+
+static void panic_handler(const char *text, void *context ATTR_UNUSED)
+{
+	(void)snprintf(test_panic_text, sizeof(test_panic_text), "%s", text);
+	siglongjmp(test_panic_jump, 1);
+}
+
+void test_panic_begin(void)
+{
+	test_panic_text[0] = '\0';
+	bobbin_set_panic_handler(panic_handler, NULL);
+}
+
+void test_panic_end(void)
+{
+	bobbin_set_panic_handler(NULL, NULL);
+}
+
+/*
+ * Data
+ */
+
+uint32_t test_random(uint32_t *state)
+{
+	uint32_t x = *state;
+
+	/* xorshift32 */
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return *state = x;
+}
+
+static void fill_text(unsigned char *data, size_t size, uint32_t *state)
+{
+	static const char *const words[] = {
+		"the ",   "message ", "spool ", "a ", "stream ",  "=20",
+		"lorem ", "ipsum, ",  "From: ", "..", "\xc3\xa4 "
+	};
+	size_t pos = 0, len, column = 0;
+	const char *word;
+
+	while (pos < size) {
+		word = words[test_random(state) % N_ELEMENTS(words)];
+		if (column > 60 || test_random(state) % 37 == 0) {
+			data[pos++] = '\n';
+			column = 0;
+			if (pos < size && test_random(state) % 5 == 0)
+				data[pos++] = '.';
+			continue;
+		}
+		len = I_MIN(strlen(word), size - pos);
+		memcpy(data + pos, word, len);
+		pos += len;
+		column += len;
+	}
+}
+
+unsigned char *test_data(enum test_data_kind kind, size_t size)
+{
+	unsigned char *data = calloc(1, size + 1);
+	uint32_t state = 0x2545f491;
+	size_t i;
+
+	assert_non_null(data);
+	if (kind == TEST_DATA_TEXT)
+		fill_text(data, size, &state);
+	for (i = 0; kind == TEST_DATA_RANDOM && i < size; i++)
+		data[i] = (unsigned char)(test_random(&state) >> 11);
+	return data;
+}
+
+/*
+ * Files
+ */
+
+static char dir_path[256];
+
+static int remove_entry(const char *path, const struct stat *st ATTR_UNUSED,
+			int type ATTR_UNUSED, struct FTW *ftw ATTR_UNUSED)
+{
+	return remove(path);
+}
+
+static void remove_dir(void)
+{
+	(void)nftw(dir_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *test_dir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (dir_path[0] != '\0')
+		return dir_path;
+	(void)snprintf(dir_path, sizeof(dir_path), "%s/bobbin-test-XXXXXX",
+		       tmp != NULL ? tmp : "/tmp");
+	if (mkdtemp(dir_path) == NULL) {
+		perror(dir_path);
+		exit(1);
+	}
+	(void)atexit(remove_dir);
+	return dir_path;
+}
+
+static const char *join(const char *dir, const char *name)
+{
+	static char paths[8][512];
+	static unsigned int next;
+	char *path = paths[next++ % 8];
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+const char *test_path(const char *name)
+{
+	return join(test_dir(), name);
+}
+
+const char *test_data_path(const char *name)
+{
+	const char *dir = getenv("TEST_DATA");
+
+	return join(dir != NULL ? dir : "tests/data", name);
+}
+
+void test_write_file(const char *path, const void *data, size_t size)
+{
+	FILE *f = fopen(path, "wb");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, size, f), size);
+	assert_int_equal(fclose(f), 0);
+}
+
+buffer_t *test_read_file(const char *path)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 65536);
+	FILE *f = fopen(path, "rb");
+	char block[65536];
+	size_t n;
+
+	if (f == NULL)
+		fail_msg("%s: %s", path, strerror(errno));
+	while ((n = fread(block, 1, sizeof(block), f)) > 0)
+		buffer_append(buf, block, n);
+	(void)fclose(f);
+	return buf;
+}
+
+int test_command(const char *fmt, ...)
+{
+	char command[4096];
+	va_list args;
+	int status;
+
+	va_start(args, fmt);
+	(void)vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	status = system(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+bool test_have_program(const char *name)
+{
+	if (test_command("command -v %s >/dev/null 2>&1", name) == 0)
+		return true;
+	printf("NOT RUN: the program %s is not installed\n", name);
+	return false;
+}
+
+/*
+ * Faults
+ */
+
+struct test_faults test_faults;
+static unsigned int interrupts;
+
+/* Counts the call; true where it is to fail, with errno set. */
+static bool faulty(enum test_op op)
+{
+	unsigned int call, at = test_faults.fail_at[op];
+
+	if (test_faults.eintr && op != TEST_OP_CLOSE && interrupts++ % 2 == 0) {
+		errno = EINTR;
+		return true;
+	}
+	call = ++test_faults.calls[op];
+	if (at == 0 || call < at || (call > at && !test_faults.fail_after))
+		return false;
+	errno = test_faults.fail_errno[op];
+	return true;
+}
+
+static int t_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	return faulty(TEST_OP_OPEN) ?
+		-1 :
+		file_ops_system.openat(dir_fd, path, flags, mode);
+}
+
+static int t_close(int fd)
+{
+	bool fail = faulty(TEST_OP_CLOSE);
+	int error = errno, ret = file_ops_system.close(fd);
+
+	errno = error;
+	return fail ? -1 : ret;
+}
+
+static size_t short_count(size_t size, size_t max)
+{
+	return max != 0 && size > max ? max : size;
+}
+
+static ssize_t t_read(int fd, void *data, size_t size)
+{
+	if (faulty(TEST_OP_READ))
+		return -1;
+	return file_ops_system.read(fd, data,
+				    short_count(size, test_faults.max_read));
+}
+
+static ssize_t t_pread(int fd, void *data, size_t size, off_t offset)
+{
+	if (faulty(TEST_OP_READ))
+		return -1;
+	return file_ops_system.pread(
+		fd, data, short_count(size, test_faults.max_read), offset);
+}
+
+/* A shorter first vector, for a short write. */
+static struct iovec first_vector(const struct iovec *iov, int count)
+{
+	struct iovec first = { NULL, 0 };
+	int i;
+
+	for (i = 0; i < count && first.iov_len == 0; i++)
+		first = iov[i];
+	first.iov_len = short_count(first.iov_len, test_faults.max_write);
+	return first;
+}
+
+static ssize_t t_writev(int fd, const struct iovec *iov, int count)
+{
+	struct iovec first;
+
+	if (faulty(TEST_OP_WRITE))
+		return -1;
+	if (test_faults.zero_write)
+		return 0;
+	if (test_faults.max_write == 0)
+		return file_ops_system.writev(fd, iov, count);
+	first = first_vector(iov, count);
+	return file_ops_system.writev(fd, &first, 1);
+}
+
+static ssize_t t_pwritev(int fd, const struct iovec *iov, int count,
+			 off_t offset)
+{
+	struct iovec first;
+
+	if (faulty(TEST_OP_WRITE))
+		return -1;
+	if (test_faults.zero_write)
+		return 0;
+	if (test_faults.max_write == 0)
+		return file_ops_system.pwritev(fd, iov, count, offset);
+	first = first_vector(iov, count);
+	return file_ops_system.pwritev(fd, &first, 1, offset);
+}
+
+static ssize_t t_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return faulty(TEST_OP_WRITE) ? -1 :
+				       file_ops_system.sendmsg(fd, msg, flags);
+}
+
+static int t_fstat(int fd, struct stat *st)
+{
+	return faulty(TEST_OP_FSTAT) ? -1 : file_ops_system.fstat(fd, st);
+}
+
+static int t_fdatasync(int fd)
+{
+	return faulty(TEST_OP_FDATASYNC) ? -1 : file_ops_system.fdatasync(fd);
+}
+
+static int t_fsync_dir(int fd)
+{
+	return faulty(TEST_OP_FSYNC_DIR) ? -1 : file_ops_system.fsync_dir(fd);
+}
+
+static int t_renameat(int old_fd, const char *old_path, int new_fd,
+		      const char *new_path)
+{
+	return faulty(TEST_OP_RENAME) ?
+		-1 :
+		file_ops_system.renameat(old_fd, old_path, new_fd, new_path);
+}
+
+static int t_linkat(int old_fd, const char *old_path, int new_fd,
+		    const char *new_path, int flags)
+{
+	return faulty(TEST_OP_LINK) ?
+		-1 :
+		file_ops_system.linkat(old_fd, old_path, new_fd, new_path,
+				       flags);
+}
+
+static int t_unlinkat(int fd, const char *path, int flags)
+{
+	return faulty(TEST_OP_UNLINK) ?
+		-1 :
+		file_ops_system.unlinkat(fd, path, flags);
+}
+
+static int t_mkdirat(int fd, const char *path, mode_t mode)
+{
+	return faulty(TEST_OP_MKDIR) ? -1 :
+				       file_ops_system.mkdirat(fd, path, mode);
+}
+
+static struct dirent *t_readdir(DIR *dir)
+{
+	return faulty(TEST_OP_READDIR) ? NULL : file_ops_system.readdir(dir);
+}
+
+void test_faults_begin(void)
+{
+	static struct file_ops ops;
+
+	memset(&test_faults, 0, sizeof(test_faults));
+	ops = file_ops_system;
+	ops.openat = t_openat;
+	ops.close = t_close;
+	ops.read = t_read;
+	ops.pread = t_pread;
+	ops.writev = t_writev;
+	ops.pwritev = t_pwritev;
+	ops.sendmsg = t_sendmsg;
+	ops.fstat = t_fstat;
+	ops.fdatasync = t_fdatasync;
+	ops.fsync_dir = t_fsync_dir;
+	ops.renameat = t_renameat;
+	ops.linkat = t_linkat;
+	ops.unlinkat = t_unlinkat;
+	ops.mkdirat = t_mkdirat;
+	ops.readdir = t_readdir;
+	file_ops_set(&ops);
+}
+
+void test_faults_end(void)
+{
+	file_ops_set(NULL);
+}

@@ -1,0 +1,107 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef TEST_COMMON_H
+#define TEST_COMMON_H
+
+/* What every test program includes: cmocka, and small helpers of ours. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "buffer.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "panic.h"
+
+/*
+ * Panics: EXPECT_PANIC("text", statement;) fails unless the statement panics
+ * with a text that contains this one.
+ */
+extern sigjmp_buf test_panic_jump;
+extern char test_panic_text[1024];
+void test_panic_begin(void);
+void test_panic_end(void);
+
+#define EXPECT_PANIC(text, statement)                                   \
+	do {                                                            \
+		test_panic_begin();                                     \
+		if (sigsetjmp(test_panic_jump, 0) == 0) {               \
+			statement;                                      \
+			test_panic_end();                               \
+			fail_msg("no panic: %s", #statement);           \
+		}                                                       \
+		test_panic_end();                                       \
+		if (strstr(test_panic_text, (text)) == NULL)            \
+			fail_msg("panicked with: %s", test_panic_text); \
+	} while (0)
+
+/*
+ * Data
+ */
+enum test_data_kind {
+	TEST_DATA_TEXT,
+	TEST_DATA_RANDOM,
+	TEST_DATA_ZEROS
+};
+/* The same bytes for the same arguments; text is made of mail-like lines that
+   end with LF, some of which begin with dots. free() it. */
+unsigned char *test_data(enum test_data_kind kind, size_t size);
+/* A small, fast generator: the next number after *state (not 0). */
+uint32_t test_random(uint32_t *state);
+
+/*
+ * Files: a directory of the test program's own, removed at the end
+ */
+const char *test_dir(void);
+/* test_dir()/name; valid for the next seven calls. */
+const char *test_path(const char *name);
+void test_write_file(const char *path, const void *data, size_t size);
+/* All of the file, as a buffer to be freed by buffer_free(). */
+buffer_t *test_read_file(const char *path);
+/* A file of tests/data. */
+const char *test_data_path(const char *name);
+/* Runs a shell command; its exit status. */
+int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
+/* Whether a program is there; if not, says NOT RUN. */
+bool test_have_program(const char *name);
+
+/*
+ * Faults: a table of file operations over the system's own that counts calls
+ * and lets chosen ones fail.
+ */
+enum test_op {
+	TEST_OP_OPEN,
+	TEST_OP_CLOSE,
+	TEST_OP_READ,  /* read and pread */
+	TEST_OP_WRITE, /* writev, pwritev, sendmsg */
+	TEST_OP_FSTAT,
+	TEST_OP_FDATASYNC,
+	TEST_OP_FSYNC_DIR,
+	TEST_OP_RENAME,
+	TEST_OP_LINK,
+	TEST_OP_UNLINK,
+	TEST_OP_MKDIR,
+	TEST_OP_READDIR,
+	TEST_OP_COUNT
+};
+struct test_faults {
+	unsigned int calls[TEST_OP_COUNT];
+	/* call number fail_at[op] (1 is the first) fails with fail_errno[op] */
+	unsigned int fail_at[TEST_OP_COUNT];
+	int fail_errno[TEST_OP_COUNT];
+	bool fail_after;            /* the calls behind that one fail, too */
+	size_t max_write, max_read; /* short counts; 0: no limit */
+	bool eintr;                 /* every other call is interrupted */
+	bool zero_write;            /* writes take nothing */
+};
+extern struct test_faults test_faults;
+/* Puts the table in use with these faults at zero. */
+void test_faults_begin(void);
+void test_faults_end(void);
+
+#endif
