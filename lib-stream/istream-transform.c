@@ -196,7 +196,7 @@ static int get_input(struct transform_istream *s, struct transform_io *io,
 	size_t size;
 	int ret;
 
-	io->in = io->in_end = NULL;
+	transform_no_input(io);
 	*op_r = s->parent_ended ? TRANSFORM_FINISH : TRANSFORM_RUN;
 	/* never wait for input while there is output to be had */
 	if (s->status == TRANSFORM_NEED_OUT &&

@@ -176,8 +176,12 @@ static int codec_turn(struct transform_ostream *s, const unsigned char *in,
 	ret = get_window(s, &io, &lent);
 	if (ret <= 0)
 		return ret;
-	io.in = in;
-	io.in_end = in_size == 0 ? in : in + in_size;
+	transform_no_input(&io);
+	if (in_size > 0) {
+		io.in = in;
+		io.in_end = in + in_size;
+	}
+	in = io.in;
 	out = io.out;
 	status = transform_step(s->transform, &io, op, s->status);
 

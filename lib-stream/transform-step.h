@@ -15,6 +15,12 @@ enum transform_status transform_step(struct transform *t,
 				     enum transform_op op,
 				     enum transform_status last);
 
+/* An empty input window: codecs may do arithmetic with its pointers. */
+static inline void transform_no_input(struct transform_io *io)
+{
+	io->in = io->in_end = (const unsigned char *)"";
+}
+
 static inline bool transform_is_decoder(const struct transform_class *class_)
 {
 	return (class_->flags & TRANSFORM_DECODER) != 0;
