@@ -35,6 +35,18 @@ stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-base64.c
 stream_sources += lib-stream/transforms/transform-crlf.c
 
+# the age format
+stream_public_headers += lib-stream/age/age-keys.h \
+	lib-stream/age/transform-age.h
+stream_private_headers += lib-stream/age/age-keys-private.h \
+	lib-stream/age/age-bech32.h lib-stream/age/age-crypto.h \
+	lib-stream/age/age-header.h
+stream_sources += lib-stream/age/age-bech32.c
+stream_sources += lib-stream/age/age-keys.c
+stream_sources += lib-stream/age/age-crypto.c
+stream_sources += lib-stream/age/age-header.c
+stream_sources += lib-stream/age/transform-age.c
+
 # ends
 stream_private_headers += lib-stream/ends/ostream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "istream.h"
 #include "ostream.h"
+#include "transform-age.h"
 #include "transforms.h"
 
 /* RFC 2045 6.8 */
@@ -35,6 +36,8 @@ OUTPUT(lz4, (struct ostream * output, int level),
        transform_create_lz4_encoder(level))
 OUTPUT(zstd, (struct ostream * output, int level),
        transform_create_zstd_encoder(level))
+OUTPUT(encrypt, (struct ostream * output, struct age_recipients *recipients),
+       transform_create_age_encoder(recipients))
 OUTPUT(hex, (struct ostream * output), transform_create_hex_encoder())
 OUTPUT(json, (struct ostream * output), transform_create_json_encoder())
 OUTPUT(base64, (struct ostream * output), transform_create_base64_encoder(0))
@@ -51,6 +54,8 @@ INPUT(zlib, (struct istream * input), transform_create_zlib_decoder())
 INPUT(deflate, (struct istream * input), transform_create_deflate_decoder())
 INPUT(lz4, (struct istream * input), transform_create_lz4_decoder())
 INPUT(zstd, (struct istream * input), transform_create_zstd_decoder())
+INPUT(decrypt, (struct istream * input, struct age_identities *identities),
+      transform_create_age_decoder(identities))
 INPUT(hex_decoder, (struct istream * input), transform_create_hex_decoder())
 INPUT(json_decoder, (struct istream * input), transform_create_json_decoder())
 INPUT(base64_decoder, (struct istream * input),

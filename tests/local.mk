@@ -7,6 +7,7 @@ unit_tests =
 threaded_tests =
 
 unit_tests += tests/test-transforms
+unit_tests += tests/test-age
 
 noinst_HEADERS += tests/test-common.h tests/test-stream-common.h
 

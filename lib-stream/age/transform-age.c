@@ -1,0 +1,552 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The payload of an age file: chunks of 64 KiB, each sealed under its number and
+   whether it is the last. Where the windows are large enough a chunk goes
+   straight from one to the other, else through a buffer. */
+
+#include "config.h"
+#include "transform-age.h"
+#include "age-header.h"
+#include "block-cache.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A chunk on its way: gathered from `in` windows, or waiting for `out` ones. */
+struct chunk_buffer {
+	unsigned char *data;     /* AGE_SEALED_CHUNK_SIZE bytes, or NULL */
+	size_t have;             /* gathered */
+	size_t out_pos, out_end; /* finished bytes that wait */
+};
+
+static bool chunk_alloc(struct chunk_buffer *chunk, struct transform *t)
+{
+	if (chunk->data == NULL)
+		chunk->data = block_get(AGE_SEALED_CHUNK_SIZE);
+	if (chunk->data == NULL)
+		(void)transform_error(t, ENOMEM, "out of memory");
+	return chunk->data != NULL;
+}
+
+/* Drops all, and wipes: plain text was in it. */
+static void chunk_free(struct chunk_buffer *chunk)
+{
+	block_put(&chunk->data, AGE_SEALED_CHUNK_SIZE, AGE_SEALED_CHUNK_SIZE);
+	memset(chunk, 0, sizeof(*chunk));
+}
+
+/* Gathers up to `want` bytes in all. */
+static void chunk_gather(struct chunk_buffer *chunk, struct transform_io *io,
+			 size_t want)
+{
+	size_t size = I_MIN(want - chunk->have, (size_t)(io->in_end - io->in));
+
+	memcpy(chunk->data + chunk->have, io->in, size);
+	chunk->have += size;
+	io->in += size;
+}
+
+/* Puts out what waits; whether nothing waits any more. */
+static bool chunk_drain(struct chunk_buffer *chunk, struct transform_io *io)
+{
+	size_t size = I_MIN(chunk->out_end - chunk->out_pos,
+			    (size_t)(io->out_end - io->out));
+
+	if (size > 0)
+		memcpy(io->out, chunk->data + chunk->out_pos, size);
+	io->out += size;
+	chunk->out_pos += size;
+	if (chunk->out_pos < chunk->out_end)
+		return false;
+	chunk->out_pos = chunk->out_end = 0;
+	return true;
+}
+
+static size_t in_size(const struct transform_io *io)
+{
+	return (size_t)(io->in_end - io->in);
+}
+
+static size_t out_size(const struct transform_io *io)
+{
+	return (size_t)(io->out_end - io->out);
+}
+
+/*
+ * Encrypting
+ */
+
+struct age_encoder {
+	struct transform transform;
+	struct age_recipients *recipients;
+	buffer_t *header;  /* with the nonce behind it; NULL: not begun */
+	size_t header_pos; /* how much of it is out */
+	unsigned char key[32];
+	uint64_t counter;
+	struct chunk_buffer chunk;
+	bool last_sealed;
+};
+
+static struct age_encoder *age_encoder(struct transform *t)
+{
+	return container_of(t, struct age_encoder, transform);
+}
+
+static bool encoder_begin(struct age_encoder *age)
+{
+	unsigned char file_key[AGE_FILE_KEY_SIZE], nonce[AGE_NONCE_SIZE];
+	const char *error = "out of memory";
+	bool ok;
+
+	randombytes_buf(file_key, sizeof(file_key));
+	randombytes_buf(nonce, sizeof(nonce));
+	age->header = buffer_create_dynamic(default_pool, 256);
+	ok = age_header_write(age->header, age->recipients, file_key, &error) &&
+		buffer_try_append(age->header, nonce, sizeof(nonce));
+	age_payload_key(file_key, nonce, age->key);
+	sodium_memzero(file_key, sizeof(file_key));
+	if (!ok)
+		(void)transform_error(&age->transform, EINVAL, "%s", error);
+	return ok;
+}
+
+static bool encoder_drain_header(struct age_encoder *age,
+				 struct transform_io *io)
+{
+	size_t size = I_MIN(age->header->used - age->header_pos, out_size(io));
+
+	if (size == 0)
+		return age->header_pos == age->header->used;
+	memcpy(io->out, age->header->data + age->header_pos, size);
+	io->out += size;
+	age->header_pos += size;
+	return age->header_pos == age->header->used;
+}
+
+/* Seals `size` bytes at `in`: into the window where it has room, else within the
+   chunk's own memory (in which `in` then lies). */
+static void encoder_seal(struct age_encoder *age, struct transform_io *io,
+			 const unsigned char *in, size_t size, bool last)
+{
+	bool direct = out_size(io) >= size + AGE_TAG_SIZE;
+	unsigned char *out = direct ? io->out : age->chunk.data;
+
+	age_seal_chunk(age->key, age->counter++, last, in, size, out);
+	if (direct)
+		io->out += size + AGE_TAG_SIZE;
+	else
+		age->chunk.out_end = size + AGE_TAG_SIZE;
+	age->chunk.have = 0;
+	age->last_sealed = last;
+}
+
+/* Whether a full chunk can go from window to window; only one that is not the
+   last may, unless the input is known to end there. */
+static bool encoder_is_direct(const struct age_encoder *age,
+			      const struct transform_io *io)
+{
+	return age->chunk.have == 0 && in_size(io) > AGE_CHUNK_SIZE &&
+		out_size(io) >= AGE_SEALED_CHUNK_SIZE;
+}
+
+static enum transform_status
+age_encode(struct transform *t, struct transform_io *io, enum transform_op op)
+{
+	struct age_encoder *age = age_encoder(t);
+
+	if (age->header == NULL) {
+		if (op != TRANSFORM_FINISH && in_size(io) == 0)
+			return TRANSFORM_NEED_IN;
+		if (!encoder_begin(age))
+			return TRANSFORM_ERROR;
+	}
+	for (;;) {
+		if (!encoder_drain_header(age, io) ||
+		    !chunk_drain(&age->chunk, io))
+			return TRANSFORM_NEED_OUT;
+		if (age->last_sealed) {
+			chunk_free(&age->chunk);
+			return TRANSFORM_DONE;
+		}
+		if (encoder_is_direct(age, io)) {
+			encoder_seal(age, io, io->in, AGE_CHUNK_SIZE, false);
+			io->in += AGE_CHUNK_SIZE;
+			continue;
+		}
+		if (!chunk_alloc(&age->chunk, t))
+			return TRANSFORM_ERROR;
+		if (age->chunk.have == AGE_CHUNK_SIZE && in_size(io) > 0) {
+			encoder_seal(age, io, age->chunk.data, AGE_CHUNK_SIZE,
+				     false);
+			continue;
+		}
+		chunk_gather(&age->chunk, io, AGE_CHUNK_SIZE);
+		if (in_size(io) > 0)
+			continue;
+		if (op != TRANSFORM_FINISH)
+			return TRANSFORM_NEED_IN;
+		encoder_seal(age, io, age->chunk.data, age->chunk.have, true);
+	}
+}
+
+/* Keys and nonces are never used twice: the next file gets its own. */
+static void age_encoder_reset(struct transform *t)
+{
+	struct age_encoder *age = age_encoder(t);
+
+	chunk_free(&age->chunk);
+	buffer_free(&age->header);
+	age->header_pos = 0;
+	age->counter = 0;
+	age->last_sealed = false;
+	sodium_memzero(age->key, sizeof(age->key));
+}
+
+static void age_encoder_free(struct transform *t)
+{
+	age_encoder_reset(t);
+	age_recipients_unref(&age_encoder(t)->recipients);
+	i_free(age_encoder(t));
+}
+
+static const struct transform_class age_encoder_class = {
+	.name = "age",
+	.flags = TRANSFORM_TRAILER | TRANSFORM_AUTHENTICATED,
+	.min_out = 1,
+	.good_in = AGE_CHUNK_SIZE,
+	.good_out = AGE_SEALED_CHUNK_SIZE,
+	.max_state = AGE_SEALED_CHUNK_SIZE + 4096,
+	.process = age_encode,
+	.reset = age_encoder_reset,
+	.free = age_encoder_free,
+};
+
+struct transform *
+transform_create_age_encoder(struct age_recipients *recipients)
+{
+	struct age_encoder *age;
+
+	if (age_recipients_count(recipients) == 0)
+		return transform_create_error(age_encoder_class.name,
+					      age_encoder_class.flags, EINVAL,
+					      "there is no recipient: nobody "
+					      "could read it");
+	age = i_new(struct age_encoder, 1);
+	age->transform.class_ = &age_encoder_class;
+	age_recipients_ref(recipients);
+	age->recipients = recipients;
+	return &age->transform;
+}
+
+/*
+ * Decrypting
+ */
+
+enum decoder_state {
+	AGE_READ_HEADER,
+	AGE_READ_NONCE,
+	AGE_READ_CHUNKS
+};
+
+struct age_decoder {
+	struct transform transform;
+	struct age_identities *identities;
+	enum decoder_state state;
+	struct age_header header;
+	unsigned char file_key[AGE_FILE_KEY_SIZE];
+	unsigned char nonce[AGE_NONCE_SIZE];
+	size_t nonce_have;
+	uoff_t payload_offset; /* where the chunks begin */
+	unsigned char key[32];
+	uint64_t counter;
+	struct chunk_buffer chunk;
+	bool last_opened;
+};
+
+static struct age_decoder *age_decoder(struct transform *t)
+{
+	return container_of(t, struct age_decoder, transform);
+}
+
+/* False: failed, or more input is needed. */
+static bool decoder_read_header(struct age_decoder *age,
+				struct transform_io *io)
+{
+	bool failed;
+
+	io->in += age_header_feed(&age->header, &age->transform, io->in,
+				  in_size(io), &failed);
+	if (failed || age->header.state != AGE_HEADER_END)
+		return false;
+	if (age_header_unwrap(&age->header, age->identities, &age->transform,
+			      age->file_key) < 0)
+		return false;
+	age->payload_offset = age->header.raw->used + AGE_NONCE_SIZE;
+	age->state = AGE_READ_NONCE;
+	return true;
+}
+
+static bool decoder_read_nonce(struct age_decoder *age, struct transform_io *io)
+{
+	size_t size = I_MIN(AGE_NONCE_SIZE - age->nonce_have, in_size(io));
+
+	memcpy(age->nonce + age->nonce_have, io->in, size);
+	io->in += size;
+	age->nonce_have += size;
+	if (age->nonce_have < AGE_NONCE_SIZE)
+		return false;
+	age_payload_key(age->file_key, age->nonce, age->key);
+	sodium_memzero(age->file_key, sizeof(age->file_key));
+	age->state = AGE_READ_CHUNKS;
+	return true;
+}
+
+/* Opens a sealed chunk: a full one is most likely not the last. */
+static bool open_chunk(struct age_decoder *age, const unsigned char *in,
+		       size_t size, unsigned char *out)
+{
+	bool full = size == AGE_SEALED_CHUNK_SIZE;
+
+	if (full &&
+	    age_open_chunk(age->key, age->counter, false, in, size, out))
+		return true;
+	if (!age_open_chunk(age->key, age->counter, true, in, size, out))
+		return false;
+	age->last_opened = true;
+	return true;
+}
+
+static enum transform_status bad_chunk(struct age_decoder *age, bool cut)
+{
+	return transform_error(
+		&age->transform, cut ? EPIPE : EINVAL,
+		"payload: chunk %llu is %s", (unsigned long long)age->counter,
+		cut ? "truncated or damaged" : "damaged (wrong tag)");
+}
+
+/* The gathered chunk, into the window where it has room. */
+static bool decoder_open_gathered(struct age_decoder *age,
+				  struct transform_io *io)
+{
+	size_t size = age->chunk.have, plain = size - AGE_TAG_SIZE;
+	bool direct = out_size(io) >= plain;
+
+	if (!open_chunk(age, age->chunk.data, size,
+			direct ? io->out : age->chunk.data))
+		return false;
+	if (direct)
+		io->out += plain;
+	else
+		age->chunk.out_end = plain;
+	age->chunk.have = 0;
+	age->counter++;
+	return true;
+}
+
+/* The input is over: what was gathered is the last chunk, or cut. */
+static enum transform_status decoder_finish(struct age_decoder *age,
+					    struct transform_io *io)
+{
+	struct transform *t = &age->transform;
+
+	if (age->chunk.have == 0)
+		return transform_error(t, EPIPE,
+				       "payload: truncated before the last "
+				       "chunk");
+	if (age->chunk.have < AGE_TAG_SIZE)
+		return bad_chunk(age, true);
+	if (age->chunk.have == AGE_TAG_SIZE && age->counter > 0)
+		return transform_error(t, EINVAL,
+				       "payload: the last chunk is empty");
+	if (!decoder_open_gathered(age, io))
+		return bad_chunk(age, true);
+	return TRANSFORM_NEED_OUT;
+}
+
+static enum transform_status decode_chunks(struct age_decoder *age,
+					   struct transform_io *io,
+					   enum transform_op op)
+{
+	enum transform_status status;
+
+	for (;;) {
+		if (!chunk_drain(&age->chunk, io))
+			return TRANSFORM_NEED_OUT;
+		if (age->last_opened) {
+			chunk_free(&age->chunk);
+			return TRANSFORM_END;
+		}
+		if (age->chunk.have == 0 &&
+		    in_size(io) >= AGE_SEALED_CHUNK_SIZE &&
+		    out_size(io) >= AGE_CHUNK_SIZE) {
+			if (!open_chunk(age, io->in, AGE_SEALED_CHUNK_SIZE,
+					io->out))
+				return bad_chunk(age, false);
+			io->in += AGE_SEALED_CHUNK_SIZE;
+			io->out += AGE_CHUNK_SIZE;
+			age->counter++;
+			continue;
+		}
+		if (!chunk_alloc(&age->chunk, &age->transform))
+			return TRANSFORM_ERROR;
+		chunk_gather(&age->chunk, io, AGE_SEALED_CHUNK_SIZE);
+		if (age->chunk.have == AGE_SEALED_CHUNK_SIZE) {
+			if (!decoder_open_gathered(age, io))
+				return bad_chunk(age, false);
+			continue;
+		}
+		if (op != TRANSFORM_FINISH)
+			return TRANSFORM_NEED_IN;
+		status = decoder_finish(age, io);
+		if (status == TRANSFORM_ERROR)
+			return status;
+	}
+}
+
+static enum transform_status
+age_decode(struct transform *t, struct transform_io *io, enum transform_op op)
+{
+	struct age_decoder *age = age_decoder(t);
+	bool more = true;
+
+	if (age->state == AGE_READ_HEADER)
+		more = decoder_read_header(age, io);
+	if (more && age->state == AGE_READ_NONCE)
+		more = decoder_read_nonce(age, io);
+	if (t->error_errno != 0)
+		return TRANSFORM_ERROR;
+	if (more)
+		return decode_chunks(age, io, op);
+	if (op != TRANSFORM_FINISH)
+		return TRANSFORM_NEED_IN;
+	return transform_error(t, EPIPE, "header: the file %s",
+			       age->header.raw->used == 0 ? "is empty" :
+							    "ends within it");
+}
+
+/*
+ * Random access: all chunks but the last have the same size
+ */
+
+struct age_layout {
+	uint64_t chunks;   /* how many there are */
+	uoff_t plain_size; /* what they claim to hold together */
+};
+
+static int age_layout(struct age_decoder *age, uoff_t encoded_size,
+		      struct age_layout *layout)
+{
+	uoff_t payload, last;
+
+	if (age->state != AGE_READ_CHUNKS)
+		return 0;
+	if (encoded_size < age->payload_offset + AGE_TAG_SIZE) {
+		(void)transform_error(&age->transform, EPIPE,
+				      "payload: truncated");
+		return -1;
+	}
+	payload = encoded_size - age->payload_offset;
+	layout->chunks = (payload - 1) / AGE_SEALED_CHUNK_SIZE + 1;
+	last = payload - (layout->chunks - 1) * AGE_SEALED_CHUNK_SIZE;
+	if (last < AGE_TAG_SIZE ||
+	    (last == AGE_TAG_SIZE && layout->chunks > 1)) {
+		(void)transform_error(&age->transform, EPIPE,
+				      "payload: the last chunk is truncated");
+		return -1;
+	}
+	layout->plain_size = payload - layout->chunks * AGE_TAG_SIZE;
+	return 1;
+}
+
+static void go_to_chunk(struct age_decoder *age, uint64_t chunk,
+			struct transform_point *point)
+{
+	chunk_free(&age->chunk);
+	age->counter = chunk;
+	age->last_opened = false;
+	point->encoded_offset =
+		age->payload_offset + chunk * AGE_SEALED_CHUNK_SIZE;
+	point->plain_offset = chunk * AGE_CHUNK_SIZE;
+}
+
+static int age_locate(struct transform *t, uoff_t plain_offset,
+		      uoff_t encoded_size, struct transform_point *point)
+{
+	struct age_decoder *age = age_decoder(t);
+	struct age_layout layout;
+	uint64_t chunk = plain_offset / AGE_CHUNK_SIZE;
+	int ret;
+
+	ret = age_layout(age, encoded_size, &layout);
+	if (ret > 0)
+		go_to_chunk(age, I_MIN(chunk, layout.chunks - 1), point);
+	return ret;
+}
+
+static int age_vouch(struct transform *t, uoff_t encoded_size,
+		     struct transform_point *point)
+{
+	struct age_decoder *age = age_decoder(t);
+	struct age_layout layout;
+	int ret;
+
+	ret = age_layout(age, encoded_size, &layout);
+	if (ret > 0) {
+		go_to_chunk(age, layout.chunks - 1, point);
+		point->plain_offset = layout.plain_size;
+	}
+	return ret;
+}
+
+static void age_decoder_reset(struct transform *t)
+{
+	struct age_decoder *age = age_decoder(t);
+
+	chunk_free(&age->chunk);
+	age_header_free(&age->header);
+	age_header_init(&age->header);
+	age->state = AGE_READ_HEADER;
+	age->nonce_have = 0;
+	age->counter = 0;
+	age->last_opened = false;
+	sodium_memzero(age->key, sizeof(age->key));
+	sodium_memzero(age->file_key, sizeof(age->file_key));
+}
+
+static void age_decoder_free(struct transform *t)
+{
+	struct age_decoder *age = age_decoder(t);
+
+	age_decoder_reset(t);
+	age_header_free(&age->header);
+	age_identities_unref(&age->identities);
+	i_free(age);
+}
+
+static const struct transform_class age_decoder_class = {
+	.name = "age",
+	.flags = TRANSFORM_DECODER | TRANSFORM_AUTHENTICATED | TRANSFORM_EXACT,
+	.min_out = 1,
+	.good_in = AGE_SEALED_CHUNK_SIZE,
+	.good_out = AGE_CHUNK_SIZE,
+	.max_state = AGE_SEALED_CHUNK_SIZE + AGE_HEADER_MAX + 4096,
+	.process = age_decode,
+	.reset = age_decoder_reset,
+	.free = age_decoder_free,
+	.locate = age_locate,
+	.vouch = age_vouch,
+};
+
+struct transform *
+transform_create_age_decoder(struct age_identities *identities)
+{
+	struct age_decoder *age = i_new(struct age_decoder, 1);
+
+	age->transform.class_ = &age_decoder_class;
+	age_identities_ref(identities);
+	age->identities = identities;
+	age_header_init(&age->header);
+	return &age->transform;
+}

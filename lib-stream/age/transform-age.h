@@ -1,0 +1,25 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_TRANSFORM_AGE_H
+#define BOBBIN_TRANSFORM_AGE_H
+
+/* The age v1 format (c2sp.org/age) as a transform. Each takes a reference on the
+   set of keys. */
+
+#include "age-keys.h"
+#include "transform.h"
+
+BOBBIN_BEGIN_DECLS
+
+/* Encrypts to all of the recipients; an empty set is an error (EINVAL). A flush
+   cannot push out the last, partly filled chunk of 64 KiB. */
+struct transform *
+transform_create_age_encoder(struct age_recipients *recipients);
+/* Decrypts with the first identity that fits (else ENOKEY). Malformed or damaged
+   is EINVAL, cut short is EPIPE; every chunk is verified before a byte of it is
+   given out. Has random access. */
+struct transform *
+transform_create_age_decoder(struct age_identities *identities);
+
+BOBBIN_END_DECLS
+
+#endif

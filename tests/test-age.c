@@ -1,0 +1,592 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The age format: keys, the public vectors, damage, random access, and the age
+   command itself. */
+
+#include "config.h"
+#include "test-stream-common.h"
+
+#include "age-keys.h"
+#include "transform-age.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* The pair of BIP 173 text and back is tested with age-keygen's own output. */
+#define IDENTITY \
+	"AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6"
+
+static struct age_identities *identities;
+static struct age_recipients *recipients;
+
+static int setup(void **state ATTR_UNUSED)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+
+	identities = age_identities_new();
+	recipients = age_recipients_new();
+	if (age_keygen(test_path("key"), text, &error) < 0 ||
+	    age_identities_add_file(identities, test_path("key"), NULL,
+				    &error) < 0 ||
+	    age_recipients_add(recipients, text, &error) < 0)
+		return -1;
+	return 0;
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	age_identities_unref(&identities);
+	age_recipients_unref(&recipients);
+	return 0;
+}
+
+static buffer_t *encrypt(const void *data, size_t size)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
+	struct ostream *sink = o_stream_create_buffer(buf);
+	struct ostream *output = o_stream_create_encrypt(sink, recipients);
+
+	o_stream_nsend(output, data, size);
+	assert_int_equal(o_stream_finish(output), 1);
+	o_stream_destroy(&output);
+	o_stream_destroy(&sink);
+	return buf;
+}
+
+static int decrypt(const void *data, size_t size, size_t step, buffer_t *out)
+{
+	struct istream *source = test_trickle_create(data, size, step, false);
+	struct istream *input = i_stream_create_decrypt(source, identities);
+	int ret;
+
+	buffer_set_used_size(out, 0);
+	ret = test_read_all(input, out);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	return ret;
+}
+
+static void test_key_texts(void **state ATTR_UNUSED)
+{
+	static const char *const bad_recipients[] = {
+		"",
+		"age1",
+		"age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryeg",
+		"Age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef",
+		"age1bmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef",
+		"AGE1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4Q47RYEF",
+		IDENTITY,
+	};
+	struct age_recipients *set = age_recipients_new();
+	struct age_identities *ids = age_identities_new();
+	char *error = NULL;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(bad_recipients); i++) {
+		assert_int_equal(
+			age_recipients_add(set, bad_recipients[i], &error), -1);
+		assert_int_equal(errno, EINVAL);
+		assert_non_null(strstr(error, "age recipient"));
+		free(error);
+	}
+	assert_int_equal(age_recipients_count(set), 0);
+	assert_int_equal(
+		age_identities_add(ids, "AGE-SECRET-KEY-1QQQQ", &error), -1);
+	assert_null(strstr(error, "QQQQ"));
+	free(error);
+	assert_int_equal(age_identities_count(ids), 0);
+	age_identities_unref(&ids);
+	age_recipients_unref(&set);
+}
+
+static void test_key_files(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *text;
+		const char *error; /* NULL: good */
+	} files[] = {
+		{ "# c\n\n%s\n", NULL },
+		{ "%s", NULL },
+		{ "%s\r\n", NULL },
+		{ "", "there is no recipient in it" },
+		{ "# only a comment\n", "there is no recipient in it" },
+		{ "%s\nage1typo\n", "line 2: not an age recipient" },
+		{ " %s\n", "line 1" },
+	};
+	char text[AGE_RECIPIENT_TEXT_SIZE], content[256], *error = NULL;
+	struct age_recipients *set;
+	struct stat st;
+	bool exposed;
+	size_t i;
+	int ret;
+
+	age_identities_get_recipient(identities, 0, text);
+	for (i = 0; i < N_ELEMENTS(files); i++) {
+		const char *percent = strstr(files[i].text, "%s");
+
+		if (percent == NULL)
+			(void)snprintf(content, sizeof(content), "%s",
+				       files[i].text);
+		else
+			(void)snprintf(content, sizeof(content), "%.*s%s%s",
+				       (int)(percent - files[i].text),
+				       files[i].text, text, percent + 2);
+		test_write_file(test_path("keys"), content, strlen(content));
+		set = age_recipients_new();
+		ret = age_recipients_add_file(set, test_path("keys"), &error);
+		if (files[i].error == NULL) {
+			assert_int_equal(ret, 0);
+			assert_int_equal(age_recipients_count(set), 1);
+		} else {
+			assert_int_equal(ret, -1);
+			if (strstr(error, files[i].error) == NULL)
+				fail_msg("%s", error);
+			free(error);
+		}
+		age_recipients_unref(&set);
+	}
+	/* keygen: private, and it does not overwrite */
+	assert_int_equal(stat(test_path("key"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(age_keygen(test_path("key"), text, &error), -1);
+	assert_int_equal(errno, EEXIST);
+	free(error);
+	assert_int_equal(chmod(test_path("key"), 0644), 0);
+	{
+		struct age_identities *ids = age_identities_new();
+
+		assert_int_equal(age_identities_add_file(ids, test_path("key"),
+							 &exposed, &error),
+				 0);
+		assert_true(exposed);
+		age_identities_unref(&ids);
+	}
+	assert_int_equal(chmod(test_path("key"), 0600), 0);
+}
+
+static void test_round_trips(void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 0,      1,      65535,  65536,  65537,
+					131071, 131072, 131073, 1048577 };
+	static const size_t steps[] = { 1, 1000, 65552, 1 << 20 };
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024), *sealed;
+	unsigned char *data;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		data = test_data(TEST_DATA_RANDOM, sizes[i]);
+		sealed = encrypt(data, sizes[i]);
+		/* one X25519 recipient: 184 bytes, and a tag for each chunk */
+		assert_int_equal(
+			sealed->used,
+			184 + sizes[i] +
+				16 *
+					(sizes[i] == 0 ?
+						 1 :
+						 (sizes[i] + 65535) / 65536));
+		for (j = sizes[i] > 200000 ? 1 : 0; j < N_ELEMENTS(steps);
+		     j++) {
+			assert_int_equal(decrypt(sealed->data, sealed->used,
+						 steps[j], out),
+					 0);
+			assert_int_equal(out->used, sizes[i]);
+			assert_memory_equal(out->data, data, sizes[i]);
+		}
+		buffer_free(&sealed);
+		free(data);
+	}
+	buffer_free(&out);
+}
+
+static void test_every_truncation_and_flip_is_found(void **state ATTR_UNUSED)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024), *sealed;
+	unsigned char *damaged;
+	size_t cut, bit;
+
+	sealed = encrypt("some words", 10);
+	damaged = malloc(sealed->used);
+	assert_non_null(damaged);
+	for (cut = 0; cut < sealed->used; cut++) {
+		assert_int_equal(decrypt(sealed->data, cut, 65536, out), EPIPE);
+		assert_int_equal(out->used, 0);
+	}
+	for (bit = 0; bit < sealed->used * 8; bit++) {
+		memcpy(damaged, sealed->data, sealed->used);
+		damaged[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		if (decrypt(damaged, sealed->used, 65536, out) == 0)
+			fail_msg("bit %zu flipped: unnoticed", bit);
+		assert_int_equal(out->used, 0);
+	}
+	free(damaged);
+	buffer_free(&sealed);
+	buffer_free(&out);
+}
+
+static void test_truncation_at_chunk_borders(void **state ATTR_UNUSED)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024), *sealed;
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 200000);
+	size_t border, cut;
+
+	sealed = encrypt(data, 200000);
+	for (border = 184; border < sealed->used; border += 65552) {
+		for (cut = border - 2; cut <= border + 17; cut++) {
+			/* a tag alone is an empty last chunk */
+			assert_int_equal(decrypt(sealed->data, cut, 5000, out),
+					 cut == border + 16 && border > 184 ?
+						 EINVAL :
+						 EPIPE);
+			assert_true(out->used % 65536 == 0);
+			assert_memory_equal(out->data, data, out->used);
+		}
+	}
+	/* a whole file with a byte more */
+	buffer_append_c(sealed, 0);
+	assert_int_not_equal(decrypt(sealed->data, sealed->used, 5000, out), 0);
+	buffer_free(&sealed);
+	buffer_free(&out);
+	free(data);
+}
+
+static void test_garbage(void **state ATTR_UNUSED)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 400);
+	size_t size;
+
+	for (size = 0; size <= 400; size++) {
+		assert_int_equal(decrypt(data, size, 1, out),
+				 size == 0 ? EPIPE : EINVAL);
+		assert_int_equal(out->used, 0);
+	}
+	buffer_free(&out);
+	free(data);
+}
+
+static void test_wrong_key(void **state ATTR_UNUSED)
+{
+	struct age_identities *other = age_identities_new();
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+	buffer_t *sealed = encrypt("x", 1);
+	struct istream *source, *input;
+
+	assert_int_equal(age_keygen(test_path("other"), text, &error), 0);
+	assert_int_equal(age_identities_add_file(other, test_path("other"),
+						 NULL, &error),
+			 0);
+	source = i_stream_create_from_data(sealed->data, sealed->used);
+	input = i_stream_create_decrypt(source, other);
+	assert_int_equal(i_stream_read(input), -1);
+	assert_int_equal(input->stream_errno, ENOKEY);
+	assert_non_null(strstr(i_stream_get_error(input), "no identity"));
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	age_identities_unref(&other);
+	buffer_free(&sealed);
+}
+
+static void test_many_recipients(void **state ATTR_UNUSED)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+	struct age_recipients *set = age_recipients_new();
+	struct ostream *sink, *output;
+	buffer_t *buf = buffer_create_dynamic(default_pool, 64), *out;
+	unsigned int i;
+
+	age_identities_get_recipient(identities, 0, text);
+	for (i = 0; i < 20; i++) {
+		char other[AGE_RECIPIENT_TEXT_SIZE], name[32];
+
+		(void)snprintf(name, sizeof(name), "many%u", i);
+		assert_int_equal(age_keygen(test_path(name), other, &error), 0);
+		assert_int_equal(age_recipients_add(set, other, &error), 0);
+	}
+	assert_int_equal(age_recipients_add(set, text, &error), 0);
+	sink = o_stream_create_buffer(buf);
+	output = o_stream_create_encrypt(sink, set);
+	o_stream_nsend_str(output, "to all");
+	assert_int_equal(o_stream_finish(output), 1);
+	o_stream_destroy(&output);
+	o_stream_destroy(&sink);
+	out = buffer_create_dynamic(default_pool, 64);
+	assert_int_equal(decrypt(buf->data, buf->used, 7, out), 0);
+	assert_int_equal(out->used, 6);
+	buffer_free(&out);
+	buffer_free(&buf);
+	age_recipients_unref(&set);
+
+	/* nobody could read it */
+	set = age_recipients_new();
+	sink = o_stream_create_null();
+	output = o_stream_create_encrypt(sink, set);
+	assert_int_equal(output->stream_errno, EINVAL);
+	o_stream_destroy(&output);
+	o_stream_destroy(&sink);
+	age_recipients_unref(&set);
+}
+
+static void test_random_access(void **state ATTR_UNUSED)
+{
+	const size_t size = 1000000;
+	unsigned char *data = test_data(TEST_DATA_RANDOM, size);
+	buffer_t *sealed = encrypt(data, size);
+	struct istream *source, *input;
+	const unsigned char *got;
+	uint32_t seed = 99;
+	uoff_t offset, total;
+	size_t have;
+	int i;
+
+	source = i_stream_create_from_data(sealed->data, sealed->used);
+	input = i_stream_create_decrypt(source, identities);
+	assert_int_equal(i_stream_get_size(input, true, &total), 1);
+	assert_int_equal(total, size);
+	for (i = 0; i < 1000; i++) {
+		offset = test_random(&seed) % size;
+		i_stream_seek(input, offset);
+		assert_int_equal(i_stream_read_more(input, &got, &have), 1);
+		assert_true(have <= size - offset);
+		assert_memory_equal(got, data + offset, have);
+	}
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+
+	/* cut at a chunk border: the first seek notices, not only the end */
+	source = i_stream_create_from_data(sealed->data, 184 + 65552 * 3);
+	input = i_stream_create_decrypt(source, identities);
+	i_stream_seek(input, 150000);
+	assert_int_equal(i_stream_read(input), -1);
+	assert_int_not_equal(input->stream_errno, 0);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	buffer_free(&sealed);
+	free(data);
+}
+
+/*
+ * Public vectors
+ */
+
+struct vector {
+	char expect[32];
+	unsigned char payload[32];
+	bool have_payload, skip, compressed;
+	struct age_identities *ids;
+	const unsigned char *file;
+	size_t size;
+};
+
+static unsigned int not_run;
+
+static void vector_key(struct vector *v, const char *key, const char *value,
+		       const char *name)
+{
+	char *error;
+
+	if (strcmp(key, "expect") == 0) {
+		(void)snprintf(v->expect, sizeof(v->expect), "%s", value);
+	} else if (strcmp(key, "payload") == 0) {
+		assert_int_equal(sodium_hex2bin(v->payload, 32, value,
+						strlen(value), NULL, NULL,
+						NULL),
+				 0);
+		v->have_payload = true;
+	} else if (strcmp(key, "identity") == 0) {
+		if (strncmp(value, "AGE-SECRET-KEY-PQ-1", 19) == 0) {
+			printf("NOT RUN: %s: post-quantum identities are not "
+			       "supported\n",
+			       name);
+			v->skip = true;
+		} else {
+			assert_int_equal(
+				age_identities_add(v->ids, value, &error), 0);
+		}
+	} else if (strcmp(key, "passphrase") == 0) {
+		assert_int_equal(age_identities_add_passphrase(v->ids, value,
+							       22, &error),
+				 0);
+	} else if (strcmp(key, "armored") == 0) {
+		printf("NOT RUN: %s: armor is not built\n", name);
+		v->skip = true;
+	} else if (strcmp(key, "compressed") == 0) {
+		v->compressed = true;
+	} else if (strcmp(key, "file key") != 0 &&
+		   strcmp(key, "comment") != 0) {
+		printf("NOT RUN: %s: unknown key %s\n", name, key);
+		v->skip = true;
+	}
+}
+
+static void parse_vector(struct vector *v, const buffer_t *buf,
+			 const char *name)
+{
+	const unsigned char *p = buf->data, *lf, *colon;
+	char key[64], value[2048];
+
+	for (;; p = lf + 1) {
+		lf = memchr(p, '\n', buf->used - (size_t)(p - buf->data));
+		assert_non_null(lf);
+		if (lf == p)
+			break;
+		colon = memchr(p, ':', (size_t)(lf - p));
+		assert_non_null(colon);
+		(void)snprintf(key, sizeof(key), "%.*s", (int)(colon - p), p);
+		(void)snprintf(value, sizeof(value), "%.*s",
+			       (int)(lf - colon - 2), colon + 2);
+		vector_key(v, key, value, name);
+	}
+	v->file = lf + 1;
+	v->size = buf->used - (size_t)(lf + 1 - buf->data);
+}
+
+/* The vectors' name for the error that the stream gave. */
+static const char *outcome(struct istream *input)
+{
+	const char *error = i_stream_get_error(input);
+
+	if (input->stream_errno == 0)
+		return "success";
+	if (input->stream_errno == ENOKEY)
+		return "no match";
+	if (strstr(error, "header MAC:") != NULL)
+		return "HMAC failure";
+	if (strstr(error, "header:") != NULL)
+		return "header failure";
+	if (strstr(error, "payload:") != NULL ||
+	    strstr(error, "data after the end") != NULL)
+		return "payload failure";
+	return error;
+}
+
+static void run_vector(struct vector *v, const char *name, size_t step)
+{
+	struct istream *source, *plain, *input;
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	unsigned char hash[32];
+
+	source = test_trickle_create(v->file, v->size, step, false);
+	if (v->compressed) {
+		plain = i_stream_create_zlib(source);
+	} else {
+		plain = source;
+		i_stream_ref(plain);
+	}
+	input = i_stream_create_decrypt(plain, v->ids);
+	(void)test_read_all(input, out);
+	if (strcmp(outcome(input), v->expect) != 0)
+		fail_msg("%s (step %zu): expected %s, got %s: %s", name, step,
+			 v->expect, outcome(input), i_stream_get_error(input));
+	(void)crypto_hash_sha256(hash, out->data, out->used);
+	if (v->have_payload && memcmp(hash, v->payload, 32) != 0)
+		fail_msg("%s (step %zu): wrong plain text (%zu bytes)", name,
+			 step, out->used);
+	if (!v->have_payload)
+		assert_int_equal(out->used, 0);
+	i_stream_destroy(&input);
+	i_stream_destroy(&plain);
+	i_stream_destroy(&source);
+	buffer_free(&out);
+}
+
+static void test_public_vectors(void **state ATTR_UNUSED)
+{
+	DIR *dir = opendir(test_data_path("age"));
+	struct dirent *entry;
+	struct vector v;
+	char path[512];
+	unsigned int count = 0;
+	buffer_t *buf;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' ||
+		    strcmp(entry->d_name, "README.md") == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "age/%s", entry->d_name);
+		buf = test_read_file(test_data_path(path));
+		memset(&v, 0, sizeof(v));
+		v.ids = age_identities_new();
+		parse_vector(&v, buf, entry->d_name);
+		if (v.skip) {
+			not_run++;
+		} else {
+			run_vector(&v, entry->d_name, 65536);
+			run_vector(&v, entry->d_name, v.compressed ? 4096 : 1);
+			count++;
+		}
+		age_identities_unref(&v.ids);
+		buffer_free(&buf);
+	}
+	(void)closedir(dir);
+	printf("%u vectors run, %u not run\n", count, not_run);
+	assert_true(count >= 51);
+}
+
+static void test_the_age_command(void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 1048577 };
+	char text[AGE_RECIPIENT_TEXT_SIZE];
+	buffer_t *sealed, *out, *plain;
+	unsigned char *data;
+	size_t i;
+
+	if (!test_have_program("age"))
+		skip();
+	age_identities_get_recipient(identities, 0, text);
+	out = buffer_create_dynamic(default_pool, 1024);
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		data = test_data(TEST_DATA_TEXT, sizes[i]);
+		sealed = encrypt(data, sizes[i]);
+		test_write_file(test_path("x.age"), sealed->data, sealed->used);
+		assert_int_equal(
+			test_command("age -d -i %s %s >%s", test_path("key"),
+				     test_path("x.age"), test_path("x")),
+			0);
+		plain = test_read_file(test_path("x"));
+		assert_int_equal(plain->used, sizes[i]);
+		assert_memory_equal(plain->data, data, sizes[i]);
+		buffer_free(&plain);
+		buffer_free(&sealed);
+
+		test_write_file(test_path("y"), data, sizes[i]);
+		assert_int_equal(test_command("age -r %s -o %s %s", text,
+					      test_path("y.age"),
+					      test_path("y")),
+				 0);
+		sealed = test_read_file(test_path("y.age"));
+		assert_int_equal(decrypt(sealed->data, sealed->used, 4096, out),
+				 0);
+		assert_int_equal(out->used, sizes[i]);
+		assert_memory_equal(out->data, data, sizes[i]);
+		buffer_free(&sealed);
+		free(data);
+	}
+	buffer_free(&out);
+	/* the key files of both */
+	assert_int_equal(test_command("test \"$(age-keygen -y %s)\" = %s",
+				      test_path("key"), text),
+			 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_key_texts),
+		cmocka_unit_test(test_key_files),
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_every_truncation_and_flip_is_found),
+		cmocka_unit_test(test_truncation_at_chunk_borders),
+		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_wrong_key),
+		cmocka_unit_test(test_many_recipients),
+		cmocka_unit_test(test_random_access),
+		cmocka_unit_test(test_public_vectors),
+		cmocka_unit_test(test_the_age_command),
+	};
+
+	return cmocka_run_group_tests_name("age", tests, setup, teardown);
+}
