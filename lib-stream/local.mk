@@ -47,6 +47,13 @@ stream_sources += lib-stream/age/age-crypto.c
 stream_sources += lib-stream/age/age-header.c
 stream_sources += lib-stream/age/transform-age.c
 
+# stacks as text
+stream_public_headers += lib-stream/stream-kinds.h lib-stream/stack-spec.h \
+	lib-stream/stack-detect.h
+stream_sources += lib-stream/stream-kinds.c
+stream_sources += lib-stream/stack-spec.c
+stream_sources += lib-stream/stack-detect.c
+
 # ends
 stream_private_headers += lib-stream/ends/ostream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c

@@ -5,7 +5,7 @@ AC_DEFUN([BOBBIN_WARNINGS], [
 BOBBIN_CFLAGS=
 BOBBIN_LDFLAGS=
 save_CFLAGS=$CFLAGS
-for flag in -std=c11 -fvisibility=hidden m4_normalize([$1]); do
+for flag in -std=c11 m4_normalize([$1]); do
 	CFLAGS="$save_CFLAGS -Werror $flag"
 	AC_MSG_CHECKING([whether $CC knows $flag])
 	AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])],

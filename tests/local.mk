@@ -1,10 +1,13 @@
 # Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
 #
-# A new test program is one line: unit_tests += tests/test-NAME. Programs whose
-# tests start threads are named in threaded_tests, too.
+# A new test program is one line: unit_tests += tests/test-NAME. What starts
+# threads is named in threaded_tests, too; what is quick enough for valgrind in
+# quick_tests. `make check only=threaded` and only=quick run just those.
 
 unit_tests =
+script_tests =
 threaded_tests =
+quick_tests =
 
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
@@ -16,6 +19,8 @@ check_LTLIBRARIES += tests/libtestcommon.la
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
+TESTS += $(script_tests)
+EXTRA_DIST += $(script_tests) tests/data
 tests_libtestcommon_la_SOURCES = tests/test-common.c \
 	tests/test-stream-common.c
 
@@ -27,7 +32,13 @@ AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	BOBBIN='$(abs_top_builddir)/tools/bobbin'; export BOBBIN; \
-	CC='$(CC)'; export CC;
+	CC='$(CC)'; export CC; \
+	case '$(only)' in \
+	threaded) case ' $(threaded_tests) ' in *" $${f%.log} "*) ;; \
+		*) echo not selected; exit 77;; esac;; \
+	quick) case ' $(quick_tests) ' in *" $${f%.log} "*) ;; \
+		*) echo not selected; exit 77;; esac;; \
+	esac;
 if USE_VALGRIND
 LOG_COMPILER = $(LIBTOOL) --mode=execute $(VALGRIND) --quiet \
 	--leak-check=full --errors-for-leak-kinds=definite \

@@ -1,0 +1,100 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* bobbin keygen: a new key pair, or the public key of one. */
+
+#include "config.h"
+#include "tool-common.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+	"Usage: bobbin keygen -o KEY\n"
+	"       bobbin keygen -y KEY\n\n"
+	"Makes a key pair for age encryption. The secret key (identity) goes to\n"
+	"the file KEY, which must not exist yet; the public key (recipient) is\n"
+	"printed.\n\n"
+	"  -o, --output KEY   write a new identity to KEY (mode 0600)\n"
+	"  -y, --public KEY   print the recipients of the identities in KEY\n"
+	"  -h, --help         this text\n\n"
+	"Examples:\n"
+	"  bobbin keygen -o key.txt >recipient.txt\n"
+	"  bobbin cat --to \"zstd | age:recipients=recipient.txt\" mail >mail.age\n";
+
+static int new_key(const char *path)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+	int code;
+
+	if (age_keygen(path, text, &error) < 0) {
+		code = tool_fail(tool_write_code(errno), "%s%s", error,
+				 errno == EEXIST ?
+					 " (a key is never overwritten: choose "
+					 "another name)" :
+					 "");
+		free(error);
+		return code;
+	}
+	return printf("%s\n", text) < 0 || fflush(stdout) != 0 ?
+		tool_fail(EX_IOERR, "writing to stdout failed") :
+		EX_OK;
+}
+
+static int print_recipients(const char *path)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE];
+	struct age_identities *set;
+	unsigned int i;
+	int code;
+
+	set = tool_load_identities(&path, 1, &code);
+	if (set == NULL)
+		return code;
+	for (i = 0; i < age_identities_count(set); i++) {
+		age_identities_get_recipient(set, i, text);
+		printf("%s\n", text);
+	}
+	age_identities_unref(&set);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+static int run(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "public", required_argument, NULL, 'y' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *output = NULL, *public_of = NULL;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:y:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			output = optarg;
+			break;
+		case 'y':
+			public_of = optarg;
+			break;
+		case 'h':
+			return tool_help(&tool_keygen);
+		default:
+			return tool_usage("unknown option");
+		}
+	}
+	if (optind < argc)
+		return tool_usage("\"%s\": no argument is expected",
+				  argv[optind]);
+	if ((output == NULL) == (public_of == NULL))
+		return tool_usage("say where the new key goes (-o KEY)");
+	return output != NULL ? new_key(output) : print_recipients(public_of);
+}
+
+const struct tool_command tool_keygen = {
+	.name = "keygen",
+	.summary = "make a key pair for encryption",
+	.help = help,
+	.run = run,
+};
