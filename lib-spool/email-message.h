@@ -1,0 +1,105 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_EMAIL_MESSAGE_H
+#define BOBBIN_EMAIL_MESSAGE_H
+
+/* A message in memory: the envelope, and the body as a stream. Reference counted;
+   used by one thread at a time. Setters copy what they are given. */
+
+#include "message-id.h"
+
+BOBBIN_BEGIN_DECLS
+
+struct istream;
+
+typedef struct email_message email_message;
+
+/* The members that the hook interface names; the rest by the calls below. */
+struct email_message {
+	struct message_id message_id;
+	/* The body in SMTP wire form (RFC 5321 4.5.2: CRLF line ends, dots
+	   doubled, the closing CR LF . CR LF included), from its beginning; a
+	   reference of the message's. NULL: not read yet. */
+	struct istream *body;
+	/* Octets of the wire form. */
+	uint64_t body_len;
+
+	struct email_message_private *priv;
+};
+
+enum email_recipient_state {
+	EMAIL_RECIPIENT_PENDING,
+	EMAIL_RECIPIENT_DELIVERED,
+	EMAIL_RECIPIENT_FAILED
+};
+
+enum email_message_flags {
+	/* the original had LF line ends: who exports it gives it those back */
+	EMAIL_MESSAGE_LINE_ENDS_LF = 0x01,
+	/* not to be delivered until it is released */
+	EMAIL_MESSAGE_HELD = 0x02
+};
+
+/* Longest address, name, value; most recipients, parameters. */
+#define EMAIL_TEXT_MAX 65536
+#define EMAIL_RECIPIENTS_MAX 100000
+#define EMAIL_PARAMETERS_MAX 10000
+
+email_message *email_message_new(const struct message_id *id);
+void email_message_ref(email_message *message);
+/* Sets the pointer to NULL; NULL is allowed. */
+void email_message_unref(email_message **message);
+
+/* Takes a reference on the stream. */
+void email_message_set_body(email_message *message, struct istream *body,
+			    uint64_t body_len);
+
+/* The envelope sender, "" for the null sender. Setters return -1 with EINVAL
+   where a text is too long or there are too many, and change nothing then. */
+int email_message_set_sender(email_message *message, const char *sender);
+const char *email_message_get_sender(const email_message *message);
+int email_message_add_recipient(email_message *message, const char *address);
+unsigned int email_message_recipient_count(const email_message *message);
+const char *email_message_get_recipient(const email_message *message,
+					unsigned int i);
+/* The state of a recipient, and why, "" where nothing is known. */
+enum email_recipient_state
+email_message_get_recipient_state(const email_message *message, unsigned int i,
+				  const char **reason_r);
+int email_message_set_recipient_state(email_message *message, unsigned int i,
+				      enum email_recipient_state state,
+				      const char *reason);
+/* When it was received, in milliseconds since 1970. */
+void email_message_set_arrival(email_message *message, uint64_t msecs);
+uint64_t email_message_get_arrival(const email_message *message);
+/* enum email_message_flags */
+void email_message_set_flags(email_message *message, unsigned int flags);
+unsigned int email_message_get_flags(const email_message *message);
+
+/* Named values, each in a named context ("smtp", an application's own). Setting
+   replaces; value NULL removes. NULL: not set. */
+int email_message_set_value(email_message *message, const char *context,
+			    const char *name, const char *value);
+const char *email_message_get_value(const email_message *message,
+				    const char *context, const char *name);
+/* The i-th of all; false behind the last. */
+bool email_message_get_value_at(const email_message *message, unsigned int i,
+				const char **context_r, const char **name_r,
+				const char **value_r);
+
+/* Counts the headers' writes: 0 before the first. Set by the spool. */
+uint64_t email_message_get_version(const email_message *message);
+void email_message_set_version(email_message *message, uint64_t version);
+/* A store's own note about where the body is: kept with the message in memory,
+   not part of its record. NULL: none. */
+void email_message_set_store_note(email_message *message, const char *note);
+const char *email_message_get_store_note(const email_message *message);
+/* Lines of a record that a newer version wrote, and that are kept for it. */
+int email_message_add_unknown(email_message *message, const char *line);
+const char *email_message_get_unknown(const email_message *message,
+				      unsigned int i);
+/* Forgets everything but the id: what a read starts from. */
+void email_message_clear(email_message *message);
+
+BOBBIN_END_DECLS
+
+#endif

@@ -1,0 +1,381 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "message-record.h"
+#include "crc32c.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC "bobbin-message 1"
+#define CHECKSUM "crc32c "
+#define CHECKSUM_LINE_SIZE (sizeof(CHECKSUM) - 1 + 8 + 1)
+
+static const char *const state_names[] = { "pending", "delivered", "failed" };
+
+/*
+ * Writing
+ */
+
+/* A space, a percent sign and what is not printable ASCII become %XX, so that a
+   word is a word and a line is a line; the empty word is "%". */
+static bool append_word(buffer_t *out, const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *p = (const unsigned char *)text;
+	char escaped[3] = "%";
+	bool ok = buffer_try_append(out, " ", 1);
+
+	if (*p == '\0')
+		return ok && buffer_try_append(out, "%", 1);
+	for (; ok && *p != '\0'; p++) {
+		if (*p > 0x20 && *p < 0x7f && *p != '%') {
+			ok = buffer_try_append(out, p, 1);
+			continue;
+		}
+		escaped[1] = digits[*p >> 4];
+		escaped[2] = digits[*p & 15];
+		ok = buffer_try_append(out, escaped, 3);
+	}
+	return ok;
+}
+
+static bool append_text(buffer_t *out, const char *text)
+{
+	return buffer_try_append(out, text, strlen(text));
+}
+
+static bool append_number(buffer_t *out, const char *field, uint64_t number)
+{
+	char line[64];
+
+	(void)snprintf(line, sizeof(line), "%s %" PRIu64 "\n", field, number);
+	return append_text(out, line);
+}
+
+static bool append_recipients(buffer_t *out, const email_message *message)
+{
+	unsigned int i, count = email_message_recipient_count(message);
+	enum email_recipient_state state;
+	const char *reason;
+
+	for (i = 0; i < count; i++) {
+		state = email_message_get_recipient_state(message, i, &reason);
+		if (!append_text(out, "recipient") ||
+		    !append_word(out, state_names[state]) ||
+		    !append_word(out,
+				 email_message_get_recipient(message, i)) ||
+		    !append_word(out, reason) || !append_text(out, "\n"))
+			return false;
+	}
+	return true;
+}
+
+static bool append_values(buffer_t *out, const email_message *message)
+{
+	const char *context, *name, *value;
+	unsigned int i;
+
+	for (i = 0;
+	     email_message_get_value_at(message, i, &context, &name, &value);
+	     i++) {
+		if (!append_text(out, "value") || !append_word(out, context) ||
+		    !append_word(out, name) || !append_word(out, value) ||
+		    !append_text(out, "\n"))
+			return false;
+	}
+	return true;
+}
+
+static bool append_fields(buffer_t *out, const email_message *message)
+{
+	unsigned int flags = email_message_get_flags(message), i;
+	char id[MESSAGE_ID_TEXT_SIZE];
+	const char *line;
+
+	message_id_to_text(&message->message_id, id);
+	if (!append_text(out, MAGIC "\nid ") || !append_text(out, id) ||
+	    !append_number(out, "\nversion",
+			   email_message_get_version(message)) ||
+	    !append_number(out, "arrival",
+			   email_message_get_arrival(message)) ||
+	    !append_number(out, "body-length", message->body_len))
+		return false;
+	if ((flags & EMAIL_MESSAGE_LINE_ENDS_LF) != 0 &&
+	    !append_text(out, "line-ends lf\n"))
+		return false;
+	if ((flags & EMAIL_MESSAGE_HELD) != 0 && !append_text(out, "held\n"))
+		return false;
+	if (!append_text(out, "sender") ||
+	    !append_word(out, email_message_get_sender(message)) ||
+	    !append_text(out, "\n"))
+		return false;
+	if (!append_recipients(out, message) || !append_values(out, message))
+		return false;
+	for (i = 0; (line = email_message_get_unknown(message, i)) != NULL;
+	     i++) {
+		if (!append_text(out, line) || !append_text(out, "\n"))
+			return false;
+	}
+	return true;
+}
+
+int message_record_write(const email_message *message, buffer_t *out)
+{
+	size_t start = out->used;
+	char line[CHECKSUM_LINE_SIZE + 1];
+
+	if (append_fields(out, message)) {
+		(void)snprintf(line, sizeof(line), CHECKSUM "%08" PRIx32 "\n",
+			       crc32c(0, out->data + start, out->used - start));
+		if (append_text(out, line))
+			return 0;
+	}
+	errno = ENOMEM;
+	return -1;
+}
+
+/*
+ * Reading
+ */
+
+struct record_parser {
+	email_message *message;
+	unsigned int line_number;
+	bool have_id;
+	char *error;
+};
+
+static int parse_failed(struct record_parser *p, const char *why)
+{
+	p->error = i_strdup_printf("message record: line %u: %s",
+				   p->line_number, why);
+	errno = EINVAL;
+	return -1;
+}
+
+/* The next word of a line that is changed in place, its escapes undone; NULL: no
+   word, or a wrong one. */
+static char *next_word(char **line)
+{
+	char *word = *line, *in = word, *out = word, hex[3] = "";
+	char *end;
+
+	if (*in == '\0')
+		return NULL;
+	if (in[0] == '%' && (in[1] == ' ' || in[1] == '\0')) {
+		*line = in[1] == ' ' ? in + 2 : in + 1;
+		*word = '\0';
+		return word;
+	}
+	for (; *in != ' ' && *in != '\0'; in++) {
+		if (*in != '%') {
+			*out++ = *in;
+			continue;
+		}
+		if (in[1] == '\0' || in[2] == '\0')
+			return NULL;
+		memcpy(hex, in + 1, 2);
+		*out++ = (char)strtoul(hex, &end, 16);
+		if (*end != '\0' || out[-1] == '\0')
+			return NULL;
+		in += 2;
+	}
+	*line = *in == ' ' ? in + 1 : in;
+	*out = '\0';
+	return word;
+}
+
+static bool parse_number(const char *text, uint64_t *number_r)
+{
+	char *end;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*number_r = strtoull(text, &end, 10);
+	return *end == '\0' && errno == 0;
+}
+
+static int parse_id(struct record_parser *p, const char *text)
+{
+	struct message_id id;
+
+	if (!message_id_from_text(text, &id))
+		return parse_failed(p, "the id is malformed");
+	if (message_id_cmp(&id, &p->message->message_id) != 0)
+		return parse_failed(p, "it is about another message");
+	p->have_id = true;
+	return 0;
+}
+
+static int parse_recipient(struct record_parser *p, char *rest)
+{
+	char *state = next_word(&rest), *address = next_word(&rest);
+	char *reason = next_word(&rest);
+	unsigned int i, last;
+
+	if (reason == NULL)
+		return parse_failed(p, "a recipient needs three words");
+	for (i = 0; i < N_ELEMENTS(state_names); i++) {
+		if (strcmp(state, state_names[i]) == 0)
+			break;
+	}
+	if (i == N_ELEMENTS(state_names))
+		return parse_failed(p, "a recipient's state is not known");
+	if (email_message_add_recipient(p->message, address) < 0)
+		return parse_failed(p, "too many or too long recipients");
+	last = email_message_recipient_count(p->message) - 1;
+	if (email_message_set_recipient_state(p->message, last, i, reason) < 0)
+		return parse_failed(p, "a reason is too long");
+	return 0;
+}
+
+static int parse_value(struct record_parser *p, char *rest)
+{
+	char *context = next_word(&rest), *name = next_word(&rest);
+	char *value = next_word(&rest);
+
+	if (value == NULL)
+		return parse_failed(p, "a value needs three words");
+	if (email_message_set_value(p->message, context, name, value) < 0)
+		return parse_failed(p, "too many or too long values");
+	return 0;
+}
+
+static int parse_number_field(struct record_parser *p, const char *field,
+			      const char *text)
+{
+	uint64_t number;
+
+	if (!parse_number(text, &number))
+		return parse_failed(p, "a number is malformed");
+	if (strcmp(field, "version") == 0)
+		email_message_set_version(p->message, number);
+	else if (strcmp(field, "arrival") == 0)
+		email_message_set_arrival(p->message, number);
+	else
+		p->message->body_len = number;
+	return 0;
+}
+
+static void add_flag(struct record_parser *p, unsigned int flag)
+{
+	email_message_set_flags(p->message,
+				email_message_get_flags(p->message) | flag);
+}
+
+static int parse_line(struct record_parser *p, char *line)
+{
+	char *copy, *rest = strchr(line, ' ');
+	size_t size = rest == NULL ? strlen(line) : (size_t)(rest - line);
+	char field[32];
+	int ret = 0;
+
+	if (size == 0 || size >= sizeof(field))
+		return parse_failed(p, "the field's name is malformed");
+	memcpy(field, line, size);
+	field[size] = '\0';
+	copy = i_strdup(line);
+	rest = rest == NULL ? line + size : rest + 1;
+	if (strcmp(field, "id") == 0)
+		ret = parse_id(p, rest);
+	else if (strcmp(field, "version") == 0 ||
+		 strcmp(field, "arrival") == 0 ||
+		 strcmp(field, "body-length") == 0)
+		ret = parse_number_field(p, field, rest);
+	else if (strcmp(line, "line-ends lf") == 0)
+		add_flag(p, EMAIL_MESSAGE_LINE_ENDS_LF);
+	else if (strcmp(line, "held") == 0)
+		add_flag(p, EMAIL_MESSAGE_HELD);
+	else if (strcmp(field, "recipient") == 0)
+		ret = parse_recipient(p, rest);
+	else if (strcmp(field, "value") == 0)
+		ret = parse_value(p, rest);
+	else if (strcmp(field, "sender") == 0)
+		ret = (rest = next_word(&rest)) == NULL ||
+				email_message_set_sender(p->message, rest) < 0 ?
+			parse_failed(p, "the sender is malformed") :
+			0;
+	else if (email_message_add_unknown(p->message, copy) < 0)
+		ret = parse_failed(p, "too many lines that are not known");
+	i_free(copy);
+	return ret;
+}
+
+/* The last line is the checksum of all before it. */
+static int check_sum(struct record_parser *p, const char *data, size_t size)
+{
+	char want[CHECKSUM_LINE_SIZE + 1];
+	size_t covered;
+
+	if (size < CHECKSUM_LINE_SIZE)
+		return parse_failed(p, "it is cut short");
+	covered = size - CHECKSUM_LINE_SIZE;
+	(void)snprintf(want, sizeof(want), CHECKSUM "%08" PRIx32 "\n",
+		       crc32c(0, data, covered));
+	if (memcmp(data + covered, want, CHECKSUM_LINE_SIZE) != 0)
+		return parse_failed(p, "its checksum is wrong: it is damaged");
+	return 0;
+}
+
+static int check_magic(struct record_parser *p, const char *line)
+{
+	if (strcmp(line, MAGIC) == 0)
+		return 0;
+	if (strncmp(line, MAGIC, strlen("bobbin-message ")) != 0)
+		return parse_failed(p, "it is not a message record");
+	(void)parse_failed(p, "it was written by a newer version of Bobbin");
+	errno = ENOTSUP;
+	return -1;
+}
+
+static int parse_lines(struct record_parser *p, char *data, char *end)
+{
+	char *lf;
+
+	for (; data < end; data = lf + 1) {
+		p->line_number++;
+		lf = memchr(data, '\n', (size_t)(end - data));
+		if (lf == NULL || memchr(data, '\0', (size_t)(lf - data)))
+			return parse_failed(p, "the line is malformed");
+		*lf = '\0';
+		if (p->line_number == 1) {
+			if (check_magic(p, data) < 0)
+				return -1;
+		} else if (parse_line(p, data) < 0) {
+			return -1;
+		}
+	}
+	return p->have_id ? 0 : parse_failed(p, "it has no id");
+}
+
+int message_record_parse(email_message *message, const void *data, size_t size,
+			 char **error_r)
+{
+	struct record_parser p = { .message = message };
+	char *copy;
+	int ret;
+
+	email_message_clear(message);
+	copy = size > MESSAGE_RECORD_MAX ? NULL : try_malloc(size);
+	if (copy == NULL) {
+		*error_r = i_strdup("message record: too large");
+		errno = ENOMEM;
+		return -1;
+	}
+	memcpy(copy, data, size);
+	ret = check_sum(&p, copy, size);
+	if (ret == 0)
+		ret = parse_lines(&p, copy, copy + size - CHECKSUM_LINE_SIZE);
+	i_free(copy);
+	if (ret < 0) {
+		email_message_clear(message);
+		*error_r = p.error;
+	}
+	return ret;
+}

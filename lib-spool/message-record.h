@@ -1,0 +1,23 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_MESSAGE_RECORD_H
+#define BOBBIN_MESSAGE_RECORD_H
+
+/* The stored form of everything about a message but its body: text, one field a
+   line, ended by its own checksum. doc/spool-format.md describes it. Not
+   installed. */
+
+#include "buffer.h"
+#include "email-message.h"
+
+/* A longer record is refused, when it is read. */
+#define MESSAGE_RECORD_MAX ((size_t)256 * 1024 * 1024)
+
+/* Appends the record. -1: no memory. */
+int message_record_write(const email_message *message, buffer_t *out);
+/* Fills the message from a whole record, which must be about its id. -1 with
+   EINVAL (or ENOTSUP: of a newer format) and a sentence in *error_r, to be freed
+   by i_free(); the message is cleared then. */
+int message_record_parse(email_message *message, const void *data, size_t size,
+			 char **error_r);
+
+#endif
