@@ -14,6 +14,8 @@
 #define ATTR_EXPORT __attribute__((visibility("default")))
 #define BOBBIN_LIKELY(expr) __builtin_expect(!!(expr), 1)
 #define BOBBIN_UNLIKELY(expr) __builtin_expect(!!(expr), 0)
+/* Where the calling function's frame is on the stack; 0: not known. */
+#define BOBBIN_FRAME_ADDRESS() ((uintptr_t)__builtin_frame_address(0))
 #else
 #define ATTR_FORMAT(fmt, args)
 #define ATTR_WARN_UNUSED_RESULT
@@ -24,6 +26,7 @@
 #define ATTR_EXPORT
 #define BOBBIN_LIKELY(expr) (expr)
 #define BOBBIN_UNLIKELY(expr) (expr)
+#define BOBBIN_FRAME_ADDRESS() ((uintptr_t)0)
 #endif
 
 /* Around the declarations of every public header. */

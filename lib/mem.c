@@ -18,7 +18,8 @@ static void *not_null(void *ptr)
 void *i_calloc(size_t count, size_t size)
 {
 	i_assert(size > 0 && count <= I_SMALL_OBJECT_MAX / size);
-	return not_null(calloc(count, size));
+	/* calloc(0) may give NULL */
+	return not_null(calloc(count > 0 ? count : 1, size));
 }
 
 char *i_strdup(const char *str)

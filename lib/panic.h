@@ -10,7 +10,8 @@
 BOBBIN_BEGIN_DECLS
 
 /* Called with the text of the panic, without a newline. It may leave by
-   longjmp() or end the process; if it returns, the process is aborted. */
+   longjmp() or end the process; if it returns, the process is aborted. If it
+   panics over and over itself, the default takes over. */
 typedef void bobbin_panic_handler_t(const char *text, void *context);
 
 /* Sets the process-wide panic handler; NULL restores the default, which prints

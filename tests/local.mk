@@ -9,6 +9,8 @@ script_tests =
 threaded_tests =
 quick_tests =
 
+unit_tests += tests/test-panic
+unit_tests += tests/test-mem
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 

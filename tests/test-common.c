@@ -10,6 +10,22 @@
 #include <unistd.h>
 
 /*
+ * Sanitizers: no memory is NULL, as without them, since we test for it.
+ */
+
+const char *__asan_default_options(void);
+ATTR_EXPORT const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+ATTR_EXPORT const char *__tsan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+/*
  * Panics
  */
 
@@ -92,6 +108,7 @@ unsigned char *test_data(enum test_data_kind kind, size_t size)
  */
 
 static char dir_path[256];
+static pid_t dir_owner; /* a child that exits leaves it alone */
 
 static int remove_entry(const char *path, const struct stat *st ATTR_UNUSED,
 			int type ATTR_UNUSED, struct FTW *ftw ATTR_UNUSED)
@@ -101,7 +118,8 @@ static int remove_entry(const char *path, const struct stat *st ATTR_UNUSED,
 
 static void remove_dir(void)
 {
-	(void)nftw(dir_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (getpid() == dir_owner)
+		(void)nftw(dir_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 const char *test_dir(void)
@@ -116,6 +134,7 @@ const char *test_dir(void)
 		perror(dir_path);
 		exit(1);
 	}
+	dir_owner = getpid();
 	(void)atexit(remove_dir);
 	return dir_path;
 }
