@@ -19,6 +19,30 @@ static void buffer_init(buffer_t *buf, void *data, size_t alloc, size_t max)
 	buf->max_size = max;
 }
 
+/* Room for `size` bytes, at most the maximum, from the beginning (and for a
+   NUL, if dynamic). */
+static bool buffer_grow(buffer_t *buf, size_t size)
+{
+	size_t alloc;
+	void *data;
+
+	if (!buf->dynamic)
+		return buf->w_data != NULL || size == 0;
+	if (buf->w_data != NULL && size < buf->alloc)
+		return true;
+	/* twice as much each time: n appended bytes cost O(n) copies */
+	alloc = I_MAX(buf->alloc, (size_t)BUFFER_MIN_ALLOC);
+	while (alloc <= size)
+		alloc = alloc > SIZE_MAX / 2 ? size + 1 : alloc * 2;
+	alloc = I_MIN(alloc, buf->max_size + 1);
+	data = try_realloc(buf->w_data, alloc);
+	if (data == NULL)
+		return false;
+	buf->data = buf->w_data = data;
+	buf->alloc = alloc;
+	return true;
+}
+
 buffer_t *buffer_create_dynamic_max(pool_t pool ATTR_UNUSED, size_t init_size,
 				    size_t max_size)
 {
@@ -30,9 +54,8 @@ buffer_t *buffer_create_dynamic_max(pool_t pool ATTR_UNUSED, size_t init_size,
 	buffer_init(buf, NULL, 0, max_size);
 	buf->dynamic = true;
 	/* only a hint: without memory the first write tells */
-	if (init_size > 0 &&
-	    buffer_try_reserve(buf, I_MIN(init_size, max_size)) == NULL)
-		buf->alloc = 0;
+	if (init_size > 0)
+		(void)buffer_grow(buf, I_MIN(init_size, max_size));
 	return buf;
 }
 
@@ -72,43 +95,22 @@ void buffer_free(buffer_t **buf)
 	i_free(buffer_free_without_data(buf));
 }
 
-/* Room for `size` bytes from the beginning (and a NUL, if dynamic). */
-static bool buffer_grow(buffer_t *buf, size_t size)
-{
-	size_t alloc;
-	void *data;
-
-	if (size > buf->max_size || (buf->w_data == NULL && !buf->dynamic))
-		return false;
-	if (!buf->dynamic)
-		return true;
-	if (buf->w_data != NULL && size < buf->alloc)
-		return true;
-	alloc = I_MAX(buf->alloc, (size_t)BUFFER_MIN_ALLOC);
-	while (alloc <= size)
-		alloc = alloc > SIZE_MAX / 2 ? size + 1 : alloc * 2;
-	data = try_realloc(buf->w_data, alloc);
-	if (data == NULL)
-		return false;
-	buf->data = buf->w_data = data;
-	buf->alloc = alloc;
-	return true;
-}
-
 void *buffer_try_reserve(buffer_t *buf, size_t size)
 {
-	if (size > SIZE_MAX - 1 - buf->used ||
-	    !buffer_grow(buf, buf->used + size))
+	if (size > buf->max_size - buf->used ||
+	    !buffer_grow(buf, buf->used + size) || buf->w_data == NULL)
 		return NULL;
 	return buf->w_data + buf->used;
 }
 
 bool buffer_try_write(buffer_t *buf, size_t pos, const void *data, size_t size)
 {
-	if (size > SIZE_MAX - 1 - pos || !buffer_grow(buf, pos + size))
+	if (pos > buf->max_size || size > buf->max_size - pos ||
+	    !buffer_grow(buf, pos + size))
 		return false;
 	if (pos > buf->used)
 		memset(buf->w_data + buf->used, 0, pos - buf->used);
+	/* no bytes may come from NULL, which memcpy() refuses */
 	if (size > 0)
 		memcpy(buf->w_data + pos, data, size);
 	buf->used = I_MAX(buf->used, pos + size);
@@ -163,9 +165,12 @@ void buffer_append_buf(buffer_t *dest, const buffer_t *src, size_t src_pos,
 {
 	size_t size = src->used - I_MIN(src_pos, src->used);
 
-	if (size > 0)
-		buffer_append(dest, src->data + src_pos,
-			      I_MIN(size, copy_size));
+	size = I_MIN(size, copy_size);
+	if (size == 0)
+		return;
+	/* room first: if it is the same buffer, its data moves */
+	must(dest, buffer_try_reserve(dest, size) != NULL);
+	buffer_append(dest, src->data + src_pos, size);
 }
 
 void buffer_insert(buffer_t *buf, size_t pos, const void *data, size_t size)
@@ -203,13 +208,14 @@ void *buffer_get_modifiable_data(const buffer_t *buf, size_t *used_size_r)
 
 void buffer_set_used_size(buffer_t *buf, size_t used_size)
 {
-	i_assert(used_size <= buf->alloc);
+	i_assert(used_size <= buffer_get_size(buf));
 	buf->used = used_size;
 }
 
 size_t buffer_get_size(const buffer_t *buf)
 {
-	return buf->alloc;
+	/* the room for the NUL of a full buffer is not for bytes */
+	return I_MIN(buf->alloc, buf->max_size);
 }
 
 size_t buffer_get_avail_size(const buffer_t *buf)
@@ -243,8 +249,10 @@ void buffer_append_printf(buffer_t *buf, const char *fmt, ...)
 
 const char *buffer_c_str(buffer_t *buf)
 {
-	i_assert(buf->dynamic);
-	must(buf, buffer_grow(buf, buf->used));
+	/* a fixed buffer has no room of its own for the NUL */
+	must(buf,
+	     buf->dynamic ? buffer_grow(buf, buf->used) :
+			    buf->w_data != NULL && buf->used < buf->alloc);
 	buf->w_data[buf->used] = '\0';
 	return (const char *)buf->w_data;
 }

@@ -79,7 +79,8 @@ bool buffer_cmp(const buffer_t *buf1, const buffer_t *buf2) ATTR_PURE;
 void buffer_append_str(buffer_t *buf, const char *str);
 void buffer_append_printf(buffer_t *buf, const char *fmt, ...)
 	ATTR_FORMAT(2, 3);
-/* The bytes as a string: a NUL is kept behind the used ones. */
+/* The bytes as a string: a NUL is kept behind the used ones. Panics where a
+   fixed-size buffer has no byte left for it, and for a const one. */
 const char *buffer_c_str(buffer_t *buf);
 
 BOBBIN_END_DECLS
