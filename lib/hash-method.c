@@ -54,6 +54,11 @@ static crypto_generichash_state *blake2b_state(void *context)
 
 static void blake2b_init(void *context)
 {
+	/* Done once; before it libsodium does without the CPU's vectors. What
+	   can fail in it is randomness, which is no matter to a hash. */
+	int ret = sodium_init();
+
+	(void)ret;
 	(void)crypto_generichash_init(blake2b_state(context), NULL, 0,
 				      crypto_generichash_BYTES);
 }
@@ -83,7 +88,9 @@ static void crc32_loop(void *context, const void *data, size_t size)
 {
 	uint32_t *crc = context;
 
-	*crc = (uint32_t)crc32_z(*crc, data, size);
+	/* for NULL, which no bytes may come from, zlib begins anew */
+	if (size > 0)
+		*crc = (uint32_t)crc32_z(*crc, data, size);
 }
 
 static void crc32c_loop(void *context, const void *data, size_t size)

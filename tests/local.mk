@@ -12,6 +12,7 @@ quick_tests =
 unit_tests += tests/test-panic
 unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
+unit_tests += tests/test-hash-method
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 
