@@ -13,10 +13,11 @@ unit_tests += tests/test-panic
 unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
+unit_tests += tests/test-file-ops
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 
-noinst_HEADERS += tests/test-common.h tests/test-stream-common.h
+noinst_HEADERS += tests/test-common.h tests/test-faults.h tests/test-stream-common.h
 
 if HAVE_CMOCKA
 check_LTLIBRARIES += tests/libtestcommon.la
@@ -25,7 +26,7 @@ TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
 EXTRA_DIST += $(script_tests) tests/data
-tests_libtestcommon_la_SOURCES = tests/test-common.c \
+tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)

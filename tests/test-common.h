@@ -17,6 +17,7 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "panic.h"
+#include "test-faults.h"
 
 /*
  * Panics: EXPECT_PANIC("text", statement;) fails unless the statement panics
@@ -69,39 +70,5 @@ const char *test_data_path(const char *name);
 int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* Whether a program is there; if not, says NOT RUN. */
 bool test_have_program(const char *name);
-
-/*
- * Faults: a table of file operations over the system's own that counts calls
- * and lets chosen ones fail.
- */
-enum test_op {
-	TEST_OP_OPEN,
-	TEST_OP_CLOSE,
-	TEST_OP_READ,  /* read and pread */
-	TEST_OP_WRITE, /* writev, pwritev, sendmsg */
-	TEST_OP_FSTAT,
-	TEST_OP_FDATASYNC,
-	TEST_OP_FSYNC_DIR,
-	TEST_OP_RENAME,
-	TEST_OP_LINK,
-	TEST_OP_UNLINK,
-	TEST_OP_MKDIR,
-	TEST_OP_READDIR,
-	TEST_OP_COUNT
-};
-struct test_faults {
-	unsigned int calls[TEST_OP_COUNT];
-	/* call number fail_at[op] (1 is the first) fails with fail_errno[op] */
-	unsigned int fail_at[TEST_OP_COUNT];
-	int fail_errno[TEST_OP_COUNT];
-	bool fail_after;            /* the calls behind that one fail, too */
-	size_t max_write, max_read; /* short counts; 0: no limit */
-	bool eintr;                 /* every other call is interrupted */
-	bool zero_write;            /* writes take nothing */
-};
-extern struct test_faults test_faults;
-/* Puts the table in use with these faults at zero. */
-void test_faults_begin(void);
-void test_faults_end(void);
 
 #endif

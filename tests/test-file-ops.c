@@ -1,0 +1,339 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "file-ops.h"
+#include "mem.h"
+#include "test-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int setup(void **state ATTR_UNUSED)
+{
+	test_faults_begin();
+	return 0;
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	test_faults_end();
+	return 0;
+}
+
+static int open_file(const char *name, const char *content)
+{
+	const char *path = test_path(name);
+	int fd;
+
+	test_write_file(path, content, strlen(content));
+	fd = file_open(AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* A table that lacks a member would crash only those who need it. */
+static void test_file_ops_system_is_complete(void **state ATTR_UNUSED)
+{
+	void (*members[sizeof(struct file_ops) / sizeof(void (*)(void))])(void);
+	size_t i;
+
+	memcpy(members, &file_ops_system, sizeof(members));
+	for (i = 0; i < N_ELEMENTS(members); i++) {
+		if (members[i] == NULL)
+			fail_msg("member %zu", i);
+	}
+	assert_ptr_equal(file_ops(), &file_ops_system);
+}
+
+/* Each call, and which member of the table it is to reach. */
+static int fd_under_test;
+static char byte_under_test;
+static int call_open(void)
+{
+	int fd = file_open(AT_FDCWD, test_path("open"), O_RDWR | O_CREAT, 0600);
+
+	return fd < 0 ? -1 : close(fd);
+}
+static int call_read(void)
+{
+	return (int)file_read(fd_under_test, &byte_under_test, 1);
+}
+static int call_pread(void)
+{
+	return (int)file_pread(fd_under_test, &byte_under_test, 1, 0);
+}
+static int call_writev(void)
+{
+	struct iovec iov = { &byte_under_test, 1 };
+
+	return (int)file_writev(fd_under_test, &iov, 1);
+}
+static int call_pwritev(void)
+{
+	struct iovec iov = { &byte_under_test, 1 };
+
+	return (int)file_pwritev(fd_under_test, &iov, 1, 0);
+}
+static int call_sendmsg(void)
+{
+	struct iovec iov = { &byte_under_test, 1 };
+	struct msghdr msg;
+	int fds[2], ret, old_errno;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.msg_iov = &iov;
+	msg.msg_iovlen = 1;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ret = (int)file_sendmsg(fds[0], &msg, 0);
+	old_errno = errno;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	errno = old_errno;
+	return ret;
+}
+static int call_fdatasync(void)
+{
+	return file_fdatasync(fd_under_test);
+}
+static int call_sync_dir(void)
+{
+	return file_sync_dir(AT_FDCWD, test_dir());
+}
+
+static const struct {
+	const char *name;
+	int (*call)(void);
+	enum test_op op;
+} calls[] = {
+	{ "file_open", call_open, TEST_OP_OPEN },
+	{ "file_read", call_read, TEST_OP_READ },
+	{ "file_pread", call_pread, TEST_OP_READ },
+	{ "file_writev", call_writev, TEST_OP_WRITE },
+	{ "file_pwritev", call_pwritev, TEST_OP_WRITE },
+	{ "file_sendmsg", call_sendmsg, TEST_OP_WRITE },
+	{ "file_fdatasync", call_fdatasync, TEST_OP_FDATASYNC },
+	{ "file_sync_dir", call_sync_dir, TEST_OP_FSYNC_DIR },
+};
+
+/* The table in use is what is called; a signal is no failure. */
+static void test_file_ops_interrupted(void **state ATTR_UNUSED)
+{
+	size_t i;
+	int ret;
+
+	fd_under_test = open_file("interrupted", "abc");
+	for (i = 0; i < N_ELEMENTS(calls); i++) {
+		test_faults_begin();
+		test_faults.eintr = 3;
+		ret = calls[i].call();
+		if (ret < 0 || test_faults.calls[calls[i].op] != 1)
+			fail_msg("%s: %d", calls[i].name, ret);
+	}
+	assert_int_equal(file_close(&fd_under_test), 0);
+}
+
+/* Any other error comes back at once, with its errno. */
+static void test_file_ops_errors(void **state ATTR_UNUSED)
+{
+	size_t i;
+	int ret;
+
+	fd_under_test = open_file("errors", "abc");
+	for (i = 0; i < N_ELEMENTS(calls); i++) {
+		test_faults_begin();
+		test_faults.fail_at[calls[i].op] = 1;
+		test_faults.fail_errno[calls[i].op] = EIO;
+		errno = 0;
+		ret = calls[i].call();
+		if (ret != -1 || errno != EIO ||
+		    test_faults.calls[calls[i].op] != 1)
+			fail_msg("%s: %d, errno %d", calls[i].name, ret, errno);
+	}
+	assert_int_equal(file_close(&fd_under_test), 0);
+}
+
+static void test_file_ops_replaced_and_restored(void **state ATTR_UNUSED)
+{
+	int fd = open_file("replaced", "abc");
+	char byte;
+
+	assert_int_equal(test_faults.calls[TEST_OP_OPEN], 1);
+	assert_int_equal(file_read(fd, &byte, 1), 1);
+	assert_int_equal(test_faults.calls[TEST_OP_READ], 1);
+	file_ops_set(NULL);
+	assert_ptr_equal(file_ops(), &file_ops_system);
+	assert_int_equal(file_read(fd, &byte, 1), 1);
+	assert_int_equal(test_faults.calls[TEST_OP_READ], 1);
+	assert_int_equal(byte, 'b');
+	assert_int_equal(file_close(&fd), 0);
+}
+
+static void test_file_ops_open_sets_mode(void **state ATTR_UNUSED)
+{
+	mode_t old_mask = umask(0);
+	struct stat st;
+	int fd;
+
+	fd = file_open(AT_FDCWD, test_path("mode"), O_WRONLY | O_CREAT, 0640);
+	(void)umask(old_mask);
+	assert_true(fd >= 0);
+	assert_int_equal(file_ops()->fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(file_close(&fd), 0);
+	errno = 0;
+	assert_int_equal(file_open(AT_FDCWD, test_path("none"), O_RDONLY, 0),
+			 -1);
+	assert_int_equal(errno, ENOENT);
+}
+
+/* close() is called once whatever it answers: the number may be another file's
+   by then. */
+static void test_file_ops_close(void **state ATTR_UNUSED)
+{
+	int fd = open_file("close", ""), old_fd = fd;
+
+	assert_int_equal(file_close(&fd), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(fcntl(old_fd, F_GETFD), -1);
+	assert_int_equal(file_close(&fd), 0);
+	assert_int_equal(test_faults.calls[TEST_OP_CLOSE], 1);
+}
+
+static const struct {
+	int error, ret;
+} close_errors[] = {
+	{ EIO, -1 },
+	{ ENOSPC, -1 },
+	{ EDQUOT, -1 },
+	{ EINTR, 0 },
+};
+
+static void test_file_ops_close_errors(void **state ATTR_UNUSED)
+{
+	size_t i;
+	int fd;
+
+	for (i = 0; i < N_ELEMENTS(close_errors); i++) {
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_CLOSE] = 1;
+		test_faults.fail_errno[TEST_OP_CLOSE] = close_errors[i].error;
+		fd = open_file("close-errors", "");
+		errno = 0;
+		assert_int_equal(file_close(&fd), close_errors[i].ret);
+		assert_int_equal(fd, -1);
+		if (close_errors[i].ret < 0)
+			assert_int_equal(errno, close_errors[i].error);
+		assert_int_equal(test_faults.calls[TEST_OP_CLOSE], 1);
+	}
+}
+
+static void test_file_ops_sync_dir(void **state ATTR_UNUSED)
+{
+	assert_int_equal(file_sync_dir(AT_FDCWD, test_dir()), 0);
+	assert_int_equal(test_faults.calls[TEST_OP_OPEN], 1);
+	assert_int_equal(test_faults.calls[TEST_OP_FSYNC_DIR], 1);
+	assert_int_equal(test_faults.calls[TEST_OP_CLOSE], 1);
+	/* files have their own calls */
+	assert_int_equal(test_faults.calls[TEST_OP_FSYNC], 0);
+	assert_int_equal(test_faults.calls[TEST_OP_FDATASYNC], 0);
+}
+
+static void test_file_ops_sync_dir_errors(void **state ATTR_UNUSED)
+{
+	test_write_file(test_path("no-dir"), "", 0);
+	assert_int_equal(file_sync_dir(AT_FDCWD, test_path("no-dir")), -1);
+	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(file_sync_dir(AT_FDCWD, test_path("none")), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(test_faults.calls[TEST_OP_FSYNC_DIR], 0);
+
+	/* the first error counts, and nothing stays open */
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FSYNC_DIR] = 1;
+	test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+	test_faults.fail_at[TEST_OP_CLOSE] = 1;
+	test_faults.fail_errno[TEST_OP_CLOSE] = EBADF;
+	assert_int_equal(file_sync_dir(AT_FDCWD, test_dir()), -1);
+	assert_int_equal(errno, EIO);
+	assert_int_equal(test_faults.calls[TEST_OP_FSYNC_DIR], 1);
+	assert_int_equal(test_faults.calls[TEST_OP_CLOSE], 1);
+}
+
+static const struct {
+	const char *path, *dir;
+} dirnames[] = {
+	{ "file", "." },     { "dir/file", "dir" }, { "a/b/file", "a/b" },
+	{ "/file", "/" },    { "/a/file", "/a" },   { "./file", "." },
+	{ "../file", ".." }, { "", "." },
+};
+
+static void test_file_ops_dirname(void **state ATTR_UNUSED)
+{
+	size_t i;
+	char *dir;
+
+	for (i = 0; i < N_ELEMENTS(dirnames); i++) {
+		dir = file_dirname(dirnames[i].path);
+		assert_string_equal(dir, dirnames[i].dir);
+		i_free(dir);
+	}
+}
+
+/* The faults themselves, since other tests trust them. */
+static void test_file_ops_short_counts(void **state ATTR_UNUSED)
+{
+	char data[8] = "";
+	struct iovec iov[2] = { { data, 0 }, { data, 8 } };
+	int fd = open_file("short", "abcdefgh");
+
+	test_faults.max_read = 3;
+	test_faults.max_write = 2;
+	assert_int_equal(file_read(fd, data, 8), 3);
+	assert_int_equal(file_pread(fd, data, 8, 4), 3);
+	assert_memory_equal(data, "efg", 3);
+	assert_int_equal(file_writev(fd, iov, 2), 2);
+	assert_int_equal(file_pwritev(fd, iov, 2, 0), 2);
+	test_faults.zero_write = true;
+	assert_int_equal(file_writev(fd, iov, 2), 0);
+	assert_int_equal(file_close(&fd), 0);
+}
+
+static void test_file_ops_fail_nth(void **state ATTR_UNUSED)
+{
+	int fd = open_file("nth", "abcdefgh");
+	char byte;
+
+	test_faults.fail_at[TEST_OP_READ] = 2;
+	test_faults.fail_errno[TEST_OP_READ] = ENOSPC;
+	assert_int_equal(file_read(fd, &byte, 1), 1);
+	assert_int_equal(file_read(fd, &byte, 1), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(file_read(fd, &byte, 1), 1);
+	test_faults.fail_after = true;
+	assert_int_equal(file_read(fd, &byte, 1), -1);
+	assert_int_equal(test_faults.calls[TEST_OP_READ], 4);
+	assert_int_equal(file_close(&fd), 0);
+}
+
+#define FAULT_TEST(func) cmocka_unit_test_setup_teardown(func, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_file_ops_system_is_complete),
+		FAULT_TEST(test_file_ops_interrupted),
+		FAULT_TEST(test_file_ops_errors),
+		FAULT_TEST(test_file_ops_replaced_and_restored),
+		FAULT_TEST(test_file_ops_open_sets_mode),
+		FAULT_TEST(test_file_ops_close),
+		FAULT_TEST(test_file_ops_close_errors),
+		FAULT_TEST(test_file_ops_sync_dir),
+		FAULT_TEST(test_file_ops_sync_dir_errors),
+		cmocka_unit_test(test_file_ops_dirname),
+		FAULT_TEST(test_file_ops_short_counts),
+		FAULT_TEST(test_file_ops_fail_nth),
+	};
+
+	return cmocka_run_group_tests_name("file-ops", tests, NULL, NULL);
+}
