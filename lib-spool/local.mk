@@ -1,1 +1,20 @@
 # Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+
+spool_public_headers += lib-spool/message-id.h lib-spool/email-message.h \
+	lib-spool/io-infrastructure.h lib-spool/spool.h
+spool_private_headers += lib-spool/message-record.h \
+	lib-spool/spool-private.h lib-spool/modules/module-file.h \
+	lib-spool/modules/module-file-private.h
+
+spool_sources += lib-spool/message-id.c
+spool_sources += lib-spool/email-message.c
+spool_sources += lib-spool/message-record.c
+spool_sources += lib-spool/io-error.c
+spool_sources += lib-spool/spool.c
+spool_sources += lib-spool/spool-chain.c
+spool_sources += lib-spool/spool-scan.c
+spool_sources += lib-spool/spool-conf.c
+spool_sources += lib-spool/modules/module-file.c
+spool_sources += lib-spool/modules/module-file-entry.c
+spool_sources += lib-spool/modules/module-file-busy.c
+spool_sources += lib-spool/modules/module-file-scan.c

@@ -81,6 +81,10 @@ static uoff_t encoded_pos(const struct transform_istream *s)
 
 static ssize_t raise_failure(struct transform_istream *s)
 {
+	if (s->failure == NULL) {
+		i_stream_copy_error_from_parent(&s->istream);
+		return -1;
+	}
 	return i_stream_fail(&s->istream, s->failure_errno,
 			     "%s: %s: %s (at byte %llu of the input, byte %llu "
 			     "of the output)",
@@ -211,8 +215,9 @@ static int get_input(struct transform_istream *s, struct transform_io *io,
 	if (ret == 0)
 		return 0;
 	if (parent->stream_errno != 0) {
-		set_failure(s, parent->stream_errno,
-			    i_stream_get_error(parent));
+		/* its own text is the best one */
+		if (s->failure_errno == 0)
+			s->failure_errno = parent->stream_errno;
 		return -1;
 	}
 	s->parent_ended = true;

@@ -380,6 +380,56 @@ char *stack_spec_kinds(const struct stack_spec *spec)
 	return buffer_free_without_data(&buf);
 }
 
+static void append_options(buffer_t *buf, const struct stack_layer *layer)
+{
+	const struct stream_option *option;
+	const char *separator = ":";
+	unsigned int i;
+
+	for (i = 0; layer->kind->options[i].name != NULL; i++) {
+		option = &layer->kind->options[i];
+		if (!layer->given[i] || option->type == STREAM_OPTION_TEXT)
+			continue;
+		if (option->type == STREAM_OPTION_INT)
+			buffer_append_printf(buf, "%s%s=%ld", separator,
+					     option->name,
+					     layer->options.numbers[i]);
+		else
+			buffer_append_printf(
+				buf, "%s%s=%s", separator, option->name,
+				layer->options.numbers[i] != 0 ? "yes" : "no");
+		separator = ",";
+	}
+}
+
+char *stack_spec_text(const struct stack_spec *spec)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 64);
+	unsigned int i;
+
+	for (i = 0; i < stack_spec_layer_count(spec); i++) {
+		buffer_append_printf(buf, "%s%s", i == 0 ? "" : " | ",
+				     stack_spec_layer_name(spec, i));
+		append_options(buf, &spec->layers[i]);
+	}
+	(void)buffer_c_str(buf);
+	return buffer_free_without_data(&buf);
+}
+
+int stack_spec_take_recipients(const struct stack_spec *spec,
+			       struct age_recipients *set, char **error_r)
+{
+	unsigned int i;
+
+	for (i = 0; i < stack_spec_layer_count(spec); i++) {
+		if (strcmp(stack_spec_layer_name(spec, i), "age") == 0 &&
+		    stream_kind_take_recipients(&spec->layers[i].options, set,
+						error_r) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /*
  * Building
  */

@@ -43,6 +43,12 @@ bool stack_spec_has_layer(const struct stack_spec *spec, const char *kind);
 /* What a reader has to undo, without options: "zstd|age", "plain" for no layer.
    To be freed by free(). A spec again, but for "plain". */
 char *stack_spec_kinds(const struct stack_spec *spec);
+/* The spec again, with numbers but without paths and keys; free() it. */
+char *stack_spec_text(const struct stack_spec *spec);
+/* Adds the public keys that its age layers name to the set, each key once. An age
+   layer that names none is an error. -1 with errno and *error_r. */
+int stack_spec_take_recipients(const struct stack_spec *spec,
+			       struct age_recipients *set, char **error_r);
 
 /* The stack's streams on top of `end`, which is referenced; where `end` is NULL
    the spec's own end is opened (file_mode: mode of a new file). Every layer is

@@ -3,6 +3,7 @@
 #include "stream-kinds.h"
 #include "age-keys.h"
 #include "macros.h"
+#include "mem.h"
 #include "transform-age.h"
 #include "transforms.h"
 
@@ -138,30 +139,41 @@ enum {
 	AGE_IDENTITY
 };
 
-KIND(age_encoder)
+int stream_kind_take_recipients(const struct stream_options *options,
+				struct age_recipients *set, char **error_r)
 {
-	struct age_recipients *set = NULL;
-	struct transform *t;
-	char *error = NULL;
-	int ret = 0;
-
 	if (options->texts[AGE_RECIPIENTS] == NULL &&
 	    options->texts[AGE_RECIPIENT] == NULL) {
-		if (keys != NULL && keys->recipients != NULL)
-			return transform_create_age_encoder(keys->recipients);
-		return transform_create_error(
-			"age", 0, EINVAL,
-			"age needs to know for whom: recipients=FILE or "
-			"recipient=age1...");
+		*error_r = i_strdup("age needs to know for whom: "
+				    "recipients=FILE or recipient=age1...");
+		errno = EINVAL;
+		return -1;
 	}
+	if (options->texts[AGE_RECIPIENTS] != NULL &&
+	    age_recipients_add_file(set, options->texts[AGE_RECIPIENTS],
+				    error_r) < 0)
+		return -1;
+	return options->texts[AGE_RECIPIENT] == NULL ?
+		0 :
+		age_recipients_add(set, options->texts[AGE_RECIPIENT], error_r);
+}
+
+KIND(age_encoder)
+{
+	struct age_recipients *set;
+	struct transform *t;
+	char *error = NULL;
+
+	/* keys that the caller has serve a layer that names none */
+	if (keys != NULL && keys->recipients != NULL &&
+	    options->texts[AGE_RECIPIENTS] == NULL &&
+	    options->texts[AGE_RECIPIENT] == NULL)
+		return transform_create_age_encoder(keys->recipients);
 	set = age_recipients_new();
-	if (options->texts[AGE_RECIPIENTS] != NULL)
-		ret = age_recipients_add_file(
-			set, options->texts[AGE_RECIPIENTS], &error);
-	if (ret == 0 && options->texts[AGE_RECIPIENT] != NULL)
-		ret = age_recipients_add(set, options->texts[AGE_RECIPIENT],
-					 &error);
-	t = ret < 0 ? key_error(0, error) : transform_create_age_encoder(set);
+	if (stream_kind_take_recipients(options, set, &error) < 0)
+		t = key_error(0, error);
+	else
+		t = transform_create_age_encoder(set);
 	age_recipients_unref(&set);
 	return t;
 }

@@ -30,7 +30,7 @@ tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
-LDADD = tests/libtestcommon.la libstream-objects.la $(CMOCKA_LIBS)
+LDADD = tests/libtestcommon.la libspool-objects.la libstream-objects.la $(CMOCKA_LIBS)
 
 AM_TESTS_ENVIRONMENT = \
 	TEST_DATA='$(abs_top_srcdir)/tests/data'; export TEST_DATA; \

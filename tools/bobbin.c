@@ -18,8 +18,10 @@
 #endif
 
 static const struct tool_command *const commands[] = {
-	&tool_cat,
-	&tool_keygen,
+	&tool_cat,         &tool_keygen,    &tool_spool_init,
+	&tool_spool_put,   &tool_spool_get, &tool_spool_list,
+	&tool_spool_show,  &tool_spool_rm,  &tool_spool_verify,
+	&tool_spool_stats,
 };
 
 static int print_help(FILE *f)

@@ -20,6 +20,9 @@ struct tool_command {
 	int (*run)(int argc, char *argv[]);
 };
 extern const struct tool_command tool_cat, tool_keygen;
+extern const struct tool_command tool_spool_init, tool_spool_put,
+	tool_spool_get, tool_spool_list, tool_spool_show, tool_spool_rm,
+	tool_spool_verify, tool_spool_stats;
 
 /* The running command's name, for messages. */
 extern const char *tool_name;

@@ -20,7 +20,7 @@
 #define HRP_RECIPIENT "age"
 #define HRP_IDENTITY "age-secret-key-"
 #define KEY_FILE_MAX ((size_t)16 * 1024 * 1024)
-#define KEYS_MAX 100000
+#define KEYS_MAX 1024
 
 static int fail(char **error_r, int error, const char *fmt, ...)
 	ATTR_FORMAT(3, 4);
@@ -76,13 +76,25 @@ unsigned int age_recipients_count(const struct age_recipients *set)
 	return set->count;
 }
 
+void age_recipients_get_text(const struct age_recipients *set, unsigned int i,
+			     char text_r[AGE_RECIPIENT_TEXT_SIZE])
+{
+	i_assert(i < set->count);
+	bech32_encode_key(HRP_RECIPIENT, set->keys[i], false, text_r);
+}
+
 static int recipients_append(struct age_recipients *set,
 			     const unsigned char key[AGE_KEY_SIZE],
 			     char **error_r)
 {
-	unsigned int alloc = set->alloc == 0 ? 4 : set->alloc * 2;
+	unsigned int alloc = set->alloc == 0 ? 4 : set->alloc * 2, i;
 	void *keys;
 
+	/* once is enough */
+	for (i = 0; i < set->count; i++) {
+		if (memcmp(set->keys[i], key, AGE_KEY_SIZE) == 0)
+			return 0;
+	}
 	if (set->count == KEYS_MAX)
 		return fail(error_r, EFBIG, "more than %u recipients",
 			    KEYS_MAX);

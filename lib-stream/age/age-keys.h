@@ -32,6 +32,9 @@ int age_recipients_add(struct age_recipients *set, const char *text,
 int age_recipients_add_file(struct age_recipients *set, const char *path,
 			    char **error_r);
 unsigned int age_recipients_count(const struct age_recipients *set);
+/* Recipient number i (0 is the first), as text. */
+void age_recipients_get_text(const struct age_recipients *set, unsigned int i,
+			     char text_r[AGE_RECIPIENT_TEXT_SIZE]);
 
 /* What to decrypt with. Secrets are kept in guarded memory, which is locked
    where the system allows it, and wiped. */

@@ -1,0 +1,58 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The error text of a thread's last call. */
+
+#include "config.h"
+#include "io-infrastructure.h"
+#include "spool-private.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ERROR_SIZE 1024
+
+static _Thread_local char thread_error[ERROR_SIZE];
+static _Thread_local int thread_errno;
+
+void io_set_error(const char *fmt, ...)
+{
+	char text[ERROR_SIZE];
+	va_list args;
+
+	thread_errno = errno;
+	/* the old text may be among the arguments */
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	(void)snprintf(thread_error, sizeof(thread_error), "%s", text);
+}
+
+const char *io_get_error(void)
+{
+	return thread_error;
+}
+
+int io_get_errno(void)
+{
+	return thread_errno;
+}
+
+int io_answer_for_errno(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+	case EIO:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EAGAIN:
+	case EINTR:
+	case ETIMEDOUT:
+	case EROFS:
+	case ESTALE:
+		return IO_TRANS_FAIL;
+	default:
+		return IO_FAIL;
+	}
+}

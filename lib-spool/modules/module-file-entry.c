@@ -1,0 +1,222 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Names and the first line of the file store's files. */
+
+#include "config.h"
+#include "crc32c.h"
+#include "istream.h"
+#include "module-file-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC "bobbin-h1"
+
+void file_name(const message_id *id, const char *suffix,
+	       char name_r[FILE_NAME_SIZE])
+{
+	message_id_to_text(id, name_r);
+	(void)snprintf(name_r + MESSAGE_ID_TEXT_SIZE - 1, 3, "%s", suffix);
+}
+
+void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE])
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	/* the last characters are random */
+	message_id_to_text(id, text);
+	memcpy(name_r, text + MESSAGE_ID_TEXT_SIZE - FILE_BUCKET_SIZE,
+	       FILE_BUCKET_SIZE);
+}
+
+int file_open_bucket(struct file_store *store, const message_id *id,
+		     bool create)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	char name[FILE_BUCKET_SIZE];
+	int fd;
+
+	file_bucket_name(id, name);
+	fd = file_open(store->messages_fd, name, flags, 0);
+	if (fd >= 0 || errno != ENOENT || !create)
+		return fd;
+	if (file_ops()->mkdirat(store->messages_fd, name, 0700) < 0 &&
+	    errno != EEXIST)
+		return -1;
+	/* its name is durable before anything in it is acknowledged */
+	if (file_sync_dir_fd(store->messages_fd) < 0)
+		return -1;
+	return file_open(store->messages_fd, name, flags, 0);
+}
+
+void file_entry_format(const struct file_entry *entry,
+		       char line_r[FILE_LINE_MAX])
+{
+	char id[MESSAGE_ID_TEXT_SIZE], hash[FILE_HASH_SIZE * 2 + 1];
+	size_t size;
+
+	message_id_to_text(&entry->id, id);
+	(void)sodium_bin2hex(hash, sizeof(hash), entry->body_hash,
+			     FILE_HASH_SIZE);
+	(void)snprintf(line_r, FILE_LINE_MAX,
+		       MAGIC " %s %" PRIu64 " %" PRIu64 " %s %s %s ", id,
+		       entry->version, entry->body_len, hash,
+		       entry->headers_stack, entry->body_stack);
+	size = strlen(line_r);
+	(void)snprintf(line_r + size, FILE_LINE_MAX - size, "%08" PRIx32 "\n",
+		       crc32c(0, line_r, size));
+}
+
+static bool parse_number(const char *text, uint64_t *number_r)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*number_r = strtoull(text, &end, 10);
+	return *end == '\0' && errno == 0;
+}
+
+static bool parse_stack(const char *text, char stack_r[FILE_STACK_SIZE])
+{
+	size_t size = strlen(text);
+
+	if (size == 0 || size >= FILE_STACK_SIZE)
+		return false;
+	memcpy(stack_r, text, size + 1);
+	return true;
+}
+
+#define WORDS 8
+
+/* Splits at single spaces; false unless there are exactly WORDS words. */
+static bool split_words(char *line, char *words[WORDS])
+{
+	unsigned int i;
+
+	for (i = 0; i < WORDS; i++) {
+		words[i] = line;
+		line = strchr(line, ' ');
+		if ((line == NULL) != (i == WORDS - 1))
+			return false;
+		if (line != NULL)
+			*line++ = '\0';
+	}
+	return true;
+}
+
+bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r)
+{
+	char *words[WORDS], *crc_text = strrchr(line, ' '), crc[9];
+
+	*why_r = "its first line is malformed";
+	if (crc_text == NULL || strncmp(line, "bobbin-h", 8) != 0)
+		return false;
+	(void)snprintf(crc, sizeof(crc), "%08" PRIx32,
+		       crc32c(0, line, (size_t)(crc_text + 1 - line)));
+	if (strcmp(crc, crc_text + 1) != 0) {
+		*why_r = "the checksum of its first line is wrong";
+		return false;
+	}
+	if (strncmp(line, MAGIC " ", sizeof(MAGIC)) != 0) {
+		*why_r = "it was written by a newer version of Bobbin";
+		return false;
+	}
+	return split_words(line, words) &&
+		message_id_from_text(words[1], &entry->id) &&
+		parse_number(words[2], &entry->version) &&
+		parse_number(words[3], &entry->body_len) &&
+		sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, words[4],
+			       FILE_HASH_SIZE * 2, NULL, NULL, NULL) == 0 &&
+		strlen(words[4]) == FILE_HASH_SIZE * 2 &&
+		parse_stack(words[5], entry->headers_stack) &&
+		parse_stack(words[6], entry->body_stack);
+}
+
+static int read_line(struct istream *input, const message_id *id,
+		     struct file_entry *entry, const char *name)
+{
+	const char *why = "its first line is malformed";
+	char *line;
+
+	i_stream_set_max_buffer_size(input, FILE_LINE_MAX);
+	line = i_stream_read_next_line(input);
+	if (line == NULL && input->stream_errno != 0 &&
+	    input->stream_errno != ENOBUFS) {
+		io_set_error("%s", i_stream_get_error(input));
+		errno = input->stream_errno;
+		return -1;
+	}
+	if (line == NULL || i_stream_last_line_crlf(input) ||
+	    !file_entry_parse(entry, line, &why)) {
+		io_set_error("%s is damaged: %s", name, why);
+		errno = EINVAL;
+		return -1;
+	}
+	if (message_id_cmp(&entry->id, id) != 0) {
+		io_set_error("%s is damaged: it is about another message",
+			     name);
+		errno = EINVAL;
+		return -1;
+	}
+	i_stream_set_max_buffer_size(input, 65536);
+	return 0;
+}
+
+/* Opens a regular file, and nothing else that may have its name. */
+static int open_regular(int bucket_fd, const char *name)
+{
+	struct stat st;
+	int fd;
+
+	fd = file_open(
+		bucket_fd, name,
+		O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	if (fd < 0) {
+		io_set_error("open(%s) failed: %s", name, strerror(errno));
+		return -1;
+	}
+	if (file_ops()->fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	(void)file_close(&fd);
+	io_set_error("%s is not a regular file", name);
+	errno = EINVAL;
+	return -1;
+}
+
+int file_entry_open(int bucket_fd, const message_id *id,
+		    struct file_entry *entry, struct istream **input_r)
+{
+	char name[FILE_NAME_SIZE];
+	struct istream *input;
+	int fd, old_errno;
+
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	fd = open_regular(bucket_fd, name);
+	if (fd < 0)
+		return -1;
+	input = i_stream_create_fd_autoclose(&fd, 0);
+	i_stream_set_name(input, name);
+	if (read_line(input, id, entry, name) < 0) {
+		old_errno = errno;
+		i_stream_destroy(&input);
+		errno = old_errno;
+		return -1;
+	}
+	*input_r = input;
+	return 0;
+}
+
+int file_open_body(int bucket_fd, const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+
+	file_name(id, FILE_BODY_SUFFIX, name);
+	return open_regular(bucket_fd, name);
+}

@@ -1,0 +1,19 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_MODULE_FILE_H
+#define BOBBIN_MODULE_FILE_H
+
+/* The file store: a body file and a header file a message. Not installed; a spool
+   opens it by its configuration. */
+
+#include "spool-private.h"
+
+/* Makes the directories below the spool's. -1 with *error_r. */
+int module_file_init(int dir_fd, char **error_r);
+/* The store of a spool whose directory, configuration and keys are set. NULL with
+   errno and *error_r. Freed by its deinit. */
+io_infrastructure *module_file_open(struct spool *spool, char **error_r);
+/* spool_list() and spool_verify(). */
+int module_file_list(io_infrastructure *io, bool verify,
+		     spool_entry_t *callback, void *context, char **error_r);
+
+#endif

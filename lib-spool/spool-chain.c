@@ -1,0 +1,322 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The hook chain: what becomes of each module's answer. */
+
+#include "config.h"
+#include "spool-private.h"
+#include "macros.h"
+#include "panic.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct chain_call {
+	struct spool *spool;
+	io_caller caller;
+	enum io_operation op;
+	email_message *message; /* writes and reads */
+	message_id id;
+	int force;
+	unsigned int asked; /* modules that were asked */
+};
+
+static const char *const hook_names[] = { "io_writeheaders",  "io_readheaders",
+					  "io_unlinkheaders", "io_writebody",
+					  "io_readbody",      "io_unlinkbody" };
+
+/* The hook's answer; a hook that is not there goes on. */
+static int call_hook(const struct chain_call *call, io_infrastructure *io)
+{
+	message_id id = call->id;
+
+	switch (call->op) {
+	case IO_OP_WRITEHEADERS:
+		return io->io_writeheaders == NULL ?
+			IO_CONT :
+			io->io_writeheaders(io, call->caller, call->message,
+					    call->force);
+	case IO_OP_READHEADERS:
+		return io->io_readheaders == NULL ?
+			IO_CONT :
+			io->io_readheaders(io, call->caller, call->message);
+	case IO_OP_UNLINKHEADERS:
+		return io->io_unlinkheaders == NULL ?
+			IO_CONT :
+			io->io_unlinkheaders(io, call->caller, &id);
+	case IO_OP_WRITEBODY:
+		return io->io_writebody == NULL ?
+			IO_CONT :
+			io->io_writebody(io, call->caller, call->message,
+					 call->force);
+	case IO_OP_READBODY:
+		return io->io_readbody == NULL ?
+			IO_CONT :
+			io->io_readbody(io, call->caller, call->message);
+	case IO_OP_UNLINKBODY:
+		return io->io_unlinkbody == NULL ?
+			IO_CONT :
+			io->io_unlinkbody(io, call->caller, &id);
+	}
+	return IO_FAIL;
+}
+
+static bool is_unlink(enum io_operation op)
+{
+	return op == IO_OP_UNLINKHEADERS || op == IO_OP_UNLINKBODY;
+}
+
+static bool is_write(enum io_operation op)
+{
+	return op == IO_OP_WRITEHEADERS || op == IO_OP_WRITEBODY;
+}
+
+/* A later module may keep a copy of what this one calls removed. */
+static void warn_unlink_done(struct chain_call *call, unsigned int i)
+{
+	struct spool_module *module = &call->spool->modules[i];
+
+	if (module->io == call->spool->store ||
+	    i + 1 == call->spool->module_count ||
+	    atomic_exchange(&module->warned, true))
+		return;
+	spool_warn(call->spool,
+		   "module %s answered IO_DONE to %s: later modules are not "
+		   "asked to remove the message",
+		   module->io->shared.name, hook_names[call->op]);
+}
+
+static int check_answer(struct chain_call *call, unsigned int i, int answer)
+{
+	const char *name = call->spool->modules[i].io->shared.name;
+
+	switch (answer) {
+	case IO_DONE:
+		if (is_unlink(call->op))
+			warn_unlink_done(call, i);
+		return answer;
+	case IO_CONT:
+		return answer;
+	case IO_FAIL:
+	case IO_TRANS_FAIL:
+		if (*io_get_error() == '\0')
+			io_set_error("module %s: %s failed", name,
+				     hook_names[call->op]);
+		return answer;
+	default:
+		io_set_error("module %s: %s gave the unknown answer %d", name,
+			     hook_names[call->op], answer);
+		return IO_FAIL;
+	}
+}
+
+/* What the end of the chain means when nobody said IO_DONE. */
+static int nobody_answered(const struct chain_call *call)
+{
+	if (is_unlink(call->op))
+		return IO_DONE;
+	if (is_write(call->op))
+		io_set_error("no module journalled the message");
+	else
+		io_set_error("no module has the message");
+	return IO_FAIL;
+}
+
+static int ask_modules(struct chain_call *call)
+{
+	struct spool *spool = call->spool;
+	int answer;
+
+	io_set_error("%s", "");
+	for (call->asked = 0; call->asked < spool->module_count;) {
+		unsigned int i = call->asked++;
+
+		answer = check_answer(call, i,
+				      call_hook(call, spool->modules[i].io));
+		if (answer != IO_CONT)
+			return answer;
+	}
+	return nobody_answered(call);
+}
+
+static void tell_after(const struct chain_call *call, int result)
+{
+	uint64_t version = call->message == NULL ?
+		0 :
+		email_message_get_version(call->message);
+	io_infrastructure *io;
+	unsigned int i;
+
+	for (i = call->spool->module_count; i > 0; i--) {
+		io = call->spool->modules[i - 1].io;
+		if (io->shared.after != NULL)
+			io->shared.after(io, call->op, &call->id, version,
+					 result);
+	}
+}
+
+static int run_chain(struct chain_call *call)
+{
+	int result;
+
+	if (call->message != NULL)
+		call->id = call->message->message_id;
+	if ((call->spool->flags & SPOOL_OPEN_READ_ONLY) != 0 &&
+	    (is_write(call->op) || is_unlink(call->op))) {
+		io_set_error("the spool was opened for reading only");
+		return IO_FAIL;
+	}
+	result = ask_modules(call);
+	tell_after(call, result);
+	return result;
+}
+
+/* A new message that could not be journalled is taken back from the modules that
+   were asked before the one that failed, in reverse order. */
+static void undo(const struct chain_call *failed, enum io_operation op,
+		 unsigned int modules)
+{
+	struct chain_call call = { .spool = failed->spool,
+				   .caller = failed->caller,
+				   .op = op,
+				   .id = failed->id };
+	char *why = strdup(io_get_error());
+	unsigned int i;
+	int answer;
+
+	for (i = modules; i > 0; i--) {
+		io_infrastructure *io = failed->spool->modules[i - 1].io;
+
+		io_set_error("%s", "");
+		answer = call_hook(&call, io);
+		if (answer != IO_DONE && answer != IO_CONT)
+			spool_warn(failed->spool,
+				   "module %s may keep a message that was "
+				   "refused: %s: %s",
+				   io->shared.name, hook_names[op],
+				   io_get_error());
+	}
+	io_set_error("%s", why != NULL ? why : "");
+	free(why);
+}
+
+int spool_writebody(struct spool *spool, io_caller caller,
+		    email_message *message, int force)
+{
+	struct chain_call call = { .spool = spool,
+				   .caller = caller,
+				   .op = IO_OP_WRITEBODY,
+				   .message = message,
+				   .force = force };
+	int result;
+
+	result = run_chain(&call);
+	if (result != IO_DONE && email_message_get_version(message) == 0 &&
+	    call.asked > 0)
+		undo(&call, IO_OP_UNLINKBODY, call.asked - 1);
+	return result;
+}
+
+int spool_writeheaders(struct spool *spool, io_caller caller,
+		       email_message *message, int force)
+{
+	struct chain_call call = { .spool = spool,
+				   .caller = caller,
+				   .op = IO_OP_WRITEHEADERS,
+				   .message = message,
+				   .force = force };
+	uint64_t version = email_message_get_version(message);
+	int result;
+
+	email_message_set_version(message, version + 1);
+	result = run_chain(&call);
+	if (result == IO_DONE)
+		return result;
+	email_message_set_version(message, version);
+	if (version == 0 && call.asked > 0) {
+		undo(&call, IO_OP_UNLINKHEADERS, call.asked - 1);
+		/* the body was written before, as far as the chain went */
+		undo(&call, IO_OP_UNLINKBODY, spool->module_count);
+	}
+	return result;
+}
+
+static int run_read(struct spool *spool, io_caller caller,
+		    email_message *message, enum io_operation op)
+{
+	struct chain_call call = {
+		.spool = spool, .caller = caller, .op = op, .message = message
+	};
+
+	return run_chain(&call);
+}
+
+int spool_readheaders(struct spool *spool, io_caller caller,
+		      email_message *message)
+{
+	return run_read(spool, caller, message, IO_OP_READHEADERS);
+}
+
+int spool_readbody(struct spool *spool, io_caller caller,
+		   email_message *message)
+{
+	return run_read(spool, caller, message, IO_OP_READBODY);
+}
+
+static int run_unlink(struct spool *spool, io_caller caller,
+		      const message_id *id, enum io_operation op)
+{
+	struct chain_call call = {
+		.spool = spool, .caller = caller, .op = op, .id = *id
+	};
+
+	return run_chain(&call);
+}
+
+int spool_unlinkheaders(struct spool *spool, io_caller caller,
+			const message_id *id)
+{
+	return run_unlink(spool, caller, id, IO_OP_UNLINKHEADERS);
+}
+
+int spool_unlinkbody(struct spool *spool, io_caller caller,
+		     const message_id *id)
+{
+	return run_unlink(spool, caller, id, IO_OP_UNLINKBODY);
+}
+
+int spool_put(struct spool *spool, email_message *message)
+{
+	int result;
+
+	result = spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+	if (result == IO_DONE)
+		result = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+	return result;
+}
+
+int spool_get(struct spool *spool, const message_id *id,
+	      email_message **message_r)
+{
+	email_message *message = email_message_new(id);
+	int result;
+
+	result = spool_readheaders(spool, IO_SYNCHRONOUS, message);
+	if (result == IO_DONE)
+		result = spool_readbody(spool, IO_SYNCHRONOUS, message);
+	if (result == IO_DONE)
+		*message_r = message;
+	else
+		email_message_unref(&message);
+	return result;
+}
+
+int spool_remove(struct spool *spool, const message_id *id)
+{
+	int result;
+
+	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
+	if (result == IO_DONE)
+		result = spool_unlinkbody(spool, IO_SYNCHRONOUS, id);
+	return result;
+}

@@ -1,0 +1,69 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_SPOOL_PRIVATE_H
+#define BOBBIN_SPOOL_PRIVATE_H
+
+#include "message-id.h"
+#include "spool.h"
+#include "stack-spec.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SPOOL_MODULES_MAX 32
+
+struct spool_module {
+	io_infrastructure *io;
+	void *handle;       /* of a shared object */
+	atomic_bool warned; /* about an IO_DONE to an unlink */
+};
+
+/* What spool.conf says. */
+struct spool_conf {
+	char *store;
+	char *body, *headers; /* specs; "" for plain */
+};
+
+struct spool_scan {
+	struct spool *spool;
+	spool_found_t *found;
+	spool_done_t *done;
+	void *context;
+	io_infrastructure *module;
+};
+
+struct spool {
+	struct spool_module modules[SPOOL_MODULES_MAX];
+	unsigned int module_count; /* the native store included, last */
+	io_infrastructure *store;  /* NULL: none */
+	unsigned int flags;
+	int dir_fd, lock_fd;
+	struct spool_conf conf;
+	struct stream_keys keys;
+	struct message_id_generator *ids;
+	spool_warning_t *warning;
+	void *warning_context;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t scan_ended;
+	bool scan_running;
+	atomic_bool stopping;
+};
+
+/* Sets *error_r and errno; -1. */
+int spool_fail(char **error_r, int error, const char *fmt, ...)
+	ATTR_FORMAT(3, 4);
+void spool_warn(struct spool *spool, const char *fmt, ...) ATTR_FORMAT(2, 3);
+
+/* spool-conf.c: SPOOL/spool.conf, read and written whole. */
+int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r);
+int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
+void spool_conf_free(struct spool_conf *conf);
+
+/* NULL with EINVAL and *error_r; for "" NULL without an error. */
+struct stack_spec *spool_parse_stack(const char *text, char **error_r);
+
+/* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
+   IO_FAIL for the rest. */
+int io_answer_for_errno(int error);
+
+#endif

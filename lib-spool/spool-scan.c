@@ -1,0 +1,83 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The scan at start-up, in a detached thread of its own; closing the spool waits
+   for it. */
+
+#include "config.h"
+#include "spool-private.h"
+#include "mem.h"
+
+#include <string.h>
+
+void spool_scan_found(struct spool_scan *scan, const message_id *id)
+{
+	scan->found(id, scan->context);
+}
+
+bool spool_scan_is_stopping(struct spool_scan *scan)
+{
+	return atomic_load(&scan->spool->stopping);
+}
+
+static void *scan_thread(void *context)
+{
+	struct spool_scan *scan = context;
+	struct spool *spool = scan->spool;
+	io_infrastructure *io = scan->module;
+
+	if (io != NULL)
+		(void)io->io_process_disk_queue(io, scan);
+	if (scan->done != NULL)
+		scan->done(scan->context);
+	i_free(scan);
+	(void)pthread_mutex_lock(&spool->mutex);
+	spool->scan_running = false;
+	(void)pthread_cond_broadcast(&spool->scan_ended);
+	(void)pthread_mutex_unlock(&spool->mutex);
+	return NULL;
+}
+
+/* The first module that has it, the native store being the last. */
+static io_infrastructure *find_scanner(const struct spool *spool)
+{
+	unsigned int i;
+
+	for (i = 0; i < spool->module_count; i++) {
+		if (spool->modules[i].io->io_process_disk_queue != NULL)
+			return spool->modules[i].io;
+	}
+	return NULL;
+}
+
+void spool_start_scan(struct spool *spool, spool_found_t *found,
+		      spool_done_t *done, void *context)
+{
+	struct spool_scan *scan = i_new(struct spool_scan, 1);
+	pthread_t thread;
+	int error;
+
+	scan->spool = spool;
+	scan->found = found;
+	scan->done = done;
+	scan->context = context;
+	scan->module = find_scanner(spool);
+	(void)pthread_mutex_lock(&spool->mutex);
+	spool->scan_running = true;
+	(void)pthread_mutex_unlock(&spool->mutex);
+	error = pthread_create(&thread, NULL, scan_thread, scan);
+	if (error == 0) {
+		(void)pthread_detach(thread);
+		return;
+	}
+	/* better late than not at all: on the caller's own thread */
+	spool_warn(spool, "no thread for the scan: %s", strerror(error));
+	(void)scan_thread(scan);
+}
+
+void spool_wait_scan(struct spool *spool)
+{
+	(void)pthread_mutex_lock(&spool->mutex);
+	while (spool->scan_running)
+		(void)pthread_cond_wait(&spool->scan_ended, &spool->mutex);
+	(void)pthread_mutex_unlock(&spool->mutex);
+}

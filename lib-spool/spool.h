@@ -1,0 +1,129 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_SPOOL_H
+#define BOBBIN_SPOOL_H
+
+/* A durable mail spool: a chain of modules (io-infrastructure.h) that ends in a
+   native store. Calls may come from many threads. They return IO_DONE, IO_FAIL or
+   IO_TRANS_FAIL (try again later); io_get_error() tells why. */
+
+#include "io-infrastructure.h"
+#include "stream-kinds.h"
+
+BOBBIN_BEGIN_DECLS
+
+struct spool;
+
+/* How a new spool stores. */
+struct spool_settings {
+	/* Stacks of transforms (stack-spec.h), NULL or "" for plain. Public keys
+	   that an age layer names are copied into the spool. headers NULL: as
+	   the body. */
+	const char *body;
+	const char *headers;
+	/* The native store: "file". NULL: that. */
+	const char *store;
+};
+
+/* Makes DIR (which may exist, but must be empty) a spool; it is on stable storage
+   when this returns 0. -1 with errno and a sentence in *error_r (free() it). */
+int spool_init(const char *dir, const struct spool_settings *settings,
+	       char **error_r);
+
+enum spool_open_flags {
+	/* For looking at a spool that may belong to another process: no lock,
+	   and writes and removals fail. */
+	SPOOL_OPEN_READ_ONLY = 0x01
+};
+
+/* Opens a spool. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
+   the text). keys (may be NULL): identities to read encrypted messages with,
+   referenced. NULL with errno and *error_r as above. */
+struct spool *spool_open(const char *dir, unsigned int flags,
+			 const struct stream_keys *keys, char **error_r);
+/* A spool without a directory and without a native store: modules only. */
+struct spool *spool_new(void);
+
+/* Adds a module in front of the native store, behind the ones added before; it
+   must outlive the spool. Before the first message only. -1 with *error_r. */
+int spool_add_module(struct spool *spool, io_infrastructure *module,
+		     const char *config, char **error_r);
+/* The same from a shared object, which exports its io_infrastructure as
+   `symbol`. A file that others may write is refused. */
+int spool_load_module(struct spool *spool, const char *path, const char *symbol,
+		      const char *config, char **error_r);
+
+/* Told what needs no answer but a person's eye; the default drops it. */
+typedef void spool_warning_t(const char *text, void *context);
+void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
+				void *context);
+
+/* Starts the scan: found() is called on its thread, once for each message that
+   was there before this process. done() (may be NULL) comes last. */
+typedef void spool_found_t(const message_id *id, void *context);
+typedef void spool_done_t(void *context);
+void spool_start_scan(struct spool *spool, spool_found_t *found,
+		      spool_done_t *done, void *context);
+/* Waits until the scan is over. */
+void spool_wait_scan(struct spool *spool);
+
+/* Stops and waits for the scan, closes the modules in reverse order, gives up the
+   lock. Sets the pointer to NULL; NULL is allowed. No other call may be running. */
+void spool_close(struct spool **spool);
+
+/* A new id of this spool. */
+void spool_new_id(struct spool *spool, message_id *id_r);
+
+/*
+ * The chain, hook by hook
+ */
+int spool_writebody(struct spool *spool, io_caller caller,
+		    email_message *message, int force);
+/* The commit: when it returns IO_DONE headers and body are on stable storage.
+   The message's version is one more then. */
+int spool_writeheaders(struct spool *spool, io_caller caller,
+		       email_message *message, int force);
+int spool_readheaders(struct spool *spool, io_caller caller,
+		      email_message *message);
+int spool_readbody(struct spool *spool, io_caller caller,
+		   email_message *message);
+int spool_unlinkheaders(struct spool *spool, io_caller caller,
+			const message_id *id);
+int spool_unlinkbody(struct spool *spool, io_caller caller,
+		     const message_id *id);
+
+/*
+ * Messages as a whole
+ */
+/* Body, then headers. */
+int spool_put(struct spool *spool, email_message *message);
+/* Headers and body; a new reference in *message_r. */
+int spool_get(struct spool *spool, const message_id *id,
+	      email_message **message_r);
+/* Headers, then body. A message that is not there is IO_DONE. */
+int spool_remove(struct spool *spool, const message_id *id);
+
+/*
+ * Looking at the native store
+ */
+struct spool_entry {
+	message_id id;
+	uint64_t version;
+	uint64_t body_len;    /* octets of wire form */
+	uint64_t stored_size; /* bytes on disk, headers and body */
+	const char *headers_stack, *body_stack;
+	/* NULL: nothing is known to be wrong; else a sentence */
+	const char *problem;
+};
+/* Called for each message; false stops. */
+typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
+/* All messages, in no order. -1 with errno and *error_r. */
+int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
+	       char **error_r);
+/* The same, having read and checked every byte; what cannot be decrypted without
+   a key is checked by its hash alone. */
+int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
+		 char **error_r);
+
+BOBBIN_END_DECLS
+
+#endif

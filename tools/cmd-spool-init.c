@@ -1,0 +1,80 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* bobbin spool init */
+
+#include "config.h"
+#include "spool-common.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+	"Usage: bobbin spool init DIR [OPTION]...\n\n"
+	"Makes DIR, which must be new or empty, a mail spool.\n\n"
+	"  -b, --body SPEC     write bodies through this stack of streams\n"
+	"      --headers SPEC  write everything else through this one (default:\n"
+	"                      as the bodies)\n"
+	"      --store NAME    how messages are kept: file (the default)\n"
+	"  -h, --help          this text\n\n"
+	"Public keys that SPEC names are copied into the spool. Secret keys are\n"
+	"never needed to write: who only has the spool cannot read it.\n\n"
+	"Examples:\n"
+	"  bobbin spool init /var/spool/mail --body \"zstd:3\"\n"
+	"  bobbin spool init secret --body \"zstd | age:recipients=keys.txt\"\n";
+
+enum {
+	OPTION_HEADERS = 256,
+	OPTION_STORE
+};
+
+static int run(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "body", required_argument, NULL, 'b' },
+		{ "headers", required_argument, NULL, OPTION_HEADERS },
+		{ "store", required_argument, NULL, OPTION_STORE },
+		SPOOL_HELP_OPTION,
+		{ NULL, 0, NULL, 0 }
+	};
+	struct spool_settings settings = { NULL, NULL, NULL };
+	struct spool_args args = { .dir = NULL };
+	char *error;
+	int c, code;
+
+	while ((c = getopt_long(argc, argv, "b:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'b':
+			settings.body = optarg;
+			break;
+		case OPTION_HEADERS:
+			settings.headers = optarg;
+			break;
+		case OPTION_STORE:
+			settings.store = optarg;
+			break;
+		case 'h':
+			return tool_help(&tool_spool_init);
+		default:
+			return tool_usage("unknown option");
+		}
+	}
+	code = spool_take_dir(&args, argc, argv);
+	if (code >= 0)
+		return code;
+	if (optind < argc)
+		return tool_usage("\"%s\": one DIR at a time", argv[optind]);
+	if (spool_init(args.dir, &settings, &error) == 0)
+		return EX_OK;
+	code = tool_fail(errno == EINVAL ? EX_USAGE : tool_write_code(errno),
+			 "%s", error);
+	free(error);
+	return code;
+}
+
+const struct tool_command tool_spool_init = {
+	.name = "spool init",
+	.summary = "make a spool",
+	.help = help,
+	.run = run,
+};

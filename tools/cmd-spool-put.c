@@ -1,0 +1,217 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* bobbin spool put: mail at the door of the spool becomes SMTP wire form. */
+
+#include "config.h"
+#include "istream.h"
+#include "line-ends.h"
+#include "spool-common.h"
+#include "transforms.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECIPIENTS_MAX 10000
+
+static const char help[] =
+	"Usage: bobbin spool put DIR [OPTION]... FILE...\n\n"
+	"Stores each FILE (- is stdin) as a message, and prints its id as soon as\n"
+	"it is on stable storage.\n\n"
+	"  -s, --sender ADDRESS     the envelope sender\n"
+	"  -r, --recipient ADDRESS  an envelope recipient; may be repeated\n"
+	"      --normalise          accept mixed line ends and lone CR, and make\n"
+	"                           them CRLF\n"
+	"      --progress WHEN      auto, always or never\n"
+	"  -h, --help               this text\n\n"
+	"A file whose lines all end in LF comes back so, bit for bit.\n\n"
+	"Examples:\n"
+	"  bobbin spool put spool --sender a@x.org --recipient b@y.org mail.eml\n"
+	"  bobbin spool put spool mails/*.eml\n";
+
+enum {
+	OPTION_NORMALISE = 256
+};
+
+struct put {
+	struct spool_args args;
+	const char *sender;
+	const char **recipients;
+	unsigned int recipient_count;
+	bool normalise;
+	struct spool *spool;
+};
+
+static int set_envelope(const struct put *put, email_message *message)
+{
+	unsigned int i;
+
+	email_message_set_arrival(message,
+				  message_id_get_msecs(&message->message_id));
+	if (put->sender != NULL &&
+	    email_message_set_sender(message, put->sender) < 0)
+		return tool_fail(EX_USAGE, "the sender is too long");
+	for (i = 0; i < put->recipient_count; i++) {
+		if (email_message_add_recipient(message, put->recipients[i]) <
+		    0)
+			return tool_fail(EX_USAGE,
+					 "too many or too long recipients");
+	}
+	return -1;
+}
+
+/* Body, what the body turned out to be, headers: in this order. */
+static int store(struct put *put, email_message *message,
+		 const struct line_ends *seen)
+{
+	unsigned int flags = 0;
+	int answer;
+
+	answer = spool_writebody(put->spool, IO_SYNCHRONOUS, message, 0);
+	if (answer != IO_DONE)
+		return answer;
+	if (seen->lf && !seen->crlf)
+		flags |= EMAIL_MESSAGE_LINE_ENDS_LF;
+	email_message_set_flags(message, flags);
+	if (!seen->final &&
+	    email_message_set_value(message, "bobbin", "final-line-end",
+				    "none") < 0)
+		return IO_TRANS_FAIL;
+	return spool_writeheaders(put->spool, IO_SYNCHRONOUS, message, 0);
+}
+
+static int put_input(struct put *put, struct istream *source)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+	struct istream *checked, *wire;
+	struct line_ends seen;
+	email_message *message;
+	message_id id;
+	int answer, code;
+
+	spool_new_id(put->spool, &id);
+	message = email_message_new(&id);
+	code = set_envelope(put, message);
+	if (code >= 0) {
+		email_message_unref(&message);
+		return code;
+	}
+	checked = i_stream_create_transform(
+		source, line_ends_create(put->normalise, &seen));
+	wire = i_stream_create_transform(checked,
+					 transform_create_dot_encoder(false));
+	email_message_set_body(message, wire, 0);
+	answer = store(put, message, &seen);
+	if (answer == IO_DONE) {
+		message_id_to_text(&id, text);
+		code = printf("%s\n", text) < 0 || fflush(stdout) != 0 ?
+			tool_fail(EX_IOERR, "writing to stdout failed") :
+			EX_OK;
+	} else {
+		code = spool_tool_fail(answer);
+	}
+	email_message_unref(&message);
+	i_stream_unref(&wire);
+	i_stream_unref(&checked);
+	return code;
+}
+
+static int put_file(struct put *put, const char *path)
+{
+	struct istream *source;
+	int code;
+
+	if (strcmp(path, "-") == 0) {
+		source = i_stream_create_fd(STDIN_FILENO, 0);
+		i_stream_set_name(source, "stdin");
+	} else {
+		source = i_stream_create_file(path, 0);
+	}
+	code = put_input(put, source);
+	i_stream_destroy(&source);
+	return code;
+}
+
+/* All files are tried; the first failure's code is the command's. */
+static int put_files(struct put *put, int count, char *paths[])
+{
+	struct tool_progress progress;
+	int i, code, first = EX_OK;
+
+	tool_progress_begin(&progress, put->args.progress, "stored",
+			    (uint64_t)count);
+	for (i = 0; i < count; i++) {
+		code = put_file(put, paths[i]);
+		if (first == EX_OK)
+			first = code;
+		tool_progress_show(&progress, (uint64_t)i + 1, false);
+	}
+	tool_progress_end(&progress);
+	return first;
+}
+
+static int parse_args(struct put *put, int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "sender", required_argument, NULL, 's' },
+		{ "recipient", required_argument, NULL, 'r' },
+		{ "normalise", no_argument, NULL, OPTION_NORMALISE },
+		SPOOL_PROGRESS_OPTION,
+		SPOOL_HELP_OPTION,
+		{ NULL, 0, NULL, 0 }
+	};
+	int c, code;
+
+	while ((c = getopt_long(argc, argv, "s:r:h", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			put->sender = optarg;
+			break;
+		case 'r':
+			if (put->recipient_count == RECIPIENTS_MAX)
+				return tool_usage("too many recipients");
+			put->recipients[put->recipient_count++] = optarg;
+			break;
+		case OPTION_NORMALISE:
+			put->normalise = true;
+			break;
+		default:
+			code = spool_common_option(&put->args, c,
+						   &tool_spool_put);
+			if (code >= 0)
+				return code;
+		}
+	}
+	code = spool_take_dir(&put->args, argc, argv);
+	if (code < 0 && optind == argc)
+		return tool_usage("say which FILE to store (- is stdin)");
+	return code;
+}
+
+static int run(int argc, char *argv[])
+{
+	struct put put;
+	int code;
+
+	memset(&put, 0, sizeof(put));
+	put.recipients = calloc(RECIPIENTS_MAX, sizeof(*put.recipients));
+	if (put.recipients == NULL)
+		return tool_fail(EX_TEMPFAIL, "out of memory");
+	code = parse_args(&put, argc, argv);
+	if (code < 0) {
+		put.spool = spool_tool_open(&put.args, 0, &code);
+		if (put.spool != NULL)
+			code = put_files(&put, argc - optind, argv + optind);
+		spool_close(&put.spool);
+	}
+	free(put.recipients);
+	return code;
+}
+
+const struct tool_command tool_spool_put = {
+	.name = "spool put",
+	.summary = "store mail",
+	.help = help,
+	.run = run,
+};

@@ -1,0 +1,111 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "spool-common.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int spool_common_option(struct spool_args *args, int option,
+			const struct tool_command *command)
+{
+	switch (option) {
+	case 'i':
+		if (args->identity_count == IDENTITY_FILES_MAX)
+			return tool_usage("too many -i options");
+		args->identity_paths[args->identity_count++] = optarg;
+		return -1;
+	case SPOOL_OPTION_JSON:
+#ifdef HAVE_JANSSON
+		args->json = true;
+		return -1;
+#else
+		return tool_fail(EX_UNAVAILABLE,
+				 "--json: this program was built without "
+				 "jansson");
+#endif
+	case SPOOL_OPTION_PROGRESS:
+		if (tool_progress_parse(optarg, &args->progress))
+			return -1;
+		return tool_usage("--progress is auto, always or never");
+	case 'h':
+		return tool_help(command);
+	default:
+		return tool_usage("unknown option");
+	}
+}
+
+int spool_take_dir(struct spool_args *args, int argc, char *argv[])
+{
+	if (optind >= argc)
+		return tool_usage("say which spool: its directory is missing");
+	args->dir = argv[optind++];
+	return -1;
+}
+
+static void print_warning(const char *text, void *context)
+{
+	(void)context;
+	fprintf(stderr, "bobbin %s: warning: %s\n", tool_name, text);
+}
+
+static int open_code(int error)
+{
+	switch (error) {
+	case EBUSY:
+		return EX_TEMPFAIL;
+	case ENOTSUP:
+	case EINVAL:
+		return EX_CONFIG;
+	default:
+		return tool_read_code(error);
+	}
+}
+
+struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
+			      int *code_r)
+{
+	struct stream_keys keys = { NULL, NULL };
+	struct spool *spool;
+	char *error;
+
+	if (args->identity_count > 0) {
+		keys.identities = tool_load_identities(
+			args->identity_paths, args->identity_count, code_r);
+		if (keys.identities == NULL)
+			return NULL;
+	}
+	spool = spool_open(args->dir, flags, &keys, &error);
+	if (spool == NULL) {
+		*code_r = tool_fail(open_code(errno), "%s", error);
+		free(error);
+	} else {
+		spool_set_warning_callback(spool, print_warning, NULL);
+	}
+	age_identities_unref(&keys.identities);
+	return spool;
+}
+
+int spool_tool_fail(int answer)
+{
+	int code;
+
+	if (answer == IO_TRANS_FAIL)
+		code = io_get_errno() == ENOSPC || io_get_errno() == EIO ?
+			EX_IOERR :
+			EX_TEMPFAIL;
+	else
+		code = io_get_errno() == 0 ? EX_DATAERR :
+					     tool_read_code(io_get_errno());
+	return tool_fail(code, "%s", io_get_error());
+}
+
+bool spool_tool_id(const char *text, message_id *id_r)
+{
+	if (message_id_from_text(text, id_r))
+		return true;
+	(void)tool_usage("\"%.40s\" is not a message id (26 lower-case letters "
+			 "and digits, as list prints them)",
+			 text);
+	return false;
+}

@@ -1,0 +1,55 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_SPOOL_TOOL_H
+#define BOBBIN_SPOOL_TOOL_H
+
+/* What the spool's verbs share. */
+
+#include "spool.h"
+#include "tool-common.h"
+
+#define IDENTITY_FILES_MAX 64
+
+/* The options that most verbs have. */
+struct spool_args {
+	const char *identity_paths[IDENTITY_FILES_MAX];
+	unsigned int identity_count;
+	bool json;
+	enum tool_progress_mode progress;
+	const char *dir;
+};
+
+enum {
+	SPOOL_OPTION_PROGRESS = 512,
+	SPOOL_OPTION_JSON
+};
+#define SPOOL_IDENTITY_OPTION                            \
+	{                                                \
+		"identity", required_argument, NULL, 'i' \
+	}
+#define SPOOL_JSON_OPTION                                    \
+	{                                                    \
+		"json", no_argument, NULL, SPOOL_OPTION_JSON \
+	}
+#define SPOOL_PROGRESS_OPTION                                              \
+	{                                                                  \
+		"progress", required_argument, NULL, SPOOL_OPTION_PROGRESS \
+	}
+#define SPOOL_HELP_OPTION                      \
+	{                                      \
+		"help", no_argument, NULL, 'h' \
+	}
+/* -1: go on with the next option; else the exit code. */
+int spool_common_option(struct spool_args *args, int option,
+			const struct tool_command *command);
+/* Takes DIR, the first argument. -1, or the exit code. */
+int spool_take_dir(struct spool_args *args, int argc, char *argv[]);
+/* Opens it, with the keys of -i; warnings go to stderr. NULL after a message, with
+   the exit code. */
+struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
+			      int *code_r);
+/* Prints io_get_error(), and gives the exit code for a hook's answer. */
+int spool_tool_fail(int answer);
+/* Prints a message where the text is no id; false then. */
+bool spool_tool_id(const char *text, message_id *id_r);
+
+#endif
