@@ -1,60 +1,72 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* The library's own event loop. The kernel knows an fd once, with the union of
-   the conditions of its ios. Removing an io or a timeout only marks it while
-   callbacks run: the memory goes when the turn is over, so a callback may
-   remove anything, itself included. Regular files, which epoll refuses, are
-   always ready. */
+   the conditions of its ios. Regular files, which epoll refuses, are always
+   ready.
+
+   Callbacks may add and remove anything, and may even run the loop once more.
+   So an io that is removed while callbacks run is only marked, and its memory
+   goes when the outermost turn is over. And each turn has a number: it calls
+   only what was neither added nor called since it began, for its events are
+   older than that. */
 
 #include "config.h"
 #include "ioloop-private.h"
 #include "macros.h"
 #include "mem.h"
 #include "panic.h"
+#include "timeout-queue.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 64
+#define FDS_MIN_ALLOC 64
 
 struct epoll_io {
-	struct epoll_io *next;
+	struct epoll_io *next;      /* of its list, in the order of adding */
+	struct epoll_io *next_dead; /* of those that wait to be freed */
 	int fd;
 	enum io_condition condition;
 	io_callback_t *callback;
 	void *context;
-	bool always_ready; /* a regular file */
+	uint64_t turn; /* in which it was added or last called */
+	bool always_ready;
 	bool removed;
-	bool fresh; /* added in this turn: its events come in the next */
 };
 
 struct epoll_timeout {
-	struct epoll_timeout *next;
-	uint64_t due; /* CLOCK_MONOTONIC, milliseconds */
+	struct timeout_entry entry; /* due: CLOCK_MONOTONIC, microseconds */
 	unsigned int msecs;
 	timeout_callback_t *callback;
 	void *context;
-	bool removed;
-	bool fresh;
+	uint64_t turn; /* as above */
 };
 
 struct epoll_loop {
 	int epoll_fd;
-	struct epoll_io *ios;
-	struct epoll_timeout *timeouts;
+	struct epoll_io **fds; /* by the number of the fd */
+	size_t fds_alloc;
+	struct epoll_io *files; /* the always ready ones */
+	struct epoll_io *dead;
+	unsigned int io_count; /* without the removed ones */
+	struct timeout_queue timeouts;
+	uint64_t turn;
 	unsigned int depth; /* > 0 while callbacks run */
 	bool stop;
 };
 
-static uint64_t now_msecs(void)
+static uint64_t now_usecs(void)
 {
 	struct timespec ts;
 
 	if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
-		return 0;
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+		i_panic("clock_gettime() failed: %s", strerror(errno));
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
 void *epoll_loop_create(void)
@@ -69,93 +81,129 @@ void *epoll_loop_create(void)
 	return loop;
 }
 
-/* What the kernel should watch fd for, over all its ios. */
-static uint32_t wanted_events(const struct epoll_loop *loop, int fd)
+/*
+ * IOs
+ */
+
+static uint32_t io_events(const struct epoll_io *io)
 {
-	const struct epoll_io *io;
+	/* errors and hang-ups are always told */
+	uint32_t events = EPOLLERR | EPOLLHUP;
+
+	if ((io->condition & IO_READ) != 0)
+		events |= EPOLLIN | EPOLLPRI;
+	if ((io->condition & IO_WRITE) != 0)
+		events |= EPOLLOUT;
+	return events;
+}
+
+/* What the kernel should watch an fd for, over all its ios. */
+static uint32_t wanted_events(const struct epoll_io *ios)
+{
 	uint32_t events = 0;
 
-	for (io = loop->ios; io != NULL; io = io->next) {
-		if (io->fd != fd || io->removed || io->always_ready)
-			continue;
-		if ((io->condition & IO_READ) != 0)
-			events |= EPOLLIN | EPOLLPRI;
-		if ((io->condition & IO_WRITE) != 0)
-			events |= EPOLLOUT;
-		/* errors and hang-ups are always told */
-		events |= EPOLLERR | EPOLLHUP;
+	for (; ios != NULL; ios = ios->next) {
+		if (!ios->removed)
+			events |= io_events(ios);
 	}
 	return events;
 }
 
+/* Tells the kernel what an fd is now to be watched for. What it was watched for
+   is not kept here: a close() has taken it out of the set, and the number may
+   be another file's. */
 static int update_fd(struct epoll_loop *loop, int fd)
 {
-	struct epoll_event event = { .events = wanted_events(loop, fd) };
+	struct epoll_event event = { .events = wanted_events(loop->fds[fd]) };
 
 	event.data.fd = fd;
 	if (event.events == 0) {
-		/* a closed fd has left the set by itself */
 		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, &event);
 		return 0;
 	}
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
 		return 0;
-	if (errno != ENOENT)
+	if (errno != EEXIST)
 		return -1;
-	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
+/* Makes room for the fd in loop->fds. */
+static int reserve_fd(struct epoll_loop *loop, int fd)
+{
+	size_t alloc = I_MAX(loop->fds_alloc, (size_t)FDS_MIN_ALLOC);
+	struct epoll_io **fds;
+
+	if (fd < 0) {
+		errno = EBADF;
+		return -1;
+	}
+	if ((size_t)fd < loop->fds_alloc)
+		return 0;
+	while (alloc <= (size_t)fd)
+		alloc *= 2;
+	fds = try_realloc(loop->fds, alloc * sizeof(*fds));
+	if (fds == NULL)
+		return -1;
+	memset(fds + loop->fds_alloc, 0,
+	       (alloc - loop->fds_alloc) * sizeof(*fds));
+	loop->fds = fds;
+	loop->fds_alloc = alloc;
+	return 0;
+}
+
+static void append_io(struct epoll_io **list, struct epoll_io *io)
+{
+	while (*list != NULL)
+		list = &(*list)->next;
+	*list = io;
+}
+
+static void unlink_io(struct epoll_io **list, struct epoll_io *io)
+{
+	while (*list != io)
+		list = &(*list)->next;
+	*list = io->next;
+	io->next = NULL;
 }
 
 static void *epoll_io_add(void *_loop, int fd, enum io_condition condition,
 			  io_callback_t *callback, void *context)
 {
 	struct epoll_loop *loop = _loop;
-	struct epoll_io *io = i_new(struct epoll_io, 1);
+	struct epoll_io *io;
 
+	if (reserve_fd(loop, fd) < 0)
+		return NULL;
+	io = i_new(struct epoll_io, 1);
 	io->fd = fd;
 	io->condition = condition;
 	io->callback = callback;
 	io->context = context;
-	io->fresh = loop->depth > 0;
-	io->next = loop->ios;
-	loop->ios = io;
+	io->turn = loop->turn;
+	append_io(&loop->fds[fd], io);
 	if (update_fd(loop, fd) < 0) {
+		unlink_io(&loop->fds[fd], io);
 		if (errno != EPERM) {
-			loop->ios = io->next;
 			i_free(io);
 			return NULL;
 		}
 		io->always_ready = true;
+		append_io(&loop->files, io);
 	}
+	loop->io_count++;
 	return io;
 }
 
-static void sweep_ios(struct epoll_loop *loop)
+static void free_dead_ios(struct epoll_loop *loop)
 {
-	struct epoll_io **pos = &loop->ios, *io;
+	struct epoll_io *io;
 
-	while ((io = *pos) != NULL) {
-		io->fresh = false;
-		if (io->removed) {
-			*pos = io->next;
-			i_free(io);
-		} else {
-			pos = &io->next;
-		}
-	}
-}
-
-static void sweep_timeouts(struct epoll_loop *loop)
-{
-	struct epoll_timeout **pos = &loop->timeouts, *timeout;
-
-	while ((timeout = *pos) != NULL) {
-		timeout->fresh = false;
-		if (timeout->removed) {
-			*pos = timeout->next;
-			i_free(timeout);
-		} else {
-			pos = &timeout->next;
-		}
+	while ((io = loop->dead) != NULL) {
+		loop->dead = io->next_dead;
+		unlink_io(io->always_ready ? &loop->files : &loop->fds[io->fd],
+			  io);
+		i_free(io);
 	}
 }
 
@@ -165,24 +213,30 @@ static void epoll_io_remove(void *_loop, void *handle)
 	struct epoll_io *io = handle;
 
 	io->removed = true;
+	io->next_dead = loop->dead;
+	loop->dead = io;
+	loop->io_count--;
 	if (!io->always_ready)
 		(void)update_fd(loop, io->fd);
 	if (loop->depth == 0)
-		sweep_ios(loop);
+		free_dead_ios(loop);
 }
 
-/* Keeps the list in the order in which timeouts are due; among equals, the
-   older first. */
-static void insert_timeout(struct epoll_loop *loop,
-			   struct epoll_timeout *timeout)
+/* Calls those of a list whose events are there. */
+static void run_ios(struct epoll_io *ios, uint32_t events, uint64_t turn)
 {
-	struct epoll_timeout **pos = &loop->timeouts;
-
-	while (*pos != NULL && (*pos)->due <= timeout->due)
-		pos = &(*pos)->next;
-	timeout->next = *pos;
-	*pos = timeout;
+	for (; ios != NULL; ios = ios->next) {
+		if (ios->removed || ios->turn >= turn ||
+		    (io_events(ios) & events) == 0)
+			continue;
+		ios->turn = turn;
+		ios->callback(ios->context);
+	}
 }
+
+/*
+ * Timeouts
+ */
 
 static void *epoll_timeout_add(void *_loop, unsigned int msecs,
 			       timeout_callback_t *callback, void *context)
@@ -190,12 +244,15 @@ static void *epoll_timeout_add(void *_loop, unsigned int msecs,
 	struct epoll_loop *loop = _loop;
 	struct epoll_timeout *timeout = i_new(struct epoll_timeout, 1);
 
-	timeout->due = now_msecs() + msecs;
+	timeout->entry.due = now_usecs() + (uint64_t)msecs * 1000;
 	timeout->msecs = msecs;
 	timeout->callback = callback;
 	timeout->context = context;
-	timeout->fresh = loop->depth > 0;
-	insert_timeout(loop, timeout);
+	timeout->turn = loop->turn;
+	if (timeout_queue_add(&loop->timeouts, &timeout->entry) < 0) {
+		i_free(timeout);
+		return NULL;
+	}
 	return timeout;
 }
 
@@ -204,127 +261,90 @@ static void epoll_timeout_remove(void *_loop, void *handle)
 	struct epoll_loop *loop = _loop;
 	struct epoll_timeout *timeout = handle;
 
-	timeout->removed = true;
-	if (loop->depth == 0)
-		sweep_timeouts(loop);
+	timeout_queue_remove(&loop->timeouts, &timeout->entry);
+	i_free(timeout);
 }
 
-static bool have_always_ready(const struct epoll_loop *loop)
+static struct epoll_timeout *first_timeout(const struct epoll_loop *loop)
 {
-	const struct epoll_io *io;
+	struct timeout_entry *entry = timeout_queue_first(&loop->timeouts);
 
-	for (io = loop->ios; io != NULL; io = io->next) {
-		if (io->always_ready && !io->removed)
-			return true;
-	}
-	return false;
+	return entry == NULL ? NULL :
+			       container_of(entry, struct epoll_timeout, entry);
 }
 
 /* How long the kernel may wait, in milliseconds; -1: for ever. */
 static int wait_msecs(const struct epoll_loop *loop)
 {
-	uint64_t now;
+	const struct epoll_timeout *timeout = first_timeout(loop);
+	uint64_t now, msecs;
 
-	if (have_always_ready(loop))
+	if (loop->files != NULL)
 		return 0;
-	if (loop->timeouts == NULL)
+	if (timeout == NULL)
 		return -1;
-	now = now_msecs();
-	if (loop->timeouts->due <= now)
+	now = now_usecs();
+	if (timeout->entry.due <= now)
 		return 0;
-	return (int)I_MIN(loop->timeouts->due - now, (uint64_t)INT32_MAX);
+	/* rounded up, or the last millisecond would be spent in a busy loop */
+	msecs = (timeout->entry.due - now + 999) / 1000;
+	return (int)I_MIN(msecs, (uint64_t)INT_MAX);
 }
 
-/* The next timeout that is due and not new in this turn; taken off the list. */
-static struct epoll_timeout *take_due_timeout(struct epoll_loop *loop,
-					      uint64_t now)
+static void run_timeouts(struct epoll_loop *loop, uint64_t turn)
 {
-	struct epoll_timeout **pos = &loop->timeouts, *timeout;
-
-	for (; (timeout = *pos) != NULL && timeout->due <= now;
-	     pos = &timeout->next) {
-		if (timeout->removed || timeout->fresh)
-			continue;
-		*pos = timeout->next;
-		return timeout;
-	}
-	return NULL;
-}
-
-static void run_timeouts(struct epoll_loop *loop)
-{
-	uint64_t now = now_msecs();
+	uint64_t now = now_usecs();
 	struct epoll_timeout *timeout;
 
-	while (!loop->stop && (timeout = take_due_timeout(loop, now)) != NULL) {
-		timeout->due = now + timeout->msecs;
-		timeout->fresh = true;
-		insert_timeout(loop, timeout);
+	/* what was added or called in this turn is behind all that was not:
+	   it is not due before now */
+	while ((timeout = first_timeout(loop)) != NULL &&
+	       timeout->entry.due <= now && timeout->turn < turn) {
+		timeout_queue_remove(&loop->timeouts, &timeout->entry);
+		timeout->entry.due = now + (uint64_t)timeout->msecs * 1000;
+		timeout->turn = turn;
+		/* there is room: one has just gone */
+		(void)timeout_queue_add(&loop->timeouts, &timeout->entry);
 		timeout->callback(timeout->context);
 	}
 }
 
-static bool io_is_ready(const struct epoll_io *io, uint32_t events)
-{
-	if ((events & (EPOLLERR | EPOLLHUP)) != 0)
-		return true;
-	if ((io->condition & IO_READ) != 0 &&
-	    (events & (EPOLLIN | EPOLLPRI)) != 0)
-		return true;
-	return (io->condition & IO_WRITE) != 0 && (events & EPOLLOUT) != 0;
-}
-
-static void run_ios(struct epoll_loop *loop, const struct epoll_event *events,
-		    int count)
-{
-	struct epoll_io *io;
-	int i;
-
-	for (i = 0; i < count; i++) {
-		for (io = loop->ios; io != NULL; io = io->next) {
-			if (io->fd == events[i].data.fd && !io->removed &&
-			    !io->fresh && !io->always_ready &&
-			    io_is_ready(io, events[i].events))
-				io->callback(io->context);
-		}
-	}
-	for (io = loop->ios; io != NULL; io = io->next) {
-		if (io->always_ready && !io->removed && !io->fresh)
-			io->callback(io->context);
-	}
-}
+/*
+ * The loop
+ */
 
 void epoll_loop_turn(void *_loop)
 {
 	struct epoll_loop *loop = _loop;
 	struct epoll_event events[EVENTS_PER_TURN];
-	int count;
+	int i, count;
+	uint64_t turn;
 
-	if (loop->ios == NULL && loop->timeouts == NULL)
+	if (loop->io_count == 0 && first_timeout(loop) == NULL)
 		i_panic("event loop has nothing to wait for");
 	count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN,
 			   wait_msecs(loop));
-	if (count < 0) {
-		if (errno != EINTR)
-			i_panic("epoll_wait() failed (errno %d)", errno);
-		count = 0;
-	}
+	if (count < 0 && errno != EINTR)
+		i_panic("epoll_wait() failed: %s", strerror(errno));
+	turn = ++loop->turn;
 	loop->depth++;
-	run_timeouts(loop);
-	run_ios(loop, events, count);
-	if (--loop->depth == 0) {
-		sweep_ios(loop);
-		sweep_timeouts(loop);
-	}
+	run_timeouts(loop, turn);
+	for (i = 0; i < count; i++)
+		run_ios(loop->fds[events[i].data.fd], events[i].events, turn);
+	run_ios(loop->files, UINT32_MAX, turn);
+	if (--loop->depth == 0)
+		free_dead_ios(loop);
 }
 
 static void epoll_run(void *_loop)
 {
 	struct epoll_loop *loop = _loop;
+	bool outer_stop = loop->stop;
 
 	loop->stop = false;
 	while (!loop->stop)
 		epoll_loop_turn(loop);
+	loop->stop = outer_stop;
 }
 
 static void epoll_stop(void *_loop)
@@ -338,7 +358,11 @@ static void epoll_destroy(void *_loop)
 {
 	struct epoll_loop *loop = _loop;
 
+	if (loop->depth > 0)
+		i_panic("io_loop_destroy(): called by a callback of the loop");
 	(void)close(loop->epoll_fd);
+	timeout_queue_free(&loop->timeouts);
+	i_free(loop->fds);
 	i_free(loop);
 }
 

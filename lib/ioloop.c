@@ -12,6 +12,7 @@ struct ioloop {
 	const struct ioloop_methods *methods;
 	void *loop;
 	struct ioloop *prev; /* current before this one was created */
+	struct ioloop *next; /* of thread_loops */
 	unsigned int users;  /* ios and timeouts */
 	bool running;
 };
@@ -27,6 +28,7 @@ struct timeout {
 };
 
 static _Thread_local struct ioloop *thread_ioloop;
+static _Thread_local struct ioloop *thread_loops; /* all of the thread's */
 
 struct ioloop *io_loop_create_custom(const struct ioloop_methods *methods,
 				     void *loop)
@@ -36,7 +38,8 @@ struct ioloop *io_loop_create_custom(const struct ioloop_methods *methods,
 	ioloop->methods = methods;
 	ioloop->loop = loop;
 	ioloop->prev = thread_ioloop;
-	thread_ioloop = ioloop;
+	ioloop->next = thread_loops;
+	thread_ioloop = thread_loops = ioloop;
 	return ioloop;
 }
 
@@ -47,6 +50,23 @@ struct ioloop *io_loop_create(void)
 	if (loop == NULL)
 		i_panic("io_loop_create(): %s", strerror(errno));
 	return io_loop_create_custom(&epoll_loop_methods, loop);
+}
+
+/* Nobody of this thread refers to the loop any more. */
+static void forget_loop(struct ioloop *ioloop)
+{
+	struct ioloop **pos;
+
+	for (pos = &thread_loops; *pos != NULL;) {
+		if ((*pos)->prev == ioloop)
+			(*pos)->prev = ioloop->prev;
+		if (*pos == ioloop)
+			*pos = ioloop->next;
+		else
+			pos = &(*pos)->next;
+	}
+	if (thread_ioloop == ioloop)
+		thread_ioloop = ioloop->prev;
 }
 
 void io_loop_destroy(struct ioloop **_ioloop)
@@ -61,18 +81,20 @@ void io_loop_destroy(struct ioloop **_ioloop)
 			ioloop->users);
 	if (ioloop->methods->destroy != NULL)
 		ioloop->methods->destroy(ioloop->loop);
-	if (thread_ioloop == ioloop)
-		thread_ioloop = ioloop->prev;
+	forget_loop(ioloop);
 	i_free(ioloop);
 }
 
 void io_loop_run(struct ioloop *ioloop)
 {
+	bool was_running;
+
 	if (ioloop->methods->run == NULL)
 		i_panic("io_loop_run(): this loop is run by its owner");
+	was_running = ioloop->running;
 	ioloop->running = true;
 	ioloop->methods->run(ioloop->loop);
-	ioloop->running = false;
+	ioloop->running = was_running;
 }
 
 void io_loop_stop(struct ioloop *ioloop)
@@ -108,13 +130,15 @@ struct io *bobbin_io_add_to(struct ioloop *ioloop, int fd,
 			    enum io_condition condition,
 			    io_callback_t *callback, void *context)
 {
-	struct io *io = i_new(struct io, 1);
+	struct io *io;
+	void *handle = ioloop->methods->add_io(ioloop->loop, fd, condition,
+					       callback, context);
 
-	io->ioloop = ioloop;
-	io->handle = ioloop->methods->add_io(ioloop->loop, fd, condition,
-					     callback, context);
-	if (io->handle == NULL)
+	if (handle == NULL)
 		i_panic("io_add(fd %d): %s", fd, strerror(errno));
+	io = i_new(struct io, 1);
+	io->ioloop = ioloop;
+	io->handle = handle;
 	ioloop->users++;
 	return io;
 }
@@ -149,13 +173,15 @@ struct timeout *bobbin_timeout_add_to(struct ioloop *ioloop, unsigned int msecs,
 				      timeout_callback_t *callback,
 				      void *context)
 {
-	struct timeout *timeout = i_new(struct timeout, 1);
+	struct timeout *timeout;
+	void *handle = ioloop->methods->add_timeout(ioloop->loop, msecs,
+						    callback, context);
 
-	timeout->ioloop = ioloop;
-	timeout->handle = ioloop->methods->add_timeout(ioloop->loop, msecs,
-						       callback, context);
-	if (timeout->handle == NULL)
+	if (handle == NULL)
 		i_panic("timeout_add(): %s", strerror(errno));
+	timeout = i_new(struct timeout, 1);
+	timeout->ioloop = ioloop;
+	timeout->handle = handle;
 	ioloop->users++;
 	return timeout;
 }

@@ -49,12 +49,17 @@ struct ioloop *io_loop_create(void);
 /* The same for the embedder's loop; methods must outlive it. */
 struct ioloop *io_loop_create_custom(const struct ioloop_methods *methods,
 				     void *loop);
-/* The loop must have no ios and no timeouts left. Sets the pointer to NULL. */
+/* Panics if ios or timeouts are left, or if one of the loop's own callbacks
+   calls it. To be called in the loop's thread. Sets the pointer to NULL. */
 void io_loop_destroy(struct ioloop **ioloop);
 
-/* Calls callbacks until io_loop_stop(). */
+/* Calls callbacks until io_loop_stop(). A callback may run the loop once more;
+   the stop is for the innermost run. */
 void io_loop_run(struct ioloop *ioloop);
+/* The run returns when this turn's callbacks are done. Called by one of them;
+   a stop before the run does not count. */
 void io_loop_stop(struct ioloop *ioloop);
+/* Whether it runs and was not told to stop. */
 bool io_loop_is_running(const struct ioloop *ioloop);
 /* Waits for one turn of events and calls their callbacks (epoll loop only). */
 void io_loop_handler_run(struct ioloop *ioloop);
@@ -76,7 +81,9 @@ struct io *bobbin_io_add_to(struct ioloop *ioloop, int fd,
 /* Sets the pointer to NULL; NULL is allowed. */
 void io_remove(struct io **io);
 
-/* Calls back every msecs milliseconds until removed. */
+/* Calls back every msecs milliseconds (never earlier; by CLOCK_MONOTONIC, so
+   that setting the clock does not matter) until removed. Those that are due in
+   one turn are called in the order in which they are due. */
 struct timeout *bobbin_timeout_add(unsigned int msecs,
 				   timeout_callback_t *callback, void *context);
 struct timeout *bobbin_timeout_add_to(struct ioloop *ioloop, unsigned int msecs,

@@ -3,7 +3,8 @@
 stream_public_headers += lib/compiler.h lib/types.h lib/panic.h lib/buffer.h \
 	lib/hash-method.h lib/ioloop.h
 stream_private_headers += lib/macros.h lib/mem.h lib/endian-io.h \
-	lib/file-ops.h lib/crc32c.h lib/ioloop-private.h
+	lib/file-ops.h lib/crc32c.h lib/ioloop-private.h \
+	lib/timeout-queue.h
 
 stream_sources += lib/panic.c
 stream_sources += lib/mem.c
@@ -13,3 +14,4 @@ stream_sources += lib/crc32c.c
 stream_sources += lib/file-ops.c
 stream_sources += lib/ioloop.c
 stream_sources += lib/ioloop-epoll.c
+stream_sources += lib/timeout-queue.c

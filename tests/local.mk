@@ -14,6 +14,12 @@ unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
+unit_tests += tests/test-timeout-queue
+unit_tests += tests/test-ioloop
+threaded_tests += tests/test-ioloop
+quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
+	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
+	tests/test-ioloop
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 
