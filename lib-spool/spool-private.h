@@ -38,7 +38,7 @@ struct spool {
 	unsigned int flags;
 	int dir_fd, lock_fd;
 	struct spool_conf conf;
-	struct stream_keys keys;
+	struct stream_context keys;
 	struct message_id_generator *ids;
 	spool_warning_t *warning;
 	void *warning_context;

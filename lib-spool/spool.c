@@ -64,13 +64,8 @@ struct stack_spec *spool_parse_stack(const char *text, char **error_r)
 	if (*text == '\0' || strcmp(text, "plain") == 0)
 		return NULL;
 	spec = stack_spec_parse(text, error_r);
-	if (spec != NULL && stack_spec_has_end(spec)) {
+	if (spec != NULL && stack_spec_check_storable(spec, error_r) < 0)
 		stack_spec_free(&spec);
-		(void)spool_fail(error_r, EINVAL,
-				 "stack \"%s\": a spool's stack has no end of "
-				 "its own",
-				 text);
-	}
 	return spec;
 }
 
@@ -88,10 +83,10 @@ static char *take_stack(const char *text, struct age_recipients *recipients,
 
 	if (spec == NULL)
 		return *error_r == NULL ? i_strdup("") : NULL;
-	if (stack_spec_take_recipients(spec, recipients, error_r) < 0)
+	if (stack_spec_take_recipients(spec, NULL, recipients, error_r) < 0)
 		result = NULL;
 	else
-		result = stack_spec_text(spec);
+		result = stack_spec_format(spec, STACK_SPEC_SETTINGS);
 	stack_spec_free(&spec);
 	return result;
 }
@@ -341,7 +336,7 @@ static int open_in_dir(struct spool *spool, const char *dir, char **error_r)
 }
 
 struct spool *spool_open(const char *dir, unsigned int flags,
-			 const struct stream_keys *keys, char **error_r)
+			 const struct stream_context *keys, char **error_r)
 {
 	struct spool *spool = spool_new();
 	int old_errno;

@@ -39,7 +39,7 @@ enum spool_open_flags {
    the text). keys (may be NULL): identities to read encrypted messages with,
    referenced. NULL with errno and *error_r as above. */
 struct spool *spool_open(const char *dir, unsigned int flags,
-			 const struct stream_keys *keys, char **error_r);
+			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */
 struct spool *spool_new(void);
 

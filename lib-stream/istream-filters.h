@@ -24,6 +24,16 @@ struct age_identities;
 /* At most v_size bytes of input, from where it stands. When the stream is
    destroyed, input stands behind what was read of it here. */
 struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size);
+/* All of input, but where it holds more than max_size bytes, EFBIG behind the
+   last of these: against input that is larger than it may be. */
+struct istream *i_stream_create_max_size(struct istream *input,
+					 uoff_t max_size);
+/* All of input, which is a decoder that reads `source` and may end before source
+   does (dot). Where it ends, what source still has is EINVAL "data after the
+   end", and an error there an error here: for files that hold one thing. Takes
+   a reference on source, too. */
+struct istream *i_stream_create_whole(struct istream *input,
+				      struct istream *source);
 /* v_size bytes of input from v_offset on. */
 struct istream *i_stream_create_range(struct istream *input, uoff_t v_offset,
 				      uoff_t v_size);

@@ -50,7 +50,11 @@ stream_sources += lib-stream/age/transform-age.c
 # stacks as text
 stream_public_headers += lib-stream/stream-kinds.h lib-stream/stack-spec.h \
 	lib-stream/stack-detect.h
+stream_private_headers += lib-stream/stream-options.h \
+	lib-stream/stack-spec-private.h
 stream_sources += lib-stream/stream-kinds.c
+stream_sources += lib-stream/stream-options.c
+stream_sources += lib-stream/stack-spec-parse.c
 stream_sources += lib-stream/stack-spec.c
 stream_sources += lib-stream/stack-detect.c
 
@@ -69,6 +73,8 @@ stream_sources += lib-stream/ends/istream-error.c
 stream_sources += lib-stream/plumbing/ostream-hash.c
 stream_sources += lib-stream/plumbing/ostream-failure-at.c
 stream_sources += lib-stream/plumbing/istream-limit.c
+stream_sources += lib-stream/plumbing/istream-max-size.c
+stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
 stream_sources += lib-stream/plumbing/istream-hash.c
 stream_sources += lib-stream/plumbing/istream-failure-at.c

@@ -17,12 +17,17 @@ struct istream;
 
 /* Undoes gzip, zstd, lz4 and age, layer by layer, at the first read; input that
    begins like none of them is passed on. zlib, deflate and the text encodings
-   have no magic and are not recognised. */
+   have no magic and are not recognised. The context (may be NULL) gives the
+   identities, and need not live longer than this call. */
 struct istream *i_stream_create_auto(struct istream *input,
-				     const struct stream_keys *keys);
-/* What was found, outermost first ("age zstd"), "" for plain input; after the
-   first read, and valid while the stream lives. */
-const char *i_stream_auto_found(struct istream *stream);
+				     const struct stream_context *context);
+/* How many layers were found; 0 for plain input, and before the first read. */
+unsigned int i_stream_auto_layer_count(struct istream *stream);
+/* Layer i, 0 being the outermost (what the input begins with): its kind, and
+   the stream that undoes it. The stream lives as long as the auto stream. */
+const struct stream_kind *i_stream_auto_layer(struct istream *stream,
+					      unsigned int i,
+					      struct istream **layer_r);
 
 BOBBIN_END_DECLS
 

@@ -6,66 +6,109 @@
    Bytes go through it from left to right when they are written, and from right
    to left when they are read.
 
-       stack  = layer *( "|" layer )
+       stack  = "plain" / layer *( "|" layer )
        layer  = kind [ ":" option *( "," option ) ]
-       option = [ name "=" ] value          (the first one's name may be left out)
-       value  = 1*( any character but , | " white space )  /  quoted
+       option = [ name "=" ] value      ; the kind's first needs no name
+       value  = 1*piece
+       piece  = any character but , | " white space  /  quoted
        quoted = DQUOTE *( any but " and \  /  "\" any ) DQUOTE
 
-   White space around "|" means nothing. See stream-kinds.h for the kinds. */
+   White space around "|" means nothing. "plain" is the stack without a layer.
+   stream-kinds.h has the kinds, doc/stack-specs.md tells more.
+
+   A spec that was parsed, and whose keys were loaded if need be, is only read by
+   the calls below: threads may share it. */
 
 #include "stream-kinds.h"
 
 BOBBIN_BEGIN_DECLS
 
-struct istream;
-struct ostream;
 struct stack_spec;
 
 /* More layers are refused. */
 #define STACK_LAYERS_MAX 32
 
-/* NULL with EINVAL and a sentence in *error_r (free() it) that names the bad
-   word and its column, 1 being the first. */
+/* A part of a spec's text, in bytes. */
+struct stack_spec_word {
+	size_t offset, size;
+};
+
+/*
+ * Specs
+ */
+
+/* NULL with a sentence in *error_r (free() it) that names the bad word and its
+   column, 1 being the first; errno EINVAL, or ENOTSUP for a kind that this build
+   lacks. *bad_r (may be NULL) gets the word's place. */
+struct stack_spec *stack_spec_parse_at(const char *text,
+				       struct stack_spec_word *bad_r,
+				       char **error_r);
 struct stack_spec *stack_spec_parse(const char *text, char **error_r);
 /* Sets the pointer to NULL; NULL is allowed. */
 void stack_spec_free(struct stack_spec **spec);
-/* Transforms only; an end does not count. */
+
+enum stack_spec_form {
+	/* everything: parsing it gives the same stack */
+	STACK_SPEC_WHOLE,
+	/* without keys, paths and the end: for a configuration that keeps its
+	   keys elsewhere */
+	STACK_SPEC_SETTINGS,
+	/* what a reader must know to undo it, without white space: "zstd|age" */
+	STACK_SPEC_DECODING
+};
+/* The spec as text, in one form for all spellings of it, "plain" for no layer;
+   free() it. */
+char *stack_spec_format(const struct stack_spec *spec,
+			enum stack_spec_form form);
+
+/* How many layers it has; an end does not count. */
 unsigned int stack_spec_layer_count(const struct stack_spec *spec);
-const char *stack_spec_layer_name(const struct stack_spec *spec,
-				  unsigned int i);
-/* The path of a "file" end, NULL where there is none. */
-const char *stack_spec_file(const struct stack_spec *spec);
-/* Whether it ends in "file" or "null". */
-bool stack_spec_has_end(const struct stack_spec *spec);
-/* Whether a layer has this kind. */
-bool stack_spec_has_layer(const struct stack_spec *spec, const char *kind);
-/* What a reader has to undo, without options: "zstd|age", "plain" for no layer.
-   To be freed by free(). A spec again, but for "plain". */
-char *stack_spec_kinds(const struct stack_spec *spec);
-/* The spec again, with numbers but without paths and keys; free() it. */
-char *stack_spec_text(const struct stack_spec *spec);
-/* Adds the public keys that its age layers name to the set, each key once. An age
-   layer that names none is an error. -1 with errno and *error_r. */
+/* Layer i, 0 being the first that is written to. */
+const struct stream_kind *stack_spec_layer_kind(const struct stack_spec *spec,
+						unsigned int i);
+/* The end behind the last layer, NULL where it has none. */
+const struct stream_kind *stack_spec_end_kind(const struct stack_spec *spec);
+
+/* Whether a store may write through it: every layer gives back each byte as it
+   was, and there is no end. 0, or -1 with EINVAL and a sentence. */
+int stack_spec_check_storable(const struct stack_spec *spec, char **error_r);
+/* Reads the key files that it names, for writing or for reading, and looks
+   whether every layer has the keys it needs; the context's stand in where a
+   layer names none. Then creating streams reads no file of keys any more, and
+   does not fail for want of keys. 0, or -1 with errno (ENOKEY: there is no
+   identity to read as; EDESTADDRREQ: no recipient to write for) and a
+   sentence. */
+int stack_spec_load_keys(struct stack_spec *spec, bool writing,
+			 const struct stream_context *context, char **error_r);
+
+/* Adds the public keys that its layers name to the set, each once. A layer that
+   needs keys and names none is an error (EDESTADDRREQ). 0 or -1. */
 int stack_spec_take_recipients(const struct stack_spec *spec,
+			       const struct stream_context *context,
 			       struct age_recipients *set, char **error_r);
 
+/*
+ * Streams
+ */
+
 /* The stack's streams on top of `end`, which is referenced; where `end` is NULL
-   the spec's own end is opened (file_mode: mode of a new file). Every layer is
-   finished by one o_stream_finish() of the stream that is returned; on failures
-   give it up by o_stream_abort(). streams_r (may be NULL) gets the layers, the
-   first one at [0], and the end behind the last: for looking at their offsets
-   while the returned stream lives. Never NULL: failures are the stream's. */
-struct ostream *
-stack_spec_create_output(const struct stack_spec *spec,
-			 const struct stream_keys *keys, struct ostream *end,
-			 unsigned int file_mode,
-			 struct ostream *streams_r[STACK_LAYERS_MAX + 1]);
-/* Undoes the stack on top of `source`, which is referenced. streams_r as above:
-   the layers as the spec has them, the source behind the last. */
+   the spec's own end is opened. One o_stream_finish() of the stream that is
+   returned finishes every layer, and the end; on failures give it up by
+   o_stream_abort(). streams_r (may be NULL) gets the layers' streams, the first
+   one at [0], and the end behind the last: for looking at their offsets while
+   the returned stream lives. Never NULL: failures are the stream's. The context
+   may be NULL. */
+struct ostream *stack_spec_create_output(
+	const struct stack_spec *spec, const struct stream_context *context,
+	struct ostream *end, struct ostream *streams_r[STACK_LAYERS_MAX + 1]);
+/* Undoes the stack on top of `source`, which is referenced, or NULL for the
+   spec's own end. The stack is all that source may hold: data behind its end is
+   EINVAL. streams_r as above: the layers as the spec has them, the
+   source behind the last. */
 struct istream *
 stack_spec_create_input(const struct stack_spec *spec,
-			const struct stream_keys *keys, struct istream *source,
+			const struct stream_context *context,
+			struct istream *source,
 			struct istream *streams_r[STACK_LAYERS_MAX + 1]);
 
 BOBBIN_END_DECLS

@@ -1,304 +1,259 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "stream-kinds.h"
-#include "age-keys.h"
+#include "file-ops.h"
+#include "istream.h"
 #include "macros.h"
 #include "mem.h"
+#include "ostream.h"
 #include "transform-age.h"
 #include "transforms.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KIND(name)                                                \
-	static struct transform *name(                            \
-		const struct stream_options *options ATTR_UNUSED, \
-		const struct stream_keys *keys ATTR_UNUSED)
+/*
+ * Constructors, from options
+ */
 
-KIND(dot_encoder)
+#define MAKE(name)                     \
+	static struct transform *name( \
+		const struct stream_options *options ATTR_UNUSED)
+/* A codec whose first option is its level / one without options. */
+#define LEVEL_CODEC(name)                                   \
+	MAKE(name##_encoder)                                \
+	{                                                   \
+		return transform_create_##name##_encoder(   \
+			(int)options->values[0].number);    \
+	}                                                   \
+	MAKE(name##_decoder)                                \
+	{                                                   \
+		return transform_create_##name##_decoder(); \
+	}
+#define PLAIN_CODEC(name)                                   \
+	MAKE(name##_encoder)                                \
+	{                                                   \
+		return transform_create_##name##_encoder(); \
+	}                                                   \
+	MAKE(name##_decoder)                                \
+	{                                                   \
+		return transform_create_##name##_decoder(); \
+	}
+
+LEVEL_CODEC(gzip)
+LEVEL_CODEC(zlib)
+LEVEL_CODEC(deflate)
+LEVEL_CODEC(lz4)
+LEVEL_CODEC(zstd)
+PLAIN_CODEC(hex)
+PLAIN_CODEC(json)
+PLAIN_CODEC(crlf)
+
+enum {
+	DOT_EXTRA_CRLF,
+	DOT_LOOSE
+};
+
+MAKE(dot_encoder)
 {
-	return transform_create_dot_encoder(options->numbers[0] != 0);
+	return transform_create_dot_encoder(
+		options->values[DOT_EXTRA_CRLF].number != 0);
 }
 
-KIND(dot_decoder)
+MAKE(dot_decoder)
 {
 	unsigned int flags = 0;
 
 	/* the line end that was written before the dot goes with it */
-	if (options->numbers[0] != 0)
+	if (options->values[DOT_EXTRA_CRLF].number != 0)
 		flags |= TRANSFORM_DOT_TRIM_TRAIL;
-	if (options->numbers[1] != 0)
+	if (options->values[DOT_LOOSE].number != 0)
 		flags |= TRANSFORM_DOT_LOOSE_EOT;
 	return transform_create_dot_decoder(flags);
 }
 
-KIND(gzip_encoder)
-{
-	return transform_create_gzip_encoder((int)options->numbers[0]);
-}
-
-KIND(gzip_decoder)
-{
-	return transform_create_gzip_decoder();
-}
-
-KIND(zlib_encoder)
-{
-	return transform_create_zlib_encoder((int)options->numbers[0]);
-}
-
-KIND(zlib_decoder)
-{
-	return transform_create_zlib_decoder();
-}
-
-KIND(deflate_encoder)
-{
-	return transform_create_deflate_encoder((int)options->numbers[0]);
-}
-
-KIND(deflate_decoder)
-{
-	return transform_create_deflate_decoder();
-}
-
-KIND(lz4_encoder)
-{
-	return transform_create_lz4_encoder((int)options->numbers[0]);
-}
-
-KIND(lz4_decoder)
-{
-	return transform_create_lz4_decoder();
-}
-
-KIND(zstd_encoder)
-{
-	return transform_create_zstd_encoder((int)options->numbers[0]);
-}
-
-KIND(zstd_decoder)
-{
-	return transform_create_zstd_decoder();
-}
-
-KIND(hex_encoder)
-{
-	return transform_create_hex_encoder();
-}
-
-KIND(hex_decoder)
-{
-	return transform_create_hex_decoder();
-}
-
-KIND(json_encoder)
-{
-	return transform_create_json_encoder();
-}
-
-KIND(json_decoder)
-{
-	return transform_create_json_decoder();
-}
-
-KIND(base64_encoder)
+MAKE(base64_encoder)
 {
 	return transform_create_base64_encoder(
-		(unsigned int)options->numbers[0]);
+		(unsigned int)options->values[0].number);
 }
 
-KIND(base64_decoder)
+MAKE(base64_decoder)
 {
 	return transform_create_base64_decoder();
 }
 
-KIND(crlf_encoder)
+MAKE(age_encoder)
 {
-	return transform_create_crlf_encoder();
+	return transform_create_age_encoder(options->recipients);
 }
 
-KIND(crlf_decoder)
+MAKE(age_decoder)
 {
-	return transform_create_crlf_decoder();
+	return transform_create_age_decoder(options->identities);
 }
 
-static struct transform *key_error(unsigned int flags, char *text)
+static struct ostream *limit_output(struct ostream *parent,
+				    const struct stream_options *options)
 {
-	struct transform *t =
-		transform_create_error("age", flags, errno, "%s", text);
-
-	free(text);
-	return t;
+	return o_stream_create_limit(parent, (uoff_t)options->values[0].number);
 }
 
-enum {
-	AGE_RECIPIENTS,
-	AGE_RECIPIENT,
-	AGE_IDENTITY
-};
-
-int stream_kind_take_recipients(const struct stream_options *options,
-				struct age_recipients *set, char **error_r)
+static struct istream *limit_input(struct istream *parent,
+				   const struct stream_options *options)
 {
-	if (options->texts[AGE_RECIPIENTS] == NULL &&
-	    options->texts[AGE_RECIPIENT] == NULL) {
-		*error_r = i_strdup("age needs to know for whom: "
-				    "recipients=FILE or recipient=age1...");
-		errno = EINVAL;
-		return -1;
-	}
-	if (options->texts[AGE_RECIPIENTS] != NULL &&
-	    age_recipients_add_file(set, options->texts[AGE_RECIPIENTS],
-				    error_r) < 0)
-		return -1;
-	return options->texts[AGE_RECIPIENT] == NULL ?
-		0 :
-		age_recipients_add(set, options->texts[AGE_RECIPIENT], error_r);
+	return i_stream_create_max_size(parent,
+					(uoff_t)options->values[0].number);
 }
 
-KIND(age_encoder)
-{
-	struct age_recipients *set;
-	struct transform *t;
-	char *error = NULL;
+/*
+ * Ends
+ */
 
-	/* keys that the caller has serve a layer that names none */
-	if (keys != NULL && keys->recipients != NULL &&
-	    options->texts[AGE_RECIPIENTS] == NULL &&
-	    options->texts[AGE_RECIPIENT] == NULL)
-		return transform_create_age_encoder(keys->recipients);
-	set = age_recipients_new();
-	if (stream_kind_take_recipients(options, set, &error) < 0)
-		t = key_error(0, error);
+struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
+{
+	struct ostream *stream;
+	struct stat st;
+	char *target;
+
+	if (file_ops()->fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return o_stream_create_file_atomic(path, mode, 0);
+	target = S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL;
+	if (S_ISLNK(st.st_mode) &&
+	    (target == NULL ||
+	     file_ops()->fstatat(AT_FDCWD, target, &st, 0) < 0))
+		stream = o_stream_create_error_str(
+			errno, "%s: this symbolic link leads nowhere: %s", path,
+			strerror(errno));
+	else if (S_ISREG(st.st_mode))
+		stream = o_stream_create_file_atomic(
+			target != NULL ? target : path, st.st_mode & 0777, 0);
 	else
-		t = transform_create_age_encoder(set);
-	age_recipients_unref(&set);
-	return t;
+		stream = o_stream_create_file(path, 0, mode, 0);
+	free(target);
+	return stream;
 }
 
-KIND(age_decoder)
+static struct istream *file_input(const char *path)
 {
-	struct age_identities *set;
-	struct transform *t;
-	char *error = NULL;
-
-	if (options->texts[AGE_IDENTITY] == NULL) {
-		if (keys != NULL && keys->identities != NULL)
-			return transform_create_age_decoder(keys->identities);
-		return transform_create_error(
-			"age", TRANSFORM_DECODER, ENOKEY,
-			"the data is encrypted: a file with the identity "
-			"(secret key) is needed to read it");
-	}
-	set = age_identities_new();
-	if (age_identities_add_file(set, options->texts[AGE_IDENTITY], NULL,
-				    &error) < 0)
-		t = key_error(TRANSFORM_DECODER, error);
-	else
-		t = transform_create_age_decoder(set);
-	age_identities_unref(&set);
-	return t;
+	return i_stream_create_file(path, 0);
 }
 
-#define LEVEL(low, high, usual)                               \
-	{                                                     \
-		"level", STREAM_OPTION_INT, low, high, usual, \
-			"more compression for more time"      \
+static struct ostream *null_output(const char *path ATTR_UNUSED,
+				   mode_t mode ATTR_UNUSED)
+{
+	return o_stream_create_null();
+}
+
+static struct istream *null_input(const char *path ATTR_UNUSED)
+{
+	return i_stream_create_from_data("", 0);
+}
+
+/*
+ * The table
+ */
+
+#define TRANSFORM(kind)                               \
+	.name = #kind, .role = STREAM_ROLE_TRANSFORM, \
+	.encoder = kind##_encoder, .decoder = kind##_decoder
+#define MAGIC(bytes) .magic = bytes, .magic_size = sizeof(bytes) - 1
+#define LEVEL(low, high, usual)                                         \
+	{                                                               \
+		.name = "level", .type = STREAM_OPTION_INT, .min = low, \
+		.max = high, .def = usual,                              \
+		.help = "higher: smaller and slower"                    \
 	}
+#define OPAQUE (STREAM_KIND_LOSSLESS | STREAM_KIND_BINARY)
+#ifdef HAVE_ZSTD
+#define ZSTD_FLAGS OPAQUE
+#else
+#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_MISSING)
+#endif
 
 static const struct stream_kind kinds[] = {
-	{ "dot",
-	  STREAM_ROLE_TRANSFORM,
-	  "SMTP wire form: CRLF, dots doubled, a final dot (RFC 5321)",
-	  { { "extra_crlf", STREAM_OPTION_BOOL, 0, 1, 0,
-	      "a line end of its own before the final dot" },
-	    { "loose", STREAM_OPTION_BOOL, 0, 1, 0,
-	      "reading: accept LF around the final dot" } },
-	  dot_encoder,
-	  dot_decoder },
-	{ "gzip",
-	  STREAM_ROLE_TRANSFORM,
-	  "gzip (RFC 1952)",
-	  { LEVEL(-1, 9, -1) },
-	  gzip_encoder,
-	  gzip_decoder },
-	{ "zlib",
-	  STREAM_ROLE_TRANSFORM,
-	  "zlib (RFC 1950)",
-	  { LEVEL(-1, 9, -1) },
-	  zlib_encoder,
-	  zlib_decoder },
-	{ "deflate",
-	  STREAM_ROLE_TRANSFORM,
-	  "deflate without checksum (RFC 1951)",
-	  { LEVEL(-1, 9, -1) },
-	  deflate_encoder,
-	  deflate_decoder },
-	{ "lz4",
-	  STREAM_ROLE_TRANSFORM,
-	  "LZ4 frames",
-	  { LEVEL(0, 12, 1) },
-	  lz4_encoder,
-	  lz4_decoder },
-#ifdef HAVE_ZSTD
-	{ "zstd",
-	  STREAM_ROLE_TRANSFORM,
-	  "Zstandard (RFC 8878)",
-	  { LEVEL(-131072, 22, 3) },
-	  zstd_encoder,
-	  zstd_decoder },
-#endif
-	{ "age",
-	  STREAM_ROLE_TRANSFORM,
-	  "age encryption (age-encryption.org/v1)",
-	  { { "recipients", STREAM_OPTION_TEXT, 0, 0, 0,
-	      "a file of public keys" },
-	    { "recipient", STREAM_OPTION_TEXT, 0, 0, 0, "a public key" },
-	    { "identity", STREAM_OPTION_TEXT, 0, 0, 0,
-	      "reading: a file of secret keys" } },
-	  age_encoder,
-	  age_decoder },
-	{ "hex",
-	  STREAM_ROLE_TRANSFORM,
-	  "hexadecimal (RFC 4648)",
-	  { { NULL, STREAM_OPTION_INT, 0, 0, 0, NULL } },
-	  hex_encoder,
-	  hex_decoder },
-	{ "json",
-	  STREAM_ROLE_TRANSFORM,
-	  "the inside of a JSON string (RFC 8259)",
-	  { { NULL, STREAM_OPTION_INT, 0, 0, 0, NULL } },
-	  json_encoder,
-	  json_decoder },
-	{ "base64",
-	  STREAM_ROLE_TRANSFORM,
-	  "base64 (RFC 4648)",
-	  { { "line", STREAM_OPTION_INT, 0, 1024, 0,
-	      "characters a line, a multiple of 4 (76 for MIME); 0: one "
-	      "line" } },
-	  base64_encoder,
-	  base64_decoder },
-	{ "crlf",
-	  STREAM_ROLE_TRANSFORM,
-	  "line ends CRLF instead of LF",
-	  { { NULL, STREAM_OPTION_INT, 0, 0, 0, NULL } },
-	  crlf_encoder,
-	  crlf_decoder },
-	{ "file",
-	  STREAM_ROLE_FILE,
-	  "the end: a file, which appears whole or not at all",
-	  { { "path", STREAM_OPTION_TEXT, 0, 0, 0, "its name" } },
-	  NULL,
-	  NULL },
-	{ "null",
-	  STREAM_ROLE_NULL,
-	  "the end: nothing is kept",
-	  { { NULL, STREAM_OPTION_INT, 0, 0, 0, NULL } },
-	  NULL,
-	  NULL },
+	{ TRANSFORM(dot),
+	  .help = "SMTP wire form: CRLF, dots doubled, a final dot (RFC 5321)",
+	  .options = { { .name = "extra_crlf",
+			 .type = STREAM_OPTION_BOOL,
+			 .decodes = true,
+			 .help = "a line end of its own before the final dot" },
+		       { .name = "loose",
+			 .type = STREAM_OPTION_BOOL,
+			 .help = "reading: LF may stand for CRLF around the "
+				 "final dot" } } },
+	{ TRANSFORM(gzip), MAGIC("\x1f\x8b\x08"), .flags = OPAQUE,
+	  .help = "gzip (RFC 1952)", .options = { LEVEL(-1, 9, -1) } },
+	{ TRANSFORM(zlib), .flags = OPAQUE, .help = "zlib (RFC 1950)",
+	  .options = { LEVEL(-1, 9, -1) } },
+	{ TRANSFORM(deflate), .flags = OPAQUE,
+	  .help = "deflate, without a checksum (RFC 1951)",
+	  .options = { LEVEL(-1, 9, -1) } },
+	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"), .flags = OPAQUE,
+	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1) } },
+	{ TRANSFORM(zstd), MAGIC("\x28\xb5\x2f\xfd"), .flags = ZSTD_FLAGS,
+	  .help = "Zstandard (RFC 8878)",
+	  .options = { LEVEL(-131072, 22, 3) } },
+	{ TRANSFORM(age), MAGIC("age-encryption.org/v1\n"),
+	  .flags = OPAQUE | STREAM_KIND_ENCRYPTED,
+	  .help = "age encryption (age-encryption.org/v1)",
+	  .options = { { .name = "recipients",
+			 .type = STREAM_OPTION_RECIPIENTS,
+			 .help = "writing: a file of public keys" },
+		       { .name = "recipient",
+			 .type = STREAM_OPTION_RECIPIENT,
+			 .help = "writing: a public key" },
+		       { .name = "identity",
+			 .type = STREAM_OPTION_IDENTITIES,
+			 .help = "reading: a file of secret keys" } } },
+	{ TRANSFORM(hex), .flags = STREAM_KIND_LOSSLESS,
+	  .help = "hexadecimal (RFC 4648)" },
+	{ TRANSFORM(json), .help = "the inside of a JSON string (RFC 8259)" },
+	{ TRANSFORM(base64), .flags = STREAM_KIND_LOSSLESS,
+	  .help = "base64 (RFC 4648)",
+	  .options = { { .name = "line",
+			 .type = STREAM_OPTION_INT,
+			 .max = 1024,
+			 .help = "letters a line, a multiple of 4 (MIME: 76); "
+				 "0: one line" } } },
+	{ TRANSFORM(crlf), .help = "line ends: CRLF for LF" },
+	{ .name = "lf",
+	  .role = STREAM_ROLE_TRANSFORM,
+	  .help = "line ends: LF for CRLF",
+	  .encoder = crlf_decoder,
+	  .decoder = crlf_encoder },
+	{ .name = "limit",
+	  .role = STREAM_ROLE_PLUMBING,
+	  .help = "an error where more bytes pass than that",
+	  .options = { { .name = "size",
+			 .type = STREAM_OPTION_SIZE,
+			 .required = true,
+			 .help = "bytes" } },
+	  .output = limit_output,
+	  .input = limit_input },
+	{ .name = "file",
+	  .role = STREAM_ROLE_END,
+	  .help = "a file; when written it appears whole or not at all",
+	  .options = { { .name = "path",
+			 .type = STREAM_OPTION_PATH,
+			 .required = true,
+			 .help = "its name" } },
+	  .open_output = o_stream_create_file_or_device,
+	  .open_input = file_input },
+	{ .name = "null",
+	  .role = STREAM_ROLE_END,
+	  .help = "nothing: what is written is dropped",
+	  .open_output = null_output,
+	  .open_input = null_input },
 };
+
+const struct stream_kind *stream_kind_get(unsigned int i)
+{
+	return i < N_ELEMENTS(kinds) ? &kinds[i] : NULL;
+}
 
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size)
 {
@@ -312,7 +267,19 @@ const struct stream_kind *stream_kind_lookup(const char *name, size_t size)
 	return NULL;
 }
 
-const struct stream_kind *stream_kind_get(unsigned int i)
+const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
+						size_t *wanted_r)
 {
-	return i < N_ELEMENTS(kinds) ? &kinds[i] : NULL;
+	const struct stream_kind *kind, *found = NULL;
+	size_t wanted = 0;
+
+	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
+		wanted = I_MAX(wanted, kind->magic_size);
+		if (kind->magic_size > 0 && size >= kind->magic_size &&
+		    memcmp(data, kind->magic, kind->magic_size) == 0)
+			found = kind;
+	}
+	if (wanted_r != NULL)
+		*wanted_r = wanted;
+	return found;
 }

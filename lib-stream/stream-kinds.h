@@ -9,57 +9,104 @@
 
 BOBBIN_BEGIN_DECLS
 
+struct istream;
+struct ostream;
 struct transform;
 struct age_recipients;
 struct age_identities;
 
 enum stream_option_type {
-	STREAM_OPTION_INT,  /* min to max */
+	STREAM_OPTION_INT,  /* a number, min to max */
+	STREAM_OPTION_SIZE, /* bytes; K, M, G, T behind it: times 1024, ... */
 	STREAM_OPTION_BOOL, /* yes or no */
-	STREAM_OPTION_TEXT  /* a path, a key */
+	STREAM_OPTION_PATH, /* a file */
+	/* "age1..."; the path of a file of these; the path of a file of
+	   "AGE-SECRET-KEY-1..." */
+	STREAM_OPTION_RECIPIENT,
+	STREAM_OPTION_RECIPIENTS,
+	STREAM_OPTION_IDENTITIES
 };
 
 struct stream_option {
 	const char *name;
 	enum stream_option_type type;
-	long min, max, def; /* of an INT; a BOOL's def is 0 or 1 */
+	bool required;
+	/* A reader must be given the same value as the writer was. */
+	bool decodes;
+	int64_t min, max, def; /* of an INT; a BOOL's def is 0 or 1 */
 	const char *help;
 };
 
 #define STREAM_OPTIONS_MAX 3
 
-/* The options of one layer, in the order of the kind's table. */
+/* What one layer was given, in the order of the kind's options. */
 struct stream_options {
-	long numbers[STREAM_OPTIONS_MAX];
-	const char *texts[STREAM_OPTIONS_MAX]; /* NULL: not given */
-};
-
-/* What a layer may need that a spec should not hold. Either may be NULL. */
-struct stream_keys {
+	struct {
+		bool given;
+		int64_t number; /* INT, SIZE, BOOL; the default if not given */
+		const char *text; /* the others; NULL if not given */
+	} values[STREAM_OPTIONS_MAX];
+	/* of kinds with such options, once they are loaded */
 	struct age_recipients *recipients;
 	struct age_identities *identities;
 };
 
+/* What surrounds a spec, and does not stand in it. Zeroed: nothing special. */
+struct stream_context {
+	/* For layers without keys of their own; NULL: there are none. The
+	   caller's. */
+	struct age_recipients *recipients;
+	struct age_identities *identities;
+	/* Where relative paths begin; NULL: the current directory. */
+	const char *base_dir;
+	/* The mode of a new file, less the umask; 0: 0666. */
+	mode_t file_mode;
+};
+
 enum stream_role {
 	STREAM_ROLE_TRANSFORM,
-	/* an end: what follows the last "|" */
-	STREAM_ROLE_FILE,
-	STREAM_ROLE_NULL
+	/* passes bytes unchanged; a reader need not know of it */
+	STREAM_ROLE_PLUMBING,
+	/* what follows the last "|" */
+	STREAM_ROLE_END
+};
+
+enum stream_kind_flags {
+	/* The reader gets back every byte as it was, whatever was written. */
+	STREAM_KIND_LOSSLESS = 0x01,
+	/* What it writes is no text. */
+	STREAM_KIND_BINARY = 0x02,
+	/* An identity is needed to read it. */
+	STREAM_KIND_ENCRYPTED = 0x04,
+	/* This build of the library lacks it. */
+	STREAM_KIND_MISSING = 0x08
 };
 
 struct stream_kind {
 	const char *name;
 	enum stream_role role;
-	const char *help; /* one line */
+	unsigned int flags; /* enum stream_kind_flags */
+	const char *help;   /* one line */
+	/* What its data begins with, where that is enough to recognise it. */
+	const char *magic;
+	size_t magic_size;
 	/* The first option may be given without its name. Ends with a NULL
 	   name. */
 	struct stream_option options[STREAM_OPTIONS_MAX + 1];
+
 	/* Of a transform; the result is the caller's, and may be one that
 	   fails. */
-	struct transform *(*encoder)(const struct stream_options *options,
-				     const struct stream_keys *keys);
-	struct transform *(*decoder)(const struct stream_options *options,
-				     const struct stream_keys *keys);
+	struct transform *(*encoder)(const struct stream_options *options);
+	struct transform *(*decoder)(const struct stream_options *options);
+	/* Of plumbing: a stream on top of this one. */
+	struct ostream *(*output)(struct ostream *parent,
+				  const struct stream_options *options);
+	struct istream *(*input)(struct istream *parent,
+				 const struct stream_options *options);
+	/* Of an end. The path is the first option's, made absolute where the
+	   context says so. */
+	struct ostream *(*open_output)(const char *path, mode_t mode);
+	struct istream *(*open_input)(const char *path);
 };
 
 /* Adds the public keys that the options of an age layer name to the set, each key
@@ -70,6 +117,16 @@ int stream_kind_take_recipients(const struct stream_options *options,
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
 /* All kinds, in the order in which help shows them; NULL behind the last. */
 const struct stream_kind *stream_kind_get(unsigned int i);
+/* The kind whose magic these bytes begin with, NULL: none. *wanted_r (may be
+   NULL) gets the size of the longest magic there is, in bytes. */
+const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
+						size_t *wanted_r);
+
+/* A file that is written: atomically (o_stream_create_file_atomic()), with the
+   permissions of the file of that name that it replaces, if there is one; a
+   symbolic link stays and its target is replaced. What exists and is no regular
+   file (a device, a FIFO) is opened as it is. */
+struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode);
 
 BOBBIN_END_DECLS
 

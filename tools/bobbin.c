@@ -17,70 +17,136 @@
 #include <zstd.h>
 #endif
 
+/* A verb is a row; one of two words belongs to the group that its first word
+   names. */
 static const struct tool_command *const commands[] = {
-	&tool_cat,         &tool_keygen,    &tool_spool_init,
-	&tool_spool_put,   &tool_spool_get, &tool_spool_list,
-	&tool_spool_show,  &tool_spool_rm,  &tool_spool_verify,
-	&tool_spool_stats,
+	&tool_cat,          &tool_keygen,      &tool_kinds,
+	&tool_spool_init,   &tool_spool_put,   &tool_spool_get,
+	&tool_spool_list,   &tool_spool_show,  &tool_spool_rm,
+	&tool_spool_verify, &tool_spool_stats,
 };
 
-static int print_help(FILE *f)
+/* Whether the verb's first word is this one, and it has a second. */
+static bool in_group(const struct tool_command *command, const char *word)
+{
+	size_t size = strlen(word);
+
+	return strncmp(command->name, word, size) == 0 &&
+		command->name[size] == ' ';
+}
+
+static bool is_group(const char *word)
 {
 	unsigned int i;
 
-	fputs("Usage: bobbin VERB [OPTION]... [ARGUMENT]...\n\n"
-	      "Composable streams and a durable mail spool.\n\n",
+	for (i = 0; i < N_ELEMENTS(commands); i++) {
+		if (in_group(commands[i], word))
+			return true;
+	}
+	return false;
+}
+
+/* All verbs, or those of a group (NULL: all). */
+static void print_help(FILE *f, const char *group)
+{
+	unsigned int i;
+
+	fprintf(f,
+		"Usage: bobbin %s [OPTION]... [ARGUMENT]...\n\n"
+		"Composable byte streams and a durable mail spool.\n\n",
+		group != NULL ? group : "VERB");
+	for (i = 0; i < N_ELEMENTS(commands); i++) {
+		if (group == NULL || in_group(commands[i], group))
+			fprintf(f, "  %-14s %s\n", commands[i]->name,
+				commands[i]->summary);
+	}
+	fputs("\n"
+	      "  bobbin VERB --help   what a verb does, with examples\n"
+	      "  bobbin --version     the version and what it was built with\n"
+	      "\n"
+	      "Exit codes are those of sysexits.h: 64 usage, 65 bad data, "
+	      "66 no input,\n"
+	      "69 not in this build, 73 cannot create, 74 I/O error, "
+	      "75 try again later,\n"
+	      "77 no permission (keys), 78 bad configuration.\n",
 	      f);
-	for (i = 0; i < N_ELEMENTS(commands); i++)
-		fprintf(f, "  %-14s %s\n", commands[i]->name,
-			commands[i]->summary);
-	fputs("\n  bobbin VERB --help   what a verb does\n"
-	      "  bobbin --version     version and codecs\n",
-	      f);
-	return fflush(f) == 0 ? EX_OK : EX_IOERR;
+}
+
+static void print_kinds(const char *what, unsigned int missing)
+{
+	const struct stream_kind *kind;
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; (kind = stream_kind_get(i)) != NULL; i++) {
+		if ((kind->flags & STREAM_KIND_MISSING) == missing) {
+			printf("%s%s", any ? " " : what, kind->name);
+			any = true;
+		}
+	}
+	if (any)
+		putchar('\n');
 }
 
 static int print_version(void)
 {
-	const struct stream_kind *kind;
-	unsigned int i;
-
-	printf("bobbin %s\nstreams:", PACKAGE_VERSION_TEXT);
-	for (i = 0; (kind = stream_kind_get(i)) != NULL; i++)
-		printf(" %s", kind->name);
-	printf("\nlibraries: zlib %s, lz4 %s, ", zlibVersion(),
+	printf("bobbin %s\n", PACKAGE_VERSION_TEXT);
+	print_kinds("streams: ", 0);
+	print_kinds("not in this build: ", STREAM_KIND_MISSING);
+	printf("libraries: zlib %s, lz4 %s, ", zlibVersion(),
 	       LZ4_versionString());
 #ifdef HAVE_ZSTD
 	printf("zstd %s, ", ZSTD_versionString());
 #endif
 	printf("libsodium %s\n", sodium_version_string());
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	return tool_finish_stdout();
 }
 
-/* How many arguments the name of the command takes, 0 if it is another. */
+/* How many words of the arguments are the verb's, 0 if it is another. */
 static int match_command(const struct tool_command *command, int argc,
 			 char *argv[])
 {
-	const char *name = command->name, *space = strchr(name, ' ');
+	const char *space = strchr(command->name, ' ');
 
 	if (space == NULL)
-		return strcmp(argv[1], name) == 0 ? 1 : 0;
-	if (argc < 3 || strlen(argv[1]) != (size_t)(space - name) ||
-	    strncmp(argv[1], name, (size_t)(space - name)) != 0)
-		return 0;
-	return strcmp(argv[2], space + 1) == 0 ? 2 : 0;
+		return strcmp(argv[1], command->name) == 0 ? 1 : 0;
+	return argc > 2 && in_group(command, argv[1]) &&
+			strcmp(argv[2], space + 1) == 0 ?
+		2 :
+		0;
 }
 
-static int unknown_verb(char *argv[])
+static int run_command(const struct tool_command *command, int words, int argc,
+		       char *argv[])
 {
-	fprintf(stderr,
-		"bobbin: there is no verb \"%s%s%s\"\n"
-		"See: bobbin --help\n",
-		argv[1],
-		strcmp(argv[1], "spool") == 0 && argv[2] != NULL ? " " : "",
-		strcmp(argv[1], "spool") == 0 && argv[2] != NULL ? argv[2] :
-								   "");
+	static char name[64];
+
+	/* getopt_long() begins its messages with this */
+	(void)snprintf(name, sizeof(name), "bobbin %s", command->name);
+	argv[words] = name;
+	tool_name = command->name;
+	return command->run(argc - words, argv + words);
+}
+
+static int unknown_verb(int argc, char *argv[])
+{
+	bool group = is_group(argv[1]);
+
+	if (group && argc == 2) {
+		print_help(stderr, argv[1]);
+		return EX_USAGE;
+	}
+	fprintf(stderr, "bobbin: there is no verb \"%s%s%s\"\n", argv[1],
+		group ? " " : "", group ? argv[2] : "");
+	fprintf(stderr, "See: bobbin %s%s--help\n", group ? argv[1] : "",
+		group ? " " : "");
 	return EX_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+		strcmp(word, "help") == 0;
 }
 
 int main(int argc, char *argv[])
@@ -91,20 +157,23 @@ int main(int argc, char *argv[])
 	/* a closed pipe is an error of the stream that writes to it */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
-		(void)print_help(stderr);
+		print_help(stderr, NULL);
 		return EX_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0)
-		return print_help(stdout);
+	if (is_help(argv[1])) {
+		print_help(stdout, NULL);
+		return tool_finish_stdout();
+	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
 		return print_version();
 	for (i = 0; i < N_ELEMENTS(commands); i++) {
 		words = match_command(commands[i], argc, argv);
-		if (words == 0)
-			continue;
-		tool_name = commands[i]->name;
-		return commands[i]->run(argc - words, argv + words);
+		if (words > 0)
+			return run_command(commands[i], words, argc, argv);
 	}
-	return unknown_verb(argv);
+	if (argc > 2 && is_group(argv[1]) && is_help(argv[2])) {
+		print_help(stdout, argv[1]);
+		return tool_finish_stdout();
+	}
+	return unknown_verb(argc, argv);
 }

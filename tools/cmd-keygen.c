@@ -12,15 +12,16 @@
 static const char help[] =
 	"Usage: bobbin keygen -o KEY\n"
 	"       bobbin keygen -y KEY\n\n"
-	"Makes a key pair for age encryption. The secret key (identity) goes to\n"
-	"the file KEY, which must not exist yet; the public key (recipient) is\n"
-	"printed.\n\n"
+	"Makes a key pair for age encryption. The secret key (identity) goes to the\n"
+	"file KEY, which must not exist yet; the public key (recipient) is printed.\n"
+	"Both are in the form that age(1) uses. Keep KEY safe: without it nothing\n"
+	"that was encrypted for its public key can be read again.\n\n"
 	"  -o, --output KEY   write a new identity to KEY (mode 0600)\n"
-	"  -y, --public KEY   print the recipients of the identities in KEY\n"
+	"  -y, --public KEY   print the public keys of the identities in KEY\n"
 	"  -h, --help         this text\n\n"
 	"Examples:\n"
 	"  bobbin keygen -o key.txt >recipient.txt\n"
-	"  bobbin cat --to \"zstd | age:recipients=recipient.txt\" mail >mail.age\n";
+	"  bobbin cat --to \"zstd | age:recipients=recipient.txt\" -o m.age m.eml\n";
 
 static int new_key(const char *path)
 {
@@ -36,9 +37,8 @@ static int new_key(const char *path)
 		free(error);
 		return code;
 	}
-	return printf("%s\n", text) < 0 || fflush(stdout) != 0 ?
-		tool_fail(EX_IOERR, "writing to stdout failed") :
-		EX_OK;
+	printf("%s\n", text);
+	return tool_finish_stdout();
 }
 
 static int print_recipients(const char *path)
@@ -56,7 +56,7 @@ static int print_recipients(const char *path)
 		printf("%s\n", text);
 	}
 	age_identities_unref(&set);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	return tool_finish_stdout();
 }
 
 static int run(int argc, char *argv[])
@@ -81,14 +81,16 @@ static int run(int argc, char *argv[])
 		case 'h':
 			return tool_help(&tool_keygen);
 		default:
-			return tool_usage("unknown option");
+			return tool_usage_hint();
 		}
 	}
 	if (optind < argc)
 		return tool_usage("\"%s\": no argument is expected",
 				  argv[optind]);
-	if ((output == NULL) == (public_of == NULL))
+	if (output == NULL && public_of == NULL)
 		return tool_usage("say where the new key goes (-o KEY)");
+	if (output != NULL && public_of != NULL)
+		return tool_usage("either -o or -y, not both");
 	return output != NULL ? new_key(output) : print_recipients(public_of);
 }
 

@@ -2,9 +2,10 @@
 
 bin_PROGRAMS += tools/bobbin
 tools_bobbin_SOURCES = tools/bobbin.c tools/tool-common.c tools/tool-common.h \
-	tools/progress.c
+	tools/progress.c tools/interrupt.c
 tools_bobbin_SOURCES += tools/cmd-cat.c
 tools_bobbin_SOURCES += tools/cmd-keygen.c
+tools_bobbin_SOURCES += tools/cmd-kinds.c
 tools_bobbin_SOURCES += tools/spool-common.c tools/spool-common.h
 tools_bobbin_SOURCES += tools/line-ends.c tools/line-ends.h
 tools_bobbin_SOURCES += tools/cmd-spool-init.c

@@ -31,7 +31,7 @@ int spool_common_option(struct spool_args *args, int option,
 	case 'h':
 		return tool_help(command);
 	default:
-		return tool_usage("unknown option");
+		return tool_usage_hint();
 	}
 }
 
@@ -65,7 +65,7 @@ static int open_code(int error)
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 			      int *code_r)
 {
-	struct stream_keys keys = { NULL, NULL };
+	struct stream_context keys = { .identities = NULL };
 	struct spool *spool;
 	char *error;
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *tool_name = "";
 
@@ -26,6 +27,23 @@ int tool_fail(int code, const char *fmt, ...)
 	return code;
 }
 
+void tool_warn(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "bobbin %s: warning: ", tool_name);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+int tool_usage_hint(void)
+{
+	fprintf(stderr, "See: bobbin %s --help\n", tool_name);
+	return EX_USAGE;
+}
+
 int tool_usage(const char *fmt, ...)
 {
 	va_list args;
@@ -33,8 +51,23 @@ int tool_usage(const char *fmt, ...)
 	va_start(args, fmt);
 	print_message(fmt, args);
 	va_end(args);
-	fprintf(stderr, "See: bobbin %s --help\n", tool_name);
-	return EX_USAGE;
+	return tool_usage_hint();
+}
+
+/* What means the same in both directions. */
+static int common_code(int error)
+{
+	switch (error) {
+	case ENOTSUP:
+		return EX_UNAVAILABLE;
+	case EAGAIN:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return EX_TEMPFAIL;
+	default:
+		return EX_IOERR;
+	}
 }
 
 int tool_read_code(int error)
@@ -43,23 +76,20 @@ int tool_read_code(int error)
 	case ENOENT:
 	case EISDIR:
 	case ENOTDIR:
-		return EX_NOINPUT;
+	case ENXIO:
+	case ELOOP:
+	case ENAMETOOLONG:
 	case EACCES:
 	case EPERM:
+		return EX_NOINPUT;
 	case ENOKEY:
 		return EX_NOPERM;
 	case EINVAL:
 	case EPIPE:
 	case EFBIG:
 		return EX_DATAERR;
-	case ENOTSUP:
-		return EX_UNAVAILABLE;
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-		return EX_TEMPFAIL;
 	default:
-		return EX_IOERR;
+		return common_code(error);
 	}
 }
 
@@ -69,39 +99,92 @@ int tool_write_code(int error)
 	case ENOENT:
 	case EISDIR:
 	case ENOTDIR:
+	case ENXIO:
 	case EEXIST:
 	case EROFS:
-		return EX_CANTCREAT;
+	case ELOOP:
+	case ENAMETOOLONG:
 	case EACCES:
 	case EPERM:
-		return EX_NOPERM;
+		return EX_CANTCREAT;
 	case EINVAL:
 		return EX_DATAERR;
-	case ENOTSUP:
-		return EX_UNAVAILABLE;
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-		return EX_TEMPFAIL;
 	default:
-		return EX_IOERR;
+		return common_code(error);
 	}
+}
+
+int tool_key_code(int error)
+{
+	/* a typo in a file of keys is not the data's fault */
+	if (error == EINVAL)
+		return EX_CONFIG;
+	/* a spec that does not say for whom */
+	if (error == EDESTADDRREQ)
+		return EX_USAGE;
+	return tool_read_code(error);
+}
+
+const char *tool_read_hint(int error)
+{
+	return error == ENOKEY ? " (-i KEY gives the file of a secret key)" :
+				 "";
 }
 
 int tool_help(const struct tool_command *command)
 {
 	fputs(command->help, stdout);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	return tool_finish_stdout();
 }
 
-void tool_report_layer(const char *name, uint64_t plain, uint64_t encoded)
+int tool_finish_stdout(void)
 {
-	fprintf(stderr, "%-8s %14llu bytes -> %14llu bytes", name,
-		(unsigned long long)plain, (unsigned long long)encoded);
-	if (encoded > 0)
-		fprintf(stderr, "  (%.2f : 1)",
-			(double)plain / (double)encoded);
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return EX_OK;
+	/* the reader went away: that needs no words */
+	if (errno == EPIPE)
+		return EX_IOERR;
+	return tool_fail(EX_IOERR, "writing to stdout failed: %s",
+			 strerror(errno));
+}
+
+/* The spec again, with a mark below the bad word. */
+static void print_bad_word(const char *text, const struct stack_spec_word *bad)
+{
+	size_t i, size = bad->size == 0 ? 1 : bad->size;
+
+	fputs("    ", stderr);
+	for (i = 0; text[i] != '\0'; i++)
+		fputc((unsigned char)text[i] < ' ' ? ' ' : text[i], stderr);
+	fputs("\n    ", stderr);
+	for (i = 0; i < bad->offset + size; i++) {
+		/* a character of UTF-8 is as wide as its first byte */
+		if (i < bad->offset + bad->size &&
+		    ((unsigned char)text[i] & 0xc0) == 0x80)
+			continue;
+		fputc(i < bad->offset          ? ' ' :
+			      i == bad->offset ? '^' :
+						 '~',
+		      stderr);
+	}
 	fputc('\n', stderr);
+}
+
+struct stack_spec *tool_parse_spec(const char *option, const char *text,
+				   int *code_r)
+{
+	struct stack_spec_word bad;
+	struct stack_spec *spec;
+	char *error;
+
+	spec = stack_spec_parse_at(text, &bad, &error);
+	if (spec != NULL)
+		return spec;
+	*code_r = tool_fail(errno == EINVAL ? EX_USAGE : tool_read_code(errno),
+			    "%s: %s", option, error);
+	print_bad_word(text, &bad);
+	free(error);
+	return NULL;
 }
 
 struct age_identities *tool_load_identities(const char *const *paths,
@@ -115,16 +198,15 @@ struct age_identities *tool_load_identities(const char *const *paths,
 	for (i = 0; i < count; i++) {
 		if (age_identities_add_file(set, paths[i], &exposed, &error) <
 		    0) {
-			*code_r = tool_fail(tool_read_code(errno), "%s", error);
+			*code_r = tool_fail(tool_key_code(errno), "%s", error);
 			free(error);
 			age_identities_unref(&set);
 			return NULL;
 		}
 		if (exposed)
-			fprintf(stderr,
-				"bobbin %s: warning: others may read %s, which "
-				"holds a secret key (chmod 600 %s)\n",
-				tool_name, paths[i], paths[i]);
+			tool_warn("others may read %s, which holds a secret "
+				  "key (chmod 600 %s)",
+				  paths[i], paths[i]);
 	}
 	return set;
 }

@@ -11,15 +11,17 @@
 
 #include "age-keys.h"
 #include "compiler.h"
+#include "stack-spec.h"
 
 /* A verb: "cat", "spool put". */
 struct tool_command {
 	const char *name;
 	const char *summary;
 	const char *help;
+	/* argv[0] is the verb's last word; the exit code is returned */
 	int (*run)(int argc, char *argv[]);
 };
-extern const struct tool_command tool_cat, tool_keygen;
+extern const struct tool_command tool_cat, tool_keygen, tool_kinds;
 extern const struct tool_command tool_spool_init, tool_spool_put,
 	tool_spool_get, tool_spool_list, tool_spool_show, tool_spool_rm,
 	tool_spool_verify, tool_spool_stats;
@@ -27,22 +29,55 @@ extern const struct tool_command tool_spool_init, tool_spool_put,
 /* The running command's name, for messages. */
 extern const char *tool_name;
 
+/*
+ * Messages and exit codes (sysexits.h)
+ */
+
 /* Prints "bobbin VERB: TEXT" on stderr and returns the exit code. */
 int tool_fail(int code, const char *fmt, ...) ATTR_FORMAT(2, 3);
 /* The same for a mistake in the arguments (64), with a pointer to --help. */
 int tool_usage(const char *fmt, ...) ATTR_FORMAT(1, 2);
-/* The sysexits code for an errno of reading (input) or of writing. */
+/* For what getopt_long() has complained about already. */
+int tool_usage_hint(void);
+void tool_warn(const char *fmt, ...) ATTR_FORMAT(1, 2);
+/* The code for an errno of reading input, of writing output, of loading a file
+   of keys. */
 int tool_read_code(int error);
 int tool_write_code(int error);
+int tool_key_code(int error);
+/* What to do about this errno of reading, to be put behind the error's text:
+   " (...)" or "". */
+const char *tool_read_hint(int error);
 /* Prints the command's help on stdout. */
 int tool_help(const struct tool_command *command);
-/* A line on stderr for each layer of a written stack: bytes in, out, ratio. */
-void tool_report_layer(const char *name, uint64_t plain, uint64_t encoded);
+/* Flushes stdout: EX_OK, or a message and its code. */
+int tool_finish_stdout(void);
 
+/*
+ * Arguments
+ */
+
+/* Parses the spec that was given as this option ("--to"). NULL after a message
+   that points at the bad word, with *code_r. */
+struct stack_spec *tool_parse_spec(const char *option, const char *text,
+				   int *code_r);
 /* Reads identity files; NULL after a message, with *code_r. Warns when others may
    read one. */
 struct age_identities *tool_load_identities(const char *const *paths,
 					    unsigned int count, int *code_r);
+
+/*
+ * Signals
+ */
+
+/* From here on SIGINT, SIGTERM and SIGHUP do not end the process: the read or
+   write of a stream that is under way, and those after it, fail with ECANCELED,
+   so that half-written files are removed on the way out. A second one ends it.
+   Call it before threads are started. */
+void tool_catch_signals(void);
+bool tool_interrupted(void);
+/* Ends the process by the signal that came, if one did: the shell is to know. */
+void tool_die_if_interrupted(void);
 
 /*
  * Progress: one line on stderr, rewritten; only on a terminal

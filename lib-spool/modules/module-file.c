@@ -70,8 +70,7 @@ static struct ostream *push_stack(struct file_store *store,
 		o_stream_ref(sink);
 		return sink;
 	}
-	return stack_spec_create_output(spec, &store->spool->keys, sink, 0,
-					NULL);
+	return stack_spec_create_output(spec, &store->spool->keys, sink, NULL);
 }
 
 static struct ostream *create_file(struct file_store *store, int bucket_fd,
@@ -550,8 +549,9 @@ static int parse_conf_stack(const char *text, struct stack_spec **spec_r,
 	*spec_r = spool_parse_stack(text, error_r);
 	if (*spec_r == NULL && *error_r != NULL)
 		return -1;
-	*kinds_r = *spec_r == NULL ? i_strdup("plain") :
-				     stack_spec_kinds(*spec_r);
+	*kinds_r = *spec_r == NULL ?
+		i_strdup("plain") :
+		stack_spec_format(*spec_r, STACK_SPEC_DECODING);
 	if (strlen(*kinds_r) >= FILE_STACK_SIZE)
 		return spool_fail(error_r, EINVAL, "the stack is too long");
 	return 0;

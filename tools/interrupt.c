@@ -1,0 +1,127 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* A signal becomes an error of the stream that reads or writes: the way out is
+   then the same as for every error, and leaves no half file. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "tool-common.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+/* Readable once a signal came. */
+static int wake_fd = -1;
+static struct file_ops interruptible_ops;
+
+static void handle_signal(int signo)
+{
+	static const uint64_t one = 1;
+	int old_errno = errno;
+
+	if (interrupted != 0) {
+		/* once more: whoever sent it does not want to wait */
+		(void)signal(signo, SIG_DFL);
+		(void)raise(signo);
+	}
+	interrupted = signo;
+	if (write(wake_fd, &one, sizeof(one)) < 0) {
+		/* it is readable already, then */
+	}
+	errno = old_errno;
+}
+
+static int canceled(void)
+{
+	errno = ECANCELED;
+	return -1;
+}
+
+/* Waits until the fd is ready. 0, or -1 where a signal came. */
+static int wait_for(int fd, short events)
+{
+	struct pollfd fds[2] = { { .fd = fd, .events = events },
+				 { .fd = wake_fd, .events = POLLIN } };
+
+	while (interrupted == 0) {
+		/* errors of the fd are for the call that follows */
+		if (poll(fds, 2, -1) > 0 && fds[0].revents != 0)
+			break;
+	}
+	return interrupted == 0 ? 0 : canceled();
+}
+
+static ssize_t interruptible_read(int fd, void *data, size_t size)
+{
+	if (wait_for(fd, POLLIN) < 0)
+		return -1;
+	return file_ops_system.read(fd, data, size);
+}
+
+static ssize_t interruptible_pread(int fd, void *data, size_t size,
+				   off_t offset)
+{
+	if (interrupted != 0)
+		return canceled();
+	return file_ops_system.pread(fd, data, size, offset);
+}
+
+static ssize_t interruptible_writev(int fd, const struct iovec *iov, int count)
+{
+	/* a pipe with little room may still block: the signal then interrupts
+	   the call itself (it is not restarted) */
+	if (wait_for(fd, POLLOUT) < 0)
+		return -1;
+	return file_ops_system.writev(fd, iov, count);
+}
+
+static ssize_t interruptible_pwritev(int fd, const struct iovec *iov, int count,
+				     off_t offset)
+{
+	if (interrupted != 0)
+		return canceled();
+	return file_ops_system.pwritev(fd, iov, count, offset);
+}
+
+void tool_catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction act, old;
+	unsigned int i;
+
+	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (wake_fd < 0)
+		return; /* then a signal just ends the process */
+	interruptible_ops = file_ops_system;
+	interruptible_ops.read = interruptible_read;
+	interruptible_ops.pread = interruptible_pread;
+	interruptible_ops.writev = interruptible_writev;
+	interruptible_ops.pwritev = interruptible_pwritev;
+	file_ops_set(&interruptible_ops);
+	memset(&act, 0, sizeof(act));
+	act.sa_handler = handle_signal;
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		/* nohup and the like: what is ignored stays so */
+		if (sigaction(signals[i], NULL, &old) == 0 &&
+		    old.sa_handler != SIG_IGN)
+			(void)sigaction(signals[i], &act, NULL);
+	}
+}
+
+bool tool_interrupted(void)
+{
+	return interrupted != 0;
+}
+
+void tool_die_if_interrupted(void)
+{
+	if (interrupted == 0)
+		return;
+	(void)signal(interrupted, SIG_DFL);
+	(void)raise(interrupted);
+}
