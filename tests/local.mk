@@ -23,6 +23,11 @@ quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 
+script_tests += tests/check-symbols.sh
+script_tests += tests/check-headers.sh
+script_tests += tests/check-outside-program.sh
+script_tests += tests/check-both-libraries.sh
+
 noinst_HEADERS += tests/test-common.h tests/test-faults.h tests/test-stream-common.h
 
 if HAVE_CMOCKA
@@ -31,7 +36,8 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) tests/data tests/install-packages
+EXTRA_DIST += $(script_tests) tests/script-common.sh tests/data \
+	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c
 
@@ -43,7 +49,20 @@ AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	BOBBIN='$(abs_top_builddir)/tools/bobbin'; export BOBBIN; \
-	CC='$(CC)'; export CC;
+	CC='$(CC)'; export CC; \
+	AWK='$(AWK)'; export AWK; \
+	PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
+	TEST_CPPFLAGS='$(DEFAULT_INCLUDES) $(AM_CPPFLAGS)'; \
+	export TEST_CPPFLAGS; \
+	TEST_CFLAGS='$(BOBBIN_LDFLAGS)'; export TEST_CFLAGS; \
+	STREAM_PUBLIC_HEADERS='$(stream_public_headers)'; \
+	STREAM_PRIVATE_HEADERS='$(stream_private_headers)'; \
+	SPOOL_PUBLIC_HEADERS='$(spool_public_headers)'; \
+	SPOOL_PRIVATE_HEADERS='$(spool_private_headers)'; \
+	STREAM_LIBS='$(stream_libs)'; \
+	export STREAM_PUBLIC_HEADERS STREAM_PRIVATE_HEADERS \
+		SPOOL_PUBLIC_HEADERS SPOOL_PRIVATE_HEADERS STREAM_LIBS;
+CLEANFILES += tests/stage.lock
 if USE_VALGRIND
 LOG_COMPILER = $(LIBTOOL) --mode=execute $(VALGRIND) --quiet \
 	--leak-check=full --errors-for-leak-kinds=definite \
