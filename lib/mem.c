@@ -57,17 +57,29 @@ void i_free(void *ptr)
 	free(ptr);
 }
 
+/* No object is larger than the difference of two pointers can say. */
+static bool too_large(size_t count, size_t size)
+{
+	if (size == 0 || count <= PTRDIFF_MAX / size)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+/* An object of no bytes is one of 1: NULL means that there is no memory. */
 void *try_malloc(size_t size)
 {
-	return malloc(size > 0 ? size : 1);
+	return too_large(1, size) ? NULL : malloc(size > 0 ? size : 1);
 }
 
 void *try_calloc(size_t count, size_t size)
 {
+	if (too_large(count, size))
+		return NULL;
 	return calloc(count > 0 ? count : 1, size > 0 ? size : 1);
 }
 
 void *try_realloc(void *ptr, size_t size)
 {
-	return realloc(ptr, size > 0 ? size : 1);
+	return too_large(1, size) ? NULL : realloc(ptr, size > 0 ? size : 1);
 }
