@@ -10,6 +10,7 @@
 
 const char *tool_name = "";
 
+ATTR_FORMAT(1, 0)
 static void print_message(const char *fmt, va_list args)
 {
 	fprintf(stderr, "bobbin %s: ", tool_name);
