@@ -86,6 +86,12 @@ static void letter_callback(struct letter *letter)
 		io_loop_stop(f->loop);
 }
 
+static void count_callback(struct fixture *f)
+{
+	if (++f->calls == f->stop_at)
+		io_loop_stop(f->loop);
+}
+
 /*
  * IOs
  */
@@ -318,6 +324,23 @@ static void test_ioloop_added_in_callback_is_for_next_turn(void **state)
  * Turns and runs
  */
 
+/* The kernel waits, not a busy loop: neither for the last part of a millisecond
+   nor for an fd that nobody watches any more. */
+static void test_ioloop_sleeps(void **state)
+{
+	struct fixture *f = *state;
+	struct letter w = { .f = f, .chr = 'w', .remove_io = &f->ios[0] };
+	unsigned int turns;
+
+	f->ios[0] = io_add(f->fds[0], IO_WRITE, letter_callback, &w);
+	io_loop_handler_run(f->loop);
+	assert_string_equal(f->log, "w");
+	f->timeouts[0] = timeout_add(20, count_callback, f);
+	for (turns = 0; f->calls == 0; turns++)
+		io_loop_handler_run(f->loop);
+	assert_true(turns <= 2);
+}
+
 /* A callback that waits for something else in the same loop. */
 static void nested_callback(struct letter *letter)
 {
@@ -383,12 +406,6 @@ static void test_ioloop_always_ready(void **state)
 	assert_string_equal(f->log, "rwr");
 	io_remove(&f->ios[0]);
 	(void)close(fd);
-}
-
-static void count_callback(struct fixture *f)
-{
-	if (++f->calls == f->stop_at)
-		io_loop_stop(f->loop);
 }
 
 /* More than one epoll_wait() tells at once, and fds of high numbers. */
@@ -737,6 +754,7 @@ int main(void)
 		LOOP_TEST(test_ioloop_timeout_removes_ready_io),
 		LOOP_TEST(test_ioloop_reused_fd_has_no_old_events),
 		LOOP_TEST(test_ioloop_added_in_callback_is_for_next_turn),
+		LOOP_TEST(test_ioloop_sleeps),
 		LOOP_TEST(test_ioloop_nested_run),
 		LOOP_TEST(test_ioloop_turn_after_a_stop),
 		LOOP_TEST(test_ioloop_always_ready),

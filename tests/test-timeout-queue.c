@@ -41,7 +41,8 @@ static struct timeout_entry *slow_first(struct timeout_entry *entries,
 	return first;
 }
 
-/* Random adding and removing, anywhere in the queue. */
+/* Random adding and removing, anywhere in the queue, and at last all from its
+   beginning. */
 static void test_timeout_queue_model(void **state ATTR_UNUSED)
 {
 	static struct timeout_entry entries[ENTRIES];
@@ -52,6 +53,9 @@ static void test_timeout_queue_model(void **state ATTR_UNUSED)
 
 	for (step = 0; step < 20000; step++) {
 		i = test_random(&seed) % ENTRIES;
+		if (step % 1000 > 600 && queue.count > 0)
+			i = (unsigned int)(timeout_queue_first(&queue) -
+					   entries);
 		if (present[i]) {
 			timeout_queue_remove(&queue, &entries[i]);
 		} else {
