@@ -388,7 +388,7 @@ static void vector_key(struct vector *v, const char *key, const char *value,
 	char *error;
 
 	if (strcmp(key, "expect") == 0) {
-		(void)snprintf(v->expect, sizeof(v->expect), "%s", value);
+		(void)snprintf(v->expect, sizeof(v->expect), "%.31s", value);
 	} else if (strcmp(key, "payload") == 0) {
 		assert_int_equal(sodium_hex2bin(v->payload, 32, value,
 						strlen(value), NULL, NULL,
