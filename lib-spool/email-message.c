@@ -308,10 +308,11 @@ bool email_message_get_value_at(const email_message *message, unsigned int i,
 				const char **context_r, const char **name_r,
 				const char **value_r)
 {
-	const struct value *value = values(message) + i;
+	const struct value *value;
 
 	if (i >= message->priv->values.count)
 		return false;
+	value = values(message) + i;
 	*context_r = value->context;
 	*name_r = value->name;
 	*value_r = value->value;

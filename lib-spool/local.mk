@@ -1,7 +1,8 @@
 # Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
 
 spool_public_headers += lib-spool/message-id.h lib-spool/email-message.h \
-	lib-spool/io-infrastructure.h lib-spool/spool.h
+	lib-spool/io-infrastructure.h lib-spool/spool.h \
+	lib-spool/spool-modules.h
 spool_private_headers += lib-spool/message-record.h \
 	lib-spool/spool-private.h lib-spool/modules/module-file.h \
 	lib-spool/modules/module-file-private.h
@@ -18,3 +19,6 @@ spool_sources += lib-spool/modules/module-file.c
 spool_sources += lib-spool/modules/module-file-entry.c
 spool_sources += lib-spool/modules/module-file-busy.c
 spool_sources += lib-spool/modules/module-file-scan.c
+spool_sources += lib-spool/modules/module-memory.c
+spool_sources += lib-spool/modules/module-null.c
+spool_sources += lib-spool/modules/module-failure.c

@@ -22,6 +22,9 @@ quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-ioloop
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
+unit_tests += tests/test-spool-chain
+unit_tests += tests/test-module-file
+threaded_tests += tests/test-module-file
 
 script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
