@@ -109,10 +109,6 @@ struct stream_kind {
 	struct istream *(*open_input)(const char *path);
 };
 
-/* Adds the public keys that the options of an age layer name to the set, each key
-   once; none is an error. -1 with errno and a sentence in *error_r (free()). */
-int stream_kind_take_recipients(const struct stream_options *options,
-				struct age_recipients *set, char **error_r);
 /* NULL where there is no kind of this name. */
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
 /* All kinds, in the order in which help shows them; NULL behind the last. */

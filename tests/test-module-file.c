@@ -50,7 +50,7 @@ static const char *spool_dir(void)
 
 static struct spool *open_spool(unsigned int flags)
 {
-	struct stream_keys keys = { NULL, identities };
+	struct stream_context keys = { .identities = identities };
 	struct spool *spool;
 	char *error;
 
@@ -507,8 +507,8 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 	static const struct {
 		const char *body, *store, *error;
 	} bad[] = {
-		{ "zsdt", NULL, "unknown kind" },
-		{ "gzip | file:x", NULL, "no end of its own" },
+		{ "zsdt", NULL, "no such kind" },
+		{ "gzip | file:x", NULL, "an end of its own" },
 		{ "age", NULL, "for whom" },
 		{ "age:recipients=/nonexistent", NULL, "/nonexistent" },
 		{ "", "jornal", "unknown store" },
