@@ -44,6 +44,7 @@ enum email_message_flags {
 #define EMAIL_RECIPIENTS_MAX 100000
 #define EMAIL_PARAMETERS_MAX 10000
 
+/* A message with one reference and nothing in it but the id. Never NULL. */
 email_message *email_message_new(const struct message_id *id);
 void email_message_ref(email_message *message);
 /* Sets the pointer to NULL; NULL is allowed. */

@@ -76,6 +76,9 @@ void spool_new_id(struct spool *spool, message_id *id_r);
 /*
  * The chain, hook by hook
  */
+/* Runs one hook through the modules, in the order in which they were added, until
+   one answers something else than IO_CONT; that is the result. force: the
+   message is about to leave memory, so no module may skip it. */
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force);
 /* The commit: when it returns IO_DONE headers and body are on stable storage.

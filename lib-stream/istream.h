@@ -74,6 +74,7 @@ struct istream *i_stream_create_error_str(int stream_errno, const char *fmt,
  * Names, errors, references
  */
 
+/* For error texts: a path, or what the stream is. Copied. */
 void i_stream_set_name(struct istream *stream, const char *name);
 /* The nearest name up the chain of parents; "" if there is none. */
 const char *i_stream_get_name(struct istream *stream);

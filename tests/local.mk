@@ -28,6 +28,7 @@ threaded_tests += tests/test-module-file
 
 script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
+script_tests += tests/check-docs.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-both-libraries.sh
 
