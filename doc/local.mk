@@ -3,6 +3,7 @@
 # The pages of section 3 are made out of the public headers: a declaration is
 # described once, in its comment. The others are written by hand.
 
+man3dir = $(mandir)/man3
 man_date = November 24, 2026
 man_headers = $(stream_public_headers) $(spool_public_headers)
 
