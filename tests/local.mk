@@ -25,12 +25,17 @@ unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file
 threaded_tests += tests/test-module-file
+unit_tests += tests/crash/test-crash-file-store
 
 script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
 script_tests += tests/check-docs.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-both-libraries.sh
+
+tests_crash_test_crash_file_store_SOURCES = \
+	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \
+	tests/crash/crash-model.h
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h tests/test-stream-common.h
 
@@ -78,3 +83,8 @@ check-threaded:
 	$(MAKE) check TESTS='$(threaded_tests)'
 check-quick:
 	$(MAKE) check TESTS='$(quick_tests)'
+
+# Many more states of a cut disk.
+.PHONY: crash-soak
+crash-soak:
+	CRASH_STATES=400 $(MAKE) check TESTS=tests/crash/test-crash-file-store

@@ -116,10 +116,15 @@ static int remove_entry(const char *path, const struct stat *st ATTR_UNUSED,
 	return remove(path);
 }
 
+void test_remove_tree(const char *path)
+{
+	(void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void remove_dir(void)
 {
 	if (getpid() == dir_owner)
-		(void)nftw(dir_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		test_remove_tree(dir_path);
 }
 
 const char *test_dir(void)

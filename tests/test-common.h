@@ -66,6 +66,8 @@ void test_write_file(const char *path, const void *data, size_t size);
 buffer_t *test_read_file(const char *path);
 /* A file of tests/data. */
 const char *test_data_path(const char *name);
+/* Removes a file or directory and all that is in it, if it is there. */
+void test_remove_tree(const char *path);
 /* Runs a shell command; its exit status. */
 int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* Whether a program is there; if not, says NOT RUN. */
