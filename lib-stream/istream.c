@@ -461,6 +461,10 @@ static void seek_stream(struct istream *stream, uoff_t v_offset, bool mark)
 	if (v_offset == stream->v_offset)
 		return;
 	if (stream->closed || stream->stream_errno != 0) {
+		/* what was read before the error is still there, and a child
+		   that shows it has to get past it */
+		if (v_offset > stream->v_offset)
+			i_stream_skip(stream, v_offset - stream->v_offset);
 		stream->eof = true;
 		return;
 	}

@@ -8,7 +8,7 @@
 #include "buffer.h"
 #include "istream.h"
 #include "mem.h"
-#include "ostream.h"
+#include "ostream-private.h"
 #include "panic.h"
 #include "stack-spec-private.h"
 #include "transform.h"
@@ -237,6 +237,9 @@ struct ostream *stack_spec_create_output(
 			o_stream_create_transform(
 				parent, create_transform(layer, true, context));
 		o_stream_set_finish_also_parent(output, true);
+		/* a file that cannot be opened is known before the first send */
+		if (parent->stream_errno != 0)
+			o_stream_copy_error_from_parent(output->real_stream);
 		o_stream_unref(&parent);
 		if (streams_r != NULL)
 			streams_r[i - 1] = output;

@@ -96,8 +96,9 @@ int stack_spec_take_recipients(const struct stack_spec *spec,
    returned finishes every layer, and the end; on failures give it up by
    o_stream_abort(). streams_r (may be NULL) gets the layers' streams, the first
    one at [0], and the end behind the last: for looking at their offsets while
-   the returned stream lives. Never NULL: failures are the stream's. The context
-   may be NULL. */
+   the returned stream lives. Never NULL: a failure, at once for a bad setting,
+   keys or a file that cannot be opened, is the stream's. The context may be
+   NULL. */
 struct ostream *stack_spec_create_output(
 	const struct stack_spec *spec, const struct stream_context *context,
 	struct ostream *end, struct ostream *streams_r[STACK_LAYERS_MAX + 1]);

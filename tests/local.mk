@@ -32,6 +32,11 @@ script_tests += tests/check-headers.sh
 script_tests += tests/check-docs.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-both-libraries.sh
+unit_tests += tests/test-stack-spec
+unit_tests += tests/test-stack-detect
+unit_tests += tests/test-stream-kinds
+quick_tests += tests/test-stack-spec tests/test-stack-detect \
+	tests/test-stream-kinds
 
 tests_crash_test_crash_file_store_SOURCES = \
 	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \
