@@ -35,3 +35,4 @@ uninstall-local:
 
 mostlyclean-local:
 	rm -f doc/bobbin-*.3 doc/man.stamp
+EXTRA_DIST += doc/stack-specs.md
