@@ -1,1 +1,20 @@
 # Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+#
+# Programs as their authors would write them: <bobbin/...> from an include path,
+# nothing of config.h. The headers are copied to where they would be installed.
+
+check_PROGRAMS += examples/compress
+examples_compress_SOURCES = examples/compress.c
+examples_compress_CPPFLAGS = -Iexamples/include
+examples_compress_LDADD = libbobbin-stream.la
+examples/compress-compress.$(OBJEXT): examples/include/bobbin.stamp
+
+examples/include/bobbin.stamp: $(stream_public_headers) \
+		$(spool_public_headers) lib/bobbin-rename.h
+	$(AM_V_GEN)mkdir -p examples/include/bobbin && \
+	for h in $(stream_public_headers) $(spool_public_headers); do \
+		cp -f $(srcdir)/$$h examples/include/bobbin/ || exit 1; \
+	done && cp -f lib/bobbin-rename.h examples/include/bobbin/ && touch $@
+
+clean-local:
+	rm -rf examples/include

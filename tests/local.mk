@@ -30,6 +30,7 @@ unit_tests += tests/crash/test-crash-file-store
 script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
 script_tests += tests/check-docs.sh
+script_tests += tests/examples.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-both-libraries.sh
 unit_tests += tests/test-stack-spec
