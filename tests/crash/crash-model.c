@@ -78,7 +78,8 @@ static void add_name(enum op_kind kind, int dir, const char *name, int node)
 
 	op->dir = dir;
 	op->node = node;
-	(void)snprintf(op->name, sizeof(op->name), "%s", name);
+	assert_true(strlen(name) < sizeof(op->name));
+	memcpy(op->name, name, strlen(name) + 1);
 }
 
 /* Which node has the name now, -1: none. */
