@@ -31,6 +31,7 @@ script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
 script_tests += tests/check-docs.sh
 script_tests += tests/examples.sh
+script_tests += tests/tool-cat.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-both-libraries.sh
 unit_tests += tests/test-stack-spec
@@ -94,3 +95,8 @@ check-quick:
 .PHONY: crash-soak
 crash-soak:
 	CRASH_STATES=400 $(MAKE) check TESTS=tests/crash/test-crash-file-store
+
+# 100 MiB files, 10 GiB streams.
+.PHONY: check-large
+check-large:
+	BOBBIN_LARGE=1 $(MAKE) check TESTS=tests/tool-cat.sh
