@@ -20,6 +20,9 @@ threaded_tests += tests/test-ioloop
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
 	tests/test-ioloop
+unit_tests += tests/test-ostream
+unit_tests += tests/test-ostream-file
+quick_tests += tests/test-ostream tests/test-ostream-file
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain
