@@ -181,6 +181,7 @@ static void undo(const struct chain_call *failed, enum io_operation op,
 				   .op = op,
 				   .id = failed->id };
 	char *why = strdup(io_get_error());
+	int why_errno = io_get_errno();
 	unsigned int i;
 	int answer;
 
@@ -196,6 +197,7 @@ static void undo(const struct chain_call *failed, enum io_operation op,
 				   io->shared.name, hook_names[op],
 				   io_get_error());
 	}
+	errno = why_errno;
 	io_set_error("%s", why != NULL ? why : "");
 	free(why);
 }

@@ -1,0 +1,228 @@
+#!/bin/sh
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+#
+# The spool's verbs as a person or a script uses them: real mail in and out, writers
+# killed by kill -9 against a ledger kept outside, bad input, a full disk.
+. "${top_srcdir:-.}/tests/script-common.sh"
+: "${BOBBIN:=$top_builddir/tools/bobbin}"
+mail=$top_srcdir/tests/data/mail
+cd "$work" || exit 99
+
+# fails CODE WORDS COMMAND...: exit status CODE, and a message with these words.
+fails()
+{
+	code=$1
+	words=$2
+	shift 2
+	"$@" >fails.out 2>fails.err </dev/null
+	got=$?
+	if [ "$got" = "$code" ] && grep -q -e "$words" fails.err; then
+		pass "$* ends with $code: $words"
+	else
+		fail "$* ends with $code: $words"
+		echo "  got $got:"
+		sed 's/^/  /' fails.err | head -5
+	fi
+}
+
+"$BOBBIN" keygen -o key >public || exit 99
+"$BOBBIN" keygen -o other >/dev/null || exit 99
+
+#
+# Everything comes back
+#
+round_trip()
+{
+	name=$1
+	shift
+	"$BOBBIN" spool init "$name" "$@" || return 1
+	"$BOBBIN" spool put "$name" --sender a@example.org -r b@example.org \
+		"$mail"/*.eml >"$name.ids" || return 1
+	ls "$mail"/*.eml | paste -d' ' "$name.ids" - >"$name.pairs"
+	while read -r id file; do
+		"$BOBBIN" spool get -i key "$name" "$id" | cmp - "$file" ||
+			return 1
+	done <"$name.pairs"
+	"$BOBBIN" spool verify -i key "$name"
+}
+check "all mails come back, plain" round_trip plain
+check "all mails come back, gzip" round_trip gzip --body gzip
+check "all mails come back, zstd and age" round_trip secret \
+	--body "zstd:3 | age:recipients=public"
+
+#
+# Line ends at the door
+#
+ends()
+{
+	printf "$1" >in
+	id=$("$BOBBIN" spool put plain in) || return 1
+	"$BOBBIN" spool get plain "$id" | cmp - in || return 1
+	"$BOBBIN" spool get --wire plain "$id" | tail -c 3 >tail
+	printf '.\r\n' | cmp - tail
+}
+check "LF mail comes back as LF" ends 'a\n.b\n'
+check "CRLF mail comes back as CRLF" ends 'a\r\n.b\r\n'
+check "no last line end" ends 'a\nb'
+check "no last line end, CRLF" ends 'a\r\nb'
+check "an empty message" ends ''
+check "one line end" ends '\n'
+check "only a dot" ends '.\n'
+check "NUL and 8 bit" ends 'a\000\377\n'
+printf 'a\nb\r\nc\n' >mixed
+fails 65 "line 2: ends in CRLF" "$BOBBIN" spool put plain mixed
+printf 'a\nb\rc\n' >lone
+fails 65 "line 2: a CR without LF" "$BOBBIN" spool put plain lone
+check "--normalise accepts them" "$BOBBIN" spool put --normalise plain mixed lone
+
+#
+# Bad input
+#
+sid=$(head -1 secret.ids)
+body=$(find secret/messages -name "$sid.b")
+fails 77 "secret key" "$BOBBIN" spool get secret "$sid"
+fails 77 "no identity matches" "$BOBBIN" spool get -i other secret "$sid"
+fails 64 "not a message id" "$BOBBIN" spool get secret ../../etc/passwd
+fails 64 "not a message id" "$BOBBIN" spool rm secret a/b
+fails 66 "there is no message" "$BOBBIN" spool get secret 00000000000000000000000000
+mkdir no-spool
+fails 66 "not a spool" "$BOBBIN" spool list no-spool
+fails 66 "No such file" "$BOBBIN" spool list nowhere
+fails 66 "No such file" "$BOBBIN" spool put plain nothing
+fails 64 "zstd" "$BOBBIN" spool init new --body zsdt
+fails 64 "store" "$BOBBIN" spool init new --store jornal
+fails 73 "not empty" "$BOBBIN" spool init plain
+fails 64 "which spool" "$BOBBIN" spool stats
+[ ! -e new ] && pass "a refused init leaves nothing" || fail "a refused init leaves nothing"
+size=$(wc -c <"$body")
+cp "$body" saved
+head -c "$((size - 1))" saved >"$body"
+fails 65 "." "$BOBBIN" spool get -i key -o out secret "$sid"
+[ ! -e out ] && pass "no half file is left" || fail "no half file is left"
+"$BOBBIN" spool verify secret >verify.out 2>&1
+[ $? = 65 ] && grep -q "^$sid" verify.out &&
+	pass "verify finds a cut body without the key" ||
+	fail "verify finds a cut body without the key"
+cp saved "$body"
+check "and is content again" "$BOBBIN" spool verify -i key secret
+sed 's/version = 1/version = 9/' plain/spool.conf >conf
+cp plain/spool.conf conf.saved
+cp conf plain/spool.conf
+fails 78 "newer version" "$BOBBIN" spool list plain
+cp conf.saved plain/spool.conf
+
+# a second process on the same spool
+mkfifo hold
+"$BOBBIN" spool put plain - <hold >held.id &
+owner=$!
+exec 8>hold
+printf 'Subject: held\n' >&8
+n=0
+until "$BOBBIN" spool put plain "$mail/low-quality-bad-header-start.eml" >/dev/null 2>second.err ||
+	grep -q "in use by another process" second.err || [ $n = 2000 ]; do
+	n=$((n + 1))
+done
+if grep -q "in use by another process" second.err; then
+	pass "a second writer is told who has it: $(grep -o 'pid [0-9]*' second.err)"
+else
+	# the holder was not there yet, and the put went through
+	"$BOBBIN" spool put plain "$mail/low-quality-bad-header-start.eml" >/dev/null 2>second.err
+	grep -q "in use by another process" second.err &&
+		pass "a second writer is told" || fail "a second writer is told"
+fi
+check "reading goes on meanwhile" "$BOBBIN" spool list plain
+exec 8>&-
+wait $owner
+check "the first one was not disturbed" test -s held.id
+
+#
+# kill -9, against a ledger
+#
+if command -v pkill >/dev/null 2>&1; then
+	"$BOBBIN" spool init killed --body "zstd:1" || exit 99
+	i=0
+	while [ $i -lt 12 ]; do
+		rm -f acks
+		mkfifo acks
+		(exec "$BOBBIN" spool put killed "$mail"/*.eml "$mail"/*.eml >acks 2>/dev/null) &
+		writer=$!
+		seen=0
+		stop=$((i * 7 + 1))
+		while read -r id; do
+			echo "$id" >>ledger
+			seen=$((seen + 1))
+			[ $seen = $stop ] && kill -9 $writer
+		done <acks
+		wait $writer 2>/dev/null
+		i=$((i + 1))
+	done
+	"$BOBBIN" spool list killed | awk 'NR > 1 { print $1 }' | sort >listed
+	sort ledger >ledger.sorted
+	comm -23 ledger.sorted listed >lost
+	check_empty "12 writers killed, $(wc -l <ledger) acknowledged: none lost" lost
+	check "and nothing is there in part" "$BOBBIN" spool verify killed
+	# the scan of the next writer sweeps what they left
+	"$BOBBIN" spool put killed "$mail/low-quality-bad-header-start.eml" >/dev/null
+	find killed/messages/tmp -type f >left
+	check_empty "no temporary file is left" left
+else
+	not_run "kill -9 loop: pkill is not there (package procps)"
+fi
+
+#
+# A full disk
+#
+mkdir small
+if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
+	"$BOBBIN" spool init small/spool || fail "init on a small disk"
+	head -c 200000 /dev/urandom | base64 >big
+	stored=0
+	while "$BOBBIN" spool put small/spool big >>full.ids 2>full.err; do
+		stored=$((stored + 1))
+		[ $stored -lt 20 ] || break
+	done
+	grep -q "No space left on device" full.err &&
+		pass "a full disk is told, after $stored messages" ||
+		fail "a full disk is told, after $stored messages"
+	check "what was acknowledged is whole" "$BOBBIN" spool verify small/spool
+	check "removing works on a full disk" "$BOBBIN" spool rm small/spool \
+		"$(head -1 full.ids)"
+	check "and then there is room again" "$BOBBIN" spool put small/spool big
+	umount small
+else
+	not_run "full disk: mounting a tmpfs is not allowed here"
+fi
+
+#
+# Removing, counting, JSON
+#
+gone()
+{
+	"$BOBBIN" spool rm gzip $(cat gzip.ids) || return 1
+	"$BOBBIN" spool rm gzip "$(head -1 gzip.ids)" || return 1
+	[ "$("$BOBBIN" spool stats gzip | awk '$1 == "messages" { print $2 }')" = 0 ] &&
+		[ -z "$(find gzip/messages -name '*.b' -o -name '*.h')" ]
+}
+check "all messages are removed, twice is no failure" gone
+if "$BOBBIN" spool stats --json plain >json 2>json.err; then
+	check "--json is JSON" python3 -c '
+import json, sys
+for line in sys.stdin: json.loads(line)' <json
+	"$BOBBIN" spool list --json secret >json
+	check "list --json is one object a line" sh -c '
+		test "$(wc -l <json)" = "$(wc -l <secret.ids)" &&
+		python3 -c "
+import json, sys
+for line in sys.stdin: assert len(json.loads(line)[\"queue_id\"]) == 26" <json'
+	"$BOBBIN" spool show --json -i key secret "$sid" >json
+	check "show --json has the envelope" grep -q '"sender":"a@example.org"' json
+else
+	not_run "--json: $(cat json.err)"
+fi
+for verb in init put get list show rm verify stats; do
+	"$BOBBIN" spool $verb --help >help.out &&
+		[ "$(wc -l <help.out)" -le 24 ] && grep -q '^Examples:' help.out ||
+		fail "bobbin spool $verb --help fits a screen and has examples"
+done
+pass "every verb has its help"
+finish
