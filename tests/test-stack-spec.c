@@ -69,8 +69,8 @@ static void test_every_spelling_has_one_form(void **state ATTR_UNUSED)
 		{ "gzip", "gzip", "gzip", "gzip", 1, NULL },
 		{ "gzip:9", "gzip:9", "gzip:9", "gzip", 1, NULL },
 		{ "gzip:level=-1", "gzip:-1", "gzip:-1", "gzip", 1, NULL },
-		{ " dot|zstd:3 |\tage ", "dot | zstd:3 | age",
-		  "dot | zstd:3 | age", "dot|zstd|age", 3, NULL },
+		{ " dot|lz4:3 |\tage ", "dot | lz4:3 | age",
+		  "dot | lz4:3 | age", "dot|lz4|age", 3, NULL },
 		{ "dot:extra_crlf=yes,loose=no", "dot:extra_crlf=yes,loose=no",
 		  "dot:extra_crlf=yes,loose=no", "dot:extra_crlf=yes", 1,
 		  NULL },
@@ -88,8 +88,8 @@ static void test_every_spelling_has_one_form(void **state ATTR_UNUSED)
 		{ "age:dir\" and \"file", "age:recipients=\"dir and file\"",
 		  "age", "age", 1, NULL },
 		{ "file:out", "file:out", "plain", "plain", 0, "file" },
-		{ "zstd:3 | file:path=/tmp/a=b", "zstd:3 | file:\"/tmp/a=b\"",
-		  "zstd:3", "zstd", 1, "file" },
+		{ "lz4:3 | file:path=/tmp/a=b", "lz4:3 | file:\"/tmp/a=b\"",
+		  "lz4:3", "lz4", 1, "file" },
 		{ "limit:2k | hex | null", "limit:2048 | hex | null",
 		  "limit:2048 | hex", "hex", 2, "null" },
 		{ "limit:3G|gzip", "limit:3221225472 | gzip",
@@ -159,8 +159,8 @@ static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 		{ "gzip:3x", 6, "3x", "level must be a number" },
 		{ "gzip:99999999999999999999", 6, "99999999999999999999",
 		  "level must be a number" },
-		{ "dot | zstd:level=23", 12, "level=23", "from -131072 to 22" },
-		{ "zstd:levle=3", 6, "levle",
+		{ "dot | lz4:level=13", 11, "level=13", "from 0 to 12" },
+		{ "lz4:levle=3", 5, "levle",
 		  "did you mean \"level\"? (its options: level)" },
 		{ "hex:3", 5, "3", "hex takes no options" },
 		{ "hex:a=3", 5, "a", "hex takes no options" },
@@ -210,6 +210,24 @@ static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 				 bad.offset, bad.size);
 		free(error);
 	}
+}
+
+/* What this build lacks is known, and told from what nobody knows. */
+static void test_kinds_that_the_build_lacks(void **state ATTR_UNUSED)
+{
+	struct stack_spec *spec;
+	char *error = NULL;
+
+	spec = stack_spec_parse("zstd:3", &error);
+#ifdef HAVE_ZSTD
+	assert_non_null(spec);
+	stack_spec_free(&spec);
+#else
+	assert_null(spec);
+	assert_int_equal(errno, ENOTSUP);
+	assert_non_null(strstr(error, "column 1: \"zstd\": this build"));
+	free(error);
+#endif
 }
 
 static void test_long_words_are_cut_in_errors(void **state ATTR_UNUSED)
@@ -285,14 +303,14 @@ static void test_what_a_store_may_use(void **state ATTR_UNUSED)
 		const char *text, *says; /* NULL: it may */
 	} cases[] = {
 		{ "plain", NULL },
-		{ "zstd | age", NULL },
+		{ "lz4 | age", NULL },
 		{ "limit:1G | gzip | base64", NULL },
 		{ "deflate|hex", NULL },
-		{ "dot | zstd", "\"dot\" cannot be in the stack of a store" },
-		{ "zstd | json", "\"json\" cannot" },
+		{ "dot | lz4", "\"dot\" cannot be in the stack of a store" },
+		{ "lz4 | json", "\"json\" cannot" },
 		{ "crlf", "\"crlf\" cannot" },
 		{ "lf", "\"lf\" cannot" },
-		{ "zstd | file:x", "leave \"file\" out" },
+		{ "lz4 | file:x", "leave \"file\" out" },
 		{ "null", "leave \"null\" out" },
 	};
 	struct stack_spec *spec;
@@ -738,6 +756,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_spelling_has_one_form),
 		cmocka_unit_test(test_errors_point_at_the_bad_word),
+		cmocka_unit_test(test_kinds_that_the_build_lacks),
 		cmocka_unit_test(test_long_words_are_cut_in_errors),
 		cmocka_unit_test(test_too_many_layers),
 		cmocka_unit_test(test_random_texts),

@@ -75,10 +75,14 @@ tool()
 
 tool gzip gzip:6 "gzip -c" "gzip -dc"
 tool lz4 lz4 "lz4 -c" "lz4 -dc"
+zstd=
 if "$BOBBIN" --version | grep -q '^streams:.* zstd'; then
+	zstd="zstd:1 | null"
 	tool zstd zstd:3 "zstd -c" "zstd -dc"
 else
 	not_run "zstd: this build lacks it"
+	"$BOBBIN" cat --to zstd /dev/null >/dev/null 2>&1
+	check "and says so" test $? = 69
 fi
 tool age "age:recipients=public" "age -R public" "age -d -i key"
 if command -v age >/dev/null && command -v gzip >/dev/null; then
@@ -368,8 +372,8 @@ if ! command -v python3 >/dev/null || sanitized; then
 else
 	mib=64
 	[ -z "$large" ] || mib=10240
-	for spec in "gzip:1 | null" "dot | zstd:1 | age:recipients=public | null" \
-		"lz4 | null"; do
+	for spec in "gzip:1 | null" "lz4 | null" \
+		"dot | age:recipients=public | null" ${zstd:+"$zstd"}; do
 		kib=$(resident $mib "$spec")
 		echo "  $mib MiB through $spec: ${kib:-?} KiB resident"
 		check "$mib MiB through $spec in 16 MiB" \
