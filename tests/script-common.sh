@@ -90,13 +90,11 @@ stage_headers()
 	cp "$top_builddir/lib/bobbin-rename.h" "$1/bobbin/"
 }
 
-# stage_install DIR: make install below DIR. Two of these at once would relink
-# the same files.
+# stage_install DIR: make install below DIR. libtool takes the libraries away for
+# a moment to relink them, so no other test may run at the same time: local.mk.
 stage_install()
 {
 	(
-		exec 9>"$top_builddir/tests/stage.lock"
-		flock 9
 		unset MAKEFLAGS MFLAGS MAKELEVEL
 		${MAKE:-make} -s -C "$top_builddir" DESTDIR="$1" install
 	) >"$work/install.out" 2>&1
