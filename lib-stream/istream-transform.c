@@ -507,7 +507,7 @@ static int i_stream_transform_get_size(struct istream_private *stream,
 static int i_stream_transform_stat(struct istream_private *stream, bool exact)
 {
 	const struct stat *st;
-	uoff_t size;
+	uoff_t size = 0;
 	int ret;
 
 	if (i_stream_stat(stream->parent, false, &st) < 0) {

@@ -351,6 +351,7 @@ static bool add_layer(struct spec_parser *p, struct stack_layer *layer,
 		return parse_failed(p, word, size,
 				    "nothing can follow %s: it is an end",
 				    spec->end.kind->name);
+	/* parse_layer() set it; NOLINTNEXTLINE(clang-analyzer-core.*) */
 	if (layer->kind->role == STREAM_ROLE_END) {
 		spec->end = *layer;
 	} else if (spec->count == STACK_LAYERS_MAX) {

@@ -161,8 +161,10 @@ static void append_io(struct epoll_io **list, struct epoll_io *io)
 
 static void unlink_io(struct epoll_io **list, struct epoll_io *io)
 {
-	while (*list != io)
+	while (*list != io) {
+		i_assert(*list != NULL);
 		list = &(*list)->next;
+	}
 	*list = io->next;
 	io->next = NULL;
 }

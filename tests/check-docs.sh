@@ -72,6 +72,20 @@ for page in $hand_written "$pages"/bobbin-*.3; do
 done | sort -u >"$work/dangling"
 check_empty "every page that a page refers to exists" "$work/dangling"
 
+(
+	cd "$top_srcdir" &&
+	grep -rnoE "doc/[a-z0-9-]+\\.md" README.md doc
+) | while IFS=: read -r file _ target; do
+	[ -f "$top_srcdir/$target" ] || echo "$file: $target"
+done | sort -u >"$work/dangling"
+check_empty "every document that a document speaks of exists" \
+	"$work/dangling"
+for doc in "$top_srcdir"/doc/*.md; do
+	grep -q "doc/$(basename "$doc")" "$top_srcdir/README.md" ||
+		basename "$doc"
+done >"$work/unlisted"
+check_empty "the README lists every document" "$work/unlisted"
+
 #
 # The command
 #

@@ -375,6 +375,8 @@ static int open_entry(struct file_store *store, const message_id *id,
 	char text[MESSAGE_ID_TEXT_SIZE];
 	int error = 0;
 
+	memset(entry, 0, sizeof(*entry));
+	*input_r = NULL;
 	*bucket_fd_r = file_open_bucket(store, id, false);
 	if (*bucket_fd_r < 0)
 		error = errno;
