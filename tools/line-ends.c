@@ -30,6 +30,10 @@ static bool refuse(struct line_transform *l, const char *why)
 	return true;
 }
 
+/* A run is not looked for farther than this, or text of CRs alone would be searched
+   to its end for each of them. */
+#define MAX_RUN 512
+
 /* Text up to a CR or LF. */
 static void copy_run(struct transform_io *io)
 {
@@ -38,6 +42,8 @@ static void copy_run(struct transform_io *io)
 
 	if (size > (size_t)(io->out_end - io->out))
 		size = (size_t)(io->out_end - io->out);
+	if (size > MAX_RUN)
+		size = MAX_RUN;
 	end = memchr(io->in, '\n', size);
 	if (end != NULL)
 		size = (size_t)(end - io->in);

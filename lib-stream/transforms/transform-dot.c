@@ -30,15 +30,25 @@ static void put_bytes(struct transform_io *io, const char *str, size_t size)
 	io->out += size;
 }
 
-/* Copies up to the next LF, or as far as the windows reach. */
+/* A run is not looked for farther than this, or text of nothing but CRs would be
+   searched to its end for each of them. */
+#define MAX_RUN ((size_t)512)
+
+/* Copies up to the next line end, or as far as the windows reach. */
 static void copy_run(struct dot_encoder *dot, struct transform_io *io)
 {
 	size_t size = I_MIN((size_t)(io->in_end - io->in),
 			    (size_t)(io->out_end - io->out));
-	const unsigned char *lf = memchr(io->in, '\n', size);
+	const unsigned char *end;
 
-	if (lf != NULL)
-		size = (size_t)(lf - io->in);
+	size = I_MIN(size, MAX_RUN);
+	end = memchr(io->in, '\n', size);
+	if (end != NULL)
+		size = (size_t)(end - io->in);
+	/* a dot may come behind a CR in the middle of the line */
+	end = memchr(io->in, '\r', size);
+	if (end != NULL)
+		size = (size_t)(end - io->in) + 1;
 	memcpy(io->out, io->in, size);
 	io->in += size;
 	io->out += size;
@@ -59,6 +69,14 @@ dot_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 			if (!dot->last_cr)
 				*io->out++ = '\r';
 			*io->out++ = *io->in++;
+			dot->line_start = true;
+			dot->last_cr = false;
+			continue;
+		}
+		if (dot->last_cr && *io->in == '.') {
+			/* some server may take the CR for a line end, and the
+			   dot for one that begins a line: so it shall be */
+			*io->out++ = '\n';
 			dot->line_start = true;
 			dot->last_cr = false;
 			continue;
