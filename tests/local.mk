@@ -58,7 +58,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) tests/script-common.sh tests/data \
+EXTRA_DIST += $(script_tests) tests/check-large.sh tests/script-common.sh tests/data \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c
@@ -100,6 +100,11 @@ check-threaded:
 	$(MAKE) check TESTS='$(threaded_tests)'
 check-quick:
 	$(MAKE) check TESTS='$(quick_tests)'
+
+# What takes minutes and gigabytes.
+.PHONY: check-large
+check-large:
+	$(MAKE) check TESTS=tests/check-large.sh
 
 # Many more states of a cut disk.
 .PHONY: crash-soak
