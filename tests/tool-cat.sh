@@ -190,6 +190,10 @@ for verb in cat keygen kinds; do
 			\$(awk '{ if (length > n) n = length } END { print n }' \
 				help.out) -le 80"
 done
+check "help VERB is VERB --help" sh -c "
+	'$BOBBIN' help cat >a && '$BOBBIN' cat --help | cmp - a &&
+	'$BOBBIN' help spool put >a && '$BOBBIN' spool put --help | cmp - a &&
+	'$BOBBIN' help spool | grep -q 'spool stats'"
 check "help and version go to stdout" sh -c "
 	'$BOBBIN' --help | grep -q keygen &&
 	'$BOBBIN' --version | grep -q '^libraries: .*libsodium'"

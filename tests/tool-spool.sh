@@ -105,6 +105,15 @@ fails 65 "." "$BOBBIN" spool get -i key -o out secret "$sid"
 	fail "verify finds a cut body without the key"
 cp saved "$body"
 check "and is content again" "$BOBBIN" spool verify -i key secret
+# The checksum of the stack comes behind the final dot of the mail.
+gid=$(head -1 gzip.ids)
+body=$(find gzip/messages -name "$gid.b")
+cp "$body" saved
+printf 'xxxx' | dd of="$body" bs=1 conv=notrunc 2>dd.out \
+	seek=$(($(wc -c <saved) - 8))
+fails 65 "damaged" "$BOBBIN" spool get -o out gzip "$gid"
+[ ! -e out ] && pass "a wrong checksum: no file" || fail "a wrong checksum: no file"
+cp saved "$body"
 sed 's/version = 1/version = 9/' plain/spool.conf >conf
 cp plain/spool.conf conf.saved
 cp conf plain/spool.conf

@@ -151,6 +151,7 @@ static bool is_help(const char *word)
 
 int main(int argc, char *argv[])
 {
+	bool help_wanted = false;
 	unsigned int i;
 	int words;
 
@@ -160,7 +161,12 @@ int main(int argc, char *argv[])
 		print_help(stderr, NULL);
 		return EX_USAGE;
 	}
-	if (is_help(argv[1])) {
+	/* "help VERB" is "VERB --help" */
+	if (argc > 2 && is_help(argv[1])) {
+		argv++;
+		argc--;
+		help_wanted = true;
+	} else if (is_help(argv[1])) {
 		print_help(stdout, NULL);
 		return tool_finish_stdout();
 	}
@@ -168,10 +174,13 @@ int main(int argc, char *argv[])
 		return print_version();
 	for (i = 0; i < N_ELEMENTS(commands); i++) {
 		words = match_command(commands[i], argc, argv);
+		if (words > 0 && help_wanted)
+			return tool_help(commands[i]);
 		if (words > 0)
 			return run_command(commands[i], words, argc, argv);
 	}
-	if (argc > 2 && is_group(argv[1]) && is_help(argv[2])) {
+	if (is_group(argv[1]) &&
+	    (help_wanted || (argc > 2 && is_help(argv[2])))) {
 		print_help(stdout, argv[1]);
 		return tool_finish_stdout();
 	}

@@ -36,11 +36,14 @@ static struct istream *original(const email_message *message)
 	const char *final =
 		email_message_get_value(message, "bobbin", "final-line-end");
 	unsigned int flags = 0;
-	struct istream *input, *lf;
+	struct istream *dot, *input, *lf;
 
 	if (final != NULL && strcmp(final, "none") == 0)
 		flags |= ISTREAM_DOT_TRIM_TRAIL;
-	input = i_stream_create_dot(message->body, flags);
+	dot = i_stream_create_dot(message->body, flags);
+	/* the checksums of the stack come behind the final dot */
+	input = i_stream_create_whole(dot, message->body);
+	i_stream_unref(&dot);
 	if ((email_message_get_flags(message) & EMAIL_MESSAGE_LINE_ENDS_LF) ==
 	    0)
 		return input;
@@ -57,8 +60,9 @@ static int copy(struct istream *input, struct ostream *output)
 			return EX_OK;
 		break;
 	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT:
-		return tool_fail(tool_read_code(input->stream_errno), "%s",
-				 i_stream_get_error(input));
+		return tool_fail(tool_read_code(input->stream_errno), "%s%s",
+				 i_stream_get_error(input),
+				 tool_read_hint(input->stream_errno));
 	default:
 		break;
 	}
@@ -79,7 +83,7 @@ static int write_message(const struct get *get, const email_message *message)
 		input = original(message);
 	}
 	if (get->output_path != NULL) {
-		output = o_stream_create_file_atomic(get->output_path, 0666, 0);
+		output = o_stream_create_file_or_device(get->output_path, 0666);
 	} else {
 		output = o_stream_create_fd_blocking(STDOUT_FILENO);
 		o_stream_set_name(output, "stdout");
@@ -138,6 +142,7 @@ static int run(int argc, char *argv[])
 	code = parse_args(&get, argc, argv);
 	if (code >= 0)
 		return code;
+	tool_catch_signals();
 	spool = spool_tool_open(&get.args, SPOOL_OPEN_READ_ONLY, &code);
 	if (spool == NULL)
 		return code;
@@ -149,6 +154,8 @@ static int run(int argc, char *argv[])
 		email_message_unref(&message);
 	}
 	spool_close(&spool);
+	if (code != EX_OK)
+		tool_die_if_interrupted();
 	return code;
 }
 

@@ -97,7 +97,8 @@ int spool_tool_fail(int answer)
 	else
 		code = io_get_errno() == 0 ? EX_DATAERR :
 					     tool_read_code(io_get_errno());
-	return tool_fail(code, "%s", io_get_error());
+	return tool_fail(code, "%s%s", io_get_error(),
+			 tool_read_hint(io_get_errno()));
 }
 
 bool spool_tool_id(const char *text, message_id *id_r)
