@@ -80,6 +80,17 @@ check "--normalise accepts them" "$BOBBIN" spool put --normalise plain mixed lon
 #
 sid=$(head -1 secret.ids)
 body=$(find secret/messages -name "$sid.b")
+# As with cat: what is no plain file is written to, never replaced.
+echo old >target
+ln -s target link
+"$BOBBIN" spool get -i key -o link secret "$sid"
+check "get -o writes through a link instead of replacing it" sh -c \
+	'test -L link && test ! -L target && ! grep -q "^old" target'
+mkfifo pipe
+timeout 20 cat pipe >piped &
+"$BOBBIN" spool get -i key -o pipe secret "$sid"
+wait $!
+check "and into a pipe" sh -c 'test -p pipe && cmp piped target'
 fails 77 "secret key" "$BOBBIN" spool get secret "$sid"
 fails 77 "no identity matches" "$BOBBIN" spool get -i other secret "$sid"
 fails 64 "not a message id" "$BOBBIN" spool get secret ../../etc/passwd

@@ -6,6 +6,7 @@
 #include "istream.h"
 #include "ostream.h"
 #include "spool-common.h"
+#include "stream-kinds.h"
 
 #include <errno.h>
 #include <stdio.h>
