@@ -58,7 +58,8 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) tests/check-large.sh tests/script-common.sh tests/data \
+EXTRA_DIST += $(script_tests) tests/spool-large.sh tests/script-common.sh \
+	tests/data \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c
@@ -101,17 +102,13 @@ check-threaded:
 check-quick:
 	$(MAKE) check TESTS='$(quick_tests)'
 
-# What takes minutes and gigabytes.
-.PHONY: check-large
-check-large:
-	$(MAKE) check TESTS=tests/check-large.sh
-
 # Many more states of a cut disk.
 .PHONY: crash-soak
 crash-soak:
 	CRASH_STATES=400 $(MAKE) check TESTS=tests/crash/test-crash-file-store
 
-# 100 MiB files, 10 GiB streams.
+# 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large
 check-large:
-	BOBBIN_LARGE=1 $(MAKE) check TESTS=tests/tool-cat.sh
+	BOBBIN_LARGE=1 $(MAKE) check \
+		TESTS='tests/tool-cat.sh tests/spool-large.sh'
