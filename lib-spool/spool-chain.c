@@ -239,6 +239,7 @@ int spool_writeheaders(struct spool *spool, io_caller caller,
 		undo(&call, IO_OP_UNLINKHEADERS, call.asked - 1);
 		/* the body was written before, as far as the chain went */
 		undo(&call, IO_OP_UNLINKBODY, spool->module_count);
+		email_message_set_store_note(message, NULL);
 	}
 	return result;
 }

@@ -108,6 +108,9 @@ struct ostream *
 o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 			       mode_t mode,
 			       enum ostream_file_atomic_flags flags);
+/* Another name for what finish makes, while it was not called: for files that are
+   called by their content. The stream must be one of the two above. */
+void o_stream_file_atomic_set_name(struct ostream *stream, const char *name);
 /* Appends to the buffer, which stays the caller's. Full (a buffer of limited
    size) is a short send; get_buffer_used_size() is always 0. Supports seek
    and pwrite. */

@@ -28,8 +28,8 @@ quick_tests += tests/test-istream
 unit_tests += tests/test-transforms
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain
-unit_tests += tests/test-module-file
-threaded_tests += tests/test-module-file
+unit_tests += tests/test-module-file tests/test-module-file-rewrite
+threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 
 script_tests += tests/check-symbols.sh
@@ -50,7 +50,8 @@ tests_crash_test_crash_file_store_SOURCES = \
 	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \
 	tests/crash/crash-model.h
 
-noinst_HEADERS += tests/test-common.h tests/test-faults.h tests/test-stream-common.h
+noinst_HEADERS += tests/test-common.h tests/test-faults.h \
+	tests/test-stream-common.h tests/test-spool-common.h
 
 if HAVE_CMOCKA
 check_LTLIBRARIES += tests/libtestcommon.la
@@ -62,7 +63,7 @@ EXTRA_DIST += $(script_tests) tests/spool-large.sh tests/script-common.sh \
 	tests/data \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
-	tests/test-stream-common.c
+	tests/test-stream-common.c tests/test-spool-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
 LDADD = tests/libtestcommon.la libspool-objects.la libstream-objects.la $(CMOCKA_LIBS)

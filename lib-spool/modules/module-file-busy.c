@@ -1,90 +1,196 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Which ids are being written, so that the scan takes no body for an orphan whose
-   headers are about to come, and hands out no message that this process wrote
-   while the scan ran. */
+/* What this process is doing to which message: so that the scan takes no body for
+   an orphan whose headers are about to come, and hands out no message that came
+   while it ran; and so that of two who change one message, one is first. */
 
 #include "config.h"
 #include "mem.h"
 #include "module-file-private.h"
+#include "panic.h"
+
+#include <stdlib.h>
+
+#define FILE_BUSY_CHAINS 1024
 
 struct busy_id {
 	struct busy_id *next;
 	message_id id;
-	bool committed; /* kept only for the scan that is running */
+	unsigned int writing; /* bodies that are being written */
+	unsigned int waiting; /* who waits for the claim */
+	bool unsettled;       /* a body is there that waits for its headers */
+	bool claimed;
+	bool fresh; /* the message came while the scan ran */
 };
 
 static struct busy_id **find(struct file_store *store, const message_id *id)
 {
-	struct busy_id **pos = &store->busy;
+	struct busy_id **pos;
 
+	/* the last octets are random */
+	pos = &store->busy[(id->bytes[14] << 8 | id->bytes[15]) %
+			   FILE_BUSY_CHAINS];
 	while (*pos != NULL && message_id_cmp(&(*pos)->id, id) != 0)
 		pos = &(*pos)->next;
 	return pos;
 }
 
-static void drop(struct busy_id **pos)
+static struct busy_id *get(struct file_store *store, const message_id *id)
 {
-	struct busy_id *busy = *pos;
+	struct busy_id **pos = find(store, id);
 
-	*pos = busy->next;
-	i_free(busy);
-}
-
-void file_busy_add(struct file_store *store, const message_id *id)
-{
-	struct busy_id **pos;
-
-	(void)pthread_mutex_lock(&store->mutex);
-	pos = find(store, id);
 	if (*pos == NULL) {
 		*pos = i_new(struct busy_id, 1);
 		(*pos)->id = *id;
 	}
-	(*pos)->committed = false;
+	return *pos;
+}
+
+static bool is_needed(const struct file_store *store,
+		      const struct busy_id *busy)
+{
+	return busy->writing > 0 || busy->waiting > 0 || busy->unsettled ||
+		busy->claimed || (busy->fresh && store->scanning);
+}
+
+static void drop_unneeded(struct file_store *store, struct busy_id **pos)
+{
+	struct busy_id *busy = *pos;
+
+	if (!is_needed(store, busy)) {
+		*pos = busy->next;
+		i_free(busy);
+	}
+}
+
+void file_busy_begin(struct file_store *store, const message_id *id, bool fresh)
+{
+	struct busy_id *busy;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	busy = get(store, id);
+	busy->writing++;
+	busy->fresh |= fresh;
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
-void file_busy_remove(struct file_store *store, const message_id *id)
+void file_busy_end(struct file_store *store, const message_id *id, bool written)
 {
 	struct busy_id **pos;
 
 	(void)pthread_mutex_lock(&store->mutex);
 	pos = find(store, id);
-	if (*pos != NULL && store->scanning)
-		(*pos)->committed = true;
-	else if (*pos != NULL)
-		drop(pos);
+	i_assert(*pos != NULL && (*pos)->writing > 0);
+	(*pos)->writing--;
+	(*pos)->unsettled |= written;
+	drop_unneeded(store, pos);
+	(void)pthread_mutex_unlock(&store->mutex);
+}
+
+void file_busy_settle(struct file_store *store, const message_id *id)
+{
+	struct busy_id **pos;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	pos = find(store, id);
+	if (*pos != NULL) {
+		(*pos)->unsettled = false;
+		drop_unneeded(store, pos);
+	}
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
 bool file_is_busy(struct file_store *store, const message_id *id)
 {
-	bool busy;
+	struct busy_id *busy;
+	bool ret;
 
 	(void)pthread_mutex_lock(&store->mutex);
-	busy = *find(store, id) != NULL;
+	busy = *find(store, id);
+	ret = busy != NULL && (busy->writing > 0 || busy->unsettled);
 	(void)pthread_mutex_unlock(&store->mutex);
-	return busy;
+	return ret;
 }
 
-void file_busy_scan(struct file_store *store, bool scanning)
+bool file_is_fresh(struct file_store *store, const message_id *id)
+{
+	struct busy_id *busy;
+	bool ret;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	busy = *find(store, id);
+	ret = busy != NULL && busy->fresh;
+	(void)pthread_mutex_unlock(&store->mutex);
+	return ret;
+}
+
+void file_claim(struct file_store *store, const message_id *id)
+{
+	struct busy_id *busy;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	busy = get(store, id);
+	busy->waiting++;
+	while (busy->claimed)
+		(void)pthread_cond_wait(&store->released, &store->mutex);
+	busy->waiting--;
+	busy->claimed = true;
+	(void)pthread_mutex_unlock(&store->mutex);
+}
+
+void file_release(struct file_store *store, const message_id *id)
 {
 	struct busy_id **pos;
 
 	(void)pthread_mutex_lock(&store->mutex);
+	pos = find(store, id);
+	i_assert(*pos != NULL && (*pos)->claimed);
+	(*pos)->claimed = false;
+	if ((*pos)->waiting > 0)
+		(void)pthread_cond_broadcast(&store->released);
+	drop_unneeded(store, pos);
+	(void)pthread_mutex_unlock(&store->mutex);
+}
+
+void file_busy_scan(struct file_store *store, bool scanning)
+{
+	struct busy_id **pos, *before;
+	unsigned int i;
+
+	(void)pthread_mutex_lock(&store->mutex);
 	store->scanning = scanning;
-	for (pos = &store->busy; *pos != NULL;) {
-		if (!scanning && (*pos)->committed)
-			drop(pos);
-		else
-			pos = &(*pos)->next;
+	for (i = 0; i < FILE_BUSY_CHAINS; i++) {
+		for (pos = &store->busy[i]; *pos != NULL;) {
+			before = *pos;
+			drop_unneeded(store, pos);
+			if (*pos == before)
+				pos = &before->next;
+		}
 	}
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
-void file_busy_free(struct file_store *store)
+bool file_busy_init(struct file_store *store)
 {
-	while (store->busy != NULL)
-		drop(&store->busy);
+	if (pthread_mutex_init(&store->mutex, NULL) != 0 ||
+	    pthread_cond_init(&store->released, NULL) != 0)
+		i_panic("out of memory");
+	store->busy = try_calloc(FILE_BUSY_CHAINS, sizeof(*store->busy));
+	return store->busy != NULL;
+}
+
+void file_busy_deinit(struct file_store *store)
+{
+	struct busy_id *busy;
+	unsigned int i;
+
+	for (i = 0; i < FILE_BUSY_CHAINS && store->busy != NULL; i++) {
+		while ((busy = store->busy[i]) != NULL) {
+			store->busy[i] = busy->next;
+			i_free(busy);
+		}
+	}
+	free(store->busy);
+	(void)pthread_cond_destroy(&store->released);
+	(void)pthread_mutex_destroy(&store->mutex);
 }

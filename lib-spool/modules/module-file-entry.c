@@ -21,7 +21,23 @@ void file_name(const message_id *id, const char *suffix,
 	       char name_r[FILE_NAME_SIZE])
 {
 	message_id_to_text(id, name_r);
-	(void)snprintf(name_r + MESSAGE_ID_TEXT_SIZE - 1, 3, "%s", suffix);
+	(void)snprintf(name_r + MESSAGE_ID_TEXT_SIZE - 1,
+		       FILE_NAME_SIZE - (MESSAGE_ID_TEXT_SIZE - 1), "%s",
+		       suffix);
+}
+
+void file_body_name(const message_id *id,
+		    const unsigned char hash[FILE_HASH_SIZE],
+		    char name_r[FILE_NAME_SIZE])
+{
+	char suffix[1 + FILE_NAME_HASH_SIZE * 2 + sizeof(FILE_BODY_SUFFIX)];
+
+	suffix[0] = '.';
+	(void)sodium_bin2hex(suffix + 1, FILE_NAME_HASH_SIZE * 2 + 1, hash,
+			     FILE_NAME_HASH_SIZE);
+	memcpy(suffix + 1 + FILE_NAME_HASH_SIZE * 2, FILE_BODY_SUFFIX,
+	       sizeof(FILE_BODY_SUFFIX));
+	file_name(id, suffix, name_r);
 }
 
 void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE])
@@ -32,6 +48,13 @@ void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE])
 	message_id_to_text(id, text);
 	memcpy(name_r, text + MESSAGE_ID_TEXT_SIZE - FILE_BUCKET_SIZE,
 	       FILE_BUCKET_SIZE);
+}
+
+bool file_exists(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int file_open_bucket(struct file_store *store, const message_id *id,
@@ -213,10 +236,39 @@ int file_entry_open(int bucket_fd, const message_id *id,
 	return 0;
 }
 
-int file_open_body(int bucket_fd, const message_id *id)
+int file_entry_read(int bucket_fd, const message_id *id,
+		    struct file_entry *entry)
+{
+	struct istream *input;
+
+	if (file_entry_open(bucket_fd, id, entry, &input) < 0)
+		return -1;
+	i_stream_destroy(&input);
+	return 0;
+}
+
+bool file_find_body(int bucket_fd, const message_id *id,
+		    const unsigned char hash[FILE_HASH_SIZE],
+		    char name_r[FILE_NAME_SIZE])
+{
+	file_body_name(id, hash, name_r);
+	if (file_exists(bucket_fd, name_r))
+		return true;
+	file_name(id, FILE_BODY_SUFFIX, name_r);
+	return file_exists(bucket_fd, name_r);
+}
+
+int file_open_body(int bucket_fd, const struct file_entry *entry)
 {
 	char name[FILE_NAME_SIZE];
+	int fd;
 
-	file_name(id, FILE_BODY_SUFFIX, name);
+	/* the first body of a message lies there beside a later one, until that
+	   one's headers are durable */
+	file_body_name(&entry->id, entry->body_hash, name);
+	fd = open_regular(bucket_fd, name);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	file_name(&entry->id, FILE_BODY_SUFFIX, name);
 	return open_regular(bucket_fd, name);
 }

@@ -6,16 +6,17 @@
 #include "module-file.h"
 #include "stack-spec.h"
 
-/* The two files of a message are called by its id and these. */
+/* The two files of a message are called by its id and these. A body that took the
+   place of another has the beginning of its hash between them: ID.HASH.b. */
 #define FILE_HEADERS_SUFFIX ".h"
 #define FILE_BODY_SUFFIX ".b"
-#define FILE_NAME_SIZE (MESSAGE_ID_TEXT_SIZE + 2)
+#define FILE_NAME_HASH_SIZE 8 /* octets of the hash in the name */
+#define FILE_NAME_SIZE (MESSAGE_ID_TEXT_SIZE + 1 + FILE_NAME_HASH_SIZE * 2 + 2)
 #define FILE_BUCKET_SIZE 3 /* two characters of the id, and a NUL */
 
 #define FILE_HASH_SIZE 32
 #define FILE_STACK_SIZE 128
 
-/* An id whose body is being written, or whose scan-time fate is known. */
 struct busy_id;
 
 struct file_store {
@@ -25,10 +26,10 @@ struct file_store {
 	struct stack_spec *body_spec, *headers_spec; /* NULL: plain */
 	char *body_kinds, *headers_kinds;
 
+	/* module-file-busy.c */
 	pthread_mutex_t mutex;
-	/* ids between their body's write and their headers' commit; and while
-	   the scan runs, all that this process wrote */
-	struct busy_id *busy;
+	pthread_cond_t released;
+	struct busy_id **busy; /* chains, by id */
 	bool scanning;
 };
 
@@ -45,35 +46,113 @@ struct file_entry {
 /* The line with its LF and a NUL. */
 void file_entry_format(const struct file_entry *entry,
 		       char line_r[FILE_LINE_MAX]);
-/* A line without its LF. False with a reason; *newer_r: a newer version's. */
+/* A line without its LF. False with a reason. */
 bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r);
 /* Opens the header file of an id below its bucket, and reads its line; *input_r
    then stands behind it. -1 with errno (ENOENT: there is none; EINVAL: it is
    damaged or another's) and io_set_error(). */
 int file_entry_open(int bucket_fd, const message_id *id,
 		    struct file_entry *entry, struct istream **input_r);
+/* The same for who wants the line alone. */
+int file_entry_read(int bucket_fd, const message_id *id,
+		    struct file_entry *entry);
 
 void file_name(const message_id *id, const char *suffix,
 	       char name_r[FILE_NAME_SIZE]);
+/* The name of a body that took the place of another. */
+void file_body_name(const message_id *id,
+		    const unsigned char hash[FILE_HASH_SIZE],
+		    char name_r[FILE_NAME_SIZE]);
 void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE]);
+bool file_exists(int dir_fd, const char *name);
 /* The bucket's directory; with `create` it is made, and durable, first. -1 with
    errno. */
 int file_open_bucket(struct file_store *store, const message_id *id,
 		     bool create);
-/* Opens the stored body. -1 with errno and io_set_error(). */
-int file_open_body(int bucket_fd, const message_id *id);
+/* The name of the body that a header file is about; false: it is not there. */
+bool file_find_body(int bucket_fd, const message_id *id,
+		    const unsigned char hash[FILE_HASH_SIZE],
+		    char name_r[FILE_NAME_SIZE]);
+/* Opens that body. -1 with errno and io_set_error(). */
+int file_open_body(int bucket_fd, const struct file_entry *entry);
+/* The answer for a call that failed. */
+int file_fail(const char *what, const message_id *id, int error);
 
-/* module-file-busy.c */
-void file_busy_add(struct file_store *store, const message_id *id);
-/* The headers are committed, or the write was given up. */
-void file_busy_remove(struct file_store *store, const message_id *id);
+/*
+ * module-file-busy.c: what this process is doing to which message.
+ */
+
+/* A body is being written; `fresh`: of a message that was not there before. */
+void file_busy_begin(struct file_store *store, const message_id *id,
+		     bool fresh);
+/* It was written, and waits for its headers; or it was not. */
+void file_busy_end(struct file_store *store, const message_id *id,
+		   bool written);
+/* The headers came, or will not come. */
+void file_busy_settle(struct file_store *store, const message_id *id);
+/* Whether a body is being written or waits. */
 bool file_is_busy(struct file_store *store, const message_id *id);
+/* Whether the message is new since the scan began. */
+bool file_is_fresh(struct file_store *store, const message_id *id);
+/* The right to change which files are a message's, of one thread at a time:
+   waits until it is free. */
+void file_claim(struct file_store *store, const message_id *id);
+void file_release(struct file_store *store, const message_id *id);
 void file_busy_scan(struct file_store *store, bool scanning);
-void file_busy_free(struct file_store *store);
+/* False: no memory. */
+bool file_busy_init(struct file_store *store);
+void file_busy_deinit(struct file_store *store);
+
+/*
+ * The hooks
+ */
+
+/* module-file-write.c */
+int file_writebody(io_infrastructure *io, io_caller caller,
+		   email_message *message, int force);
+int file_writeheaders(io_infrastructure *io, io_caller caller,
+		      email_message *message, int force);
+int file_unlinkheaders(io_infrastructure *io, io_caller caller, message_id *id);
+int file_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
+
+/* What stands with a message in memory: which of the store's bodies is its own.
+   `pending`: no header file speaks of it yet. */
+void file_note_set(email_message *message, const struct file_entry *entry,
+		   bool pending);
+/* Fills in body_hash and body_stack; false: this store has no body of it. */
+bool file_note_get(const email_message *message, struct file_entry *entry,
+		   bool *pending_r);
+
+/* module-file-read.c */
+int file_readheaders(io_infrastructure *io, io_caller caller,
+		     email_message *message);
+int file_readbody(io_infrastructure *io, io_caller caller,
+		  email_message *message);
 
 /* module-file-scan.c */
 void *file_process_disk_queue(io_infrastructure *io, void *scan);
 /* Removes temporary files of writers that are gone. */
 void file_sweep_tmp(struct file_store *store);
+
+/*
+ * module-file-walk.c: going through all of the store.
+ */
+
+enum file_kind {
+	FILE_KIND_HEADERS,
+	FILE_KIND_BODY
+};
+
+/* Is called for each file of a message; false stops. */
+typedef bool file_visit_t(struct file_store *store, int bucket_fd,
+			  const char *name, const message_id *id,
+			  enum file_kind kind, void *context);
+
+/* -1 with the first errno; what can be read is visited all the same. */
+int file_walk(struct file_store *store, file_visit_t *visit, void *context);
+/* Is called for each entry of a directory but "." and ".."; false stops. */
+typedef bool file_dir_entry_t(int dir_fd, const char *name, void *context);
+int file_walk_dir(int parent_fd, const char *name, file_dir_entry_t *callback,
+		  void *context);
 
 #endif

@@ -202,3 +202,14 @@ o_stream_create_file_atomic(const char *path, mode_t mode,
 	i_free(dir);
 	return stream;
 }
+
+void o_stream_file_atomic_set_name(struct ostream *stream, const char *name)
+{
+	struct ostream_private *private = stream->real_stream;
+
+	/* an error stream may stand for one that could not be made */
+	if (private->flush != o_stream_file_atomic_flush)
+		return;
+	i_free(atomic_ostream(private)->name);
+	atomic_ostream(private)->name = i_strdup(name);
+}

@@ -18,7 +18,7 @@
 #define MESSAGES 4
 
 static message_id ids[MESSAGES];
-static char bodies[MESSAGES][64];
+static char bodies[MESSAGES][64], changed[MESSAGES][64];
 static char wrong[256];
 
 /* Events: message i was stored, is about to be removed, was removed, was
@@ -29,22 +29,29 @@ enum {
 	REMOVED = 300,
 	REWRITTEN = 400
 };
+/* Whose second version has another body. */
+#define CHANGED 2
+
+static void set_body(email_message *message, const char *text)
+{
+	struct istream *input = i_stream_create_from_data(text, strlen(text));
+
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+}
 
 static void put_message(struct spool *spool, unsigned int i)
 {
-	struct istream *input;
 	email_message *message;
 
 	(void)snprintf(bodies[i], sizeof(bodies[i]),
 		       "Subject: number %u\r\n\r\nbody\r\n.\r\n", i);
 	spool_new_id(spool, &ids[i]);
 	message = email_message_new(&ids[i]);
-	input = i_stream_create_from_data(bodies[i], strlen(bodies[i]));
-	email_message_set_body(message, input, 0);
+	set_body(message, bodies[i]);
 	assert_int_equal(spool_put(spool, message), IO_DONE);
 	crash_record_event(STORED + (int)i);
 	email_message_unref(&message);
-	i_stream_unref(&input);
 }
 
 static void rewrite_message(struct spool *spool, unsigned int i)
@@ -53,6 +60,14 @@ static void rewrite_message(struct spool *spool, unsigned int i)
 
 	assert_int_equal(spool_get(spool, &ids[i], &message), IO_DONE);
 	assert_int_equal(email_message_set_value(message, "x", "y", "z"), 0);
+	if (i == CHANGED) {
+		(void)snprintf(changed[i], sizeof(changed[i]),
+			       "Subject: not %u\r\n\r\nother body\r\n.\r\n", i);
+		set_body(message, changed[i]);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
+						 0),
+				 IO_DONE);
+	}
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);
 	crash_record_event(REWRITTEN + (int)i);
@@ -84,9 +99,11 @@ static void workload(const char *dir, const char *stack, enum crash_sync sync)
 	put_message(spool, 1);
 	rewrite_message(spool, 0);
 	put_message(spool, 2);
+	rewrite_message(spool, CHANGED);
 	remove_message(spool, 1);
 	put_message(spool, 3);
 	remove_message(spool, 0);
+	remove_message(spool, CHANGED);
 	spool_close(&spool);
 	crash_record_end();
 }
@@ -114,6 +131,7 @@ static int look(struct spool *spool, unsigned int i, uint64_t *version_r)
 {
 	const unsigned char *data;
 	email_message *message;
+	const char *body;
 	size_t size;
 	int ret = -1;
 
@@ -122,9 +140,10 @@ static int look(struct spool *spool, unsigned int i, uint64_t *version_r)
 			0 :
 			-1;
 	*version_r = email_message_get_version(message);
-	if (i_stream_read_bytes(message->body, &data, &size,
-				strlen(bodies[i])) == 1 &&
-	    size == strlen(bodies[i]) && memcmp(data, bodies[i], size) == 0)
+	body = i == CHANGED && *version_r > 1 ? changed[i] : bodies[i];
+	if (i_stream_read_bytes(message->body, &data, &size, strlen(body)) ==
+		    1 &&
+	    size == strlen(body) && memcmp(data, body, size) == 0)
 		ret = 1;
 	email_message_unref(&message);
 	return ret;

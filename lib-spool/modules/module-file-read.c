@@ -1,0 +1,186 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The file store's reading hooks: the line of the header file says how the rest of
+   it, and the body, were written. */
+
+#include "config.h"
+#include "module-file-private.h"
+#include "buffer.h"
+#include "istream.h"
+#include "macros.h"
+#include "mem.h"
+#include "message-record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The stack that a record names, undone. */
+static struct istream *undo_stack(struct file_store *store, const char *stack,
+				  struct istream *source)
+{
+	struct stack_spec *spec;
+	struct istream *input;
+	char *error;
+
+	spec = spool_parse_stack(stack, &error);
+	if (spec == NULL && error != NULL) {
+		input = i_stream_create_error_str(ENOTSUP, "%s", error);
+		i_free(error);
+		return input;
+	}
+	if (spec == NULL) {
+		i_stream_ref(source);
+		return source;
+	}
+	input = stack_spec_create_input(spec, &store->spool->keys, source,
+					NULL);
+	stack_spec_free(&spec);
+	return input;
+}
+
+/* Reads all of a record, within its bound. */
+static int read_record(struct istream *input, buffer_t *record)
+{
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		if (record->used + size > MESSAGE_RECORD_MAX ||
+		    !buffer_try_append(record, data, size)) {
+			io_set_error("%s: the record is too large",
+				     i_stream_get_name(input));
+			return IO_FAIL;
+		}
+		i_stream_skip(input, size);
+	}
+	if (input->stream_errno == 0)
+		return IO_DONE;
+	errno = input->stream_errno;
+	io_set_error("%s", i_stream_get_error(input));
+	return io_answer_for_errno(input->stream_errno);
+}
+
+static int parse_record(email_message *message, const struct file_entry *entry,
+			const buffer_t *record)
+{
+	char *error;
+
+	if (message_record_parse(message, record->data, record->used, &error) <
+	    0) {
+		io_set_error("%s", error);
+		i_free(error);
+		return IO_FAIL;
+	}
+	if (email_message_get_version(message) != entry->version ||
+	    message->body_len != entry->body_len) {
+		io_set_error("the record and the line before it differ: the "
+			     "file is damaged");
+		email_message_clear(message);
+		return IO_FAIL;
+	}
+	file_note_set(message, entry, false);
+	return IO_DONE;
+}
+
+/* Opens bucket and header file (input_r NULL: reads its line alone). The answer:
+   IO_FAIL where there is none. */
+static int open_entry(struct file_store *store, const message_id *id,
+		      int *bucket_fd_r, struct file_entry *entry,
+		      struct istream **input_r)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+	int ret, error;
+
+	memset(entry, 0, sizeof(*entry));
+	*bucket_fd_r = file_open_bucket(store, id, false);
+	if (*bucket_fd_r < 0)
+		ret = -1;
+	else if (input_r == NULL)
+		ret = file_entry_read(*bucket_fd_r, id, entry);
+	else
+		ret = file_entry_open(*bucket_fd_r, id, entry, input_r);
+	if (ret == 0)
+		return IO_DONE;
+	error = errno;
+	(void)file_close(bucket_fd_r);
+	message_id_to_text(id, text);
+	if (error == ENOENT) {
+		errno = error;
+		io_set_error("there is no message %s", text);
+		return IO_FAIL;
+	}
+	return io_answer_for_errno(error);
+}
+
+int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+		     email_message *message)
+{
+	struct file_store *store = container_of(io, struct file_store, io);
+	struct istream *source, *input;
+	struct file_entry entry;
+	buffer_t *record;
+	int bucket_fd, answer;
+
+	answer = open_entry(store, &message->message_id, &bucket_fd, &entry,
+			    &source);
+	if (answer != IO_DONE)
+		return answer;
+	record = buffer_create_dynamic(default_pool, 1024);
+	input = undo_stack(store, entry.headers_stack, source);
+	answer = read_record(input, record);
+	if (answer == IO_DONE)
+		answer = parse_record(message, &entry, record);
+	i_stream_destroy(&input);
+	i_stream_unref(&source);
+	buffer_free(&record);
+	(void)file_close(&bucket_fd);
+	return answer;
+}
+
+/* Opens the stored body. Whoever changes it right now may take away the file that
+   the headers of a moment ago spoke of: then there are newer ones. */
+static int open_body(struct file_store *store, const message_id *id,
+		     struct file_entry *entry, int *fd_r)
+{
+	uint64_t version = 0;
+	int bucket_fd, answer, error;
+
+	for (;;) {
+		answer = open_entry(store, id, &bucket_fd, entry, NULL);
+		if (answer != IO_DONE)
+			return answer;
+		*fd_r = file_open_body(bucket_fd, entry);
+		error = errno;
+		(void)file_close(&bucket_fd);
+		if (*fd_r >= 0)
+			return IO_DONE;
+		if (error != ENOENT || entry->version == version) {
+			errno = error;
+			return io_answer_for_errno(error);
+		}
+		version = entry->version;
+	}
+}
+
+int file_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+		  email_message *message)
+{
+	struct file_store *store = container_of(io, struct file_store, io);
+	struct istream *source, *input;
+	char name[FILE_NAME_SIZE];
+	struct file_entry entry;
+	int fd, answer;
+
+	answer = open_body(store, &message->message_id, &entry, &fd);
+	if (answer != IO_DONE)
+		return answer;
+	file_name(&message->message_id, FILE_BODY_SUFFIX, name);
+	source = i_stream_create_fd_autoclose(&fd, 0);
+	i_stream_set_name(source, name);
+	input = undo_stack(store, entry.body_stack, source);
+	i_stream_unref(&source);
+	email_message_set_body(message, input, entry.body_len);
+	i_stream_unref(&input);
+	return IO_DONE;
+}

@@ -1,0 +1,453 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The file store's writing hooks. The body goes through the atomic file sink, then
+   the headers the same way; the header file is the commit point. What a crash leaves:
+   before the body's rename, a temporary file (swept when the spool is opened);
+   before the headers' rename, a body that no headers speak of (swept by the scan);
+   after it, the message. Unlinking goes the other way round.
+
+   A changed body gets a name of its own, so that the old one stays the truth until
+   the headers that speak of the new one are durable. */
+
+#include "config.h"
+#include "module-file-private.h"
+#include "buffer.h"
+#include "hash-method.h"
+#include "istream.h"
+#include "macros.h"
+#include "mem.h"
+#include "message-record.h"
+#include "ostream.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct file_store *file_store(io_infrastructure *io)
+{
+	return container_of(io, struct file_store, io);
+}
+
+int file_fail(const char *what, const message_id *id, int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s of message %s failed: %s", what, text,
+		     strerror(error));
+	return io_answer_for_errno(error);
+}
+
+static int fail_stream(struct ostream *output)
+{
+	errno = output->stream_errno;
+	io_set_error("%s", o_stream_get_error(output));
+	return io_answer_for_errno(output->stream_errno);
+}
+
+static struct ostream *push_stack(struct file_store *store,
+				  const struct stack_spec *spec,
+				  struct ostream *sink)
+{
+	if (spec == NULL) {
+		o_stream_ref(sink);
+		return sink;
+	}
+	return stack_spec_create_output(spec, &store->spool->keys, sink, NULL);
+}
+
+static void abort_stream(struct ostream **stream)
+{
+	o_stream_abort(*stream);
+	o_stream_destroy(stream);
+}
+
+/* Finishes and destroys: the answer. */
+static int finish_stream(struct ostream **stream)
+{
+	int answer;
+
+	if (o_stream_finish(*stream) > 0) {
+		o_stream_destroy(stream);
+		return IO_DONE;
+	}
+	answer = fail_stream(*stream);
+	abort_stream(stream);
+	return answer;
+}
+
+/*
+ * The note: '+' for a body that waits for its headers, its hash, its stack.
+ */
+
+#define NOTE_HASH 1
+#define NOTE_STACK (NOTE_HASH + FILE_HASH_SIZE * 2)
+
+void file_note_set(email_message *message, const struct file_entry *entry,
+		   bool pending)
+{
+	char note[NOTE_STACK + FILE_STACK_SIZE];
+
+	note[0] = pending ? '+' : '=';
+	(void)sodium_bin2hex(note + NOTE_HASH, FILE_HASH_SIZE * 2 + 1,
+			     entry->body_hash, FILE_HASH_SIZE);
+	(void)snprintf(note + NOTE_STACK, FILE_STACK_SIZE, "%s",
+		       entry->body_stack);
+	email_message_set_store_note(message, note);
+}
+
+bool file_note_get(const email_message *message, struct file_entry *entry,
+		   bool *pending_r)
+{
+	const char *note = email_message_get_store_note(message);
+
+	if (note == NULL || strlen(note) <= NOTE_STACK ||
+	    sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, note + NOTE_HASH,
+			   FILE_HASH_SIZE * 2, NULL, NULL, NULL) != 0)
+		return false;
+	(void)snprintf(entry->body_stack, sizeof(entry->body_stack), "%s",
+		       note + NOTE_STACK);
+	*pending_r = note[0] == '+';
+	return true;
+}
+
+/*
+ * Bodies
+ */
+
+/* Sends the whole body: its octets in *size_r. The answer; on failures the streams
+   are the caller's to give up. */
+static int send_body(struct ostream *output, email_message *message,
+		     uint64_t *size_r)
+{
+	struct istream *body = message->body;
+
+	i_stream_seek(body, 0);
+	switch (o_stream_send_istream(output, body)) {
+	case OSTREAM_SEND_ISTREAM_RESULT_FINISHED:
+		*size_r = output->offset;
+		break;
+	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT:
+		return fail_stream(output);
+	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT:
+		errno = body->stream_errno;
+		io_set_error("reading the body failed: %s",
+			     i_stream_get_error(body));
+		return io_answer_for_errno(body->stream_errno);
+	default:
+		io_set_error("the body is not there yet: a spool needs input "
+			     "that blocks");
+		return IO_TRANS_FAIL;
+	}
+	if (message->body_len == 0 || message->body_len == *size_r)
+		return IO_DONE;
+	io_set_error("the body has %llu octets where %llu were announced",
+		     (unsigned long long)*size_r,
+		     (unsigned long long)message->body_len);
+	return IO_FAIL;
+}
+
+/* Sends the body through its stack into the sink, which is not finished yet: the
+   length, and the hash of what came out, are in *entry. */
+static int fill_body(struct file_store *store, struct ostream *sink,
+		     email_message *message, struct file_entry *entry)
+{
+	const struct hash_method *method = hash_method_lookup("blake2b");
+	void *context = i_calloc(1, method->context_size);
+	struct ostream *hashed, *output;
+	int answer;
+
+	method->init(context);
+	o_stream_set_finish_via_child(sink, false);
+	hashed = o_stream_create_hash(sink, method, context);
+	output = push_stack(store, store->body_spec, hashed);
+	o_stream_cork(output);
+	answer = send_body(output, message, &entry->body_len);
+	if (answer == IO_DONE)
+		answer = finish_stream(&output);
+	else
+		abort_stream(&output);
+	if (answer != IO_DONE)
+		o_stream_abort(hashed);
+	o_stream_destroy(&hashed);
+	method->result(context, entry->body_hash);
+	i_free(context);
+	return answer;
+}
+
+/* Removes the bodies that `kept` took the place of: the first one, and the one with
+   the old hash. Where that fails the scan will do it. */
+static void drop_old_bodies(int bucket_fd, const message_id *id,
+			    const unsigned char old_hash[FILE_HASH_SIZE],
+			    const char *kept)
+{
+	char name[FILE_NAME_SIZE];
+
+	file_name(id, FILE_BODY_SUFFIX, name);
+	if (strcmp(name, kept) != 0)
+		(void)file_ops()->unlinkat(bucket_fd, name, 0);
+	file_body_name(id, old_hash, name);
+	if (strcmp(name, kept) != 0)
+		(void)file_ops()->unlinkat(bucket_fd, name, 0);
+}
+
+static int write_body_file(struct file_store *store, int bucket_fd,
+			   email_message *message)
+{
+	const message_id *id = &message->message_id;
+	bool pending, first = email_message_get_store_note(message) == NULL;
+	struct file_entry entry, before;
+	char name[FILE_NAME_SIZE];
+	struct ostream *sink;
+	int answer;
+
+	memset(&entry, 0, sizeof(entry));
+	(void)snprintf(entry.body_stack, sizeof(entry.body_stack), "%s",
+		       store->body_kinds);
+	file_name(id, FILE_BODY_SUFFIX, name);
+	sink = o_stream_create_file_atomic_at(
+		bucket_fd, name, store->tmp_fd, 0600,
+		first ? OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE : 0);
+	answer = fill_body(store, sink, message, &entry);
+	if (answer != IO_DONE) {
+		abort_stream(&sink);
+		return answer;
+	}
+	if (!first) {
+		file_body_name(id, entry.body_hash, name);
+		o_stream_file_atomic_set_name(sink, name);
+	}
+	answer = finish_stream(&sink);
+	if (answer != IO_DONE)
+		return answer;
+	if (!first && email_message_get_version(message) == 0 &&
+	    file_note_get(message, &before, &pending))
+		drop_old_bodies(bucket_fd, id, before.body_hash, name);
+	message->body_len = entry.body_len;
+	file_note_set(message, &entry, true);
+	return IO_DONE;
+}
+
+int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+		   email_message *message, int force ATTR_UNUSED)
+{
+	struct file_store *store = file_store(io);
+	const message_id *id = &message->message_id;
+	int bucket_fd, answer;
+
+	if (message->body == NULL) {
+		io_set_error("the message has no body");
+		return IO_FAIL;
+	}
+	if (email_message_get_version(message) > 0 &&
+	    email_message_get_store_note(message) == NULL) {
+		io_set_error("the message's headers were not read from this "
+			     "store: read them before its body is changed");
+		return IO_FAIL;
+	}
+	bucket_fd = file_open_bucket(store, id, true);
+	if (bucket_fd < 0)
+		return file_fail("writing the body", id, errno);
+	file_busy_begin(store, id, email_message_get_version(message) == 0);
+	answer = write_body_file(store, bucket_fd, message);
+	file_busy_end(store, id, answer == IO_DONE);
+	(void)file_close(&bucket_fd);
+	return answer;
+}
+
+/*
+ * Headers
+ */
+
+/* A rewrite must follow the version that it was made from: that one's line. */
+static int check_version(int bucket_fd, email_message *message,
+			 struct file_entry *stored)
+{
+	uint64_t version = email_message_get_version(message);
+
+	if (version == 1)
+		return IO_DONE;
+	if (file_entry_read(bucket_fd, &message->message_id, stored) < 0)
+		return io_answer_for_errno(errno);
+	if (stored->version + 1 == version)
+		return IO_DONE;
+	io_set_error("another writer changed the message: version %llu is "
+		     "stored, not %llu",
+		     (unsigned long long)stored->version,
+		     (unsigned long long)version - 1);
+	return IO_FAIL;
+}
+
+static int write_headers_file(struct file_store *store, int bucket_fd,
+			      email_message *message, struct file_entry *entry)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
+	struct ostream *sink, *output;
+	char line[FILE_LINE_MAX], name[FILE_NAME_SIZE];
+	int answer;
+
+	if (message_record_write(message, record) < 0) {
+		buffer_free(&record);
+		io_set_error("out of memory");
+		return IO_TRANS_FAIL;
+	}
+	(void)snprintf(entry->headers_stack, sizeof(entry->headers_stack), "%s",
+		       store->headers_kinds);
+	file_entry_format(entry, line);
+	file_name(&entry->id, FILE_HEADERS_SUFFIX, name);
+	sink = o_stream_create_file_atomic_at(
+		bucket_fd, name, store->tmp_fd, 0600,
+		entry->version > 1 ? 0 : OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
+	o_stream_cork(sink);
+	o_stream_nsend_str(sink, line);
+	output = push_stack(store, store->headers_spec, sink);
+	o_stream_nsend(output, record->data, record->used);
+	answer = finish_stream(&output);
+	if (answer != IO_DONE)
+		o_stream_abort(sink);
+	o_stream_destroy(&sink);
+	buffer_free(&record);
+	/* told "no", nobody may find it: also where its name stood already, and
+	   only the directory's sync failed */
+	if (answer == IO_TRANS_FAIL && entry->version == 1)
+		(void)file_ops()->unlinkat(bucket_fd, name, 0);
+	return answer;
+}
+
+/* With the claim on the message. */
+static int commit_headers(struct file_store *store, int bucket_fd,
+			  email_message *message, struct file_entry *entry,
+			  bool pending)
+{
+	char body[FILE_NAME_SIZE];
+	struct file_entry before;
+	int answer;
+
+	answer = check_version(bucket_fd, message, &before);
+	if (answer != IO_DONE)
+		return answer;
+	if (!file_find_body(bucket_fd, &entry->id, entry->body_hash, body)) {
+		io_set_error("the body that was written before the headers is "
+			     "gone: write it again");
+		return IO_TRANS_FAIL;
+	}
+	answer = write_headers_file(store, bucket_fd, message, entry);
+	if (answer != IO_DONE)
+		return answer;
+	if (pending && entry->version > 1)
+		drop_old_bodies(bucket_fd, &entry->id, before.body_hash, body);
+	file_note_set(message, entry, false);
+	file_busy_settle(store, &entry->id);
+	return answer;
+}
+
+int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+		      email_message *message, int force ATTR_UNUSED)
+{
+	struct file_store *store = file_store(io);
+	const message_id *id = &message->message_id;
+	struct file_entry entry;
+	int bucket_fd, answer;
+	bool pending;
+
+	memset(&entry, 0, sizeof(entry));
+	entry.id = *id;
+	entry.version = email_message_get_version(message);
+	entry.body_len = message->body_len;
+	if (!file_note_get(message, &entry, &pending)) {
+		io_set_error("the body was not written to this store before "
+			     "the headers");
+		return IO_FAIL;
+	}
+	bucket_fd = file_open_bucket(store, id, false);
+	if (bucket_fd < 0)
+		return file_fail("writing the headers", id, errno);
+	file_claim(store, id);
+	answer = commit_headers(store, bucket_fd, message, &entry, pending);
+	file_release(store, id);
+	(void)file_close(&bucket_fd);
+	return answer;
+}
+
+/*
+ * Removing
+ */
+
+/* Gone already is no failure. */
+static int unlink_name(int bucket_fd, const char *name)
+{
+	if (file_ops()->unlinkat(bucket_fd, name, 0) == 0)
+		return IO_DONE;
+	return errno == ENOENT ? IO_CONT : IO_TRANS_FAIL;
+}
+
+/* Removes a body that took the place of another: only the headers know its name. */
+static void unlink_changed_body(int bucket_fd, const struct file_entry *entry)
+{
+	char name[FILE_NAME_SIZE];
+
+	file_body_name(&entry->id, entry->body_hash, name);
+	(void)unlink_name(bucket_fd, name);
+}
+
+static int unlink_headers(int bucket_fd, const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+	struct file_entry entry;
+	bool known;
+	int answer;
+
+	known = file_entry_read(bucket_fd, id, &entry) == 0;
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	answer = unlink_name(bucket_fd, name);
+	/* also where it is gone already: somebody may wait for it to be so
+	   durably */
+	if (answer != IO_TRANS_FAIL && file_sync_dir_fd(bucket_fd) < 0)
+		answer = IO_TRANS_FAIL;
+	if (answer == IO_TRANS_FAIL)
+		return file_fail("removing", id, errno);
+	if (known)
+		unlink_changed_body(bucket_fd, &entry);
+	return answer;
+}
+
+int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+		       message_id *id)
+{
+	struct file_store *store = file_store(io);
+	int bucket_fd, answer;
+
+	bucket_fd = file_open_bucket(store, id, false);
+	if (bucket_fd < 0)
+		return errno == ENOENT ? IO_CONT :
+					 file_fail("removing", id, errno);
+	file_claim(store, id);
+	answer = unlink_headers(bucket_fd, id);
+	file_release(store, id);
+	(void)file_close(&bucket_fd);
+	return answer;
+}
+
+/* Needs no sync: a body without headers is no message. */
+int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+		    message_id *id)
+{
+	struct file_store *store = file_store(io);
+	char name[FILE_NAME_SIZE];
+	int bucket_fd, answer;
+
+	bucket_fd = file_open_bucket(store, id, false);
+	if (bucket_fd < 0)
+		return errno == ENOENT ? IO_CONT :
+					 file_fail("removing", id, errno);
+	file_name(id, FILE_BODY_SUFFIX, name);
+	answer = unlink_name(bucket_fd, name);
+	if (answer == IO_TRANS_FAIL)
+		answer = file_fail("removing", id, errno);
+	(void)file_close(&bucket_fd);
+	file_busy_settle(store, id);
+	return answer;
+}

@@ -1,0 +1,161 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+#include "config.h"
+#include "test-spool-common.h"
+#include "age-keys.h"
+#include "istream.h"
+
+#include <stdlib.h>
+
+static struct age_identities *identities;
+static unsigned int spool_number;
+
+int test_spool_setup(void **state ATTR_UNUSED)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+
+	identities = age_identities_new();
+	if (age_keygen(test_path("key"), text, &error) < 0 ||
+	    age_identities_add_file(identities, test_path("key"), NULL,
+				    &error) < 0)
+		return -1;
+	test_write_file(test_path("public"), text, strlen(text));
+	return 0;
+}
+
+int test_spool_teardown(void **state ATTR_UNUSED)
+{
+	age_identities_unref(&identities);
+	return 0;
+}
+
+const char *test_spool_dir(void)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "spool%u", spool_number);
+	return test_path(name);
+}
+
+struct spool *test_spool_open(unsigned int flags)
+{
+	struct stream_context keys = { .identities = identities };
+	struct spool *spool;
+	char *error;
+
+	spool = spool_open(test_spool_dir(), flags, &keys, &error);
+	if (spool == NULL)
+		fail_msg("%s", error);
+	return spool;
+}
+
+void test_spool_init(const char *body)
+{
+	struct spool_settings settings = { body, NULL, NULL };
+	char *error;
+
+	spool_number++;
+	if (spool_init(test_spool_dir(), &settings, &error) < 0)
+		fail_msg("%s", error);
+}
+
+struct spool *test_spool_new(const char *body)
+{
+	test_spool_init(body);
+	return test_spool_open(0);
+}
+
+int test_spool_put(struct spool *spool, const void *data, size_t size,
+		   message_id *id_r)
+{
+	struct istream *input = i_stream_create_from_data(data, size);
+	email_message *message;
+	int answer;
+
+	spool_new_id(spool, id_r);
+	message = email_message_new(id_r);
+	(void)email_message_set_sender(message, "a@example.org");
+	(void)email_message_add_recipient(message, "b@example.org");
+	email_message_set_body(message, input, 0);
+	answer = spool_put(spool, message);
+	email_message_unref(&message);
+	i_stream_unref(&input);
+	return answer;
+}
+
+void test_spool_must_have(struct spool *spool, const message_id *id,
+			  const void *data, size_t size)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	const unsigned char *got;
+	email_message *message;
+	size_t have;
+
+	if (spool_get(spool, id, &message) != IO_DONE)
+		fail_msg("%s", io_get_error());
+	assert_string_equal(email_message_get_sender(message), "a@example.org");
+	assert_string_equal(email_message_get_recipient(message, 0),
+			    "b@example.org");
+	assert_int_equal(message->body_len, size);
+	while (i_stream_read_more(message->body, &got, &have) > 0) {
+		buffer_append(out, got, have);
+		i_stream_skip(message->body, have);
+	}
+	assert_int_equal(message->body->stream_errno, 0);
+	assert_int_equal(out->used, size);
+	assert_memory_equal(out->data, data, size);
+	buffer_free(&out);
+	email_message_unref(&message);
+}
+
+static bool count_entry(const struct spool_entry *entry, void *context)
+{
+	unsigned int *counts = context;
+
+	counts[0]++;
+	if (entry->problem != NULL)
+		counts[1]++;
+	return true;
+}
+
+unsigned int test_spool_damaged(struct spool *spool, unsigned int *total_r)
+{
+	unsigned int counts[2] = { 0, 0 };
+	char *error;
+
+	assert_int_equal(spool_verify(spool, count_entry, counts, &error), 0);
+	if (total_r != NULL)
+		*total_r = counts[0];
+	return counts[1];
+}
+
+void test_spool_file(const message_id *id, const char *suffix, char path[512])
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	(void)snprintf(path, 512, "%s/messages/%s/%s%s", test_spool_dir(),
+		       text + 24, text, suffix);
+}
+
+struct scan_result {
+	unsigned int count;
+	message_id last;
+};
+
+static void found(const message_id *id, void *context)
+{
+	struct scan_result *result = context;
+
+	result->count++;
+	result->last = *id;
+}
+
+unsigned int test_spool_scan(struct spool *spool)
+{
+	struct scan_result result = { .count = 0 };
+
+	spool_start_scan(spool, found, NULL, &result);
+	spool_wait_scan(spool);
+	return result.count;
+}

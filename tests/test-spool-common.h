@@ -1,0 +1,39 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef TEST_SPOOL_COMMON_H
+#define TEST_SPOOL_COMMON_H
+
+/* Spools below the test's directory, one after the other. */
+
+#include "spool.h"
+#include "test-common.h"
+
+/* A body, as it would go to a server. */
+#define TEST_SPOOL_WIRE "Subject: hello\r\n\r\n..dots\r\n.\r\n"
+
+/* Of a group: make a key pair, test_path("key") and test_path("public"), which
+   spools are then opened with. */
+int test_spool_setup(void **state);
+int test_spool_teardown(void **state);
+
+/* The directory of the newest spool. */
+const char *test_spool_dir(void);
+/* A new one, whose bodies go through this stack. */
+void test_spool_init(const char *body);
+/* Opens the newest one. */
+struct spool *test_spool_open(unsigned int flags);
+/* Both. */
+struct spool *test_spool_new(const char *body);
+/* spool_put() of a message with a sender, a recipient and this body. */
+int test_spool_put(struct spool *spool, const void *data, size_t size,
+		   message_id *id_r);
+/* That this is what a read gives. */
+void test_spool_must_have(struct spool *spool, const message_id *id,
+			  const void *data, size_t size);
+/* Verifies: how many are damaged, and of how many. */
+unsigned int test_spool_damaged(struct spool *spool, unsigned int *total_r);
+/* Scans: how many were found. */
+unsigned int test_spool_scan(struct spool *spool);
+/* The path of a message's file in the file store. */
+void test_spool_file(const message_id *id, const char *suffix, char path[512]);
+
+#endif
