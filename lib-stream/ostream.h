@@ -38,7 +38,8 @@ enum ostream_send_istream_result {
 };
 
 enum ostream_create_file_flags {
-	/* Append to a file that exists, instead of emptying it. */
+	/* Append to a file that exists, instead of emptying it: each write goes
+	   to where the file ends then, and seek and pwrite are ESPIPE. */
 	OSTREAM_CREATE_FILE_FLAG_APPEND = 0x01
 };
 
@@ -111,9 +112,10 @@ o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 /* Another name for what finish makes, while it was not called: for files that are
    called by their content. The stream must be one of the two above. */
 void o_stream_file_atomic_set_name(struct ostream *stream, const char *name);
-/* Appends to the buffer, which stays the caller's. Full (a buffer of limited
-   size) is a short send; get_buffer_used_size() is always 0. Supports seek
-   and pwrite. */
+/* Appends to the buffer, which stays the caller's; it may take bytes out at any
+   time. Full (a buffer of limited size, or as many bytes in it as
+   o_stream_set_max_buffer_size() allows) is a short send;
+   get_buffer_used_size() is always 0. Supports seek and pwrite. */
 struct ostream *o_stream_create_buffer(buffer_t *buf);
 /* Takes everything and keeps nothing. */
 struct ostream *o_stream_create_null(void);

@@ -259,6 +259,13 @@ static void test_errors_go_up_and_have_texts(void **state ATTR_UNUSED)
 	assert_string_equal(o_stream_get_error(s), "over 5");
 	assert_string_equal(o_stream_get_disconnect_reason(s),
 			    "Connection closed: over 5");
+	/* the reason is a text of its own, however often it is asked for */
+	assert_string_equal(o_stream_get_error(s), "over 5");
+	assert_string_equal(o_stream_get_disconnect_reason(bad),
+			    "Connection closed: over 5");
+	assert_string_equal(o_stream_get_disconnect_reason(bad),
+			    "Connection closed: over 5");
+	assert_string_equal(o_stream_get_error(bad), "over 5");
 	o_stream_destroy(&s);
 	o_stream_destroy(&bad);
 	bad = o_stream_create_error(ENOSPC);
@@ -434,6 +441,25 @@ static void test_buffer_sink(void **state ATTR_UNUSED)
 	o_stream_destroy(&s);
 }
 
+static void test_buffer_sink_that_is_drained(void **state ATTR_UNUSED)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 16);
+	struct ostream *s = o_stream_create_buffer(buf);
+
+	assert_int_equal(o_stream_send_str(s, "12345678"), 8);
+	o_stream_set_max_buffer_size(s, 3);
+	assert_int_equal(o_stream_get_buffer_avail_size(s), 0);
+	assert_int_equal(o_stream_send_str(s, "x"), 0);
+	/* the caller takes the bytes out: the next ones begin where it ends */
+	buffer_set_used_size(buf, 0);
+	assert_int_equal(o_stream_get_buffer_avail_size(s), 3);
+	assert_int_equal(o_stream_send_str(s, "abcdefgh"), 3);
+	assert_string_equal(buffer_c_str(buf), "abc");
+	assert_int_equal(s->offset, 11);
+	o_stream_destroy(&s);
+	buffer_free(&buf);
+}
+
 static void test_hash_sees_what_was_accepted(void **state ATTR_UNUSED)
 {
 	const struct hash_method *method = hash_method_lookup("size");
@@ -475,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_send_istream_results),
 		cmocka_unit_test(test_failure_at),
 		cmocka_unit_test(test_buffer_sink),
+		cmocka_unit_test(test_buffer_sink_that_is_drained),
 		cmocka_unit_test(test_hash_sees_what_was_accepted),
 	};
 

@@ -15,7 +15,8 @@
 struct buffer_ostream {
 	struct ostream_private ostream;
 	buffer_t *buf;
-	size_t pos; /* where the next byte goes */
+	size_t pos;  /* where the next byte goes, after a seek */
+	bool seeked; /* without one it goes behind what the buffer holds */
 };
 
 static struct buffer_ostream *buffer_ostream(struct ostream_private *stream)
@@ -35,17 +36,32 @@ static size_t buffer_limit(const buffer_t *buf)
 	return size_add_saturate(buf->used, buffer_get_avail_size(buf));
 }
 
+/* The caller may take bytes out of the buffer at any time. */
+static size_t next_pos(const struct buffer_ostream *b)
+{
+	return b->seeked ? b->pos : b->buf->used;
+}
+
+/* How much may be sent now. The stream's bound is one of the whole buffer. */
+static size_t buffer_room(const struct buffer_ostream *b)
+{
+	size_t limit = I_MIN(buffer_limit(b->buf), b->ostream.max_buffer_size);
+
+	return limit - I_MIN(limit, next_pos(b));
+}
+
 static ssize_t o_stream_buffer_sendv(struct ostream_private *stream,
 				     const struct const_iovec *iov,
 				     unsigned int iov_count)
 {
 	struct buffer_ostream *b = buffer_ostream(stream);
-	size_t limit = buffer_limit(b->buf), len, total = 0;
+	size_t len, total = 0;
 	unsigned int i;
 
 	for (i = 0; i < iov_count; i++) {
-		len = I_MIN(iov[i].iov_len, limit - I_MIN(limit, b->pos));
-		if (!buffer_try_write(b->buf, b->pos, iov[i].iov_base, len))
+		len = I_MIN(iov[i].iov_len, buffer_room(b));
+		if (!buffer_try_write(b->buf, next_pos(b), iov[i].iov_base,
+				      len))
 			return total > 0 ? (ssize_t)total : no_memory(stream);
 		b->pos += len;
 		total += len;
@@ -61,10 +77,9 @@ static unsigned char *o_stream_buffer_reserve(struct ostream_private *stream,
 	struct buffer_ostream *b = buffer_ostream(stream);
 	size_t room;
 
-	if (b->pos != b->buf->used)
+	if (next_pos(b) != b->buf->used)
 		return NULL;
-	room = I_MIN(buffer_get_avail_size(b->buf),
-		     I_MAX(min, (size_t)WINDOW_SIZE));
+	room = I_MIN(buffer_room(b), I_MAX(min, (size_t)WINDOW_SIZE));
 	if (room < min)
 		return NULL;
 	*size_r = room;
@@ -76,7 +91,7 @@ static void o_stream_buffer_commit(struct ostream_private *stream, size_t size)
 	struct buffer_ostream *b = buffer_ostream(stream);
 
 	b->pos += size;
-	buffer_set_used_size(b->buf, b->pos);
+	buffer_set_used_size(b->buf, b->buf->used + size);
 }
 
 static int o_stream_buffer_seek(struct ostream_private *stream, uoff_t offset)
@@ -91,6 +106,7 @@ static int o_stream_buffer_seek(struct ostream_private *stream, uoff_t offset)
 				     (unsigned long long)offset,
 				     buffer_limit(b->buf));
 	b->pos = (size_t)offset;
+	b->seeked = true;
 	stream->ostream.offset = offset;
 	return 1;
 }
@@ -115,10 +131,7 @@ static int o_stream_buffer_write_at(struct ostream_private *stream,
 static size_t
 o_stream_buffer_get_avail_size(const struct ostream_private *stream)
 {
-	const struct buffer_ostream *b = (const void *)stream;
-	size_t limit = buffer_limit(b->buf);
-
-	return limit - I_MIN(limit, b->pos);
+	return buffer_room((const void *)stream);
 }
 
 struct ostream *o_stream_create_buffer(buffer_t *buf)
@@ -127,7 +140,6 @@ struct ostream *o_stream_create_buffer(buffer_t *buf)
 	struct ostream *stream;
 
 	b->buf = buf;
-	b->pos = buf->used;
 	b->ostream.max_buffer_size = buffer_limit(buf);
 	b->ostream.sendv = o_stream_buffer_sendv;
 	b->ostream.reserve = o_stream_buffer_reserve;
@@ -136,7 +148,6 @@ struct ostream *o_stream_create_buffer(buffer_t *buf)
 	b->ostream.write_at = o_stream_buffer_write_at;
 	b->ostream.get_buffer_avail_size = o_stream_buffer_get_avail_size;
 	stream = o_stream_create(&b->ostream, NULL, -1);
-	stream->blocking = buffer_limit(buf) == SIZE_MAX - 1;
 	o_stream_set_name(stream, "(buffer)");
 	return stream;
 }
