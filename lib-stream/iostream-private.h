@@ -27,7 +27,8 @@ struct iostream_private {
 	unsigned int depth; /* 1 for an end, parent's + 1 for a filter */
 	char *name;
 	char *error;
-	struct ioloop *ioloop; /* NULL: the thread's current one */
+	char *disconnect_reason; /* what get_disconnect_reason() last said */
+	struct ioloop *ioloop;   /* NULL: the thread's current one */
 
 	/* Releases what the class holds; called once, before destroy. The
 	   core has flushed an output stream already. */
@@ -43,11 +44,15 @@ struct iostream_private {
 };
 
 /* Sets the text that get_error() gives; the errno is set by the caller. */
-void io_stream_set_error(struct iostream_private *stream, const char *fmt, ...)
-	ATTR_FORMAT(2, 3);
 void io_stream_set_verror(struct iostream_private *stream, const char *fmt,
 			  va_list args) ATTR_FORMAT(2, 0);
+/* "Connection closed", with the error of a stream that failed otherwise than by
+   EPIPE; valid until it is asked for again or the stream is freed. */
+const char *io_stream_disconnect_reason(struct iostream_private *stream,
+					int stream_errno, const char *error);
 void io_stream_set_name(struct iostream_private *stream, const char *name);
+/* The name of a stream that was given nothing but an fd. */
+void io_stream_set_fd_name(struct iostream_private *stream, int fd);
 void io_stream_add_destroy_callback(struct iostream_private *stream,
 				    void (*callback)(void *), void *context);
 void io_stream_remove_destroy_callback(struct iostream_private *stream,

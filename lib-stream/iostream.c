@@ -2,6 +2,7 @@
 #include "config.h"
 #include "iostream-private.h"
 
+#include <errno.h>
 #include <time.h>
 
 struct iostream_destroy_callback {
@@ -20,13 +21,15 @@ void io_stream_set_verror(struct iostream_private *stream, const char *fmt,
 	stream->error = error;
 }
 
-void io_stream_set_error(struct iostream_private *stream, const char *fmt, ...)
+const char *io_stream_disconnect_reason(struct iostream_private *stream,
+					int stream_errno, const char *error)
 {
-	va_list args;
-
-	va_start(args, fmt);
-	io_stream_set_verror(stream, fmt, args);
-	va_end(args);
+	if (stream_errno == 0 || stream_errno == EPIPE)
+		return "Connection closed";
+	i_free(stream->disconnect_reason);
+	stream->disconnect_reason =
+		i_strdup_printf("Connection closed: %s", error);
+	return stream->disconnect_reason;
 }
 
 void io_stream_set_name(struct iostream_private *stream, const char *name)
@@ -35,6 +38,12 @@ void io_stream_set_name(struct iostream_private *stream, const char *name)
 
 	i_free(stream->name);
 	stream->name = copy;
+}
+
+void io_stream_set_fd_name(struct iostream_private *stream, int fd)
+{
+	i_free(stream->name);
+	stream->name = i_strdup_printf("(fd %d)", fd);
 }
 
 void io_stream_add_destroy_callback(struct iostream_private *stream,
@@ -75,6 +84,7 @@ void io_stream_free(struct iostream_private *stream)
 	}
 	i_free_and_null(stream->name);
 	i_free_and_null(stream->error);
+	i_free_and_null(stream->disconnect_reason);
 }
 
 struct ioloop *io_stream_get_ioloop(const struct iostream_private *stream)

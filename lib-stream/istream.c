@@ -191,13 +191,9 @@ const char *i_stream_get_error(struct istream *stream)
 
 const char *i_stream_get_disconnect_reason(struct istream *stream)
 {
-	struct iostream_private *priv = &stream->real_stream->iostream;
-
-	if (stream->stream_errno == 0 || stream->stream_errno == EPIPE)
-		return "Connection closed";
-	io_stream_set_error(priv, "Connection closed: %s",
-			    i_stream_get_error(stream));
-	return priv->error;
+	return io_stream_disconnect_reason(&stream->real_stream->iostream,
+					   stream->stream_errno,
+					   i_stream_get_error(stream));
 }
 
 ssize_t i_stream_fail(struct istream_private *stream, int stream_errno,
@@ -257,7 +253,7 @@ static void close_stream(struct istream *stream, bool close_parents)
 {
 	struct istream_private *s = stream->real_stream;
 
-	if (stream->closed || s->closing)
+	if (s->closing)
 		return;
 	s->closing = true;
 	s->iostream.close(&s->iostream, close_parents);

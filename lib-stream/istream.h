@@ -57,7 +57,8 @@ struct istream *i_stream_create_fd(int fd, size_t max_buffer_size);
 struct istream *i_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
 /* Opens the path at the first read. */
 struct istream *i_stream_create_file(const char *path, size_t max_buffer_size);
-/* The caller's memory, which must outlive the stream. */
+/* The caller's memory, which must outlive the stream. It is all buffered from
+   the beginning: the first read is the end. */
 struct istream *i_stream_create_from_data(const void *data, size_t size);
 #define i_stream_create_from_buffer(buf) \
 	i_stream_create_from_data((buf)->data, (buf)->used)

@@ -220,13 +220,9 @@ const char *o_stream_get_error(struct ostream *stream)
 
 const char *o_stream_get_disconnect_reason(struct ostream *stream)
 {
-	struct iostream_private *priv = &stream->real_stream->iostream;
-
-	if (stream->stream_errno == 0 || stream->stream_errno == EPIPE)
-		return "Connection closed";
-	io_stream_set_error(priv, "Connection closed: %s",
-			    o_stream_get_error(stream));
-	return priv->error;
+	return io_stream_disconnect_reason(&stream->real_stream->iostream,
+					   stream->stream_errno,
+					   o_stream_get_error(stream));
 }
 
 int o_stream_fail(struct ostream_private *stream, int stream_errno,
@@ -252,6 +248,8 @@ void o_stream_copy_error_from_parent(struct ostream_private *stream)
 	/* the text stays with the stream that failed: get_error finds it */
 	if (stream->ostream.stream_errno == 0)
 		stream->ostream.stream_errno = parent_errno;
+	if (stream->parent->closed)
+		stream->ostream.closed = true;
 	errno = stream->ostream.stream_errno;
 }
 
@@ -365,6 +363,11 @@ static bool flush_before_close(struct ostream *stream)
 
 	if (stream->stream_errno != 0)
 		return true;
+	if (stream->offset == 0 && chain_has_failed(stream)) {
+		/* it was made on top of an error and never used */
+		o_stream_copy_error_from_parent(s);
+		return true;
+	}
 	(void)flush_stream(s, OSTREAM_PUSH);
 	lost = own_used_size(stream);
 	if (lost > 0)
@@ -385,7 +388,7 @@ static void close_stream(struct ostream *stream, bool close_parents)
 {
 	struct ostream_private *s = stream->real_stream;
 
-	if (stream->closed || s->closing)
+	if (s->closing)
 		return;
 	panic_unless_finished(stream);
 	s->closing = true;
@@ -486,7 +489,7 @@ ssize_t o_stream_sendv(struct ostream *stream, const struct const_iovec *iov,
 	ssize_t ret;
 
 	if (size == 0)
-		return 0;
+		return has_failed(stream) ? -1 : 0;
 	ret = send_bytes(stream->real_stream, iov, iov_count);
 	if (ret >= 0 && (size_t)ret < size)
 		stream->overflow = true;

@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Reads memory: all of it is buffered by the first read. */
+/* Reads memory: all of it is buffered from the beginning. */
 
 #include "config.h"
 #include "istream-private.h"
@@ -22,13 +22,6 @@ static struct data_istream *data_istream(struct istream_private *stream)
 
 static ssize_t i_stream_data_read(struct istream_private *stream)
 {
-	struct data_istream *d = data_istream(stream);
-	size_t old = stream->pos;
-
-	stream->buffer = d->data;
-	stream->pos = d->size;
-	if (old < stream->pos && stream->skip < stream->pos)
-		return (ssize_t)(stream->pos - I_MAX(old, stream->skip));
 	stream->istream.eof = true;
 	return -1;
 }
@@ -39,7 +32,8 @@ static void i_stream_data_seek(struct istream_private *stream, uoff_t v_offset,
 	struct data_istream *d = data_istream(stream);
 
 	/* bytes skip..pos of the data are shown, and skip is v_offset */
-	stream->skip = stream->pos = (size_t)I_MIN(v_offset, (uoff_t)d->size);
+	stream->skip = (size_t)I_MIN(v_offset, (uoff_t)d->size);
+	stream->pos = d->size;
 	stream->istream.v_offset = v_offset;
 }
 
@@ -66,6 +60,8 @@ struct istream *i_stream_create_from_data(const void *data, size_t size)
 
 	d->data = data;
 	d->size = size;
+	d->istream.buffer = data;
+	d->istream.pos = size;
 	d->istream.max_buffer_size = SIZE_MAX;
 	d->istream.iostream.destroy = i_stream_data_destroy;
 	d->istream.read = i_stream_data_read;
@@ -74,7 +70,7 @@ struct istream *i_stream_create_from_data(const void *data, size_t size)
 	stream = i_stream_create(&d->istream, NULL, -1);
 	stream->blocking = true;
 	stream->seekable = true;
-	i_stream_set_name(stream, "(data)");
+	i_stream_set_name(stream, "(buffer)");
 	return stream;
 }
 

@@ -32,6 +32,7 @@ struct istream *i_stream_create_error_str(int stream_errno, const char *fmt,
 	stream = i_stream_create(error, NULL, -1);
 	stream->blocking = true;
 	stream->eof = true;
+	stream->closed = true;
 	stream->stream_errno = stream_errno;
 	va_start(args, fmt);
 	io_stream_set_verror(&error->iostream, fmt, args);

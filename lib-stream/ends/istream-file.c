@@ -83,6 +83,8 @@ static ssize_t i_stream_file_read(struct istream_private *stream)
 				&size);
 	if (dest == NULL)
 		return stream->istream.stream_errno != 0 ? -1 : -2;
+	if (stream->data_limit > 0)
+		size = I_MIN(size, stream->data_limit);
 	if (file->regular) {
 		offset =
 			stream->istream.v_offset + (stream->pos - stream->skip);
@@ -186,6 +188,7 @@ static struct istream *file_create(const char *path, int fd,
 	stream = i_stream_create(&file->istream, NULL, fd);
 	if (fd != -1) {
 		file_inspect(file);
+		io_stream_set_fd_name(&file->istream.iostream, fd);
 	} else {
 		/* until it is opened: what a path most likely is */
 		stream->seekable = true;

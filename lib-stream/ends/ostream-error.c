@@ -23,6 +23,7 @@ struct ostream *o_stream_create_error_str(int stream_errno, const char *fmt,
 	i_assert(stream_errno > 0);
 	stream = o_stream_create(error, NULL, -1);
 	stream->blocking = true;
+	stream->closed = true;
 	stream->stream_errno = stream_errno;
 	va_start(args, fmt);
 	io_stream_set_verror(&error->iostream, fmt, args);

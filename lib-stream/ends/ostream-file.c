@@ -24,6 +24,8 @@
    2 GiB. */
 #define MAX_WRITE_SIZE ((size_t)1 << 30)
 
+#define NO_SEEKING "it is no regular file, or is only appended to"
+
 static struct file_ostream *file_ostream(struct ostream_private *stream)
 {
 	return container_of(stream, struct file_ostream, ostream);
@@ -62,7 +64,7 @@ static void file_writable(void *context)
 		ret = file_writable_default(file);
 	if (ret == 0)
 		file->flush_pending = true;
-	if (!stream->closed)
+	if (!file->ostream.closing)
 		o_stream_uncork_internal(stream);
 	file_update_io(file);
 	o_stream_unref(&stream);
@@ -109,6 +111,8 @@ static int file_write_failed(struct file_ostream *file, int error)
 {
 	const char *name = o_stream_get_name(&file->ostream.ostream);
 
+	/* as a caller sees it; the fd is closed with the stream */
+	file->ostream.ostream.closed = true;
 	if (!file->regular)
 		return o_stream_fail(&file->ostream, error,
 				     "write(%s) failed: %s", name,
@@ -374,7 +378,7 @@ static int file_ostream_seek(struct ostream_private *stream, uoff_t offset)
 				     o_stream_get_name(&stream->ostream),
 				     (unsigned long long)offset,
 				     file->regular ? "it is too large" :
-						     "not a regular file");
+						     NO_SEEKING);
 	if (file_ostream_flush(stream, OSTREAM_PUSH) < 0)
 		return -1;
 	file->file_offset = offset;
@@ -419,7 +423,7 @@ static int file_ostream_write_at(struct ostream_private *stream,
 				     o_stream_get_name(&stream->ostream),
 				     (unsigned long long)offset,
 				     file->regular ? "it is too large" :
-						     "not a regular file");
+						     NO_SEEKING);
 	if (used > 0 && offset < start) {
 		part = (size_t)I_MIN(start - offset, (uoff_t)size);
 		if (pwrite_all(file, data, part, offset) < 0)
@@ -514,6 +518,8 @@ file_ostream_send_istream(struct ostream_private *stream,
 	file->file_offset += size;
 	stream->ostream.offset += size;
 	i_stream_skip(instream, size);
+	/* so that eof is set, as it is after every other way to the end */
+	(void)i_stream_read(instream);
 	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
 }
 
@@ -610,6 +616,7 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 	file->ostream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
 							       max_buffer_size;
 	file_set_methods(&file->ostream);
+	io_stream_set_fd_name(&file->ostream.iostream, fd);
 	if (fd != -1 && file_ops()->fstat(fd, &st) == 0) {
 		file->regular = S_ISREG(st.st_mode);
 		file->socket = file->tcp = S_ISSOCK(st.st_mode);
@@ -676,20 +683,17 @@ struct ostream *o_stream_create_file(const char *path, uoff_t offset,
 {
 	int open_flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
 	struct ostream *stream;
-	off_t end;
 	int fd;
 
-	if ((flags & OSTREAM_CREATE_FILE_FLAG_APPEND) == 0)
-		open_flags |= O_TRUNC;
+	open_flags |= (flags & OSTREAM_CREATE_FILE_FLAG_APPEND) == 0 ? O_TRUNC :
+								       O_APPEND;
 	fd = file_open(AT_FDCWD, path, open_flags, mode);
 	if (fd < 0)
 		return o_stream_create_error_str(errno, "open(%s) failed: %s",
 						 path, strerror(errno));
-	if ((flags & OSTREAM_CREATE_FILE_FLAG_APPEND) != 0 && offset == 0) {
-		end = file_ops()->lseek(fd, 0, SEEK_END);
-		offset = end < 0 ? UOFF_T_MAX : (uoff_t)end;
-	}
 	stream = o_stream_create_fd_file_autoclose(&fd, offset);
 	o_stream_set_name(stream, path);
+	if ((flags & OSTREAM_CREATE_FILE_FLAG_APPEND) != 0)
+		file_ostream(stream->real_stream)->regular = false;
 	return stream;
 }
