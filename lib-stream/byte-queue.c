@@ -61,6 +61,14 @@ void byte_queue_add(struct byte_queue *queue, size_t size)
 	queue->dirty = I_MAX(queue->dirty, queue->end);
 }
 
+void byte_queue_open(struct byte_queue *queue, size_t room)
+{
+	/* one more: it is what `end` stays below */
+	queue->append_limit =
+		queue->end + I_MIN(room, queue->alloc - queue->end) + 1;
+	queue->dirty = I_MAX(queue->dirty, queue->append_limit - 1);
+}
+
 void byte_queue_skip(struct byte_queue *queue, size_t size)
 {
 	i_assert(size <= byte_queue_used(queue));

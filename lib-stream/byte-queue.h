@@ -11,9 +11,10 @@
 struct byte_queue {
 	unsigned char *data;
 	size_t alloc;
-	size_t start, end; /* the bytes are data[start..end) */
-	size_t dirty;      /* how far data was ever written, if it is secret */
-	bool secret;       /* wipe what is given back */
+	size_t start, end;   /* the bytes are data[start..end) */
+	size_t append_limit; /* for ostream_append */
+	size_t dirty; /* how far data was ever written, if it is secret */
+	bool secret;  /* wipe what is given back */
 };
 
 static inline size_t byte_queue_used(const struct byte_queue *queue)
@@ -32,6 +33,9 @@ byte_queue_data(const struct byte_queue *queue)
 unsigned char *byte_queue_reserve(struct byte_queue *queue,
 				  size_t size) ATTR_WARN_UNUSED_RESULT;
 void byte_queue_add(struct byte_queue *queue, size_t size);
+/* Up to `room` more bytes may be appended behind the last one without a call, as
+   long as fewer than append_limit are there. */
+void byte_queue_open(struct byte_queue *queue, size_t room);
 /* Takes bytes from the start. */
 void byte_queue_skip(struct byte_queue *queue, size_t size);
 /* Gives the memory back where no bytes are left. */

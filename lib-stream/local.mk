@@ -8,7 +8,7 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
 	lib-stream/byte-queue.h lib-stream/transform-step.h \
-	lib-stream/transform-cache.h
+	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c

@@ -23,6 +23,17 @@ enum ostream_flush_mode {
 	OSTREAM_FINISH
 };
 
+/* Memory of the class's that a small send is simply appended to, without a call of
+   any method, while `open` is set: *used moves, and must stay below *limit. The class
+   opens it at the end of a sendv; the core closes it before it calls any method, and
+   a class that is called by an event does, too. */
+struct ostream_append {
+	bool open;
+	unsigned char **data;
+	size_t *used;
+	const size_t *limit;
+};
+
 struct ostream_private {
 	struct iostream_private iostream;
 
@@ -61,10 +72,14 @@ struct ostream_private {
 	void (*commit)(struct ostream_private *stream, size_t size);
 
 	struct ostream ostream;
+	struct ostream_append append;
 	size_t max_buffer_size;
 	struct ostream *parent;
 	int fd;
+	/* when the bytes up to timed_offset were taken; asking the clock for
+	   each small send would cost more than the send */
 	struct timeval last_write_timeval;
+	uoff_t timed_offset;
 
 	stream_flush_callback_t *callback;
 	void *context;
@@ -85,6 +100,9 @@ struct ostream_private {
 	bool noverflow:1;
 	bool finish_also_parent:1;
 	bool finish_via_child:1;
+	/* sends never wait for a system: the clock is not asked either, until
+	   somebody wants to know */
+	bool in_memory:1;
 };
 
 /* Fills in default methods, takes the reference on the parent (NULL for an

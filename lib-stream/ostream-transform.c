@@ -35,8 +35,8 @@ struct transform_ostream {
 	enum transform_op latched;
 	size_t latched_size;
 
-	uoff_t unsynced; /* plain bytes accepted since the last sync point */
-	uoff_t encoded_size;          /* what came out of the codec */
+	uoff_t synced_offset; /* plain bytes up to the last sync point */
+	uoff_t encoded_size;  /* what came out of the codec */
 	enum transform_status status; /* the codec's last answer */
 
 	/* An error of the codec, kept aside until the stage is empty. */
@@ -243,7 +243,7 @@ static void latch(struct transform_ostream *s, enum transform_op op)
 {
 	s->latched = op;
 	s->latched_size = byte_queue_used(&s->hold);
-	s->unsynced = 0;
+	s->synced_offset = s->ostream.ostream.offset;
 }
 
 /* A decoder gets what is held as RUN first, and FINISH without input; at the
@@ -393,6 +393,19 @@ static size_t send_piece(struct transform_ostream *s, const unsigned char *data,
 	return done;
 }
 
+/* Small sends that are only gathered need no more than a copy. */
+static void open_append(struct transform_ostream *s)
+{
+	size_t held = byte_queue_used(&s->hold), room = hold_room(s);
+
+	if (held == 0 || held >= GATHER_SIZE || s->latched != TRANSFORM_RUN ||
+	    byte_queue_used(&s->stage) > 0 || s->status == TRANSFORM_NEED_OUT ||
+	    s->failure_errno != 0)
+		return;
+	byte_queue_open(&s->hold, I_MIN(room, GATHER_SIZE - held));
+	s->ostream.append.open = true;
+}
+
 static ssize_t o_stream_transform_sendv(struct ostream_private *stream,
 					const struct const_iovec *iov,
 					unsigned int iov_count)
@@ -409,12 +422,13 @@ static ssize_t o_stream_transform_sendv(struct ostream_private *stream,
 		if (done < iov[i].iov_len)
 			break;
 	}
-	s->unsynced += total;
 	if (total == 0 && s->failure_errno != 0)
 		(void)drain(s, false);
 	settle(s);
 	if (total == 0 && stream->ostream.stream_errno != 0)
 		return -1;
+	if (stream->corked)
+		open_append(s);
 	return (ssize_t)total;
 }
 
@@ -426,7 +440,8 @@ static enum transform_op wanted_op(const struct transform_ostream *s,
 		return TRANSFORM_RUN;
 	if (mode == OSTREAM_FINISH)
 		return TRANSFORM_FINISH;
-	if (mode == OSTREAM_SYNC && s->unsynced > 0 &&
+	if (mode == OSTREAM_SYNC &&
+	    s->synced_offset != s->ostream.ostream.offset &&
 	    (s->class_->flags & TRANSFORM_CAN_SYNC) != 0)
 		return TRANSFORM_SYNC;
 	return TRANSFORM_RUN;
@@ -503,6 +518,7 @@ static int parent_writable(void *context)
 	if (stream->closed)
 		return 1;
 	o_stream_ref(stream);
+	s->ostream.append.open = false;
 	if (stream->stream_errno != 0)
 		ret = -1;
 	else
@@ -605,6 +621,9 @@ struct ostream *o_stream_create_transform(struct ostream *output,
 	s->stage.secret = secret && is_decoder(s);
 	s->ostream.iostream.close = o_stream_transform_close;
 	s->ostream.iostream.destroy = o_stream_transform_destroy;
+	s->ostream.append.data = &s->hold.data;
+	s->ostream.append.used = &s->hold.end;
+	s->ostream.append.limit = &s->hold.append_limit;
 	s->ostream.sendv = o_stream_transform_sendv;
 	s->ostream.flush = o_stream_transform_flush;
 	s->ostream.seek = o_stream_transform_seek;

@@ -156,6 +156,7 @@ struct ostream *o_stream_create(struct ostream_private *stream,
 	stream->iostream.refcount = 1;
 	stream->iostream.depth = 1;
 	stream->fd = fd;
+	stream->timed_offset = stream->ostream.offset;
 	stream->finish_also_parent = true;
 	stream->finish_via_child = true;
 	if (parent == NULL)
@@ -231,6 +232,7 @@ int o_stream_fail(struct ostream_private *stream, int stream_errno,
 	va_list args;
 
 	i_assert(stream_errno > 0);
+	stream->append.open = false;
 	if (stream->ostream.stream_errno == 0) {
 		stream->ostream.stream_errno = stream_errno;
 		va_start(args, fmt);
@@ -391,6 +393,7 @@ static void close_stream(struct ostream *stream, bool close_parents)
 	if (s->closing)
 		return;
 	panic_unless_finished(stream);
+	s->append.open = false;
 	s->closing = true;
 	if (!flush_before_close(stream) && !close_parents)
 		s->last_errors_not_checked = true;
@@ -461,12 +464,38 @@ static size_t iov_size(const struct const_iovec *iov, unsigned int iov_count)
 	return size;
 }
 
-/* The one way in for bytes. */
+static void note_time(struct ostream_private *s)
+{
+	io_stream_get_time(&s->last_write_timeval);
+	s->timed_offset = s->ostream.offset;
+}
+
+/* A larger send may have a better way than through a buffer. */
+#define APPEND_MAX 16384
+
+static inline bool try_append(struct ostream_private *s, const void *data,
+			      size_t size)
+{
+	size_t used;
+
+	if (!s->append.open || size - 1 >= APPEND_MAX)
+		return false;
+	used = *s->append.used;
+	if (used + size >= *s->append.limit)
+		return false;
+	memcpy(*s->append.data + used, data, size);
+	*s->append.used = used + size;
+	s->ostream.offset += size;
+	return true;
+}
+
+/* The other way in for bytes. */
 static ssize_t send_bytes(struct ostream_private *s,
 			  const struct const_iovec *iov, unsigned int iov_count)
 {
 	ssize_t ret;
 
+	s->append.open = false;
 	if (has_failed(&s->ostream))
 		return -1;
 	if (BOBBIN_UNLIKELY(s->finished))
@@ -475,7 +504,8 @@ static ssize_t send_bytes(struct ostream_private *s,
 	ret = s->sendv(s, iov, iov_count);
 	if (ret > 0) {
 		s->ostream.offset += (uoff_t)ret;
-		io_stream_get_time(&s->last_write_timeval);
+		if (!s->corked && !s->in_memory)
+			note_time(s);
 	} else if (ret < 0) {
 		errno = s->ostream.stream_errno;
 	}
@@ -496,11 +526,26 @@ ssize_t o_stream_sendv(struct ostream *stream, const struct const_iovec *iov,
 	return ret;
 }
 
-ssize_t o_stream_send(struct ostream *stream, const void *data, size_t size)
+/* Apart from o_stream_send(), which then needs few registers. */
+static BOBBIN_NOINLINE ssize_t send_piece(struct ostream *stream,
+					  const void *data, size_t size)
 {
 	struct const_iovec iov = { data, size };
+	ssize_t ret;
 
-	return o_stream_sendv(stream, &iov, 1);
+	if (size == 0)
+		return 0;
+	ret = send_bytes(stream->real_stream, &iov, 1);
+	if (ret >= 0 && (size_t)ret < size)
+		stream->overflow = true;
+	return ret;
+}
+
+ssize_t o_stream_send(struct ostream *stream, const void *data, size_t size)
+{
+	if (BOBBIN_LIKELY(try_append(stream->real_stream, data, size)))
+		return (ssize_t)size;
+	return send_piece(stream, data, size);
 }
 
 ssize_t o_stream_send_str(struct ostream *stream, const char *str)
@@ -527,7 +572,11 @@ void o_stream_nsend(struct ostream *stream, const void *data, size_t size)
 {
 	struct const_iovec iov = { data, size };
 
-	o_stream_nsendv(stream, &iov, 1);
+	if (!stream->real_stream->noverflow &&
+	    try_append(stream->real_stream, data, size))
+		stream->real_stream->last_errors_not_checked = true;
+	else
+		o_stream_nsendv(stream, &iov, 1);
 }
 
 void o_stream_nsend_str(struct ostream *stream, const char *str)
@@ -539,11 +588,14 @@ ssize_t o_stream_send_parent(struct ostream_private *stream,
 			     const struct const_iovec *iov,
 			     unsigned int iov_count)
 {
+	struct ostream_private *parent = stream->parent->real_stream;
 	ssize_t ret;
 
+	if (iov_count == 1 && try_append(parent, iov->iov_base, iov->iov_len))
+		return (ssize_t)iov->iov_len;
 	if (iov_size(iov, iov_count) == 0)
 		return 0;
-	ret = send_bytes(stream->parent->real_stream, iov, iov_count);
+	ret = send_bytes(parent, iov, iov_count);
 	if (ret < 0)
 		o_stream_copy_error_from_parent(stream);
 	return ret;
@@ -554,6 +606,7 @@ unsigned char *o_stream_reserve(struct ostream *stream, size_t min,
 {
 	struct ostream_private *s = stream->real_stream;
 
+	s->append.open = false;
 	if (s->reserve == NULL || stream->closed || stream->stream_errno != 0)
 		return NULL;
 	if (BOBBIN_UNLIKELY(s->finished))
@@ -569,7 +622,8 @@ void o_stream_commit(struct ostream *stream, size_t size)
 	if (size == 0)
 		return;
 	stream->offset += size;
-	io_stream_get_time(&s->last_write_timeval);
+	if (!s->corked && !s->in_memory)
+		note_time(s);
 	s->commit(s, size);
 }
 
@@ -612,6 +666,7 @@ o_stream_send_istream(struct ostream *outstream, struct istream *instream)
 		errno = instream->stream_errno;
 		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT;
 	}
+	s->append.open = false;
 	return s->send_istream(s, instream);
 }
 
@@ -657,21 +712,28 @@ int o_stream_pwrite(struct ostream *stream, const void *data, size_t size,
 	if (s->finished)
 		i_panic("output stream %s: write after finish",
 			o_stream_get_name(stream));
+	s->append.open = false;
 	if (s->write_at(s, data, size, offset) < 0) {
 		errno = stream->stream_errno;
 		return -1;
 	}
-	io_stream_get_time(&s->last_write_timeval);
+	note_time(s);
 	return 0;
 }
 
 int o_stream_seek(struct ostream *stream, uoff_t offset)
 {
 	struct ostream_private *s = stream->real_stream;
+	int ret;
 
 	if (has_failed(stream))
 		return -1;
-	return s->seek(s, offset);
+	s->append.open = false;
+	if (s->timed_offset != stream->offset)
+		note_time(s);
+	ret = s->seek(s, offset);
+	s->timed_offset = stream->offset;
+	return ret;
 }
 
 /*
@@ -682,8 +744,11 @@ static int flush_stream(struct ostream_private *s, enum ostream_flush_mode mode)
 {
 	int ret;
 
+	s->append.open = false;
 	if (has_failed(&s->ostream))
 		return -1;
+	if (s->timed_offset != s->ostream.offset && !s->in_memory)
+		note_time(s);
 	if (s->noverflow)
 		return o_stream_fail(s, ENOBUFS,
 				     "Output stream buffer was full (%zu "
@@ -735,6 +800,7 @@ int o_stream_check(struct ostream *stream)
 int o_stream_finish(struct ostream *stream)
 {
 	mark_checked(stream);
+	stream->real_stream->append.open = false;
 	stream->real_stream->finished = true;
 	return flush_stream(stream->real_stream, OSTREAM_FINISH);
 }
@@ -778,6 +844,7 @@ static void uncork_chain(struct ostream *stream, bool internal)
 		if (!s->corked || (internal && !s->corked_internal))
 			continue;
 		s->corked = s->corked_internal = false;
+		s->append.open = false;
 		s->cork(s, false);
 	}
 }
@@ -827,6 +894,7 @@ void o_stream_set_max_buffer_size(struct ostream *stream, size_t max_size)
 	struct iostream_private *io;
 
 	for (; stream != NULL; stream = stream->real_stream->parent) {
+		stream->real_stream->append.open = false;
 		io = &stream->real_stream->iostream;
 		io->set_max_buffer_size(io, max_size);
 	}
@@ -876,6 +944,8 @@ void o_stream_set_flush_pending(struct ostream *stream, bool set)
 
 void o_stream_get_last_write_time(struct ostream *stream, struct timeval *tv_r)
 {
+	if (stream->real_stream->timed_offset != stream->offset)
+		note_time(stream->real_stream);
 	*tv_r = stream->real_stream->last_write_timeval;
 }
 

@@ -12,6 +12,7 @@
 #define ATTR_UNUSED __attribute__((unused))
 #define ATTR_COLD __attribute__((cold))
 #define ATTR_EXPORT __attribute__((visibility("default")))
+#define BOBBIN_NOINLINE __attribute__((noinline))
 #define BOBBIN_LIKELY(expr) __builtin_expect(!!(expr), 1)
 #define BOBBIN_UNLIKELY(expr) __builtin_expect(!!(expr), 0)
 /* Where the calling function's frame is on the stack; 0: not known. */
@@ -24,6 +25,7 @@
 #define ATTR_UNUSED
 #define ATTR_COLD
 #define ATTR_EXPORT
+#define BOBBIN_NOINLINE
 #define BOBBIN_LIKELY(expr) (expr)
 #define BOBBIN_UNLIKELY(expr) (expr)
 #define BOBBIN_FRAME_ADDRESS() ((uintptr_t)0)

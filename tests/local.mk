@@ -21,8 +21,9 @@ quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
 	tests/test-ioloop
 unit_tests += tests/test-ostream
-unit_tests += tests/test-ostream-file
-quick_tests += tests/test-ostream tests/test-ostream-file
+unit_tests += tests/test-ostream-file tests/test-ostream-append
+quick_tests += tests/test-ostream tests/test-ostream-file \
+	tests/test-ostream-append
 unit_tests += tests/test-istream
 quick_tests += tests/test-istream
 unit_tests += tests/test-transforms

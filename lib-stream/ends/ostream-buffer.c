@@ -68,6 +68,8 @@ static ssize_t o_stream_buffer_sendv(struct ostream_private *stream,
 		if (len < iov[i].iov_len)
 			break;
 	}
+	stream->append.open = !b->seeked && b->buf->w_data != NULL &&
+		stream->max_buffer_size >= b->buf->max_size;
 	return (ssize_t)total;
 }
 
@@ -140,6 +142,10 @@ struct ostream *o_stream_create_buffer(buffer_t *buf)
 	struct ostream *stream;
 
 	b->buf = buf;
+	b->ostream.in_memory = true;
+	b->ostream.append.data = &buf->w_data;
+	b->ostream.append.used = &buf->used;
+	b->ostream.append.limit = &buf->alloc;
 	b->ostream.max_buffer_size = buffer_limit(buf);
 	b->ostream.sendv = o_stream_buffer_sendv;
 	b->ostream.reserve = o_stream_buffer_reserve;

@@ -55,6 +55,7 @@ static void file_writable(void *context)
 	int ret;
 
 	o_stream_ref(stream);
+	file->ostream.append.open = false;
 	/* a callback that asks for the next one must not be overruled */
 	file->flush_pending = false;
 	o_stream_cork_internal(stream);
@@ -290,6 +291,15 @@ static int send_corked(struct file_ostream *file, struct file_output *output,
 	return buffer_output(file, output, buffer_room(file, block_size(file)));
 }
 
+/* The next small sends need no more than a copy. */
+static void file_open_append(struct file_ostream *file)
+{
+	if (file->buffer.data == NULL)
+		return;
+	byte_queue_open(&file->buffer, buffer_room(file, block_size(file)));
+	file->ostream.append.open = true;
+}
+
 static ssize_t file_ostream_sendv(struct ostream_private *stream,
 				  const struct const_iovec *iov,
 				  unsigned int iov_count)
@@ -312,7 +322,9 @@ static ssize_t file_ostream_sendv(struct ostream_private *stream,
 				    buffer_room(file, stream->max_buffer_size));
 	if (ret < 0)
 		return -1;
-	if (!stream->corked)
+	if (stream->corked)
+		file_open_append(file);
+	else
 		file_update_io(file);
 	return (ssize_t)output.taken;
 }
@@ -617,6 +629,9 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 							       max_buffer_size;
 	file_set_methods(&file->ostream);
 	io_stream_set_fd_name(&file->ostream.iostream, fd);
+	file->ostream.append.data = &file->buffer.data;
+	file->ostream.append.used = &file->buffer.end;
+	file->ostream.append.limit = &file->buffer.append_limit;
 	if (fd != -1 && file_ops()->fstat(fd, &st) == 0) {
 		file->regular = S_ISREG(st.st_mode);
 		file->socket = file->tcp = S_ISSOCK(st.st_mode);
@@ -655,7 +670,7 @@ struct ostream *o_stream_create_fd_blocking(int fd)
 	(void)file_ostream_init(file, fd, UOFF_T_MAX, 0);
 	/* others may write to the same open file: its offset must move */
 	file->regular = false;
-	file->ostream.ostream.offset = 0;
+	file->ostream.ostream.offset = file->ostream.timed_offset = 0;
 	file->ostream.ostream.blocking = true;
 	return &file->ostream.ostream;
 }

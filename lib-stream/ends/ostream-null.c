@@ -23,6 +23,7 @@ struct ostream *o_stream_create_null(void)
 	struct ostream *stream;
 
 	null->sendv = o_stream_null_sendv;
+	null->in_memory = true;
 	null->max_buffer_size = SIZE_MAX;
 	stream = o_stream_create(null, NULL, -1);
 	stream->blocking = true;

@@ -7,6 +7,7 @@
 #include "macros.h"
 #include "mem.h"
 #include "transforms.h"
+#include "wire-text.h"
 
 #include <string.h>
 
@@ -17,8 +18,7 @@
 struct dot_encoder {
 	struct transform transform;
 	bool force_extra_crlf;
-	bool line_start; /* at the beginning, or behind a line end */
-	bool last_cr;    /* the byte before was a CR */
+	unsigned char last; /* the byte before; a LF at the beginning */
 };
 
 /* The longest piece that is put out at once: the end, with a line end. */
@@ -30,30 +30,43 @@ static void put_bytes(struct transform_io *io, const char *str, size_t size)
 	io->out += size;
 }
 
-/* A run is not looked for farther than this, or text of nothing but CRs would be
-   searched to its end for each of them. */
-#define MAX_RUN ((size_t)512)
-
-/* Copies up to the next line end, or as far as the windows reach. */
-static void copy_run(struct dot_encoder *dot, struct transform_io *io)
+/* What must come before this byte. */
+static unsigned char *put_before(unsigned char *out, unsigned char last,
+				 unsigned char c)
 {
-	size_t size = I_MIN((size_t)(io->in_end - io->in),
-			    (size_t)(io->out_end - io->out));
-	const unsigned char *end;
+	if (!is_wire_special(last, c))
+		return out;
+	if (c == '\n') {
+		*out++ = '\r';
+		return out;
+	}
+	/* some server may take a lone CR for a line end, and the dot behind it
+	   for one that begins a line: so it shall be */
+	if (last == '\r')
+		*out++ = '\n';
+	*out++ = '.';
+	return out;
+}
 
-	size = I_MIN(size, MAX_RUN);
-	end = memchr(io->in, '\n', size);
-	if (end != NULL)
-		size = (size_t)(end - io->in);
-	/* a dot may come behind a CR in the middle of the line */
-	end = memchr(io->in, '\r', size);
-	if (end != NULL)
-		size = (size_t)(end - io->in) + 1;
-	memcpy(io->out, io->in, size);
-	io->in += size;
-	io->out += size;
-	dot->last_cr = io->in[-1] == '\r';
-	dot->line_start = false;
+/* Moves text until there is no more of it, or no room for another piece. */
+static void encode_text(struct dot_encoder *dot, struct transform_io *io)
+{
+	const unsigned char *in = io->in;
+	unsigned char *out = io->out;
+	size_t size;
+
+	while (in < io->in_end && (size_t)(io->out_end - out) >= DOT_MIN_OUT) {
+		out = put_before(out, dot->last, *in);
+		*out++ = *in++;
+		size = I_MIN((size_t)(io->in_end - in),
+			     (size_t)(io->out_end - out));
+		size = copy_wire_text(out, in, size);
+		in += size;
+		out += size;
+		dot->last = in[-1];
+	}
+	io->in = in;
+	io->out = out;
 }
 
 static enum transform_status
@@ -62,34 +75,14 @@ dot_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 	struct dot_encoder *dot =
 		container_of(t, struct dot_encoder, transform);
 
-	while (io->in < io->in_end) {
-		if (io->out_end - io->out < 2)
-			return TRANSFORM_NEED_OUT;
-		if (*io->in == '\n') {
-			if (!dot->last_cr)
-				*io->out++ = '\r';
-			*io->out++ = *io->in++;
-			dot->line_start = true;
-			dot->last_cr = false;
-			continue;
-		}
-		if (dot->last_cr && *io->in == '.') {
-			/* some server may take the CR for a line end, and the
-			   dot for one that begins a line: so it shall be */
-			*io->out++ = '\n';
-			dot->line_start = true;
-			dot->last_cr = false;
-			continue;
-		}
-		if (dot->line_start && *io->in == '.')
-			*io->out++ = '.';
-		copy_run(dot, io);
-	}
+	encode_text(dot, io);
+	if (io->in < io->in_end)
+		return TRANSFORM_NEED_OUT;
 	if (op != TRANSFORM_FINISH)
 		return TRANSFORM_NEED_IN;
 	if ((size_t)(io->out_end - io->out) < DOT_MIN_OUT)
 		return TRANSFORM_NEED_OUT;
-	if (!dot->line_start || dot->force_extra_crlf)
+	if (dot->last != '\n' || dot->force_extra_crlf)
 		put_bytes(io, "\r\n", 2);
 	put_bytes(io, ".\r\n", 3);
 	return TRANSFORM_DONE;
@@ -100,8 +93,7 @@ static void dot_encoder_reset(struct transform *t)
 	struct dot_encoder *dot =
 		container_of(t, struct dot_encoder, transform);
 
-	dot->line_start = true;
-	dot->last_cr = false;
+	dot->last = '\n';
 }
 
 static void dot_encoder_free(struct transform *t)
@@ -159,6 +151,22 @@ static void put_held(struct dot_decoder *dot, struct transform_io *io)
 static void hold(struct dot_decoder *dot, char c)
 {
 	dot->held[dot->held_size++] = c;
+}
+
+/* Text up to where something may be special: the line end before that, or before the
+   end of what is there, is left. */
+static void decode_bulk(struct transform_io *io)
+{
+	size_t size = I_MIN((size_t)(io->in_end - io->in),
+			    (size_t)(io->out_end - io->out));
+
+	io->out[0] = io->in[0];
+	size = 1 + copy_wire_text(io->out + 1, io->in + 1, size - 1);
+	while (size > 0 &&
+	       (io->in[size - 1] == '\n' || io->in[size - 1] == '\r'))
+		size--;
+	io->in += size;
+	io->out += size;
 }
 
 /* Text up to the next LF, a CR before it held back. */
@@ -220,7 +228,9 @@ static void decode_text(struct dot_decoder *dot, struct transform_io *io)
 		return;
 	}
 	put_held(dot, io);
-	decode_run(dot, io);
+	decode_bulk(io);
+	if (io->in < io->in_end && io->out < io->out_end && *io->in != '\n')
+		decode_run(dot, io);
 }
 
 static enum transform_status dot_decode(struct transform *t,
