@@ -41,6 +41,7 @@ script_tests += tests/tool-cat.sh
 script_tests += tests/tool-spool.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-both-libraries.sh
+script_tests += tests/compat.sh
 unit_tests += tests/test-stack-spec
 unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
@@ -61,7 +62,7 @@ TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
 EXTRA_DIST += $(script_tests) tests/spool-large.sh tests/script-common.sh \
-	tests/data \
+	tests/data tests/compat \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-spool-common.c
