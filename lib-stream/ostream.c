@@ -531,14 +531,8 @@ static BOBBIN_NOINLINE ssize_t send_piece(struct ostream *stream,
 					  const void *data, size_t size)
 {
 	struct const_iovec iov = { data, size };
-	ssize_t ret;
 
-	if (size == 0)
-		return 0;
-	ret = send_bytes(stream->real_stream, &iov, 1);
-	if (ret >= 0 && (size_t)ret < size)
-		stream->overflow = true;
-	return ret;
+	return o_stream_sendv(stream, &iov, 1);
 }
 
 ssize_t o_stream_send(struct ostream *stream, const void *data, size_t size)
