@@ -98,13 +98,19 @@ struct ostream *o_stream_create_file(const char *path, uoff_t offset,
    path's directory; finish flushes, makes them durable (fdatasync), renames
    to path and makes the name durable (fsync of the directory), in this order,
    and only then says 1. Abort, or destroying it after an error, removes the
-   temporary file. It must be finished or aborted before it is destroyed. */
+   temporary file. It must be finished or aborted before it is destroyed.
+   A file that exists is replaced when it is finished, no earlier; where path is
+   a symbolic link to one, the link stays and its target is replaced. A directory
+   is refused (EISDIR), and so is a device, a FIFO or a socket (EEXIST), which a
+   rename would replace; o_stream_create_file_or_device() opens those. The mode is
+   one of open(): the umask takes from it. */
 struct ostream *
 o_stream_create_file_atomic(const char *path, mode_t mode,
 			    enum ostream_file_atomic_flags flags);
 /* The same below a directory fd, with the temporary file below tmp_dir_fd (on
    the same filesystem; -1: beside it). Neither fd is closed; both must stay
-   open until the stream is destroyed. A name without '/' is expected. */
+   open until the stream is destroyed. A name without '/' is expected. For
+   directories of one's own: whatever has the name, but a directory, is replaced. */
 struct ostream *
 o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 			       mode_t mode,

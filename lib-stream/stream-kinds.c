@@ -5,7 +5,7 @@
 #include "istream.h"
 #include "macros.h"
 #include "mem.h"
-#include "ostream.h"
+#include "ostream-private.h"
 #include "transform-age.h"
 #include "transforms.h"
 
@@ -117,23 +117,19 @@ struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 {
 	struct ostream *stream;
 	struct stat st;
-	char *target;
+	bool exists = file_ops()->fstatat(AT_FDCWD, path, &st, 0) == 0;
 
-	if (file_ops()->fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return o_stream_create_file(path, 0, mode, 0);
+	if (!exists)
 		return o_stream_create_file_atomic(path, mode, 0);
-	target = S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL;
-	if (S_ISLNK(st.st_mode) &&
-	    (target == NULL ||
-	     file_ops()->fstatat(AT_FDCWD, target, &st, 0) < 0))
-		stream = o_stream_create_error_str(
-			errno, "%s: this symbolic link leads nowhere: %s", path,
-			strerror(errno));
-	else if (S_ISREG(st.st_mode))
-		stream = o_stream_create_file_atomic(
-			target != NULL ? target : path, st.st_mode & 0777, 0);
-	else
-		stream = o_stream_create_file(path, 0, mode, 0);
-	free(target);
+	stream = o_stream_create_file_atomic(path, 0600, 0);
+	/* what the umask would take away was there before */
+	if (stream->stream_errno == 0 &&
+	    file_ops()->fchmod(o_stream_get_fd(stream), st.st_mode & 0777) < 0)
+		(void)o_stream_fail(stream->real_stream, errno,
+				    "fchmod(%s) failed: %s", path,
+				    strerror(errno));
 	return stream;
 }
 

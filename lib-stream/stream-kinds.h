@@ -119,9 +119,10 @@ const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 						size_t *wanted_r);
 
 /* A file that is written: atomically (o_stream_create_file_atomic()), with the
-   permissions of the file of that name that it replaces, if there is one; a
-   symbolic link stays and its target is replaced. What exists and is no regular
-   file (a device, a FIFO) is opened as it is. */
+   permissions of the file of that name that it replaces, if there is one, else
+   those of mode without the umask's; a symbolic link stays and its target is
+   replaced. What exists and is no regular file (a device, a FIFO) is opened as it
+   is; a directory is refused. */
 struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode);
 
 BOBBIN_END_DECLS

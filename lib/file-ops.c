@@ -26,6 +26,7 @@ const struct file_ops file_ops_system = {
 	.lseek = lseek,
 	.fstat = fstat,
 	.fstatat = fstatat,
+	.fchmod = fchmod,
 	.ftruncate = ftruncate,
 	.fsync = fsync,
 	.fdatasync = fdatasync,

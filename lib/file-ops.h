@@ -28,6 +28,7 @@ struct file_ops {
 	int (*fstat)(int fd, struct stat *st);
 	int (*fstatat)(int dir_fd, const char *path, struct stat *st,
 		       int flags);
+	int (*fchmod)(int fd, mode_t mode);
 	int (*ftruncate)(int fd, off_t size);
 	int (*fsync)(int fd);
 	int (*fdatasync)(int fd);

@@ -18,6 +18,16 @@ if "$example" "$work/no/such/out.gz" <"$data" 2>"$work/err"; then
 else
 	check "compress says why it fails" grep -q "No such file" "$work/err"
 fi
+mkfifo "$work/fifo"
+for target in "$work/fifo" "$work"; do
+	if "$example" "$target" <"$data" 2>"$work/err"; then
+		fail "compress refuses what a file would replace"
+	else
+		check "compress refuses what a file would replace" \
+			grep -q "cannot create $target: it is a" "$work/err"
+	fi
+done
+check "and leaves it as it is" test -p "$work/fifo"
 "$example" "$work/part.gz" </ 2>"$work/err"
 check "where its input fails it says so" test -s "$work/err"
 check "and leaves no file behind" test -z "$(ls "$work" | grep part)"

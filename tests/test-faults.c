@@ -182,6 +182,11 @@ static int t_fstatat(int dir_fd, const char *path, struct stat *st, int flags)
 		file_ops_system.fstatat(dir_fd, path, st, flags);
 }
 
+static int t_fchmod(int fd, mode_t mode)
+{
+	return faulty(TEST_OP_FCHMOD) ? -1 : file_ops_system.fchmod(fd, mode);
+}
+
 static int t_ftruncate(int fd, off_t size)
 {
 	return faulty(TEST_OP_FTRUNCATE) ? -1 :
@@ -270,6 +275,7 @@ static const struct file_ops faulty_ops = {
 	.lseek = t_lseek,
 	.fstat = t_fstat,
 	.fstatat = t_fstatat,
+	.fchmod = t_fchmod,
 	.ftruncate = t_ftruncate,
 	.fsync = t_fsync,
 	.fdatasync = t_fdatasync,

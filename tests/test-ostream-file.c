@@ -1,7 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Output to file descriptors: regular files, pipes, sockets, the event loop; and
-   files that appear whole or not at all. */
+/* Output to file descriptors: regular files, pipes, sockets, the event loop. */
 
 #include "config.h"
 #include "istream.h"
@@ -14,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static void file_has(const char *path, const void *data, size_t size)
@@ -432,91 +430,6 @@ static void test_tcp_cork(void **state ATTR_UNUSED)
 	assert_int_equal(close(listener), 0);
 }
 
-/*
- * Atomic files
- */
-
-static unsigned int files_in_dir(void)
-{
-	return (unsigned int)test_command("exit $(ls -A %s | wc -l)",
-					  test_path("d"));
-}
-
-static void test_atomic_file(void **state ATTR_UNUSED)
-{
-	struct ostream *s;
-	struct stat st;
-
-	assert_int_equal(mkdir(test_path("d"), 0700), 0);
-	s = o_stream_create_file_atomic(test_path("d/x"), 0640, 0);
-	o_stream_nsend_str(s, "whole");
-	assert_int_equal(stat(test_path("d/x"), &st), -1);
-	assert_int_equal(o_stream_flush(s), 1);
-	assert_int_equal(stat(test_path("d/x"), &st), -1);
-	EXPECT_PANIC("destroyed without o_stream_finish()",
-		     o_stream_destroy(&s));
-	assert_int_equal(o_stream_finish(s), 1);
-	file_has(test_path("d/x"), "whole", 5);
-	assert_int_equal(o_stream_finish(s), 1);
-	o_stream_destroy(&s);
-	assert_int_equal(files_in_dir(), 1);
-
-	/* given up: nothing, and what was there stays */
-	s = o_stream_create_file_atomic(test_path("d/x"), 0640, 0);
-	o_stream_nsend_str(s, "half");
-	o_stream_abort(s);
-	o_stream_destroy(&s);
-	file_has(test_path("d/x"), "whole", 5);
-	assert_int_equal(files_in_dir(), 1);
-
-	s = o_stream_create_file_atomic(test_path("d/x"), 0640,
-					OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
-	o_stream_nsend_str(s, "other");
-	assert_int_equal(o_stream_finish(s), -1);
-	assert_int_equal(s->stream_errno, EEXIST);
-	o_stream_destroy(&s);
-	file_has(test_path("d/x"), "whole", 5);
-	assert_int_equal(files_in_dir(), 1);
-}
-
-static void test_atomic_file_with_faults(void **state ATTR_UNUSED)
-{
-	static const struct {
-		enum test_op op;
-		bool name_remains; /* the rename was done already */
-	} cases[] = { { TEST_OP_WRITE, false },
-		      { TEST_OP_FDATASYNC, false },
-		      { TEST_OP_CLOSE, false },
-		      { TEST_OP_RENAME, false },
-		      { TEST_OP_FSYNC_DIR, true } };
-	struct ostream *s;
-	struct stat st;
-	size_t i;
-
-	for (i = 0; i < N_ELEMENTS(cases); i++) {
-		(void)unlink(test_path("d/y"));
-		test_faults_begin();
-		test_faults.fail_at[cases[i].op] = 1;
-		test_faults.fail_errno[cases[i].op] = EIO;
-		s = o_stream_create_file_atomic(test_path("d/y"), 0600, 0);
-		o_stream_nsend_str(s, "data");
-		assert_int_equal(o_stream_finish(s), -1);
-		assert_int_equal(s->stream_errno, EIO);
-		/* final: not tried again */
-		assert_int_equal(o_stream_finish(s), -1);
-		assert_true(test_faults.calls[cases[i].op] <= 2);
-		o_stream_destroy(&s);
-		test_faults_end();
-		assert_int_equal(stat(test_path("d/y"), &st) == 0,
-				 cases[i].name_remains);
-		(void)unlink(test_path("d/y"));
-		assert_int_equal(files_in_dir(), 1);
-	}
-	s = o_stream_create_file_atomic(test_path("d/none/y"), 0600, 0);
-	assert_int_equal(s->stream_errno, ENOENT);
-	o_stream_destroy(&s);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,8 +445,6 @@ int main(void)
 		cmocka_unit_test(test_flush_callback),
 		cmocka_unit_test(test_finish_over_a_slow_socket),
 		cmocka_unit_test(test_tcp_cork),
-		cmocka_unit_test(test_atomic_file),
-		cmocka_unit_test(test_atomic_file_with_faults),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

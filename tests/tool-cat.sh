@@ -256,7 +256,7 @@ ln -s nowhere dangling
 	wrong 66 'open(nothere) failed' cat --to age:nothere text
 	wrong 66 'open(nothere) failed' cat -i nothere m.age
 	wrong 73 'File exists.*never overwritten' keygen -o key
-	wrong 73 'nothere.* failed: No such file' cat -o nothere/x text
+	wrong 73 'nothere/x: .* failed: No such file' cat -o nothere/x text
 	wrong 73 'leads nowhere' cat -o dangling text
 	wrong 74 'No space left' cat -o /dev/full text
 	wrong 74 'No space left' cat --to 'gzip | file:/dev/full' text
@@ -282,7 +282,7 @@ if $nobody "$BOBBIN" --version >/dev/null 2>&1; then
 			>"$BOBBIN"
 		chmod 755 "$BOBBIN"
 		chmod 644 text
-		wrong 73 'ermission denied' cat -o closed/x text
+		wrong 73 'closed/x: .* in closed: Permission denied' cat -o closed/x text
 		wrong 73 'ermission denied' keygen -o closed/key
 		chmod 0 text
 		wrong 66 'open(text) failed: Permission denied' cat text

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* 64 random bits: no two writers meet, and nobody can guess the name. */
@@ -141,9 +142,11 @@ static int atomic_open_tmp(struct atomic_ostream *atomic, mode_t mode)
 	return fd;
 }
 
+/* `dir` is for the error's text. */
 static struct ostream *atomic_create(int dir_fd, bool own_dir_fd,
-				     int tmp_dir_fd, const char *name,
-				     const char *stream_name, mode_t mode,
+				     int tmp_dir_fd, const char *dir,
+				     const char *name, const char *stream_name,
+				     mode_t mode,
 				     enum ostream_file_atomic_flags flags)
 {
 	struct atomic_ostream *atomic = i_new(struct atomic_ostream, 1);
@@ -165,9 +168,11 @@ static struct ostream *atomic_create(int dir_fd, bool own_dir_fd,
 	o_stream_set_name(stream, stream_name);
 	atomic->file.ostream.needs_finish = true;
 	if (fd < 0)
-		(void)o_stream_fail(&atomic->file.ostream, open_errno,
-				    "cannot create a temporary file for %s: %s",
-				    stream_name, strerror(open_errno));
+		(void)o_stream_fail(
+			&atomic->file.ostream, open_errno,
+			"cannot create %s: no temporary file can be "
+			"made in %s: %s",
+			stream_name, dir, strerror(open_errno));
 	return stream;
 }
 
@@ -176,14 +181,62 @@ o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 			       mode_t mode,
 			       enum ostream_file_atomic_flags flags)
 {
-	return atomic_create(dir_fd, false,
-			     tmp_dir_fd == -1 ? dir_fd : tmp_dir_fd, name, name,
-			     mode, flags);
+	return atomic_create(
+		dir_fd, false, tmp_dir_fd == -1 ? dir_fd : tmp_dir_fd,
+		tmp_dir_fd == -1 ? "its directory" : "the directory for them",
+		name, name, mode, flags);
 }
 
-struct ostream *
-o_stream_create_file_atomic(const char *path, mode_t mode,
-			    enum ostream_file_atomic_flags flags)
+/* Refuses what a rename would destroy, though it is no file: NULL if path may be
+   replaced. */
+static struct ostream *refuse_target(const char *path, const struct stat *st)
+{
+	const char *what;
+
+	if (S_ISREG(st->st_mode))
+		return NULL;
+	if (S_ISDIR(st->st_mode))
+		return o_stream_create_error_str(
+			EISDIR,
+			"cannot create %s: it is a directory; name a file in "
+			"it",
+			path);
+	what = S_ISFIFO(st->st_mode)  ? "FIFO" :
+		S_ISSOCK(st->st_mode) ? "socket" :
+					"device";
+	return o_stream_create_error_str(
+		EEXIST,
+		"cannot create %s: it is a %s, which a new file would replace; "
+		"choose another name, or open it with o_stream_create_file()",
+		path, what);
+}
+
+/* Where a symbolic link leads, for free(); NULL where path is none. It is the
+   target that is replaced, the link stays. */
+static struct ostream *follow_link(const char *path, char **target_r)
+{
+	struct stat st;
+
+	*target_r = NULL;
+	if (file_ops()->fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		/* there is none yet, or opening the directory tells why */
+		return NULL;
+	if (!S_ISLNK(st.st_mode))
+		return refuse_target(path, &st);
+	*target_r = realpath(path, NULL);
+	if (*target_r == NULL ||
+	    file_ops()->fstatat(AT_FDCWD, *target_r, &st, 0) < 0)
+		return o_stream_create_error_str(
+			errno,
+			"cannot create %s: it is a symbolic link that leads "
+			"nowhere (%s); remove it, or name the file itself",
+			path, strerror(errno));
+	return refuse_target(path, &st);
+}
+
+static struct ostream *create_in_dir(const char *path, const char *stream_name,
+				     mode_t mode,
+				     enum ostream_file_atomic_flags flags)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash == NULL ? path : slash + 1;
@@ -194,12 +247,32 @@ o_stream_create_file_atomic(const char *path, mode_t mode,
 	dir_fd =
 		file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (dir_fd < 0)
-		stream = o_stream_create_error_str(errno, "open(%s) failed: %s",
-						   dir, strerror(errno));
+		stream = o_stream_create_error_str(
+			errno,
+			"cannot create %s: open(%s) failed: %s; the directory "
+			"must be there, and readable",
+			stream_name, dir, strerror(errno));
 	else
-		stream = atomic_create(dir_fd, true, dir_fd, name, path, mode,
-				       flags);
+		stream = atomic_create(dir_fd, true, dir_fd, dir, name,
+				       stream_name, mode, flags);
 	i_free(dir);
+	return stream;
+}
+
+struct ostream *
+o_stream_create_file_atomic(const char *path, mode_t mode,
+			    enum ostream_file_atomic_flags flags)
+{
+	struct ostream *stream = NULL;
+	char *target = NULL;
+
+	/* with NO_REPLACE any name that exists is refused, when it is made */
+	if ((flags & OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE) == 0)
+		stream = follow_link(path, &target);
+	if (stream == NULL)
+		stream = create_in_dir(target != NULL ? target : path, path,
+				       mode, flags);
+	free(target);
 	return stream;
 }
 
