@@ -48,7 +48,7 @@ static inline size_t copy_wire_text(unsigned char *out, const unsigned char *in,
 			return i + (size_t)__builtin_ctz(mask);
 	}
 #endif
-	for (; i < size && !is_wire_special(in[i - 1], in[i]); i++)
+	for (; i < size && !is_wire_special((in + i)[-1], in[i]); i++)
 		out[i] = in[i];
 	return i;
 }
