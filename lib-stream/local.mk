@@ -61,6 +61,7 @@ stream_sources += lib-stream/stack-detect.c
 # ends
 stream_private_headers += lib-stream/ends/ostream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c
+stream_sources += lib-stream/ends/ostream-file-copy.c
 stream_sources += lib-stream/ends/ostream-file-atomic.c
 stream_sources += lib-stream/ends/ostream-buffer.c
 stream_sources += lib-stream/ends/ostream-null.c

@@ -93,6 +93,20 @@ ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags)
 	RETRY_EINTR(ssize_t, current_ops->sendmsg(fd, msg, flags));
 }
 
+ssize_t file_copy_file_range(int in_fd, off_t in_offset, int out_fd,
+			     off_t out_offset, size_t size)
+{
+	RETRY_EINTR(ssize_t,
+		    current_ops->copy_file_range(in_fd, &in_offset, out_fd,
+						 &out_offset, size, 0));
+}
+
+ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size)
+{
+	RETRY_EINTR(ssize_t,
+		    current_ops->sendfile(out_fd, in_fd, &offset, size));
+}
+
 int file_fdatasync(int fd)
 {
 	RETRY_EINTR(int, current_ops->fdatasync(fd));

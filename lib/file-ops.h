@@ -66,6 +66,9 @@ ssize_t file_pread(int fd, void *data, size_t size, off_t offset);
 ssize_t file_writev(int fd, const struct iovec *iov, int count);
 ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t file_copy_file_range(int in_fd, off_t in_offset, int out_fd,
+			     off_t out_offset, size_t size);
+ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size);
 int file_fdatasync(int fd);
 int file_sync_dir_fd(int dir_fd);
 /* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno

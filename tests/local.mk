@@ -24,8 +24,8 @@ unit_tests += tests/test-ostream
 unit_tests += tests/test-ostream-file tests/test-ostream-append
 quick_tests += tests/test-ostream tests/test-ostream-file \
 	tests/test-ostream-append
-unit_tests += tests/test-ostream-file-atomic
-quick_tests += tests/test-ostream-file-atomic
+unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
+quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 unit_tests += tests/test-istream
 quick_tests += tests/test-istream
 unit_tests += tests/test-transforms

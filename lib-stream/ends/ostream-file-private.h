@@ -30,6 +30,15 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 int file_ostream_flush(struct ostream_private *stream,
 		       enum ostream_flush_mode mode);
 void file_ostream_close(struct iostream_private *stream, bool close_parent);
+enum ostream_send_istream_result
+file_ostream_send_istream(struct ostream_private *stream,
+			  struct istream *instream);
+/* Writes all of it into a regular file, not moving its offset; 0 or -1. */
+int file_ostream_pwrite_all(struct file_ostream *file,
+			    const unsigned char *data, size_t size,
+			    uoff_t offset);
+/* Waits until the fd takes more; false where poll() fails. */
+bool file_ostream_wait(const struct file_ostream *file);
 /* Closes the fd now; -1 with stream_errno where that reports an error. */
 int file_ostream_close_fd(struct file_ostream *file);
 

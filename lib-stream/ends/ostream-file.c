@@ -7,7 +7,6 @@
 #include "config.h"
 #include "ends/ostream-file-private.h"
 #include "file-ops.h"
-#include "istream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,7 +123,7 @@ static int file_write_failed(struct file_ostream *file, int error)
 			     strerror(error));
 }
 
-static bool file_wait_writable(struct file_ostream *file)
+bool file_ostream_wait(const struct file_ostream *file)
 {
 	struct pollfd pfd = { .fd = file->ostream.fd, .events = POLLOUT };
 
@@ -151,7 +150,7 @@ static ssize_t file_write(struct file_ostream *file, const struct iovec *iov,
 			return file_write_failed(file, errno);
 		if (!file->ostream.ostream.blocking)
 			return 0;
-		if (!file_wait_writable(file))
+		if (!file_ostream_wait(file))
 			return file_write_failed(file, errno);
 	}
 }
@@ -398,8 +397,9 @@ static int file_ostream_seek(struct ostream_private *stream, uoff_t offset)
 	return 1;
 }
 
-static int pwrite_all(struct file_ostream *file, const unsigned char *data,
-		      size_t size, uoff_t offset)
+int file_ostream_pwrite_all(struct file_ostream *file,
+			    const unsigned char *data, size_t size,
+			    uoff_t offset)
 {
 	uoff_t old_offset = file->file_offset;
 	struct iovec iov;
@@ -438,7 +438,7 @@ static int file_ostream_write_at(struct ostream_private *stream,
 						     NO_SEEKING);
 	if (used > 0 && offset < start) {
 		part = (size_t)I_MIN(start - offset, (uoff_t)size);
-		if (pwrite_all(file, data, part, offset) < 0)
+		if (file_ostream_pwrite_all(file, data, part, offset) < 0)
 			return -1;
 		data += part;
 		size -= part;
@@ -453,86 +453,8 @@ static int file_ostream_write_at(struct ostream_private *stream,
 		size -= part;
 		offset += part;
 	}
-	return size == 0 ? 0 : pwrite_all(file, data, size, offset);
-}
-
-/*
- * Copying within one file
- */
-
-/* Whether the input shows bytes of this very file. */
-static bool is_same_file(const struct file_ostream *file,
-			 struct istream *instream)
-{
-	int in_fd = i_stream_get_fd(instream);
-	struct stat in_st, out_st;
-
-	if (!file->regular || in_fd == -1 || !instream->readable_fd)
-		return false;
-	return in_fd == file->ostream.fd ||
-		(file_ops()->fstat(in_fd, &in_st) == 0 &&
-		 file_ops()->fstat(file->ostream.fd, &out_st) == 0 &&
-		 in_st.st_dev == out_st.st_dev &&
-		 in_st.st_ino == out_st.st_ino);
-}
-
-/* Moves `size` bytes within the file towards its end, the last block first, so
-   that nothing is overwritten before it was read. */
-static int copy_backwards(struct file_ostream *file, int fd, uoff_t in_offset,
-			  uoff_t size)
-{
-	unsigned char block[8192];
-	size_t part, have;
-	ssize_t ret;
-
-	while (size > 0) {
-		part = (size_t)I_MIN(size, (uoff_t)sizeof(block));
-		size -= part;
-		for (have = 0; have < part; have += (size_t)ret) {
-			ret = file_pread(fd, block + have, part - have,
-					 (off_t)(in_offset + size + have));
-			if (ret <= 0)
-				return o_stream_fail(
-					&file->ostream, ret < 0 ? errno : EPIPE,
-					"%s: reading it back failed",
-					o_stream_get_name(
-						&file->ostream.ostream));
-		}
-		if (pwrite_all(file, block, part, file->file_offset + size) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static enum ostream_send_istream_result
-file_ostream_send_istream(struct ostream_private *stream,
-			  struct istream *instream)
-{
-	struct file_ostream *file = file_ostream(stream);
-	uoff_t in_offset, size;
-
-	if (!is_same_file(file, instream))
-		return o_stream_copy_istream(&stream->ostream, instream);
-	if (stream->finished)
-		i_panic("output stream %s: write after finish",
-			o_stream_get_name(&stream->ostream));
-	if (file_ostream_flush(stream, OSTREAM_PUSH) < 0)
-		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
-	in_offset = i_stream_get_absolute_offset(instream);
-	if (in_offset >= file->file_offset ||
-	    i_stream_get_size(instream, true, &size) <= 0)
-		return o_stream_copy_istream(&stream->ostream, instream);
-
-	size -= I_MIN(size, instream->v_offset);
-	if (copy_backwards(file, i_stream_get_fd(instream), in_offset, size) <
-	    0)
-		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
-	file->file_offset += size;
-	stream->ostream.offset += size;
-	i_stream_skip(instream, size);
-	/* so that eof is set, as it is after every other way to the end */
-	(void)i_stream_read(instream);
-	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
+	return size == 0 ? 0 :
+			   file_ostream_pwrite_all(file, data, size, offset);
 }
 
 /*

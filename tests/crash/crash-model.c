@@ -171,6 +171,23 @@ static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
 	return ret;
 }
 
+/* What the kernel copied would not be seen here: it is written instead. */
+static ssize_t
+c_copy_file_range(int in_fd ATTR_UNUSED, off_t *in_offset ATTR_UNUSED,
+		  int out_fd ATTR_UNUSED, off_t *out_offset ATTR_UNUSED,
+		  size_t size ATTR_UNUSED, unsigned int flags ATTR_UNUSED)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+static ssize_t c_sendfile(int out_fd ATTR_UNUSED, int in_fd ATTR_UNUSED,
+			  off_t *offset ATTR_UNUSED, size_t size ATTR_UNUSED)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
 static int c_ftruncate(int fd, off_t size)
 {
 	int ret = file_ops_system.ftruncate(fd, size);
@@ -342,6 +359,8 @@ void crash_record_begin(const char *root)
 	table.ftruncate = c_ftruncate;
 	table.fdatasync = c_fdatasync;
 	table.fsync_dir = c_fsync_dir;
+	table.copy_file_range = c_copy_file_range;
+	table.sendfile = c_sendfile;
 	table.renameat = c_renameat;
 	table.linkat = c_linkat;
 	table.unlinkat = c_unlinkat;

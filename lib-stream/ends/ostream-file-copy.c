@@ -1,0 +1,194 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Sending a file's bytes into another one, a socket or a pipe without taking them
+   through this process; and within one file, where the places may overlap. */
+
+#include "config.h"
+#include "ends/ostream-file-private.h"
+#include "file-ops.h"
+#include "istream.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+/* Less goes through the buffer: a corked stream shall not write it at once. */
+#define KERNEL_COPY_MIN ((uoff_t)IO_BLOCK_SIZE)
+/* What one call is asked for at most: Linux takes less than 2 GiB. */
+#define KERNEL_COPY_MAX ((uoff_t)1 << 30)
+
+/*
+ * By the kernel
+ */
+
+/* sendfile() knows no MSG_NOSIGNAL: a SIGPIPE of its own is taken back. */
+static ssize_t sendfile_nosignal(int out_fd, int in_fd, off_t offset,
+				 size_t size)
+{
+	static const struct timespec at_once = { 0, 0 };
+	sigset_t sigpipe, pending, old;
+	ssize_t ret;
+	int error;
+
+	(void)sigemptyset(&sigpipe);
+	(void)sigaddset(&sigpipe, SIGPIPE);
+	(void)sigpending(&pending);
+	if (pthread_sigmask(SIG_BLOCK, &sigpipe, &old) != 0)
+		return file_sendfile(out_fd, in_fd, offset, size);
+	ret = file_sendfile(out_fd, in_fd, offset, size);
+	error = errno;
+	if (ret < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) == 0)
+		(void)sigtimedwait(&sigpipe, NULL, &at_once);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = error;
+	return ret;
+}
+
+static ssize_t kernel_copy_once(struct file_ostream *file, int in_fd,
+				uoff_t in_offset, uoff_t size)
+{
+	size_t part = (size_t)I_MIN(size, KERNEL_COPY_MAX);
+
+	if (file->regular)
+		return file_copy_file_range(in_fd, (off_t)in_offset,
+					    file->ostream.fd,
+					    (off_t)file->file_offset, part);
+	return sendfile_nosignal(file->ostream.fd, in_fd, (off_t)in_offset,
+				 part);
+}
+
+/* How many bytes the kernel could take from the input's file, 0 if it shall not. */
+static uoff_t kernel_copy_size(struct istream *instream)
+{
+	const struct stat *st;
+	uoff_t size;
+
+	if (!instream->readable_fd || i_stream_stat(instream, true, &st) < 0 ||
+	    !S_ISREG(st->st_mode) ||
+	    i_stream_get_size(instream, true, &size) <= 0)
+		return 0;
+	size -= I_MIN(size, instream->v_offset);
+	return size < KERNEL_COPY_MIN ? 0 : size;
+}
+
+/* Copies what the kernel does. Whatever stops it (no such call between these two,
+   a full disk, an input that has become shorter) is met once more by the ordinary
+   copy, which knows whose error it is. True where the output takes no more now. */
+static bool kernel_copy(struct file_ostream *file, struct istream *instream)
+{
+	uoff_t size = kernel_copy_size(instream);
+	ssize_t ret;
+
+	if (size == 0 || file_ostream_flush(&file->ostream, OSTREAM_PUSH) <= 0)
+		return false;
+	while (size > 0) {
+		ret = kernel_copy_once(file, i_stream_get_fd(instream),
+				       i_stream_get_absolute_offset(instream),
+				       size);
+		if (ret < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			if (!file->ostream.ostream.blocking)
+				return true;
+			if (file_ostream_wait(file))
+				continue;
+		}
+		if (ret <= 0)
+			return false;
+		if (file->regular)
+			file->file_offset += (uoff_t)ret;
+		file->ostream.ostream.offset += (uoff_t)ret;
+		i_stream_skip(instream, (uoff_t)ret);
+		size -= (uoff_t)ret;
+	}
+	return false;
+}
+
+/*
+ * Within one file
+ */
+
+/* Whether the input shows bytes of this very file. */
+static bool is_same_file(const struct file_ostream *file,
+			 struct istream *instream)
+{
+	const struct stat *in_st;
+	struct stat out_st;
+
+	return file->regular && instream->readable_fd &&
+		i_stream_stat(instream, true, &in_st) == 0 &&
+		file_ops()->fstat(file->ostream.fd, &out_st) == 0 &&
+		in_st->st_dev == out_st.st_dev &&
+		in_st->st_ino == out_st.st_ino;
+}
+
+/* Moves `size` bytes within the file towards its end, the last block first, so
+   that nothing is overwritten before it was read. */
+static int copy_backwards(struct file_ostream *file, int fd, uoff_t in_offset,
+			  uoff_t size)
+{
+	unsigned char block[8192];
+	size_t part, have;
+	ssize_t ret;
+
+	while (size > 0) {
+		part = (size_t)I_MIN(size, (uoff_t)sizeof(block));
+		size -= part;
+		for (have = 0; have < part; have += (size_t)ret) {
+			ret = file_pread(fd, block + have, part - have,
+					 (off_t)(in_offset + size + have));
+			if (ret <= 0)
+				return o_stream_fail(
+					&file->ostream, ret < 0 ? errno : EPIPE,
+					"%s: reading it back failed",
+					o_stream_get_name(
+						&file->ostream.ostream));
+		}
+		if (file_ostream_pwrite_all(file, block, part,
+					    file->file_offset + size) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static enum ostream_send_istream_result
+copy_within_file(struct file_ostream *file, struct istream *instream)
+{
+	uoff_t in_offset, size;
+
+	if (file_ostream_flush(&file->ostream, OSTREAM_PUSH) < 0)
+		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
+	in_offset = i_stream_get_absolute_offset(instream);
+	if (in_offset >= file->file_offset ||
+	    i_stream_get_size(instream, true, &size) <= 0)
+		return o_stream_copy_istream(&file->ostream.ostream, instream);
+
+	size -= I_MIN(size, instream->v_offset);
+	if (copy_backwards(file, i_stream_get_fd(instream), in_offset, size) <
+	    0)
+		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
+	file->file_offset += size;
+	file->ostream.ostream.offset += size;
+	i_stream_skip(instream, size);
+	/* so that eof is set, as it is after every other way to the end */
+	(void)i_stream_read(instream);
+	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
+}
+
+enum ostream_send_istream_result
+file_ostream_send_istream(struct ostream_private *stream,
+			  struct istream *instream)
+{
+	struct file_ostream *file =
+		container_of(stream, struct file_ostream, ostream);
+
+	if (stream->finished)
+		/* which panics, if there is anything to send */
+		return o_stream_copy_istream(&stream->ostream, instream);
+	if (is_same_file(file, instream))
+		return copy_within_file(file, instream);
+	if (kernel_copy(file, instream)) {
+		o_stream_set_flush_pending(&stream->ostream, true);
+		return OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT;
+	}
+	return o_stream_copy_istream(&stream->ostream, instream);
+}
