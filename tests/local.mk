@@ -63,8 +63,8 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) tests/spool-large.sh tests/script-common.sh \
-	tests/data tests/compat \
+EXTRA_DIST += $(script_tests) tests/mutants.py tests/mutants.list \
+	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-spool-common.c
@@ -106,6 +106,11 @@ check-threaded:
 	$(MAKE) check TESTS='$(threaded_tests)'
 check-quick:
 	$(MAKE) check TESTS='$(quick_tests)'
+
+# The tests' own test: syncs, orders and checks taken out one at a time.
+.PHONY: check-mutants
+check-mutants:
+	$(top_srcdir)/tests/mutants.py --work='$(abs_top_builddir)/mutants'
 
 # Many more states of a cut disk.
 .PHONY: crash-soak

@@ -26,6 +26,18 @@ ATTR_EXPORT const char *__tsan_default_options(void)
 }
 
 /*
+ * One test of a program: TEST_FILTER=test_name
+ */
+
+__attribute__((constructor)) static void choose_test(void)
+{
+	const char *name = getenv("TEST_FILTER");
+
+	if (name != NULL)
+		cmocka_set_test_filter(name);
+}
+
+/*
  * Panics
  */
 

@@ -318,6 +318,28 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Headers never speak of a body that is not there. */
+static void test_body_is_gone(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message, *again;
+	char path[512];
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	assert_int_equal(write_body(spool, message, wire), IO_DONE);
+	test_spool_file(&id, ".b", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(write_headers(spool, message), IO_TRANS_FAIL);
+	assert_non_null(strstr(io_get_error(), "write it again"));
+	assert_int_equal(spool_get(spool, &id, &again), IO_FAIL);
+	assert_int_equal(write_body(spool, message, wire), IO_DONE);
+	assert_int_equal(write_headers(spool, message), IO_DONE);
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
 /* Without the headers of this store nobody knows what is to be changed. */
 static void test_stranger(void **state ATTR_UNUSED)
 {
@@ -441,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_both_bodies_after_a_crash),
 		cmocka_unit_test(test_quarantine_keeps_all_bodies),
 		cmocka_unit_test(test_every_failing_call),
+		cmocka_unit_test(test_body_is_gone),
 		cmocka_unit_test(test_stranger),
 		cmocka_unit_test(test_one_writer_wins),
 		cmocka_unit_test(test_removed_while_it_changes),

@@ -162,9 +162,9 @@ static void test_scan_and_what_a_crash_leaves(void **state ATTR_UNUSED)
 			 0);
 }
 
-static void test_damage_is_found(void **state ATTR_UNUSED)
+static void damage_is_found(const char *stack)
 {
-	struct spool *spool = test_spool_new("gzip");
+	struct spool *spool = test_spool_new(stack);
 	char path[512];
 	const char *const suffixes[] = { ".h", ".b" };
 	message_id id, other;
@@ -188,7 +188,7 @@ static void test_damage_is_found(void **state ATTR_UNUSED)
 			/* byte 9 of a gzip header names a system: nothing
 			   depends on it but the body's hash */
 			if (test_spool_damaged(spool, NULL) == 0 &&
-			    strcmp(suffixes[s], ".b") == 0)
+			    (strcmp(suffixes[s], ".b") == 0 || *stack == '\0'))
 				fail_msg("%s byte %zu: unnoticed", suffixes[s],
 					 at);
 			test_write_file(path, data, at);
@@ -201,6 +201,79 @@ static void test_damage_is_found(void **state ATTR_UNUSED)
 		buffer_free(&file);
 	}
 	test_spool_must_have(spool, &other, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+static void test_damage_is_found(void **state ATTR_UNUSED)
+{
+	damage_is_found("gzip");
+	damage_is_found("");
+}
+
+/* 16: what cannot be read now may be read later. */
+static void test_transient_errors_of_a_scan(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_READ,
+					    TEST_OP_READDIR };
+	struct spool *spool = test_spool_new("");
+	unsigned int i, n, hit;
+	message_id id;
+
+	for (i = 0; i < 5; i++)
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		for (n = 1, hit = 1; hit >= n; n++) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			assert_true(test_spool_scan(spool) <= 5);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(test_spool_scan(spool), 5);
+		}
+	}
+	spool_close(&spool);
+}
+
+static void put_more(const message_id *id ATTR_UNUSED, void *context)
+{
+	struct spool *spool = ((void **)context)[0];
+	unsigned int *count = ((void **)context)[1], i;
+	message_id other;
+
+	if (++*count > 1)
+		return;
+	for (i = 0; i < 100; i++)
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&other),
+				 IO_DONE);
+}
+
+/* 20: who puts a message while the scan runs knows of it. */
+static void test_scan_leaves_out_what_is_new(void **state ATTR_UNUSED)
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+	struct spool *spool = test_spool_new("");
+	unsigned int count = 0, i;
+	void *context[] = { spool, &count };
+	char path[512];
+	message_id id;
+
+	/* the directories are there already, most of them still to be read */
+	for (i = 0; i < 1024; i++) {
+		(void)snprintf(path, sizeof(path), "%s/messages/%c%c",
+			       test_spool_dir(), digits[i / 32],
+			       digits[i % 32]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_start_scan(spool, put_more, NULL, context);
+	spool_wait_scan(spool);
+	assert_int_equal(count, 1);
+	assert_int_equal(test_spool_scan(spool), 101);
 	spool_close(&spool);
 }
 
@@ -248,6 +321,10 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 					assert_int_equal(spool_remove(spool,
 								      &id),
 							 IO_DONE);
+				} else {
+					assert_non_null(
+						strstr(io_get_error(),
+						       "there is no message"));
 				}
 			}
 		}
@@ -454,6 +531,8 @@ int main(void)
 		cmocka_unit_test(test_an_id_is_stored_once),
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),
+		cmocka_unit_test(test_transient_errors_of_a_scan),
+		cmocka_unit_test(test_scan_leaves_out_what_is_new),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_interrupted_and_short_calls),
 		cmocka_unit_test(test_order_of_syncs),

@@ -173,23 +173,24 @@ static void test_append_and_offsets(void **state ATTR_UNUSED)
 
 static void test_copy_within_one_file(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, 50000), *want;
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 500000), *want;
 	static const struct {
 		uoff_t from, to;
 		size_t size;
-	} cases[] = { { 0, 100, 30000 },  { 0, 20000, 30000 },
-		      { 100, 0, 30000 },  { 20000, 0, 30000 },
-		      { 1000, 1001, 49 }, { 5, 5, 100 } };
+	} cases[] = { { 0, 100, 300000 },  { 0, 200000, 300000 },
+		      { 100, 0, 300000 },  { 200000, 0, 300000 },
+		      { 1000, 1001, 49 },  { 5, 5, 100 },
+		      { 7, 65536, 400000 } };
 	struct istream *file, *part;
 	struct ostream *s;
 	size_t i;
 	int fd;
 
 	for (i = 0; i < N_ELEMENTS(cases); i++) {
-		test_write_file(test_path("f"), data, 50000);
-		want = malloc(100000);
+		test_write_file(test_path("f"), data, 500000);
+		want = malloc(1000000);
 		assert_non_null(want);
-		memcpy(want, data, 50000);
+		memcpy(want, data, 500000);
 		memmove(want + cases[i].to, want + cases[i].from,
 			cases[i].size);
 		fd = open(test_path("f"), O_RDWR);
@@ -206,7 +207,7 @@ static void test_copy_within_one_file(void **state ATTR_UNUSED)
 		i_stream_destroy(&file);
 		assert_int_equal(close(fd), 0);
 		file_has(test_path("f"), want,
-			 (size_t)I_MAX((uoff_t)50000,
+			 (size_t)I_MAX((uoff_t)500000,
 				       cases[i].to + cases[i].size));
 		free(want);
 	}

@@ -209,6 +209,13 @@ static void test_undo_failures_are_reported(void **state ATTR_UNUSED)
 	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_FAIL);
 	assert_non_null(strstr(warning, "may keep a message"));
+
+	/* of a rewrite nothing is undone */
+	email_message_set_version(message, 1);
+	calls[0] = '\0';
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	assert_string_equal(calls, "a:wb b:wb");
 	email_message_unref(&message);
 	spool_close(&spool);
 }

@@ -167,6 +167,21 @@ static int decode(const struct codec *codec, const void *data, size_t size,
 	return decode_step(codec, data, size, 65536, false, 0, out);
 }
 
+/* That the encoded data is one unit and nothing behind it. */
+static void must_be_one_unit(const struct codec *codec, const buffer_t *encoded)
+{
+	struct istream *source, *input;
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+
+	source = i_stream_create_from_data(encoded->data, encoded->used);
+	input = i_stream_create_transform(source, codec->decoder());
+	assert_int_equal(test_read_all(input, out), 0);
+	assert_int_equal(source->v_offset, encoded->used);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	buffer_free(&out);
+}
+
 static void test_round_trip_sizes(void **state ATTR_UNUSED)
 {
 	static const size_t sizes[] = { 0,     1,      2,      3,
@@ -187,6 +202,7 @@ static void test_round_trip_sizes(void **state ATTR_UNUSED)
 						encoded->used, out),
 					 0);
 			same_bytes(data, size, out, "round trip");
+			must_be_one_unit(codec, encoded);
 			buffer_free(&encoded);
 			free(data);
 		}
@@ -227,6 +243,8 @@ static void test_parent_takes_little_by_little(void **state ATTR_UNUSED)
 			assert_int_equal(output->offset, size);
 			same_bytes(want->data, want->used, sink->data,
 				   "small parent");
+			/* the parent's user did not send too much */
+			assert_false(sink->stream->overflow);
 			o_stream_destroy(&output);
 			(void)o_stream_finish(sink->stream);
 			test_sink_free(&sink);
@@ -493,6 +511,53 @@ static void test_push_decoding(void **state ATTR_UNUSED)
 		o_stream_destroy(&output);
 		o_stream_destroy(&sink);
 		buffer_free(&out);
+		buffer_free(&encoded);
+		free(data);
+	}
+}
+
+/* What was good before the error is given out first, however little of it the parent
+   takes at a time. */
+static void test_pushed_data_comes_before_the_error(void **state ATTR_UNUSED)
+{
+	const struct codec *codec;
+	struct transform *decoder;
+	struct test_sink *sink;
+	struct ostream *output;
+	unsigned char *data;
+	buffer_t *encoded;
+	size_t size, i;
+
+	FOR_EACH_CODEC(codec)
+	{
+		decoder = codec->decoder();
+		if ((decoder->class_->flags & TRANSFORM_UNFRAMED) != 0) {
+			transform_free(&decoder);
+			continue;
+		}
+		size = 500;
+		data = plain_for(codec, &size);
+		encoded = encode(codec, data, size);
+		buffer_append_str(encoded, "garbage");
+		sink = test_sink_create(0, 0);
+		output = o_stream_create_transform(sink->stream, decoder);
+		assert_int_equal(o_stream_send(output, encoded->data,
+					       encoded->used),
+				 encoded->used);
+		for (i = 0; i < size; i++) {
+			assert_int_equal(sink->data->used, i);
+			assert_int_equal(o_stream_check(output), 0);
+			assert_int_equal(output->stream_errno, 0);
+			test_sink_allow(sink, 1);
+			if (i == size - 1)
+				break;
+			(void)o_stream_check(output);
+		}
+		assert_int_equal(o_stream_check(output), -1);
+		assert_int_equal(output->stream_errno, EINVAL);
+		same_bytes(data, size, sink->data, "before the error");
+		o_stream_destroy(&output);
+		test_sink_free(&sink);
 		buffer_free(&encoded);
 		free(data);
 	}
@@ -804,6 +869,96 @@ static void test_depth(void **state ATTR_UNUSED)
 	buffer_free(&buf);
 }
 
+/*
+ * Codecs that break the rules: an error, never a loop without an end
+ */
+
+struct bad_codec {
+	struct transform transform;
+	enum transform_status answer;
+};
+
+static enum transform_status bad_process(struct transform *t,
+					 struct transform_io *io ATTR_UNUSED,
+					 enum transform_op op ATTR_UNUSED)
+{
+	return container_of(t, struct bad_codec, transform)->answer;
+}
+
+static void bad_reset(struct transform *t ATTR_UNUSED)
+{
+}
+
+static void bad_free(struct transform *t)
+{
+	free(container_of(t, struct bad_codec, transform));
+}
+
+static const struct transform_class bad_classes[] = {
+	{ .name = "bad",
+	  .min_out = 1,
+	  .process = bad_process,
+	  .reset = bad_reset,
+	  .free = bad_free },
+	{ .name = "bad",
+	  .flags = TRANSFORM_DECODER | TRANSFORM_EXACT,
+	  .min_out = 1,
+	  .process = bad_process,
+	  .reset = bad_reset,
+	  .free = bad_free },
+};
+
+static struct transform *bad_codec(bool decoder, enum transform_status answer)
+{
+	struct bad_codec *bad = calloc(1, sizeof(*bad));
+
+	assert_non_null(bad);
+	bad->transform.class_ = &bad_classes[decoder ? 1 : 0];
+	bad->answer = answer;
+	return &bad->transform;
+}
+
+static void test_no_progress_is_an_error(void **state ATTR_UNUSED)
+{
+	/* needs input and leaves it; needs room and has it; is done when it
+	   was not asked to be; speaks the other direction's words */
+	static const enum transform_status answers[2][4] = {
+		{ TRANSFORM_NEED_IN, TRANSFORM_NEED_OUT, TRANSFORM_DONE,
+		  TRANSFORM_END },
+		{ TRANSFORM_NEED_IN, TRANSFORM_NEED_OUT, TRANSFORM_DONE,
+		  TRANSFORM_DONE }
+	};
+	buffer_t *buf = buffer_create_dynamic(default_pool, 16), *out;
+	struct ostream *sink = o_stream_create_buffer(buf), *output;
+	struct istream *source, *input;
+	unsigned int i, d;
+
+	out = buffer_create_dynamic(default_pool, 16);
+	for (d = 0; d < 2; d++) {
+		for (i = 0; i < N_ELEMENTS(answers[d]); i++) {
+			output = o_stream_create_transform(
+				sink, bad_codec(d > 0, answers[d][i]));
+			o_stream_nsend(output, "data", 4);
+			assert_int_equal(o_stream_finish(output), -1);
+			assert_int_equal(output->stream_errno, EIO);
+			assert_non_null(strstr(o_stream_get_error(output),
+					       "no progress"));
+			o_stream_destroy(&output);
+
+			source = i_stream_create_from_data("data", 4);
+			input = i_stream_create_transform(
+				source, bad_codec(d > 0, answers[d][i]));
+			assert_int_equal(test_read_all(input, out), EIO);
+			assert_int_equal(out->used, 0);
+			i_stream_destroy(&input);
+			i_stream_destroy(&source);
+		}
+	}
+	o_stream_destroy(&sink);
+	buffer_free(&buf);
+	buffer_free(&out);
+}
+
 /* What encrypts gives other bytes each time, and has a suite of its own. */
 static const char *const tested_elsewhere[] = { "age" };
 
@@ -849,6 +1004,7 @@ int main(void)
 		cmocka_unit_test(test_flush_makes_all_decodable),
 		cmocka_unit_test(test_check_makes_no_sync_point),
 		cmocka_unit_test(test_push_decoding),
+		cmocka_unit_test(test_pushed_data_comes_before_the_error),
 		cmocka_unit_test(test_pull_encoding),
 		cmocka_unit_test(test_data_behind_the_end),
 		cmocka_unit_test(test_random_seeks),
@@ -857,6 +1013,7 @@ int main(void)
 		cmocka_unit_test(test_unfinished_trailer_panics),
 		cmocka_unit_test(test_send_of_avail_size_takes_all),
 		cmocka_unit_test(test_parent_error_comes_up),
+		cmocka_unit_test(test_no_progress_is_an_error),
 		cmocka_unit_test(test_depth),
 	};
 
