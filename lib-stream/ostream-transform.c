@@ -36,7 +36,8 @@ struct transform_ostream {
 	size_t latched_size;
 
 	uoff_t synced_offset; /* plain bytes up to the last sync point */
-	uoff_t encoded_size;  /* what came out of the codec */
+	/* What the codec took and what came out of it: where an error is. */
+	uoff_t taken_size, given_size;
 	enum transform_status status; /* the codec's last answer */
 
 	/* An error of the codec, kept aside until the stage is empty. */
@@ -95,14 +96,13 @@ static int take_codec_error(struct transform_ostream *s)
 /* The stage is empty: now the error is the stream's. */
 static int raise_failure(struct transform_ostream *s)
 {
-	struct ostream *stream = &s->ostream.ostream;
-
 	return o_stream_fail(&s->ostream, s->failure_errno,
-			     "%s: %s: %s (after %llu bytes given to it and "
-			     "%llu bytes out of it)",
-			     o_stream_get_name(stream), s->class_->name,
-			     s->failure, (unsigned long long)stream->offset,
-			     (unsigned long long)s->encoded_size);
+			     "%s: %s: %s (at byte %llu of the input, byte %llu "
+			     "of the output)",
+			     o_stream_get_name(&s->ostream.ostream),
+			     s->class_->name, s->failure,
+			     (unsigned long long)s->taken_size,
+			     (unsigned long long)s->given_size);
 }
 
 /*
@@ -190,7 +190,8 @@ static int codec_turn(struct transform_ostream *s, const unsigned char *in,
 		o_stream_commit(s->ostream.parent, (size_t)(io.out - out));
 	else
 		byte_queue_add(&s->stage, (size_t)(io.out - out));
-	s->encoded_size += (uoff_t)(io.out - out);
+	s->taken_size += *consumed_r;
+	s->given_size += (uoff_t)(io.out - out);
 	s->status = status;
 	if (status == TRANSFORM_ERROR)
 		return take_codec_error(s);
