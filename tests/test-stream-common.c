@@ -4,7 +4,9 @@
 
 #include "istream-private.h"
 #include "ostream-private.h"
+#include "transform-step.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /*
@@ -182,4 +184,184 @@ int test_read_all(struct istream *input, buffer_t *out)
 	assert_int_equal(ret, -1);
 	assert_true(input->eof);
 	return input->stream_errno;
+}
+
+/*
+ * Codecs
+ */
+
+char test_stream_error[1024];
+
+buffer_t *test_encode(struct transform *encoder, const void *data, size_t size)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
+	struct ostream *sink = o_stream_create_buffer(buf);
+	struct ostream *output = o_stream_create_transform(sink, encoder);
+
+	assert_int_equal(o_stream_send(output, data, size), size);
+	assert_int_equal(o_stream_finish(output), 1);
+	o_stream_destroy(&output);
+	assert_int_equal(o_stream_finish(sink), 1);
+	o_stream_destroy(&sink);
+	return buf;
+}
+
+static void keep_error(int error, const char *text)
+{
+	test_stream_error[0] = '\0';
+	if (error == 0)
+		return;
+	assert_true(strlen(text) > 0);
+	(void)snprintf(test_stream_error, sizeof(test_stream_error), "%s",
+		       text);
+}
+
+int test_decode_step(struct transform *decoder, const void *data, size_t size,
+		     size_t step, bool pauses, size_t max_buffer, buffer_t *out)
+{
+	struct istream *source = test_trickle_create(data, size, step, pauses);
+	struct istream *input = i_stream_create_transform(source, decoder);
+	int error;
+
+	if (max_buffer > 0)
+		i_stream_set_max_buffer_size(input, max_buffer);
+	buffer_set_used_size(out, 0);
+	error = test_read_all(input, out);
+	keep_error(error, i_stream_get_error(input));
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	return error;
+}
+
+int test_decode(struct transform *decoder, const void *data, size_t size,
+		buffer_t *out)
+{
+	return test_decode_step(decoder, data, size, 65536, false, 0, out);
+}
+
+int test_decode_push(struct transform *decoder, const void *data, size_t size,
+		     size_t step, buffer_t *out)
+{
+	const unsigned char *bytes = data;
+	struct ostream *sink, *output;
+	size_t pos, piece;
+	int error;
+
+	buffer_set_used_size(out, 0);
+	sink = o_stream_create_buffer(out);
+	output = o_stream_create_transform(sink, decoder);
+	for (pos = 0; pos < size; pos += piece) {
+		piece = I_MIN(size - pos, step);
+		o_stream_nsend(output, bytes + pos, piece);
+	}
+	if (o_stream_finish(output) == 1)
+		assert_int_equal(output->stream_errno, 0);
+	error = output->stream_errno;
+	keep_error(error, o_stream_get_error(output));
+	o_stream_destroy(&output);
+	o_stream_destroy(&sink);
+	return error;
+}
+
+static void check_decoding(const struct test_decoding *row, const char *way,
+			   size_t step, int error, const buffer_t *out)
+{
+	if (error != row->error)
+		fail_msg("%s, %s by %zu: errno %d, not %d: %s", row->name, way,
+			 step, error, row->error, test_stream_error);
+	if (row->text != NULL && strstr(test_stream_error, row->text) == NULL)
+		fail_msg("%s, %s by %zu: \"%s\" is not in: %s", row->name, way,
+			 step, row->text, test_stream_error);
+	if (out->used != row->out_size ||
+	    (out->used > 0 && memcmp(out->data, row->out, out->used) != 0))
+		fail_msg("%s, %s by %zu: %zu bytes wanted, these %zu had: %.*s",
+			 row->name, way, step, row->out_size, out->used,
+			 (int)I_MIN(out->used, (size_t)40),
+			 (const char *)out->data);
+}
+
+/* What follows the unit is an error only for who sends it. */
+static bool stops_at_end(struct transform *(*decoder)(void))
+{
+	struct transform *t = decoder();
+	bool stops = (t->class_->flags & TRANSFORM_STOP) != 0;
+
+	transform_free(&t);
+	return stops;
+}
+
+void test_decoding(struct transform *(*decoder)(void),
+		   const struct test_decoding *row)
+{
+	static const size_t steps[] = { 65536, 1, 2, 7 };
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	bool push = !stops_at_end(decoder);
+	size_t i;
+	int error;
+
+	for (i = 0; i < N_ELEMENTS(steps); i++) {
+		error = test_decode_step(decoder(), row->in, row->in_size,
+					 steps[i], i % 2 != 0, i == 2 ? 3 : 0,
+					 out);
+		check_decoding(row, "read", steps[i], error, out);
+		if (!push)
+			continue;
+		error = test_decode_push(decoder(), row->in, row->in_size,
+					 steps[i], out);
+		check_decoding(row, "sent", steps[i], error, out);
+	}
+	buffer_free(&out);
+}
+
+void test_decodings(struct transform *(*decoder)(void),
+		    const struct test_decoding *rows, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		test_decoding(decoder, &rows[i]);
+}
+
+void test_every_cut(struct transform *(*decoder)(void), const void *data,
+		    size_t size, const void *plain, size_t plain_size)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	size_t cut;
+	int error;
+
+	for (cut = 0; cut < size; cut++) {
+		error = test_decode(decoder(), data, cut, out);
+		if (error != EPIPE)
+			fail_msg("cut at %zu of %zu: errno %d: %s", cut, size,
+				 error, test_stream_error);
+		assert_true(out->used <= plain_size);
+		if (out->used > 0)
+			assert_memory_equal(out->data, plain, out->used);
+	}
+	buffer_free(&out);
+}
+
+enum transform_status test_process(struct transform *t, const void *data,
+				   size_t size, enum transform_op op,
+				   buffer_t *out, size_t *taken_r)
+{
+	enum transform_status status = TRANSFORM_NEED_IN;
+	unsigned char window[64];
+	struct transform_io io;
+
+	assert_true(t->class_->min_out <= sizeof(window));
+	transform_no_input(&io);
+	if (size > 0) {
+		io.in = data;
+		io.in_end = io.in + size;
+	}
+	do {
+		io.out = window;
+		io.out_end = window + t->class_->min_out;
+		status = transform_step(t, &io, op, status);
+		buffer_append(out, window, (size_t)(io.out - window));
+	} while (status == TRANSFORM_NEED_OUT);
+	if (taken_r != NULL)
+		*taken_r = size - (size_t)(io.in_end - io.in);
+	return status;
 }

@@ -7,6 +7,7 @@
 #include "istream.h"
 #include "ostream.h"
 #include "test-common.h"
+#include "transform.h"
 
 /* A sink that takes at most `room` bytes in all until test_sink_allow() gives it
    more, and at most `step` bytes a send (0: no limit). What it took is in
@@ -29,5 +30,54 @@ struct istream *test_trickle_create(const void *data, size_t size, size_t step,
 
 /* Reads all there is (going on at 0 answers); the final stream_errno. */
 int test_read_all(struct istream *input, buffer_t *out);
+
+/*
+ * Codecs
+ */
+
+/* A string literal's bytes and how many they are, for tables. */
+#define TEST_BYTES(str) (str), sizeof(str) - 1
+
+/* All of the data encoded in one send; buffer_free() it. */
+buffer_t *test_encode(struct transform *encoder, const void *data, size_t size);
+/* Decodes by reading from a trickle of `step` bytes; max_buffer 0 is the usual
+   one. What came out, also before an error, replaces out's data; the final
+   stream_errno is returned, its text is in test_stream_error. */
+extern char test_stream_error[1024];
+int test_decode_step(struct transform *decoder, const void *data, size_t size,
+		     size_t step, bool pauses, size_t max_buffer,
+		     buffer_t *out);
+int test_decode(struct transform *decoder, const void *data, size_t size,
+		buffer_t *out);
+/* The same by sending `step` bytes at a time, and finish. */
+int test_decode_push(struct transform *decoder, const void *data, size_t size,
+		     size_t step, buffer_t *out);
+
+/* What a decoder makes of some bytes. */
+struct test_decoding {
+	const char *name;
+	const void *in;
+	size_t in_size;
+	const void *out; /* all that comes out, also before an error */
+	size_t out_size;
+	int error;
+	const char *text; /* part of the error's text, or NULL */
+};
+/* One row, read whole, byte by byte and in small pieces, and sent in the same
+   ways: the answer is always the same one. */
+void test_decoding(struct transform *(*decoder)(void),
+		   const struct test_decoding *row);
+void test_decodings(struct transform *(*decoder)(void),
+		    const struct test_decoding *rows, size_t count);
+/* Every proper prefix of a unit is EPIPE, and gives a prefix of `plain`. */
+void test_every_cut(struct transform *(*decoder)(void), const void *data,
+		    size_t size, const void *plain, size_t plain_size);
+
+/* Drives process() itself, with an output window of the class's min_out: all of
+   the input, and then the answer to op. out is appended to; what was taken of
+   the input goes to *taken_r if that is not NULL. */
+enum transform_status test_process(struct transform *t, const void *data,
+				   size_t size, enum transform_op op,
+				   buffer_t *out, size_t *taken_r);
 
 #endif

@@ -123,48 +123,16 @@ static unsigned char *plain_for(const struct codec *codec, size_t *size)
 	return crlf;
 }
 
-/* Encodes in one send, into an unlimited buffer. */
 static buffer_t *encode(const struct codec *codec, const void *data,
 			size_t size)
 {
-	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
-	struct ostream *sink = o_stream_create_buffer(buf);
-	struct ostream *output =
-		o_stream_create_transform(sink, codec->encoder());
-
-	assert_int_equal(o_stream_send(output, data, size), size);
-	assert_int_equal(o_stream_finish(output), 1);
-	o_stream_destroy(&output);
-	assert_true(o_stream_finish(sink) == 1);
-	o_stream_destroy(&sink);
-	return buf;
-}
-
-/* Decodes by reading; the stream_errno. */
-static int decode_step(const struct codec *codec, const void *data, size_t size,
-		       size_t step, bool pauses, size_t max_buffer,
-		       buffer_t *out)
-{
-	struct istream *source = test_trickle_create(data, size, step, pauses);
-	struct istream *input =
-		i_stream_create_transform(source, codec->decoder());
-	int ret;
-
-	if (max_buffer > 0)
-		i_stream_set_max_buffer_size(input, max_buffer);
-	buffer_set_used_size(out, 0);
-	ret = test_read_all(input, out);
-	if (ret != 0)
-		assert_true(strlen(i_stream_get_error(input)) > 0);
-	i_stream_destroy(&input);
-	i_stream_destroy(&source);
-	return ret;
+	return test_encode(codec->encoder(), data, size);
 }
 
 static int decode(const struct codec *codec, const void *data, size_t size,
 		  buffer_t *out)
 {
-	return decode_step(codec, data, size, 65536, false, 0, out);
+	return test_decode(codec->decoder(), data, size, out);
 }
 
 /* That the encoded data is one unit and nothing behind it. */
@@ -314,9 +282,10 @@ static void test_small_reads(void **state ATTR_UNUSED)
 		encoded = encode(codec, data, size);
 		for (i = 0; i < N_ELEMENTS(ways); i++) {
 			assert_int_equal(
-				decode_step(codec, encoded->data, encoded->used,
-					    ways[i].step, ways[i].pauses,
-					    ways[i].max_buffer, out),
+				test_decode_step(codec->decoder(),
+						 encoded->data, encoded->used,
+						 ways[i].step, ways[i].pauses,
+						 ways[i].max_buffer, out),
 				0);
 			same_bytes(data, size, out, "small reads");
 		}
