@@ -89,6 +89,49 @@ unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 	return stream->w_buffer + stream->pos;
 }
 
+/* Whether what is shown is memory of the stream's own. */
+static bool has_own_buffer(const struct istream_private *stream)
+{
+	return !stream->is_view &&
+		(stream->buffer == NULL || stream->buffer == stream->w_buffer);
+}
+
+unsigned char *i_stream_get_modifiable_data(struct istream *stream,
+					    size_t *size_r)
+{
+	struct istream_private *s = stream->real_stream;
+
+	*size_r = 0;
+	if (!has_own_buffer(s) || s->pos == s->skip)
+		return NULL;
+	*size_r = s->pos - s->skip;
+	return s->w_buffer + s->skip;
+}
+
+bool i_stream_add_data(struct istream *stream, const unsigned char *data,
+		       size_t size)
+{
+	struct istream_private *s = stream->real_stream;
+	unsigned char *dest;
+	size_t room;
+
+	if (size == 0)
+		return true;
+	if (stream->closed || stream->stream_errno != 0 || !has_own_buffer(s) ||
+	    size > s->max_buffer_size -
+			    I_MIN(s->max_buffer_size, s->pos - s->skip))
+		return false;
+	/* it counts as a read: pointers into the old data are stale now */
+	i_stream_free_old_buffer(s);
+	s->access_counter++;
+	dest = i_stream_reserve(s, size, &room);
+	if (dest == NULL || room < size)
+		return false;
+	memcpy(dest, data, size);
+	s->pos += size;
+	return true;
+}
+
 void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset)
 {
 	stream->skip = stream->pos = 0;

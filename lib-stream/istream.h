@@ -62,10 +62,13 @@ struct istream *i_stream_create_file(const char *path, size_t max_buffer_size);
 struct istream *i_stream_create_from_data(const void *data, size_t size);
 #define i_stream_create_from_buffer(buf) \
 	i_stream_create_from_data((buf)->data, (buf)->used)
+#define i_stream_create_from_string(str) i_stream_create_from_buffer(str)
 /* A copy of the data. */
 struct istream *i_stream_create_copy_from_data(const void *data, size_t size);
 #define i_stream_create_copy_from_buffer(buf) \
 	i_stream_create_copy_from_data((buf)->data, (buf)->used)
+#define i_stream_create_copy_from_string(str) \
+	i_stream_create_copy_from_buffer(str)
 /* Fails at the first read with this errno, and text where given. */
 struct istream *i_stream_create_error(int stream_errno);
 struct istream *i_stream_create_error_str(int stream_errno, const char *fmt,
@@ -81,6 +84,9 @@ void i_stream_set_name(struct istream *stream, const char *name);
 const char *i_stream_get_name(struct istream *stream);
 /* The fd below, or -1. */
 int i_stream_get_fd(struct istream *stream);
+/* Gives dest, which has none, the fd of source and its readable_fd. The fd stays
+   source's to close. Panics where source has no fd, or dest has one. */
+void i_stream_copy_fd(struct istream *dest, struct istream *source);
 /* The error as a sentence; "EOF" at a clean end; else "<no error>". Valid
    until the stream is used again. */
 const char *i_stream_get_error(struct istream *stream);
@@ -121,6 +127,15 @@ ssize_t i_stream_read(struct istream *stream);
 /* What is buffered and not skipped: *size_r bytes. */
 const unsigned char *i_stream_get_data(struct istream *stream, size_t *size_r);
 size_t i_stream_get_data_size(struct istream *stream);
+/* The same, to be changed in place: of streams that fill a buffer of their own
+   (files, decoders), else NULL and a size of 0. */
+unsigned char *i_stream_get_modifiable_data(struct istream *stream,
+					    size_t *size_r);
+/* Appends to what is buffered, as if it had been read: for a pipe or a socket of
+   which something was read already. False, and nothing happens, where the buffer
+   may not grow that far or the stream has none of its own. */
+bool i_stream_add_data(struct istream *stream, const unsigned char *data,
+		       size_t size);
 /* Reads until more than threshold bytes are buffered: 1; 0: not now; -1: end
    or error with less (what there is is in *data_r, *size_r); -2: full. */
 int i_stream_read_data(struct istream *stream, const unsigned char **data_r,

@@ -71,6 +71,7 @@ stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-error.c
 
 # plumbing
+stream_sources += lib-stream/plumbing/ostream-passthrough.c
 stream_sources += lib-stream/plumbing/ostream-hash.c
 stream_sources += lib-stream/plumbing/ostream-failure-at.c
 stream_sources += lib-stream/plumbing/istream-limit.c

@@ -19,6 +19,9 @@ struct age_recipients;
  * Plumbing: bytes pass unchanged
  */
 
+/* Nothing but a stream on top of another one, for a name or destroy callbacks of
+   its own. */
+struct ostream *o_stream_create_passthrough(struct ostream *output);
 /* Everything that passes goes through method->loop(context), too. The context
    is the caller's: initialised by method->init(), read by method->result()
    when the stream is finished. */

@@ -386,6 +386,71 @@ static void copies(void)
 	i_stream_destroy(&s);
 }
 
+static void adds_data(void)
+{
+	struct istream *s;
+	int fds[2];
+
+	make_pipe(fds);
+	s = i_stream_create_fd(fds[0], 8);
+	NUM(i_stream_add_data(s, (const unsigned char *)"abc", 3));
+	say_data("added", s);
+	NUM(write(fds[1], "de", 2));
+	NUM(i_stream_read(s));
+	say_data("read", s);
+	i_stream_skip(s, 1);
+	NUM(i_stream_add_data(s, (const unsigned char *)"fghi", 4));
+	say_data("full", s);
+	NUM(i_stream_add_data(s, (const unsigned char *)"j", 1));
+	say_data("as before", s);
+	NUM(i_stream_read(s));
+	i_stream_skip(s, 8);
+	close(fds[1]);
+	NUM(i_stream_read(s));
+	say_istream("end", s);
+	i_stream_destroy(&s);
+}
+
+static void changes_data(void)
+{
+	unsigned char *data;
+	struct istream *s;
+	size_t size = 77;
+
+	write_file("f", "0123456789");
+	s = i_stream_create_file("f", BLOCK);
+	NUM(i_stream_get_modifiable_data(s, &size) == NULL);
+	NUM(i_stream_read(s));
+	i_stream_skip(s, 2);
+	data = i_stream_get_modifiable_data(s, &size);
+	NUM(size);
+	data[0] = 'x';
+	say_rest("changed", s);
+	i_stream_destroy(&s);
+	s = data_stream("hello");
+	NUM(i_stream_get_modifiable_data(s, &size) == NULL);
+	i_stream_destroy(&s);
+}
+
+static void copies_an_fd(void)
+{
+	struct istream *s = data_stream("hello"), *file;
+
+	write_file("f", "0123456789");
+	file = i_stream_create_file("f", BLOCK);
+	NUM(i_stream_read(file));
+	i_stream_copy_fd(s, file);
+	NUM(i_stream_get_fd(s) == i_stream_get_fd(file));
+	NUM(s->readable_fd == file->readable_fd);
+	say_rest("its own", s);
+	i_stream_destroy(&s);
+	say_rest("still open", file);
+	i_stream_destroy(&file);
+	s = data_stream("hello");
+	file = data_stream("no fd");
+	i_stream_copy_fd(s, file);
+}
+
 const struct compat_case compat_istream_read[] = {
 	{ "istream-read new", new_stream },
 	{ "istream-read memory", reads_memory },
@@ -406,5 +471,8 @@ const struct compat_case compat_istream_read[] = {
 	{ "istream-read names", names },
 	{ "istream-read sizes", sizes },
 	{ "istream-read copies", copies },
+	{ "istream-read adds data", adds_data },
+	{ "istream-read changes data", changes_data },
+	{ "istream-read copies an fd", copies_an_fd },
 	{ NULL, NULL }
 };

@@ -239,6 +239,28 @@ static void a_null_stream(void)
 	o_stream_destroy(&s);
 }
 
+static void passthrough(void)
+{
+	struct ostream *end = buffer_stream(), *s;
+
+	CALL(o_stream_send_str(end, "below, "));
+	s = o_stream_create_passthrough(end);
+	o_stream_set_name(s, "on top");
+	o_stream_add_destroy_callback(s, on_destroy, (void *)first_text);
+	NUM(s->offset);
+	CALL(o_stream_send_str(s, "above"));
+	NUM(s->offset);
+	NUM(end->offset);
+	STR(o_stream_get_name(s));
+	NUM(o_stream_get_max_buffer_size(s) ==
+	    o_stream_get_max_buffer_size(end));
+	NUM(o_stream_finish(s));
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	say_buffer("both");
+	buffer_free(&buf);
+}
+
 static void last_write_time(void)
 {
 	struct ioloop *loop = io_loop_create();
@@ -272,6 +294,7 @@ const struct compat_case compat_ostream_life[] = {
 	{ "ostream-life destroy callbacks", destroy_callbacks },
 	{ "ostream-life names", names },
 	{ "ostream-life null", a_null_stream },
+	{ "ostream-life passthrough", passthrough },
 	{ "ostream-life last write time", last_write_time },
 	{ NULL, NULL }
 };
