@@ -209,12 +209,93 @@ struct transform *transform_create_lz4_encoder(int level)
 
 struct lz4_decoder {
 	struct transform transform;
-	LZ4F_dctx *ctx;
+	LZ4F_dctx *ctx; /* NULL before it is needed */
+	/* How much input liblz4 wants next. */
+	size_t hint;
+	unsigned char head[5]; /* a frame's first bytes: magic and flags */
+	size_t head_size;
+	bool in_frame; /* a frame was begun, and not read to its end */
 };
+
+/* The magics, as they are in a file; of one to be skipped the first byte varies. */
+static const unsigned char frame_magic[] = { 0x04, 0x22, 0x4d, 0x18 };
+static const unsigned char skipped_magic[] = { 0x50, 0x2a, 0x4d, 0x18 };
+static const unsigned char legacy_magic[] = { 0x02, 0x21, 0x4c, 0x18 };
+/* The flag that a dictionary's id follows. */
+#define LZ4_FLAG_DICT_ID 0x01
+/* The shortest frame header, and the size before each block. */
+#define LZ4_HEADER_SIZE 7
+#define LZ4_BLOCK_HEADER_SIZE 4
 
 static struct lz4_decoder *lz4_decoder(struct transform *t)
 {
 	return container_of(t, struct lz4_decoder, transform);
+}
+
+/* Refuses by name what liblz4 calls damaged, or decodes to something else. The
+   first calls take the whole head, since nothing comes out before it. */
+static bool lz4_check_head(struct lz4_decoder *lz4,
+			   const struct transform_io *io)
+{
+	size_t size = I_MIN(sizeof(lz4->head) - lz4->head_size,
+			    (size_t)(io->in_end - io->in));
+	const char *what = NULL;
+
+	if (size == 0)
+		return true;
+	memcpy(lz4->head + lz4->head_size, io->in, size);
+	lz4->head_size += size;
+	if (lz4->head_size >= sizeof(legacy_magic) &&
+	    memcmp(lz4->head, legacy_magic, sizeof(legacy_magic)) == 0)
+		what = "the data is in the legacy lz4 format";
+	else if (lz4->head_size == sizeof(lz4->head) &&
+		 memcmp(lz4->head, frame_magic, sizeof(frame_magic)) == 0 &&
+		 (lz4->head[4] & LZ4_FLAG_DICT_ID) != 0)
+		what = "the data needs a dictionary";
+	if (what == NULL)
+		return true;
+	(void)transform_error(&lz4->transform, EINVAL,
+			      "%s, which is not supported", what);
+	return false;
+}
+
+static bool lz4_begin_frame(struct lz4_decoder *lz4)
+{
+	if (lz4->ctx == NULL &&
+	    LZ4F_isError(
+		    LZ4F_createDecompressionContext(&lz4->ctx, LZ4F_VERSION))) {
+		lz4->ctx = NULL;
+		(void)transform_error(&lz4->transform, ENOMEM, "out of memory");
+		return false;
+	}
+	lz4->in_frame = true;
+	lz4->hint = LZ4_HEADER_SIZE + LZ4_BLOCK_HEADER_SIZE;
+	return true;
+}
+
+/* One call of liblz4. When it fails it does not tell what it put out before that:
+   so it never gets what was right (a block) and what may be wrong (the next one's
+   header, the frame's end) at once. Its hint is the sum of the two. */
+static size_t lz4_decode_piece(struct lz4_decoder *lz4, struct transform_io *io,
+			       bool *moved_r)
+{
+	size_t in_size = (size_t)(io->in_end - io->in);
+	size_t out_size = (size_t)(io->out_end - io->out), limit = lz4->hint;
+	size_t ret;
+
+	if (limit > LZ4_BLOCK_HEADER_SIZE)
+		limit -= LZ4_BLOCK_HEADER_SIZE;
+	in_size = I_MIN(in_size, limit);
+	ret = LZ4F_decompress(lz4->ctx, io->out, &out_size, io->in, &in_size,
+			      NULL);
+	*moved_r = false;
+	if (LZ4F_isError(ret))
+		return ret;
+	io->in += in_size;
+	io->out += out_size;
+	*moved_r = in_size > 0 || out_size > 0;
+	lz4->hint = ret;
+	return ret;
 }
 
 static enum transform_status lz4_decode(struct transform *t,
@@ -222,43 +303,51 @@ static enum transform_status lz4_decode(struct transform *t,
 					enum transform_op op ATTR_UNUSED)
 {
 	struct lz4_decoder *lz4 = lz4_decoder(t);
-	size_t in_size, out_size, ret;
+	bool moved;
+	size_t ret;
 
+	if ((!lz4->in_frame && !lz4_begin_frame(lz4)) ||
+	    !lz4_check_head(lz4, io))
+		return TRANSFORM_ERROR;
 	do {
-		in_size = (size_t)(io->in_end - io->in);
-		out_size = (size_t)(io->out_end - io->out);
-		ret = LZ4F_decompress(lz4->ctx, io->out, &out_size, io->in,
-				      &in_size, NULL);
+		ret = lz4_decode_piece(lz4, io, &moved);
 		if (LZ4F_isError(ret))
 			return lz4_failed(t, "the data is damaged", ret);
-		io->in += in_size;
-		io->out += out_size;
-		if (ret == 0)
+		if (ret == 0) {
+			lz4->in_frame = false;
 			return TRANSFORM_END;
+		}
 		if (io->out == io->out_end)
 			return TRANSFORM_NEED_OUT;
-	} while (io->in < io->in_end && (in_size > 0 || out_size > 0));
+	} while (io->in < io->in_end && moved);
 	if (io->in < io->in_end)
 		return transform_error(t, EINVAL, "the data is damaged");
 	return TRANSFORM_NEED_IN;
 }
 
-/* The magic of a frame, or of one to be skipped (its first byte varies). */
 static bool lz4_may_begin(const unsigned char *data, size_t size)
 {
-	static const unsigned char frame[] = { 0x04, 0x22, 0x4d, 0x18 };
-	static const unsigned char skipped[] = { 0x50, 0x2a, 0x4d, 0x18 };
-
-	size = I_MIN(size, sizeof(frame));
-	if (memcmp(data, frame, size) == 0)
+	size = I_MIN(size, sizeof(frame_magic));
+	if (memcmp(data, frame_magic, size) == 0)
 		return true;
-	return (data[0] & 0xf0) == skipped[0] &&
-		memcmp(data + 1, skipped + 1, size - 1) == 0;
+	return (data[0] & 0xf0) == skipped_magic[0] &&
+		memcmp(data + 1, skipped_magic + 1, size - 1) == 0;
 }
 
 static void lz4_decoder_reset(struct transform *t)
 {
-	LZ4F_resetDecompressionContext(lz4_decoder(t)->ctx);
+	struct lz4_decoder *lz4 = lz4_decoder(t);
+
+	/* liblz4's reset keeps how much content a frame that was not read to
+	   its end should still have, and then misses it in the next one */
+	if (lz4->in_frame) {
+		(void)LZ4F_freeDecompressionContext(lz4->ctx);
+		lz4->ctx = NULL;
+	} else if (lz4->ctx != NULL) {
+		LZ4F_resetDecompressionContext(lz4->ctx);
+	}
+	lz4->in_frame = false;
+	lz4->head_size = 0;
 }
 
 static void lz4_decoder_real_free(struct transform *t)
@@ -294,11 +383,5 @@ struct transform *transform_create_lz4_decoder(void)
 		return t;
 	lz4 = i_new(struct lz4_decoder, 1);
 	lz4->transform.class_ = class_;
-	if (LZ4F_isError(
-		    LZ4F_createDecompressionContext(&lz4->ctx, LZ4F_VERSION))) {
-		i_free(lz4);
-		return transform_create_error(class_->name, class_->flags,
-					      ENOMEM, "out of memory");
-	}
 	return &lz4->transform;
 }

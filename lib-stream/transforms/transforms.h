@@ -23,13 +23,14 @@ struct transform *transform_create_deflate_decoder(void);
 
 /* The LZ4 frame format 1.6 by liblz4, with linked blocks of 64 KiB and a content
    checksum; level 0 to 12. All frames of a file are read as one, skippable ones
-   skipped. */
+   skipped. What needs a dictionary, and the legacy format, is EINVAL. */
 struct transform *transform_create_lz4_encoder(int level);
 struct transform *transform_create_lz4_decoder(void);
 
 /* RFC 8878 by libzstd, with a content checksum; level 1 to 22, or negative for
-   speed. All frames of a file are read as one. A window of more than 128 MiB is
-   refused. ENOTSUP where the library was built without zstd. */
+   speed. All frames of a file are read as one, skippable ones skipped. What
+   needs a dictionary, or a window of more than 128 MiB, is EINVAL. ENOTSUP
+   where the library was built without zstd. */
 struct transform *transform_create_zstd_encoder(int level);
 struct transform *transform_create_zstd_decoder(void);
 
