@@ -31,8 +31,10 @@ quick_tests += tests/test-istream
 unit_tests += tests/test-transforms
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf
 unit_tests += tests/test-transform-escape tests/test-transform-dot
+unit_tests += tests/test-transform-deflate tests/test-transform-lz4
 quick_tests += tests/test-transform-base64 tests/test-transform-crlf
 quick_tests += tests/test-transform-escape tests/test-transform-dot
+quick_tests += tests/test-transform-deflate tests/test-transform-lz4
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file tests/test-module-file-rewrite
@@ -125,4 +127,5 @@ crash-soak:
 .PHONY: check-large
 check-large:
 	BOBBIN_LARGE=1 $(MAKE) check \
-		TESTS='tests/tool-cat.sh tests/spool-large.sh'
+		TESTS='tests/test-transform-deflate tests/tool-cat.sh \
+			tests/spool-large.sh'
