@@ -31,10 +31,12 @@ quick_tests += tests/test-istream
 unit_tests += tests/test-transforms
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf
 unit_tests += tests/test-transform-escape tests/test-transform-dot
-unit_tests += tests/test-transform-deflate tests/test-transform-lz4
+unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
+	tests/test-transform-zstd
 quick_tests += tests/test-transform-base64 tests/test-transform-crlf
 quick_tests += tests/test-transform-escape tests/test-transform-dot
-quick_tests += tests/test-transform-deflate tests/test-transform-lz4
+quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
+	tests/test-transform-zstd
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file tests/test-module-file-rewrite

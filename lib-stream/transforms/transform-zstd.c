@@ -155,6 +155,10 @@ static enum transform_status zstd_decode_failed(struct transform *t,
 				       "the data needs a window of more than "
 				       "%u MiB, which is refused",
 				       1u << (ZSTD_MAX_WINDOW_LOG - 20));
+	case ZSTD_error_dictionary_wrong:
+		return transform_error(t, EINVAL,
+				       "the data needs a dictionary, which is "
+				       "not supported");
 	default:
 		return transform_error(t, EINVAL, "the data is damaged: %s",
 				       ZSTD_getErrorName(code));

@@ -1,0 +1,233 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Zstandard against RFC 8878: frames that are put together here byte by byte, of
+   blocks that need no compressor. */
+
+#include "config.h"
+#include "test-stream-common.h"
+#include "transforms.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#ifdef HAVE_ZSTD
+
+#define MAGIC "\x28\xb5\x2f\xfd"
+/* A window of 1 KiB; no content size, checksum or dictionary. */
+#define HEAD MAGIC "\0\0"
+/* RFC 8878 3.1.1.2: last, or not, and 5 bytes as they are */
+#define RAW_HELLO "\x28\0\0hello"
+#define LAST_HELLO "\x29\0\0hello"
+#define HELLO HEAD LAST_HELLO
+#define SKIPPED(n) n "\x2a\x4d\x18\x04\0\0\0skip"
+
+static void test_frames_by_hand(void **state ATTR_UNUSED)
+{
+	static const struct test_decoding rows[] = {
+		{ "a raw block", TEST_BYTES(HELLO), TEST_BYTES("hello"), 0,
+		  NULL },
+		{ "an empty last block", TEST_BYTES(HEAD RAW_HELLO "\1\0\0"),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "nothing", TEST_BYTES(HEAD "\1\0\0"), TEST_BYTES(""), 0,
+		  NULL },
+		{ "one byte repeated", TEST_BYTES(HEAD "\x2b\0\0x"),
+		  TEST_BYTES("xxxxx"), 0, NULL },
+		{ "a single segment", TEST_BYTES(MAGIC "\x20\x05" LAST_HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "a checksum",
+		  TEST_BYTES(MAGIC "\x04\0\1\0\0\x99\xe9\xd8\x51"),
+		  TEST_BYTES(""), 0, NULL },
+		{ "another checksum",
+		  TEST_BYTES(MAGIC "\x04\0\1\0\0\x99\xe9\xd8\x50"),
+		  TEST_BYTES(""), EINVAL, "checksum" },
+		{ "more content than it says",
+		  TEST_BYTES(MAGIC "\x20\x04" LAST_HELLO), TEST_BYTES(""),
+		  EINVAL, "the data is damaged" },
+		{ "a block beyond the window", TEST_BYTES(HEAD "\x09\x20\0"),
+		  TEST_BYTES(""), EINVAL, "the data is damaged" },
+		{ "the reserved kind of block", TEST_BYTES(HEAD "\x2f\0\0x"),
+		  TEST_BYTES(""), EINVAL, "the data is damaged" },
+		{ "the reserved bit", TEST_BYTES(MAGIC "\x08\0" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, "nsupported" },
+
+		{ "two frames", TEST_BYTES(HELLO HELLO),
+		  TEST_BYTES("hellohello"), 0, NULL },
+		{ "an empty frame between",
+		  TEST_BYTES(HELLO HEAD "\1\0\0" HELLO),
+		  TEST_BYTES("hellohello"), 0, NULL },
+		{ "skipped first", TEST_BYTES(SKIPPED("\x50") HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "skipped between",
+		  TEST_BYTES(HELLO SKIPPED("\x5a") SKIPPED("\x57") HELLO),
+		  TEST_BYTES("hellohello"), 0, NULL },
+		{ "skipped last", TEST_BYTES(HELLO SKIPPED("\x5f")),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "only skipped", TEST_BYTES(SKIPPED("\x50")), TEST_BYTES(""),
+		  0, NULL },
+		{ "a skipped one that is empty",
+		  TEST_BYTES("\x50\x2a\x4d\x18\0\0\0\0" HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "a skipped one cut in its size",
+		  TEST_BYTES(HELLO "\x50\x2a\x4d\x18\4\0\0"),
+		  TEST_BYTES("hello"), EPIPE, NULL },
+		{ "a skipped one cut in its bytes",
+		  TEST_BYTES(HELLO "\x50\x2a\x4d\x18\4\0\0\0ski"),
+		  TEST_BYTES("hello"), EPIPE, NULL },
+		{ "a skipped one of 4 GiB",
+		  TEST_BYTES("\x50\x2a\x4d\x18\xff\xff\xff\xff....."),
+		  TEST_BYTES(""), EPIPE, NULL },
+
+		{ "no zstd", TEST_BYTES("hello, hello"), TEST_BYTES(""), EINVAL,
+		  "the data is damaged" },
+		{ "garbage behind it", TEST_BYTES(HELLO "\0\0\0\0"),
+		  TEST_BYTES("hello"), EINVAL, "data after the end" },
+		{ "a magic that is cut", TEST_BYTES(HELLO "\x28\xb5\x2f"),
+		  TEST_BYTES("hello"), EPIPE, NULL },
+		{ "a skipped one's magic that is cut", TEST_BYTES(HELLO "\x53"),
+		  TEST_BYTES("hello"), EPIPE, NULL },
+		{ "half a magic and garbage", TEST_BYTES(HELLO "\x28\xb5..xyz"),
+		  TEST_BYTES("hello"), EINVAL, NULL },
+	};
+
+	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
+	test_every_cut(transform_create_zstd_decoder, rows[1].in,
+		       rows[1].in_size, "hello", 5);
+}
+
+/* RFC 8878 3.1.1.1.2: 2^(10 + exponent) * (1 + mantissa / 8) */
+static void test_window(void **state ATTR_UNUSED)
+{
+	static const char text[] = "the data needs a window of more than "
+				   "128 MiB, which is refused";
+	static const struct test_decoding rows[] = {
+		{ "8 MiB", TEST_BYTES(MAGIC "\0\x68" LAST_HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "128 MiB", TEST_BYTES(MAGIC "\0\x88" LAST_HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "144 MiB", TEST_BYTES(MAGIC "\0\x89" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+		{ "2 GiB, as --long=31", TEST_BYTES(MAGIC "\0\xa8" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+		{ "a TiB and more", TEST_BYTES(MAGIC "\0\xff" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+		{ "a single segment of 4 GiB",
+		  TEST_BYTES(MAGIC "\xa0\xff\xff\xff\xff" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+	};
+
+	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
+}
+
+static void test_dictionary_id(void **state ATTR_UNUSED)
+{
+	static const char text[] = "the data needs a dictionary, which is not "
+				   "supported";
+	static const struct test_decoding rows[] = {
+		{ "1 byte", TEST_BYTES(MAGIC "\1\0\7" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+		{ "2 bytes", TEST_BYTES(MAGIC "\2\0\7\7" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+		{ "4 bytes", TEST_BYTES(MAGIC "\3\0\7\7\7\7" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, text },
+		{ "in the second frame",
+		  TEST_BYTES(HELLO MAGIC "\1\0\7" LAST_HELLO),
+		  TEST_BYTES("hello"), EINVAL, text },
+		{ "0 is none", TEST_BYTES(MAGIC "\1\0\0" LAST_HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+	};
+
+	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
+}
+
+/* A context may be used again in the middle of a frame. */
+static void test_reset_within_a_frame(void **state ATTR_UNUSED)
+{
+	static const char frame[] = MAGIC "\x24\x05" LAST_HELLO "\0\0\0";
+	buffer_t *out = buffer_create_dynamic(default_pool, 16);
+	struct transform *t = transform_create_zstd_decoder();
+	size_t cut;
+
+	for (cut = 0; cut < sizeof(frame); cut++) {
+		(void)test_process(t, frame, cut, TRANSFORM_RUN, out, NULL);
+		t->class_->reset(t);
+		buffer_set_used_size(out, 0);
+		assert_int_equal(test_process(t, TEST_BYTES(HELLO),
+					      TRANSFORM_FINISH, out, NULL),
+				 TRANSFORM_END);
+		assert_int_equal(out->used, 5);
+		t->class_->reset(t);
+	}
+	transform_free(&t);
+	buffer_free(&out);
+}
+
+static void test_levels(void **state ATTR_UNUSED)
+{
+	static const int levels[] = { -5, 1, 3, 9, 19 };
+	static const int bad[] = { 0, 23, -1000000 };
+	const size_t size = 20000;
+	unsigned char *data = test_data(TEST_DATA_TEXT, size);
+	buffer_t *out = buffer_create_dynamic(default_pool, size), *buf;
+	size_t i, sizes[N_ELEMENTS(levels)];
+	struct transform *t;
+
+	for (i = 0; i < N_ELEMENTS(levels); i++) {
+		buf = test_encode(transform_create_zstd_encoder(levels[i]),
+				  data, size);
+		/* with a checksum of the content */
+		assert_true((buf->data[4] & 0x04) != 0);
+		assert_int_equal(test_decode(transform_create_zstd_decoder(),
+					     buf->data, buf->used, out),
+				 0);
+		assert_int_equal(out->used, size);
+		assert_memory_equal(out->data, data, size);
+		sizes[i] = buf->used;
+		buffer_free(&buf);
+	}
+	assert_true(sizes[1] < sizes[0] && sizes[4] < sizes[1]);
+	for (i = 0; i < N_ELEMENTS(bad); i++) {
+		t = transform_create_zstd_encoder(bad[i]);
+		assert_int_equal(t->error_errno, EINVAL);
+		assert_non_null(strstr(t->error, "is not within 1 to 22"));
+		transform_free(&t);
+	}
+	free(data);
+	buffer_free(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_frames_by_hand),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_dictionary_id),
+		cmocka_unit_test(test_reset_within_a_frame),
+		cmocka_unit_test(test_levels),
+	};
+
+	return cmocka_run_group_tests_name("transform-zstd", tests, NULL, NULL);
+}
+
+#else
+
+static void test_refused(void **state ATTR_UNUSED)
+{
+	struct transform *t = transform_create_zstd_encoder(3);
+
+	assert_int_equal(t->error_errno, ENOTSUP);
+	transform_free(&t);
+	t = transform_create_zstd_decoder();
+	assert_int_equal(t->error_errno, ENOTSUP);
+	assert_non_null(strstr(t->error, "built without zstd"));
+	transform_free(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_refused) };
+
+	printf("NOT RUN: this build lacks zstd\n");
+	return cmocka_run_group_tests_name("transform-zstd", tests, NULL, NULL);
+}
+
+#endif
