@@ -47,7 +47,6 @@ LEVEL_CODEC(gzip)
 LEVEL_CODEC(zlib)
 LEVEL_CODEC(deflate)
 LEVEL_CODEC(lz4)
-LEVEL_CODEC(zstd)
 PLAIN_CODEC(hex)
 PLAIN_CODEC(json)
 PLAIN_CODEC(crlf)
@@ -56,6 +55,23 @@ enum {
 	DOT_EXTRA_CRLF,
 	DOT_LOOSE
 };
+
+enum {
+	ZSTD_LEVEL,
+	ZSTD_WINDOW
+};
+
+MAKE(zstd_encoder)
+{
+	return transform_create_zstd_encoder(
+		(int)options->values[ZSTD_LEVEL].number);
+}
+
+MAKE(zstd_decoder)
+{
+	return transform_create_zstd_window_decoder(
+		(int)options->values[ZSTD_WINDOW].number);
+}
 
 MAKE(dot_encoder)
 {
@@ -192,7 +208,14 @@ static const struct stream_kind kinds[] = {
 	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1) } },
 	{ TRANSFORM(zstd), MAGIC("\x28\xb5\x2f\xfd"), .flags = ZSTD_FLAGS,
 	  .help = "Zstandard (RFC 8878)",
-	  .options = { LEVEL(-131072, 22, 3) } },
+	  .options = { LEVEL(-131072, 22, 3),
+		       { .name = "window",
+			 .type = STREAM_OPTION_INT,
+			 .min = 10,
+			 .max = 31,
+			 .def = 27,
+			 .help = "reading: the largest window, 2^N bytes (as "
+				 "zstd --long=N)" } } },
 	{ TRANSFORM(age), MAGIC("age-encryption.org/v1\n"),
 	  .flags = OPAQUE | STREAM_KIND_ENCRYPTED,
 	  .help = "age encryption (age-encryption.org/v1)",

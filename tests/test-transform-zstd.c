@@ -98,7 +98,8 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 static void test_window(void **state ATTR_UNUSED)
 {
 	static const char text[] = "the data needs a window of more than "
-				   "128 MiB, which is refused";
+				   "2^27 bytes, which is refused (the option "
+				   "window=31 allows every file)";
 	static const struct test_decoding rows[] = {
 		{ "8 MiB", TEST_BYTES(MAGIC "\0\x68" LAST_HELLO),
 		  TEST_BYTES("hello"), 0, NULL },
@@ -116,6 +117,44 @@ static void test_window(void **state ATTR_UNUSED)
 	};
 
 	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
+}
+
+static struct transform *decoder_10(void)
+{
+	return transform_create_zstd_window_decoder(10);
+}
+
+static struct transform *decoder_28(void)
+{
+	return transform_create_zstd_window_decoder(28);
+}
+
+/* The bound is each decoder's own, also where contexts are used again. */
+static void test_window_option(void **state ATTR_UNUSED)
+{
+	static const struct test_decoding rows[] = {
+		{ "1 KiB", TEST_BYTES(MAGIC "\0\0" LAST_HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "1 KiB and 128", TEST_BYTES(MAGIC "\0\1" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, "more than 2^10 bytes" },
+		{ "144 MiB", TEST_BYTES(MAGIC "\0\x89" LAST_HELLO),
+		  TEST_BYTES("hello"), 0, NULL },
+		{ "2 GiB", TEST_BYTES(MAGIC "\0\xa8" LAST_HELLO),
+		  TEST_BYTES(""), EINVAL, "more than 2^28 bytes" },
+	};
+	static const int bad[] = { -1, 0, 9, 32 };
+	struct transform *t;
+	size_t i;
+
+	test_decodings(decoder_10, rows, 2);
+	test_decodings(decoder_28, rows + 2, 2);
+	test_decodings(decoder_10, rows, 2);
+	for (i = 0; i < N_ELEMENTS(bad); i++) {
+		t = transform_create_zstd_window_decoder(bad[i]);
+		assert_int_equal(t->error_errno, EINVAL);
+		assert_non_null(strstr(t->error, "is not within 10 to 3"));
+		transform_free(&t);
+	}
 }
 
 static void test_dictionary_id(void **state ATTR_UNUSED)
@@ -200,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames_by_hand),
 		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_window_option),
 		cmocka_unit_test(test_dictionary_id),
 		cmocka_unit_test(test_reset_within_a_frame),
 		cmocka_unit_test(test_levels),

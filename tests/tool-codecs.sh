@@ -111,8 +111,11 @@ elif have zstd; then
 	several "zstd -q" zstd
 	# from a pipe: the size of a file would make the window smaller
 	if zstd -q --long=31 -c <dense >long.zst 2>/dev/null; then
-		refused "window of more than 128 MiB, which is refused" \
+		refused "window of more than 2^27 bytes, which is refused" \
 			long.zst zstd
+		check "zstd:window=31 reads what zstd --long=31 makes" sh -c "
+			'$BOBBIN' cat --from zstd:window=31 long.zst |
+				cmp - dense"
 	else
 		not_run "zstd --long=31: it has not the memory"
 	fi

@@ -14,19 +14,20 @@
 #define ZSTD_ENCODER_FLAGS (TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC)
 #define ZSTD_DECODER_FLAGS (TRANSFORM_DECODER | TRANSFORM_MEMBERS)
 
+/* The decoder's memory: 128 MiB, as the zstd command's own limit. */
+#define ZSTD_USUAL_WINDOW_LOG 27
+
 #ifdef HAVE_ZSTD
 
 #include <zstd.h>
 #include <zstd_errors.h>
 
-/* The decoder's memory: 128 MiB, as the zstd command's own limit. */
-#define ZSTD_MAX_WINDOW_LOG 27
-
 struct zstd_transform {
 	struct transform transform;
 	ZSTD_CCtx *cctx;
 	ZSTD_DCtx *dctx;
-	int level;
+	int level;      /* of an encoder */
+	int window_log; /* of a decoder: the largest that is allowed */
 };
 
 static struct zstd_transform *zstd_transform(struct transform *t)
@@ -147,14 +148,17 @@ struct transform *transform_create_zstd_encoder(int level)
 static enum transform_status zstd_decode_failed(struct transform *t,
 						size_t code)
 {
+	int window_log = zstd_transform(t)->window_log;
+
 	switch (ZSTD_getErrorCode(code)) {
 	case ZSTD_error_memory_allocation:
 		return transform_error(t, ENOMEM, "out of memory");
 	case ZSTD_error_frameParameter_windowTooLarge:
 		return transform_error(t, EINVAL,
 				       "the data needs a window of more than "
-				       "%u MiB, which is refused",
-				       1u << (ZSTD_MAX_WINDOW_LOG - 20));
+				       "2^%d bytes, which is refused (the "
+				       "option window=31 allows every file)",
+				       window_log);
 	case ZSTD_error_dictionary_wrong:
 		return transform_error(t, EINVAL,
 				       "the data needs a dictionary, which is "
@@ -214,7 +218,8 @@ static void zstd_decoder_real_free(struct transform *t)
 
 static void zstd_decoder_free(struct transform *t)
 {
-	if (!transform_cache_put(t, 0, zstd_decoder_real_free))
+	if (!transform_cache_put(t, zstd_transform(t)->window_log,
+				 zstd_decoder_real_free))
 		zstd_decoder_real_free(t);
 }
 
@@ -222,27 +227,38 @@ static const struct transform_class zstd_decoder_class = {
 	.name = "zstd",
 	.flags = ZSTD_DECODER_FLAGS,
 	.min_out = 1,
-	.max_state = ((size_t)1 << ZSTD_MAX_WINDOW_LOG) + 1024 * 1024,
+	.max_state = ((size_t)1 << ZSTD_USUAL_WINDOW_LOG) + 1024 * 1024,
 	.process = zstd_decode,
 	.reset = zstd_decoder_reset,
 	.free = zstd_decoder_free,
 	.may_begin = zstd_may_begin,
 };
 
-struct transform *transform_create_zstd_decoder(void)
+struct transform *transform_create_zstd_window_decoder(int max_window_log)
 {
 	const struct transform_class *class_ = &zstd_decoder_class;
-	struct transform *t = transform_cache_get(class_, 0);
+	ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
 	struct zstd_transform *zstd;
+	struct transform *t;
 
+	if (max_window_log < bounds.lowerBound ||
+	    max_window_log > bounds.upperBound)
+		return transform_create_error(class_->name, class_->flags,
+					      EINVAL,
+					      "window %d is not within %d to "
+					      "%d",
+					      max_window_log, bounds.lowerBound,
+					      bounds.upperBound);
+	t = transform_cache_get(class_, max_window_log);
 	if (t != NULL)
 		return t;
 	zstd = i_new(struct zstd_transform, 1);
 	zstd->transform.class_ = class_;
+	zstd->window_log = max_window_log;
 	zstd->dctx = ZSTD_createDCtx();
 	if (zstd->dctx == NULL ||
 	    ZSTD_isError(ZSTD_DCtx_setParameter(zstd->dctx, ZSTD_d_windowLogMax,
-						ZSTD_MAX_WINDOW_LOG))) {
+						max_window_log))) {
 		zstd_decoder_real_free(&zstd->transform);
 		return transform_create_error(class_->name, class_->flags,
 					      ENOMEM, "out of memory");
@@ -263,9 +279,15 @@ struct transform *transform_create_zstd_encoder(int level ATTR_UNUSED)
 	return not_built(ZSTD_ENCODER_FLAGS);
 }
 
-struct transform *transform_create_zstd_decoder(void)
+struct transform *
+transform_create_zstd_window_decoder(int max_window_log ATTR_UNUSED)
 {
 	return not_built(ZSTD_DECODER_FLAGS);
 }
 
 #endif
+
+struct transform *transform_create_zstd_decoder(void)
+{
+	return transform_create_zstd_window_decoder(ZSTD_USUAL_WINDOW_LOG);
+}

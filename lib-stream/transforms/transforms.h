@@ -33,6 +33,10 @@ struct transform *transform_create_lz4_decoder(void);
    where the library was built without zstd. */
 struct transform *transform_create_zstd_encoder(int level);
 struct transform *transform_create_zstd_decoder(void);
+/* The same with another bound for the window, which the decoder takes as memory:
+   2^max_window_log bytes, 10 to 31 (30 where a pointer has 32 bits; else
+   EINVAL). What zstd --long=31 wrote needs 31. */
+struct transform *transform_create_zstd_window_decoder(int max_window_log);
 
 enum transform_dot_flags {
 	/* do not give the line end before the final "." line */
