@@ -146,6 +146,14 @@ static void test_gzip_damage(void **state ATTR_UNUSED)
 		     "invalid stored block lengths");
 	check_member("the CRC-32", 0, BAD_CRC, "hello", EINVAL,
 		     "incorrect data check");
+	test_decoding(
+		transform_create_gzip_decoder,
+		&(struct test_decoding){ .name = "zlib",
+					 .in = "\x78\x9c\x03\0\0\0\0\1",
+					 .in_size = 8,
+					 .out = "",
+					 .error = EINVAL,
+					 .text = "incorrect header check" });
 	check_member("the size", 0, BAD_SIZE, "hello", EINVAL,
 		     "incorrect length check");
 }

@@ -928,6 +928,58 @@ static void test_no_progress_is_an_error(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* Contexts are used again (transform-cache.h), wherever their last user stopped:
+   nothing of his data, nor of what was to follow it, is left. */
+static void test_reset_forgets_everything(void **state ATTR_UNUSED)
+{
+	buffer_t *want, *out = buffer_create_dynamic(default_pool, 1024);
+	struct transform *encoder, *decoder;
+	const struct codec *codec;
+	unsigned char *data;
+	size_t size, cut;
+
+	FOR_EACH_CODEC(codec)
+	{
+		size = 300;
+		data = plain_for(codec, &size);
+		want = encode(codec, data, size);
+		encoder = codec->encoder();
+		decoder = codec->decoder();
+		for (cut = 0; cut <= want->used; cut += 7) {
+			(void)test_process(encoder, data, I_MIN(cut, size),
+					   cut % 2 == 0 ? TRANSFORM_RUN :
+							  TRANSFORM_SYNC,
+					   out, NULL);
+			encoder->class_->reset(encoder);
+			buffer_set_used_size(out, 0);
+			(void)test_process(encoder, data, size, TRANSFORM_RUN,
+					   out, NULL);
+			assert_int_equal(test_process(encoder, NULL, 0,
+						      TRANSFORM_FINISH, out,
+						      NULL),
+					 TRANSFORM_DONE);
+			same_bytes(want->data, want->used, out, "encoded");
+			encoder->class_->reset(encoder);
+
+			(void)test_process(decoder, want->data, cut,
+					   TRANSFORM_RUN, out, NULL);
+			decoder->class_->reset(decoder);
+			buffer_set_used_size(out, 0);
+			assert_int_equal(
+				test_process(decoder, want->data, want->used,
+					     TRANSFORM_FINISH, out, NULL),
+				TRANSFORM_END);
+			same_bytes(data, size, out, "decoded");
+			decoder->class_->reset(decoder);
+		}
+		transform_free(&encoder);
+		transform_free(&decoder);
+		buffer_free(&want);
+		free(data);
+	}
+	buffer_free(&out);
+}
+
 /* What encrypts gives other bytes each time, and has a suite of its own. */
 static const char *const tested_elsewhere[] = { "age" };
 
@@ -983,6 +1035,7 @@ int main(void)
 		cmocka_unit_test(test_send_of_avail_size_takes_all),
 		cmocka_unit_test(test_parent_error_comes_up),
 		cmocka_unit_test(test_no_progress_is_an_error),
+		cmocka_unit_test(test_reset_forgets_everything),
 		cmocka_unit_test(test_depth),
 	};
 
