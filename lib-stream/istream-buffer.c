@@ -177,6 +177,12 @@ ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
 	return ret > 0 ? (ssize_t)size : ret;
 }
 
+void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
+			bool mark ATTR_UNUSED)
+{
+	i_stream_reset_buffer(stream, v_offset);
+}
+
 int i_stream_read_parent(struct istream_private *stream,
 			 const unsigned char **data_r, size_t *size_r,
 			 size_t more)

@@ -21,6 +21,9 @@ struct age_identities;
  * Plumbing: bytes pass unchanged
  */
 
+/* All of input: for a name, an offset or destroy callbacks of its own. When it is
+   destroyed, input stands where this one was read to. */
+struct istream *i_stream_create_noop(struct istream *input);
 /* At most v_size bytes of input, from where it stands. When the stream is
    destroyed, input stands behind what was read of it here. */
 struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size);
@@ -28,6 +31,17 @@ struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size);
    last of these: against input that is larger than it may be. */
 struct istream *i_stream_create_max_size(struct istream *input,
 					 uoff_t max_size);
+/* Input that has exactly `size` bytes from where it stands: EPIPE where it ends
+   before that, EINVAL where it goes on behind the last one, after every byte
+   that belongs to it. _min_sized: it may go on. _range: from `offset` on, not
+   from where it stands. */
+struct istream *i_stream_create_sized(struct istream *input, uoff_t size);
+struct istream *i_stream_create_sized_range(struct istream *input,
+					    uoff_t offset, uoff_t size);
+struct istream *i_stream_create_min_sized(struct istream *input,
+					  uoff_t min_size);
+struct istream *i_stream_create_min_sized_range(struct istream *input,
+						uoff_t offset, uoff_t min_size);
 /* All of input, which is a decoder that reads `source` and may end before source
    does (dot). Where it ends, what source still has is EINVAL "data after the
    end", and an error there an error here: for files that hold one thing. Takes
@@ -44,6 +58,17 @@ struct istream *i_stream_create_concat(struct istream *input[]);
 struct istream *i_stream_create_hash(struct istream *input,
 				     const struct hash_method *method,
 				     void *hash_context);
+/* Is told how many bytes have passed; false cancels (ECANCELED). It must not
+   destroy the stream. */
+typedef bool stream_progress_callback_t(uoff_t offset, void *context);
+/* callback(offset, context) when the stream was read to at least `step` bytes
+   behind the last call (0: at each read that goes further), and at the end.
+   Bytes that are read once more after a seek do not count. */
+struct istream *i_stream_create_progress(struct istream *input, uoff_t step,
+					 stream_progress_callback_t *callback,
+					 void *context);
+/* Another character for each NUL. */
+struct istream *i_stream_create_nonuls(struct istream *input, char replace_chr);
 /* Fails with stream_errno and this text where failure_offset is reached... */
 struct istream *i_stream_create_failure_at(struct istream *input,
 					   uoff_t failure_offset,

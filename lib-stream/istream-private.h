@@ -101,6 +101,9 @@ void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset);
    shows them all already. As i_stream_read(), -1 with eof or the parent's error
    set; at the limit 0, which the caller must tell apart. */
 ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit);
+/* The seek method of such a filter. */
+void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
+			bool mark);
 
 /* For filters: makes the parent stand where this stream left it, and gives the
    parent's data from there, reading where there is none (or, with `more`, where

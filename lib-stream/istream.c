@@ -52,6 +52,9 @@ static int default_stat(struct istream_private *stream, bool exact)
 		return -1;
 	}
 	stream->statbuf = *st;
+	if (st->st_size > 0)
+		stream->statbuf.st_size -=
+			I_MIN(st->st_size, (off_t)stream->parent_start_offset);
 	return 0;
 }
 

@@ -69,6 +69,23 @@ struct istream *i_stream_create_copy_from_data(const void *data, size_t size);
 	i_stream_create_copy_from_data((buf)->data, (buf)->used)
 #define i_stream_create_copy_from_string(str) \
 	i_stream_create_copy_from_buffer(str)
+/* What a callback produces: it appends to buf, as much as it likes, and returns
+   true; the read then gives 0 if it appended nothing. False is the end, after
+   what it has appended. */
+typedef bool istream_callback_read_t(buffer_t *buf, void *context);
+struct istream *i_stream_create_callback(istream_callback_read_t *callback,
+					 void *context);
+/* For such a stream only. Appends to what is read next, before the callback is
+   asked again: a header, say. */
+void i_stream_callback_append(struct istream *input, const void *data,
+			      size_t size);
+void i_stream_callback_append_str(struct istream *input, const char *str);
+/* Where the callback's bytes are until they are read; to be appended to only. */
+buffer_t *i_stream_callback_get_buffer(struct istream *input);
+/* The end will be this error, behind what was appended; the callback is not asked
+   any more. */
+void i_stream_callback_set_error(struct istream *input, int stream_errno,
+				 const char *error);
 /* Fails at the first read with this errno, and text where given. */
 struct istream *i_stream_create_error(int stream_errno);
 struct istream *i_stream_create_error_str(int stream_errno, const char *fmt,

@@ -68,6 +68,7 @@ stream_sources += lib-stream/ends/ostream-null.c
 stream_sources += lib-stream/ends/ostream-error.c
 stream_sources += lib-stream/ends/istream-file.c
 stream_sources += lib-stream/ends/istream-data.c
+stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c
 
 # plumbing
@@ -75,7 +76,10 @@ stream_sources += lib-stream/plumbing/ostream-passthrough.c
 stream_sources += lib-stream/plumbing/ostream-hash.c
 stream_sources += lib-stream/plumbing/ostream-failure-at.c
 stream_sources += lib-stream/plumbing/istream-limit.c
-stream_sources += lib-stream/plumbing/istream-max-size.c
+stream_sources += lib-stream/plumbing/istream-sized.c
+stream_sources += lib-stream/plumbing/istream-nonuls.c
+stream_sources += lib-stream/plumbing/istream-progress.c
+stream_sources += lib-stream/plumbing/ostream-progress.c
 stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
 stream_sources += lib-stream/plumbing/istream-hash.c

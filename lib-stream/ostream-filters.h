@@ -28,6 +28,15 @@ struct ostream *o_stream_create_passthrough(struct ostream *output);
 struct ostream *o_stream_create_hash(struct ostream *output,
 				     const struct hash_method *method,
 				     void *hash_context);
+/* Is told how many bytes have passed; false cancels (ECANCELED). It must not
+   destroy the stream. */
+typedef bool stream_progress_callback_t(uoff_t offset, void *context);
+/* callback(offset, context) after a send by which at least `step` bytes more have
+   passed since the last call (0: after each), and for the rest when the stream
+   is finished. */
+struct ostream *o_stream_create_progress(struct ostream *output, uoff_t step,
+					 stream_progress_callback_t *callback,
+					 void *context);
 /* Exactly failure_offset bytes pass, then EIO with this text. */
 struct ostream *o_stream_create_failure_at(struct ostream *output,
 					   uoff_t failure_offset,

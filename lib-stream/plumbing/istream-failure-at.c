@@ -33,12 +33,6 @@ static ssize_t i_stream_failure_at_read(struct istream_private *stream)
 			     fstream->error_string);
 }
 
-static void i_stream_failure_at_seek(struct istream_private *stream,
-				     uoff_t v_offset, bool mark ATTR_UNUSED)
-{
-	i_stream_reset_buffer(stream, v_offset);
-}
-
 static void i_stream_failure_at_destroy(struct iostream_private *stream)
 {
 	struct failure_at_istream *fstream = container_of(
@@ -61,7 +55,7 @@ struct istream *i_stream_create_failure_at(struct istream *input,
 	fstream->error_string = i_strdup(error_string);
 	fstream->istream.iostream.destroy = i_stream_failure_at_destroy;
 	fstream->istream.read = i_stream_failure_at_read;
-	fstream->istream.seek = i_stream_failure_at_seek;
+	fstream->istream.seek = i_stream_view_seek;
 	stream = i_stream_create(&fstream->istream, input, -1);
 	stream->readable_fd = false;
 	return stream;

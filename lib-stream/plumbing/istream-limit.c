@@ -29,12 +29,6 @@ static ssize_t i_stream_limit_read(struct istream_private *stream)
 	return ret;
 }
 
-static void i_stream_limit_seek(struct istream_private *stream, uoff_t v_offset,
-				bool mark ATTR_UNUSED)
-{
-	i_stream_reset_buffer(stream, v_offset);
-}
-
 static int i_stream_limit_get_size(struct istream_private *stream, bool exact,
 				   uoff_t *size_r)
 {
@@ -94,7 +88,7 @@ struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size)
 	limit->v_size = v_size;
 	limit->istream.iostream.destroy = i_stream_limit_destroy;
 	limit->istream.read = i_stream_limit_read;
-	limit->istream.seek = i_stream_limit_seek;
+	limit->istream.seek = i_stream_view_seek;
 	limit->istream.stat = i_stream_limit_stat;
 	limit->istream.get_size = i_stream_limit_get_size;
 	return i_stream_create(&limit->istream, input, -1);
@@ -110,4 +104,9 @@ struct istream *i_stream_create_range(struct istream *input, uoff_t v_offset,
 	stream = i_stream_create_limit(input, v_size);
 	i_stream_seek(input, old_offset);
 	return stream;
+}
+
+struct istream *i_stream_create_noop(struct istream *input)
+{
+	return i_stream_create_limit(input, UOFF_T_MAX);
 }

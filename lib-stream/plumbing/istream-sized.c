@@ -1,0 +1,120 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Shows its parent as it is; one that is longer or shorter than it may be is an
+   error, behind every byte that is allowed. (The limit stream ends instead.) */
+
+#include "config.h"
+#include "istream-private.h"
+
+#include <errno.h>
+
+struct sized_istream {
+	struct istream_private istream;
+	uoff_t min_size, max_size;
+	int too_long_errno;
+};
+
+static ssize_t fail_short(struct sized_istream *sized, uoff_t size)
+{
+	return i_stream_fail(
+		&sized->istream, EPIPE,
+		"%s: ended after %llu bytes, but %llu were to come",
+		i_stream_get_name(&sized->istream.istream),
+		(unsigned long long)size, (unsigned long long)sized->min_size);
+}
+
+static ssize_t fail_long(struct sized_istream *sized)
+{
+	const char *name = i_stream_get_name(&sized->istream.istream);
+
+	if (sized->min_size == sized->max_size)
+		return i_stream_fail(&sized->istream, sized->too_long_errno,
+				     "%s: goes on after the %llu bytes that "
+				     "were to come",
+				     name, (unsigned long long)sized->max_size);
+	return i_stream_fail(&sized->istream, sized->too_long_errno,
+			     "%s: larger than the limit of %llu bytes", name,
+			     (unsigned long long)sized->max_size);
+}
+
+static ssize_t i_stream_sized_read(struct istream_private *stream)
+{
+	struct sized_istream *sized =
+		container_of(stream, struct sized_istream, istream);
+	uoff_t offset = stream->istream.v_offset;
+	uoff_t left = sized->max_size - I_MIN(sized->max_size, offset);
+	size_t old = stream->pos - stream->skip;
+	ssize_t ret;
+
+	/* a byte behind the last allowed one is looked at, never shown */
+	ret = i_stream_view_parent(stream,
+				   left == UOFF_T_MAX ? left : left + 1);
+	if (stream->pos - stream->skip > left) {
+		stream->pos = stream->skip + (size_t)left;
+		return left > old ? (ssize_t)(left - old) : fail_long(sized);
+	}
+	offset += stream->pos - stream->skip;
+	if (ret == -1 && stream->istream.stream_errno == 0 &&
+	    offset < sized->min_size)
+		return fail_short(sized, offset);
+	return ret;
+}
+
+static struct istream *create_sized(struct istream *input, uoff_t min_size,
+				    uoff_t max_size, int too_long_errno)
+{
+	struct sized_istream *sized = i_new(struct sized_istream, 1);
+	struct istream *stream;
+
+	sized->min_size = min_size;
+	sized->max_size = max_size;
+	sized->too_long_errno = too_long_errno;
+	sized->istream.read = i_stream_sized_read;
+	sized->istream.seek = i_stream_view_seek;
+	stream = i_stream_create(&sized->istream, input, -1);
+	/* the kernel would copy what is too much, too */
+	stream->readable_fd = false;
+	return stream;
+}
+
+struct istream *i_stream_create_max_size(struct istream *input, uoff_t max_size)
+{
+	return create_sized(input, 0, max_size, EFBIG);
+}
+
+struct istream *i_stream_create_sized(struct istream *input, uoff_t size)
+{
+	return create_sized(input, size, size, EINVAL);
+}
+
+struct istream *i_stream_create_min_sized(struct istream *input,
+					  uoff_t min_size)
+{
+	return create_sized(input, min_size, UOFF_T_MAX, EINVAL);
+}
+
+/* Made where the input stands, which is then put back. */
+static struct istream *
+create_at(struct istream *input, uoff_t offset, uoff_t size,
+	  struct istream *(*create)(struct istream *input, uoff_t size))
+{
+	uoff_t old_offset = input->v_offset;
+	struct istream *stream;
+
+	i_stream_seek(input, offset);
+	stream = create(input, size);
+	i_stream_seek(input, old_offset);
+	return stream;
+}
+
+struct istream *i_stream_create_sized_range(struct istream *input,
+					    uoff_t offset, uoff_t size)
+{
+	return create_at(input, offset, size, i_stream_create_sized);
+}
+
+struct istream *i_stream_create_min_sized_range(struct istream *input,
+						uoff_t offset, uoff_t min_size)
+{
+	return create_at(input, offset, min_size, i_stream_create_min_sized);
+}

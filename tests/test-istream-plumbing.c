@@ -1,0 +1,320 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Input streams that pass bytes on, each against its own rules. */
+
+#include "config.h"
+#include "test-stream-common.h"
+
+#include <errno.h>
+
+/* All that a stream gives, and how it ends; the stream is destroyed. */
+static void gives(struct istream *s, const char *text, int error)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+
+	assert_int_equal(test_read_all(s, out), error);
+	assert_string_equal(buffer_c_str(out), text);
+	i_stream_destroy(&s);
+	buffer_free(&out);
+}
+
+static void test_noop(void **state ATTR_UNUSED)
+{
+	struct istream *parent = i_stream_create_from_data("0123456789", 10);
+	const unsigned char *data;
+	struct istream *s;
+	uoff_t size;
+	size_t len;
+
+	i_stream_seek(parent, 2);
+	s = i_stream_create_noop(parent);
+	assert_int_equal(i_stream_get_size(s, true, &size), 1);
+	assert_int_equal(size, 8);
+	assert_int_equal(i_stream_read_more(s, &data, &len), 1);
+	assert_memory_equal(data, "23456789", 8);
+	i_stream_skip(s, 3);
+	assert_int_equal(s->v_offset, 3);
+	i_stream_destroy(&s);
+	assert_int_equal(parent->v_offset, 5);
+	s = i_stream_create_noop(parent);
+	i_stream_unref(&parent);
+	gives(s, "56789", 0);
+}
+
+/* Each in every size of steps, with and without pauses between them. */
+static void test_sized(void **state ATTR_UNUSED)
+{
+	static const struct {
+		struct istream *(*create)(struct istream *input, uoff_t size);
+		uoff_t size;
+		const char *text;
+		int error;
+	} cases[] = {
+		{ i_stream_create_sized, 10, "0123456789", 0 },
+		{ i_stream_create_sized, 11, "0123456789", EPIPE },
+		{ i_stream_create_sized, 9, "012345678", EINVAL },
+		{ i_stream_create_sized, 0, "", EINVAL },
+		{ i_stream_create_min_sized, 10, "0123456789", 0 },
+		{ i_stream_create_min_sized, 4, "0123456789", 0 },
+		{ i_stream_create_min_sized, 0, "0123456789", 0 },
+		{ i_stream_create_min_sized, 11, "0123456789", EPIPE },
+		{ i_stream_create_max_size, 10, "0123456789", 0 },
+		{ i_stream_create_max_size, 9, "012345678", EFBIG },
+		{ i_stream_create_max_size, UOFF_T_MAX, "0123456789", 0 },
+	};
+	struct istream *parent;
+	unsigned int step;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		for (step = 1; step <= 22; step++) {
+			parent = test_trickle_create("0123456789", 10,
+						     (step + 1) / 2,
+						     step % 2 == 0);
+			gives(cases[i].create(parent, cases[i].size),
+			      cases[i].text, cases[i].error);
+			i_stream_destroy(&parent);
+		}
+	}
+}
+
+static void test_sized_range(void **state ATTR_UNUSED)
+{
+	struct istream *parent = i_stream_create_from_data("0123456789", 10);
+	struct istream *s;
+
+	i_stream_seek(parent, 1);
+	gives(i_stream_create_sized_range(parent, 4, 6), "456789", 0);
+	gives(i_stream_create_sized_range(parent, 4, 5), "45678", EINVAL);
+	gives(i_stream_create_min_sized_range(parent, 4, 7), "456789", EPIPE);
+	i_stream_seek(parent, 1);
+	s = i_stream_create_min_sized_range(parent, 8, 1);
+	assert_int_equal(parent->v_offset, 1);
+	gives(s, "89", 0);
+	i_stream_destroy(&parent);
+}
+
+static void test_sized_seek_and_texts(void **state ATTR_UNUSED)
+{
+	struct istream *parent = i_stream_create_from_data("0123456789", 10);
+	struct istream *s = i_stream_create_sized(parent, 10);
+	const unsigned char *data;
+	size_t size;
+
+	i_stream_set_name(parent, "digits");
+	i_stream_seek(s, 7);
+	assert_int_equal(i_stream_read_more(s, &data, &size), 1);
+	assert_memory_equal(data, "789", 3);
+	i_stream_seek(s, 0);
+	gives(s, "0123456789", 0);
+	i_stream_seek(parent, 0);
+	s = i_stream_create_sized(parent, 12);
+	while (i_stream_read(s) > 0)
+		;
+	assert_string_equal(i_stream_get_error(s),
+			    "digits: ended after 10 bytes, but 12 were to "
+			    "come");
+	i_stream_destroy(&s);
+	i_stream_destroy(&parent);
+}
+
+static void test_nonuls(void **state ATTR_UNUSED)
+{
+	static const char in[] = "\0a\0\0bc\0";
+	struct istream *parent, *s;
+	unsigned int step;
+
+	for (step = 1; step <= 16; step++) {
+		parent = test_trickle_create(in, 7, (step + 1) / 2,
+					     step % 2 == 0);
+		s = i_stream_create_nonuls(parent, '?');
+		i_stream_unref(&parent);
+		gives(s, "?a??bc?", 0);
+	}
+	parent = i_stream_create_from_data(in, 7);
+	s = i_stream_create_nonuls(parent, '-');
+	i_stream_set_max_buffer_size(s, 3);
+	assert_int_equal(i_stream_read(s), 3);
+	assert_int_equal(i_stream_read(s), -2);
+	i_stream_seek(s, 5);
+	assert_int_equal(i_stream_read(s), 2);
+	i_stream_seek(s, 1);
+	gives(s, "a--bc-", 0);
+	i_stream_destroy(&parent);
+	parent = i_stream_create_error_str(EIO, "no disk");
+	s = i_stream_create_nonuls(parent, '-');
+	assert_int_equal(i_stream_read(s), -1);
+	assert_string_equal(i_stream_get_error(s), "no disk");
+	gives(s, "", EIO);
+	i_stream_destroy(&parent);
+}
+
+/*
+ * Callback
+ */
+
+struct producer {
+	struct istream *stream;
+	unsigned int calls;
+	int error;
+};
+
+/* Nothing, then three pieces with nothing between them, then the end. */
+static bool produce(buffer_t *buf, void *context)
+{
+	struct producer *producer = context;
+
+	producer->calls++;
+	if (producer->calls % 2 == 0)
+		buffer_append_printf(buf, "piece %u,", producer->calls / 2);
+	if (producer->calls < 6)
+		return true;
+	if (producer->error != 0)
+		i_stream_callback_set_error(producer->stream, producer->error,
+					    "no more pieces");
+	return false;
+}
+
+static void test_callback(void **state ATTR_UNUSED)
+{
+	struct producer producer = { NULL, 0, 0 };
+	struct istream *s;
+
+	s = producer.stream = i_stream_create_callback(produce, &producer);
+	i_stream_callback_append_str(s, "head,");
+	assert_int_equal(i_stream_read(s), 5);
+	assert_int_equal(producer.calls, 0);
+	assert_int_equal(i_stream_read(s), 0);
+	gives(s, "head,piece 1,piece 2,piece 3,", 0);
+	assert_int_equal(producer.calls, 6);
+}
+
+static void test_callback_error(void **state ATTR_UNUSED)
+{
+	struct producer producer = { NULL, 0, EBUSY };
+	struct istream *s;
+
+	s = producer.stream = i_stream_create_callback(produce, &producer);
+	while (i_stream_read(s) >= 0)
+		;
+	assert_int_equal(s->stream_errno, EBUSY);
+	assert_string_equal(i_stream_get_error(s), "no more pieces");
+	/* the bytes before it are there */
+	gives(s, "piece 1,piece 2,piece 3,", EBUSY);
+	assert_int_equal(producer.calls, 6);
+}
+
+static void test_callback_full_buffer(void **state ATTR_UNUSED)
+{
+	struct producer producer = { NULL, 1, 0 };
+	struct istream *s;
+	const unsigned char *data, *again;
+	size_t size;
+
+	s = producer.stream = i_stream_create_callback(produce, &producer);
+	i_stream_set_max_buffer_size(s, 4);
+	assert_int_equal(i_stream_read(s), 4);
+	assert_int_equal(i_stream_read(s), -2);
+	i_stream_skip(s, 1);
+	data = i_stream_get_data(s, &size);
+	assert_memory_equal(data, "iec", 3);
+	assert_int_equal(i_stream_read(s), 1);
+	i_stream_skip(s, 4);
+	assert_int_equal(i_stream_read(s), 3);
+	/* what was given does not move while nothing comes */
+	data = i_stream_get_data(s, &size);
+	assert_int_equal(i_stream_read(s), 0);
+	again = i_stream_get_data(s, &size);
+	assert_ptr_equal(data, again);
+	gives(s, " 1,piece 2,piece 3,", 0);
+}
+
+/*
+ * Progress
+ */
+
+struct told {
+	char text[256];
+	unsigned int calls, cancel_at;
+};
+
+static bool tell(uoff_t offset, void *context)
+{
+	struct told *told = context;
+	size_t len = strlen(told->text);
+
+	(void)snprintf(told->text + len, sizeof(told->text) - len, "%llu ",
+		       (unsigned long long)offset);
+	return ++told->calls != told->cancel_at;
+}
+
+static void test_progress(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uoff_t step;
+		const char *told;
+	} cases[] = {
+		{ 0, "3 6 9 10 " }, { 3, "3 6 9 10 " }, { 4, "6 10 " },
+		{ 10, "10 " },      { 100, "10 " },
+	};
+	struct istream *parent, *s;
+	struct told told;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		memset(&told, 0, sizeof(told));
+		parent = test_trickle_create("0123456789", 10, 3, i % 2 == 0);
+		s = i_stream_create_progress(parent, cases[i].step, tell,
+					     &told);
+		i_stream_unref(&parent);
+		gives(s, "0123456789", 0);
+		assert_string_equal(told.text, cases[i].told);
+	}
+}
+
+static void test_progress_counts_bytes_once(void **state ATTR_UNUSED)
+{
+	struct told told = { "", 0, 0 };
+	struct istream *parent =
+		test_trickle_create("0123456789", 10, 5, false);
+	struct istream *s = i_stream_create_progress(parent, 0, tell, &told);
+
+	assert_int_equal(i_stream_read(s), 5);
+	i_stream_skip(s, 5);
+	i_stream_seek(s, 1);
+	gives(s, "123456789", 0);
+	i_stream_destroy(&parent);
+	assert_string_equal(told.text, "5 10 ");
+}
+
+static void test_progress_cancels(void **state ATTR_UNUSED)
+{
+	struct told told = { "", 0, 2 };
+	struct istream *parent =
+		test_trickle_create("0123456789", 10, 3, false);
+	struct istream *s = i_stream_create_progress(parent, 0, tell, &told);
+
+	gives(s, "012345", ECANCELED);
+	assert_string_equal(told.text, "3 6 ");
+	i_stream_destroy(&parent);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_noop),
+		cmocka_unit_test(test_sized),
+		cmocka_unit_test(test_sized_range),
+		cmocka_unit_test(test_sized_seek_and_texts),
+		cmocka_unit_test(test_nonuls),
+		cmocka_unit_test(test_callback),
+		cmocka_unit_test(test_callback_error),
+		cmocka_unit_test(test_callback_full_buffer),
+		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_progress_counts_bytes_once),
+		cmocka_unit_test(test_progress_cancels),
+	};
+
+	return cmocka_run_group_tests_name("istream-plumbing", tests, NULL,
+					   NULL);
+}
