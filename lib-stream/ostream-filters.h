@@ -22,6 +22,12 @@ struct age_recipients;
 /* Nothing but a stream on top of another one, for a name or destroy callbacks of
    its own. */
 struct ostream *o_stream_create_passthrough(struct ostream *output);
+/* Every byte to each of the streams; the array ends with NULL. What a slow one
+   does not take waits here, up to the maximum buffer size (at least a byte), and
+   then a send is short: the slowest decides. The first error of one is this
+   stream's. Finish, flush, cork and the maximum go to all of them, and their
+   flush callbacks are this stream's. */
+struct ostream *o_stream_create_tee(struct ostream *outputs[]);
 /* Everything that passes goes through method->loop(context), too. The context
    is the caller's: initialised by method->init(), read by method->result()
    when the stream is finished. */

@@ -62,6 +62,9 @@ struct ostream_private {
 		struct ostream_private *outstream, struct istream *instream);
 	void (*switch_ioloop_to)(struct ostream_private *stream,
 				 struct ioloop *ioloop);
+	/* Optional, for a stream with parents of its own keeping: gives up those
+	   that wait for a trailer which its finish would have brought. */
+	void (*abort)(struct ostream_private *stream);
 	/* Optional: a window in the stream's own buffer of at least `min` bytes
 	   (NULL: none), for a child that produces bytes, so that they need no
 	   copy; commit takes the first `size` bytes of it in, as a send that
@@ -128,6 +131,12 @@ ssize_t o_stream_send_parent(struct ostream_private *stream,
    are copied. 1, 0 or -1. */
 int o_stream_flush_parent(struct ostream_private *stream,
 			  enum ostream_flush_mode mode);
+/* The same two for a stream with several parents, of its own keeping: `output` is
+   one of them, and its error is copied with its text. */
+ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
+			 const struct const_iovec *iov, unsigned int iov_count);
+int o_stream_flush_to(struct ostream_private *stream, struct ostream *output,
+		      enum ostream_flush_mode mode);
 /* reserve and commit on a stream, for its child (see above). NULL on a failed
    or closed stream. */
 unsigned char *o_stream_reserve(struct ostream *stream, size_t min,

@@ -255,6 +255,17 @@ void o_stream_copy_error_from_parent(struct ostream_private *stream)
 	errno = stream->ostream.stream_errno;
 }
 
+/* An output that is not the parent is not found by get_error: its text comes
+   along. */
+static void copy_error(struct ostream_private *stream, struct ostream *output)
+{
+	if (output == stream->parent)
+		o_stream_copy_error_from_parent(stream);
+	else
+		(void)o_stream_fail(stream, output->stream_errno, "%s",
+				    o_stream_get_error(output));
+}
+
 static bool has_failed(const struct ostream *stream)
 {
 	if (BOBBIN_LIKELY(!stream->closed && stream->stream_errno == 0))
@@ -279,10 +290,11 @@ void o_stream_set_no_error_handling(struct ostream *stream, bool set)
 	stream->real_stream->error_handling_disabled = set;
 }
 
-static bool finish_reaches_parent(const struct ostream_private *stream)
+static bool finish_reaches(const struct ostream_private *stream,
+			   const struct ostream *output)
 {
-	return stream->parent != NULL && stream->finish_also_parent &&
-		stream->parent->real_stream->finish_via_child;
+	return output != NULL && stream->finish_also_parent &&
+		output->real_stream->finish_via_child;
 }
 
 /* Parents that wait for a trailer which this stream's finish would have brought
@@ -299,9 +311,11 @@ void o_stream_abort(struct ostream *stream)
 			(void)o_stream_fail(s, EPIPE, "%s: writing was aborted",
 					    o_stream_get_name(&s->ostream));
 		}
-		if (!finish_reaches_parent(s))
+		if (!finish_reaches(s, s->parent))
 			break;
 	}
+	if (s->abort != NULL)
+		s->abort(s);
 }
 
 /*
@@ -578,21 +592,27 @@ void o_stream_nsend_str(struct ostream *stream, const char *str)
 	o_stream_nsend(stream, str, strlen(str));
 }
 
+ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
+			 const struct const_iovec *iov, unsigned int iov_count)
+{
+	struct ostream_private *s = output->real_stream;
+	ssize_t ret;
+
+	if (iov_count == 1 && try_append(s, iov->iov_base, iov->iov_len))
+		return (ssize_t)iov->iov_len;
+	if (iov_size(iov, iov_count) == 0)
+		return 0;
+	ret = send_bytes(s, iov, iov_count);
+	if (ret < 0)
+		copy_error(stream, output);
+	return ret;
+}
+
 ssize_t o_stream_send_parent(struct ostream_private *stream,
 			     const struct const_iovec *iov,
 			     unsigned int iov_count)
 {
-	struct ostream_private *parent = stream->parent->real_stream;
-	ssize_t ret;
-
-	if (iov_count == 1 && try_append(parent, iov->iov_base, iov->iov_len))
-		return (ssize_t)iov->iov_len;
-	if (iov_size(iov, iov_count) == 0)
-		return 0;
-	ret = send_bytes(parent, iov, iov_count);
-	if (ret < 0)
-		o_stream_copy_error_from_parent(stream);
-	return ret;
+	return o_stream_send_to(stream, stream->parent, iov, iov_count);
 }
 
 unsigned char *o_stream_reserve(struct ostream *stream, size_t min,
@@ -761,22 +781,27 @@ static int flush_stream(struct ostream_private *s, enum ostream_flush_mode mode)
 	return ret;
 }
 
-int o_stream_flush_parent(struct ostream_private *stream,
-			  enum ostream_flush_mode mode)
+int o_stream_flush_to(struct ostream_private *stream, struct ostream *output,
+		      enum ostream_flush_mode mode)
 {
-	struct ostream_private *parent = stream->parent->real_stream;
 	int ret;
 
 	if (mode == OSTREAM_FINISH) {
-		if (finish_reaches_parent(stream))
-			parent->finished = true;
+		if (finish_reaches(stream, output))
+			output->real_stream->finished = true;
 		else
 			mode = OSTREAM_SYNC;
 	}
-	ret = flush_stream(parent, mode);
+	ret = flush_stream(output->real_stream, mode);
 	if (ret < 0)
-		o_stream_copy_error_from_parent(stream);
+		copy_error(stream, output);
 	return ret;
+}
+
+int o_stream_flush_parent(struct ostream_private *stream,
+			  enum ostream_flush_mode mode)
+{
+	return o_stream_flush_to(stream, stream->parent, mode);
 }
 
 int o_stream_flush(struct ostream *stream)

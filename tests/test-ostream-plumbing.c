@@ -6,6 +6,7 @@
 #include "test-stream-common.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 struct told {
 	char text[256];
@@ -97,12 +98,235 @@ static void test_progress_cancels(void **state ATTR_UNUSED)
 	test_sink_free(&sink);
 }
 
+/*
+ * Tee
+ */
+
+#define TEE_MAX 3
+
+struct tee_test {
+	struct test_sink *sinks[TEE_MAX];
+	struct ostream *stream;
+};
+
+static void tee_begin(struct tee_test *test, const size_t rooms[TEE_MAX],
+		      const size_t steps[TEE_MAX])
+{
+	struct ostream *outputs[TEE_MAX + 1];
+	unsigned int i;
+
+	for (i = 0; i < TEE_MAX; i++) {
+		test->sinks[i] = test_sink_create(rooms[i], steps[i]);
+		outputs[i] = test->sinks[i]->stream;
+	}
+	outputs[TEE_MAX] = NULL;
+	test->stream = o_stream_create_tee(outputs);
+}
+
+static void tee_end(struct tee_test *test)
+{
+	unsigned int i;
+
+	o_stream_destroy(&test->stream);
+	for (i = 0; i < TEE_MAX; i++)
+		test_sink_free(&test->sinks[i]);
+}
+
+static void test_tee_sends_to_all(void **state ATTR_UNUSED)
+{
+	static const size_t all[] = { SIZE_MAX, SIZE_MAX, SIZE_MAX };
+	static const size_t steps[] = { 0, 0, 0 };
+	struct const_iovec iov[] = { { "ab", 2 }, { "", 0 }, { "cde", 3 } };
+	struct tee_test test;
+	unsigned int i;
+
+	tee_begin(&test, all, steps);
+	assert_int_equal(o_stream_sendv(test.stream, iov, 3), 5);
+	assert_int_equal(o_stream_send_str(test.stream, "f"), 1);
+	assert_int_equal(test.stream->offset, 6);
+	assert_int_equal(o_stream_flush(test.stream), 1);
+	assert_int_equal(o_stream_finish(test.stream), 1);
+	for (i = 0; i < TEE_MAX; i++) {
+		assert_string_equal(buffer_c_str(test.sinks[i]->data),
+				    "abcdef");
+		assert_int_equal(test.sinks[i]->flushes, 1);
+		assert_int_equal(test.sinks[i]->finishes, 1);
+	}
+	tee_end(&test);
+}
+
+static void test_tee_slowest_decides(void **state ATTR_UNUSED)
+{
+	static const size_t rooms[] = { SIZE_MAX, 1, 3 };
+	static const size_t steps[] = { 0, 0, 0 };
+	struct tee_test test;
+	unsigned int i;
+
+	tee_begin(&test, rooms, steps);
+	o_stream_set_max_buffer_size(test.stream, 4);
+	assert_int_equal(o_stream_get_buffer_avail_size(test.stream), 4);
+	/* "b".."e" wait for the second one */
+	assert_int_equal(o_stream_send_str(test.stream, "abcdefgh"), 5);
+	assert_true(test.stream->overflow);
+	assert_int_equal(o_stream_get_buffer_used_size(test.stream), 4);
+	assert_int_equal(o_stream_get_buffer_avail_size(test.stream), 0);
+	assert_string_equal(buffer_c_str(test.sinks[0]->data), "abcde");
+	assert_string_equal(buffer_c_str(test.sinks[1]->data), "a");
+	assert_string_equal(buffer_c_str(test.sinks[2]->data), "abc");
+	assert_int_equal(o_stream_send_str(test.stream, "fgh"), 0);
+	assert_int_equal(o_stream_finish(test.stream), 0);
+	/* only one that has all is finished */
+	assert_int_equal(test.sinks[0]->finishes, 1);
+	assert_int_equal(test.sinks[1]->finishes, 0);
+	test_sink_allow(test.sinks[1], 2);
+	assert_int_equal(o_stream_finish(test.stream), 0);
+	assert_string_equal(buffer_c_str(test.sinks[1]->data), "abc");
+	test_sink_allow(test.sinks[1], 2);
+	test_sink_allow(test.sinks[2], 2);
+	assert_int_equal(o_stream_finish(test.stream), 1);
+	for (i = 0; i < TEE_MAX; i++) {
+		assert_string_equal(buffer_c_str(test.sinks[i]->data), "abcde");
+		assert_true(test.sinks[i]->finishes > 0);
+	}
+	tee_end(&test);
+}
+
+/* Streams of any speed get the same bytes. */
+static void test_tee_random(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 5000);
+	size_t rooms[TEE_MAX], steps[TEE_MAX], pos, len;
+	struct tee_test test;
+	uint32_t seed = 7;
+	unsigned int round, i;
+	ssize_t ret;
+
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < TEE_MAX; i++) {
+			rooms[i] = test_random(&seed) % 100;
+			steps[i] = test_random(&seed) % 20;
+		}
+		tee_begin(&test, rooms, steps);
+		o_stream_set_max_buffer_size(test.stream,
+					     test_random(&seed) % 300);
+		for (pos = 0; pos < 5000;) {
+			len = test_random(&seed) % 700;
+			len = I_MIN(len, 5000 - pos);
+			ret = o_stream_send(test.stream, data + pos, len);
+			assert_in_range(ret, 0, len);
+			pos += (size_t)ret;
+			i = test_random(&seed) % TEE_MAX;
+			test_sink_allow(test.sinks[i],
+					test_random(&seed) % 300);
+		}
+		while (o_stream_finish(test.stream) == 0) {
+			for (i = 0; i < TEE_MAX; i++)
+				test_sink_allow(test.sinks[i], 50);
+		}
+		for (i = 0; i < TEE_MAX; i++) {
+			assert_int_equal(test.sinks[i]->data->used, 5000);
+			assert_memory_equal(test.sinks[i]->data->data, data,
+					    5000);
+		}
+		tee_end(&test);
+	}
+	free(data);
+}
+
+static void test_tee_error_of_one(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
+	struct ostream *outputs[] = { sink->stream, NULL, NULL }, *s;
+
+	outputs[1] = o_stream_create_failure_at(sink->stream, 2, "disk gone");
+	s = o_stream_create_tee(outputs);
+	assert_int_equal(o_stream_send_str(s, "ab"), 2);
+	assert_int_equal(o_stream_send_str(s, "cd"), -1);
+	assert_int_equal(s->stream_errno, EIO);
+	assert_string_equal(o_stream_get_error(s), "disk gone");
+	assert_int_equal(o_stream_finish(s), -1);
+	o_stream_destroy(&s);
+	o_stream_destroy(&outputs[1]);
+	test_sink_free(&sink);
+}
+
+/* A cork's end meets the error: it is the tee's to check, not the output's. */
+static void test_tee_error_at_uncork(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
+	struct ostream *outputs[] = { NULL, sink->stream, NULL }, *s;
+
+	outputs[0] = o_stream_create_failure_at_flush(sink->stream, "no flush");
+	s = o_stream_create_tee(outputs);
+	o_stream_cork(s);
+	assert_true(o_stream_is_corked(outputs[0]));
+	assert_true(o_stream_is_corked(sink->stream));
+	o_stream_nsend_str(s, "ab");
+	o_stream_uncork(s);
+	assert_false(o_stream_is_corked(sink->stream));
+	assert_int_equal(o_stream_finish(s), -1);
+	assert_string_equal(o_stream_get_error(s), "no flush");
+	o_stream_destroy(&s);
+	o_stream_destroy(&outputs[0]);
+	test_sink_free(&sink);
+}
+
+static void test_tee_trailers(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
+	struct ostream *outputs[] = { NULL, NULL, NULL }, *s;
+
+	outputs[0] = o_stream_create_dot(sink->stream, false);
+	s = o_stream_create_tee(outputs);
+	assert_int_equal(o_stream_send_str(s, "a\n"), 2);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	o_stream_destroy(&outputs[0]);
+	assert_string_equal(buffer_c_str(sink->data), "a\r\n.\r\n");
+
+	/* given up: the trailer is not asked for */
+	outputs[0] = o_stream_create_dot(sink->stream, false);
+	s = o_stream_create_tee(outputs);
+	o_stream_unref(&outputs[0]);
+	o_stream_abort(s);
+	o_stream_destroy(&s);
+	test_sink_free(&sink);
+}
+
+static void test_tee_depth(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
+	struct ostream *layers[258], *outputs[2] = { NULL, NULL };
+	unsigned int i;
+
+	layers[0] = sink->stream;
+	for (i = 1; i < 257; i++) {
+		outputs[0] = layers[i - 1];
+		layers[i] = o_stream_create_tee(outputs);
+	}
+	assert_int_equal(layers[255]->stream_errno, 0);
+	assert_int_equal(layers[256]->stream_errno, ELOOP);
+	assert_int_equal(o_stream_send_str(layers[255], "deep"), 4);
+	assert_int_equal(o_stream_finish(layers[255]), 1);
+	assert_string_equal(buffer_c_str(sink->data), "deep");
+	for (i = 256; i > 0; i--)
+		o_stream_destroy(&layers[i]);
+	test_sink_free(&sink);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_progress_counts_what_was_taken),
 		cmocka_unit_test(test_progress_cancels),
+		cmocka_unit_test(test_tee_sends_to_all),
+		cmocka_unit_test(test_tee_slowest_decides),
+		cmocka_unit_test(test_tee_random),
+		cmocka_unit_test(test_tee_error_of_one),
+		cmocka_unit_test(test_tee_error_at_uncork),
+		cmocka_unit_test(test_tee_trailers),
+		cmocka_unit_test(test_tee_depth),
 	};
 
 	return cmocka_run_group_tests_name("ostream-plumbing", tests, NULL,
