@@ -89,6 +89,24 @@ unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 	return stream->w_buffer + stream->pos;
 }
 
+ssize_t i_stream_take_from(struct istream_private *stream,
+			   struct istream *input)
+{
+	const unsigned char *data;
+	unsigned char *dest;
+	size_t size, room;
+
+	data = i_stream_get_data(input, &size);
+	dest = i_stream_reserve(stream, size, &room);
+	if (dest == NULL)
+		return stream->istream.stream_errno != 0 ? -1 : -2;
+	size = I_MIN(size, room);
+	memcpy(dest, data, size);
+	i_stream_skip(input, size);
+	stream->pos += size;
+	return (ssize_t)size;
+}
+
 /* Whether what is shown is memory of the stream's own. */
 static bool has_own_buffer(const struct istream_private *stream)
 {

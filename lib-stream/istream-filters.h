@@ -53,6 +53,26 @@ struct istream *i_stream_create_range(struct istream *input, uoff_t v_offset,
 				      uoff_t v_size);
 /* One after the other; the array ends with NULL. */
 struct istream *i_stream_create_concat(struct istream *input[]);
+/* One after the other, too, but they are added while it is read: without one to
+   read it gives 0 ("not now"), and the end only behind append_eof. It takes a
+   reference on each until that has ended, cannot seek back, has no size. The
+   chain is freed with its stream. max_buffer_size in bytes; 0: a good one. */
+struct istream_chain;
+struct istream *i_stream_create_chain(struct istream_chain **chain_r,
+				      size_t max_buffer_size);
+void i_stream_chain_append(struct istream_chain *chain, struct istream *stream);
+void i_stream_chain_append_eof(struct istream_chain *chain);
+/* Several readers of one input, which nobody else may read meanwhile: every child
+   gives all of it, from where it stood when the child was made. The input keeps
+   what the slowest child did not read; when that fills its buffer, the others
+   get 0 from a read, and child_is_waiting tells why. The tee has at least one
+   child, takes a reference on input, and is freed with its last child. */
+struct tee_istream;
+struct tee_istream *tee_i_stream_create(struct istream *input);
+#define i_stream_create_tee(input) tee_i_stream_create(input)
+struct istream *tee_i_stream_create_child(struct tee_istream *tee);
+/* Whether the last read of this child gave 0 because of another child. */
+bool tee_i_stream_child_is_waiting(struct istream *input);
 /* Everything that is read goes through method->loop(context), too, once and in
    order, also when it is seeked over; seeking backwards is ESPIPE. */
 struct istream *i_stream_create_hash(struct istream *input,

@@ -90,6 +90,10 @@ void i_stream_copy_error_from_parent(struct istream_private *stream);
    -2), or no memory (stream_errno ENOMEM is set: answer -1). */
 unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 				size_t *size_r);
+/* Copies what `input` has buffered behind pos, as far as the buffer may grow, and
+   skips it there: as i_stream_read(), where input has something. */
+ssize_t i_stream_take_from(struct istream_private *stream,
+			   struct istream *input);
 /* For the core. */
 void i_stream_free_old_buffer(struct istream_private *stream);
 void i_stream_free_buffers(struct istream_private *stream);

@@ -299,6 +299,143 @@ static void test_progress_cancels(void **state ATTR_UNUSED)
 	i_stream_destroy(&parent);
 }
 
+/*
+ * Chain
+ */
+
+static void append(struct istream_chain *chain, const char *text)
+{
+	struct istream *s = i_stream_create_from_data(text, strlen(text));
+
+	i_stream_chain_append(chain, s);
+	i_stream_unref(&s);
+}
+
+static void test_chain(void **state ATTR_UNUSED)
+{
+	struct istream_chain *chain;
+	struct istream *s = i_stream_create_chain(&chain, 0);
+	const unsigned char *data;
+	size_t size;
+
+	assert_int_equal(i_stream_read(s), 0);
+	append(chain, "one,");
+	append(chain, "");
+	append(chain, "two,");
+	assert_int_equal(i_stream_read_bytes(s, &data, &size, 8), 1);
+	/* in one piece over the border */
+	assert_memory_equal(data, "one,two,", 8);
+	assert_int_equal(i_stream_read(s), 0);
+	assert_false(s->eof);
+	append(chain, "three");
+	i_stream_chain_append_eof(chain);
+	gives(s, "one,two,three", 0);
+}
+
+static void test_chain_frees_what_is_left(void **state ATTR_UNUSED)
+{
+	struct istream_chain *chain;
+	struct istream *s = i_stream_create_chain(&chain, 2);
+
+	append(chain, "abc");
+	append(chain, "not read");
+	assert_int_equal(i_stream_read(s), 2);
+	assert_int_equal(i_stream_read(s), -2);
+	i_stream_chain_append_eof(chain);
+	i_stream_destroy(&s);
+}
+
+static void test_chain_error(void **state ATTR_UNUSED)
+{
+	struct istream *bad = i_stream_create_error_str(EIO, "bad sector");
+	struct istream_chain *chain;
+	struct istream *s = i_stream_create_chain(&chain, 0);
+
+	append(chain, "good");
+	i_stream_chain_append(chain, bad);
+	append(chain, "behind it");
+	assert_int_equal(i_stream_read(s), 4);
+	assert_int_equal(i_stream_read(s), -1);
+	assert_string_equal(i_stream_get_error(s), "bad sector");
+	gives(s, "good", EIO);
+	i_stream_unref(&bad);
+}
+
+/*
+ * Tee
+ */
+
+static void test_tee(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *a, *b;
+	struct tee_istream *tee;
+	const unsigned char *data;
+	unsigned int step;
+	size_t size;
+
+	for (step = 1; step <= 22; step++) {
+		parent = test_trickle_create("0123456789", 10, (step + 1) / 2,
+					     step % 2 == 0);
+		tee = i_stream_create_tee(parent);
+		a = tee_i_stream_create_child(tee);
+		b = tee_i_stream_create_child(tee);
+		i_stream_unref(&parent);
+		while (i_stream_read_bytes(b, &data, &size, 2) == 0)
+			;
+		assert_memory_equal(data, "01", 2);
+		gives(a, "0123456789", 0);
+		/* what one holds does not move when another one reads */
+		assert_memory_equal(data, "01", 2);
+		gives(b, "0123456789", 0);
+	}
+}
+
+static void test_tee_fast_child_waits(void **state ATTR_UNUSED)
+{
+	struct istream *parent =
+		test_trickle_create("0123456789", 10, 10, false);
+	struct tee_istream *tee = tee_i_stream_create(parent);
+	struct istream *fast, *slow;
+
+	i_stream_set_max_buffer_size(parent, 4);
+	fast = tee_i_stream_create_child(tee);
+	slow = tee_i_stream_create_child(tee);
+	i_stream_unref(&parent);
+	assert_int_equal(i_stream_read(fast), 4);
+	i_stream_skip(fast, 4);
+	assert_int_equal(i_stream_read(fast), 0);
+	assert_true(tee_i_stream_child_is_waiting(fast));
+	assert_int_equal(i_stream_read(slow), 4);
+	assert_false(tee_i_stream_child_is_waiting(slow));
+	assert_int_equal(i_stream_read(fast), 4);
+	assert_false(tee_i_stream_child_is_waiting(fast));
+	i_stream_skip(fast, 4);
+	assert_int_equal(i_stream_read(fast), 0);
+	/* without the slow one there is nobody to wait for */
+	i_stream_close(slow);
+	gives(fast, "89", 0);
+	assert_int_equal(i_stream_get_data_size(slow), 4);
+	i_stream_destroy(&slow);
+}
+
+static void test_tee_error_reaches_all(void **state ATTR_UNUSED)
+{
+	struct istream *data = i_stream_create_from_data("0123456789", 10);
+	struct istream *parent =
+		i_stream_create_failure_at(data, 4, EIO, "at four");
+	struct tee_istream *tee = tee_i_stream_create(parent);
+	struct istream *a = tee_i_stream_create_child(tee);
+	struct istream *b = tee_i_stream_create_child(tee);
+
+	i_stream_unref(&data);
+	i_stream_unref(&parent);
+	while (i_stream_read(a) > 0)
+		;
+	assert_string_equal(i_stream_get_error(a), "at four");
+	gives(a, "0123", EIO);
+	gives(b, "0123", EIO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +450,12 @@ int main(void)
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_progress_counts_bytes_once),
 		cmocka_unit_test(test_progress_cancels),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_chain_frees_what_is_left),
+		cmocka_unit_test(test_chain_error),
+		cmocka_unit_test(test_tee),
+		cmocka_unit_test(test_tee_fast_child_waits),
+		cmocka_unit_test(test_tee_error_reaches_all),
 	};
 
 	return cmocka_run_group_tests_name("istream-plumbing", tests, NULL,

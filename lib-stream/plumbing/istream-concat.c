@@ -41,24 +41,6 @@ static bool next_input(struct concat_istream *concat)
 	return true;
 }
 
-static ssize_t copy_input(struct concat_istream *concat, struct istream *input)
-{
-	struct istream_private *stream = &concat->istream;
-	const unsigned char *data;
-	unsigned char *dest;
-	size_t size, room;
-
-	data = i_stream_get_data(input, &size);
-	dest = i_stream_reserve(stream, size, &room);
-	if (dest == NULL)
-		return stream->istream.stream_errno != 0 ? -1 : -2;
-	size = I_MIN(size, room);
-	memcpy(dest, data, size);
-	i_stream_skip(input, size);
-	stream->pos += size;
-	return (ssize_t)size;
-}
-
 static ssize_t i_stream_concat_read(struct istream_private *stream)
 {
 	struct concat_istream *concat = concat_istream(stream);
@@ -73,7 +55,7 @@ static ssize_t i_stream_concat_read(struct istream_private *stream)
 		input = concat->inputs[concat->current].stream;
 		ret = i_stream_read_more(input, &data, &size);
 		if (ret > 0)
-			return copy_input(concat, input);
+			return i_stream_take_from(stream, input);
 		if (ret == 0)
 			return 0;
 		if (input->stream_errno != 0)

@@ -1,0 +1,128 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Reads streams one after the other, which are added while it is read. */
+
+#include "config.h"
+#include "istream-private.h"
+
+#include <errno.h>
+
+struct chain_link {
+	struct chain_link *next;
+	struct istream *input; /* NULL: the end */
+};
+
+struct istream_chain {
+	struct istream_private istream;
+	struct chain_link *first, **last;
+};
+
+static struct istream_chain *istream_chain(struct istream_private *stream)
+{
+	return container_of(stream, struct istream_chain, istream);
+}
+
+static void drop_first(struct istream_chain *chain)
+{
+	struct chain_link *link = chain->first;
+
+	chain->first = link->next;
+	if (chain->first == NULL)
+		chain->last = &chain->first;
+	i_stream_unref(&link->input);
+	i_free(link);
+}
+
+static ssize_t i_stream_chain_read(struct istream_private *stream)
+{
+	struct istream_chain *chain = istream_chain(stream);
+	const unsigned char *data;
+	struct istream *input;
+	size_t size;
+	int ret;
+
+	for (; chain->first != NULL; drop_first(chain)) {
+		input = chain->first->input;
+		if (input == NULL) {
+			stream->istream.eof = true;
+			return -1;
+		}
+		ret = i_stream_read_more(input, &data, &size);
+		if (ret > 0)
+			return i_stream_take_from(stream, input);
+		if (ret == 0)
+			return 0;
+		if (input->stream_errno != 0)
+			return i_stream_fail(stream, input->stream_errno, "%s",
+					     i_stream_get_error(input));
+	}
+	return 0;
+}
+
+static void i_stream_chain_close(struct iostream_private *stream,
+				 bool close_parent)
+{
+	struct istream_chain *chain =
+		container_of(stream, struct istream_chain, istream.iostream);
+	struct chain_link *link;
+
+	for (link = chain->first; close_parent && link != NULL;
+	     link = link->next) {
+		if (link->input != NULL)
+			i_stream_close(link->input);
+	}
+}
+
+static void i_stream_chain_destroy(struct iostream_private *stream)
+{
+	struct istream_chain *chain =
+		container_of(stream, struct istream_chain, istream.iostream);
+
+	while (chain->first != NULL)
+		drop_first(chain);
+}
+
+struct istream *i_stream_create_chain(struct istream_chain **chain_r,
+				      size_t max_buffer_size)
+{
+	struct istream_chain *chain = i_new(struct istream_chain, 1);
+	struct istream *stream;
+
+	chain->last = &chain->first;
+	chain->istream.iostream.close = i_stream_chain_close;
+	chain->istream.iostream.destroy = i_stream_chain_destroy;
+	chain->istream.read = i_stream_chain_read;
+	chain->istream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
+								max_buffer_size;
+	stream = i_stream_create(&chain->istream, NULL, -1);
+	i_stream_set_name(stream, "(chain)");
+	*chain_r = chain;
+	return stream;
+}
+
+static void append_link(struct istream_chain *chain, struct istream *input)
+{
+	struct chain_link *link = i_new(struct chain_link, 1);
+
+	link->input = input;
+	*chain->last = link;
+	chain->last = &link->next;
+}
+
+void i_stream_chain_append(struct istream_chain *chain, struct istream *stream)
+{
+	struct iostream_private *io = &chain->istream.iostream;
+
+	i_stream_ref(stream);
+	append_link(chain, stream);
+	io->depth = I_MAX(io->depth, stream->real_stream->iostream.depth + 1);
+	if (io->depth > IOSTREAM_MAX_DEPTH)
+		(void)i_stream_fail(&chain->istream, ELOOP,
+				    "more than %d streams on top of each other",
+				    IOSTREAM_MAX_DEPTH);
+}
+
+void i_stream_chain_append_eof(struct istream_chain *chain)
+{
+	append_link(chain, NULL);
+}

@@ -1,0 +1,149 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Several readers of one stream, each at its own pace. The input keeps what the
+   slowest of them has not read yet; each copies from there, so that nothing a
+   reader holds moves when another one reads. */
+
+#include "config.h"
+#include "istream-private.h"
+
+#include <string.h>
+
+struct tee_child {
+	struct istream_private istream;
+	struct tee_istream *tee;
+	struct tee_child *next;
+	uoff_t input_offset; /* the first byte that it did not copy */
+	bool waiting;
+};
+
+struct tee_istream {
+	struct istream *input;
+	struct tee_child *children;
+};
+
+static struct tee_child *tee_child(struct istream_private *stream)
+{
+	return container_of(stream, struct tee_child, istream);
+}
+
+/* The input lets go of what every child has. */
+static void drop_what_all_read(struct tee_istream *tee)
+{
+	uoff_t least = UOFF_T_MAX;
+	struct tee_child *child;
+
+	for (child = tee->children; child != NULL; child = child->next)
+		least = I_MIN(least, child->input_offset);
+	if (tee->children != NULL && least > tee->input->v_offset)
+		i_stream_skip(tee->input, least - tee->input->v_offset);
+}
+
+/* What the input has for the child and the child has not; reads where that is
+   nothing. 1, or what i_stream_read() says. */
+static ssize_t next_bytes(struct tee_child *child, const unsigned char **data_r,
+			  size_t *size_r)
+{
+	struct istream *input = child->tee->input;
+	size_t had;
+	ssize_t ret = 0;
+
+	for (;;) {
+		had = (size_t)(child->input_offset - input->v_offset);
+		*data_r = i_stream_get_data(input, size_r);
+		if (*size_r > had) {
+			*data_r += had;
+			*size_r -= had;
+			return 1;
+		}
+		ret = i_stream_read(input);
+		if (ret <= 0)
+			return ret;
+	}
+}
+
+static ssize_t i_stream_tee_read(struct istream_private *stream)
+{
+	struct tee_child *child = tee_child(stream);
+	const unsigned char *data;
+	unsigned char *dest;
+	size_t size, room;
+	ssize_t ret;
+
+	child->waiting = false;
+	ret = next_bytes(child, &data, &size);
+	if (ret == -2) {
+		/* it holds only what a slower child has to read first */
+		child->waiting = true;
+		return 0;
+	}
+	if (ret == -1)
+		i_stream_copy_error_from_parent(stream);
+	if (ret <= 0)
+		return ret;
+	dest = i_stream_reserve(stream, size, &room);
+	if (dest == NULL)
+		return stream->istream.stream_errno != 0 ? -1 : -2;
+	size = I_MIN(size, room);
+	memcpy(dest, data, size);
+	stream->pos += size;
+	child->input_offset += size;
+	drop_what_all_read(child->tee);
+	return (ssize_t)size;
+}
+
+/* The others go on without it. */
+static void i_stream_tee_close(struct iostream_private *stream,
+			       bool close_parent)
+{
+	struct tee_child *child =
+		container_of(stream, struct tee_child, istream.iostream);
+	struct tee_istream *tee = child->tee;
+	struct tee_child **pos = &tee->children;
+
+	while (*pos != child)
+		pos = &(*pos)->next;
+	*pos = child->next;
+	if (tee->children != NULL) {
+		drop_what_all_read(tee);
+		return;
+	}
+	if (close_parent)
+		i_stream_close(tee->input);
+	i_stream_unref(&tee->input);
+	i_free(tee);
+}
+
+struct tee_istream *tee_i_stream_create(struct istream *input)
+{
+	struct tee_istream *tee = i_new(struct tee_istream, 1);
+
+	i_stream_ref(input);
+	tee->input = input;
+	return tee;
+}
+
+struct istream *tee_i_stream_create_child(struct tee_istream *tee)
+{
+	struct tee_child *child = i_new(struct tee_child, 1);
+	struct istream *stream;
+
+	child->tee = tee;
+	child->next = tee->children;
+	child->input_offset = tee->input->v_offset;
+	tee->children = child;
+	child->istream.iostream.close = i_stream_tee_close;
+	child->istream.read = i_stream_tee_read;
+	stream = i_stream_create(&child->istream, tee->input, -1);
+	/* a slower child makes it wait whatever the input is */
+	stream->blocking = false;
+	stream->readable_fd = false;
+	stream->seekable = false;
+	return stream;
+}
+
+bool tee_i_stream_child_is_waiting(struct istream *input)
+{
+	i_assert(input->real_stream->read == i_stream_tee_read);
+	return tee_child(input->real_stream)->waiting;
+}
