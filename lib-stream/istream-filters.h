@@ -73,6 +73,13 @@ struct tee_istream *tee_i_stream_create(struct istream *input);
 struct istream *tee_i_stream_create_child(struct tee_istream *tee);
 /* Whether the last read of this child gave 0 because of another child. */
 bool tee_i_stream_child_is_waiting(struct istream *input);
+/* The first of the streams that does not fail with EINVAL before its first byte;
+   any other error of one is this stream's. They are usually decoders, each on a
+   child of one tee, and the last one takes everything: that child itself. The
+   array ends with NULL and has at least one stream. Takes a reference on each,
+   and drops it when the stream is not the one; the caller drops its own before
+   the first read, or the tee waits for the children of those. */
+struct istream *i_stream_create_try(struct istream *const inputs[]);
 /* Everything that is read goes through method->loop(context), too, once and in
    order, also when it is seeked over; seeking backwards is ESPIPE. */
 struct istream *i_stream_create_hash(struct istream *input,

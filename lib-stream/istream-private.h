@@ -94,6 +94,9 @@ unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
    skips it there: as i_stream_read(), where input has something. */
 ssize_t i_stream_take_from(struct istream_private *stream,
 			   struct istream *input);
+/* Whether the last read of a tee's child below the stream, or of itself, gave 0
+   because of another child. */
+bool i_stream_waits_for_tee(struct istream *stream);
 /* For the core. */
 void i_stream_free_old_buffer(struct istream_private *stream);
 void i_stream_free_buffers(struct istream_private *stream);

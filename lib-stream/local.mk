@@ -80,6 +80,7 @@ stream_sources += lib-stream/plumbing/istream-sized.c
 stream_sources += lib-stream/plumbing/istream-nonuls.c
 stream_sources += lib-stream/plumbing/istream-chain.c
 stream_sources += lib-stream/plumbing/istream-tee.c
+stream_sources += lib-stream/plumbing/istream-try.c
 stream_sources += lib-stream/plumbing/istream-progress.c
 stream_sources += lib-stream/plumbing/ostream-progress.c
 stream_sources += lib-stream/plumbing/ostream-tee.c

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "test-stream-common.h"
+#include "transforms.h"
 
 #include <errno.h>
 
@@ -436,6 +437,87 @@ static void test_tee_error_reaches_all(void **state ATTR_UNUSED)
 	gives(b, "0123", EIO);
 }
 
+/*
+ * Try
+ */
+
+/* gzip, else hex, else the bytes as they are. */
+static struct istream *create_try(const char *data, size_t size, size_t step,
+				  size_t max_buffer)
+{
+	struct istream *parent = test_trickle_create(data, size, step, true);
+	struct istream *children[3], *inputs[4], *s;
+	struct tee_istream *tee;
+	unsigned int i;
+
+	if (max_buffer > 0)
+		i_stream_set_max_buffer_size(parent, max_buffer);
+	tee = tee_i_stream_create(parent);
+	i_stream_unref(&parent);
+	for (i = 0; i < 3; i++)
+		children[i] = tee_i_stream_create_child(tee);
+	inputs[0] = i_stream_create_gzip(children[0]);
+	inputs[1] = i_stream_create_hex_decoder(children[1]);
+	inputs[2] = i_stream_create_noop(children[2]);
+	inputs[3] = NULL;
+	s = i_stream_create_try(inputs);
+	for (i = 0; i < 3; i++) {
+		i_stream_unref(&inputs[i]);
+		i_stream_unref(&children[i]);
+	}
+	return s;
+}
+
+static void test_try(void **state ATTR_UNUSED)
+{
+	buffer_t *gzip = test_encode(transform_create_gzip_encoder(6),
+				     TEST_BYTES("squeezed"));
+	size_t step;
+
+	for (step = 1; step < 12; step++) {
+		gives(create_try((const char *)gzip->data, gzip->used, step, 0),
+		      "squeezed", 0);
+		/* the gzip header is longer than what may be buffered */
+		gives(create_try((const char *)gzip->data, gzip->used, step, 4),
+		      "squeezed", 0);
+		gives(create_try(TEST_BYTES("686578"), step, 0), "hex", 0);
+		gives(create_try(TEST_BYTES("plain text"), step, 0),
+		      "plain text", 0);
+		/* the one that was chosen stays it */
+		gives(create_try(TEST_BYTES("6865zz"), step, 0), "he", EINVAL);
+	}
+	buffer_free(&gzip);
+}
+
+static void test_try_other_errors_are_final(void **state ATTR_UNUSED)
+{
+	struct istream *inputs[3] = { NULL, NULL, NULL }, *s;
+
+	inputs[0] = i_stream_create_error_str(EIO, "bad sector");
+	inputs[1] = i_stream_create_from_data("never", 5);
+	s = i_stream_create_try(inputs);
+	assert_int_equal(i_stream_read(s), -1);
+	assert_string_equal(i_stream_get_error(s), "bad sector");
+	gives(s, "", EIO);
+	i_stream_unref(&inputs[0]);
+	i_stream_unref(&inputs[1]);
+}
+
+/* Where none likes it, the last one says why; an empty one is not invalid. */
+static void test_try_last_and_empty(void **state ATTR_UNUSED)
+{
+	struct istream *inputs[3] = { NULL, NULL, NULL };
+
+	inputs[0] = i_stream_create_error_str(EINVAL, "not this");
+	inputs[1] = i_stream_create_error_str(EINVAL, "nor that");
+	gives(i_stream_create_try(inputs), "", EINVAL);
+	i_stream_unref(&inputs[0]);
+	inputs[0] = i_stream_create_from_data("", 0);
+	gives(i_stream_create_try(inputs), "", 0);
+	i_stream_unref(&inputs[0]);
+	i_stream_unref(&inputs[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +538,9 @@ int main(void)
 		cmocka_unit_test(test_tee),
 		cmocka_unit_test(test_tee_fast_child_waits),
 		cmocka_unit_test(test_tee_error_reaches_all),
+		cmocka_unit_test(test_try),
+		cmocka_unit_test(test_try_other_errors_are_final),
+		cmocka_unit_test(test_try_last_and_empty),
 	};
 
 	return cmocka_run_group_tests_name("istream-plumbing", tests, NULL,

@@ -142,6 +142,15 @@ struct istream *tee_i_stream_create_child(struct tee_istream *tee)
 	return stream;
 }
 
+bool i_stream_waits_for_tee(struct istream *stream)
+{
+	for (; stream != NULL; stream = stream->real_stream->parent) {
+		if (stream->real_stream->read == i_stream_tee_read)
+			return tee_child(stream->real_stream)->waiting;
+	}
+	return false;
+}
+
 bool tee_i_stream_child_is_waiting(struct istream *input)
 {
 	i_assert(input->real_stream->read == i_stream_tee_read);
