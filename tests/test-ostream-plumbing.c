@@ -6,7 +6,9 @@
 #include "test-stream-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct told {
 	char text[256];
@@ -293,6 +295,92 @@ static void test_tee_trailers(void **state ATTR_UNUSED)
 	test_sink_free(&sink);
 }
 
+/* Two pipes, of which one is read only when the writer has to wait. */
+struct pipes {
+	int reader[2];
+	struct io *io[2];
+	struct ostream *stream;
+	buffer_t *data[2];
+	size_t sent, size;
+};
+
+static int send_more(void *context)
+{
+	static const unsigned char block[10000];
+	struct pipes *pipes = context;
+	ssize_t ret;
+
+	while (pipes->sent < pipes->size) {
+		ret = o_stream_send(pipes->stream, block,
+				    I_MIN(sizeof(block),
+					  pipes->size - pipes->sent));
+		assert_true(ret >= 0);
+		if (ret == 0)
+			return 0;
+		pipes->sent += (size_t)ret;
+	}
+	return o_stream_finish(pipes->stream);
+}
+
+static void read_pipe(struct pipes *pipes, unsigned int i)
+{
+	char block[4096];
+	ssize_t ret = read(pipes->reader[i], block, sizeof(block));
+
+	assert_true(ret > 0);
+	buffer_append(pipes->data[i], block, (size_t)ret);
+	if (pipes->data[0]->used == pipes->size &&
+	    pipes->data[1]->used == pipes->size)
+		io_loop_stop(current_ioloop);
+}
+
+static void read_first(void *context)
+{
+	read_pipe(context, 0);
+}
+
+static void read_second(void *context)
+{
+	struct pipes *pipes = context;
+
+	/* the slow one: only when the other has no more to read */
+	if (pipes->data[0]->used >= pipes->sent - I_MIN(pipes->sent, 65536))
+		read_pipe(pipes, 1);
+}
+
+static void test_tee_in_a_loop(void **state ATTR_UNUSED)
+{
+	struct ioloop *loop = io_loop_create();
+	struct ostream *outputs[3] = { NULL, NULL, NULL };
+	struct pipes pipes = { .size = 1000000 };
+	unsigned int i;
+	int fds[2];
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
+		pipes.reader[i] = fds[0];
+		pipes.data[i] = buffer_create_dynamic(default_pool, 1024);
+		outputs[i] = o_stream_create_fd_autoclose(&fds[1], 5000);
+	}
+	pipes.io[0] = io_add(pipes.reader[0], IO_READ, read_first, &pipes);
+	pipes.io[1] = io_add(pipes.reader[1], IO_READ, read_second, &pipes);
+	pipes.stream = o_stream_create_tee(outputs);
+	o_stream_unref(&outputs[0]);
+	o_stream_unref(&outputs[1]);
+	o_stream_set_flush_callback(pipes.stream, send_more, &pipes);
+	o_stream_set_flush_pending(pipes.stream, true);
+	io_loop_run(loop);
+	assert_int_equal(o_stream_finish(pipes.stream), 1);
+	o_stream_destroy(&pipes.stream);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pipes.data[i]->used, pipes.size);
+		io_remove(&pipes.io[i]);
+		assert_int_equal(close(pipes.reader[i]), 0);
+		buffer_free(&pipes.data[i]);
+	}
+	io_loop_destroy(&loop);
+}
+
 static void test_tee_depth(void **state ATTR_UNUSED)
 {
 	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
@@ -326,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_tee_error_of_one),
 		cmocka_unit_test(test_tee_error_at_uncork),
 		cmocka_unit_test(test_tee_trailers),
+		cmocka_unit_test(test_tee_in_a_loop),
 		cmocka_unit_test(test_tee_depth),
 	};
 
