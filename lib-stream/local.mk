@@ -46,6 +46,7 @@ stream_sources += lib-stream/age/age-keys.c
 stream_sources += lib-stream/age/age-crypto.c
 stream_sources += lib-stream/age/age-header.c
 stream_sources += lib-stream/age/transform-age.c
+stream_sources += lib-stream/age/transform-armor.c
 
 # stacks as text
 stream_public_headers += lib-stream/stream-kinds.h lib-stream/stack-spec.h \

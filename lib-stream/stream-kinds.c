@@ -50,6 +50,7 @@ LEVEL_CODEC(lz4)
 PLAIN_CODEC(hex)
 PLAIN_CODEC(json)
 PLAIN_CODEC(crlf)
+PLAIN_CODEC(armor)
 
 enum {
 	DOT_EXTRA_CRLF,
@@ -228,6 +229,9 @@ static const struct stream_kind kinds[] = {
 		       { .name = "identity",
 			 .type = STREAM_OPTION_IDENTITIES,
 			 .help = "reading: a file of secret keys" } } },
+	{ TRANSFORM(armor), MAGIC("-----BEGIN AGE ENCRYPTED FILE"),
+	  .flags = STREAM_KIND_LOSSLESS,
+	  .help = "the ASCII armor of age files (as age -a)" },
 	{ TRANSFORM(hex), .flags = STREAM_KIND_LOSSLESS,
 	  .help = "hexadecimal (RFC 4648)" },
 	{ TRANSFORM(json), .help = "the inside of a JSON string (RFC 8259)" },

@@ -374,7 +374,7 @@ static void test_random_access(void **state ATTR_UNUSED)
 struct vector {
 	char expect[32];
 	unsigned char payload[32];
-	bool have_payload, skip, compressed;
+	bool have_payload, skip, compressed, armored;
 	struct age_identities *ids;
 	const unsigned char *file;
 	size_t size;
@@ -410,8 +410,7 @@ static void vector_key(struct vector *v, const char *key, const char *value,
 							       22, &error),
 				 0);
 	} else if (strcmp(key, "armored") == 0) {
-		printf("NOT RUN: %s: armor is not built\n", name);
-		v->skip = true;
+		v->armored = true;
 	} else if (strcmp(key, "compressed") == 0) {
 		v->compressed = true;
 	} else if (strcmp(key, "file key") != 0 &&
@@ -452,6 +451,8 @@ static const char *outcome(struct istream *input)
 		return "success";
 	if (input->stream_errno == ENOKEY)
 		return "no match";
+	if (strstr(error, "armor: ") != NULL)
+		return "armor failure";
 	if (strstr(error, "header MAC:") != NULL)
 		return "HMAC failure";
 	if (strstr(error, "header:") != NULL)
@@ -464,16 +465,23 @@ static const char *outcome(struct istream *input)
 
 static void run_vector(struct vector *v, const char *name, size_t step)
 {
-	struct istream *source, *plain, *input;
+	struct istream *source, *file, *plain, *input;
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
 	unsigned char hash[32];
 
 	source = test_trickle_create(v->file, v->size, step, false);
+	file = source;
+	i_stream_ref(file);
 	if (v->compressed) {
-		plain = i_stream_create_zlib(source);
-	} else {
-		plain = source;
-		i_stream_ref(plain);
+		i_stream_unref(&file);
+		file = i_stream_create_zlib(source);
+	}
+	plain = file;
+	i_stream_ref(plain);
+	if (v->armored) {
+		i_stream_unref(&plain);
+		plain = i_stream_create_transform(
+			file, transform_create_armor_decoder());
 	}
 	input = i_stream_create_decrypt(plain, v->ids);
 	(void)test_read_all(input, out);
@@ -488,6 +496,7 @@ static void run_vector(struct vector *v, const char *name, size_t step)
 		assert_int_equal(out->used, 0);
 	i_stream_destroy(&input);
 	i_stream_destroy(&plain);
+	i_stream_destroy(&file);
 	i_stream_destroy(&source);
 	buffer_free(&out);
 }
@@ -523,7 +532,8 @@ static void test_public_vectors(void **state ATTR_UNUSED)
 	}
 	(void)closedir(dir);
 	printf("%u vectors run, %u not run\n", count, not_run);
-	assert_true(count >= 51);
+	/* all but those for post-quantum identities */
+	assert_true(count >= 69);
 }
 
 static void test_the_age_command(void **state ATTR_UNUSED)

@@ -92,6 +92,7 @@ static const struct {
 	{ "gzip | lz4 | zstd | age", "age zstd lz4 gzip" },
 #endif
 	{ "age", "age" },
+	{ "gzip | age | armor", "armor age gzip" },
 	{ "age | age | gzip | gzip", "gzip gzip age age" },
 	/* no magic: what is below them is not seen */
 	{ "gzip | zlib", "" },
@@ -406,7 +407,7 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 			buffer_set_used_size(out, 0);
 			/* unknown input is told as soon as it is known */
 			assert_int_equal(test_read_all(input, out),
-					 i == 1 && at >= 22 ? EINVAL : EIO);
+					 i == 1 && at >= 29 ? EINVAL : EIO);
 			if (i == 0)
 				assert_int_equal(out->used, at);
 			i_stream_unref(&input);

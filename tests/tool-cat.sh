@@ -85,6 +85,7 @@ else
 	check "and says so" test $? = 69
 fi
 tool age "age:recipients=public" "age -R public" "age -d -i key"
+tool age "age:recipients=public | armor" "age -a -R public" "age -d -i key"
 if command -v age >/dev/null && command -v gzip >/dev/null; then
 	both "gzip and age" "gzip | age:recipients=public" \
 		"gzip -c | age -R public" "age -d -i key | gzip -dc"

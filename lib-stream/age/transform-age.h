@@ -20,6 +20,15 @@ transform_create_age_encoder(struct age_recipients *recipients);
 struct transform *
 transform_create_age_decoder(struct age_identities *identities);
 
+/* The ASCII armor of age files (c2sp.org/age, "ASCII armor"): base64 in lines of
+   64 between "-----BEGIN AGE ENCRYPTED FILE-----" and "-----END ...". It holds any
+   bytes; that they are an age file is not checked. The encoder ends lines with
+   LF; a flush keeps up to 47 bytes, of a line that is not full. */
+struct transform *transform_create_armor_encoder(void);
+/* Strict: LF or CRLF, white space only around the markers (1024 bytes each),
+   anything else is EINVAL with the number of the line, cut short is EPIPE. */
+struct transform *transform_create_armor_decoder(void);
+
 BOBBIN_END_DECLS
 
 #endif
