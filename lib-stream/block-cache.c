@@ -16,6 +16,11 @@ struct block_cache {
 
 static _Thread_local struct block_cache thread_cache;
 
+static bool is_block(size_t size)
+{
+	return size >= IO_BLOCK_SIZE && size <= BLOCK_SIZE_MAX;
+}
+
 void block_cache_trim(void)
 {
 	struct block_cache *cache = &thread_cache;
@@ -28,9 +33,11 @@ unsigned char *block_get(size_t size)
 {
 	struct block_cache *cache = &thread_cache;
 
-	if (size == IO_BLOCK_SIZE && cache->count > 0)
+	if (!is_block(size))
+		return try_malloc(size);
+	if (cache->count > 0)
 		return cache->blocks[--cache->count];
-	return try_malloc(size);
+	return try_malloc(BLOCK_SIZE_MAX);
 }
 
 void block_put(unsigned char **_block, size_t size, size_t wipe_size)
@@ -43,7 +50,7 @@ void block_put(unsigned char **_block, size_t size, size_t wipe_size)
 		return;
 	if (wipe_size > 0)
 		sodium_memzero(block, wipe_size);
-	if (size == IO_BLOCK_SIZE && cache->count < BLOCK_CACHE_MAX &&
+	if (is_block(size) && cache->count < BLOCK_CACHE_MAX &&
 	    thread_exit_call(block_cache_trim))
 		cache->blocks[cache->count++] = block;
 	else

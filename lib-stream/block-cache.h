@@ -6,7 +6,11 @@
    expensive (the kernel zeroes each page). A few of them are kept per thread
    and freed when it ends. Not installed. */
 
-#include "types.h"
+#include "iostream-private.h"
+
+/* One block serves a plain buffer and one with a codec's few bytes more (a chunk
+   of age's with its tag). Sizes from IO_BLOCK_SIZE to this are kept. */
+#define BLOCK_SIZE_MAX (IO_BLOCK_SIZE + 64)
 
 /* `size` bytes of memory with any content; NULL without memory. */
 unsigned char *block_get(size_t size) ATTR_WARN_UNUSED_RESULT;
