@@ -9,6 +9,9 @@
 
 #include <lz4.h>
 #include <signal.h>
+#ifdef HAVE_LIBCRYPTO
+#include <openssl/crypto.h>
+#endif
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +100,9 @@ static int print_version(void)
 	       LZ4_versionString());
 #ifdef HAVE_ZSTD
 	printf("zstd %s, ", ZSTD_versionString());
+#endif
+#ifdef HAVE_LIBCRYPTO
+	printf("%s, ", OpenSSL_version(OPENSSL_VERSION));
 #endif
 	printf("libsodium %s\n", sodium_version_string());
 	return tool_finish_stdout();

@@ -1,28 +1,27 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "age-crypto.h"
+#include "age-hmac.h"
 #include "endian-io.h"
 
 #include <string.h>
 
-#define NONCE_SIZE crypto_aead_chacha20poly1305_IETF_NPUBBYTES
+#define NONCE_SIZE AGE_AEAD_NONCE_SIZE
 
 void age_hkdf(const void *salt, size_t salt_size, const void *ikm,
 	      size_t ikm_size, const char *info, unsigned char out[32])
 {
-	crypto_auth_hmacsha256_state state;
-	unsigned char prk[crypto_auth_hmacsha256_BYTES];
+	struct age_hmac hmac;
+	unsigned char prk[AGE_HMAC_SIZE];
 	static const unsigned char one = 1;
 
-	crypto_auth_hmacsha256_init(&state, salt, salt_size);
-	crypto_auth_hmacsha256_update(&state, ikm, ikm_size);
-	crypto_auth_hmacsha256_final(&state, prk);
-	crypto_auth_hmacsha256_init(&state, prk, sizeof(prk));
-	crypto_auth_hmacsha256_update(&state, (const unsigned char *)info,
-				      strlen(info));
-	crypto_auth_hmacsha256_update(&state, &one, 1);
-	crypto_auth_hmacsha256_final(&state, out);
-	sodium_memzero(&state, sizeof(state));
+	age_hmac_init(&hmac, salt, salt_size);
+	age_hmac_update(&hmac, ikm, ikm_size);
+	age_hmac_final(&hmac, prk);
+	age_hmac_init(&hmac, prk, sizeof(prk));
+	age_hmac_update(&hmac, info, strlen(info));
+	age_hmac_update(&hmac, &one, 1);
+	age_hmac_final(&hmac, out);
 	sodium_memzero(prk, sizeof(prk));
 }
 
@@ -30,15 +29,14 @@ void age_header_mac(const unsigned char file_key[AGE_FILE_KEY_SIZE],
 		    const void *header, size_t size, unsigned char mac_r[32])
 {
 	static const unsigned char no_salt[32];
-	crypto_auth_hmacsha256_state state;
+	struct age_hmac hmac;
 	unsigned char key[32];
 
 	age_hkdf(no_salt, sizeof(no_salt), file_key, AGE_FILE_KEY_SIZE,
 		 "header", key);
-	crypto_auth_hmacsha256_init(&state, key, sizeof(key));
-	crypto_auth_hmacsha256_update(&state, header, size);
-	crypto_auth_hmacsha256_final(&state, mac_r);
-	sodium_memzero(&state, sizeof(state));
+	age_hmac_init(&hmac, key, sizeof(key));
+	age_hmac_update(&hmac, header, size);
+	age_hmac_final(&hmac, mac_r);
 	sodium_memzero(key, sizeof(key));
 }
 
@@ -94,22 +92,20 @@ static void chunk_nonce(unsigned char nonce[NONCE_SIZE], uint64_t counter,
 	nonce[NONCE_SIZE - 1] = last ? 1 : 0;
 }
 
-void age_seal_chunk(const unsigned char key[32], uint64_t counter, bool last,
+bool age_seal_chunk(struct age_aead *aead, uint64_t counter, bool last,
 		    const unsigned char *in, size_t size, unsigned char *out)
 {
 	unsigned char nonce[NONCE_SIZE];
 
 	chunk_nonce(nonce, counter, last);
-	(void)crypto_aead_chacha20poly1305_ietf_encrypt(
-		out, NULL, in, size, NULL, 0, NULL, nonce, key);
+	return age_aead_seal(aead, nonce, in, size, out);
 }
 
-bool age_open_chunk(const unsigned char key[32], uint64_t counter, bool last,
+bool age_open_chunk(struct age_aead *aead, uint64_t counter, bool last,
 		    const unsigned char *in, size_t size, unsigned char *out)
 {
 	unsigned char nonce[NONCE_SIZE];
 
 	chunk_nonce(nonce, counter, last);
-	return crypto_aead_chacha20poly1305_ietf_decrypt(
-		       out, NULL, NULL, in, size, NULL, 0, nonce, key) == 0;
+	return age_aead_open(aead, nonce, in, size, out);
 }

@@ -2,15 +2,14 @@
 #ifndef BOBBIN_AGE_CRYPTO_H
 #define BOBBIN_AGE_CRYPTO_H
 
-#include "types.h"
+#include "age-aead.h"
 
 #include <sodium.h>
 
-/* The primitives of the age v1 format, on libsodium. Not installed. */
+/* The primitives of the age v1 format. Not installed. */
 
 #define AGE_FILE_KEY_SIZE 16
 #define AGE_NONCE_SIZE 16
-#define AGE_TAG_SIZE crypto_aead_chacha20poly1305_IETF_ABYTES
 #define AGE_CHUNK_SIZE ((size_t)65536)
 #define AGE_SEALED_CHUNK_SIZE (AGE_CHUNK_SIZE + AGE_TAG_SIZE)
 #define AGE_WRAPPED_SIZE (AGE_FILE_KEY_SIZE + AGE_TAG_SIZE)
@@ -37,12 +36,12 @@ void age_wrap(const unsigned char key[32],
 bool age_unwrap(const unsigned char key[32],
 		const unsigned char wrapped[AGE_WRAPPED_SIZE],
 		unsigned char file_key_r[AGE_FILE_KEY_SIZE]);
-/* Chunk number `counter` of the payload, in place or from one place to another;
-   `out` has AGE_TAG_SIZE bytes more (seal), fewer (open). open verifies before it
-   writes a byte of the plain text. */
-void age_seal_chunk(const unsigned char key[32], uint64_t counter, bool last,
-		    const unsigned char *in, size_t size, unsigned char *out);
-bool age_open_chunk(const unsigned char key[32], uint64_t counter, bool last,
-		    const unsigned char *in, size_t size, unsigned char *out);
+/* Chunk number `counter` of the payload; see age_aead_seal() and _open(). */
+bool age_seal_chunk(struct age_aead *aead, uint64_t counter, bool last,
+		    const unsigned char *in, size_t size,
+		    unsigned char *out) ATTR_WARN_UNUSED_RESULT;
+bool age_open_chunk(struct age_aead *aead, uint64_t counter, bool last,
+		    const unsigned char *in, size_t size,
+		    unsigned char *out) ATTR_WARN_UNUSED_RESULT;
 
 #endif

@@ -17,6 +17,7 @@
 /* A chunk on its way: gathered from `in` windows, or waiting for `out` ones. */
 struct chunk_buffer {
 	unsigned char *data;     /* AGE_SEALED_CHUNK_SIZE bytes, or NULL */
+	size_t dirty;            /* how far it was ever written */
 	size_t have;             /* gathered */
 	size_t out_pos, out_end; /* finished bytes that wait */
 };
@@ -33,7 +34,7 @@ static bool chunk_alloc(struct chunk_buffer *chunk, struct transform *t)
 /* Drops all, and wipes: plain text was in it. */
 static void chunk_free(struct chunk_buffer *chunk)
 {
-	block_put(&chunk->data, AGE_SEALED_CHUNK_SIZE, AGE_SEALED_CHUNK_SIZE);
+	block_put(&chunk->data, AGE_SEALED_CHUNK_SIZE, chunk->dirty);
 	memset(chunk, 0, sizeof(*chunk));
 }
 
@@ -45,6 +46,7 @@ static void chunk_gather(struct chunk_buffer *chunk, struct transform_io *io,
 
 	memcpy(chunk->data + chunk->have, io->in, size);
 	chunk->have += size;
+	chunk->dirty = I_MAX(chunk->dirty, chunk->have);
 	io->in += size;
 }
 
@@ -83,7 +85,7 @@ struct age_encoder {
 	struct age_recipients *recipients;
 	buffer_t *header;  /* with the nonce behind it; NULL: not begun */
 	size_t header_pos; /* how much of it is out */
-	unsigned char key[32];
+	struct age_aead aead;
 	uint64_t counter;
 	struct chunk_buffer chunk;
 	bool last_sealed;
@@ -96,17 +98,24 @@ static struct age_encoder *age_encoder(struct transform *t)
 
 static bool encoder_begin(struct age_encoder *age)
 {
-	unsigned char file_key[AGE_FILE_KEY_SIZE], nonce[AGE_NONCE_SIZE];
+	struct {
+		unsigned char file_key[AGE_FILE_KEY_SIZE];
+		unsigned char nonce[AGE_NONCE_SIZE];
+	} fresh;
+	unsigned char key[AGE_AEAD_KEY_SIZE];
 	const char *error = "out of memory";
 	bool ok;
 
-	randombytes_buf(file_key, sizeof(file_key));
-	randombytes_buf(nonce, sizeof(nonce));
+	randombytes_buf(&fresh, sizeof(fresh));
 	age->header = buffer_create_dynamic(default_pool, 256);
-	ok = age_header_write(age->header, age->recipients, file_key, &error) &&
-		buffer_try_append(age->header, nonce, sizeof(nonce));
-	age_payload_key(file_key, nonce, age->key);
-	sodium_memzero(file_key, sizeof(file_key));
+	ok = age_header_write(age->header, age->recipients, fresh.file_key,
+			      &error) &&
+		buffer_try_append(age->header, fresh.nonce,
+				  sizeof(fresh.nonce));
+	age_payload_key(fresh.file_key, fresh.nonce, key);
+	age_aead_set_key(&age->aead, key);
+	sodium_memzero(key, sizeof(key));
+	sodium_memzero(&fresh, sizeof(fresh));
 	if (!ok)
 		(void)transform_error(&age->transform, EINVAL, "%s", error);
 	return ok;
@@ -127,19 +136,23 @@ static bool encoder_drain_header(struct age_encoder *age,
 
 /* Seals `size` bytes at `in`: into the window where it has room, else within the
    chunk's own memory (in which `in` then lies). */
-static void encoder_seal(struct age_encoder *age, struct transform_io *io,
+static bool encoder_seal(struct age_encoder *age, struct transform_io *io,
 			 const unsigned char *in, size_t size, bool last)
 {
 	bool direct = out_size(io) >= size + AGE_TAG_SIZE;
 	unsigned char *out = direct ? io->out : age->chunk.data;
 
-	age_seal_chunk(age->key, age->counter++, last, in, size, out);
+	if (!age_seal_chunk(&age->aead, age->counter++, last, in, size, out)) {
+		(void)transform_error(&age->transform, ENOMEM, "out of memory");
+		return false;
+	}
 	if (direct)
 		io->out += size + AGE_TAG_SIZE;
 	else
 		age->chunk.out_end = size + AGE_TAG_SIZE;
 	age->chunk.have = 0;
 	age->last_sealed = last;
+	return true;
 }
 
 /* Whether a full chunk can go from window to window; only one that is not the
@@ -171,15 +184,18 @@ age_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 			return TRANSFORM_DONE;
 		}
 		if (encoder_is_direct(age, io)) {
-			encoder_seal(age, io, io->in, AGE_CHUNK_SIZE, false);
+			if (!encoder_seal(age, io, io->in, AGE_CHUNK_SIZE,
+					  false))
+				return TRANSFORM_ERROR;
 			io->in += AGE_CHUNK_SIZE;
 			continue;
 		}
 		if (!chunk_alloc(&age->chunk, t))
 			return TRANSFORM_ERROR;
 		if (age->chunk.have == AGE_CHUNK_SIZE && in_size(io) > 0) {
-			encoder_seal(age, io, age->chunk.data, AGE_CHUNK_SIZE,
-				     false);
+			if (!encoder_seal(age, io, age->chunk.data,
+					  AGE_CHUNK_SIZE, false))
+				return TRANSFORM_ERROR;
 			continue;
 		}
 		chunk_gather(&age->chunk, io, AGE_CHUNK_SIZE);
@@ -187,7 +203,9 @@ age_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 			continue;
 		if (op != TRANSFORM_FINISH)
 			return TRANSFORM_NEED_IN;
-		encoder_seal(age, io, age->chunk.data, age->chunk.have, true);
+		if (!encoder_seal(age, io, age->chunk.data, age->chunk.have,
+				  true))
+			return TRANSFORM_ERROR;
 	}
 }
 
@@ -201,7 +219,7 @@ static void age_encoder_reset(struct transform *t)
 	age->header_pos = 0;
 	age->counter = 0;
 	age->last_sealed = false;
-	sodium_memzero(age->key, sizeof(age->key));
+	age_aead_clear(&age->aead);
 }
 
 static void age_encoder_free(struct transform *t)
@@ -259,9 +277,10 @@ struct age_decoder {
 	unsigned char nonce[AGE_NONCE_SIZE];
 	size_t nonce_have;
 	uoff_t payload_offset; /* where the chunks begin */
-	unsigned char key[32];
+	struct age_aead aead;
 	uint64_t counter;
-	struct chunk_buffer chunk;
+	struct chunk_buffer sealed; /* gathered */
+	struct chunk_buffer plain;  /* verified, waiting for a window */
 	bool last_opened;
 };
 
@@ -291,13 +310,16 @@ static bool decoder_read_header(struct age_decoder *age,
 static bool decoder_read_nonce(struct age_decoder *age, struct transform_io *io)
 {
 	size_t size = I_MIN(AGE_NONCE_SIZE - age->nonce_have, in_size(io));
+	unsigned char key[AGE_AEAD_KEY_SIZE];
 
 	memcpy(age->nonce + age->nonce_have, io->in, size);
 	io->in += size;
 	age->nonce_have += size;
 	if (age->nonce_have < AGE_NONCE_SIZE)
 		return false;
-	age_payload_key(age->file_key, age->nonce, age->key);
+	age_payload_key(age->file_key, age->nonce, key);
+	age_aead_set_key(&age->aead, key);
+	sodium_memzero(key, sizeof(key));
 	sodium_memzero(age->file_key, sizeof(age->file_key));
 	age->state = AGE_READ_CHUNKS;
 	return true;
@@ -310,9 +332,9 @@ static bool open_chunk(struct age_decoder *age, const unsigned char *in,
 	bool full = size == AGE_SEALED_CHUNK_SIZE;
 
 	if (full &&
-	    age_open_chunk(age->key, age->counter, false, in, size, out))
+	    age_open_chunk(&age->aead, age->counter, false, in, size, out))
 		return true;
-	if (!age_open_chunk(age->key, age->counter, true, in, size, out))
+	if (!age_open_chunk(&age->aead, age->counter, true, in, size, out))
 		return false;
 	age->last_opened = true;
 	return true;
@@ -326,23 +348,39 @@ static enum transform_status bad_chunk(struct age_decoder *age, bool cut)
 		cut ? "truncated or damaged" : "damaged (wrong tag)");
 }
 
-/* The gathered chunk, into the window where it has room. */
-static bool decoder_open_gathered(struct age_decoder *age,
-				  struct transform_io *io)
+/* The sealed chunk at `in`: into the window where it has room and nothing is
+   written there before it is verified, else into memory of our own. `cut`: it is
+   the last and may have been longer. */
+static enum transform_status decoder_open(struct age_decoder *age,
+					  struct transform_io *io,
+					  const unsigned char *in, size_t size,
+					  bool cut)
 {
-	size_t size = age->chunk.have, plain = size - AGE_TAG_SIZE;
-	bool direct = out_size(io) >= plain;
+	size_t plain = size - AGE_TAG_SIZE;
+	bool direct = AGE_AEAD_VERIFIES_FIRST && out_size(io) >= plain;
 
-	if (!open_chunk(age, age->chunk.data, size,
-			direct ? io->out : age->chunk.data))
-		return false;
-	if (direct)
+	if (!direct && !chunk_alloc(&age->plain, &age->transform))
+		return TRANSFORM_ERROR;
+	if (!open_chunk(age, in, size, direct ? io->out : age->plain.data))
+		return bad_chunk(age, cut);
+	if (direct) {
 		io->out += plain;
-	else
-		age->chunk.out_end = plain;
-	age->chunk.have = 0;
+	} else {
+		age->plain.out_end = plain;
+		age->plain.dirty = I_MAX(age->plain.dirty, plain);
+	}
 	age->counter++;
-	return true;
+	return TRANSFORM_NEED_OUT;
+}
+
+static enum transform_status decoder_open_gathered(struct age_decoder *age,
+						   struct transform_io *io,
+						   bool cut)
+{
+	size_t size = age->sealed.have;
+
+	age->sealed.have = 0;
+	return decoder_open(age, io, age->sealed.data, size, cut);
 }
 
 /* The input is over: what was gathered is the last chunk, or cut. */
@@ -351,18 +389,45 @@ static enum transform_status decoder_finish(struct age_decoder *age,
 {
 	struct transform *t = &age->transform;
 
-	if (age->chunk.have == 0)
+	if (age->sealed.have == 0)
 		return transform_error(t, EPIPE,
 				       "payload: truncated before the last "
 				       "chunk");
-	if (age->chunk.have < AGE_TAG_SIZE)
+	if (age->sealed.have < AGE_TAG_SIZE)
 		return bad_chunk(age, true);
-	if (age->chunk.have == AGE_TAG_SIZE && age->counter > 0)
+	if (age->sealed.have == AGE_TAG_SIZE && age->counter > 0)
 		return transform_error(t, EINVAL,
 				       "payload: the last chunk is empty");
-	if (!decoder_open_gathered(age, io))
-		return bad_chunk(age, true);
-	return TRANSFORM_NEED_OUT;
+	return decoder_open_gathered(age, io, true);
+}
+
+/* The next chunk: from the window where it is whole there. */
+static enum transform_status next_chunk(struct age_decoder *age,
+					struct transform_io *io,
+					enum transform_op op)
+{
+	enum transform_status status;
+
+	if (age->sealed.have == 0 && in_size(io) >= AGE_SEALED_CHUNK_SIZE) {
+		status = decoder_open(age, io, io->in, AGE_SEALED_CHUNK_SIZE,
+				      false);
+		if (status != TRANSFORM_ERROR)
+			io->in += AGE_SEALED_CHUNK_SIZE;
+		return status;
+	}
+	if (!chunk_alloc(&age->sealed, &age->transform))
+		return TRANSFORM_ERROR;
+	chunk_gather(&age->sealed, io, AGE_SEALED_CHUNK_SIZE);
+	if (age->sealed.have == AGE_SEALED_CHUNK_SIZE)
+		return decoder_open_gathered(age, io, false);
+	return op == TRANSFORM_FINISH ? decoder_finish(age, io) :
+					TRANSFORM_NEED_IN;
+}
+
+static void free_chunks(struct age_decoder *age)
+{
+	chunk_free(&age->sealed);
+	chunk_free(&age->plain);
 }
 
 static enum transform_status decode_chunks(struct age_decoder *age,
@@ -372,35 +437,14 @@ static enum transform_status decode_chunks(struct age_decoder *age,
 	enum transform_status status;
 
 	for (;;) {
-		if (!chunk_drain(&age->chunk, io))
+		if (!chunk_drain(&age->plain, io))
 			return TRANSFORM_NEED_OUT;
 		if (age->last_opened) {
-			chunk_free(&age->chunk);
+			free_chunks(age);
 			return TRANSFORM_END;
 		}
-		if (age->chunk.have == 0 &&
-		    in_size(io) >= AGE_SEALED_CHUNK_SIZE &&
-		    out_size(io) >= AGE_CHUNK_SIZE) {
-			if (!open_chunk(age, io->in, AGE_SEALED_CHUNK_SIZE,
-					io->out))
-				return bad_chunk(age, false);
-			io->in += AGE_SEALED_CHUNK_SIZE;
-			io->out += AGE_CHUNK_SIZE;
-			age->counter++;
-			continue;
-		}
-		if (!chunk_alloc(&age->chunk, &age->transform))
-			return TRANSFORM_ERROR;
-		chunk_gather(&age->chunk, io, AGE_SEALED_CHUNK_SIZE);
-		if (age->chunk.have == AGE_SEALED_CHUNK_SIZE) {
-			if (!decoder_open_gathered(age, io))
-				return bad_chunk(age, false);
-			continue;
-		}
-		if (op != TRANSFORM_FINISH)
-			return TRANSFORM_NEED_IN;
-		status = decoder_finish(age, io);
-		if (status == TRANSFORM_ERROR)
+		status = next_chunk(age, io, op);
+		if (status != TRANSFORM_NEED_OUT)
 			return status;
 	}
 }
@@ -463,7 +507,7 @@ static int age_layout(struct age_decoder *age, uoff_t encoded_size,
 static void go_to_chunk(struct age_decoder *age, uint64_t chunk,
 			struct transform_point *point)
 {
-	chunk_free(&age->chunk);
+	free_chunks(age);
 	age->counter = chunk;
 	age->last_opened = false;
 	point->encoded_offset =
@@ -504,14 +548,14 @@ static void age_decoder_reset(struct transform *t)
 {
 	struct age_decoder *age = age_decoder(t);
 
-	chunk_free(&age->chunk);
+	free_chunks(age);
 	age_header_free(&age->header);
 	age_header_init(&age->header);
 	age->state = AGE_READ_HEADER;
 	age->nonce_have = 0;
 	age->counter = 0;
 	age->last_opened = false;
-	sodium_memzero(age->key, sizeof(age->key));
+	age_aead_clear(&age->aead);
 	sodium_memzero(age->file_key, sizeof(age->file_key));
 }
 
@@ -531,7 +575,7 @@ static const struct transform_class age_decoder_class = {
 	.min_out = 1,
 	.good_in = AGE_SEALED_CHUNK_SIZE,
 	.good_out = AGE_CHUNK_SIZE,
-	.max_state = AGE_SEALED_CHUNK_SIZE + AGE_HEADER_MAX + 4096,
+	.max_state = 2 * AGE_SEALED_CHUNK_SIZE + AGE_HEADER_MAX + 4096,
 	.process = age_decode,
 	.reset = age_decoder_reset,
 	.free = age_decoder_free,
