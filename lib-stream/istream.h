@@ -34,6 +34,7 @@ struct istream {
 	   With an error, eof is set too. */
 	int stream_errno;
 
+	bool mmaped:1;   /* Dovecot's: never set, nothing is mapped */
 	bool blocking:1; /* read never returns 0 */
 	bool closed:1;
 	bool readable_fd:1; /* the fd gives the same bytes (sendfile) */
@@ -73,8 +74,12 @@ struct istream *i_stream_create_copy_from_data(const void *data, size_t size);
    true; the read then gives 0 if it appended nothing. False is the end, after
    what it has appended. */
 typedef bool istream_callback_read_t(buffer_t *buf, void *context);
-struct istream *i_stream_create_callback(istream_callback_read_t *callback,
-					 void *context);
+struct istream *
+bobbin_i_stream_create_callback(istream_callback_read_t *callback,
+				void *context);
+#define i_stream_create_callback(callback, context)                            \
+	bobbin_i_stream_create_callback((istream_callback_read_t *)(callback), \
+					context)
 /* For such a stream only. Appends to what is read next, before the callback is
    asked again: a header, say. */
 void i_stream_callback_append(struct istream *input, const void *data,

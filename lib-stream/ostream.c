@@ -657,6 +657,10 @@ o_stream_copy_istream(struct ostream *outstream, struct istream *instream)
 		if (sent < 0)
 			return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
 		i_stream_skip(instream, (size_t)sent);
+		/* what was taken before the error counts, but nobody has to
+		   wait for more room */
+		if (outstream->stream_errno != 0)
+			return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
 		if ((size_t)sent < size) {
 			o_stream_set_flush_pending(outstream, true);
 			return OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT;

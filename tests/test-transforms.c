@@ -825,6 +825,40 @@ static void test_parent_error_comes_up(void **state ATTR_UNUSED)
 	}
 }
 
+/* Also where the send before it took bytes: nothing waits for a stream that has
+   failed. */
+static void test_parent_error_ends_send_istream(void **state ATTR_UNUSED)
+{
+	const struct codec *codec;
+	struct ostream *null, *bad, *output;
+	struct istream *input;
+	unsigned char *data;
+	size_t size;
+
+	FOR_EACH_CODEC(codec)
+	{
+		size = 300000;
+		data = plain_for(codec, &size);
+		null = o_stream_create_null();
+		bad = o_stream_create_failure_at(null, 1, "no more");
+		output = o_stream_create_transform(bad, codec->encoder());
+		input = i_stream_create_from_data(data, size);
+		/* a codec may still hold all that it was given */
+		if (o_stream_send_istream(output, input) !=
+		    OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT) {
+			assert_true(input->eof);
+			assert_int_equal(o_stream_finish(output), -1);
+		}
+		assert_int_equal(output->stream_errno, EIO);
+		o_stream_abort(output);
+		i_stream_destroy(&input);
+		o_stream_destroy(&output);
+		o_stream_destroy(&bad);
+		o_stream_destroy(&null);
+		free(data);
+	}
+}
+
 static void test_depth(void **state ATTR_UNUSED)
 {
 	buffer_t *buf = buffer_create_dynamic(default_pool, 16);
@@ -1042,6 +1076,7 @@ int main(void)
 		cmocka_unit_test(test_unfinished_trailer_panics),
 		cmocka_unit_test(test_send_of_avail_size_takes_all),
 		cmocka_unit_test(test_parent_error_comes_up),
+		cmocka_unit_test(test_parent_error_ends_send_istream),
 		cmocka_unit_test(test_no_progress_is_an_error),
 		cmocka_unit_test(test_reset_forgets_everything),
 		cmocka_unit_test(test_depth),

@@ -69,8 +69,9 @@ static void i_stream_callback_destroy(struct iostream_private *stream)
 	i_free(cstream->error_string);
 }
 
-struct istream *i_stream_create_callback(istream_callback_read_t *callback,
-					 void *context)
+struct istream *
+bobbin_i_stream_create_callback(istream_callback_read_t *callback,
+				void *context)
 {
 	struct callback_istream *cstream = i_new(struct callback_istream, 1);
 	struct istream *stream;

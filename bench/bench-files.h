@@ -1,0 +1,30 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_BENCH_FILES_H
+#define BOBBIN_BENCH_FILES_H
+
+/* Files and sockets of the works, the same for each program. */
+
+#include "bench.h"
+
+#include <pthread.h>
+
+/* Bytes of a round through memory: it stays in the second-level cache. */
+#define BENCH_ROUND ((size_t)256 * 1024)
+
+/* out=PATH, for writing from its beginning; what is there is overwritten, so that
+   all programs find the same blocks. */
+int bench_open_out(const struct bench *b);
+/* All of a file; free() it. */
+unsigned char *bench_read_file(const char *path, size_t *size_r);
+
+/* A socket whose other end a thread reads and drops. */
+struct bench_drain {
+	pthread_t thread;
+	int fd;
+};
+/* The end to write to; closing it is the caller's. */
+int bench_drain_open(struct bench_drain *drain);
+/* Waits until all was read. */
+void bench_drain_close(struct bench_drain *drain);
+
+#endif

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+#
+# make bench: how fast it is, beside what people would use instead. Not a test.
+# BENCH_ARGS: see bench/run.py --help.
+
+bench_common = bench/bench.c bench/bench.h bench/bench-files.c \
+	bench/bench-files.h
+bench_programs = bench/bench-raw bench/bench-streams bench/bench-bobbin
+EXTRA_PROGRAMS = $(bench_programs)
+
+bench_bench_raw_SOURCES = bench/bench-raw.c $(bench_common)
+bench_bench_raw_CPPFLAGS = -Ibench
+bench_bench_raw_CFLAGS = $(AM_CFLAGS)
+bench_bench_raw_LDADD = $(stream_libs)
+
+# As a program of a user's: static, so that no call goes through a table that a
+# raw program's does not.
+bench_bench_streams_SOURCES = bench/bench-streams.c $(bench_common)
+bench_bench_streams_CPPFLAGS = -Ibench -Iexamples/include
+bench_bench_streams_CFLAGS = $(AM_CFLAGS)
+bench_bench_streams_LDADD = libstream-objects.la
+bench_bench_bobbin_SOURCES = bench/bench-bobbin.c $(bench_common)
+bench_bench_bobbin_CPPFLAGS = -Ibench -Iexamples/include
+bench_bench_bobbin_CFLAGS = $(AM_CFLAGS)
+bench_bench_bobbin_LDADD = libspool-objects.la libstream-objects.la
+
+bench/bench_streams-bench-streams.$(OBJEXT) \
+bench/bench_bobbin-bench-bobbin.$(OBJEXT): examples/include/bobbin.stamp
+
+EXTRA_DIST += bench/run.py bench/rows.py bench/corpus.py bench/bench-streams.c
+
+# libdovecot's own build of bench-streams.c, where its headers are.
+DOVECOT_INCLUDE = /usr/include/dovecot
+DOVECOT_LIBDIR = /usr/lib/dovecot
+bench/bench-dovecot: bench/bench-streams.c $(bench_common)
+	$(AM_V_CCLD)$(CC) -w $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -DHAVE_CONFIG_H \
+		-DBENCH_DOVECOT -I$(DOVECOT_INCLUDE) -I$(srcdir)/bench -o $@ \
+		$(srcdir)/bench/bench-streams.c $(srcdir)/bench/bench.c \
+		$(srcdir)/bench/bench-files.c -L$(DOVECOT_LIBDIR) \
+		-Wl,-rpath,$(DOVECOT_LIBDIR) -ldovecot-compression -ldovecot \
+		-lpthread
+CLEANFILES += bench/bench-dovecot $(bench_programs)
+
+.PHONY: bench
+bench: $(bench_programs) tools/bobbin$(EXEEXT)
+	if test -f $(DOVECOT_INCLUDE)/ostream.h; then \
+		$(MAKE) bench/bench-dovecot; fi
+	$(srcdir)/bench/run.py --programs bench --out bench/out \
+		--mails $(srcdir)/tests/data/mail $(BENCH_ARGS)

@@ -1,0 +1,220 @@
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+"""What the benchmark compares: a row is a work of ours, the same work of a peer, and
+what is aimed at.
+
+Works are named "PROGRAM WORK NAME=VALUE...". {tmpfs} and {disk} are folders; {lf} and
+{crlf} the corpus with those line ends; {gzip}, {zlib}, {lz4}, {zstd}, {age} files that
+were made of it. A peer that begins with "$ " is a command for the shell."""
+
+import dataclasses
+
+MIB = 1 << 20
+
+
+@dataclasses.dataclass
+class Row:
+    group: str
+    name: str
+    ours: str
+    peer: str
+    # rate: ours over the peer's, in bytes a second; excess: our nanoseconds a call
+    # beyond the peer's; value: out_bytes of ours alone; plain: ours alone, no target
+    kind: str = "rate"
+    clock: str = "cpu"
+    target: float | None = None
+    layers: int = 1
+
+
+def sends():
+    for size, total in ((64, 64), (4096, 128), (65536, 128)):
+        ours = (f"streams file-send corpus={{lf}} piece={size} "
+                f"total={total * MIB} out={{tmpfs}}/a")
+        raw = (f"raw write corpus={{lf}} piece=65536 total={total * MIB} "
+               "out={tmpfs}/b")
+        them = ours.replace("streams", "dovecot").replace("/a", "/c")
+        group = "file ostream on tmpfs, corked"
+        if size == 64:
+            yield Row(group, "64 B, ns a call beyond write(2) of 64 KiB", ours,
+                      raw, "excess", target=7)
+            yield Row(group, "64 B, against libdovecot", ours, them, target=2)
+        else:
+            yield Row(group, f"{size // 1024} KiB, against write(2) of 64 KiB",
+                      ours, raw, target=0.85 if size == 4096 else 0.98)
+            yield Row(group, f"{size // 1024} KiB, against libdovecot", ours,
+                      them)
+    yield Row("file ostream on disk, corked", "4 KiB, against write(2)",
+              "streams file-send corpus={lf} piece=4096 "
+              f"total={128 * MIB} out={{disk}}/a",
+              "raw write corpus={lf} piece=65536 "
+              f"total={128 * MIB} out={{disk}}/b", clock="wall")
+    for size, target in ((64, 0.5), (4096, 0.9)):
+        ours = (f"streams buffer-send corpus={{lf}} piece={size} "
+                f"total={512 * MIB}")
+        yield Row("buffer ostream of known size",
+                  f"{size} B, against memcpy", ours,
+                  ours.replace("streams buffer-send", "raw memcpy"),
+                  target=target)
+        yield Row("buffer ostream of known size",
+                  f"{size} B, against libdovecot", ours,
+                  ours.replace("streams", "dovecot"))
+    ours = f"streams null-send corpus={{lf}} piece=64 total={512 * MIB}"
+    yield Row("null ostream", "ns a send", ours, "", "excess", target=5)
+    yield Row("null ostream", "64 B, against libdovecot", ours,
+              ours.replace("streams", "dovecot"))
+
+
+def dots():
+    targets = {64: 20, 512: 8, 4096: 5, 65536: 5}
+    for ends in ("lf", "crlf"):
+        group = f"dot over file on tmpfs, mail with {ends.upper()}"
+        for size, target in targets.items():
+            ours = (f"streams dot-file-send corpus={{{ends}}} piece={size} "
+                    f"total={64 * MIB} out={{tmpfs}}/a")
+            them = ours.replace("streams", "dovecot").replace("/a", "/c")
+            if size == 64:
+                them = them.replace(f"total={64 * MIB}", f"total={16 * MIB}")
+            yield Row(group, f"{size} B, against libdovecot", ours, them,
+                      target=target)
+            if size >= 512:
+                yield Row(group, f"{size} B, against our plain file stream",
+                          ours, ours.replace("dot-file-send", "file-send")
+                          .replace("/a", "/b"), target=0.6)
+        ours = f"streams dot-read corpus={{{ends}}} total={128 * MIB}"
+        yield Row("reading dot", f"mail with {ends.upper()}, against "
+                  "libdovecot", ours, ours.replace("streams", "dovecot"),
+                  target=10)
+
+
+CODECS = (("gzip", 6, 32), ("zlib", 6, 32), ("lz4", 1, 256), ("zstd", 3, 128))
+
+
+def codecs():
+    for codec, level, mib in CODECS:
+        ours = (f"bobbin encode corpus={{lf}} codec={codec} level={level} "
+                f"piece=65536 total={mib * MIB}")
+        yield Row("encoding into null", f"{codec}:{level}, against its library",
+                  ours, ours.replace("bobbin", "raw"), target=0.97)
+        if codec != "zlib":
+            ours = (f"streams decode codec={codec} in={{{codec}}} "
+                    f"total={4 * mib * MIB}")
+            yield Row("decoding", f"{codec}, against its library", ours,
+                      ours.replace("streams", "raw"), target=0.97)
+        if codec in ("gzip", "zstd"):
+            yield Row("decoding", f"{codec}, against libdovecot", ours,
+                      ours.replace("streams", "dovecot"))
+    for codec, level, _ in CODECS:
+        for work, name in (("sizes", "64-byte sends"),
+                           ("sizes-dot", "dot above it")):
+            yield Row("stored size", f"{codec}: bytes that a message grows by "
+                      f"{name}", f"bobbin {work} corpus={{lf}} codec={codec} "
+                      f"level={level} total={8 * MIB}", "", "value", target=16)
+    for codec, level, command in (("gzip", 6, "gzip -6 -c {lf} >/dev/null"),
+                                  ("lz4", 1, "lz4 -1 -q -c {lf} >/dev/null"),
+                                  ("zstd", 3, "zstd -3 -q --single-thread -c "
+                                   "{lf} >/dev/null")):
+        yield Row("the commands", f"{codec}:{level}, our stream against the "
+                  "command", f"bobbin encode corpus={{lf}} codec={codec} "
+                  f"level={level} piece=65536 total={{lf_size}}",
+                  "$ " + command)
+    yield Row("the commands", "age, our stream against the command",
+              "bobbin encode corpus={lf} codec=age key={key} piece=65536 "
+              "total={lf_size}", "$ age -r {recipient} <{lf} >/dev/null")
+
+
+def ages():
+    ours = ("bobbin encode corpus={lf} codec=age key={key} piece=65536 "
+            f"total={256 * MIB}")
+    yield Row("age into null", "against its AEAD alone", ours,
+              ours.replace("bobbin encode", "raw aead-seal"), target=0.97)
+    ours = f"bobbin decrypt in={{age}} key={{key}} total={256 * MIB}"
+    yield Row("age into null", "decrypting, against its AEAD alone", ours,
+              "raw aead-open corpus={lf} piece=65536 "
+              f"total={256 * MIB}", target=0.97)
+    ours = ("bobbin messages corpus={lf} codec=age key={key} piece=4096 "
+            f"total={2000 * 4096}")
+    yield Row("age into null", "4 KiB to one recipient, against its two X25519",
+              ours, ours.replace("bobbin messages", "raw x25519"),
+              target=0.909)
+
+
+def copies():
+    for work, name in (("file-to-file", "copy_file_range"),
+                       ("file-to-socket", "sendfile")):
+        ours = f"streams {work} in={{lf}} total={512 * MIB} out={{tmpfs}}/a"
+        raw = ours.replace("streams", "raw").replace("/a", "/b")
+        yield Row("send_istream on tmpfs", f"{work}, against {name}", ours, raw,
+                  clock="wall", target=0.9)
+        yield Row("send_istream on tmpfs", f"{work}, against libdovecot", ours,
+                  ours.replace("streams", "dovecot").replace("/a", "/c"),
+                  clock="wall")
+    ours = f"streams file-to-file in={{disk_lf}} total={256 * MIB} out={{disk}}/a"
+    yield Row("send_istream on disk", "file-to-file, against copy_file_range",
+              ours, ours.replace("streams", "raw").replace("/a", "/b"),
+              clock="wall", target=0.9)
+
+
+def small():
+    for codec, layers, peer, target, count in (
+            ("dot", 1, "messages codec=none", 1200, 100000),
+            ("gzip", 1, "messages codec=gzip", 2000, 4000),
+            ("lz4", 1, "messages codec=lz4", 2000, 20000),
+            ("zstd", 1, "messages codec=zstd", 2000, 10000),
+            ("hash,zstd", 2, "hashed-messages codec=zstd", 2000, 10000),
+            ("dot,hash,zstd", 3, "hashed-messages codec=zstd", 2000, 10000)):
+        level = {"gzip": 6, "lz4": 1}.get(codec, 3)
+        tail = f"corpus={{lf}} level={level} piece=4096 total={count * 4096}"
+        yield Row("create, cork, send 4 KiB, finish, destroy",
+                  f"{codec.replace(',', ' | ')}: ns a layer beyond the raw "
+                  "work", f"bobbin messages codec={codec} {tail}",
+                  f"raw {peer} {tail}", "excess", target=target,
+                  layers=layers)
+        if codec in ("dot", "gzip"):
+            tail = f"codec={codec} {tail}"
+            yield Row("create, cork, send 4 KiB, finish, destroy",
+                      f"{codec}, against libdovecot",
+                      f"streams messages {tail}", f"dovecot messages {tail}",
+                      target=8 if codec == "dot" else None)
+        yield Row("allocations a message", codec.replace(",", " | "),
+                  f"bobbin messages codec={codec} corpus={{lf}} "
+                  f"piece=4096 total={1016 * 4096} level={level}", "",
+                  "allocations")
+    ours = f"streams read-lines in={{lf}} total={512 * MIB}"
+    yield Row("reading lines of mail", "against libdovecot", ours,
+              ours.replace("streams", "dovecot"), target=2)
+
+
+def memory():
+    for codec in ("dot,hash,gzip", "dot,hash,lz4", "dot,hash,zstd",
+                  "dot,hash,age"):
+        yield Row("bytes of an idle stack, of 1,000",
+                  codec.replace(",", " | "),
+                  f"bobbin idle codec={codec} corpus={{lf}} piece=4096 "
+                  "total=1000 level=6 key={key}", "", "bytes")
+    for codec in ("gzip", "zstd", "age"):
+        yield Row("resident while streaming, KiB beyond the corpus", codec,
+                  f"bobbin encode codec={codec} corpus={{small}} piece=65536 "
+                  f"total={64 * MIB} level=3 key={{key}}", "", "resident")
+
+
+def spool():
+    for place, count in (("tmpfs", 2000), ("disk", 100)):
+        yield Row("spool put, one writer, plain",
+                  f"{place}, against the bare protocol",
+                  f"bobbin spool-put corpus={{crlf}} total={count} "
+                  f"out={{{place}}}/spool codec=",
+                  f"raw put-files corpus={{crlf}} total={count} "
+                  f"out={{{place}}}/files", clock="wall", target=0.909)
+
+
+def large_spool(count):
+    """In this order, in one run."""
+    base = f"out={{tmpfs}}/large"
+    for work in ("put corpus={small} codec= total=%d" % count, "list", "get",
+                 "verify"):
+        yield Row(f"spool of {count:,} messages on tmpfs", work.split()[0],
+                  f"bobbin spool-{work} {base}", "", "plain", "wall")
+
+
+def all_rows():
+    for part in (sends, dots, codecs, ages, copies, small, memory, spool):
+        yield from part()

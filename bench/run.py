@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+"""Times our works and those of what people would use instead, in turn, and says for each
+target whether it is met.
+
+A row runs as pairs, ours and the peer's, the order changing from pair to pair. Its figure
+is the median of the pairs' ratios, and its spread the interval that holds the median with
+96 % certainty (for 9 pairs: the second smallest to the second largest). The verdict is
+MET or MISSED where all of the interval is on one side of the target, else UNCLEAR.
+
+Needs only the programs that "make bench" builds; a peer that is missing is NOT RUN."""
+
+import argparse
+import math
+import os
+import pathlib
+import platform
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+
+import rows as table
+
+PREPARED = ("gzip", "zlib", "lz4", "zstd", "age")
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.programs = pathlib.Path(args.programs).resolve()
+        self.out = pathlib.Path(args.out).resolve()
+        self.places = {"disk": self.out / "disk",
+                       "tmpfs": pathlib.Path(args.tmpfs) /
+                       f"bobbin-bench-{os.getpid()}"}
+        self.words = {}
+
+    def prepare(self):
+        """Corpora, a key, and the files that decoders read."""
+        for name, place in self.places.items():
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            self.words[name] = str(place)
+        tmpfs = self.places["tmpfs"]
+        corpus = pathlib.Path(__file__).parent / "corpus.py"
+        for name, mib, ends in (("lf", self.args.corpus, "lf"),
+                                ("crlf", self.args.corpus, "crlf"),
+                                ("small", 1, "crlf")):
+            path = tmpfs / f"corpus-{name}"
+            subprocess.run([sys.executable, corpus, self.args.mails, path,
+                            str(mib), ends], check=True)
+            self.words[name] = str(path)
+        self.words["lf_size"] = str(os.path.getsize(self.words["lf"]))
+        self.words["disk_lf"] = str(self.places["disk"] / "corpus")
+        shutil.copy(self.words["lf"], self.words["disk_lf"])
+        self.words["key"] = str(tmpfs / "key")
+        bobbin = self.programs.parent / "tools" / "bobbin"
+        key = subprocess.run([bobbin, "keygen", "-o", self.words["key"]],
+                             check=True, capture_output=True, text=True)
+        self.words["recipient"] = key.stdout.strip()
+        for codec in PREPARED:
+            self.words[codec] = str(tmpfs / codec)
+            self.run(f"bobbin write-file codec={codec} corpus={{lf}} level=6 "
+                     "key={key} piece=65536 total={lf_size} out={tmpfs}/"
+                     + codec)
+
+    def clean(self):
+        for place in self.places.values():
+            shutil.rmtree(place, ignore_errors=True)
+
+    def has(self, work):
+        if work.startswith("$ "):
+            return shutil.which(work.split()[1]) is not None
+        return (self.programs / f"bench-{work.split()[0]}").exists()
+
+    def run_command(self, command):
+        """A whole process: what it starts with counts, too."""
+        before = os.times()
+        subprocess.run(command, shell=True, check=True)
+        after = os.times()
+        cpu = (after.children_user - before.children_user +
+               after.children_system - before.children_system)
+        return {"bytes": int(self.words["lf_size"]), "calls": 1, "out": 0,
+                "wall": (after.elapsed - before.elapsed) * 1e9,
+                "cpu": max(cpu, 0.01) * 1e9, "rss": 0}
+
+    def run(self, work):
+        work = work.format(**self.words)
+        if work.startswith("$ "):
+            return self.run_command(work[2:])
+        program, name, *args = shlex.split(work)
+        for arg in args:
+            # a spool is made anew each time
+            if name in ("spool-put", "put-files") and arg.startswith("out="):
+                shutil.rmtree(arg[4:], ignore_errors=True)
+        result = subprocess.run(
+            [self.programs / f"bench-{program}", f"work={name}", *args],
+            capture_output=True, text=True)
+        if result.returncode != 0:
+            sys.exit(f"bench-{program} work={name} {' '.join(args)} failed:\n"
+                     f"{result.stderr}")
+        keys = ("bytes", "calls", "out", "wall", "cpu", "rss")
+        return dict(zip(keys, map(int, result.stdout.split())))
+
+    def measure(self, row):
+        """The figures of all pairs, and the last result of each side."""
+        figures = []
+        ours = peer = None
+        once = row.kind not in ("rate", "excess")
+        for i in range(1 if once else self.args.pairs + 1):
+            first, second = (row.ours, row.peer)[::1 if i % 2 else -1]
+            results = {w: self.run(w) for w in (first, second) if w}
+            ours, peer = results[row.ours], results.get(row.peer)
+            # the first pair warms up
+            if once or i > 0:
+                figures.append(figure(row, ours, peer))
+        return sorted(figures), ours, peer
+
+
+def figure(row, ours, peer):
+    clock = row.clock
+    if row.kind == "rate":
+        return (ours["bytes"] / ours[clock]) / (peer["bytes"] / peer[clock])
+    if row.kind == "excess":
+        beyond = ours[clock] / ours["calls"]
+        if peer is not None:
+            # per byte: the peer's calls may have another size
+            beyond -= (peer[clock] / peer["bytes"] *
+                       ours["bytes"] / ours["calls"])
+        return beyond / row.layers
+    if row.kind == "value":
+        return 0 if ours["out"] == 1 else ours["out"]
+    if row.kind == "bytes":
+        return ours["out"]
+    if row.kind == "allocations":
+        return ours["out"] / (ours["calls"] - 16)
+    if row.kind == "resident":
+        return ours["rss"]
+    return ours["calls"] / ours["wall"] * 1e9
+
+
+def interval(figures):
+    """The order statistics around the median that hold it with 96 %."""
+    n = len(figures)
+    if n < 6:
+        return figures[0], figures[-1]
+    k, tail = 0, 0.0
+    while True:
+        tail += math.comb(n, k) / 2 ** n
+        if 2 * tail > 0.04:
+            break
+        k += 1
+    k = max(k - 1, 0)
+    return figures[k], figures[n - 1 - k]
+
+
+def verdict(row, low, high):
+    if row.target is None:
+        return ""
+    if row.kind == "rate":
+        met, missed = low >= row.target, high < row.target
+    else:
+        met, missed = high <= row.target, low > row.target
+    return "MET" if met else "MISSED" if missed else "UNCLEAR"
+
+
+def mb_s(result, clock):
+    return "" if result is None else f"{result['bytes'] / result[clock] * 1e3:.0f}"
+
+
+def unit(row):
+    return {"rate": "x", "excess": "ns", "value": "B", "bytes": "B",
+            "allocations": "", "resident": "KiB", "plain": "/s"}[row.kind]
+
+
+def number(value):
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}" \
+        if abs(value) >= 1000 else f"{value:.1f}"
+
+
+COLUMNS = ("group", "name", "clock", "figure", "low", "high", "unit", "target",
+           "verdict", "ours MB/s", "peer MB/s", "ours wall MB/s",
+           "peer wall MB/s")
+
+
+def line_of(row, figures, ours, peer):
+    low, high = interval(figures)
+    has_rates = row.kind in ("rate", "excess")
+    return dict(zip(COLUMNS, (
+        row.group, row.name, row.clock, number(statistics.median(figures)),
+        number(low), number(high), unit(row),
+        "" if row.target is None else f"{row.target:g}",
+        verdict(row, low, high),
+        mb_s(ours, "cpu") if has_rates else "",
+        mb_s(peer, "cpu") if has_rates else "",
+        mb_s(ours, "wall") if has_rates else "",
+        mb_s(peer, "wall") if has_rates else "")))
+
+
+def machine():
+    model = ""
+    for text in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if text.startswith("model name"):
+            model = text.split(":", 1)[1].strip()
+            break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    return (f"{model}, {os.cpu_count()} cores, {memory} GiB, Linux "
+            f"{platform.release().split('-')[0]}")
+
+
+def write_table(path, lines, args):
+    with open(path, "w") as file:
+        file.write(f"Machine: {machine()}. {args.pairs} pairs a row.\n")
+        group = None
+        for line in lines:
+            if line["group"] != group:
+                group = line["group"]
+                file.write(f"\n### {group}\n\n"
+                           "| | figure | spread | target | verdict | ours, "
+                           "MB/s CPU (wall) | peer, MB/s CPU (wall) |\n"
+                           "|---|---|---|---|---|---|---|\n")
+            rates = [f"{line[w + ' MB/s']} ({line[w + ' wall MB/s']})"
+                     if line[w + " MB/s"] else "" for w in ("ours", "peer")]
+            file.write(f"| {line['name']} | {line['figure']} {line['unit']} | "
+                       f"{line['low']} to {line['high']} | {line['target']} | "
+                       f"{line['verdict']} | {rates[0]} | {rates[1]} |\n")
+
+
+PLOT = """set terminal svg size 1100,{height} font "sans,11"
+set output "{svg}"
+set title "Bobbin beside its peers: median ratio of CPU or wall time, and its spread"
+set style data points
+set grid x
+set logscale x 2
+set xlabel "times as fast as the peer (1 = the same)"
+set yrange [0:{count}+1] reverse
+set ytics ({tics})
+set lmargin 62
+unset key
+plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6, \
+ "{data}" using 5:1 with points lc rgb "#d55e00" pt 2 ps 0.9
+"""
+
+
+def write_plot(out, lines):
+    """Ratios with their spread (dots), and the targets (crosses)."""
+    lines = [l for l in lines if l["unit"] == "x"]
+    if shutil.which("gnuplot") is None or not lines:
+        print("NOT RUN: the plot: there is no gnuplot (package gnuplot-nox)")
+        return
+    data, svg = out / "ratios.dat", out / "ratios.svg"
+    plain = lambda text: text.replace(",", "")
+    data.write_text("".join(
+        f"{i} {plain(l['figure'])} {plain(l['low'])} {plain(l['high'])} "
+        f"{l['target'] or 'nan'}\n" for i, l in enumerate(lines, 1)))
+    tics = ", ".join('"%s: %s" %d' % (l["group"].split(",")[0], l["name"], i)
+                     for i, l in enumerate(lines, 1))
+    script = out / "ratios.gnuplot"
+    script.write_text(PLOT.format(height=120 + 18 * len(lines), svg=svg,
+                                  count=len(lines), tics=tics, data=data))
+    subprocess.run(["gnuplot", script], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--programs", default="bench",
+                        help="the folder that make bench builds in")
+    parser.add_argument("--mails", required=True)
+    parser.add_argument("--out", default="bench/out")
+    parser.add_argument("--tmpfs", default="/dev/shm")
+    parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--corpus", type=int, default=32, help="in MiB")
+    parser.add_argument("--messages", type=int, default=100000,
+                        help="of the large spool; 0: none")
+    parser.add_argument("--only", default="",
+                        help="rows whose group or name contains this")
+    args = parser.parse_args()
+
+    bench = Bench(args)
+    bench.out.mkdir(parents=True, exist_ok=True)
+    rows = list(table.all_rows())
+    if args.messages > 0:
+        rows += table.large_spool(args.messages)
+    rows = [r for r in rows if args.only in f"{r.group}: {r.name}"]
+    lines = []
+    try:
+        bench.prepare()
+        for row in rows:
+            if row.peer and not bench.has(row.peer):
+                print(f"NOT RUN: {row.group}: {row.name}: there is no "
+                      f"{row.peer.split()[0 if row.peer[0] != '$' else 1]}")
+                continue
+            line = line_of(row, *bench.measure(row))
+            lines.append(line)
+            target = f"  target {line['target']}" if line["target"] else ""
+            print(f"{line['verdict']:8}{line['figure']:>9} {line['unit']:3} "
+                  f"[{line['low']} .. {line['high']}]{target}  "
+                  f"{line['group']}: {line['name']}", flush=True)
+    finally:
+        bench.clean()
+    with open(bench.out / "results.tsv", "w") as file:
+        file.write("\t".join(COLUMNS) + "\n")
+        for line in lines:
+            file.write("\t".join(line[c] for c in COLUMNS) + "\n")
+    write_table(bench.out / "results.md", lines, args)
+    write_plot(bench.out, lines)
+    verdicts = [l["verdict"] for l in lines]
+    print(", ".join(f"{verdicts.count(v)} {v}"
+                    for v in ("MET", "MISSED", "UNCLEAR")))
+    print(f"{bench.out}/results.md, results.tsv, ratios.svg")
+
+
+if __name__ == "__main__":
+    main()
