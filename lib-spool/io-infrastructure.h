@@ -34,6 +34,7 @@ typedef enum {
 	IO_ASYNCHRONOUS = 1
 } io_caller;
 
+struct spool;
 struct _io_infrastructure;
 typedef struct _io_infrastructure io_infrastructure;
 
@@ -61,8 +62,12 @@ enum io_operation {
 
 #define SPOOL_MODULE_MAGIC 0x424f424eu /* "BOBN" */
 #define SPOOL_MODULE_ABI 1u
+/* What a shared object calls its io_infrastructure, unless who loads it knows
+   another name. */
+#define SPOOL_MODULE_SYMBOL "spool_module"
 
-/* What every module says about itself. Fill it with SPOOL_MODULE_SHARED(). */
+/* What every module says about itself. SPOOL_MODULE_SHARED() fills it in
+   where no function is called; who writes out the members leaves the rest NULL. */
 typedef struct shared_module_infrastructure {
 	uint32_t magic;       /* SPOOL_MODULE_MAGIC */
 	uint32_t abi_version; /* SPOOL_MODULE_ABI */
@@ -72,9 +77,9 @@ typedef struct shared_module_infrastructure {
 	const char *description;
 	/* the module's own */
 	void *opaque;
-	/* Called when the module is loaded, with the text behind its name in
-	   the configuration, or "". -1: it cannot be used (io_set_error()).
-	   May be NULL. */
+	/* Called when the module is loaded, with the text behind its path in
+	   the configuration, or "". -1: it cannot be used (io_set_error()),
+	   and nothing more of it is called. May be NULL. */
 	int (*init)(io_infrastructure *self, const char *config);
 	/* Called after io_close. May be NULL. */
 	void (*deinit)(io_infrastructure *self);
@@ -83,13 +88,16 @@ typedef struct shared_module_infrastructure {
 	   `version` is the headers' (0 where it is not known). */
 	void (*after)(io_infrastructure *self, enum io_operation operation,
 		      const message_id *id, uint64_t version, int result);
+	/* The library's: the spool that the module was added to, one at a
+	   time. */
+	struct spool *spool;
 } shared_module_infrastructure;
 
 #define SPOOL_MODULE_SHARED(module_name, module_author, module_description)    \
 	{                                                                      \
 		SPOOL_MODULE_MAGIC, SPOOL_MODULE_ABI,                          \
 			sizeof(io_infrastructure), module_name, module_author, \
-			module_description, NULL, NULL, NULL, NULL             \
+			module_description, NULL, NULL, NULL, NULL, NULL       \
 	}
 
 struct _io_infrastructure {

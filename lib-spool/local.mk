@@ -12,6 +12,7 @@ spool_sources += lib-spool/email-message.c
 spool_sources += lib-spool/message-record.c
 spool_sources += lib-spool/io-error.c
 spool_sources += lib-spool/spool.c
+spool_sources += lib-spool/spool-load.c
 spool_sources += lib-spool/spool-chain.c
 spool_sources += lib-spool/spool-scan.c
 spool_sources += lib-spool/spool-conf.c

@@ -14,13 +14,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define CONF_NAME "spool.conf"
+#define CONF_NAME SPOOL_CONF_NAME
 #define CONF_VERSION "1"
 #define CONF_MAX_LINE 65536
 
 void spool_conf_free(struct spool_conf *conf)
 {
+	while (conf->module_count > 0)
+		i_free(conf->modules[--conf->module_count].path);
 	i_free_and_null(conf->store);
 	i_free_and_null(conf->body);
 	i_free_and_null(conf->headers);
@@ -38,6 +42,33 @@ static char *trim(char *text)
 	return text;
 }
 
+/* "PATH CONFIG": both are in one allocation. */
+static int add_module(struct spool_conf *conf, const char *value,
+		      unsigned int line, char **error_r)
+{
+	struct spool_conf_module *module = &conf->modules[conf->module_count];
+	size_t size = strcspn(value, " \t");
+
+	/* what is relative depends on where a program was started */
+	if (*value != '/')
+		return spool_fail(error_r, EINVAL,
+				  CONF_NAME ": line %u: module \"%.*s\": its "
+					    "path has to begin with \"/\"",
+				  line, (int)size, value);
+	if (conf->module_count == N_ELEMENTS(conf->modules))
+		return spool_fail(error_r, EINVAL,
+				  CONF_NAME ": line %u: more than %zu modules",
+				  line, N_ELEMENTS(conf->modules));
+	module->path = i_strdup(value);
+	module->config = module->path + size;
+	if (*module->config != '\0')
+		*module->config++ = '\0';
+	module->config = trim(module->config);
+	module->line = line;
+	conf->module_count++;
+	return 0;
+}
+
 static int set_field(struct spool_conf *conf, const char *name,
 		     const char *value, unsigned int line, char **error_r)
 {
@@ -51,6 +82,8 @@ static int set_field(struct spool_conf *conf, const char *name,
 					    "by a newer version of Bobbin",
 				  value);
 	}
+	if (strcmp(name, "module") == 0)
+		return add_module(conf, value, line, error_r);
 	if (strcmp(name, "store") == 0)
 		slot = &conf->store;
 	else if (strcmp(name, "body") == 0)
@@ -84,6 +117,34 @@ static int parse_line(struct spool_conf *conf, char *text, unsigned int line,
 	return set_field(conf, trim(text), trim(equals + 1), line, error_r);
 }
 
+/* Modules are code: root, who looks at somebody's spool, must not run what that
+   somebody, or everybody, wrote into its configuration. */
+static int check_owner(int fd, const struct spool_conf *conf, char **error_r)
+{
+	struct stat st;
+
+	if (conf->module_count == 0)
+		return 0;
+	if (file_ops()->fstat(fd, &st) < 0)
+		return spool_fail(error_r, errno,
+				  "fstat(" CONF_NAME ") failed: %s",
+				  strerror(errno));
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return spool_fail(error_r, EPERM,
+				  CONF_NAME ": line %u: it names a module, and "
+					    "the file belongs to user %lu: run "
+					    "this as that user",
+				  conf->modules[0].line,
+				  (unsigned long)st.st_uid);
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return spool_fail(error_r, EPERM,
+				  CONF_NAME ": line %u: it names a module, and "
+					    "others than its owner may write "
+					    "the file",
+				  conf->modules[0].line);
+	return 0;
+}
+
 int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r)
 {
 	struct istream *input;
@@ -100,7 +161,7 @@ int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r)
 					  " (not a spool? bobbin spool init "
 					  "makes one)" :
 					  "");
-	input = i_stream_create_fd_autoclose(&fd, CONF_MAX_LINE);
+	input = i_stream_create_fd(fd, CONF_MAX_LINE);
 	i_stream_set_name(input, CONF_NAME);
 	i_stream_set_return_partial_line(input, true);
 	while (ret == 0 && (text = i_stream_read_next_line(input)) != NULL)
@@ -109,6 +170,9 @@ int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r)
 		ret = spool_fail(error_r, input->stream_errno, "%s",
 				 i_stream_get_error(input));
 	i_stream_destroy(&input);
+	if (ret == 0)
+		ret = check_owner(fd, conf, error_r);
+	(void)file_close(&fd);
 	if (ret == 0 && conf->store == NULL)
 		ret = spool_fail(error_r, EINVAL,
 				 CONF_NAME ": it names no store");

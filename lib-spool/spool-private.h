@@ -17,10 +17,18 @@ struct spool_module {
 	atomic_bool warned; /* about an IO_DONE to an unlink */
 };
 
+/* A line "module = PATH [CONFIG]". */
+struct spool_conf_module {
+	char *path, *config;
+	unsigned int line;
+};
+
 /* What spool.conf says. */
 struct spool_conf {
 	char *store;
 	char *body, *headers; /* specs; "" for plain */
+	struct spool_conf_module modules[SPOOL_MODULES_MAX - 1];
+	unsigned int module_count;
 };
 
 struct spool_scan {
@@ -54,7 +62,14 @@ int spool_fail(char **error_r, int error, const char *fmt, ...)
 	ATTR_FORMAT(3, 4);
 void spool_warn(struct spool *spool, const char *fmt, ...) ATTR_FORMAT(2, 3);
 
-/* spool-conf.c: SPOOL/spool.conf, read and written whole. */
+/* spool-load.c: the modules that the configuration names, in their order; what
+   was loaded before one that fails stays loaded. */
+int spool_load_conf_modules(struct spool *spool, char **error_r);
+/* Closes all modules, the store too, in reverse order. */
+void spool_unload_modules(struct spool *spool);
+
+#define SPOOL_CONF_NAME "spool.conf"
+/* spool-conf.c: SPOOL/spool.conf, read whole; written by init, without modules. */
 int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r);
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
 void spool_conf_free(struct spool_conf *conf);

@@ -12,7 +12,6 @@
 #include "ostream.h"
 #include "panic.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -180,7 +179,7 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 	const char *headers = settings->headers == NULL ? body :
 							  settings->headers;
 	struct age_recipients *recipients = age_recipients_new();
-	struct spool_conf conf = { NULL, NULL, NULL };
+	struct spool_conf conf = { .store = NULL };
 	int fd = -1, ret = -1;
 
 	conf.store =
@@ -332,7 +331,7 @@ static int open_in_dir(struct spool *spool, const char *dir, char **error_r)
 	if (spool->store == NULL)
 		return -1;
 	spool->modules[spool->module_count++].io = spool->store;
-	return 0;
+	return spool_load_conf_modules(spool, error_r);
 }
 
 struct spool *spool_open(const char *dir, unsigned int flags,
@@ -360,94 +359,19 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 }
 
 /*
- * Modules
+ * Close
  */
-
-int spool_add_module(struct spool *spool, io_infrastructure *module,
-		     const char *config, char **error_r)
-{
-	const shared_module_infrastructure *shared = &module->shared;
-	unsigned int at = spool->module_count;
-
-	if (shared->magic != SPOOL_MODULE_MAGIC ||
-	    shared->abi_version != SPOOL_MODULE_ABI ||
-	    shared->size != sizeof(io_infrastructure))
-		return spool_fail(error_r, EINVAL,
-				  "the module was not built for this version "
-				  "of Bobbin");
-	if (at == SPOOL_MODULES_MAX)
-		return spool_fail(error_r, EINVAL, "more than %d modules",
-				  SPOOL_MODULES_MAX);
-	io_set_error("%s", "");
-	if (shared->init != NULL &&
-	    shared->init(module, config == NULL ? "" : config) < 0)
-		return spool_fail(error_r, EINVAL, "module %s: %s",
-				  shared->name, io_get_error());
-	/* the native store stays the last */
-	if (spool->store != NULL) {
-		spool->modules[at] = spool->modules[at - 1];
-		at--;
-	}
-	memset(&spool->modules[at], 0, sizeof(spool->modules[at]));
-	spool->modules[at].io = module;
-	spool->module_count++;
-	return 0;
-}
-
-int spool_load_module(struct spool *spool, const char *path, const char *symbol,
-		      const char *config, char **error_r)
-{
-	io_infrastructure *module;
-	struct stat st;
-	unsigned int i;
-	void *handle;
-
-	if (file_ops()->fstatat(AT_FDCWD, path, &st, 0) < 0)
-		return spool_fail(error_r, errno, "module %s: %s", path,
-				  strerror(errno));
-	if (!S_ISREG(st.st_mode) || (st.st_mode & S_IWOTH) != 0)
-		return spool_fail(error_r, EPERM,
-				  "module %s: not a file, or everybody may "
-				  "write it",
-				  path);
-	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (handle == NULL)
-		return spool_fail(error_r, EINVAL, "module %s", dlerror());
-	module = dlsym(handle, symbol);
-	if (module == NULL)
-		(void)spool_fail(error_r, EINVAL, "module %s exports no \"%s\"",
-				 path, symbol);
-	if (module == NULL ||
-	    spool_add_module(spool, module, config, error_r) < 0) {
-		(void)dlclose(handle);
-		return -1;
-	}
-	for (i = 0; i < spool->module_count; i++) {
-		if (spool->modules[i].io == module)
-			spool->modules[i].handle = handle;
-	}
-	return 0;
-}
 
 void spool_close(struct spool **_spool)
 {
 	struct spool *spool = *_spool;
-	struct spool_module *module;
 
 	if (spool == NULL)
 		return;
 	*_spool = NULL;
 	atomic_store(&spool->stopping, true);
 	spool_wait_scan(spool);
-	while (spool->module_count > 0) {
-		module = &spool->modules[--spool->module_count];
-		if (module->io->io_close != NULL)
-			(void)module->io->io_close(module->io);
-		if (module->io->shared.deinit != NULL)
-			module->io->shared.deinit(module->io);
-		if (module->handle != NULL)
-			(void)dlclose(module->handle);
-	}
+	spool_unload_modules(spool);
 	if (spool->lock_fd != -1 && spool->ids != NULL)
 		save_last_id(spool);
 	(void)file_close(&spool->lock_fd);

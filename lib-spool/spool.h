@@ -35,7 +35,7 @@ enum spool_open_flags {
 	SPOOL_OPEN_READ_ONLY = 0x01
 };
 
-/* Opens a spool. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
+/* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
    the text). keys (may be NULL): identities to read encrypted messages with,
    referenced. NULL with errno and *error_r as above. */
 struct spool *spool_open(const char *dir, unsigned int flags,
@@ -43,12 +43,16 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 /* A spool without a directory and without a native store: modules only. */
 struct spool *spool_new(void);
 
-/* Adds a module in front of the native store, behind the ones added before; it
-   must outlive the spool. Before the first message only. -1 with *error_r. */
+/* Adds a module in front of the native store, behind the ones added before (those
+   that spool.conf names are the first); it must outlive the spool, and be of no
+   other one meanwhile. Before the first message only. -1 with errno and *error_r
+   (free() it): EINVAL, it is of another version, or its init() failed; EBUSY. */
 int spool_add_module(struct spool *spool, io_infrastructure *module,
 		     const char *config, char **error_r);
-/* The same from a shared object, which exports its io_infrastructure as
-   `symbol`. A file that others may write is refused. */
+/* The same from a shared object, which exports its io_infrastructure as `symbol`
+   (NULL: SPOOL_MODULE_SYMBOL). A file that everybody may write is refused
+   (EPERM). A path without "/" is of the current directory. It is unloaded when the
+   spool is closed. */
 int spool_load_module(struct spool *spool, const char *path, const char *symbol,
 		      const char *config, char **error_r);
 

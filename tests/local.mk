@@ -40,7 +40,7 @@ quick_tests += tests/test-transform-escape tests/test-transform-dot
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd
 unit_tests += tests/test-age
-unit_tests += tests/test-spool-chain
+unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-module-file tests/test-module-file-rewrite
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store

@@ -285,24 +285,6 @@ static void test_missing_hooks_are_skipped(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-static void test_modules_of_another_abi_are_refused(void **state ATTR_UNUSED)
-{
-	io_infrastructure *io = spool_module_null_new();
-	struct spool *spool = spool_new();
-	char *error;
-
-	io->shared.abi_version++;
-	assert_int_equal(spool_add_module(spool, io, NULL, &error), -1);
-	assert_non_null(strstr(error, "not built for this version"));
-	free(error);
-	io->shared.deinit(io);
-	assert_int_equal(spool_load_module(spool, test_path("none.so"), "x", "",
-					   &error),
-			 -1);
-	free(error);
-	spool_close(&spool);
-}
-
 static void found(const message_id *id ATTR_UNUSED, void *context)
 {
 	(*(int *)context)++;
@@ -370,7 +352,6 @@ int main(void)
 		cmocka_unit_test(test_reads_and_unlinks),
 		cmocka_unit_test(test_after_and_close_run_backwards),
 		cmocka_unit_test(test_missing_hooks_are_skipped),
-		cmocka_unit_test(test_modules_of_another_abi_are_refused),
 		cmocka_unit_test(test_memory_null_and_failing_modules),
 	};
 
