@@ -8,6 +8,12 @@ examples_compress_SOURCES = examples/compress.c
 examples_compress_CPPFLAGS = -Iexamples/include
 examples_compress_LDADD = libbobbin-stream.la
 examples/compress-compress.$(OBJEXT): examples/include/bobbin.stamp
+check_PROGRAMS += examples/spool
+examples_spool_SOURCES = examples/spool.c
+examples_spool_CPPFLAGS = -Iexamples/include
+examples_spool_LDADD = libbobbin-spool.la libbobbin-stream.la
+examples/spool-spool.$(OBJEXT): examples/include/bobbin.stamp
+
 
 examples/include/bobbin.stamp: $(stream_public_headers) \
 		$(spool_public_headers) lib/bobbin-rename.h

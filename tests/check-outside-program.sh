@@ -7,34 +7,7 @@
 
 . "$(dirname "$0")/script-common.sh"
 
-: "${PKG_CONFIG:=pkg-config}"
-command -v "$PKG_CONFIG" >/dev/null || {
-	not_run "there is no pkg-config"
-	finish
-}
-
-stage=$work/stage
-if ! stage_install "$stage"; then
-	fail "make install DESTDIR=..."
-	sed 's/^/  /' "$work/install.out" | tail -20
-	finish
-fi
-pass "make install DESTDIR=..."
-
-pcdir=$(dirname "$(find "$stage" -name bobbin-stream.pc)")
-PKG_CONFIG_PATH=$pcdir
-PKG_CONFIG_SYSROOT_DIR=$stage
-PKG_CONFIG_ALLOW_SYSTEM_LIBS=
-export PKG_CONFIG_PATH
-libdir=$(PKG_CONFIG_SYSROOT_DIR= $PKG_CONFIG --variable=libdir bobbin-stream)
-
-# The staged paths; those of the system's own libraries stay as they are.
-flags()
-{
-	PKG_CONFIG_SYSROOT_DIR= $PKG_CONFIG "$@" |
-		sed "s,\\(-[IL]\\)\\($prefix_re/\\),\\1$stage\\2,g"
-}
-prefix_re=$(PKG_CONFIG_SYSROOT_DIR= $PKG_CONFIG --variable=prefix bobbin-stream)
+outside_stage || finish
 
 cat >"$work/stream.c" <<'END'
 #include <bobbin/istream.h>
@@ -98,8 +71,7 @@ END
 # build NAME PACKAGE [PKG-CONFIG-OPTION]
 build()
 {
-	$CC ${TEST_CFLAGS-} -o "$work/$1" "$work/${1%%-*}.c" \
-		$(flags --cflags $3 "$2") $(flags --libs $3 "$2")
+	build_outside "$work/${1%%-*}.c" "$work/$1" "$2" "${3-}"
 }
 
 if [ -f "$stage$libdir/libbobbin-stream.so" ]; then

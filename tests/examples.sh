@@ -32,9 +32,31 @@ check "and leaves it as it is" test -p "$work/fifo"
 check "where its input fails it says so" test -s "$work/err"
 check "and leaves no file behind" test -z "$(ls "$work" | grep part)"
 
-sed -n '/^```c$/,/^```$/p' "$top_srcdir/README.md" | sed '1d;$d' \
-	>"$work/shown.c"
-sed -n '/^#include/,$p' "$top_srcdir/examples/compress.c" >"$work/real.c"
-check "the README shows the example as it is" \
-	diff "$work/shown.c" "$work/real.c"
+
+example=$top_builddir/examples/spool
+sed 's/$/\r/' "$data" >"$work/mail"
+"$example" "$work/spool" "$work/mail" >"$work/got" 2>"$work/err"
+check_empty "spool creates one, stores, reads and removes" "$work/err"
+check "and gives the mail back" cmp "$work/mail" "$work/got"
+check "it opens the spool that is there" sh -c '"$1" "$2" "$3" | cmp - "$3"' \
+	sh "$example" "$work/spool" "$work/mail"
+find "$work/spool/messages" -type f >"$work/left"
+check_empty "and nothing is left in it" "$work/left"
+for args in "$work/spool /no/such/mail" "/no/such/spool $work/mail" \
+	"$top_srcdir $work/mail" ""; do
+	if "$example" $args >"$work/got" 2>"$work/err"; then
+		fail "spool $args fails"
+	else
+		check "spool $args says why it fails" grep -qE \
+			"No such file|not a spool" "$work/err"
+	fi
+done
+
+for name in compress spool; do
+	n=$((${n:-0} + 1))
+	c_blocks "$top_srcdir/README.md" $n >"$work/shown.c"
+	check "the README shows $name.c as it is" is_part "$work/shown.c" \
+		"$top_srcdir/examples/$name.c"
+done
+check "and no other code" test -z "$(c_blocks "$top_srcdir/README.md" 3)"
 finish

@@ -99,3 +99,67 @@ stage_install()
 		${MAKE:-make} -s -C "$top_builddir" DESTDIR="$1" install
 	) >"$work/install.out" 2>&1
 }
+
+# outside_stage: installs below $stage, for programs that know nothing but
+# pkg-config: build_outside builds them. False where that cannot be.
+outside_stage()
+{
+	: "${PKG_CONFIG:=pkg-config}"
+	command -v "$PKG_CONFIG" >/dev/null || {
+		not_run "there is no pkg-config"
+		return 1
+	}
+	stage=$work/stage
+	if ! stage_install "$stage"; then
+		fail "make install DESTDIR=..."
+		sed 's/^/  /' "$work/install.out" | tail -20
+		return 1
+	fi
+	pass "make install DESTDIR=..."
+	PKG_CONFIG_PATH=$(dirname "$(find "$stage" -name bobbin-stream.pc)")
+	PKG_CONFIG_SYSROOT_DIR=
+	PKG_CONFIG_ALLOW_SYSTEM_LIBS=
+	export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_ALLOW_SYSTEM_LIBS
+	libdir=$($PKG_CONFIG --variable=libdir bobbin-stream)
+	prefix_re=$($PKG_CONFIG --variable=prefix bobbin-stream)
+}
+
+# The staged paths; those of the system's own libraries stay as they are.
+outside_flags()
+{
+	$PKG_CONFIG "$@" |
+		sed "s,\\(-[IL]\\)\\($prefix_re/\\),\\1$stage\\2,g"
+}
+
+# build_outside SOURCE OUTPUT PACKAGE [OPTION-OF-PKG-CONFIG [OPTION-OF-CC...]]
+build_outside()
+{
+	outside_source=$1 outside_output=$2 outside_package=$3
+	outside_option=${4-}
+	shift "$(($# < 4 ? $# : 4))"
+	$CC ${TEST_CFLAGS-} "$@" -o "$outside_output" "$outside_source" \
+		$(outside_flags --cflags $outside_option "$outside_package") \
+		$(outside_flags --libs $outside_option "$outside_package")
+}
+
+# c_blocks FILE [N]: the text between ```c and ``` in a document, all of them with
+# an empty line between two, or the N-th.
+c_blocks()
+{
+	$AWK -v only="${2:-0}" '
+		/^```$/ { inside = 0 }
+		inside && (!only || n == only) { print }
+		/^```c$/ {
+			inside = 1
+			if (n++ > 0 && !only)
+				print ""
+		}' "$1"
+}
+
+# is_part FILE1 FILE2: FILE1 stands in FILE2 as it is, and is not empty.
+is_part()
+{
+	$AWK 'FNR == NR { part = part $0 "\n"; next }
+		{ all = all $0 "\n" }
+		END { exit !(part != "" && index(all, part)) }' "$1" "$2"
+}
