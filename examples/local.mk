@@ -14,6 +14,8 @@ examples_spool_CPPFLAGS = -Iexamples/include
 examples_spool_LDADD = libbobbin-spool.la libbobbin-stream.la
 examples/spool-spool.$(OBJEXT): examples/include/bobbin.stamp
 
+# Built by tests/check-outside-module.sh, against the installed headers.
+EXTRA_DIST += examples/module-audit.c
 
 examples/include/bobbin.stamp: $(stream_public_headers) \
 		$(spool_public_headers) lib/bobbin-rename.h

@@ -53,6 +53,7 @@ script_tests += tests/tool-cat.sh
 script_tests += tests/tool-codecs.sh
 script_tests += tests/tool-spool.sh
 script_tests += tests/check-outside-program.sh
+script_tests += tests/check-outside-module.sh
 script_tests += tests/check-both-libraries.sh
 script_tests += tests/compat.sh
 unit_tests += tests/test-stack-spec
@@ -102,10 +103,13 @@ AM_TESTS_ENVIRONMENT = \
 	export STREAM_PUBLIC_HEADERS STREAM_PRIVATE_HEADERS \
 		SPOOL_PUBLIC_HEADERS SPOOL_PRIVATE_HEADERS STREAM_LIBS;
 
-# It installs, which relinks the libraries that the other tests use: the last one.
-# (By a variable, or automake would take it for a rule in place of its own.)
+# They install, which relinks the libraries that the other tests use: the last ones,
+# one after the other. (By variables, or automake would take it for rules in place of
+# its own.)
 last_log = tests/check-outside-program.sh.log
-$(last_log): $(filter-out $(last_log),$(TEST_LOGS))
+very_last_log = tests/check-outside-module.sh.log
+$(last_log): $(filter-out $(last_log) $(very_last_log),$(TEST_LOGS))
+$(very_last_log): $(filter-out $(very_last_log),$(TEST_LOGS))
 if USE_VALGRIND
 LOG_COMPILER = $(LIBTOOL) --mode=execute $(VALGRIND) --quiet \
 	--leak-check=full --errors-for-leak-kinds=definite \
