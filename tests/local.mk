@@ -41,6 +41,10 @@ quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain tests/test-spool-load
+unit_tests += tests/test-message-id tests/test-email-message
+quick_tests += tests/test-message-id tests/test-email-message
+threaded_tests += tests/test-message-id
+unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file tests/test-module-file-rewrite
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
