@@ -54,7 +54,7 @@ void message_id_generate_at(struct message_id_generator *gen, uint64_t msecs,
 	(void)pthread_mutex_lock(&gen->mutex);
 	last = get_be64(gen->last.bytes);
 	if (stamp <= last)
-		stamp = last + 1;
+		stamp = last == UINT64_MAX ? last : last + 1;
 	put_be64(id_r->bytes, stamp);
 	randombytes_buf(id_r->bytes + 8, 8);
 	gen->last = *id_r;

@@ -244,6 +244,26 @@ static void test_goes_on_behind_the_last(void **state ATTR_UNUSED)
 	}
 }
 
+/* A damaged note of the last id, or a clock gone wild: behind the end of time no
+   id goes back to its beginning. */
+static void test_end_of_time(void **state ATTR_UNUSED)
+{
+	message_id last = id_of(UINT64_MAX - 1), id, before;
+	struct message_id_generator *gen = message_id_generator_new(&last);
+	unsigned int i;
+
+	message_id_generate_at(gen, MSECS, &before);
+	assert_true(stamp(&before) == UINT64_MAX);
+	for (i = 0; i < 3; i++) {
+		message_id_generate_at(gen, UINT64_C(1) << 48, &id);
+		assert_true(stamp(&id) == UINT64_MAX);
+		/* the random half is what tells them apart */
+		assert_int_not_equal(message_id_cmp(&id, &before), 0);
+		before = id;
+	}
+	message_id_generator_free(&gen);
+}
+
 /* Nobody can guess the next one, nor two spools make the same. */
 static void test_random_half(void **state ATTR_UNUSED)
 {
@@ -349,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_ids_increase_whatever_the_clock_does),
 		cmocka_unit_test(test_sequence_runs_over),
 		cmocka_unit_test(test_goes_on_behind_the_last),
+		cmocka_unit_test(test_end_of_time),
 		cmocka_unit_test(test_random_half),
 		cmocka_unit_test(test_threads_never_make_one_twice),
 	};
