@@ -346,6 +346,11 @@ int email_message_add_unknown(email_message *message, const char *line)
 {
 	char **slot;
 
+	/* what would read as another line, or as none, in the record */
+	if (*line == '\0' || strchr(line, '\n') != NULL) {
+		errno = EINVAL;
+		return -1;
+	}
 	slot = array_add(&message->priv->unknown, sizeof(*slot),
 			 EMAIL_PARAMETERS_MAX);
 	if (slot == NULL)

@@ -282,6 +282,24 @@ static void test_too_many_are_refused(void **state ATTR_UNUSED)
 	email_message_unref(&message);
 }
 
+/* A line that would be two in the record, or none, is not one. */
+static void test_unknown_lines_are_lines(void **state ATTR_UNUSED)
+{
+	static const char *const texts[] = { "", "\n", "later 1\nheld",
+					     "later\n" };
+	email_message *message = new_message();
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(texts); i++) {
+		errno = 0;
+		if (email_message_add_unknown(message, texts[i]) != -1)
+			fail_msg("taken: \"%s\"", texts[i]);
+		assert_int_equal(errno, EINVAL);
+	}
+	assert_null(email_message_get_unknown(message, 0));
+	email_message_unref(&message);
+}
+
 static void test_no_such_recipient_panics(void **state ATTR_UNUSED)
 {
 	email_message *message = new_message();
@@ -338,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_too_long_texts_change_nothing),
 		cmocka_unit_test(test_too_many_are_refused),
+		cmocka_unit_test(test_unknown_lines_are_lines),
 		cmocka_unit_test(test_no_such_recipient_panics),
 		cmocka_unit_test(test_references),
 	};
