@@ -43,6 +43,10 @@ unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message
 quick_tests += tests/test-message-id tests/test-email-message
+unit_tests += tests/test-message-id tests/test-email-message \
+	tests/test-message-record
+quick_tests += tests/test-message-id tests/test-email-message \
+	tests/test-message-record
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file tests/test-module-file-rewrite

@@ -1,0 +1,358 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The stored form of a message's headers: what is written comes back, and what was
+   not written so is refused, whoever made its checksum. */
+
+#include "config.h"
+#include "crc32c.h"
+#include "mem.h"
+#include "message-record.h"
+#include "test-common.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define ID "01arz3ndektsv4rrffq69g5fav"
+#define HEAD "bobbin-message 1\nid " ID "\n"
+
+static email_message *new_message(void)
+{
+	message_id id;
+
+	assert_true(message_id_from_text(ID, &id));
+	return email_message_new(&id);
+}
+
+/* The record of these lines, with a checksum that is right. */
+static buffer_t *with_checksum(const void *lines, size_t size)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 256);
+	char line[32];
+
+	buffer_append(record, lines, size);
+	(void)snprintf(line, sizeof(line), "crc32c %08" PRIx32 "\n",
+		       crc32c(0, lines, size));
+	buffer_append(record, line, strlen(line));
+	return record;
+}
+
+/* 0, or the errno, with its sentence in error_text. */
+static char error_text[512];
+
+static int parse(email_message *message, const void *data, size_t size)
+{
+	char *error;
+
+	errno = 0;
+	if (message_record_parse(message, data, size, &error) == 0)
+		return 0;
+	assert_int_not_equal(errno, 0);
+	(void)snprintf(error_text, sizeof(error_text), "%s", error);
+	i_free(error);
+	/* nothing of it is left */
+	assert_int_equal(email_message_recipient_count(message), 0);
+	assert_string_equal(email_message_get_sender(message), "");
+	assert_int_equal(email_message_get_version(message), 0);
+	assert_int_equal(message->body_len, 0);
+	return errno;
+}
+
+static int parse_lines(email_message *message, const void *lines, size_t size)
+{
+	buffer_t *record = with_checksum(lines, size);
+	int ret = parse(message, record->data, record->used);
+
+	buffer_free(&record);
+	return ret;
+}
+
+static buffer_t *written(const email_message *message)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 256);
+
+	assert_int_equal(message_record_write(message, record), 0);
+	return record;
+}
+
+static email_message *full_message(void)
+{
+	email_message *message = new_message();
+
+	(void)email_message_set_sender(message, "se nder%@example.org");
+	(void)email_message_add_recipient(message, "b@example.org");
+	(void)email_message_add_recipient(message, "");
+	(void)email_message_add_recipient(message, "\xc3\xa4\n\t\x7f\x01@x");
+	(void)email_message_set_recipient_state(
+		message, 1, EMAIL_RECIPIENT_DELIVERED, "250 2.0.0 ok");
+	(void)email_message_set_recipient_state(
+		message, 2, EMAIL_RECIPIENT_FAILED, "550 no\r\nheld\r\n");
+	(void)email_message_set_value(message, "smtp", "helo", "a b");
+	(void)email_message_set_value(message, "", "", "");
+	email_message_set_arrival(message, 1767225600000);
+	email_message_set_version(message, 42);
+	email_message_set_flags(
+		message, EMAIL_MESSAGE_HELD | EMAIL_MESSAGE_LINE_ENDS_LF);
+	message->body_len = UINT64_MAX;
+	return message;
+}
+
+/* Byte for byte as doc/spool-format.md has it. */
+static void test_written_form(void **state ATTR_UNUSED)
+{
+	static const char want[] = HEAD
+		"version 42\n"
+		"arrival 1767225600000\n"
+		"body-length 18446744073709551615\n"
+		"line-ends lf\n"
+		"held\n"
+		"sender se%20nder%25@example.org\n"
+		"recipient pending b@example.org %\n"
+		"recipient delivered % 250%202.0.0%20ok\n"
+		"recipient failed %c3%a4%0a%09%7f%01@x "
+		"550%20no%0d%0aheld%0d%0a\n"
+		"value smtp helo a%20b\n"
+		"value % % %\n";
+	email_message *message = full_message();
+	buffer_t *record = written(message);
+	buffer_t *expected = with_checksum(want, sizeof(want) - 1);
+
+	assert_int_equal(record->used, expected->used);
+	assert_memory_equal(record->data, expected->data, record->used);
+	buffer_free(&expected);
+	buffer_free(&record);
+	email_message_unref(&message);
+}
+
+static void test_round_trip(void **state ATTR_UNUSED)
+{
+	email_message *message = full_message(), *got = new_message();
+	buffer_t *record = written(message), *again;
+	const char *reason, *context, *name, *value;
+
+	assert_int_equal(parse(got, record->data, record->used), 0);
+	assert_string_equal(email_message_get_sender(got),
+			    "se nder%@example.org");
+	assert_int_equal(email_message_recipient_count(got), 3);
+	assert_string_equal(email_message_get_recipient(got, 1), "");
+	assert_string_equal(email_message_get_recipient(got, 2),
+			    "\xc3\xa4\n\t\x7f\x01@x");
+	assert_int_equal(email_message_get_recipient_state(got, 2, &reason),
+			 EMAIL_RECIPIENT_FAILED);
+	assert_string_equal(reason, "550 no\r\nheld\r\n");
+	assert_true(
+		email_message_get_value_at(got, 1, &context, &name, &value));
+	assert_string_equal(value, "");
+	assert_int_equal(email_message_get_flags(got),
+			 EMAIL_MESSAGE_HELD | EMAIL_MESSAGE_LINE_ENDS_LF);
+	assert_true(got->body_len == UINT64_MAX);
+	assert_true(email_message_get_arrival(got) == 1767225600000);
+	assert_int_equal(email_message_get_version(got), 42);
+	again = written(got);
+	assert_int_equal(again->used, record->used);
+	assert_memory_equal(again->data, record->data, record->used);
+	buffer_free(&again);
+	buffer_free(&record);
+	email_message_unref(&got);
+	email_message_unref(&message);
+}
+
+/* Every byte that a text can have, alone and in the middle of others. */
+static void test_every_byte_of_a_word(void **state ATTR_UNUSED)
+{
+	email_message *message = new_message(), *got = new_message();
+	char text[4] = "a.b";
+	buffer_t *record;
+	unsigned int byte;
+	const char *value;
+
+	for (byte = 1; byte < 256; byte++) {
+		text[1] = (char)byte;
+		assert_int_equal(email_message_set_sender(message, text), 0);
+		assert_int_equal(email_message_set_value(message, text + 1, "n",
+							 text),
+				 0);
+		record = written(message);
+		if (parse(got, record->data, record->used) != 0)
+			fail_msg("byte %u: %s", byte, error_text);
+		assert_string_equal(email_message_get_sender(got), text);
+		value = email_message_get_value(got, text + 1, "n");
+		assert_non_null(value);
+		assert_string_equal(value, text);
+		buffer_free(&record);
+		email_message_clear(message);
+	}
+	email_message_unref(&got);
+	email_message_unref(&message);
+}
+
+/* The record is appended: what is before it does not count. */
+static void test_written_behind_something(void **state ATTR_UNUSED)
+{
+	email_message *message = full_message(), *got = new_message();
+	buffer_t *record = buffer_create_dynamic(default_pool, 256);
+
+	buffer_append(record, "something", 9);
+	assert_int_equal(message_record_write(message, record), 0);
+	assert_int_equal(parse(got, (const char *)record->data + 9,
+			       record->used - 9),
+			 0);
+	buffer_free(&record);
+	email_message_unref(&got);
+	email_message_unref(&message);
+}
+
+/*
+ * Damage
+ */
+
+static void test_every_truncation_is_refused(void **state ATTR_UNUSED)
+{
+	email_message *message = full_message(), *got = new_message();
+	buffer_t *record = written(message);
+	size_t size;
+	char *cut;
+
+	for (size = 0; size < record->used; size++) {
+		/* of its own memory: reading behind it would be seen */
+		cut = malloc(size > 0 ? size : 1);
+		assert_non_null(cut);
+		memcpy(cut, record->data, size);
+		if (parse(got, cut, size) != EINVAL)
+			fail_msg("cut at %zu: unnoticed", size);
+		if (strstr(error_text, "cut short") == NULL &&
+		    strstr(error_text, "damaged") == NULL)
+			fail_msg("cut at %zu: %s", size, error_text);
+		free(cut);
+	}
+	buffer_free(&record);
+	email_message_unref(&got);
+	email_message_unref(&message);
+}
+
+/* So many bytes of lines, made of one. */
+static buffer_t *repeated(const char *line, size_t count)
+{
+	buffer_t *lines = buffer_create_dynamic(default_pool, 65536);
+	size_t i;
+
+	buffer_append(lines, HEAD, strlen(HEAD));
+	for (i = 0; i < count; i++)
+		buffer_append(lines, line, strlen(line));
+	return lines;
+}
+
+static void test_counts_are_bounded(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *line;
+		size_t max;
+	} rows[] = {
+		{ "recipient pending a %\n", EMAIL_RECIPIENTS_MAX },
+		{ "later x\n", EMAIL_PARAMETERS_MAX },
+	};
+	email_message *got = new_message();
+	buffer_t *lines;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		lines = repeated(rows[i].line, rows[i].max);
+		assert_int_equal(parse_lines(got, lines->data, lines->used), 0);
+		buffer_append(lines, rows[i].line, strlen(rows[i].line));
+		assert_int_equal(parse_lines(got, lines->data, lines->used),
+				 EINVAL);
+		assert_non_null(strstr(error_text, "too many"));
+		buffer_free(&lines);
+	}
+	/* the same value over and over is one */
+	lines = repeated("value c n v\n", EMAIL_PARAMETERS_MAX + 1);
+	assert_int_equal(parse_lines(got, lines->data, lines->used), 0);
+	buffer_free(&lines);
+	email_message_unref(&got);
+}
+
+static void test_lengths_are_bounded(void **state ATTR_UNUSED)
+{
+	static const char *const before[] = { "sender ", "recipient pending ",
+					      "recipient pending a ",
+					      "value c n " };
+	static const char *const behind[] = { "\n", " %\n", "\n", "\n" };
+	char *text = malloc(EMAIL_TEXT_MAX + 2);
+	email_message *got = new_message();
+	buffer_t *lines;
+	size_t i, extra;
+
+	assert_non_null(text);
+	for (i = 0; i < N_ELEMENTS(before); i++) {
+		for (extra = 0; extra < 2; extra++) {
+			memset(text, 'x', EMAIL_TEXT_MAX + extra);
+			text[EMAIL_TEXT_MAX + extra] = '\0';
+			lines = repeated(before[i], 1);
+			buffer_append(lines, text, strlen(text));
+			buffer_append(lines, behind[i], strlen(behind[i]));
+			assert_int_equal(parse_lines(got, lines->data,
+						     lines->used),
+					 extra == 0 ? 0 : EINVAL);
+			buffer_free(&lines);
+		}
+	}
+	free(text);
+	email_message_unref(&got);
+}
+
+/*
+ * Newer versions
+ */
+
+static void test_unknown_fields_survive(void **state ATTR_UNUSED)
+{
+	static const char later[] = HEAD
+		"version 1\narrival 0\nbody-length 0\n"
+		"priority high\nsender a\nline-ends cr\nheld till-monday\n"
+		"recipient pending b %\nflag\nx %zz  %00 \n";
+	static const char *const lines[] = { "priority high", "line-ends cr",
+					     "held till-monday", "flag",
+					     "x %zz  %00 " };
+	email_message *got = new_message(), *again = new_message();
+	buffer_t *record;
+	const char *line;
+	unsigned int i, round;
+
+	assert_int_equal(parse_lines(got, later, sizeof(later) - 1), 0);
+	/* as often as it is written anew */
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(email_message_get_flags(got), 0);
+		for (i = 0; i < N_ELEMENTS(lines); i++) {
+			line = email_message_get_unknown(got, i);
+			assert_non_null(line);
+			assert_string_equal(line, lines[i]);
+		}
+		assert_null(email_message_get_unknown(got, i));
+		(void)email_message_set_recipient_state(
+			got, 0, EMAIL_RECIPIENT_DELIVERED, "ok");
+		record = written(got);
+		assert_int_equal(parse(again, record->data, record->used), 0);
+		buffer_free(&record);
+		email_message_unref(&got);
+		got = again;
+		again = new_message();
+	}
+	email_message_unref(&got);
+	email_message_unref(&again);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_written_form),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_every_byte_of_a_word),
+		cmocka_unit_test(test_written_behind_something),
+		cmocka_unit_test(test_every_truncation_is_refused),
+		cmocka_unit_test(test_counts_are_bounded),
+		cmocka_unit_test(test_lengths_are_bounded),
+		cmocka_unit_test(test_unknown_fields_survive),
+	};
+
+	return cmocka_run_group_tests_name("message-record", tests, NULL, NULL);
+}
