@@ -5,6 +5,7 @@
 #include "macros.h"
 #include "mem.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -150,11 +151,14 @@ struct record_parser {
 	char *error;
 };
 
-static int parse_failed(struct record_parser *p, const char *why)
+static int parse_failed(struct record_parser *p, int error, const char *why)
 {
-	p->error = i_strdup_printf("message record: line %u: %s",
-				   p->line_number, why);
-	errno = EINVAL;
+	if (p->line_number == 0)
+		p->error = i_strdup_printf("message record: %s", why);
+	else
+		p->error = i_strdup_printf("message record: line %u: %s",
+					   p->line_number, why);
+	errno = error;
 	return -1;
 }
 
@@ -163,7 +167,6 @@ static int parse_failed(struct record_parser *p, const char *why)
 static char *next_word(char **line)
 {
 	char *word = *line, *in = word, *out = word, hex[3] = "";
-	char *end;
 
 	if (*in == '\0')
 		return NULL;
@@ -177,17 +180,30 @@ static char *next_word(char **line)
 			*out++ = *in;
 			continue;
 		}
-		if (in[1] == '\0' || in[2] == '\0')
+		if (!isxdigit((unsigned char)in[1]) ||
+		    !isxdigit((unsigned char)in[2]) ||
+		    (in[1] == '0' && in[2] == '0'))
 			return NULL;
 		memcpy(hex, in + 1, 2);
-		*out++ = (char)strtoul(hex, &end, 16);
-		if (*end != '\0' || out[-1] == '\0')
-			return NULL;
+		*out++ = (char)strtoul(hex, NULL, 16);
 		in += 2;
 	}
 	*line = *in == ' ' ? in + 1 : in;
 	*out = '\0';
 	return word;
+}
+
+/* Exactly so many words. */
+static bool take_words(char *line, char *words[], unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		words[i] = next_word(&line);
+		if (words[i] == NULL)
+			return false;
+	}
+	return *line == '\0';
 }
 
 static bool parse_number(const char *text, uint64_t *number_r)
@@ -206,44 +222,56 @@ static int parse_id(struct record_parser *p, const char *text)
 	struct message_id id;
 
 	if (!message_id_from_text(text, &id))
-		return parse_failed(p, "the id is malformed");
+		return parse_failed(p, EINVAL, "the id is malformed");
 	if (message_id_cmp(&id, &p->message->message_id) != 0)
-		return parse_failed(p, "it is about another message");
+		return parse_failed(p, EINVAL, "it is about another message");
 	p->have_id = true;
 	return 0;
 }
 
 static int parse_recipient(struct record_parser *p, char *rest)
 {
-	char *state = next_word(&rest), *address = next_word(&rest);
-	char *reason = next_word(&rest);
 	unsigned int i, last;
+	char *words[3]; /* state, address, reason */
 
-	if (reason == NULL)
-		return parse_failed(p, "a recipient needs three words");
+	if (!take_words(rest, words, 3))
+		return parse_failed(p, EINVAL, "a recipient needs three words");
 	for (i = 0; i < N_ELEMENTS(state_names); i++) {
-		if (strcmp(state, state_names[i]) == 0)
+		if (strcmp(words[0], state_names[i]) == 0)
 			break;
 	}
 	if (i == N_ELEMENTS(state_names))
-		return parse_failed(p, "a recipient's state is not known");
-	if (email_message_add_recipient(p->message, address) < 0)
-		return parse_failed(p, "too many or too long recipients");
+		return parse_failed(p, EINVAL,
+				    "a recipient's state is not known");
+	if (email_message_add_recipient(p->message, words[1]) < 0)
+		return parse_failed(p, EINVAL,
+				    "too many or too long recipients");
 	last = email_message_recipient_count(p->message) - 1;
-	if (email_message_set_recipient_state(p->message, last, i, reason) < 0)
-		return parse_failed(p, "a reason is too long");
+	if (email_message_set_recipient_state(p->message, last, i, words[2]) <
+	    0)
+		return parse_failed(p, EINVAL, "a reason is too long");
 	return 0;
 }
 
 static int parse_value(struct record_parser *p, char *rest)
 {
-	char *context = next_word(&rest), *name = next_word(&rest);
-	char *value = next_word(&rest);
+	char *words[3]; /* context, name, value */
 
-	if (value == NULL)
-		return parse_failed(p, "a value needs three words");
-	if (email_message_set_value(p->message, context, name, value) < 0)
-		return parse_failed(p, "too many or too long values");
+	if (!take_words(rest, words, 3))
+		return parse_failed(p, EINVAL, "a value needs three words");
+	if (email_message_set_value(p->message, words[0], words[1], words[2]) <
+	    0)
+		return parse_failed(p, EINVAL, "too many or too long values");
+	return 0;
+}
+
+static int parse_sender(struct record_parser *p, char *rest)
+{
+	char *word;
+
+	if (!take_words(rest, &word, 1) ||
+	    email_message_set_sender(p->message, word) < 0)
+		return parse_failed(p, EINVAL, "the sender is malformed");
 	return 0;
 }
 
@@ -253,7 +281,7 @@ static int parse_number_field(struct record_parser *p, const char *field,
 	uint64_t number;
 
 	if (!parse_number(text, &number))
-		return parse_failed(p, "a number is malformed");
+		return parse_failed(p, EINVAL, "a number is malformed");
 	if (strcmp(field, "version") == 0)
 		email_message_set_version(p->message, number);
 	else if (strcmp(field, "arrival") == 0)
@@ -277,7 +305,7 @@ static int parse_line(struct record_parser *p, char *line)
 	int ret = 0;
 
 	if (size == 0 || size >= sizeof(field))
-		return parse_failed(p, "the field's name is malformed");
+		return parse_failed(p, EINVAL, "the field's name is malformed");
 	memcpy(field, line, size);
 	field[size] = '\0';
 	copy = i_strdup(line);
@@ -297,12 +325,10 @@ static int parse_line(struct record_parser *p, char *line)
 	else if (strcmp(field, "value") == 0)
 		ret = parse_value(p, rest);
 	else if (strcmp(field, "sender") == 0)
-		ret = (rest = next_word(&rest)) == NULL ||
-				email_message_set_sender(p->message, rest) < 0 ?
-			parse_failed(p, "the sender is malformed") :
-			0;
+		ret = parse_sender(p, rest);
 	else if (email_message_add_unknown(p->message, copy) < 0)
-		ret = parse_failed(p, "too many lines that are not known");
+		ret = parse_failed(p, EINVAL,
+				   "too many lines that are not known");
 	i_free(copy);
 	return ret;
 }
@@ -314,12 +340,13 @@ static int check_sum(struct record_parser *p, const char *data, size_t size)
 	size_t covered;
 
 	if (size < CHECKSUM_LINE_SIZE)
-		return parse_failed(p, "it is cut short");
+		return parse_failed(p, EINVAL, "it is cut short");
 	covered = size - CHECKSUM_LINE_SIZE;
 	(void)snprintf(want, sizeof(want), CHECKSUM "%08" PRIx32 "\n",
 		       crc32c(0, data, covered));
 	if (memcmp(data + covered, want, CHECKSUM_LINE_SIZE) != 0)
-		return parse_failed(p, "its checksum is wrong: it is damaged");
+		return parse_failed(p, EINVAL,
+				    "its checksum is wrong: it is damaged");
 	return 0;
 }
 
@@ -328,10 +355,9 @@ static int check_magic(struct record_parser *p, const char *line)
 	if (strcmp(line, MAGIC) == 0)
 		return 0;
 	if (strncmp(line, MAGIC, strlen("bobbin-message ")) != 0)
-		return parse_failed(p, "it is not a message record");
-	(void)parse_failed(p, "it was written by a newer version of Bobbin");
-	errno = ENOTSUP;
-	return -1;
+		return parse_failed(p, EINVAL, "it is not a message record");
+	return parse_failed(p, ENOTSUP,
+			    "it was written by a newer version of Bobbin");
 }
 
 static int parse_lines(struct record_parser *p, char *data, char *end)
@@ -342,7 +368,7 @@ static int parse_lines(struct record_parser *p, char *data, char *end)
 		p->line_number++;
 		lf = memchr(data, '\n', (size_t)(end - data));
 		if (lf == NULL || memchr(data, '\0', (size_t)(lf - data)))
-			return parse_failed(p, "the line is malformed");
+			return parse_failed(p, EINVAL, "the line is malformed");
 		*lf = '\0';
 		if (p->line_number == 1) {
 			if (check_magic(p, data) < 0)
@@ -351,31 +377,34 @@ static int parse_lines(struct record_parser *p, char *data, char *end)
 			return -1;
 		}
 	}
-	return p->have_id ? 0 : parse_failed(p, "it has no id");
+	return p->have_id ? 0 : parse_failed(p, EINVAL, "it has no id");
 }
 
 int message_record_parse(email_message *message, const void *data, size_t size,
 			 char **error_r)
 {
 	struct record_parser p = { .message = message };
-	char *copy;
-	int ret;
+	char *copy = NULL;
+	int ret, error;
 
 	email_message_clear(message);
-	copy = size > MESSAGE_RECORD_MAX ? NULL : try_malloc(size);
-	if (copy == NULL) {
-		*error_r = i_strdup("message record: too large");
-		errno = ENOMEM;
-		return -1;
+	if (size > MESSAGE_RECORD_MAX) {
+		ret = parse_failed(&p, EINVAL, "it is larger than 256 MiB");
+	} else if ((copy = try_malloc(size)) == NULL) {
+		ret = parse_failed(&p, ENOMEM, "out of memory");
+	} else {
+		memcpy(copy, data, size);
+		ret = check_sum(&p, copy, size);
+		if (ret == 0)
+			ret = parse_lines(&p, copy,
+					  copy + size - CHECKSUM_LINE_SIZE);
 	}
-	memcpy(copy, data, size);
-	ret = check_sum(&p, copy, size);
-	if (ret == 0)
-		ret = parse_lines(&p, copy, copy + size - CHECKSUM_LINE_SIZE);
+	error = errno;
 	i_free(copy);
 	if (ret < 0) {
 		email_message_clear(message);
 		*error_r = p.error;
+		errno = error;
 	}
 	return ret;
 }

@@ -15,7 +15,7 @@
 /* Appends the record. -1: no memory. */
 int message_record_write(const email_message *message, buffer_t *out);
 /* Fills the message from a whole record, which must be about its id. -1 with
-   EINVAL (or ENOTSUP: of a newer format) and a sentence in *error_r, to be freed
+   EINVAL (ENOTSUP: of a newer format, ENOMEM) and a sentence in *error_r, to be freed
    by i_free(); the message is cleared then. */
 int message_record_parse(email_message *message, const void *data, size_t size,
 			 char **error_r);

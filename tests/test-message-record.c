@@ -230,6 +230,144 @@ static void test_every_truncation_is_refused(void **state ATTR_UNUSED)
 	email_message_unref(&message);
 }
 
+static void test_every_flipped_bit_is_refused(void **state ATTR_UNUSED)
+{
+	email_message *message = full_message(), *got = new_message();
+	buffer_t *record = written(message);
+	unsigned char *data = buffer_get_modifiable_data(record, NULL);
+	unsigned int bit;
+	size_t at;
+
+	for (at = 0; at < record->used; at++) {
+		for (bit = 0; bit < 8; bit++) {
+			data[at] ^= (unsigned char)(1u << bit);
+			if (parse(got, data, record->used) != EINVAL)
+				fail_msg("byte %zu bit %u: unnoticed", at, bit);
+			assert_string_equal(error_text,
+					    "message record: its checksum is "
+					    "wrong: it is damaged");
+			data[at] ^= (unsigned char)(1u << bit);
+		}
+	}
+	/* and what is behind it */
+	buffer_append(record, "\n", 1);
+	assert_int_equal(parse(got, record->data, record->used), EINVAL);
+	buffer_free(&record);
+	email_message_unref(&got);
+	email_message_unref(&message);
+}
+
+/*
+ * Hostile records, whose checksum is right
+ */
+
+struct lines {
+	const char *name, *text;
+	size_t size;
+	int error;
+	const char *why;
+};
+#define LINES(text) (text), sizeof(text) - 1
+
+static void test_wrong_lines_are_named(void **state ATTR_UNUSED)
+{
+	static const struct lines rows[] = {
+		{ "nothing", LINES(""), EINVAL, "it has no id" },
+		{ "another file", LINES("From: x\n"), EINVAL,
+		  "line 1: it is not a message record" },
+		{ "a newer format", LINES("bobbin-message 2\nid " ID "\n"),
+		  ENOTSUP, "newer version" },
+		{ "the magic alone", LINES("bobbin-message 1\n"), EINVAL,
+		  "it has no id" },
+		{ "no LF", LINES("bobbin-message 1"), EINVAL, "line 1" },
+		{ "another message",
+		  LINES("bobbin-message 1\nid 01arz3ndektsv4rrffq69g5faw\n"),
+		  EINVAL, "line 2: it is about another message" },
+		{ "no id", LINES("bobbin-message 1\nid x/../y\n"), EINVAL,
+		  "line 2: the id is malformed" },
+		{ "a NUL", LINES(HEAD "sender a\0b\n"), EINVAL,
+		  "line 3: the line is malformed" },
+		{ "an empty line", LINES(HEAD "\nheld\n"), EINVAL, "line 3" },
+		{ "a space first", LINES(HEAD " held\n"), EINVAL, "line 3" },
+		{ "a long field",
+		  LINES(HEAD "a-field-with-a-name-of-32-letters x\n"), EINVAL,
+		  "line 3: the field's name is malformed" },
+		{ "version: none", LINES(HEAD "version\n"), EINVAL, "number" },
+		{ "version: -1", LINES(HEAD "version -1\n"), EINVAL, "number" },
+		{ "version: a space", LINES(HEAD "version  1\n"), EINVAL,
+		  "number" },
+		{ "version: 1x", LINES(HEAD "version 1x\n"), EINVAL, "number" },
+		{ "version: 2^64", LINES(HEAD "version 18446744073709551616\n"),
+		  EINVAL, "number" },
+		{ "length: hex", LINES(HEAD "body-length 0x10\n"), EINVAL,
+		  "number" },
+		{ "recipient: none", LINES(HEAD "recipient\n"), EINVAL,
+		  "three words" },
+		{ "recipient: two", LINES(HEAD "recipient pending a\n"), EINVAL,
+		  "three words" },
+		{ "recipient: four",
+		  LINES(HEAD "held\nrecipient pending a % b\n"), EINVAL,
+		  "line 4: a recipient needs three words" },
+		{ "recipient: state", LINES(HEAD "recipient lost a %\n"),
+		  EINVAL, "state is not known" },
+		{ "value: two", LINES(HEAD "value a b\n"), EINVAL,
+		  "three words" },
+		{ "value: four", LINES(HEAD "value a b c d\n"), EINVAL,
+		  "three words" },
+		{ "sender: none", LINES(HEAD "sender\n"), EINVAL,
+		  "the sender is malformed" },
+		{ "sender: two", LINES(HEAD "sender a b\n"), EINVAL,
+		  "the sender is malformed" },
+	};
+	email_message *got = new_message();
+	size_t i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		ret = parse_lines(got, rows[i].text, rows[i].size);
+		if (ret != rows[i].error)
+			fail_msg("%s: %d", rows[i].name, ret);
+		if (strstr(error_text, rows[i].why) == NULL)
+			fail_msg("%s: %s", rows[i].name, error_text);
+	}
+	email_message_unref(&got);
+}
+
+/* In the first, second and third word of a line. */
+static void test_wrong_escapes_are_refused(void **state ATTR_UNUSED)
+{
+	static const char *const escapes[] = {
+		"%0",  "%zz",    "%4z",    "%z4",    "%-1",  "%+1",
+		"%+",  "% 1",    "a%",     "%%",     "%00",  "a%00",
+		"%0x", "%41%zz", "%41%4-", "%4z%4z", "%\t1",
+	};
+	static const char *const formats[] = {
+		HEAD "sender %s\n",
+		HEAD "recipient %s x y\n",
+		HEAD "recipient pending %s y\n",
+		HEAD "recipient pending x %s\n",
+		HEAD "value %s x y\n",
+		HEAD "value x %s y\n",
+		HEAD "value x y %s\n",
+	};
+	email_message *got = new_message();
+	char lines[256];
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(escapes); i++) {
+		for (j = 0; j < N_ELEMENTS(formats); j++) {
+			const char *at = strstr(formats[j], "%s");
+
+			(void)snprintf(lines, sizeof(lines), "%.*s%s%s",
+				       (int)(at - formats[j]), formats[j],
+				       escapes[i], at + 2);
+			if (parse_lines(got, lines, strlen(lines)) != EINVAL)
+				fail_msg("taken: %s", lines);
+		}
+	}
+	email_message_unref(&got);
+}
+
 /* So many bytes of lines, made of one. */
 static buffer_t *repeated(const char *line, size_t count)
 {
@@ -300,6 +438,35 @@ static void test_lengths_are_bounded(void **state ATTR_UNUSED)
 	email_message_unref(&got);
 }
 
+/* Random bytes for lines: an answer, and nothing else. */
+static void test_random_lines(void **state ATTR_UNUSED)
+{
+	static const char *const words[] = {
+		"sender",  "recipient",    "value", "pending",
+		"failed",  "id",           ID,      "version",
+		"arrival", "held",         " ",     " ",
+		" ",       "\n",           "\n",    "%",
+		"%2",      "%20",          "%zz",   "1",
+		"x",       "line-ends lf",
+	};
+	email_message *got = new_message();
+	uint32_t random = 12345;
+	unsigned int i, n;
+	buffer_t *lines;
+	const char *word;
+
+	for (i = 0; i < 20000; i++) {
+		lines = repeated("", 0);
+		for (n = test_random(&random) % 20; n > 0; n--) {
+			word = words[test_random(&random) % N_ELEMENTS(words)];
+			buffer_append(lines, word, strlen(word));
+		}
+		(void)parse_lines(got, lines->data, lines->used);
+		buffer_free(&lines);
+	}
+	email_message_unref(&got);
+}
+
 /*
  * Newer versions
  */
@@ -349,8 +516,12 @@ int main(void)
 		cmocka_unit_test(test_every_byte_of_a_word),
 		cmocka_unit_test(test_written_behind_something),
 		cmocka_unit_test(test_every_truncation_is_refused),
+		cmocka_unit_test(test_every_flipped_bit_is_refused),
+		cmocka_unit_test(test_wrong_lines_are_named),
+		cmocka_unit_test(test_wrong_escapes_are_refused),
 		cmocka_unit_test(test_counts_are_bounded),
 		cmocka_unit_test(test_lengths_are_bounded),
+		cmocka_unit_test(test_random_lines),
 		cmocka_unit_test(test_unknown_fields_survive),
 	};
 

@@ -65,12 +65,14 @@ static int parse_record(email_message *message, const struct file_entry *entry,
 			const buffer_t *record)
 {
 	char *error;
+	int answer;
 
 	if (message_record_parse(message, record->data, record->used, &error) <
 	    0) {
+		answer = io_answer_for_errno(errno);
 		io_set_error("%s", error);
 		i_free(error);
-		return IO_FAIL;
+		return answer;
 	}
 	if (email_message_get_version(message) != entry->version ||
 	    message->body_len != entry->body_len) {
