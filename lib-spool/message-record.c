@@ -22,43 +22,62 @@ static const char *const state_names[] = { "pending", "delivered", "failed" };
  * Writing
  */
 
+struct record_writer {
+	buffer_t *out;
+	size_t end; /* not farther than this, or nobody could read it */
+	int error;
+};
+
+static bool append(struct record_writer *w, const void *data, size_t size)
+{
+	if (size > w->end - w->out->used)
+		w->error = EFBIG;
+	else if (!buffer_try_append(w->out, data, size))
+		w->error = ENOMEM;
+	else
+		return true;
+	return false;
+}
+
 /* A space, a percent sign and what is not printable ASCII become %XX, so that a
    word is a word and a line is a line; the empty word is "%". */
-static bool append_word(buffer_t *out, const char *text)
+static bool append_word(struct record_writer *w, const char *text)
 {
 	static const char digits[] = "0123456789abcdef";
 	const unsigned char *p = (const unsigned char *)text;
 	char escaped[3] = "%";
-	bool ok = buffer_try_append(out, " ", 1);
+	bool ok = append(w, " ", 1);
 
 	if (*p == '\0')
-		return ok && buffer_try_append(out, "%", 1);
+		return ok && append(w, "%", 1);
 	for (; ok && *p != '\0'; p++) {
 		if (*p > 0x20 && *p < 0x7f && *p != '%') {
-			ok = buffer_try_append(out, p, 1);
+			ok = append(w, p, 1);
 			continue;
 		}
 		escaped[1] = digits[*p >> 4];
 		escaped[2] = digits[*p & 15];
-		ok = buffer_try_append(out, escaped, 3);
+		ok = append(w, escaped, 3);
 	}
 	return ok;
 }
 
-static bool append_text(buffer_t *out, const char *text)
+static bool append_text(struct record_writer *w, const char *text)
 {
-	return buffer_try_append(out, text, strlen(text));
+	return append(w, text, strlen(text));
 }
 
-static bool append_number(buffer_t *out, const char *field, uint64_t number)
+static bool append_number(struct record_writer *w, const char *field,
+			  uint64_t number)
 {
 	char line[64];
 
 	(void)snprintf(line, sizeof(line), "%s %" PRIu64 "\n", field, number);
-	return append_text(out, line);
+	return append_text(w, line);
 }
 
-static bool append_recipients(buffer_t *out, const email_message *message)
+static bool append_recipients(struct record_writer *w,
+			      const email_message *message)
 {
 	unsigned int i, count = email_message_recipient_count(message);
 	enum email_recipient_state state;
@@ -66,17 +85,16 @@ static bool append_recipients(buffer_t *out, const email_message *message)
 
 	for (i = 0; i < count; i++) {
 		state = email_message_get_recipient_state(message, i, &reason);
-		if (!append_text(out, "recipient") ||
-		    !append_word(out, state_names[state]) ||
-		    !append_word(out,
-				 email_message_get_recipient(message, i)) ||
-		    !append_word(out, reason) || !append_text(out, "\n"))
+		if (!append_text(w, "recipient") ||
+		    !append_word(w, state_names[state]) ||
+		    !append_word(w, email_message_get_recipient(message, i)) ||
+		    !append_word(w, reason) || !append_text(w, "\n"))
 			return false;
 	}
 	return true;
 }
 
-static bool append_values(buffer_t *out, const email_message *message)
+static bool append_values(struct record_writer *w, const email_message *message)
 {
 	const char *context, *name, *value;
 	unsigned int i;
@@ -84,42 +102,41 @@ static bool append_values(buffer_t *out, const email_message *message)
 	for (i = 0;
 	     email_message_get_value_at(message, i, &context, &name, &value);
 	     i++) {
-		if (!append_text(out, "value") || !append_word(out, context) ||
-		    !append_word(out, name) || !append_word(out, value) ||
-		    !append_text(out, "\n"))
+		if (!append_text(w, "value") || !append_word(w, context) ||
+		    !append_word(w, name) || !append_word(w, value) ||
+		    !append_text(w, "\n"))
 			return false;
 	}
 	return true;
 }
 
-static bool append_fields(buffer_t *out, const email_message *message)
+static bool append_fields(struct record_writer *w, const email_message *message)
 {
 	unsigned int flags = email_message_get_flags(message), i;
 	char id[MESSAGE_ID_TEXT_SIZE];
 	const char *line;
 
 	message_id_to_text(&message->message_id, id);
-	if (!append_text(out, MAGIC "\nid ") || !append_text(out, id) ||
-	    !append_number(out, "\nversion",
+	if (!append_text(w, MAGIC "\nid ") || !append_text(w, id) ||
+	    !append_number(w, "\nversion",
 			   email_message_get_version(message)) ||
-	    !append_number(out, "arrival",
-			   email_message_get_arrival(message)) ||
-	    !append_number(out, "body-length", message->body_len))
+	    !append_number(w, "arrival", email_message_get_arrival(message)) ||
+	    !append_number(w, "body-length", message->body_len))
 		return false;
 	if ((flags & EMAIL_MESSAGE_LINE_ENDS_LF) != 0 &&
-	    !append_text(out, "line-ends lf\n"))
+	    !append_text(w, "line-ends lf\n"))
 		return false;
-	if ((flags & EMAIL_MESSAGE_HELD) != 0 && !append_text(out, "held\n"))
+	if ((flags & EMAIL_MESSAGE_HELD) != 0 && !append_text(w, "held\n"))
 		return false;
-	if (!append_text(out, "sender") ||
-	    !append_word(out, email_message_get_sender(message)) ||
-	    !append_text(out, "\n"))
+	if (!append_text(w, "sender") ||
+	    !append_word(w, email_message_get_sender(message)) ||
+	    !append_text(w, "\n"))
 		return false;
-	if (!append_recipients(out, message) || !append_values(out, message))
+	if (!append_recipients(w, message) || !append_values(w, message))
 		return false;
 	for (i = 0; (line = email_message_get_unknown(message, i)) != NULL;
 	     i++) {
-		if (!append_text(out, line) || !append_text(out, "\n"))
+		if (!append_text(w, line) || !append_text(w, "\n"))
 			return false;
 	}
 	return true;
@@ -128,15 +145,18 @@ static bool append_fields(buffer_t *out, const email_message *message)
 int message_record_write(const email_message *message, buffer_t *out)
 {
 	size_t start = out->used;
+	struct record_writer w = { .out = out,
+				   .end = start + MESSAGE_RECORD_MAX };
 	char line[CHECKSUM_LINE_SIZE + 1];
 
-	if (append_fields(out, message)) {
+	if (append_fields(&w, message)) {
 		(void)snprintf(line, sizeof(line), CHECKSUM "%08" PRIx32 "\n",
 			       crc32c(0, out->data + start, out->used - start));
-		if (append_text(out, line))
+		if (append_text(&w, line))
 			return 0;
 	}
-	errno = ENOMEM;
+	buffer_set_used_size(out, start);
+	errno = w.error;
 	return -1;
 }
 

@@ -9,10 +9,11 @@
 #include "buffer.h"
 #include "email-message.h"
 
-/* A longer record is refused, when it is read. */
+/* A longer record is refused, when it is written as when it is read. */
 #define MESSAGE_RECORD_MAX ((size_t)256 * 1024 * 1024)
 
-/* Appends the record. -1: no memory. */
+/* Appends the record. -1 with ENOMEM, or EFBIG where it would be longer than that;
+   nothing is appended then. */
 int message_record_write(const email_message *message, buffer_t *out);
 /* Fills the message from a whole record, which must be about its id. -1 with
    EINVAL (ENOTSUP: of a newer format, ENOMEM) and a sentence in *error_r, to be freed

@@ -438,6 +438,35 @@ static void test_lengths_are_bounded(void **state ATTR_UNUSED)
 	email_message_unref(&got);
 }
 
+/* What a reader would refuse is not written: it could never be read again. */
+static void test_too_large_a_record(void **state ATTR_UNUSED)
+{
+	const size_t piece = MESSAGE_RECORD_MAX / 4;
+	email_message *message = new_message(), *got = new_message();
+	buffer_t *record = buffer_create_dynamic(default_pool, 256);
+	char *line = malloc(piece + 1);
+	unsigned int i;
+
+	assert_non_null(line);
+	memset(line, 'x', piece);
+	memcpy(line, "later ", 6);
+	line[piece] = '\0';
+	for (i = 0; i < 4; i++)
+		assert_int_equal(email_message_add_unknown(message, line), 0);
+	errno = 0;
+	assert_int_equal(message_record_write(message, record), -1);
+	assert_int_equal(errno, EFBIG);
+	/* nothing was appended */
+	assert_int_equal(record->used, 0);
+	buffer_free(&record);
+	email_message_unref(&message);
+	free(line);
+	/* and one that comes so is not looked at */
+	assert_int_equal(parse(got, HEAD, MESSAGE_RECORD_MAX + 1), EINVAL);
+	assert_non_null(strstr(error_text, "larger than"));
+	email_message_unref(&got);
+}
+
 /* Random bytes for lines: an answer, and nothing else. */
 static void test_random_lines(void **state ATTR_UNUSED)
 {
@@ -521,6 +550,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_escapes_are_refused),
 		cmocka_unit_test(test_counts_are_bounded),
 		cmocka_unit_test(test_lengths_are_bounded),
+		cmocka_unit_test(test_too_large_a_record),
 		cmocka_unit_test(test_random_lines),
 		cmocka_unit_test(test_unknown_fields_survive),
 	};

@@ -290,9 +290,10 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	int answer;
 
 	if (message_record_write(message, record) < 0) {
+		answer = file_fail("making the headers' record",
+				   &message->message_id, errno);
 		buffer_free(&record);
-		io_set_error("out of memory");
-		return IO_TRANS_FAIL;
+		return answer;
 	}
 	(void)snprintf(entry->headers_stack, sizeof(entry->headers_stack), "%s",
 		       store->headers_kinds);

@@ -73,11 +73,14 @@ static int memory_writeheaders(io_infrastructure *io,
 	buffer_t *record = buffer_create_dynamic(default_pool, 256);
 	struct memory_module *memory;
 	struct memory_message *m;
+	int answer;
 
 	if (message_record_write(message, record) < 0) {
+		answer = io_answer_for_errno(errno);
+		io_set_error("making the headers' record failed: %s",
+			     strerror(errno));
 		buffer_free(&record);
-		io_set_error("out of memory");
-		return IO_TRANS_FAIL;
+		return answer;
 	}
 	memory = memory_lock(io);
 	m = find_or_add(memory, &message->message_id);
@@ -100,14 +103,16 @@ static int memory_readheaders(io_infrastructure *io,
 	struct memory_module *memory = memory_lock(io);
 	struct memory_message *m = find(memory, &message->message_id);
 	char *error;
+	int answer;
 
 	if (m == NULL || m->record == NULL)
 		return not_here(memory);
 	if (message_record_parse(message, m->record->data, m->record->used,
 				 &error) < 0) {
+		answer = io_answer_for_errno(errno);
 		io_set_error("%s", error);
 		i_free(error);
-		return memory_unlock(memory, IO_FAIL);
+		return memory_unlock(memory, answer);
 	}
 	return memory_unlock(memory, IO_DONE);
 }
