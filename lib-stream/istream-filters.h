@@ -137,6 +137,8 @@ struct istream *i_stream_create_zlib(struct istream *input);
 struct istream *i_stream_create_deflate(struct istream *input);
 struct istream *i_stream_create_lz4(struct istream *input);
 struct istream *i_stream_create_zstd(struct istream *input);
+struct istream *i_stream_create_bzip2(struct istream *input);
+struct istream *i_stream_create_bz2(struct istream *input); /* the same */
 /* The age v1 format; nothing that is not verified is ever given out. The set
    is not changed and may be freed after this call. */
 struct istream *i_stream_create_decrypt(struct istream *input,
@@ -153,7 +155,7 @@ enum istream_decompress_flags {
 	/* Input that no known format begins is passed on as it is. */
 	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
 };
-/* Recognises gzip, zstd and lz4 by their first bytes. */
+/* Recognises gzip, zstd, lz4 and bzip2 by their first bytes. */
 struct istream *i_stream_create_decompress(struct istream *input,
 					   enum istream_decompress_flags flags);
 

@@ -83,6 +83,13 @@ struct ostream *o_stream_create_lz4(struct ostream *output, int level);
    with ENOTSUP where the library was built without zstd. */
 struct ostream *o_stream_create_zstd(struct ostream *output, int level);
 
+/* bzip2, level 1 to 9. A flush cannot push out the last, partly filled block (of
+   level times 100 kB). Fails with ENOTSUP where the library was built without
+   bzip2. */
+struct ostream *o_stream_create_bzip2(struct ostream *output, int level);
+/* Dovecot's name for o_stream_create_bzip2(). */
+struct ostream *o_stream_create_bz2(struct ostream *output, int level);
+
 /* The age v1 format, readable by any of the recipients (see age-keys.h). The
    set is not changed and may be freed after this call. A flush cannot push
    out the last, partly filled chunk of 64 KiB. */

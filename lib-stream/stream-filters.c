@@ -36,6 +36,10 @@ OUTPUT(lz4, (struct ostream * output, int level),
        transform_create_lz4_encoder(level))
 OUTPUT(zstd, (struct ostream * output, int level),
        transform_create_zstd_encoder(level))
+OUTPUT(bzip2, (struct ostream * output, int level),
+       transform_create_bzip2_encoder(level))
+OUTPUT(bz2, (struct ostream * output, int level),
+       transform_create_bzip2_encoder(level))
 OUTPUT(encrypt, (struct ostream * output, struct age_recipients *recipients),
        transform_create_age_encoder(recipients))
 OUTPUT(hex, (struct ostream * output), transform_create_hex_encoder())
@@ -54,6 +58,8 @@ INPUT(zlib, (struct istream * input), transform_create_zlib_decoder())
 INPUT(deflate, (struct istream * input), transform_create_deflate_decoder())
 INPUT(lz4, (struct istream * input), transform_create_lz4_decoder())
 INPUT(zstd, (struct istream * input), transform_create_zstd_decoder())
+INPUT(bzip2, (struct istream * input), transform_create_bzip2_decoder())
+INPUT(bz2, (struct istream * input), transform_create_bzip2_decoder())
 INPUT(decrypt, (struct istream * input, struct age_identities *identities),
       transform_create_age_decoder(identities))
 INPUT(hex_decoder, (struct istream * input), transform_create_hex_decoder())

@@ -47,6 +47,7 @@ LEVEL_CODEC(gzip)
 LEVEL_CODEC(zlib)
 LEVEL_CODEC(deflate)
 LEVEL_CODEC(lz4)
+LEVEL_CODEC(bzip2)
 PLAIN_CODEC(hex)
 PLAIN_CODEC(json)
 PLAIN_CODEC(crlf)
@@ -170,6 +171,14 @@ static struct istream *null_input(const char *path ATTR_UNUSED)
  * The table
  */
 
+/* "BZh" could begin a text. A level and the mark of a block, or of the end, follow. */
+static bool is_bzip2(const unsigned char *data, size_t size)
+{
+	return size >= 10 && data[3] >= '1' && data[3] <= '9' &&
+		(memcmp(data + 4, "1AY&SY", 6) == 0 ||
+		 memcmp(data + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0);
+}
+
 #define TRANSFORM(kind)                               \
 	.name = #kind, .role = STREAM_ROLE_TRANSFORM, \
 	.encoder = kind##_encoder, .decoder = kind##_decoder
@@ -185,6 +194,12 @@ static struct istream *null_input(const char *path ATTR_UNUSED)
 #define ZSTD_FLAGS OPAQUE
 #else
 #define ZSTD_FLAGS (OPAQUE | STREAM_KIND_MISSING)
+#endif
+
+#ifdef HAVE_BZIP2
+#define BZIP2_FLAGS OPAQUE
+#else
+#define BZIP2_FLAGS (OPAQUE | STREAM_KIND_MISSING)
 #endif
 
 static const struct stream_kind kinds[] = {
@@ -217,6 +232,9 @@ static const struct stream_kind kinds[] = {
 			 .def = 27,
 			 .help = "reading: the largest window, 2^N bytes (as "
 				 "zstd --long=N)" } } },
+	{ TRANSFORM(bzip2), MAGIC("BZh"), .confirm = is_bzip2,
+	  .flags = BZIP2_FLAGS, .help = "bzip2",
+	  .options = { LEVEL(1, 9, 9) } },
 	{ TRANSFORM(age), MAGIC("age-encryption.org/v1\n"),
 	  .flags = OPAQUE | STREAM_KIND_ENCRYPTED,
 	  .help = "age encryption (age-encryption.org/v1)",
@@ -299,7 +317,8 @@ const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
 		wanted = I_MAX(wanted, kind->magic_size);
 		if (kind->magic_size > 0 && size >= kind->magic_size &&
-		    memcmp(data, kind->magic, kind->magic_size) == 0)
+		    memcmp(data, kind->magic, kind->magic_size) == 0 &&
+		    (kind->confirm == NULL || kind->confirm(data, size)))
 			found = kind;
 	}
 	if (wanted_r != NULL)

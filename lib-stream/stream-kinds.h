@@ -90,6 +90,10 @@ struct stream_kind {
 	/* What its data begins with, where that is enough to recognise it. */
 	const char *magic;
 	size_t magic_size;
+	/* Of a kind whose magic could begin a text: whether what follows it is
+	   right, too. Gets all that there is to look at, magic and all. NULL:
+	   the magic is enough. */
+	bool (*confirm)(const unsigned char *data, size_t size);
 	/* The first option may be given without its name. Ends with a NULL
 	   name. */
 	struct stream_option options[STREAM_OPTIONS_MAX + 1];

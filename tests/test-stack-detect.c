@@ -91,6 +91,10 @@ static const struct {
 	{ "zstd | age", "age zstd" },
 	{ "gzip | lz4 | zstd | age", "age zstd lz4 gzip" },
 #endif
+#ifdef HAVE_BZIP2
+	{ "bzip2", "bzip2" },
+	{ "bzip2:1 | age", "age bzip2" },
+#endif
 	{ "age", "age" },
 	{ "gzip | age | armor", "armor age gzip" },
 	{ "age | age | gzip | gzip", "gzip gzip age age" },
@@ -226,6 +230,8 @@ static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 		{ "\x28\xb5\x2f", 3 },
 		{ "\x28\xb5\x2f\xfexxxxxxxxxxxxxxxxxxxxxxxxxxx", 30 },
 		{ "\x04\x22\x4d", 3 },
+		{ "BZh", 3 },
+		{ "BZh91AY&SX, that is no bzip2 file", 33 },
 		{ "age-encryption.org/v1", 21 },
 		{ "age-encryption.org/v2\nxxxxxxxxxxxxxx", 36 },
 		{ "age-encryption.org/v1\r\n", 23 },

@@ -48,6 +48,12 @@ static struct transform *zstd_encoder(void)
 	return transform_create_zstd_encoder(3);
 }
 #endif
+#ifdef HAVE_BZIP2
+static struct transform *bzip2_encoder(void)
+{
+	return transform_create_bzip2_encoder(9);
+}
+#endif
 static struct transform *dot_encoder(void)
 {
 	return transform_create_dot_encoder(true);
@@ -72,6 +78,10 @@ static const struct codec codecs[] = {
 	  0 },
 #ifdef HAVE_ZSTD
 	{ "zstd", zstd_encoder, transform_create_zstd_decoder, true, false,
+	  true, 0 },
+#endif
+#ifdef HAVE_BZIP2
+	{ "bzip2", bzip2_encoder, transform_create_bzip2_decoder, true, false,
 	  true, 0 },
 #endif
 	{ "dot", dot_encoder, dot_decoder, false, false, false, 0 },

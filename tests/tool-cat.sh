@@ -84,6 +84,17 @@ else
 	"$BOBBIN" cat --to zstd /dev/null >/dev/null 2>&1
 	check "and says so" test $? = 69
 fi
+optional_tool()
+{
+	if "$BOBBIN" --version | grep -q "^streams:.* $1"; then
+		tool "$@"
+	else
+		not_run "$1: this build lacks it"
+		"$BOBBIN" cat --to "$1" /dev/null >/dev/null 2>&1
+		check "and says so" test $? = 69
+	fi
+}
+optional_tool bzip2 bzip2 "bzip2 -c" "bzip2 -dc"
 tool age "age:recipients=public" "age -R public" "age -d -i key"
 tool age "age:recipients=public | armor" "age -a -R public" "age -d -i key"
 if command -v age >/dev/null && command -v gzip >/dev/null; then

@@ -126,6 +126,14 @@ elif have zstd; then
 	fi
 fi
 
+if ! "$BOBBIN" --version | grep -q '^streams:.* bzip2'; then
+	not_run "bzip2: this build lacks it"
+elif have bzip2; then
+	theirs bzip2 bzip2 -1 -5 -9 -s
+	ours "bzip2 -dc" bzip2:1 bzip2:5 bzip2:9
+	several bzip2 bzip2
+fi
+
 # text_codec SPEC ENCODE DECODE: a codec that is text, and the public programs.
 text_codec()
 {

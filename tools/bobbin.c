@@ -16,6 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
+#ifdef HAVE_BZIP2
+#include <bzlib.h>
+#endif
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
@@ -103,6 +106,11 @@ static int print_version(void)
 #endif
 #ifdef HAVE_LIBCRYPTO
 	printf("%s, ", OpenSSL_version(OPENSSL_VERSION));
+#endif
+#ifdef HAVE_BZIP2
+	/* "1.0.8, 13-Jul-2019" */
+	printf("bzip2 %.*s, ", (int)strcspn(BZ2_bzlibVersion(), ","),
+	       BZ2_bzlibVersion());
 #endif
 	printf("libsodium %s\n", sodium_version_string());
 	return tool_finish_stdout();

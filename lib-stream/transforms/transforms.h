@@ -38,6 +38,14 @@ struct transform *transform_create_zstd_decoder(void);
    EINVAL). What zstd --long=31 wrote needs 31. */
 struct transform *transform_create_zstd_window_decoder(int max_window_log);
 
+/* bzip2 by libbz2; level 1 to 9: blocks of that many times 100 kB. All streams of a
+   file are read as one; damage is EINVAL, each block's CRC-32 and the whole
+   stream's are checked. There is no flush: a block goes out when it is full, or at
+   the end. An encoder takes up to 8 MiB of memory, a decoder 4. ENOTSUP where the
+   library was built without bzip2. */
+struct transform *transform_create_bzip2_encoder(int level);
+struct transform *transform_create_bzip2_decoder(void);
+
 enum transform_dot_flags {
 	/* do not give the line end before the final "." line */
 	TRANSFORM_DOT_TRIM_TRAIL = 0x01,
