@@ -139,6 +139,9 @@ struct istream *i_stream_create_lz4(struct istream *input);
 struct istream *i_stream_create_zstd(struct istream *input);
 struct istream *i_stream_create_bzip2(struct istream *input);
 struct istream *i_stream_create_bz2(struct istream *input); /* the same */
+/* Data that makes the decoder take more than 128 MiB of memory is EINVAL. */
+struct istream *i_stream_create_xz(struct istream *input);
+struct istream *i_stream_create_lzma(struct istream *input);
 /* The age v1 format; nothing that is not verified is ever given out. The set
    is not changed and may be freed after this call. */
 struct istream *i_stream_create_decrypt(struct istream *input,
@@ -155,7 +158,7 @@ enum istream_decompress_flags {
 	/* Input that no known format begins is passed on as it is. */
 	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
 };
-/* Recognises gzip, zstd, lz4 and bzip2 by their first bytes. */
+/* Recognises gzip, zstd, lz4, bzip2 and xz by their first bytes. */
 struct istream *i_stream_create_decompress(struct istream *input,
 					   enum istream_decompress_flags flags);
 

@@ -30,6 +30,7 @@ stream_sources += lib-stream/transforms/transform-deflate.c
 stream_sources += lib-stream/transforms/transform-lz4.c
 stream_sources += lib-stream/transforms/transform-zstd.c
 stream_sources += lib-stream/transforms/transform-bzip2.c
+stream_sources += lib-stream/transforms/transform-xz.c
 stream_sources += lib-stream/transforms/transform-dot.c
 stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c

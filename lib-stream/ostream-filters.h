@@ -90,6 +90,13 @@ struct ostream *o_stream_create_bzip2(struct ostream *output, int level);
 /* Dovecot's name for o_stream_create_bzip2(). */
 struct ostream *o_stream_create_bz2(struct ostream *output, int level);
 
+/* The .xz format with a CRC-64, and the older .lzma format, which has no checksum and
+   whose flush pushes nothing out; level 0 to 9. The higher ones take much memory
+   (transforms.h). Fail with ENOTSUP where the library was built without
+   liblzma. */
+struct ostream *o_stream_create_xz(struct ostream *output, int level);
+struct ostream *o_stream_create_lzma(struct ostream *output, int level);
+
 /* The age v1 format, readable by any of the recipients (see age-keys.h). The
    set is not changed and may be freed after this call. A flush cannot push
    out the last, partly filled chunk of 64 KiB. */

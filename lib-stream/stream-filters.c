@@ -40,6 +40,10 @@ OUTPUT(bzip2, (struct ostream * output, int level),
        transform_create_bzip2_encoder(level))
 OUTPUT(bz2, (struct ostream * output, int level),
        transform_create_bzip2_encoder(level))
+OUTPUT(xz, (struct ostream * output, int level),
+       transform_create_xz_encoder(level))
+OUTPUT(lzma, (struct ostream * output, int level),
+       transform_create_lzma_encoder(level))
 OUTPUT(encrypt, (struct ostream * output, struct age_recipients *recipients),
        transform_create_age_encoder(recipients))
 OUTPUT(hex, (struct ostream * output), transform_create_hex_encoder())
@@ -60,6 +64,8 @@ INPUT(lz4, (struct istream * input), transform_create_lz4_decoder())
 INPUT(zstd, (struct istream * input), transform_create_zstd_decoder())
 INPUT(bzip2, (struct istream * input), transform_create_bzip2_decoder())
 INPUT(bz2, (struct istream * input), transform_create_bzip2_decoder())
+INPUT(xz, (struct istream * input), transform_create_xz_decoder())
+INPUT(lzma, (struct istream * input), transform_create_lzma_decoder())
 INPUT(decrypt, (struct istream * input, struct age_identities *identities),
       transform_create_age_decoder(identities))
 INPUT(hex_decoder, (struct istream * input), transform_create_hex_decoder())

@@ -75,6 +75,26 @@ MAKE(zstd_decoder)
 		(int)options->values[ZSTD_WINDOW].number);
 }
 
+enum {
+	XZ_LEVEL,
+	XZ_MEMORY
+};
+
+#define XZ_CODEC(name)                                                \
+	MAKE(name##_encoder)                                          \
+	{                                                             \
+		return transform_create_##name##_encoder(             \
+			(int)options->values[XZ_LEVEL].number);       \
+	}                                                             \
+	MAKE(name##_decoder)                                          \
+	{                                                             \
+		return transform_create_##name##_memory_decoder(      \
+			(uint64_t)options->values[XZ_MEMORY].number); \
+	}
+
+XZ_CODEC(xz)
+XZ_CODEC(lzma)
+
 MAKE(dot_encoder)
 {
 	return transform_create_dot_encoder(
@@ -202,6 +222,20 @@ static bool is_bzip2(const unsigned char *data, size_t size)
 #define BZIP2_FLAGS (OPAQUE | STREAM_KIND_MISSING)
 #endif
 
+#ifdef HAVE_LZMA
+#define XZ_FLAGS OPAQUE
+#else
+#define XZ_FLAGS (OPAQUE | STREAM_KIND_MISSING)
+#endif
+#define XZ_OPTIONS                                                \
+	LEVEL(0, 9, 6),                                           \
+	{                                                         \
+		.name = "memory", .type = STREAM_OPTION_SIZE,     \
+		.def = (int64_t)128 * 1024 * 1024,                \
+		.help = "reading: the most memory that the data " \
+			"may make it take (128M)"                 \
+	}
+
 static const struct stream_kind kinds[] = {
 	{ TRANSFORM(dot),
 	  .help = "SMTP wire form: CRLF, dots doubled, a final dot (RFC 5321)",
@@ -235,6 +269,14 @@ static const struct stream_kind kinds[] = {
 	{ TRANSFORM(bzip2), MAGIC("BZh"), .confirm = is_bzip2,
 	  .flags = BZIP2_FLAGS, .help = "bzip2",
 	  .options = { LEVEL(1, 9, 9) } },
+	{ TRANSFORM(xz),
+	  MAGIC("\xfd"
+		"7zXZ\0"),
+	  .flags = XZ_FLAGS, .help = "xz, with a CRC-64",
+	  .options = { XZ_OPTIONS } },
+	{ TRANSFORM(lzma), .flags = XZ_FLAGS,
+	  .help = "the older lzma format, without a checksum",
+	  .options = { XZ_OPTIONS } },
 	{ TRANSFORM(age), MAGIC("age-encryption.org/v1\n"),
 	  .flags = OPAQUE | STREAM_KIND_ENCRYPTED,
 	  .help = "age encryption (age-encryption.org/v1)",

@@ -34,11 +34,13 @@ unit_tests += tests/test-transforms
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf
 unit_tests += tests/test-transform-escape tests/test-transform-dot
 unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
-	tests/test-transform-zstd tests/test-transform-bzip2
+	tests/test-transform-zstd tests/test-transform-bzip2 \
+	tests/test-transform-xz
 quick_tests += tests/test-transform-base64 tests/test-transform-crlf
 quick_tests += tests/test-transform-escape tests/test-transform-dot
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
-	tests/test-transform-zstd tests/test-transform-bzip2
+	tests/test-transform-zstd tests/test-transform-bzip2 \
+	tests/test-transform-xz
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message

@@ -95,6 +95,11 @@ static const struct {
 	{ "bzip2", "bzip2" },
 	{ "bzip2:1 | age", "age bzip2" },
 #endif
+#ifdef HAVE_LZMA
+	{ "xz:0", "xz" },
+	{ "xz:0 | age", "age xz" },
+	{ "gzip | lzma:0", "" },
+#endif
 	{ "age", "age" },
 	{ "gzip | age | armor", "armor age gzip" },
 	{ "age | age | gzip | gzip", "gzip gzip age age" },

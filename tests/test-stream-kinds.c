@@ -52,6 +52,10 @@ static bool is_missing(const char *name)
 #ifndef HAVE_BZIP2
 		"bzip2",
 #endif
+#ifndef HAVE_LZMA
+		"xz",
+		"lzma",
+#endif
 		NULL
 	};
 	unsigned int i;

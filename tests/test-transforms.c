@@ -54,6 +54,16 @@ static struct transform *bzip2_encoder(void)
 	return transform_create_bzip2_encoder(9);
 }
 #endif
+#ifdef HAVE_LZMA
+static struct transform *xz_encoder(void)
+{
+	return transform_create_xz_encoder(0);
+}
+static struct transform *lzma_encoder(void)
+{
+	return transform_create_lzma_encoder(0);
+}
+#endif
 static struct transform *dot_encoder(void)
 {
 	return transform_create_dot_encoder(true);
@@ -82,6 +92,11 @@ static const struct codec codecs[] = {
 #endif
 #ifdef HAVE_BZIP2
 	{ "bzip2", bzip2_encoder, transform_create_bzip2_decoder, true, false,
+	  true, 0 },
+#endif
+#ifdef HAVE_LZMA
+	{ "xz", xz_encoder, transform_create_xz_decoder, true, false, true, 0 },
+	{ "lzma", lzma_encoder, transform_create_lzma_decoder, false, false,
 	  true, 0 },
 #endif
 	{ "dot", dot_encoder, dot_decoder, false, false, false, 0 },

@@ -19,6 +19,9 @@
 #ifdef HAVE_BZIP2
 #include <bzlib.h>
 #endif
+#ifdef HAVE_LZMA
+#include <lzma.h>
+#endif
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
@@ -111,6 +114,9 @@ static int print_version(void)
 	/* "1.0.8, 13-Jul-2019" */
 	printf("bzip2 %.*s, ", (int)strcspn(BZ2_bzlibVersion(), ","),
 	       BZ2_bzlibVersion());
+#endif
+#ifdef HAVE_LZMA
+	printf("liblzma %s, ", lzma_version_string());
 #endif
 	printf("libsodium %s\n", sodium_version_string());
 	return tool_finish_stdout();

@@ -21,7 +21,7 @@ static const char help[] =
 	"Usage: bobbin cat [OPTION]... [FILE]\n\n"
 	"Copies FILE (or stdin, also \"-\") to stdout through stacks of streams.\n\n"
 	"  -f, --from SPEC      undo this stack; \"auto\" recognises gzip, zstd, lz4,\n"
-	"                       bzip2 and age by their first bytes, layer by layer.\n"
+	"                       bzip2, xz and age by their first bytes, layer by layer.\n"
 	"                       Default: auto where there is no --to, else nothing is\n"
 	"                       undone\n"
 	"  -t, --to SPEC        write through this stack, from left to right\n"
