@@ -136,6 +136,8 @@ struct istream *i_stream_create_gz(struct istream *input); /* the same */
 struct istream *i_stream_create_zlib(struct istream *input);
 struct istream *i_stream_create_deflate(struct istream *input);
 struct istream *i_stream_create_lz4(struct istream *input);
+/* Dovecot's own container; damage, and a cut between two chunks, may go unseen. */
+struct istream *i_stream_create_dovecot_lz4(struct istream *input);
 struct istream *i_stream_create_zstd(struct istream *input);
 struct istream *i_stream_create_bzip2(struct istream *input);
 struct istream *i_stream_create_bz2(struct istream *input); /* the same */
@@ -158,7 +160,8 @@ enum istream_decompress_flags {
 	/* Input that no known format begins is passed on as it is. */
 	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
 };
-/* Recognises gzip, zstd, lz4, bzip2 and xz by their first bytes. */
+/* Recognises gzip, zstd, lz4 (also Dovecot's own), bzip2 and xz by their first
+   bytes. */
 struct istream *i_stream_create_decompress(struct istream *input,
 					   enum istream_decompress_flags flags);
 

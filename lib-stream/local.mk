@@ -28,6 +28,7 @@ stream_sources += lib-stream/istream-transform.c
 stream_sources += lib-stream/stream-filters.c
 stream_sources += lib-stream/transforms/transform-deflate.c
 stream_sources += lib-stream/transforms/transform-lz4.c
+stream_sources += lib-stream/transforms/transform-dovecot-lz4.c
 stream_sources += lib-stream/transforms/transform-zstd.c
 stream_sources += lib-stream/transforms/transform-bzip2.c
 stream_sources += lib-stream/transforms/transform-xz.c

@@ -79,6 +79,9 @@ struct ostream *o_stream_create_deflate(struct ostream *output, int level);
 struct ostream *o_stream_create_gz(struct ostream *output, int level);
 /* The standard LZ4 frame, with content checksum; level 0 to 12. */
 struct ostream *o_stream_create_lz4(struct ostream *output, int level);
+/* What Dovecot calls lz4: its own container, which has no checksum and no end
+   (transforms.h says what that means). A flush ends a chunk early. */
+struct ostream *o_stream_create_dovecot_lz4(struct ostream *output);
 /* RFC 8878 with content checksum; level 1 to 22 (negative: faster). Fails
    with ENOTSUP where the library was built without zstd. */
 struct ostream *o_stream_create_zstd(struct ostream *output, int level);

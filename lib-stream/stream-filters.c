@@ -34,6 +34,8 @@ OUTPUT(deflate, (struct ostream * output, int level),
        transform_create_deflate_encoder(level))
 OUTPUT(lz4, (struct ostream * output, int level),
        transform_create_lz4_encoder(level))
+OUTPUT(dovecot_lz4, (struct ostream * output),
+       transform_create_dovecot_lz4_encoder())
 OUTPUT(zstd, (struct ostream * output, int level),
        transform_create_zstd_encoder(level))
 OUTPUT(bzip2, (struct ostream * output, int level),
@@ -61,6 +63,8 @@ INPUT(gz, (struct istream * input), transform_create_gzip_decoder())
 INPUT(zlib, (struct istream * input), transform_create_zlib_decoder())
 INPUT(deflate, (struct istream * input), transform_create_deflate_decoder())
 INPUT(lz4, (struct istream * input), transform_create_lz4_decoder())
+INPUT(dovecot_lz4, (struct istream * input),
+      transform_create_dovecot_lz4_decoder())
 INPUT(zstd, (struct istream * input), transform_create_zstd_decoder())
 INPUT(bzip2, (struct istream * input), transform_create_bzip2_decoder())
 INPUT(bz2, (struct istream * input), transform_create_bzip2_decoder())

@@ -48,6 +48,7 @@ LEVEL_CODEC(zlib)
 LEVEL_CODEC(deflate)
 LEVEL_CODEC(lz4)
 LEVEL_CODEC(bzip2)
+PLAIN_CODEC(dovecot_lz4)
 PLAIN_CODEC(hex)
 PLAIN_CODEC(json)
 PLAIN_CODEC(crlf)
@@ -256,6 +257,9 @@ static const struct stream_kind kinds[] = {
 	  .options = { LEVEL(-1, 9, -1) } },
 	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"), .flags = OPAQUE,
 	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1) } },
+	{ TRANSFORM(dovecot_lz4), MAGIC("Dovecot-LZ4\r\x2a\x9b\xc5"),
+	  .flags = OPAQUE,
+	  .help = "Dovecot's own LZ4 form, without a checksum" },
 	{ TRANSFORM(zstd), MAGIC("\x28\xb5\x2f\xfd"), .flags = ZSTD_FLAGS,
 	  .help = "Zstandard (RFC 8878)",
 	  .options = { LEVEL(-131072, 22, 3),

@@ -58,9 +58,10 @@ enum transform_flags {
 	/* Only verified bytes may ever be visible to the reader; staging is
 	   wiped. */
 	TRANSFORM_AUTHENTICATED = 0x10,
-	/* The format has no frame: no header and no end of its own, and zero
-	   bytes are zero bytes. The decoder answers FINISH with END where the
-	   input may end, and with NEED_IN where it may not. */
+	/* The format has no end of its own; it ends where its input does, and
+	   mostly it has no header either, so that zero bytes are zero bytes. The
+	   decoder answers FINISH with END where the input may end, and with
+	   NEED_IN where it may not. */
 	TRANSFORM_UNFRAMED = 0x20,
 
 	/* After a decoder's END: exactly one of these three, unless UNFRAMED. */

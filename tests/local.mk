@@ -35,12 +35,12 @@ unit_tests += tests/test-transform-base64 tests/test-transform-crlf
 unit_tests += tests/test-transform-escape tests/test-transform-dot
 unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
-	tests/test-transform-xz
+	tests/test-transform-xz tests/test-transform-dovecot-lz4
 quick_tests += tests/test-transform-base64 tests/test-transform-crlf
 quick_tests += tests/test-transform-escape tests/test-transform-dot
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
-	tests/test-transform-xz
+	tests/test-transform-xz tests/test-transform-dovecot-lz4
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message

@@ -86,6 +86,7 @@ static const struct {
 	{ "plain", "" },
 	{ "gzip", "gzip" },
 	{ "lz4", "lz4" },
+	{ "dovecot_lz4", "dovecot_lz4" },
 #ifdef HAVE_ZSTD
 	{ "zstd", "zstd" },
 	{ "zstd | age", "age zstd" },
@@ -235,6 +236,8 @@ static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 		{ "\x28\xb5\x2f", 3 },
 		{ "\x28\xb5\x2f\xfexxxxxxxxxxxxxxxxxxxxxxxxxxx", 30 },
 		{ "\x04\x22\x4d", 3 },
+		{ "Dovecot-LZ4\r\x2a\x9b", 14 },
+		{ "Dovecot-LZ4 is a format", 23 },
 		{ "BZh", 3 },
 		{ "BZh91AY&SX, that is no bzip2 file", 33 },
 		{ "age-encryption.org/v1", 21 },

@@ -86,6 +86,8 @@ static const struct codec codecs[] = {
 	  false, true, 0 },
 	{ "lz4", lz4_encoder, transform_create_lz4_decoder, true, false, true,
 	  0 },
+	{ "dovecot_lz4", transform_create_dovecot_lz4_encoder,
+	  transform_create_dovecot_lz4_decoder, false, true, true, 0 },
 #ifdef HAVE_ZSTD
 	{ "zstd", zstd_encoder, transform_create_zstd_decoder, true, false,
 	  true, 0 },
@@ -426,7 +428,7 @@ static void test_flush_makes_all_decodable(void **state ATTR_UNUSED)
 				continue;
 			assert_int_equal(decode(codec, sink->data->data,
 						sink->data->used, out),
-					 EPIPE);
+					 codec->no_end ? 0 : EPIPE);
 			same_bytes(data, sent + part, out, "after a flush");
 		}
 		assert_int_equal(o_stream_finish(output), 1);

@@ -51,13 +51,13 @@ static void print_kind(const struct stream_kind *kind)
 	const struct stream_option *option;
 	char value[64];
 
-	printf("%-8s %s%s\n", kind->name, kind->help,
+	printf("%-11s %s%s\n", kind->name, kind->help,
 	       (kind->flags & STREAM_KIND_MISSING) != 0 ?
 		       " (not in this build)" :
 		       "");
 	for (option = kind->options; option->name != NULL; option++) {
 		format_value(option, value, sizeof(value));
-		printf("  %10s=%-20s %s\n", option->name, value, option->help);
+		printf("  %13s=%-20s %s\n", option->name, value, option->help);
 	}
 }
 

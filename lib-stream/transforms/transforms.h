@@ -27,6 +27,14 @@ struct transform *transform_create_deflate_decoder(void);
 struct transform *transform_create_lz4_encoder(int level);
 struct transform *transform_create_lz4_decoder(void);
 
+/* Dovecot's container of LZ4 blocks, by liblz4, in chunks of 64 KiB: what its servers
+   keep compressed mail in. It has no checksum, so that most damage cannot be noticed,
+   and no end, so that a file which is cut between two chunks is a shorter one.
+   Chunks of up to 1 MiB are read; damage that does show is EINVAL, a chunk that is
+   cut EPIPE. New files are better kept in LZ4 frames. */
+struct transform *transform_create_dovecot_lz4_encoder(void);
+struct transform *transform_create_dovecot_lz4_decoder(void);
+
 /* RFC 8878 by libzstd, with a content checksum; level 1 to 22, or negative for
    speed. All frames of a file are read as one, skippable ones skipped. What
    needs a dictionary, or a window of more than 128 MiB, is EINVAL. ENOTSUP
