@@ -153,6 +153,10 @@ struct istream *i_stream_create_hex_decoder(struct istream *input);
 struct istream *i_stream_create_json_decoder(struct istream *input);
 /* Line breaks (CR, LF) between the letters are skipped. */
 struct istream *i_stream_create_base64_decoder(struct istream *input);
+/* Quoted-printable, RFC 2045 6.7; what is malformed is EINVAL. _loose: it is passed on
+   as it is. */
+struct istream *i_stream_create_qp_decoder(struct istream *input);
+struct istream *i_stream_create_qp_decoder_loose(struct istream *input);
 struct istream *i_stream_create_crlf(struct istream *input);
 struct istream *i_stream_create_lf(struct istream *input);
 

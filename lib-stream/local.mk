@@ -36,6 +36,7 @@ stream_sources += lib-stream/transforms/transform-dot.c
 stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-base64.c
+stream_sources += lib-stream/transforms/transform-qp.c
 stream_sources += lib-stream/transforms/transform-crlf.c
 
 # the age format

@@ -113,6 +113,9 @@ struct ostream *o_stream_create_json(struct ostream *output);
 /* RFC 4648 4, without line breaks; RFC 2045 6.8 with MIME's lines of 76. */
 struct ostream *o_stream_create_base64(struct ostream *output);
 struct ostream *o_stream_create_base64_mime(struct ostream *output);
+/* Quoted-printable, RFC 2045 6.7: CRLF stays a line end, other CR and LF are
+   encoded. */
+struct ostream *o_stream_create_qp(struct ostream *output);
 /* Every line end (LF or CRLF) becomes CRLF / LF; a lone CR stays. */
 struct ostream *o_stream_create_crlf(struct ostream *output);
 struct ostream *o_stream_create_lf(struct ostream *output);

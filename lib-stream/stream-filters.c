@@ -53,6 +53,7 @@ OUTPUT(json, (struct ostream * output), transform_create_json_encoder())
 OUTPUT(base64, (struct ostream * output), transform_create_base64_encoder(0))
 OUTPUT(base64_mime, (struct ostream * output),
        transform_create_base64_encoder(MIME_LINE_LENGTH))
+OUTPUT(qp, (struct ostream * output), transform_create_qp_encoder(false))
 OUTPUT(crlf, (struct ostream * output), transform_create_crlf_encoder())
 OUTPUT(lf, (struct ostream * output), transform_create_crlf_decoder())
 
@@ -76,5 +77,8 @@ INPUT(hex_decoder, (struct istream * input), transform_create_hex_decoder())
 INPUT(json_decoder, (struct istream * input), transform_create_json_decoder())
 INPUT(base64_decoder, (struct istream * input),
       transform_create_base64_decoder())
+INPUT(qp_decoder, (struct istream * input), transform_create_qp_decoder(false))
+INPUT(qp_decoder_loose, (struct istream * input),
+      transform_create_qp_decoder(true))
 INPUT(crlf, (struct istream * input), transform_create_crlf_encoder())
 INPUT(lf, (struct istream * input), transform_create_crlf_decoder())

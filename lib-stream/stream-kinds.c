@@ -125,6 +125,23 @@ MAKE(base64_decoder)
 	return transform_create_base64_decoder();
 }
 
+enum {
+	QP_BINARY,
+	QP_LOOSE
+};
+
+MAKE(qp_encoder)
+{
+	return transform_create_qp_encoder(options->values[QP_BINARY].number !=
+					   0);
+}
+
+MAKE(qp_decoder)
+{
+	return transform_create_qp_decoder(options->values[QP_LOOSE].number !=
+					   0);
+}
+
 MAKE(age_encoder)
 {
 	return transform_create_age_encoder(options->recipients);
@@ -306,6 +323,15 @@ static const struct stream_kind kinds[] = {
 			 .max = 1024,
 			 .help = "letters a line, a multiple of 4 (MIME: 76); "
 				 "0: one line" } } },
+	{ TRANSFORM(qp), .flags = STREAM_KIND_LOSSLESS,
+	  .help = "quoted-printable (RFC 2045)",
+	  .options = { { .name = "binary",
+			 .type = STREAM_OPTION_BOOL,
+			 .help = "writing: line ends are encoded, too" },
+		       { .name = "loose",
+			 .type = STREAM_OPTION_BOOL,
+			 .help = "reading: what is malformed is passed on as "
+				 "it is" } } },
 	{ TRANSFORM(crlf), .help = "line ends: CRLF for LF" },
 	{ .name = "lf",
 	  .role = STREAM_ROLE_TRANSFORM,

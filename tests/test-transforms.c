@@ -77,6 +77,15 @@ static struct transform *base64_encoder(void)
 	return transform_create_base64_encoder(76);
 }
 
+static struct transform *qp_encoder(void)
+{
+	return transform_create_qp_encoder(false);
+}
+static struct transform *qp_decoder(void)
+{
+	return transform_create_qp_decoder(false);
+}
+
 static const struct codec codecs[] = {
 	{ "gzip", gzip_encoder, transform_create_gzip_decoder, true, false,
 	  true, 0 },
@@ -108,6 +117,7 @@ static const struct codec codecs[] = {
 	  false, true, true, 0 },
 	{ "base64", base64_encoder, transform_create_base64_decoder, false,
 	  true, true, 0 },
+	{ "qp", qp_encoder, qp_decoder, false, true, true, 0 },
 	{ "crlf", transform_create_crlf_encoder, transform_create_crlf_decoder,
 	  false, true, true, 0 },
 	{ "armor", transform_create_armor_encoder,

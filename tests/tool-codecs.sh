@@ -164,9 +164,10 @@ elif have xz; then
 fi
 
 # text_codec SPEC ENCODE DECODE: a codec that is text, and the public programs.
+text_files="empty text dense"
 text_codec()
 {
-	for file in empty text dense; do
+	for file in $text_files; do
 		sh -c "$2" <$file | "$BOBBIN" cat --from "$1" | cmp - $file &&
 			"$BOBBIN" cat --to "$1" $file | sh -c "$3" |
 			cmp - $file || echo "$1: $file"
@@ -180,6 +181,18 @@ if have base64; then
 fi
 if have xxd; then
 	text_codec hex "xxd -p | tr -d '\\n'" "xxd -r -p"
+fi
+if have python3 && python3 -c "import quopri" 2>/dev/null; then
+	# it reads and writes lines with LF
+	python="import quopri, sys; i, o = sys.stdin.buffer, sys.stdout.buffer;"
+	text_files="empty text" # the other one has CRLF, too
+	text_codec "crlf|qp" "python3 -c '$python quopri.encode(i, o, False)'" \
+		"python3 -c '$python quopri.decode(i, o)' | tr -d '\\r'"
+	python="$python d = i.read(); import binascii as b;"
+	text_files="empty text dense"
+	text_codec "qp:binary=yes" \
+		"python3 -c '$python o.write(b.b2a_qp(d, istext=False))'" \
+		"python3 -c '$python o.write(b.a2b_qp(d))'"
 fi
 
 finish

@@ -94,6 +94,19 @@ struct transform *transform_create_json_decoder(void);
 struct transform *transform_create_base64_encoder(unsigned int chars_per_line);
 struct transform *transform_create_base64_decoder(void);
 
+/* Quoted-printable, RFC 2045 6.7, in lines of up to 76 characters. A CRLF is a line
+   end and stays one, unless `binary`, where it is encoded; every other CR and LF is
+   encoded, so that each byte comes back (text with LF goes through the crlf encoder
+   first). A flush keeps up to two bytes: what follows them tells how they are
+   written.
+   The decoder reads LF line ends, too, lines of any length, and drops white space
+   before a line end (and not more than 512 bytes of it). What is malformed is EINVAL:
+   a byte that must be encoded, a CR without LF, "=" without two digits or a line end
+   behind it; input that ends in the middle of these is EPIPE. With `loose` such bytes
+   are passed on as they are. */
+struct transform *transform_create_qp_encoder(bool binary);
+struct transform *transform_create_qp_decoder(bool loose);
+
 /* The encoder makes every LF that follows no CR a CRLF, the decoder every CRLF an
    LF; a lone CR stays as it is. */
 struct transform *transform_create_crlf_encoder(void);
