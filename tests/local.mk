@@ -64,6 +64,7 @@ script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-codecs.sh
 script_tests += tests/tool-spool.sh
+script_tests += tests/check-doveadm.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-outside-module.sh
 script_tests += tests/check-both-libraries.sh
