@@ -103,6 +103,9 @@ struct ostream_private {
 	bool noverflow:1;
 	bool finish_also_parent:1;
 	bool finish_via_child:1;
+	/* others send to the same parent, too: corks and aborts of this stream
+	   are not the parent's, and its class decides when that is finished */
+	bool shares_parent:1;
 	/* sends never wait for a system: the clock is not asked either, until
 	   somebody wants to know */
 	bool in_memory:1;

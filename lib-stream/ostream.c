@@ -311,7 +311,7 @@ void o_stream_abort(struct ostream *stream)
 			(void)o_stream_fail(s, EPIPE, "%s: writing was aborted",
 					    o_stream_get_name(&s->ostream));
 		}
-		if (!finish_reaches(s, s->parent))
+		if (s->shares_parent || !finish_reaches(s, s->parent))
 			break;
 	}
 	if (s->abort != NULL)
@@ -842,11 +842,17 @@ void o_stream_set_finish_via_child(struct ostream *stream, bool set)
  * Corking
  */
 
+/* The next stream that a cork of this one reaches. */
+static struct ostream *cork_next(const struct ostream_private *s)
+{
+	return s->shares_parent ? NULL : s->parent;
+}
+
 static void cork_chain(struct ostream *stream, bool internal)
 {
 	struct ostream_private *s;
 
-	for (; stream != NULL; stream = s->parent) {
+	for (; stream != NULL; stream = cork_next(s)) {
 		s = stream->real_stream;
 		if (!internal)
 			s->corked_internal = false;
@@ -862,7 +868,7 @@ static void uncork_chain(struct ostream *stream, bool internal)
 {
 	struct ostream_private *s;
 
-	for (; stream != NULL; stream = s->parent) {
+	for (; stream != NULL; stream = cork_next(s)) {
 		s = stream->real_stream;
 		if (!s->corked || (internal && !s->corked_internal))
 			continue;
