@@ -92,6 +92,12 @@ stream_sources += lib-stream/plumbing/istream-try.c
 stream_sources += lib-stream/plumbing/istream-progress.c
 stream_sources += lib-stream/plumbing/ostream-progress.c
 stream_sources += lib-stream/plumbing/ostream-tee.c
+stream_private_headers += lib-stream/plumbing/multiplex-format.h \
+	lib-stream/plumbing/multiplex-framer.h \
+	lib-stream/plumbing/ostream-multiplex-private.h
+stream_sources += lib-stream/plumbing/multiplex-framer.c
+stream_sources += lib-stream/plumbing/ostream-multiplex.c
+stream_sources += lib-stream/plumbing/ostream-multiplex-send.c
 stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
 stream_sources += lib-stream/plumbing/istream-hash.c

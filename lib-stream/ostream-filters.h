@@ -28,6 +28,31 @@ struct ostream *o_stream_create_passthrough(struct ostream *output);
    stream's. Finish, flush, cork and the maximum go to all of them, and their
    flush callbacks are this stream's. */
 struct ostream *o_stream_create_tee(struct ostream *outputs[]);
+enum ostream_multiplex_format {
+	/* each send, or what was sent under cork, as a packet with its length */
+	OSTREAM_MULTIPLEX_FORMAT_PACKET,
+	/* raw bytes, with escapes where the channel changes */
+	OSTREAM_MULTIPLEX_FORMAT_STREAM,
+	/* the same without its header, for going on where another one ended */
+	OSTREAM_MULTIPLEX_FORMAT_STREAM_CONTINUE
+};
+/* Several channels over one output, which nobody else may write to meanwhile; in a
+   format of Dovecot's (doc/formats.md). Returns channel 0. Each channel holds up to
+   bufsize bytes (0: a good size; SIZE_MAX: no bound) that are corked, or that output
+   does not take now; then it is the turn of the channel that was served the longest
+   time ago. A cork of a channel is no cork of output. An error of output is one of
+   every channel. The last open channel that is finished finishes output, where the
+   usual flags allow it; one that was aborted or destroyed counts no more. Output's
+   flush callback is taken until the last channel is freed; each channel has its own. */
+struct ostream *o_stream_create_multiplex(struct ostream *output,
+					  size_t bufsize,
+					  enum ostream_multiplex_format format);
+/* One more channel beside `stream`, which is any of them. Panics where there is one
+   of this number already. */
+struct ostream *o_stream_multiplex_add_channel(struct ostream *stream,
+					       uint8_t cid);
+/* The number of a channel. */
+uint8_t o_stream_multiplex_get_channel_id(struct ostream *stream);
 /* Everything that passes goes through method->loop(context), too. The context
    is the caller's: initialised by method->init(), read by method->result()
    when the stream is finished. */
