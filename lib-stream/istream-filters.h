@@ -73,6 +73,23 @@ struct tee_istream *tee_i_stream_create(struct istream *input);
 struct istream *tee_i_stream_create_child(struct tee_istream *tee);
 /* Whether the last read of this child gave 0 because of another child. */
 bool tee_i_stream_child_is_waiting(struct istream *input);
+/* Several channels of one input, which nobody else may read meanwhile, in either
+   of the formats of o_stream_create_multiplex(): the first bytes tell which. Returns
+   channel 0. A read of one channel takes what comes next: bytes of another one wait
+   for that one's read, up to bufsize of them (0: a good size), and those of a channel
+   that is not there are dropped. So before waiting for more input, read every channel
+   until it gives 0. A read gives 0, too, where another channel is full and has to be
+   read first, even if input is blocking. All channels end with input: an end within
+   a packet or an escape is EPIPE, a header or an escape that is unknown EINVAL, behind
+   the bytes before it. Channels cannot seek back and have no size. */
+struct istream *i_stream_create_multiplex(struct istream *input,
+					  size_t bufsize);
+/* One more channel beside `stream`, which is any of them: it gets what is read from
+   now on. Panics where there is one of this number already. */
+struct istream *i_stream_multiplex_add_channel(struct istream *stream,
+					       uint8_t cid);
+/* The number of a channel. */
+uint8_t i_stream_multiplex_get_channel_id(struct istream *stream);
 /* The first of the streams that does not fail with EINVAL before its first byte;
    any other error of one is this stream's. They are usually decoders, each on a
    child of one tee, and the last one takes everything: that child itself. The

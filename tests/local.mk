@@ -30,8 +30,8 @@ unit_tests += tests/test-istream
 quick_tests += tests/test-istream
 unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
-unit_tests += tests/test-ostream-multiplex
-quick_tests += tests/test-ostream-multiplex
+unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
+quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
 unit_tests += tests/test-transforms
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
