@@ -8,7 +8,8 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
 	lib-stream/byte-queue.h lib-stream/transform-step.h \
-	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h
+	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
+	lib-stream/transforms/escape-text.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
@@ -35,6 +36,7 @@ stream_sources += lib-stream/transforms/transform-xz.c
 stream_sources += lib-stream/transforms/transform-dot.c
 stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
+stream_sources += lib-stream/transforms/transform-escape.c
 stream_sources += lib-stream/transforms/transform-base64.c
 stream_sources += lib-stream/transforms/transform-qp.c
 stream_sources += lib-stream/transforms/transform-crlf.c

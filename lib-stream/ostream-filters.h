@@ -7,6 +7,7 @@
    that fails with an errno and a text. */
 
 #include "types.h"
+#include "buffer.h"
 
 BOBBIN_BEGIN_DECLS
 
@@ -135,6 +136,19 @@ struct ostream *o_stream_create_encrypt(struct ostream *output,
    the quotes; bytes that are not UTF-8 become U+FFFD). */
 struct ostream *o_stream_create_hex(struct ostream *output);
 struct ostream *o_stream_create_json(struct ostream *output);
+/* Each byte as escape_callback(dest, byte, context) writes it: it appends to dest,
+   nothing or as much as it likes, and leaves what is there alone. */
+typedef void ostream_escape_callback_t(buffer_t *dest, unsigned char chr,
+				       void *context);
+struct ostream *
+o_stream_create_escaped(struct ostream *output,
+			ostream_escape_callback_t *escape_callback,
+			void *context);
+/* Such callbacks, for which context is nothing: two hexadecimal digits; and what a
+   byte is in a JSON string. The latter leaves bytes above 0x7f as they are, which
+   have to be UTF-8 then; o_stream_create_json() looks whether they are. */
+void o_stream_escaped_hex(buffer_t *dest, unsigned char chr, void *context);
+void o_stream_escaped_json(buffer_t *dest, unsigned char chr, void *context);
 /* RFC 4648 4, without line breaks; RFC 2045 6.8 with MIME's lines of 76. */
 struct ostream *o_stream_create_base64(struct ostream *output);
 struct ostream *o_stream_create_base64_mime(struct ostream *output);

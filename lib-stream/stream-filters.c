@@ -3,6 +3,7 @@
 /* The constructors that make a stream of a transform, in both directions. */
 
 #include "config.h"
+#include "escape-text.h"
 #include "istream.h"
 #include "ostream.h"
 #include "transform-age.h"
@@ -50,6 +51,10 @@ OUTPUT(encrypt, (struct ostream * output, struct age_recipients *recipients),
        transform_create_age_encoder(recipients))
 OUTPUT(hex, (struct ostream * output), transform_create_hex_encoder())
 OUTPUT(json, (struct ostream * output), transform_create_json_encoder())
+OUTPUT(escaped,
+       (struct ostream * output, ostream_escape_callback_t *escape_callback,
+	void *context),
+       transform_create_escape_encoder(escape_callback, context))
 OUTPUT(base64, (struct ostream * output), transform_create_base64_encoder(0))
 OUTPUT(base64_mime, (struct ostream * output),
        transform_create_base64_encoder(MIME_LINE_LENGTH))
@@ -82,3 +87,20 @@ INPUT(qp_decoder_loose, (struct istream * input),
       transform_create_qp_decoder(true))
 INPUT(crlf, (struct istream * input), transform_create_crlf_encoder())
 INPUT(lf, (struct istream * input), transform_create_crlf_decoder())
+
+void o_stream_escaped_hex(buffer_t *dest, unsigned char chr,
+			  void *context ATTR_UNUSED)
+{
+	unsigned char text[2];
+
+	hex_escape(chr, text);
+	buffer_append(dest, text, sizeof(text));
+}
+
+void o_stream_escaped_json(buffer_t *dest, unsigned char chr,
+			   void *context ATTR_UNUSED)
+{
+	unsigned char text[JSON_ESCAPE_MAX];
+
+	buffer_append(dest, text, json_escape(chr, text));
+}

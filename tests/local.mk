@@ -42,6 +42,14 @@ unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 quick_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
 quick_tests += tests/test-transform-escape tests/test-transform-dot
+unit_tests += tests/test-transform-base64 tests/test-transform-crlf
+unit_tests += tests/test-transform-escape tests/test-ostream-escaped \
+	tests/test-transform-dot
+unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
+	tests/test-transform-zstd
+quick_tests += tests/test-transform-base64 tests/test-transform-crlf
+quick_tests += tests/test-transform-escape tests/test-ostream-escaped \
+	tests/test-transform-dot
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4

@@ -3,6 +3,7 @@
 /* Hexadecimal, RFC 4648 8. */
 
 #include "config.h"
+#include "escape-text.h"
 #include "macros.h"
 #include "mem.h"
 #include "transforms.h"
@@ -23,13 +24,11 @@ static enum transform_status hex_encode(struct transform *t ATTR_UNUSED,
 					struct transform_io *io,
 					enum transform_op op)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	for (; io->in < io->in_end; io->in++) {
 		if (io->out_end - io->out < 2)
 			return TRANSFORM_NEED_OUT;
-		*io->out++ = (unsigned char)digits[*io->in >> 4];
-		*io->out++ = (unsigned char)digits[*io->in & 15];
+		hex_escape(*io->in, io->out);
+		io->out += 2;
 	}
 	return op == TRANSFORM_RUN ? TRANSFORM_NEED_IN : TRANSFORM_DONE;
 }

@@ -3,16 +3,16 @@
 /* The inside of a JSON string, RFC 8259 7. */
 
 #include "config.h"
+#include "escape-text.h"
 #include "macros.h"
 #include "mem.h"
 #include "transforms.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-/* The longest piece put out at once: "\u001f". */
-#define JSON_MIN_OUT 6
+/* The longest piece put out at once. */
+#define JSON_MIN_OUT JSON_ESCAPE_MAX
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 static void put_bytes(struct transform_io *io, const void *data, size_t size)
@@ -75,24 +75,6 @@ static struct json_encoder *json_encoder(struct transform *t)
 	return container_of(t, struct json_encoder, transform);
 }
 
-static void put_ascii(struct transform_io *io, unsigned char c)
-{
-	static const char plain[] = "\"\\\b\f\n\r\t";
-	static const char letters[] = "\"\\bfnrt";
-	const char *pos = c == '\0' ? NULL : strchr(plain, c);
-	char text[JSON_MIN_OUT + 1];
-
-	if (pos != NULL) {
-		*io->out++ = '\\';
-		*io->out++ = (unsigned char)letters[pos - plain];
-	} else if (c < 0x20) {
-		(void)snprintf(text, sizeof(text), "\\u%04x", c);
-		put_bytes(io, text, JSON_MIN_OUT);
-	} else {
-		*io->out++ = c;
-	}
-}
-
 /* Takes one byte that is part of no unfinished character. */
 static void encode_first(struct json_encoder *json, struct transform_io *io,
 			 unsigned char c)
@@ -102,7 +84,7 @@ static void encode_first(struct json_encoder *json, struct transform_io *io,
 	if (length == 0) {
 		put_bytes(io, REPLACEMENT, 3);
 	} else if (length == 1) {
-		put_ascii(io, c);
+		io->out += json_escape(c, io->out);
 	} else {
 		json->utf8.bytes[0] = c;
 		json->utf8.have = 1;

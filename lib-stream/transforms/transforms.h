@@ -6,6 +6,7 @@
    that is the caller's until a stream takes it over (transform.h); a bad
    setting or a lack of memory gives one that fails with an errno and a text. */
 
+#include "buffer.h"
 #include "transform.h"
 
 BOBBIN_BEGIN_DECLS
@@ -87,6 +88,14 @@ struct transform *transform_create_hex_decoder(void);
    U+FFFD; the decoder takes UTF-8 as it is. */
 struct transform *transform_create_json_encoder(void);
 struct transform *transform_create_json_decoder(void);
+
+/* Each byte as callback(dest, byte, context) writes it: it appends to dest, nothing
+   or as much as it likes, and leaves what is there alone. An encoder only. */
+typedef void transform_escape_callback_t(buffer_t *dest, unsigned char chr,
+					 void *context);
+struct transform *
+transform_create_escape_encoder(transform_escape_callback_t *callback,
+				void *context);
 
 /* RFC 4648 4, with padding; CRLF after each chars_per_line characters that more
    follow (a multiple of 4; 0: one line). The decoder skips CR and LF, and is
