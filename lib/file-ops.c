@@ -23,6 +23,7 @@ const struct file_ops file_ops_system = {
 	.writev = writev,
 	.pwritev = pwritev,
 	.sendmsg = sendmsg,
+	.recvmsg = recvmsg,
 	.lseek = lseek,
 	.fstat = fstat,
 	.fstatat = fstatat,
@@ -91,6 +92,11 @@ ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	RETRY_EINTR(ssize_t, current_ops->sendmsg(fd, msg, flags));
+}
+
+ssize_t file_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	RETRY_EINTR(ssize_t, current_ops->recvmsg(fd, msg, flags));
 }
 
 ssize_t file_copy_file_range(int in_fd, off_t in_offset, int out_fd,

@@ -24,6 +24,7 @@ struct file_ops {
 	ssize_t (*pwritev)(int fd, const struct iovec *iov, int count,
 			   off_t offset);
 	ssize_t (*sendmsg)(int fd, const struct msghdr *msg, int flags);
+	ssize_t (*recvmsg)(int fd, struct msghdr *msg, int flags);
 	off_t (*lseek)(int fd, off_t offset, int whence);
 	int (*fstat)(int fd, struct stat *st);
 	int (*fstatat)(int dir_fd, const char *path, struct stat *st,
@@ -66,6 +67,7 @@ ssize_t file_pread(int fd, void *data, size_t size, off_t offset);
 ssize_t file_writev(int fd, const struct iovec *iov, int count);
 ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t file_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t file_copy_file_range(int in_fd, off_t in_offset, int out_fd,
 			     off_t out_offset, size_t size);
 ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size);

@@ -1,5 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
+#include "macros.h"
 #include "test-faults.h"
 
 #include <errno.h>
@@ -139,6 +140,18 @@ static ssize_t t_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return file_ops_system.sendmsg(fd, &short_msg, flags);
 }
 
+static ssize_t t_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	if (faulty(TEST_OP_READ))
+		return -1;
+	if (test_faults.max_read != 0 && msg->msg_iovlen > 0) {
+		msg->msg_iovlen = 1;
+		msg->msg_iov[0].iov_len =
+			I_MIN(msg->msg_iov[0].iov_len, test_faults.max_read);
+	}
+	return file_ops_system.recvmsg(fd, msg, flags);
+}
+
 static ssize_t t_copy_file_range(int in_fd, off_t *in_offset, int out_fd,
 				 off_t *out_offset, size_t size,
 				 unsigned int flags)
@@ -272,6 +285,7 @@ static const struct file_ops faulty_ops = {
 	.writev = t_writev,
 	.pwritev = t_pwritev,
 	.sendmsg = t_sendmsg,
+	.recvmsg = t_recvmsg,
 	.lseek = t_lseek,
 	.fstat = t_fstat,
 	.fstatat = t_fstatat,

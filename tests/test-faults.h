@@ -10,7 +10,7 @@
 enum test_op {
 	TEST_OP_OPEN,
 	TEST_OP_CLOSE,
-	TEST_OP_READ,  /* read and pread */
+	TEST_OP_READ,  /* read, pread, recvmsg */
 	TEST_OP_WRITE, /* writev, pwritev, sendmsg */
 	TEST_OP_COPY,  /* copy_file_range, sendfile, splice */
 	TEST_OP_LSEEK,

@@ -92,6 +92,24 @@ static int call_sendmsg(void)
 	errno = old_errno;
 	return ret;
 }
+static int call_recvmsg(void)
+{
+	struct iovec iov = { &byte_under_test, 1 };
+	struct msghdr msg;
+	int fds[2], ret, old_errno;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.msg_iov = &iov;
+	msg.msg_iovlen = 1;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(send(fds[1], "x", 1, 0), 1);
+	ret = (int)file_recvmsg(fds[0], &msg, 0);
+	old_errno = errno;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	errno = old_errno;
+	return ret;
+}
 static int call_fdatasync(void)
 {
 	return file_fdatasync(fd_under_test);
@@ -112,6 +130,7 @@ static const struct {
 	{ "file_writev", call_writev, TEST_OP_WRITE },
 	{ "file_pwritev", call_pwritev, TEST_OP_WRITE },
 	{ "file_sendmsg", call_sendmsg, TEST_OP_WRITE },
+	{ "file_recvmsg", call_recvmsg, TEST_OP_READ },
 	{ "file_fdatasync", call_fdatasync, TEST_OP_FDATASYNC },
 	{ "file_sync_dir", call_sync_dir, TEST_OP_FSYNC_DIR },
 };
