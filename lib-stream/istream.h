@@ -58,6 +58,18 @@ struct istream *i_stream_create_fd(int fd, size_t max_buffer_size);
 struct istream *i_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
 /* Opens the path at the first read. */
 struct istream *i_stream_create_file(const char *path, size_t max_buffer_size);
+/* As i_stream_create_fd() of a UNIX stream socket, over which descriptors can be
+   received, too. */
+struct istream *i_stream_create_unix(int fd, size_t max_buffer_size);
+/* For such a stream only: the next reads take a descriptor that comes with their
+   bytes, until one has come. One that comes at any other time is closed. A descriptor
+   that was received must be taken before the next is asked for (else: panic). */
+void i_stream_unix_set_read_fd(struct istream *input);
+/* Takes the wish back. */
+void i_stream_unix_unset_read_fd(struct istream *input);
+/* The descriptor that was received, with close-on-exec set, which is the caller's
+   from then on; -1: none. One that nobody took is closed with the stream. */
+int i_stream_unix_get_read_fd(struct istream *input);
 /* The caller's memory, which must outlive the stream. It is all buffered from
    the beginning: the first read is the end. */
 struct istream *i_stream_create_from_data(const void *data, size_t size);

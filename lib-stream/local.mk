@@ -69,14 +69,17 @@ stream_sources += lib-stream/stack-spec.c
 stream_sources += lib-stream/stack-detect.c
 
 # ends
-stream_private_headers += lib-stream/ends/ostream-file-private.h
+stream_private_headers += lib-stream/ends/ostream-file-private.h \
+	lib-stream/ends/istream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c
 stream_sources += lib-stream/ends/ostream-file-copy.c
 stream_sources += lib-stream/ends/ostream-file-atomic.c
+stream_sources += lib-stream/ends/ostream-unix.c
 stream_sources += lib-stream/ends/ostream-buffer.c
 stream_sources += lib-stream/ends/ostream-null.c
 stream_sources += lib-stream/ends/ostream-error.c
 stream_sources += lib-stream/ends/istream-file.c
+stream_sources += lib-stream/ends/istream-unix.c
 stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c

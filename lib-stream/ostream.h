@@ -118,6 +118,15 @@ o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 /* Another name for what finish makes, while it was not called: for files that are
    called by their content. The stream must be one of the two above. */
 void o_stream_file_atomic_set_name(struct ostream *stream, const char *name);
+/* As o_stream_create_fd() of a UNIX stream socket, over which descriptors can be
+   sent, too. */
+struct ostream *o_stream_create_unix(int fd, size_t max_buffer_size);
+/* For such a stream only: fd goes along with the first byte that is sent from now on.
+   The stream has a duplicate of it: the caller may close fd at once. False where the
+   one before was not sent yet (one waits at a time), or the stream has failed, which
+   it does where fd cannot be duplicated (its errno). A finish, or a close, with one
+   that was not sent is an error (EPIPE), and it is closed. */
+bool o_stream_unix_write_fd(struct ostream *stream, int fd);
 /* Appends to the buffer, which stays the caller's; it may take bytes out at any
    time. Full (a buffer of limited size, or as many bytes in it as
    o_stream_set_max_buffer_size() allows) is a short send;

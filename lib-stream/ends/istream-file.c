@@ -5,19 +5,12 @@
    v_offset 0 is the file's first byte. */
 
 #include "config.h"
+#include "ends/istream-file-private.h"
 #include "file-ops.h"
-#include "istream-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-struct file_istream {
-	struct istream_private istream;
-	char *path; /* to be opened at the first use */
-	bool regular:1;
-	bool autoclose:1;
-};
 
 static struct file_istream *file_istream(struct istream_private *stream)
 {
@@ -92,7 +85,7 @@ static ssize_t i_stream_file_read(struct istream_private *stream)
 			0 :
 			file_pread(stream->fd, dest, size, (off_t)offset);
 	} else {
-		ret = file_read(stream->fd, dest, size);
+		ret = file->read(file, dest, size);
 	}
 	if (ret > 0) {
 		stream->pos += (size_t)ret;
@@ -150,8 +143,8 @@ static int i_stream_file_stat(struct istream_private *stream,
 	return 0;
 }
 
-static void i_stream_file_close(struct iostream_private *stream,
-				bool close_parent ATTR_UNUSED)
+void file_istream_close(struct iostream_private *stream,
+			bool close_parent ATTR_UNUSED)
 {
 	struct file_istream *file =
 		container_of(stream, struct file_istream, istream.iostream);
@@ -161,12 +154,47 @@ static void i_stream_file_close(struct iostream_private *stream,
 	file->istream.fd = -1;
 }
 
-static void i_stream_file_destroy(struct iostream_private *stream)
+void file_istream_destroy(struct iostream_private *stream)
 {
 	struct file_istream *file =
 		container_of(stream, struct file_istream, istream.iostream);
 
 	i_free(file->path);
+}
+
+static ssize_t read_fd(struct file_istream *file, void *data, size_t size)
+{
+	return file_read(file->istream.fd, data, size);
+}
+
+static void file_set_methods(struct file_istream *file)
+{
+	if (file->istream.iostream.close == NULL)
+		file->istream.iostream.close = file_istream_close;
+	if (file->istream.iostream.destroy == NULL)
+		file->istream.iostream.destroy = file_istream_destroy;
+	if (file->read == NULL)
+		file->read = read_fd;
+	file->istream.read = i_stream_file_read;
+	file->istream.seek = i_stream_file_seek;
+	file->istream.sync = i_stream_file_sync;
+	file->istream.stat = i_stream_file_stat;
+}
+
+struct istream *file_istream_init(struct file_istream *file, int fd,
+				  size_t max_buffer_size)
+{
+	struct istream *stream;
+
+	file->istream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
+							       max_buffer_size;
+	file_set_methods(file);
+	stream = i_stream_create(&file->istream, NULL, fd);
+	if (fd != -1) {
+		file_inspect(file);
+		io_stream_set_fd_name(&file->istream.iostream, fd);
+	}
+	return stream;
 }
 
 static struct istream *file_create(const char *path, int fd,
@@ -177,19 +205,8 @@ static struct istream *file_create(const char *path, int fd,
 
 	file->path = i_strdup(path);
 	file->autoclose = autoclose;
-	file->istream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
-							       max_buffer_size;
-	file->istream.iostream.close = i_stream_file_close;
-	file->istream.iostream.destroy = i_stream_file_destroy;
-	file->istream.read = i_stream_file_read;
-	file->istream.seek = i_stream_file_seek;
-	file->istream.sync = i_stream_file_sync;
-	file->istream.stat = i_stream_file_stat;
-	stream = i_stream_create(&file->istream, NULL, fd);
-	if (fd != -1) {
-		file_inspect(file);
-		io_stream_set_fd_name(&file->istream.iostream, fd);
-	} else {
+	stream = file_istream_init(file, fd, max_buffer_size);
+	if (fd == -1) {
 		/* until it is opened: what a path most likely is */
 		stream->seekable = true;
 		stream->blocking = true;

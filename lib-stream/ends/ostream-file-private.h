@@ -7,11 +7,17 @@
 #include "byte-queue.h"
 #include "ostream-private.h"
 
+#include <sys/uio.h>
+
 struct file_ostream {
 	struct ostream_private ostream;
 	struct io *io; /* waits for the fd to be writable */
 	struct byte_queue buffer;
 	uoff_t file_offset; /* where buffer goes, in a regular file */
+	/* One system call: bytes written, or -1 with errno. Default:
+	   file_ostream_write(). */
+	ssize_t (*write)(struct file_ostream *file, const struct iovec *iov,
+			 unsigned int count);
 
 	bool regular:1; /* written by pwrite() at file_offset */
 	bool socket:1;
@@ -37,6 +43,8 @@ file_ostream_send_istream(struct ostream_private *stream,
 int file_ostream_pwrite_all(struct file_ostream *file,
 			    const unsigned char *data, size_t size,
 			    uoff_t offset);
+ssize_t file_ostream_write(struct file_ostream *file, const struct iovec *iov,
+			   unsigned int count);
 /* Waits until the fd takes more; false where poll() fails. */
 bool file_ostream_wait(const struct file_ostream *file);
 /* Closes the fd now; -1 with stream_errno where that reports an error. */

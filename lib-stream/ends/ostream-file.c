@@ -91,8 +91,8 @@ static void file_update_io(struct file_ostream *file)
  * System calls
  */
 
-static ssize_t file_write_once(struct file_ostream *file,
-			       const struct iovec *iov, unsigned int count)
+ssize_t file_ostream_write(struct file_ostream *file, const struct iovec *iov,
+			   unsigned int count)
 {
 	struct msghdr msg;
 
@@ -137,7 +137,7 @@ static ssize_t file_write(struct file_ostream *file, const struct iovec *iov,
 	ssize_t ret;
 
 	for (;;) {
-		ret = file_write_once(file, iov, count);
+		ret = file->write(file, iov, count);
 		if (ret > 0) {
 			if (file->regular)
 				file->file_offset += (uoff_t)ret;
@@ -550,6 +550,8 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 	file->ostream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
 							       max_buffer_size;
 	file_set_methods(&file->ostream);
+	if (file->write == NULL)
+		file->write = file_ostream_write;
 	io_stream_set_fd_name(&file->ostream.iostream, fd);
 	file->ostream.append.data = &file->buffer.data;
 	file->ostream.append.used = &file->buffer.end;
