@@ -3,8 +3,10 @@
 #include "spool-common.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int spool_common_option(struct spool_args *args, int option,
 			const struct tool_command *command)
@@ -109,4 +111,87 @@ bool spool_tool_id(const char *text, message_id *id_r)
 			 "and digits, as list prints them)",
 			 text);
 	return false;
+}
+
+/* The options' letters, as getopt_long() wants them. */
+static void option_letters(const struct option *options, char *letters,
+			   size_t size)
+{
+	size_t used = 0;
+
+	for (; options->name != NULL && used + 3 <= size; options++) {
+		if (options->val > UCHAR_MAX)
+			continue;
+		letters[used++] = (char)options->val;
+		if (options->has_arg == required_argument)
+			letters[used++] = ':';
+	}
+	letters[used] = '\0';
+}
+
+int spool_parse_args(struct spool_args *args, int argc, char *argv[],
+		     const struct option *options,
+		     const struct tool_command *command, message_id *id_r)
+{
+	char letters[16];
+	int c, code;
+
+	memset(args, 0, sizeof(*args));
+	option_letters(options, letters, sizeof(letters));
+	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+		code = spool_common_option(args, c, command);
+		if (code >= 0)
+			return code;
+	}
+	code = spool_take_dir(args, argc, argv);
+	if (code >= 0)
+		return code;
+	if (id_r != NULL) {
+		if (optind + 1 != argc)
+			return tool_usage("one message ID is expected");
+		return spool_tool_id(argv[optind], id_r) ? -1 : EX_USAGE;
+	}
+	if (optind < argc)
+		return tool_usage("\"%s\": one DIR at a time", argv[optind]);
+	return -1;
+}
+
+/*
+ * Walks
+ */
+
+void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
+{
+	totals->messages++;
+	if (entry->problem != NULL)
+		totals->damaged++;
+	totals->wire_bytes += entry->body_len;
+	totals->stored_bytes += entry->stored_size;
+}
+
+int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
+		    spool_entry_t *callback, struct spool_totals *totals)
+{
+	struct spool *spool;
+	char *error;
+	int code = -1;
+
+	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
+	if (spool == NULL)
+		return code;
+	if (walk(spool, callback, totals, &error) < 0) {
+		code = tool_fail(tool_read_code(errno), "%s", error);
+		free(error);
+	}
+	spool_close(&spool);
+	return code;
+}
+
+int spool_finish_output(int code)
+{
+	int written = tool_finish_stdout();
+
+	if (written != EX_OK)
+		return written;
+	return code < 0 ? EX_OK : code;
 }
