@@ -27,14 +27,14 @@ static bool list_entry(const struct spool_entry *entry, void *context)
 	spool_add_up(totals, entry);
 	if (totals->json) {
 		spool_json_entry(entry);
-		return true;
+		return !tool_interrupted();
 	}
 	message_id_to_text(&entry->id, text);
 	printf("%s %10" PRIu64 " %10" PRIu64 " %7" PRIu64 "  %s%s%s\n", text,
 	       entry->body_len, entry->stored_size, entry->version,
 	       entry->body_stack, entry->problem != NULL ? "  " : "",
 	       entry->problem != NULL ? entry->problem : "");
-	return true;
+	return !tool_interrupted();
 }
 
 static int run(int argc, char *argv[])

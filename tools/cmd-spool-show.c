@@ -54,13 +54,14 @@ static int run(int argc, char *argv[])
 				&id);
 	if (code >= 0)
 		return code;
+	tool_catch_signals();
 	spool = spool_tool_open(&args, SPOOL_OPEN_READ_ONLY, &code);
 	if (spool == NULL)
-		return code;
+		return spool_finish(code);
 	message = email_message_new(&id);
 	answer = spool_readheaders(spool, IO_SYNCHRONOUS, message);
 	if (answer != IO_DONE)
-		code = spool_tool_fail(answer);
+		code = spool_tool_fail(&args, answer);
 	else if (args.json)
 		spool_json_message(message);
 	else

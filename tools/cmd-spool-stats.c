@@ -19,7 +19,7 @@ static const char help[] = "Usage: bobbin spool stats DIR [OPTION]...\n\n"
 static bool count_entry(const struct spool_entry *entry, void *context)
 {
 	spool_add_up(context, entry);
-	return true;
+	return !tool_interrupted();
 }
 
 static int run(int argc, char *argv[])

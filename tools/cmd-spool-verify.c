@@ -26,6 +26,9 @@ static bool verify_entry(const struct spool_entry *entry, void *context)
 	struct spool_totals *totals = context;
 	char text[MESSAGE_ID_TEXT_SIZE];
 
+	/* its reading was cut short: it says nothing about the message */
+	if (tool_interrupted())
+		return false;
 	spool_add_up(totals, entry);
 	if (totals->json) {
 		spool_json_entry(entry);
@@ -34,7 +37,7 @@ static bool verify_entry(const struct spool_entry *entry, void *context)
 		printf("%s  %s\n", text, entry->problem);
 	}
 	tool_progress_show(&totals->progress, totals->messages, false);
-	return true;
+	return !tool_interrupted();
 }
 
 static int run(int argc, char *argv[])

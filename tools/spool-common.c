@@ -48,17 +48,28 @@ int spool_take_dir(struct spool_args *args, int argc, char *argv[])
 static void print_warning(const char *text, void *context)
 {
 	(void)context;
-	fprintf(stderr, "bobbin %s: warning: %s\n", tool_name, text);
+	/* what an interruption leaves undone is no news */
+	if (!tool_interrupted())
+		tool_warn("%s", text);
 }
 
-static int open_code(int error)
+static int open_code(int error, unsigned int flags)
 {
+	bool writing = (flags & SPOOL_OPEN_READ_ONLY) == 0;
+
 	switch (error) {
 	case EBUSY:
 		return EX_TEMPFAIL;
 	case ENOTSUP:
 	case EINVAL:
+	case EDESTADDRREQ:
+	case ENOBUFS: /* a line of spool.conf */
 		return EX_CONFIG;
+	case EACCES:
+	case EPERM:
+		return writing ? EX_NOPERM : EX_NOINPUT;
+	case EROFS:
+		return EX_CANTCREAT;
 	default:
 		return tool_read_code(error);
 	}
@@ -79,7 +90,9 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	}
 	spool = spool_open(args->dir, flags, &keys, &error);
 	if (spool == NULL) {
-		*code_r = tool_fail(open_code(errno), "%s", error);
+		*code_r = tool_interrupted() ?
+			tool_fail_interrupted() :
+			tool_fail(open_code(errno, flags), "%s", error);
 		free(error);
 	} else {
 		spool_set_warning_callback(spool, print_warning, NULL);
@@ -88,19 +101,23 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	return spool;
 }
 
-int spool_tool_fail(int answer)
+int spool_tool_fail(const struct spool_args *args, int answer)
 {
-	int code;
+	int error = io_get_errno();
 
+	if (tool_interrupted())
+		return tool_fail_interrupted();
 	if (answer == IO_TRANS_FAIL)
-		code = io_get_errno() == ENOSPC || io_get_errno() == EIO ?
-			EX_IOERR :
-			EX_TEMPFAIL;
-	else
-		code = io_get_errno() == 0 ? EX_DATAERR :
-					     tool_read_code(io_get_errno());
-	return tool_fail(code, "%s%s", io_get_error(),
-			 tool_read_hint(io_get_errno()));
+		return tool_fail(error == ENOSPC || error == EIO ? EX_IOERR :
+								   EX_TEMPFAIL,
+				 "%s", io_get_error());
+	if (error == EDESTADDRREQ)
+		return tool_fail(EX_CONFIG,
+				 "%s (the public keys of %s are in its file "
+				 "\"recipients\")",
+				 io_get_error(), args->dir);
+	return tool_read_failed(error == 0 ? EINVAL : error, io_get_error(),
+				args->identity_count > 0);
 }
 
 bool spool_tool_id(const char *text, message_id *id_r)
@@ -176,22 +193,32 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 	char *error;
 	int code = -1;
 
+	tool_catch_signals();
 	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
 	if (spool == NULL)
 		return code;
 	if (walk(spool, callback, totals, &error) < 0) {
-		code = tool_fail(tool_read_code(errno), "%s", error);
+		code = tool_read_failed(errno, error, args->identity_count > 0);
 		free(error);
+	} else if (tool_interrupted()) {
+		code = tool_fail_interrupted();
 	}
 	spool_close(&spool);
 	return code;
 }
 
+int spool_finish(int code)
+{
+	if (code > EX_OK)
+		tool_die_if_interrupted();
+	return code < 0 ? EX_OK : code;
+}
+
 int spool_finish_output(int code)
 {
-	int written = tool_finish_stdout();
-
-	if (written != EX_OK)
-		return written;
-	return code < 0 ? EX_OK : code;
+	if (code <= EX_OK)
+		return spool_finish(tool_finish_stdout());
+	/* why was told already */
+	(void)fflush(stdout);
+	return spool_finish(code);
 }

@@ -60,7 +60,7 @@ int spool_parse_args(struct spool_args *args, int argc, char *argv[],
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 			      int *code_r);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
-int spool_tool_fail(int answer);
+int spool_tool_fail(const struct spool_args *args, int answer);
 /* Prints a message where the text is no id; false then. */
 bool spool_tool_id(const char *text, message_id *id_r);
 
@@ -72,7 +72,10 @@ typedef int spool_walk_t(struct spool *spool, spool_entry_t *callback,
 int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 		    spool_entry_t *callback, struct spool_totals *totals);
 void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry);
-/* Flushes stdout; code < 0 is EX_OK. */
+/* The end of a verb: the exit code, where code < 0 is EX_OK; or the end by the
+   signal that interrupted it. */
+int spool_finish(int code);
+/* The same, having flushed stdout. */
 int spool_finish_output(int code);
 
 /*
