@@ -68,7 +68,10 @@ int spool_load_conf_modules(struct spool *spool, char **error_r);
 /* Closes all modules, the store too, in reverse order. */
 void spool_unload_modules(struct spool *spool);
 
+/* What lies in a spool's directory beside its messages. */
 #define SPOOL_CONF_NAME "spool.conf"
+#define SPOOL_LOCK_NAME "lock"
+#define SPOOL_RECIPIENTS_NAME "recipients"
 /* spool-conf.c: SPOOL/spool.conf, read whole; written by init, without modules. */
 int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r);
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
