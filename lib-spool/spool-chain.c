@@ -18,7 +18,8 @@ struct chain_call {
 	email_message *message; /* writes and reads */
 	message_id id;
 	int force;
-	unsigned int asked; /* modules that were asked */
+	unsigned int asked;   /* modules that were asked */
+	unsigned int went_on; /* of them, those that answered IO_CONT */
 };
 
 static const char *const hook_names[] = { "io_writeheaders",  "io_readheaders",
@@ -135,6 +136,7 @@ static int ask_modules(struct chain_call *call)
 				      call_hook(call, spool->modules[i].io));
 		if (answer != IO_CONT)
 			return answer;
+		call->went_on++;
 	}
 	return nobody_answered(call);
 }
@@ -172,7 +174,8 @@ static int run_chain(struct chain_call *call)
 }
 
 /* A new message that could not be journalled is taken back from the modules that
-   were asked before the one that failed, in reverse order. */
+   went on with it, in reverse order: not from one that failed, which has to clean up
+   itself. */
 static void undo(const struct chain_call *failed, enum io_operation op,
 		 unsigned int modules)
 {
@@ -213,9 +216,8 @@ int spool_writebody(struct spool *spool, io_caller caller,
 	int result;
 
 	result = run_chain(&call);
-	if (result != IO_DONE && email_message_get_version(message) == 0 &&
-	    call.asked > 0)
-		undo(&call, IO_OP_UNLINKBODY, call.asked - 1);
+	if (result != IO_DONE && email_message_get_version(message) == 0)
+		undo(&call, IO_OP_UNLINKBODY, call.went_on);
 	return result;
 }
 
@@ -236,7 +238,7 @@ int spool_writeheaders(struct spool *spool, io_caller caller,
 		return result;
 	email_message_set_version(message, version);
 	if (version == 0 && call.asked > 0) {
-		undo(&call, IO_OP_UNLINKHEADERS, call.asked - 1);
+		undo(&call, IO_OP_UNLINKHEADERS, call.went_on);
 		/* the body was written before, as far as the chain went */
 		undo(&call, IO_OP_UNLINKBODY, spool->module_count);
 		email_message_set_store_note(message, NULL);

@@ -141,9 +141,9 @@ static void test_write_answers(void **state ATTR_UNUSED)
 		{ IO_DONE, IO_DONE, IO_DONE, IO_DONE, "a:wb" },
 		{ IO_CONT, IO_DONE, IO_DONE, IO_DONE, "a:wb b:wb" },
 		{ IO_CONT, IO_CONT, IO_DONE, IO_DONE, "a:wb b:wb c:wb" },
-		/* nobody said that it is journalled: taken back */
+		/* nobody said that it is journalled: taken back from all */
 		{ IO_CONT, IO_CONT, IO_CONT, IO_FAIL,
-		  "a:wb b:wb c:wb b:ub a:ub" },
+		  "a:wb b:wb c:wb c:ub b:ub a:ub" },
 		{ IO_FAIL, IO_DONE, IO_DONE, IO_FAIL, "a:wb" },
 		{ IO_CONT, IO_CONT, IO_FAIL, IO_FAIL,
 		  "a:wb b:wb c:wb b:ub a:ub" },
@@ -182,6 +182,14 @@ static void test_new_headers_are_undone(void **state ATTR_UNUSED)
 			 IO_FAIL);
 	assert_string_equal(calls, "a:wh b:wh c:wh b:uh a:uh c:ub b:ub a:ub");
 	assert_int_equal(email_message_get_version(message), 0);
+	/* nobody failed, and nobody journalled it */
+	answers[2][IO_OP_WRITEHEADERS] = IO_CONT;
+	calls[0] = '\0';
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	assert_string_equal(calls,
+			    "a:wh b:wh c:wh c:uh b:uh a:uh c:ub b:ub a:ub");
+	answers[2][IO_OP_WRITEHEADERS] = IO_FAIL;
 
 	/* a rewrite is not: the old version stays the truth */
 	email_message_set_version(message, 3);
