@@ -205,35 +205,52 @@ static void undo(const struct chain_call *failed, enum io_operation op,
 	free(why);
 }
 
+/* A failed rewrite leaves the version before the truth, whatever the modules that
+   went on have made of it: none of them may skip the next write. */
+static int run_write(struct spool *spool, io_caller caller,
+		     email_message *message, int force, enum io_operation op,
+		     struct chain_call *call)
+{
+	memset(call, 0, sizeof(*call));
+	call->spool = spool;
+	call->caller = caller;
+	call->op = op;
+	call->message = message;
+	call->force = force == 0 && email_message_get_write_failed(message) ?
+		1 :
+		force;
+	return run_chain(call);
+}
+
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force)
 {
-	struct chain_call call = { .spool = spool,
-				   .caller = caller,
-				   .op = IO_OP_WRITEBODY,
-				   .message = message,
-				   .force = force };
+	struct chain_call call;
 	int result;
 
-	result = run_chain(&call);
-	if (result != IO_DONE && email_message_get_version(message) == 0)
+	result = run_write(spool, caller, message, force, IO_OP_WRITEBODY,
+			   &call);
+	if (result == IO_DONE)
+		return result;
+	if (email_message_get_version(message) == 0)
 		undo(&call, IO_OP_UNLINKBODY, call.went_on);
+	else
+		email_message_set_write_failed(message, true);
 	return result;
 }
 
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force)
 {
-	struct chain_call call = { .spool = spool,
-				   .caller = caller,
-				   .op = IO_OP_WRITEHEADERS,
-				   .message = message,
-				   .force = force };
 	uint64_t version = email_message_get_version(message);
+	struct chain_call call;
 	int result;
 
 	email_message_set_version(message, version + 1);
-	result = run_chain(&call);
+	result = run_write(spool, caller, message, force, IO_OP_WRITEHEADERS,
+			   &call);
+	email_message_set_write_failed(message,
+				       result != IO_DONE && version > 0);
 	if (result == IO_DONE)
 		return result;
 	email_message_set_version(message, version);
