@@ -65,7 +65,8 @@ quick_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-chain
-unit_tests += tests/test-module-file tests/test-module-file-rewrite
+unit_tests += tests/test-module-file tests/test-module-file-rewrite \
+	tests/test-module-file-hostile
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 

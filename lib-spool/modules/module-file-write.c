@@ -325,12 +325,15 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 {
 	char body[FILE_NAME_SIZE];
 	struct file_entry before;
-	int answer;
+	int answer, found;
 
 	answer = check_version(bucket_fd, message, &before);
 	if (answer != IO_DONE)
 		return answer;
-	if (!file_find_body(bucket_fd, &entry->id, entry->body_hash, body)) {
+	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
+	if (found < 0)
+		return file_fail("looking for the body", &entry->id, errno);
+	if (found == 0) {
 		io_set_error("the body that was written before the headers is "
 			     "gone: write it again");
 		return IO_TRANS_FAIL;
