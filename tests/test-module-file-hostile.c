@@ -62,6 +62,31 @@ static void test_absent_ids_are_gone(void **state ATTR_UNUSED)
  * 9: a second writer of an id
  */
 
+/* Told no, and what is undone of it is not the first one's. */
+static void test_second_writer_of_an_id(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	message_id id;
+
+	put(spool, &id);
+	assert_int_equal(test_spool_put_as(spool, "x\r\n.\r\n", 6, &id),
+			 IO_FAIL);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	/* headers alone, of a body that it did not write */
+	message = email_message_new(&id);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	/* the body of a message goes after its headers, or not at all */
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id), IO_FAIL);
+	assert_non_null(strstr(io_get_error(), "before the body"));
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	spool_close(&spool);
+}
+
 /*
  * 16: reads that fail for now
  */
@@ -414,6 +439,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_absent_ids_are_gone),
+		cmocka_unit_test(test_second_writer_of_an_id),
 		cmocka_unit_test(test_a_scan_that_cannot_read),
 		cmocka_unit_test(test_a_message_that_cannot_be_read_now),
 		cmocka_unit_test(test_second_process_is_told_who),
