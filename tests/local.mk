@@ -64,6 +64,8 @@ unit_tests += tests/test-message-id tests/test-email-message \
 quick_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 threaded_tests += tests/test-message-id
+unit_tests += tests/test-spool-conf
+quick_tests += tests/test-spool-conf
 unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 	tests/test-module-file-hostile

@@ -396,6 +396,45 @@ static void test_other_kinds_are_removed(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What the spool itself is made of: opened, or refused with a sentence. */
+static void test_other_kinds_in_the_spool(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *name;
+		bool opens; /* all the same */
+	} rows[] = {
+		{ "spool.conf", false },    { "lock", false },
+		{ "recipients", false },    { "last-id", true },
+		{ "messages", false },      { "messages/tmp", false },
+		{ "quarantine", false },    { "messages/zz", true },
+		{ "messages/tmp/x", true },
+	};
+	char path[512], text[512];
+	unsigned int kind;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		for (kind = 0; kind < KIND_COUNT; kind++) {
+			/* where a directory is what belongs there */
+			if (kind == KIND_DIR && strspn(rows[i].name, "mq") > 0)
+				continue;
+			test_spool_init("");
+			(void)snprintf(path, sizeof(path), "%s/%s",
+				       test_spool_dir(), rows[i].name);
+			test_remove_tree(path);
+			if (!make_kind(kind, path))
+				continue;
+			ret = try_open(text, sizeof(text));
+			if ((ret == 0) != rows[i].opens)
+				fail_msg("%s for %s: %s", kind_names[kind],
+					 rows[i].name, strerror(ret));
+			if (ret != 0)
+				assert_true(strlen(text) > 0);
+		}
+	}
+}
+
 /* Names that are none, in a bucket and beside it. */
 static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 {
@@ -445,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_second_process_is_told_who),
 		cmocka_unit_test(test_other_kinds_instead_of_messages),
 		cmocka_unit_test(test_other_kinds_are_removed),
+		cmocka_unit_test(test_other_kinds_in_the_spool),
 		cmocka_unit_test(test_other_names_are_left_alone),
 	};
 
