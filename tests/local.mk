@@ -66,6 +66,9 @@ quick_tests += tests/test-message-id tests/test-email-message \
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf
 quick_tests += tests/test-spool-conf
+unit_tests += tests/test-module-memory tests/test-module-failure
+quick_tests += tests/test-module-memory tests/test-module-failure
+threaded_tests += tests/test-module-memory tests/test-module-failure
 unit_tests += tests/test-spool-chain
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 	tests/test-module-file-hostile
