@@ -69,7 +69,8 @@ quick_tests += tests/test-spool-conf
 unit_tests += tests/test-module-memory tests/test-module-failure
 quick_tests += tests/test-module-memory tests/test-module-failure
 threaded_tests += tests/test-module-memory tests/test-module-failure
-unit_tests += tests/test-spool-chain
+unit_tests += tests/test-spool-chain tests/test-spool-scan
+threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 	tests/test-module-file-hostile
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
