@@ -42,79 +42,168 @@ static char *trim(char *text)
 	return text;
 }
 
+struct conf_reader {
+	struct spool_conf *conf;
+	unsigned int line;
+	bool have_version;
+	char **error_r;
+};
+
+/* More of a hostile name or value is not told. */
+#define SHOWN "\"%.60s\""
+
 /* "PATH CONFIG": both are in one allocation. */
-static int add_module(struct spool_conf *conf, const char *value,
-		      unsigned int line, char **error_r)
+static int add_module(struct conf_reader *reader, const char *value)
 {
+	struct spool_conf *conf = reader->conf;
 	struct spool_conf_module *module = &conf->modules[conf->module_count];
 	size_t size = strcspn(value, " \t");
 
 	/* what is relative depends on where a program was started */
 	if (*value != '/')
-		return spool_fail(error_r, EINVAL,
+		return spool_fail(reader->error_r, EINVAL,
 				  CONF_NAME ": line %u: module \"%.*s\": its "
 					    "path has to begin with \"/\"",
-				  line, (int)size, value);
+				  reader->line, (int)size, value);
 	if (conf->module_count == N_ELEMENTS(conf->modules))
-		return spool_fail(error_r, EINVAL,
+		return spool_fail(reader->error_r, EINVAL,
 				  CONF_NAME ": line %u: more than %zu modules",
-				  line, N_ELEMENTS(conf->modules));
+				  reader->line, N_ELEMENTS(conf->modules));
 	module->path = i_strdup(value);
 	module->config = module->path + size;
 	if (*module->config != '\0')
 		*module->config++ = '\0';
 	module->config = trim(module->config);
-	module->line = line;
+	module->line = reader->line;
 	conf->module_count++;
 	return 0;
 }
 
-static int set_field(struct spool_conf *conf, const char *name,
-		     const char *value, unsigned int line, char **error_r)
+static int check_version(struct conf_reader *reader, const char *value)
+{
+	if (reader->have_version)
+		return spool_fail(reader->error_r, EINVAL,
+				  CONF_NAME ": line %u: \"version\" is there "
+					    "for the second time: take one "
+					    "away",
+				  reader->line);
+	reader->have_version = true;
+	if (strcmp(value, CONF_VERSION) == 0)
+		return 0;
+	if (*value != '\0' && strspn(value, "0123456789") == strlen(value))
+		return spool_fail(reader->error_r, ENOTSUP,
+				  CONF_NAME ": line %u: version " SHOWN
+					    ": the spool was made by a newer "
+					    "version of Bobbin: open it with "
+					    "that one",
+				  reader->line, value);
+	return spool_fail(reader->error_r, EINVAL,
+			  CONF_NAME ": line %u: version " SHOWN
+				    " is none: \"version = " CONF_VERSION
+				    "\" is expected",
+			  reader->line, value);
+}
+
+static int set_field(struct conf_reader *reader, const char *name,
+		     const char *value)
 {
 	char **slot;
 
-	if (strcmp(name, "version") == 0) {
-		if (strcmp(value, CONF_VERSION) == 0)
-			return 0;
-		return spool_fail(error_r, ENOTSUP,
-				  CONF_NAME ": version %s: the spool was made "
-					    "by a newer version of Bobbin",
-				  value);
-	}
+	if (strcmp(name, "version") == 0)
+		return check_version(reader, value);
 	if (strcmp(name, "module") == 0)
-		return add_module(conf, value, line, error_r);
+		return add_module(reader, value);
 	if (strcmp(name, "store") == 0)
-		slot = &conf->store;
+		slot = &reader->conf->store;
 	else if (strcmp(name, "body") == 0)
-		slot = &conf->body;
+		slot = &reader->conf->body;
 	else if (strcmp(name, "headers") == 0)
-		slot = &conf->headers;
+		slot = &reader->conf->headers;
 	else
-		return spool_fail(error_r, EINVAL,
-				  CONF_NAME ": line %u: unknown name \"%s\"",
-				  line, name);
-	i_free(*slot);
+		return spool_fail(reader->error_r, EINVAL,
+				  CONF_NAME ": line %u: unknown name " SHOWN
+					    " (version, store, body, "
+					    "headers and module are known)",
+				  reader->line, name);
+	if (*slot != NULL)
+		return spool_fail(reader->error_r, EINVAL,
+				  CONF_NAME ": line %u: \"%s\" is there for "
+					    "the second time: take one away",
+				  reader->line, name);
 	*slot = i_strdup(value);
 	return 0;
 }
 
-static int parse_line(struct spool_conf *conf, char *text, unsigned int line,
-		      char **error_r)
+static int parse_line(struct conf_reader *reader, char *text)
 {
+	const char *p;
 	char *equals;
 
+	for (p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p < ' ' && *p != '\t')
+			return spool_fail(reader->error_r, EINVAL,
+					  CONF_NAME ": line %u has a control "
+						    "character in it: take it "
+						    "away",
+					  reader->line);
+	}
 	text = trim(text);
 	if (*text == '\0' || *text == '#')
 		return 0;
 	equals = strchr(text, '=');
 	if (equals == NULL)
-		return spool_fail(error_r, EINVAL,
+		return spool_fail(reader->error_r, EINVAL,
 				  CONF_NAME ": line %u: \"name = value\" is "
 					    "expected",
-				  line);
+				  reader->line);
 	*equals = '\0';
-	return set_field(conf, trim(text), trim(equals + 1), line, error_r);
+	return set_field(reader, trim(text), trim(equals + 1));
+}
+
+static int read_lines(struct conf_reader *reader, struct istream *input)
+{
+	char *text;
+
+	while ((text = i_stream_read_next_line(input)) != NULL) {
+		reader->line++;
+		if (parse_line(reader, text) < 0)
+			return -1;
+	}
+	if (input->stream_errno == ENOBUFS)
+		return spool_fail(reader->error_r, EINVAL,
+				  CONF_NAME ": line %u is longer than %d bytes",
+				  reader->line + 1, CONF_MAX_LINE);
+	if (input->stream_errno != 0)
+		return spool_fail(reader->error_r, input->stream_errno, "%s",
+				  i_stream_get_error(input));
+	if (!reader->have_version)
+		return spool_fail(reader->error_r, EINVAL,
+				  CONF_NAME
+				  ": the line \"version = " CONF_VERSION
+				  "\" is missing");
+	if (reader->conf->store == NULL)
+		return spool_fail(reader->error_r, EINVAL,
+				  CONF_NAME ": it names no store: the line "
+					    "\"store = file\" is missing");
+	return 0;
+}
+
+static int open_failed(char **error_r)
+{
+	switch (errno) {
+	case EINVAL:
+		return spool_fail(error_r, EINVAL,
+				  CONF_NAME " is not a regular file");
+	case ENOENT:
+		return spool_fail(error_r, ENOENT,
+				  "open(" CONF_NAME ") failed: %s (not a "
+				  "spool? bobbin spool init makes one)",
+				  strerror(ENOENT));
+	default:
+		return spool_fail(error_r, errno,
+				  "open(" CONF_NAME ") failed: %s",
+				  strerror(errno));
+	}
 }
 
 /* Modules are code: root, who looks at somebody's spool, must not run what that
@@ -147,39 +236,33 @@ static int check_owner(int fd, const struct spool_conf *conf, char **error_r)
 
 int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r)
 {
-	struct istream *input;
-	unsigned int line = 0;
-	char *text;
-	int fd, ret = 0;
+	struct conf_reader reader = { .conf = conf, .error_r = error_r };
+	struct istream *file, *input;
+	int fd, ret, error;
 
-	fd = file_open(dir_fd, CONF_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	fd = file_open_regular(dir_fd, CONF_NAME);
 	if (fd < 0)
-		return spool_fail(error_r, errno,
-				  "open(" CONF_NAME ") failed: %s%s",
-				  strerror(errno),
-				  errno == ENOENT ?
-					  " (not a spool? bobbin spool init "
-					  "makes one)" :
-					  "");
-	input = i_stream_create_fd(fd, CONF_MAX_LINE);
-	i_stream_set_name(input, CONF_NAME);
+		return open_failed(error_r);
+	file = i_stream_create_fd(fd, CONF_MAX_LINE);
+	i_stream_set_name(file, CONF_NAME);
+	/* a NUL would end the line for us, and not for who looks at it */
+	input = i_stream_create_nonuls(file, '\1');
+	i_stream_set_max_buffer_size(input, CONF_MAX_LINE);
 	i_stream_set_return_partial_line(input, true);
-	while (ret == 0 && (text = i_stream_read_next_line(input)) != NULL)
-		ret = parse_line(conf, text, ++line, error_r);
-	if (ret == 0 && input->stream_errno != 0)
-		ret = spool_fail(error_r, input->stream_errno, "%s",
-				 i_stream_get_error(input));
+	ret = read_lines(&reader, input);
+	error = errno;
 	i_stream_destroy(&input);
-	if (ret == 0)
-		ret = check_owner(fd, conf, error_r);
+	i_stream_destroy(&file);
+	if (ret == 0 && check_owner(fd, conf, error_r) < 0) {
+		ret = -1;
+		error = errno;
+	}
 	(void)file_close(&fd);
-	if (ret == 0 && conf->store == NULL)
-		ret = spool_fail(error_r, EINVAL,
-				 CONF_NAME ": it names no store");
 	if (conf->body == NULL)
 		conf->body = i_strdup("");
 	if (conf->headers == NULL)
 		conf->headers = i_strdup("");
+	errno = error;
 	return ret;
 }
 

@@ -84,16 +84,26 @@ struct spool *spool_new(void)
 static int take_lock(struct spool *spool, const char *dir, char **error_r)
 {
 	struct flock lock;
+	struct stat st;
 	char pid[32];
 	ssize_t size;
 	int fd;
 
 	fd = file_open(spool->dir_fd, SPOOL_LOCK_NAME,
-		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+			       O_NOCTTY,
+		       0600);
 	if (fd < 0)
 		return spool_fail(error_r, errno, "open(%s/lock) failed: %s",
 				  dir, strerror(errno));
 	spool->lock_fd = fd;
+	if (file_ops()->fstat(fd, &st) < 0)
+		return spool_fail(error_r, errno, "fstat(%s/lock) failed: %s",
+				  dir, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return spool_fail(error_r, EINVAL,
+				  "%s/lock is not a regular file: remove it",
+				  dir);
 	memset(&lock, 0, sizeof(lock));
 	lock.l_type = F_WRLCK;
 	lock.l_whence = SEEK_SET;
@@ -123,8 +133,19 @@ static int load_recipients(struct spool *spool, const char *dir, char **error_r)
 	int ret;
 
 	if (file_ops()->fstatat(spool->dir_fd, SPOOL_RECIPIENTS_NAME, &st,
-				AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
+				AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return spool_fail(error_r, errno,
+				  "stat(%s/" SPOOL_RECIPIENTS_NAME
+				  ") failed: %s",
+				  dir, strerror(errno));
+	}
+	if (!S_ISREG(st.st_mode))
+		return spool_fail(error_r, EINVAL,
+				  "%s/" SPOOL_RECIPIENTS_NAME
+				  " is not a regular file",
+				  dir);
 	path = i_strdup_printf("%s/" SPOOL_RECIPIENTS_NAME, dir);
 	spool->keys.recipients = age_recipients_new();
 	ret = age_recipients_add_file(spool->keys.recipients, path, error_r);
@@ -139,8 +160,7 @@ static void load_last_id(struct spool *spool)
 	struct message_id last;
 	int fd;
 
-	fd = file_open(spool->dir_fd, LAST_ID_NAME,
-		       O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	fd = file_open_regular(spool->dir_fd, LAST_ID_NAME);
 	if (fd >= 0 &&
 	    file_read(fd, text, sizeof(text) - 1) == sizeof(text) - 1 &&
 	    message_id_from_text(text, &last))

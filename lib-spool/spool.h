@@ -62,7 +62,8 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);
 
 /* Starts the scan: found() is called on its thread, once for each message that
-   was there before this process. done() (may be NULL) comes last. */
+   was there before this process. done() (may be NULL) comes last. One scan at a
+   time: starting another one before the end of it panics. */
 typedef void spool_found_t(const message_id *id, void *context);
 typedef void spool_done_t(void *context);
 void spool_start_scan(struct spool *spool, spool_found_t *found,

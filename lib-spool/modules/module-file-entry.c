@@ -50,11 +50,16 @@ void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE])
 	       FILE_BUCKET_SIZE);
 }
 
-bool file_exists(int dir_fd, const char *name)
+int file_look(int dir_fd, const char *name)
 {
 	struct stat st;
 
-	return file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (S_ISREG(st.st_mode))
+		return 1;
+	errno = EINVAL;
+	return -1;
 }
 
 int file_open_bucket(struct file_store *store, const message_id *id,
@@ -192,24 +197,16 @@ static int read_line(struct istream *input, const message_id *id,
 	return 0;
 }
 
-/* Opens a regular file, and nothing else that may have its name. */
 static int open_regular(int bucket_fd, const char *name)
 {
-	struct stat st;
-	int fd;
+	int fd = file_open_regular(bucket_fd, name);
 
-	fd = file_open(
-		bucket_fd, name,
-		O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-	if (fd < 0) {
-		io_set_error("open(%s) failed: %s", name, strerror(errno));
-		return -1;
-	}
-	if (file_ops()->fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	if (fd >= 0)
 		return fd;
-	(void)file_close(&fd);
-	io_set_error("%s is not a regular file", name);
-	errno = EINVAL;
+	if (errno == EINVAL)
+		io_set_error("%s is not a regular file", name);
+	else
+		io_set_error("open(%s) failed: %s", name, strerror(errno));
 	return -1;
 }
 
@@ -247,15 +244,18 @@ int file_entry_read(int bucket_fd, const message_id *id,
 	return 0;
 }
 
-bool file_find_body(int bucket_fd, const message_id *id,
-		    const unsigned char hash[FILE_HASH_SIZE],
-		    char name_r[FILE_NAME_SIZE])
+int file_find_body(int bucket_fd, const message_id *id,
+		   const unsigned char hash[FILE_HASH_SIZE],
+		   char name_r[FILE_NAME_SIZE])
 {
+	int ret;
+
 	file_body_name(id, hash, name_r);
-	if (file_exists(bucket_fd, name_r))
-		return true;
+	ret = file_look(bucket_fd, name_r);
+	if (ret != 0)
+		return ret;
 	file_name(id, FILE_BODY_SUFFIX, name_r);
-	return file_exists(bucket_fd, name_r);
+	return file_look(bucket_fd, name_r);
 }
 
 int file_open_body(int bucket_fd, const struct file_entry *entry)

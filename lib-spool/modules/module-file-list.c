@@ -131,7 +131,7 @@ static bool list_entry(struct file_store *store, int bucket_fd,
 	shown.headers_stack = entry.headers_stack;
 	shown.body_stack = entry.body_stack;
 	shown.stored_size = stored_size(bucket_fd, name);
-	if (file_find_body(bucket_fd, id, entry.body_hash, body))
+	if (file_find_body(bucket_fd, id, entry.body_hash, body) > 0)
 		shown.stored_size += stored_size(bucket_fd, body);
 	if (listing->verify && shown.problem == NULL)
 		shown.problem = verify_body_hash(bucket_fd, &entry);

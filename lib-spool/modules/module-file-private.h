@@ -64,15 +64,17 @@ void file_body_name(const message_id *id,
 		    const unsigned char hash[FILE_HASH_SIZE],
 		    char name_r[FILE_NAME_SIZE]);
 void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE]);
-bool file_exists(int dir_fd, const char *name);
+/* 1: a regular file is there; 0: nothing; -1 with errno: it cannot be told (EINVAL:
+   something else has the name), so nothing may be removed or overwritten. */
+int file_look(int dir_fd, const char *name);
 /* The bucket's directory; with `create` it is made, and durable, first. -1 with
    errno. */
 int file_open_bucket(struct file_store *store, const message_id *id,
 		     bool create);
-/* The name of the body that a header file is about; false: it is not there. */
-bool file_find_body(int bucket_fd, const message_id *id,
-		    const unsigned char hash[FILE_HASH_SIZE],
-		    char name_r[FILE_NAME_SIZE]);
+/* The name of the body that a header file is about, as file_look(). */
+int file_find_body(int bucket_fd, const message_id *id,
+		   const unsigned char hash[FILE_HASH_SIZE],
+		   char name_r[FILE_NAME_SIZE]);
 /* Opens that body. -1 with errno and io_set_error(). */
 int file_open_body(int bucket_fd, const struct file_entry *entry);
 /* module-file.c: the answer for a call that failed. */

@@ -278,12 +278,15 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 {
 	char body[FILE_NAME_SIZE];
 	struct file_entry before;
-	int answer;
+	int answer, found;
 
 	answer = check_version(bucket_fd, message, &before);
 	if (answer != IO_DONE)
 		return answer;
-	if (!file_find_body(bucket_fd, &entry->id, entry->body_hash, body)) {
+	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
+	if (found < 0)
+		return file_fail("looking for the body", &entry->id, errno);
+	if (found == 0) {
 		io_set_error("the body that was written before the headers is "
 			     "gone: write it again");
 		return IO_TRANS_FAIL;
@@ -385,22 +388,43 @@ int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	return answer;
 }
 
+/* Not while there are headers: they would be of a message without a body. Somebody
+   takes back a message of his own, whose id was in use. */
+static int unlink_body(int bucket_fd, const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+	int answer, have_headers;
+
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	have_headers = file_look(bucket_fd, name);
+	if (have_headers < 0)
+		return file_fail("removing the body", id, errno);
+	if (have_headers > 0) {
+		io_set_error("the headers of message %.*s are there: remove "
+			     "them before the body",
+			     MESSAGE_ID_TEXT_SIZE - 1, name);
+		return IO_FAIL;
+	}
+	file_name(id, FILE_BODY_SUFFIX, name);
+	answer = unlink_name(bucket_fd, name);
+	return answer == IO_TRANS_FAIL ? file_fail("removing", id, errno) :
+					 answer;
+}
+
 /* Needs no sync: a body without headers is no message. */
 int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		    message_id *id)
 {
 	struct file_store *store = file_store(io);
-	char name[FILE_NAME_SIZE];
 	int bucket_fd, answer;
 
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
 		return errno == ENOENT ? IO_CONT :
 					 file_fail("removing", id, errno);
-	file_name(id, FILE_BODY_SUFFIX, name);
-	answer = unlink_name(bucket_fd, name);
-	if (answer == IO_TRANS_FAIL)
-		answer = file_fail("removing", id, errno);
+	file_claim(store, id);
+	answer = unlink_body(bucket_fd, id);
+	file_release(store, id);
 	(void)file_close(&bucket_fd);
 	file_busy_settle(store, id);
 	return answer;
