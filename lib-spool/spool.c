@@ -81,12 +81,27 @@ struct spool *spool_new(void)
 	return spool;
 }
 
-static int take_lock(struct spool *spool, const char *dir, char **error_r)
+static int lock_fail(const struct spool *spool, int fd, char **error_r)
 {
-	struct flock lock;
-	struct stat st;
 	char pid[32];
 	ssize_t size;
+
+	if (errno != EAGAIN && errno != EACCES)
+		return spool_fail(error_r, errno,
+				  "locking %s/" SPOOL_LOCK_NAME " failed: %s",
+				  spool->dir, strerror(errno));
+	size = file_pread(fd, pid, sizeof(pid) - 1, 0);
+	pid[size < 0 ? 0 : size] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+	return spool_fail(error_r, EBUSY,
+			  "%s is in use by another process%s%s: stop that one "
+			  "first, or only read",
+			  spool->dir, *pid != '\0' ? " " : "", pid);
+}
+
+static int open_lock(struct spool *spool, char **error_r)
+{
+	struct stat st;
 	int fd;
 
 	fd = file_open(spool->dir_fd, SPOOL_LOCK_NAME,
@@ -94,62 +109,79 @@ static int take_lock(struct spool *spool, const char *dir, char **error_r)
 			       O_NOCTTY,
 		       0600);
 	if (fd < 0)
-		return spool_fail(error_r, errno, "open(%s/lock) failed: %s",
-				  dir, strerror(errno));
+		return spool_fail(error_r, errno,
+				  "open(%s/" SPOOL_LOCK_NAME ") failed: %s",
+				  spool->dir, strerror(errno));
 	spool->lock_fd = fd;
 	if (file_ops()->fstat(fd, &st) < 0)
-		return spool_fail(error_r, errno, "fstat(%s/lock) failed: %s",
-				  dir, strerror(errno));
+		return spool_fail(error_r, errno,
+				  "fstat(%s/" SPOOL_LOCK_NAME ") failed: %s",
+				  spool->dir, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return spool_fail(error_r, EINVAL,
-				  "%s/lock is not a regular file: remove it",
-				  dir);
+				  "%s/" SPOOL_LOCK_NAME
+				  " is not a regular file: remove it",
+				  spool->dir);
+	return fd;
+}
+
+static int take_lock(struct spool *spool, char **error_r)
+{
+	struct flock lock;
+	struct iovec iov;
+	char pid[32];
+	int fd;
+
+	fd = open_lock(spool, error_r);
+	if (fd < 0)
+		return -1;
 	memset(&lock, 0, sizeof(lock));
 	lock.l_type = F_WRLCK;
 	lock.l_whence = SEEK_SET;
 	/* an OFD lock: of this open file, gone with it however it ends */
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		size = file_pread(fd, pid, sizeof(pid) - 1, 0);
-		pid[size < 0 ? 0 : size] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
-		return spool_fail(error_r, EBUSY,
-				  "%s is in use by another process%s%s: stop "
-				  "that one first, or only read",
-				  dir, *pid != '\0' ? " " : "", pid);
-	}
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return lock_fail(spool, fd, error_r);
 	(void)snprintf(pid, sizeof(pid), "pid %ld\n", (long)getpid());
-	if (file_ops()->ftruncate(fd, 0) == 0) {
-		struct iovec iov = { pid, strlen(pid) };
-
+	iov.iov_base = pid;
+	iov.iov_len = strlen(pid);
+	if (file_ops()->ftruncate(fd, 0) == 0)
 		(void)file_pwritev(fd, &iov, 1, 0);
-	}
 	return 0;
 }
 
-static int load_recipients(struct spool *spool, const char *dir, char **error_r)
+/* A wrong configuration is EINVAL, whatever it was for who read it. */
+static int conf_errno(int error)
 {
-	struct stat st;
-	char *path;
-	int ret;
+	return io_answer_for_errno(error) == IO_TRANS_FAIL || error == EACCES ?
+		error :
+		EINVAL;
+}
 
-	if (file_ops()->fstatat(spool->dir_fd, SPOOL_RECIPIENTS_NAME, &st,
-				AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno == ENOENT)
-			return 0;
-		return spool_fail(error_r, errno,
-				  "stat(%s/" SPOOL_RECIPIENTS_NAME
-				  ") failed: %s",
-				  dir, strerror(errno));
+/* That there are none is an error only where a stack needs them. */
+static int load_recipients(struct spool *spool, char **error_r)
+{
+	int fd = file_open_regular(spool->dir_fd, SPOOL_RECIPIENTS_NAME);
+	int ret = 0, error = errno;
+	char *path;
+
+	if (fd < 0 && error == ENOENT)
+		return 0;
+	path = i_strdup_printf("%s/" SPOOL_RECIPIENTS_NAME, spool->dir);
+	if (fd >= 0) {
+		spool->keys.recipients = age_recipients_new();
+		ret = age_recipients_add_fd(spool->keys.recipients, fd, path,
+					    error_r);
+		error = errno;
+	} else if (error == EINVAL) {
+		ret = spool_fail(error_r, error, "%s is not a regular file",
+				 path);
+	} else {
+		ret = spool_fail(error_r, error, "open(%s) failed: %s", path,
+				 strerror(error));
 	}
-	if (!S_ISREG(st.st_mode))
-		return spool_fail(error_r, EINVAL,
-				  "%s/" SPOOL_RECIPIENTS_NAME
-				  " is not a regular file",
-				  dir);
-	path = i_strdup_printf("%s/" SPOOL_RECIPIENTS_NAME, dir);
-	spool->keys.recipients = age_recipients_new();
-	ret = age_recipients_add_file(spool->keys.recipients, path, error_r);
+	(void)file_close(&fd);
 	i_free(path);
+	errno = conf_errno(error);
 	return ret;
 }
 
@@ -158,9 +190,8 @@ static void load_last_id(struct spool *spool)
 {
 	char text[MESSAGE_ID_TEXT_SIZE] = "";
 	struct message_id last;
-	int fd;
+	int fd = file_open_regular(spool->dir_fd, LAST_ID_NAME);
 
-	fd = file_open_regular(spool->dir_fd, LAST_ID_NAME);
 	if (fd >= 0 &&
 	    file_read(fd, text, sizeof(text) - 1) == sizeof(text) - 1 &&
 	    message_id_from_text(text, &last))
@@ -188,21 +219,30 @@ static void save_last_id(struct spool *spool)
 	o_stream_destroy(&output);
 }
 
-static int open_in_dir(struct spool *spool, const char *dir, char **error_r)
+/* What only writing needs: a reader does without it, and without its mistakes. */
+static int open_for_writing(struct spool *spool, char **error_r)
 {
-	if (spool_conf_read(spool->dir_fd, &spool->conf, error_r) < 0)
-		return -1;
-	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
-	    take_lock(spool, dir, error_r) < 0)
-		return -1;
-	if (load_recipients(spool, dir, error_r) < 0)
+	if (take_lock(spool, error_r) < 0 ||
+	    load_recipients(spool, error_r) < 0)
 		return -1;
 	load_last_id(spool);
+	return 0;
+}
+
+static int open_in_dir(struct spool *spool, char **error_r)
+{
+	if (spool_conf_read(spool->dir_fd, spool->dir, &spool->conf, error_r) <
+	    0)
+		return -1;
 	if (strcmp(spool->conf.store, "file") != 0)
 		return spool_fail(error_r, ENOTSUP,
-				  "%s/spool.conf: store \"%s\" is not known to "
-				  "this version of Bobbin",
-				  dir, spool->conf.store);
+				  "%s/" SPOOL_CONF_NAME ": store \"%s\" is not "
+				  "known to this version of Bobbin (known is "
+				  "\"file\")",
+				  spool->dir, spool->conf.store);
+	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
+	    open_for_writing(spool, error_r) < 0)
+		return -1;
 	spool->store = module_file_open(spool, error_r);
 	if (spool->store == NULL)
 		return -1;
@@ -217,6 +257,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	int old_errno;
 
 	spool->flags = flags;
+	spool->dir = i_strdup(dir);
 	if (keys != NULL && keys->identities != NULL) {
 		age_identities_ref(keys->identities);
 		spool->keys.identities = keys->identities;
@@ -226,7 +267,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	if (spool->dir_fd < 0)
 		(void)spool_fail(error_r, errno, "open(%s) failed: %s", dir,
 				 strerror(errno));
-	else if (open_in_dir(spool, dir, error_r) == 0)
+	else if (open_in_dir(spool, error_r) == 0)
 		return spool;
 	old_errno = errno;
 	spool_close(&spool);
@@ -253,6 +294,7 @@ void spool_close(struct spool **_spool)
 	(void)file_close(&spool->lock_fd);
 	(void)file_close(&spool->dir_fd);
 	spool_conf_free(&spool->conf);
+	i_free(spool->dir);
 	age_recipients_unref(&spool->keys.recipients);
 	age_identities_unref(&spool->keys.identities);
 	message_id_generator_free(&spool->ids);
