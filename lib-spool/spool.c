@@ -312,24 +312,34 @@ void spool_new_id(struct spool *spool, message_id *id_r)
 	message_id_generate(spool->ids, id_r);
 }
 
-static int list(struct spool *spool, bool verify, spool_entry_t *callback,
-		void *context, char **error_r)
+static int need_store(const struct spool *spool, char **error_r)
 {
-	if (spool->store == NULL)
-		return spool_fail(error_r, ENOTSUP,
-				  "the spool has no native store");
-	return module_file_list(spool->store, verify, callback, context,
-				error_r);
+	return spool->store == NULL ?
+		spool_fail(error_r, ENOTSUP, "the spool has no native store") :
+		0;
 }
 
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r)
 {
-	return list(spool, false, callback, context, error_r);
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return module_file_list(spool->store, false, callback, context,
+				error_r);
 }
 
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r)
 {
-	return list(spool, true, callback, context, error_r);
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return module_file_list(spool->store, true, callback, context, error_r);
+}
+
+int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
+		       char **error_r)
+{
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return module_file_count_strays(spool->store, strays_r, error_r);
 }

@@ -72,7 +72,7 @@ threaded_tests += tests/test-module-memory tests/test-module-failure
 unit_tests += tests/test-spool-chain tests/test-spool-scan
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
-	tests/test-module-file-hostile
+	tests/test-module-file-hostile tests/test-module-file-list
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 

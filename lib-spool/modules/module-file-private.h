@@ -46,16 +46,18 @@ struct file_entry {
 /* The line with its LF and a NUL. */
 void file_entry_format(const struct file_entry *entry,
 		       char line_r[FILE_LINE_MAX]);
-/* A line without its LF. False with a reason. */
+/* A line without its LF. False with errno (EINVAL, and a reason; ENOTSUP: a newer
+   version's). */
 bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r);
 /* Opens the header file of an id below its bucket, and reads its line; *input_r
    then stands behind it. -1 with errno (ENOENT: there is none; EINVAL: it is
-   damaged or another's) and io_set_error(). */
-int file_entry_open(int bucket_fd, const message_id *id,
-		    struct file_entry *entry, struct istream **input_r);
+   damaged or another's; ENOTSUP: a newer version's) and io_set_error(). */
+int file_entry_open(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry,
+		    struct istream **input_r);
 /* The same for who wants the line alone. */
-int file_entry_read(int bucket_fd, const message_id *id,
-		    struct file_entry *entry);
+int file_entry_read(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry);
 
 void file_name(const message_id *id, const char *suffix,
 	       char name_r[FILE_NAME_SIZE]);
@@ -76,7 +78,14 @@ int file_find_body(int bucket_fd, const message_id *id,
 		   const unsigned char hash[FILE_HASH_SIZE],
 		   char name_r[FILE_NAME_SIZE]);
 /* Opens that body. -1 with errno and io_set_error(). */
-int file_open_body(int bucket_fd, const struct file_entry *entry);
+int file_open_body(struct file_store *store, int bucket_fd,
+		   const struct file_entry *entry);
+/* That there is none is damage, with headers that speak of it: -1 with EINVAL and
+   io_set_error(). */
+int file_body_missing(struct file_store *store, const message_id *id);
+/* The path of a file of a message, for messages; i_free() it. */
+char *file_path(const struct file_store *store, const message_id *id,
+		const char *name);
 /* module-file.c: the answer for a call that failed. */
 int file_fail(const char *what, const message_id *id, int error);
 
@@ -134,6 +143,21 @@ int file_readheaders(io_infrastructure *io, io_caller caller,
 		     email_message *message);
 int file_readbody(io_infrastructure *io, io_caller caller,
 		  email_message *message);
+
+/*
+ * Looking
+ */
+
+/* module-file-verify.c: 0, or the errno of what is wrong, with io_set_error(). The hash
+   is checked first: what no key fits (ENOKEY) is whole all the same. */
+int file_verify(struct file_store *store, int bucket_fd,
+		const struct file_entry *entry);
+/* EINVAL, after io_set_error(). */
+int file_damaged(const char *why);
+/* module-file-strays.c: of a file, in bytes; 0 where it is not known. */
+uint64_t file_stored_size(int dir_fd, const char *name);
+/* module-file-list.c: -1 with *error_r, for file_walk() that failed. */
+int file_walk_fail(const struct file_store *store, char **error_r);
 
 /* module-file-scan.c */
 void *file_process_disk_queue(io_infrastructure *io, void *scan);

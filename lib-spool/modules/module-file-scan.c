@@ -94,7 +94,7 @@ static bool scan_headers(struct file_store *store, int bucket_fd,
 
 	if (file_is_fresh(store, id))
 		return false;
-	if (file_entry_read(bucket_fd, id, &entry) < 0) {
+	if (file_entry_read(store, bucket_fd, id, &entry) < 0) {
 		if (errno == EINVAL)
 			quarantine(store, bucket_fd, id, io_get_error());
 		else if (errno != ENOENT) /* gone meanwhile */
@@ -131,7 +131,7 @@ static void scan_body(struct file_store *store, int bucket_fd,
 		(void)file_ops()->unlinkat(bucket_fd, name, 0);
 	/* a changed body and the one it took the place of: one is too many */
 	if (have_headers <= 0 || strcmp(name, first) == 0 ||
-	    file_entry_read(bucket_fd, id, &entry) < 0)
+	    file_entry_read(store, bucket_fd, id, &entry) < 0)
 		return;
 	file_body_name(id, entry.body_hash, changed);
 	(void)file_ops()->unlinkat(

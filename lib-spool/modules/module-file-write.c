@@ -216,14 +216,14 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
  */
 
 /* A rewrite must follow the version that it was made from: that one's line. */
-static int check_version(int bucket_fd, email_message *message,
-			 struct file_entry *stored)
+static int check_version(struct file_store *store, int bucket_fd,
+			 email_message *message, struct file_entry *stored)
 {
 	uint64_t version = email_message_get_version(message);
 
 	if (version == 1)
 		return IO_DONE;
-	if (file_entry_read(bucket_fd, &message->message_id, stored) < 0)
+	if (file_entry_read(store, bucket_fd, &message->message_id, stored) < 0)
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
 		return IO_DONE;
@@ -280,7 +280,7 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	struct file_entry before;
 	int answer, found;
 
-	answer = check_version(bucket_fd, message, &before);
+	answer = check_version(store, bucket_fd, message, &before);
 	if (answer != IO_DONE)
 		return answer;
 	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
@@ -350,14 +350,15 @@ static void unlink_changed_body(int bucket_fd, const struct file_entry *entry)
 	(void)unlink_name(bucket_fd, name);
 }
 
-static int unlink_headers(int bucket_fd, const message_id *id)
+static int unlink_headers(struct file_store *store, int bucket_fd,
+			  const message_id *id)
 {
 	char name[FILE_NAME_SIZE];
 	struct file_entry entry;
 	bool known;
 	int answer;
 
-	known = file_entry_read(bucket_fd, id, &entry) == 0;
+	known = file_entry_read(store, bucket_fd, id, &entry) == 0;
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	answer = unlink_name(bucket_fd, name);
 	/* also where it is gone already: somebody may wait for it to be so
@@ -382,7 +383,7 @@ int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return errno == ENOENT ? IO_CONT :
 					 file_fail("removing", id, errno);
 	file_claim(store, id);
-	answer = unlink_headers(bucket_fd, id);
+	answer = unlink_headers(store, bucket_fd, id);
 	file_release(store, id);
 	(void)file_close(&bucket_fd);
 	return answer;
