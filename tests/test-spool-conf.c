@@ -235,7 +235,9 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 static void test_what_is_written_is_read(void **state ATTR_UNUSED)
 {
 	static char store[] = "file", body[] = "zstd:19 | age", headers[] = "";
-	const struct spool_conf mine = { store, body, headers };
+	const struct spool_conf mine = { .store = store,
+					 .body = body,
+					 .headers = headers };
 	char *error;
 
 	(void)unlink(test_path("spool.conf"));
