@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONF_NAME SPOOL_CONF_NAME
 #define CONF_VERSION "1"
 #define CONF_MAX_LINE 65536
 
@@ -44,10 +43,31 @@ static char *trim(char *text)
 
 struct conf_reader {
 	struct spool_conf *conf;
+	const char *path; /* for messages */
 	unsigned int line;
 	bool have_version;
 	char **error_r;
 };
+
+/* "FILE: line N: TEXT"; -1. */
+static int line_fail(const struct conf_reader *reader, int error,
+		     const char *fmt, ...) ATTR_FORMAT(3, 4);
+
+static int line_fail(const struct conf_reader *reader, int error,
+		     const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, fmt);
+	text = i_strdup_vprintf(fmt, args);
+	va_end(args);
+	(void)spool_fail(reader->error_r, error, "%s: line %u: %s",
+			 reader->path, reader->line, text);
+	i_free(text);
+	errno = error;
+	return -1;
+}
 
 /* More of a hostile name or value is not told. */
 #define SHOWN "\"%.60s\""
@@ -61,14 +81,13 @@ static int add_module(struct conf_reader *reader, const char *value)
 
 	/* what is relative depends on where a program was started */
 	if (*value != '/')
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u: module \"%.*s\": its "
-					    "path has to begin with \"/\"",
-				  reader->line, (int)size, value);
+		return line_fail(reader, EINVAL,
+				 "module \"%.*s\": its path has to begin with "
+				 "\"/\"",
+				 (int)size, value);
 	if (conf->module_count == N_ELEMENTS(conf->modules))
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u: more than %zu modules",
-				  reader->line, N_ELEMENTS(conf->modules));
+		return line_fail(reader, EINVAL, "more than %zu modules",
+				 N_ELEMENTS(conf->modules));
 	module->path = i_strdup(value);
 	module->config = module->path + size;
 	if (*module->config != '\0')
@@ -79,29 +98,30 @@ static int add_module(struct conf_reader *reader, const char *value)
 	return 0;
 }
 
+static int second_time(const struct conf_reader *reader, const char *name)
+{
+	return line_fail(reader, EINVAL,
+			 "\"%s\" is there for the second time: take one away",
+			 name);
+}
+
 static int check_version(struct conf_reader *reader, const char *value)
 {
 	if (reader->have_version)
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u: \"version\" is there "
-					    "for the second time: take one "
-					    "away",
-				  reader->line);
+		return second_time(reader, "version");
 	reader->have_version = true;
 	if (strcmp(value, CONF_VERSION) == 0)
 		return 0;
 	if (*value != '\0' && strspn(value, "0123456789") == strlen(value))
-		return spool_fail(reader->error_r, ENOTSUP,
-				  CONF_NAME ": line %u: version " SHOWN
-					    ": the spool was made by a newer "
-					    "version of Bobbin: open it with "
-					    "that one",
-				  reader->line, value);
-	return spool_fail(reader->error_r, EINVAL,
-			  CONF_NAME ": line %u: version " SHOWN
-				    " is none: \"version = " CONF_VERSION
-				    "\" is expected",
-			  reader->line, value);
+		return line_fail(reader, ENOTSUP,
+				 "version " SHOWN ": the spool was made by a "
+				 "newer version of Bobbin: open it with that "
+				 "one",
+				 value);
+	return line_fail(reader, EINVAL,
+			 "version " SHOWN " is none: \"version = " CONF_VERSION
+			 "\" is expected",
+			 value);
 }
 
 static int set_field(struct conf_reader *reader, const char *name,
@@ -120,16 +140,12 @@ static int set_field(struct conf_reader *reader, const char *name,
 	else if (strcmp(name, "headers") == 0)
 		slot = &reader->conf->headers;
 	else
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u: unknown name " SHOWN
-					    " (version, store, body, "
-					    "headers and module are known)",
-				  reader->line, name);
+		return line_fail(reader, EINVAL,
+				 "unknown name " SHOWN " (version, store, "
+				 "body, headers and module are known)",
+				 name);
 	if (*slot != NULL)
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u: \"%s\" is there for "
-					    "the second time: take one away",
-				  reader->line, name);
+		return second_time(reader, name);
 	*slot = i_strdup(value);
 	return 0;
 }
@@ -141,21 +157,17 @@ static int parse_line(struct conf_reader *reader, char *text)
 
 	for (p = text; *p != '\0'; p++) {
 		if ((unsigned char)*p < ' ' && *p != '\t')
-			return spool_fail(reader->error_r, EINVAL,
-					  CONF_NAME ": line %u has a control "
-						    "character in it: take it "
-						    "away",
-					  reader->line);
+			return line_fail(reader, EINVAL,
+					 "a control character is in it: take "
+					 "it away");
 	}
 	text = trim(text);
 	if (*text == '\0' || *text == '#')
 		return 0;
 	equals = strchr(text, '=');
 	if (equals == NULL)
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u: \"name = value\" is "
-					    "expected",
-				  reader->line);
+		return line_fail(reader, EINVAL,
+				 "\"name = value\" is expected");
 	*equals = '\0';
 	return set_field(reader, trim(text), trim(equals + 1));
 }
@@ -169,99 +181,114 @@ static int read_lines(struct conf_reader *reader, struct istream *input)
 		if (parse_line(reader, text) < 0)
 			return -1;
 	}
-	if (input->stream_errno == ENOBUFS)
-		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": line %u is longer than %d bytes",
-				  reader->line + 1, CONF_MAX_LINE);
+	if (input->stream_errno == ENOBUFS) {
+		reader->line++;
+		return line_fail(reader, EINVAL, "longer than %d bytes",
+				 CONF_MAX_LINE);
+	}
 	if (input->stream_errno != 0)
 		return spool_fail(reader->error_r, input->stream_errno, "%s",
 				  i_stream_get_error(input));
 	if (!reader->have_version)
 		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME
-				  ": the line \"version = " CONF_VERSION
-				  "\" is missing");
+				  "%s: the line \"version = " CONF_VERSION
+				  "\" is missing",
+				  reader->path);
 	if (reader->conf->store == NULL)
 		return spool_fail(reader->error_r, EINVAL,
-				  CONF_NAME ": it names no store: the line "
-					    "\"store = file\" is missing");
+				  "%s: it names no store: the line "
+				  "\"store = file\" is missing",
+				  reader->path);
 	return 0;
 }
 
-static int open_failed(char **error_r)
+static int open_conf(const struct conf_reader *reader, int dir_fd)
 {
+	int fd = file_open_regular(dir_fd, SPOOL_CONF_NAME);
+
+	if (fd >= 0)
+		return fd;
 	switch (errno) {
 	case EINVAL:
-		return spool_fail(error_r, EINVAL,
-				  CONF_NAME " is not a regular file");
+		return spool_fail(reader->error_r, EINVAL,
+				  "%s is not a regular file", reader->path);
 	case ENOENT:
-		return spool_fail(error_r, ENOENT,
-				  "open(" CONF_NAME ") failed: %s (not a "
-				  "spool? bobbin spool init makes one)",
-				  strerror(ENOENT));
+		return spool_fail(reader->error_r, ENOENT,
+				  "open(%s) failed: %s (not a spool? bobbin "
+				  "spool init makes one)",
+				  reader->path, strerror(ENOENT));
 	default:
-		return spool_fail(error_r, errno,
-				  "open(" CONF_NAME ") failed: %s",
-				  strerror(errno));
+		return spool_fail(reader->error_r, errno, "open(%s) failed: %s",
+				  reader->path, strerror(errno));
 	}
 }
 
 /* Modules are code: root, who looks at somebody's spool, must not run what that
    somebody, or everybody, wrote into its configuration. */
-static int check_owner(int fd, const struct spool_conf *conf, char **error_r)
+static int check_owner(struct conf_reader *reader, int fd)
 {
 	struct stat st;
 
-	if (conf->module_count == 0)
+	if (reader->conf->module_count == 0)
 		return 0;
+	reader->line = reader->conf->modules[0].line;
 	if (file_ops()->fstat(fd, &st) < 0)
-		return spool_fail(error_r, errno,
-				  "fstat(" CONF_NAME ") failed: %s",
+		return spool_fail(reader->error_r, errno,
+				  "fstat(%s) failed: %s", reader->path,
 				  strerror(errno));
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return spool_fail(error_r, EPERM,
-				  CONF_NAME ": line %u: it names a module, and "
-					    "the file belongs to user %lu: run "
-					    "this as that user",
-				  conf->modules[0].line,
-				  (unsigned long)st.st_uid);
+		return line_fail(reader, EPERM,
+				 "it names a module, and the file belongs to "
+				 "user %lu: run this as that user",
+				 (unsigned long)st.st_uid);
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return spool_fail(error_r, EPERM,
-				  CONF_NAME ": line %u: it names a module, and "
-					    "others than its owner may write "
-					    "the file",
-				  conf->modules[0].line);
+		return line_fail(reader, EPERM,
+				 "it names a module, and others than its owner "
+				 "may write the file (chmod go-w)");
 	return 0;
 }
 
-int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r)
+static int read_conf(struct conf_reader *reader, int dir_fd)
 {
-	struct conf_reader reader = { .conf = conf, .error_r = error_r };
 	struct istream *file, *input;
 	int fd, ret, error;
 
-	fd = file_open_regular(dir_fd, CONF_NAME);
+	fd = open_conf(reader, dir_fd);
 	if (fd < 0)
-		return open_failed(error_r);
+		return -1;
 	file = i_stream_create_fd(fd, CONF_MAX_LINE);
-	i_stream_set_name(file, CONF_NAME);
+	i_stream_set_name(file, reader->path);
 	/* a NUL would end the line for us, and not for who looks at it */
 	input = i_stream_create_nonuls(file, '\1');
 	i_stream_set_max_buffer_size(input, CONF_MAX_LINE);
 	i_stream_set_return_partial_line(input, true);
-	ret = read_lines(&reader, input);
+	ret = read_lines(reader, input);
+	if (ret == 0)
+		ret = check_owner(reader, fd);
 	error = errno;
 	i_stream_destroy(&input);
 	i_stream_destroy(&file);
-	if (ret == 0 && check_owner(fd, conf, error_r) < 0) {
-		ret = -1;
-		error = errno;
-	}
 	(void)file_close(&fd);
+	errno = error;
+	return ret;
+}
+
+int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
+		    char **error_r)
+{
+	char *path = i_strdup_printf("%s/" SPOOL_CONF_NAME, dir);
+	struct conf_reader reader = { .conf = conf,
+				      .path = path,
+				      .error_r = error_r };
+	int ret, error;
+
+	ret = read_conf(&reader, dir_fd);
+	error = errno;
 	if (conf->body == NULL)
 		conf->body = i_strdup("");
 	if (conf->headers == NULL)
 		conf->headers = i_strdup("");
+	i_free(path);
 	errno = error;
 	return ret;
 }
@@ -272,7 +299,7 @@ int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r)
 	int ret = 0;
 
 	output = o_stream_create_file_atomic_at(
-		dir_fd, CONF_NAME, -1, 0600,
+		dir_fd, SPOOL_CONF_NAME, -1, 0600,
 		OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
 	o_stream_nsend_str(output,
 			   "# A Bobbin spool; see bobbin-spool(5).\n"

@@ -60,7 +60,9 @@ extern const struct file_ops file_ops_system;
 const struct file_ops *file_ops(void);
 void file_ops_set(const struct file_ops *ops);
 
-/* As the members, but repeated on EINTR. */
+/* As the members, but repeated on EINTR. Opening a FIFO waits for its other end:
+   who wants a signal to end that puts a table in use whose openat() says ECANCELED
+   for EINTR once the signal has come. */
 int file_open(int dir_fd, const char *path, int flags, mode_t mode);
 ssize_t file_read(int fd, void *data, size_t size);
 ssize_t file_pread(int fd, void *data, size_t size, off_t offset);

@@ -37,7 +37,7 @@ static int read_conf(void)
 
 	spool_conf_free(&conf);
 	errno = 0;
-	if (spool_conf_read(dir_fd, &conf, &error) == 0)
+	if (spool_conf_read(dir_fd, "DIR", &conf, &error) == 0)
 		return 0;
 	assert_int_not_equal(errno, 0);
 	(void)snprintf(error_text, sizeof(error_text), "%s", error);
@@ -106,7 +106,7 @@ static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 		  "\"version = 1\"" },
 		{ TEXT("version = -1\n"), EINVAL, "line 1", "\"version = 1\"" },
 		{ TEXT(MINIMUM "boby = gzip\n"), EINVAL, "line 3",
-		  "version, store, body and headers are known" },
+		  "version, store, body, headers and module are known" },
 		{ TEXT(MINIMUM "= gzip\n"), EINVAL, "line 3", "are known" },
 		{ TEXT(MINIMUM "Body = gzip\n"), EINVAL, "line 3",
 		  "are known" },
@@ -154,7 +154,8 @@ static void test_hostile_sizes(void **state ATTR_UNUSED)
 	while (text->used < 200000)
 		buffer_append(text, "xxxxxxxx", 8);
 	assert_int_equal(read_text(text->data, text->used), EINVAL);
-	assert_non_null(strstr(error_text, "line 3 is longer than"));
+	assert_non_null(
+		strstr(error_text, "DIR/spool.conf: line 3: longer than"));
 
 	buffer_set_used_size(text, 0);
 	for (i = 0; i < 100000; i++)

@@ -77,8 +77,20 @@ int file_find_body(int bucket_fd, const message_id *id,
 		   char name_r[FILE_NAME_SIZE]);
 /* Opens that body. -1 with errno and io_set_error(). */
 int file_open_body(int bucket_fd, const struct file_entry *entry);
-/* The answer for a call that failed. */
+/* module-file.c: the answer for a call that failed. */
 int file_fail(const char *what, const message_id *id, int error);
+
+/*
+ * module-file-note.c
+ */
+
+/* What stands with a message in memory: which of the store's bodies is its own.
+   `pending`: no header file speaks of it yet. */
+void file_note_set(email_message *message, const struct file_entry *entry,
+		   bool pending);
+/* Fills in body_hash and body_stack; false: this store has no body of it. */
+bool file_note_get(const email_message *message, struct file_entry *entry,
+		   bool *pending_r);
 
 /*
  * module-file-busy.c: what this process is doing to which message.
@@ -116,14 +128,6 @@ int file_writeheaders(io_infrastructure *io, io_caller caller,
 		      email_message *message, int force);
 int file_unlinkheaders(io_infrastructure *io, io_caller caller, message_id *id);
 int file_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
-
-/* What stands with a message in memory: which of the store's bodies is its own.
-   `pending`: no header file speaks of it yet. */
-void file_note_set(email_message *message, const struct file_entry *entry,
-		   bool pending);
-/* Fills in body_hash and body_stack; false: this store has no body of it. */
-bool file_note_get(const email_message *message, struct file_entry *entry,
-		   bool *pending_r);
 
 /* module-file-read.c */
 int file_readheaders(io_infrastructure *io, io_caller caller,

@@ -20,7 +20,6 @@
 #include "ostream.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +27,6 @@
 static struct file_store *file_store(io_infrastructure *io)
 {
 	return container_of(io, struct file_store, io);
-}
-
-int file_fail(const char *what, const message_id *id, int error)
-{
-	char text[MESSAGE_ID_TEXT_SIZE];
-
-	message_id_to_text(id, text);
-	errno = error;
-	io_set_error("%s of message %s failed: %s", what, text,
-		     strerror(error));
-	return io_answer_for_errno(error);
 }
 
 static int fail_stream(struct ostream *output)
@@ -77,41 +65,6 @@ static int finish_stream(struct ostream **stream)
 	answer = fail_stream(*stream);
 	abort_stream(stream);
 	return answer;
-}
-
-/*
- * The note: '+' for a body that waits for its headers, its hash, its stack.
- */
-
-#define NOTE_HASH 1
-#define NOTE_STACK (NOTE_HASH + FILE_HASH_SIZE * 2)
-
-void file_note_set(email_message *message, const struct file_entry *entry,
-		   bool pending)
-{
-	char note[NOTE_STACK + FILE_STACK_SIZE];
-
-	note[0] = pending ? '+' : '=';
-	(void)sodium_bin2hex(note + NOTE_HASH, FILE_HASH_SIZE * 2 + 1,
-			     entry->body_hash, FILE_HASH_SIZE);
-	(void)snprintf(note + NOTE_STACK, FILE_STACK_SIZE, "%s",
-		       entry->body_stack);
-	email_message_set_store_note(message, note);
-}
-
-bool file_note_get(const email_message *message, struct file_entry *entry,
-		   bool *pending_r)
-{
-	const char *note = email_message_get_store_note(message);
-
-	if (note == NULL || strlen(note) <= NOTE_STACK ||
-	    sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, note + NOTE_HASH,
-			   FILE_HASH_SIZE * 2, NULL, NULL, NULL) != 0)
-		return false;
-	(void)snprintf(entry->body_stack, sizeof(entry->body_stack), "%s",
-		       note + NOTE_STACK);
-	*pending_r = note[0] == '+';
-	return true;
 }
 
 /*
