@@ -60,6 +60,33 @@ check_empty()
 	fi
 }
 
+# catches PID: waits until this process handles SIGTERM.
+catches()
+{
+	catches_tries=0
+	while [ $catches_tries -lt 1000 ]; do
+		catches_mask=$(sed -n 's/^SigCgt:[^0-9a-f]*//p' \
+			"/proc/$1/status" 2>/dev/null)
+		[ $((0x${catches_mask:-0} & 0x4000)) = 0 ] || return 0
+		catches_tries=$((catches_tries + 1))
+		sleep 0.02
+	done
+	return 1
+}
+
+# ended PID: its exit code; one that does not end is killed.
+ended()
+{
+	ended_tries=0
+	while grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null &&
+		[ $ended_tries -lt 1000 ]; do
+		ended_tries=$((ended_tries + 1))
+		sleep 0.02
+	done
+	kill -9 "$1" 2>/dev/null
+	wait "$1"
+}
+
 # The last line of every script. 77 is automake's "skipped".
 finish()
 {

@@ -270,6 +270,7 @@ ln -s nowhere dangling
 	wrong 65 'text: age: ' cat --to null -i key --from age text
 	wrong 65 'cut.age' cat --to null -i key --from age cut.age
 	wrong 65 'limit' cat --to null --from 'limit:1000' text
+	wrong 65 'limit' cat --to 'limit:1000 | null' text
 	wrong 66 'open(nothere) failed: No such file' cat nothere
 	wrong 66 'Is a directory' cat closed
 	wrong 66 'open(nothere) failed' cat --to age:nothere text
@@ -353,6 +354,17 @@ check "a signal ends a blocked read, and the shell is told" sh -c \
 	"test -s before && test \"\$(cat code)\" = 143"
 ls -A out >after
 check_empty "and leaves no half file" after
+
+# Nobody opens the other side.
+mkfifo lonely
+for args in "lonely" "-o lonely text" "-i lonely text"; do
+	"$BOBBIN" cat $args >/dev/null 2>sig.err &
+	catches $!
+	kill -TERM $!
+	ended $!
+	check "a signal ends: cat $args, which waits to open a FIFO" sh -c \
+		"test $? = 143 && grep -q 'cat: interrupted' sig.err"
+done 2>/dev/null
 
 # seq is long enough that the reader is gone before the end.
 { "$BOBBIN" cat --progress never text.all 2>pipe.err; echo $? >code; } |

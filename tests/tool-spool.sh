@@ -93,6 +93,8 @@ wait $!
 check "and into a pipe" sh -c 'test -p pipe && cmp piped target'
 fails 77 "secret key" "$BOBBIN" spool get secret "$sid"
 fails 77 "no identity matches" "$BOBBIN" spool get -i other secret "$sid"
+grep -q -e "-i KEY" fails.err && fail "no hint at what was given" ||
+	pass "no hint at what was given"
 fails 64 "not a message id" "$BOBBIN" spool get secret ../../etc/passwd
 fails 64 "not a message id" "$BOBBIN" spool rm secret a/b
 fails 66 "there is no message" "$BOBBIN" spool get secret 00000000000000000000000000
@@ -146,6 +148,35 @@ check "reading goes on meanwhile" "$BOBBIN" spool list plain
 exec 8>&-
 wait $owner
 check "the first one was not disturbed" test -s held.id
+
+# A signal is no kill: nothing stays behind.
+for signal in INT TERM HUP; do
+	mkfifo slow
+	env --default-signal "$BOBBIN" spool put plain - <slow >slow.id 2>slow.err &
+	writer=$!
+	exec 8>slow
+	seq 1 200000 >&8 # more than a pipe holds: it reads
+	find plain/messages/tmp -type f >before
+	kill -$signal $writer
+	ended $writer
+	check "SIG$signal ends put, and the shell is told" sh -c \
+		"test $? -gt 128 && grep -q 'put: interrupted' slow.err"
+	exec 8>&-
+	find plain/messages/tmp -type f >after
+	check "it was writing" test -s before
+	check_empty "and leaves nothing of the message" after
+	check_empty "whose id nobody got" slow.id
+	rm slow
+done 2>/dev/null
+check "and the spool is whole" "$BOBBIN" spool verify plain
+
+# Who does not get the ids does not want more stored.
+before=$("$BOBBIN" spool list plain | wc -l)
+"$BOBBIN" spool put plain "$mail"/*.eml >/dev/full 2>full.err
+check "put stops where stdout does, and names what is stored" sh -c \
+	"test $? = 74 && grep -q 'is stored, but .*: No space left' full.err"
+check "after one message" test \
+	"$("$BOBBIN" spool list plain | wc -l)" = $((before + 1))
 
 #
 # kill -9, against a ledger

@@ -173,8 +173,10 @@ static int load_keys(struct cat *cat)
 		     0) ||
 	    (cat->to != NULL &&
 	     stack_spec_load_keys(cat->to, true, &cat->context, &error) < 0)) {
-		code = tool_fail(tool_key_code(errno), "%s%s", error,
-				 tool_read_hint(errno));
+		code = errno == ENOKEY ?
+			tool_read_failed(errno, error,
+					 cat->identity_count > 0) :
+			tool_fail(tool_key_code(errno), "%s", error);
 		free(error);
 		return code;
 	}
@@ -266,6 +268,8 @@ static int open_output(struct cat *cat)
 						       end, cat->out_layers);
 		o_stream_unref(&end);
 	}
+	if (cat->output->stream_errno != 0 && tool_interrupted())
+		return tool_fail_interrupted();
 	/* a setting of a layer, or the file: nothing was read yet */
 	if (cat->output->stream_errno != 0)
 		return tool_fail(
@@ -282,23 +286,22 @@ static int open_output(struct cat *cat)
 
 static int read_failed(struct cat *cat)
 {
-	int error = cat->input->stream_errno;
-
-	if (tool_interrupted())
-		return tool_fail(EX_IOERR, "interrupted");
-	return tool_fail(tool_read_code(error), "%s%s",
-			 i_stream_get_error(cat->input), tool_read_hint(error));
+	return tool_read_failed(cat->input->stream_errno,
+				i_stream_get_error(cat->input),
+				cat->identity_count > 0);
 }
 
 static int write_failed(struct cat *cat)
 {
-	if (tool_interrupted())
-		return tool_fail(EX_IOERR, "interrupted");
-	/* the reader of our output went away: that needs no words */
-	if (cat->output->stream_errno == EPIPE)
-		return EX_IOERR;
-	return tool_fail(tool_write_code(cat->output->stream_errno), "%s",
-			 o_stream_get_error(cat->output));
+	const struct ostream *end = cat->output;
+	int error = cat->output->stream_errno;
+
+	if (cat->to != NULL)
+		end = cat->out_layers[stack_spec_layer_count(cat->to)];
+	/* too much for the layer "limit", as when reading, not for the disk */
+	if (error == EFBIG && end->stream_errno != EFBIG)
+		error = EINVAL;
+	return tool_write_failed(error, o_stream_get_error(cat->output));
 }
 
 static int copy(struct cat *cat)
@@ -399,10 +402,12 @@ static int run(int argc, char *argv[])
 	code = parse_args(&cat, argc, argv);
 	if (code < 0)
 		code = parse_specs(&cat);
-	if (code < 0)
-		code = load_keys(&cat);
+	/* before the keys: their file, too, may be a FIFO */
 	if (code < 0) {
 		tool_catch_signals();
+		code = load_keys(&cat);
+	}
+	if (code < 0) {
 		open_input(&cat);
 		code = open_output(&cat);
 	}

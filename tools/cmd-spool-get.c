@@ -53,7 +53,7 @@ static struct istream *original(const email_message *message)
 	return lf;
 }
 
-static int copy(struct istream *input, struct ostream *output)
+static int copy(struct istream *input, struct ostream *output, bool have_keys)
 {
 	switch (o_stream_send_istream(output, input)) {
 	case OSTREAM_SEND_ISTREAM_RESULT_FINISHED:
@@ -61,14 +61,13 @@ static int copy(struct istream *input, struct ostream *output)
 			return EX_OK;
 		break;
 	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT:
-		return tool_fail(tool_read_code(input->stream_errno), "%s%s",
-				 i_stream_get_error(input),
-				 tool_read_hint(input->stream_errno));
+		return tool_read_failed(input->stream_errno,
+					i_stream_get_error(input), have_keys);
 	default:
 		break;
 	}
-	return tool_fail(tool_write_code(output->stream_errno), "%s",
-			 o_stream_get_error(output));
+	return tool_write_failed(output->stream_errno,
+				 o_stream_get_error(output));
 }
 
 static int write_message(const struct get *get, const email_message *message)
@@ -89,7 +88,7 @@ static int write_message(const struct get *get, const email_message *message)
 		output = o_stream_create_fd_blocking(STDOUT_FILENO);
 		o_stream_set_name(output, "stdout");
 	}
-	code = copy(input, output);
+	code = copy(input, output, get->args.identity_count > 0);
 	if (code != EX_OK)
 		o_stream_abort(output);
 	o_stream_destroy(&output);
@@ -146,18 +145,16 @@ static int run(int argc, char *argv[])
 	tool_catch_signals();
 	spool = spool_tool_open(&get.args, SPOOL_OPEN_READ_ONLY, &code);
 	if (spool == NULL)
-		return code;
+		return spool_finish(code);
 	answer = spool_get(spool, &get.id, &message);
 	if (answer != IO_DONE) {
-		code = spool_tool_fail(answer);
+		code = spool_tool_fail(&get.args, answer);
 	} else {
 		code = write_message(&get, message);
 		email_message_unref(&message);
 	}
 	spool_close(&spool);
-	if (code != EX_OK)
-		tool_die_if_interrupted();
-	return code;
+	return spool_finish(code);
 }
 
 const struct tool_command tool_spool_get = {

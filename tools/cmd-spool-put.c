@@ -8,6 +8,7 @@
 #include "spool-common.h"
 #include "transforms.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ struct put {
 	const char *sender;
 	const char **recipients;
 	unsigned int recipient_count;
-	bool normalise;
+	bool normalise, stdout_failed;
 	struct spool *spool;
 };
 
@@ -81,9 +82,24 @@ static int store(struct put *put, email_message *message,
 	return spool_writeheaders(put->spool, IO_SYNCHRONOUS, message, 0);
 }
 
-static int put_input(struct put *put, struct istream *source)
+/* Who does not get the id does not know of the message: nothing more is stored
+   then. */
+static int print_id(struct put *put, const message_id *id)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	if (printf("%s\n", text) >= 0 && fflush(stdout) == 0)
+		return EX_OK;
+	put->stdout_failed = true;
+	return tool_fail(EX_IOERR,
+			 "message %s is stored, but writing its id to stdout "
+			 "failed: %s",
+			 text, strerror(errno));
+}
+
+static int put_input(struct put *put, struct istream *source)
+{
 	struct istream *checked, *wire;
 	struct line_ends seen;
 	email_message *message;
@@ -103,14 +119,8 @@ static int put_input(struct put *put, struct istream *source)
 					 transform_create_dot_encoder(false));
 	email_message_set_body(message, wire, 0);
 	answer = store(put, message, &seen);
-	if (answer == IO_DONE) {
-		message_id_to_text(&id, text);
-		code = printf("%s\n", text) < 0 || fflush(stdout) != 0 ?
-			tool_fail(EX_IOERR, "writing to stdout failed") :
-			EX_OK;
-	} else {
-		code = spool_tool_fail(answer);
-	}
+	code = answer == IO_DONE ? print_id(put, &id) :
+				   spool_tool_fail(&put->args, answer);
 	email_message_unref(&message);
 	i_stream_unref(&wire);
 	i_stream_unref(&checked);
@@ -133,7 +143,8 @@ static int put_file(struct put *put, const char *path)
 	return code;
 }
 
-/* All files are tried; the first failure's code is the command's. */
+/* All files are tried, unless nobody wants to know any more; the first failure's
+   code is the command's. */
 static int put_files(struct put *put, int count, char *paths[])
 {
 	struct tool_progress progress;
@@ -141,7 +152,13 @@ static int put_files(struct put *put, int count, char *paths[])
 
 	tool_progress_begin(&progress, put->args.progress, "stored",
 			    (uint64_t)count);
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count && !put->stdout_failed; i++) {
+		if (tool_interrupted()) {
+			/* between two of them */
+			if (first == EX_OK)
+				first = tool_fail_interrupted();
+			break;
+		}
 		code = put_file(put, paths[i]);
 		if (first == EX_OK)
 			first = code;
@@ -200,13 +217,14 @@ static int run(int argc, char *argv[])
 		return tool_fail(EX_TEMPFAIL, "out of memory");
 	code = parse_args(&put, argc, argv);
 	if (code < 0) {
+		tool_catch_signals();
 		put.spool = spool_tool_open(&put.args, 0, &code);
 		if (put.spool != NULL)
 			code = put_files(&put, argc - optind, argv + optind);
 		spool_close(&put.spool);
 	}
 	free(put.recipients);
-	return code;
+	return spool_finish(code);
 }
 
 const struct tool_command tool_spool_put = {

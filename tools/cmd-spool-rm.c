@@ -18,17 +18,20 @@ static const char help[] =
 	"  bobbin spool list spool | awk 'NR > 1 { print $1 }' |\n"
 	"      xargs bobbin spool rm spool\n";
 
-static int remove_ids(struct spool *spool, int count, char *texts[])
+static int remove_ids(const struct spool_args *args, struct spool *spool,
+		      int count, char *texts[])
 {
 	int i, answer, code = EX_OK;
 	message_id id;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count && !tool_interrupted(); i++) {
 		(void)message_id_from_text(texts[i], &id);
 		answer = spool_remove(spool, &id);
 		if (answer != IO_DONE && code == EX_OK)
-			code = spool_tool_fail(answer);
+			code = spool_tool_fail(args, answer);
 	}
+	if (i < count && code == EX_OK)
+		code = tool_fail_interrupted();
 	return code;
 }
 
@@ -57,12 +60,13 @@ static int run(int argc, char *argv[])
 		if (!spool_tool_id(argv[i], &id))
 			return EX_USAGE;
 	}
+	tool_catch_signals();
 	spool = spool_tool_open(&args, 0, &code);
 	if (spool == NULL)
-		return code;
-	code = remove_ids(spool, argc - optind, argv + optind);
+		return spool_finish(code);
+	code = remove_ids(&args, spool, argc - optind, argv + optind);
 	spool_close(&spool);
-	return code;
+	return spool_finish(code);
 }
 
 const struct tool_command tool_spool_rm = {

@@ -5,9 +5,11 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "macros.h"
 #include "tool-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -88,6 +90,56 @@ static ssize_t interruptible_pwritev(int fd, const struct iovec *iov, int count,
 	return file_ops_system.pwritev(fd, iov, count, offset);
 }
 
+/* Opening a FIFO waits for its other side. What cannot wait goes on: the way out
+   opens directories to remove what is half written. */
+static int interruptible_openat(int dir_fd, const char *path, int flags,
+				mode_t mode)
+{
+	int fd;
+
+	if (interrupted != 0 &&
+	    (flags & (O_DIRECTORY | O_NONBLOCK | O_CREAT)) == 0)
+		return canceled();
+	fd = file_ops_system.openat(dir_fd, path, flags, mode);
+	/* it would be tried again otherwise */
+	if (fd < 0 && errno == EINTR && interrupted != 0)
+		return canceled();
+	return fd;
+}
+
+/* Bytes that the kernel is asked to move at once: a signal waits for them. */
+#define COPY_MAX ((size_t)4 << 20)
+
+static ssize_t interruptible_copy_file_range(int in_fd, off_t *in_offset,
+					     int out_fd, off_t *out_offset,
+					     size_t size, unsigned int flags)
+{
+	if (interrupted != 0)
+		return canceled();
+	return file_ops_system.copy_file_range(in_fd, in_offset, out_fd,
+					       out_offset,
+					       I_MIN(size, COPY_MAX), flags);
+}
+
+static ssize_t interruptible_sendfile(int out_fd, int in_fd, off_t *offset,
+				      size_t size)
+{
+	if (interrupted != 0)
+		return canceled();
+	return file_ops_system.sendfile(out_fd, in_fd, offset,
+					I_MIN(size, COPY_MAX));
+}
+
+static ssize_t interruptible_splice(int in_fd, off_t *in_offset, int out_fd,
+				    off_t *out_offset, size_t size,
+				    unsigned int flags)
+{
+	if (interrupted != 0)
+		return canceled();
+	return file_ops_system.splice(in_fd, in_offset, out_fd, out_offset,
+				      I_MIN(size, COPY_MAX), flags);
+}
+
 void tool_catch_signals(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -98,6 +150,10 @@ void tool_catch_signals(void)
 	if (wake_fd < 0)
 		return; /* then a signal just ends the process */
 	interruptible_ops = file_ops_system;
+	interruptible_ops.openat = interruptible_openat;
+	interruptible_ops.copy_file_range = interruptible_copy_file_range;
+	interruptible_ops.sendfile = interruptible_sendfile;
+	interruptible_ops.splice = interruptible_splice;
 	interruptible_ops.read = interruptible_read;
 	interruptible_ops.pread = interruptible_pread;
 	interruptible_ops.writev = interruptible_writev;

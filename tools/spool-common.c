@@ -3,8 +3,10 @@
 #include "spool-common.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int spool_common_option(struct spool_args *args, int option,
 			const struct tool_command *command)
@@ -46,17 +48,28 @@ int spool_take_dir(struct spool_args *args, int argc, char *argv[])
 static void print_warning(const char *text, void *context)
 {
 	(void)context;
-	fprintf(stderr, "bobbin %s: warning: %s\n", tool_name, text);
+	/* what an interruption leaves undone is no news */
+	if (!tool_interrupted())
+		tool_warn("%s", text);
 }
 
-static int open_code(int error)
+static int open_code(int error, unsigned int flags)
 {
+	bool writing = (flags & SPOOL_OPEN_READ_ONLY) == 0;
+
 	switch (error) {
 	case EBUSY:
 		return EX_TEMPFAIL;
 	case ENOTSUP:
 	case EINVAL:
+	case EDESTADDRREQ:
+	case ENOBUFS: /* a line of spool.conf */
 		return EX_CONFIG;
+	case EACCES:
+	case EPERM:
+		return writing ? EX_NOPERM : EX_NOINPUT;
+	case EROFS:
+		return EX_CANTCREAT;
 	default:
 		return tool_read_code(error);
 	}
@@ -77,7 +90,9 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	}
 	spool = spool_open(args->dir, flags, &keys, &error);
 	if (spool == NULL) {
-		*code_r = tool_fail(open_code(errno), "%s", error);
+		*code_r = tool_interrupted() ?
+			tool_fail_interrupted() :
+			tool_fail(open_code(errno, flags), "%s", error);
 		free(error);
 	} else {
 		spool_set_warning_callback(spool, print_warning, NULL);
@@ -86,19 +101,23 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	return spool;
 }
 
-int spool_tool_fail(int answer)
+int spool_tool_fail(const struct spool_args *args, int answer)
 {
-	int code;
+	int error = io_get_errno();
 
+	if (tool_interrupted())
+		return tool_fail_interrupted();
 	if (answer == IO_TRANS_FAIL)
-		code = io_get_errno() == ENOSPC || io_get_errno() == EIO ?
-			EX_IOERR :
-			EX_TEMPFAIL;
-	else
-		code = io_get_errno() == 0 ? EX_DATAERR :
-					     tool_read_code(io_get_errno());
-	return tool_fail(code, "%s%s", io_get_error(),
-			 tool_read_hint(io_get_errno()));
+		return tool_fail(error == ENOSPC || error == EIO ? EX_IOERR :
+								   EX_TEMPFAIL,
+				 "%s", io_get_error());
+	if (error == EDESTADDRREQ)
+		return tool_fail(EX_CONFIG,
+				 "%s (the public keys of %s are in its file "
+				 "\"recipients\")",
+				 io_get_error(), args->dir);
+	return tool_read_failed(error == 0 ? EINVAL : error, io_get_error(),
+				args->identity_count > 0);
 }
 
 bool spool_tool_id(const char *text, message_id *id_r)
@@ -109,4 +128,97 @@ bool spool_tool_id(const char *text, message_id *id_r)
 			 "and digits, as list prints them)",
 			 text);
 	return false;
+}
+
+/* The options' letters, as getopt_long() wants them. */
+static void option_letters(const struct option *options, char *letters,
+			   size_t size)
+{
+	size_t used = 0;
+
+	for (; options->name != NULL && used + 3 <= size; options++) {
+		if (options->val > UCHAR_MAX)
+			continue;
+		letters[used++] = (char)options->val;
+		if (options->has_arg == required_argument)
+			letters[used++] = ':';
+	}
+	letters[used] = '\0';
+}
+
+int spool_parse_args(struct spool_args *args, int argc, char *argv[],
+		     const struct option *options,
+		     const struct tool_command *command, message_id *id_r)
+{
+	char letters[16];
+	int c, code;
+
+	memset(args, 0, sizeof(*args));
+	option_letters(options, letters, sizeof(letters));
+	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+		code = spool_common_option(args, c, command);
+		if (code >= 0)
+			return code;
+	}
+	code = spool_take_dir(args, argc, argv);
+	if (code >= 0)
+		return code;
+	if (id_r != NULL) {
+		if (optind + 1 != argc)
+			return tool_usage("one message ID is expected");
+		return spool_tool_id(argv[optind], id_r) ? -1 : EX_USAGE;
+	}
+	if (optind < argc)
+		return tool_usage("\"%s\": one DIR at a time", argv[optind]);
+	return -1;
+}
+
+/*
+ * Walks
+ */
+
+void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
+{
+	totals->messages++;
+	if (entry->problem != NULL)
+		totals->damaged++;
+	totals->wire_bytes += entry->body_len;
+	totals->stored_bytes += entry->stored_size;
+}
+
+int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
+		    spool_entry_t *callback, struct spool_totals *totals)
+{
+	struct spool *spool;
+	char *error;
+	int code = -1;
+
+	tool_catch_signals();
+	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
+	if (spool == NULL)
+		return code;
+	if (walk(spool, callback, totals, &error) < 0) {
+		code = tool_read_failed(errno, error, args->identity_count > 0);
+		free(error);
+	} else if (tool_interrupted()) {
+		code = tool_fail_interrupted();
+	}
+	spool_close(&spool);
+	return code;
+}
+
+int spool_finish(int code)
+{
+	if (code > EX_OK)
+		tool_die_if_interrupted();
+	return code < 0 ? EX_OK : code;
+}
+
+int spool_finish_output(int code)
+{
+	if (code <= EX_OK)
+		return spool_finish(tool_finish_stdout());
+	/* why was told already */
+	(void)fflush(stdout);
+	return spool_finish(code);
 }

@@ -18,6 +18,13 @@ struct spool_args {
 	const char *dir;
 };
 
+/* What a walk over a spool adds up. */
+struct spool_totals {
+	uint64_t messages, damaged, wire_bytes, stored_bytes;
+	bool json;
+	struct tool_progress progress;
+};
+
 enum {
 	SPOOL_OPTION_PROGRESS = 512,
 	SPOOL_OPTION_JSON
@@ -43,13 +50,39 @@ int spool_common_option(struct spool_args *args, int option,
 			const struct tool_command *command);
 /* Takes DIR, the first argument. -1, or the exit code. */
 int spool_take_dir(struct spool_args *args, int argc, char *argv[]);
+/* The arguments of a verb that takes these options, DIR, and an ID where id_r is
+   not NULL. -1, or the exit code. */
+int spool_parse_args(struct spool_args *args, int argc, char *argv[],
+		     const struct option *options,
+		     const struct tool_command *command, message_id *id_r);
 /* Opens it, with the keys of -i; warnings go to stderr. NULL after a message, with
    the exit code. */
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 			      int *code_r);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
-int spool_tool_fail(int answer);
+int spool_tool_fail(const struct spool_args *args, int answer);
 /* Prints a message where the text is no id; false then. */
 bool spool_tool_id(const char *text, message_id *id_r);
+
+/* spool_list or spool_verify */
+typedef int spool_walk_t(struct spool *spool, spool_entry_t *callback,
+			 void *context, char **error_r);
+/* One walk over the spool of args, which needs no lock; -1, or the exit code of a
+   failure. */
+int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
+		    spool_entry_t *callback, struct spool_totals *totals);
+void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry);
+/* The end of a verb: the exit code, where code < 0 is EX_OK; or the end by the
+   signal that interrupted it. */
+int spool_finish(int code);
+/* The same, having flushed stdout. */
+int spool_finish_output(int code);
+
+/*
+ * spool-json.c: one JSON object on stdout, in a line of its own
+ */
+void spool_json_entry(const struct spool_entry *entry);
+void spool_json_totals(const struct spool_totals *totals);
+void spool_json_message(const email_message *message);
 
 #endif

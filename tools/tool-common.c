@@ -13,7 +13,9 @@ const char *tool_name = "";
 ATTR_FORMAT(1, 0)
 static void print_message(const char *fmt, va_list args)
 {
-	fprintf(stderr, "bobbin %s: ", tool_name);
+	/* before the verb is known there is no name */
+	fprintf(stderr, "bobbin%s%s: ", *tool_name == '\0' ? "" : " ",
+		tool_name);
 	vfprintf(stderr, fmt, args);
 	fputc('\n', stderr);
 }
@@ -126,10 +128,29 @@ int tool_key_code(int error)
 	return tool_read_code(error);
 }
 
-const char *tool_read_hint(int error)
+int tool_fail_interrupted(void)
 {
-	return error == ENOKEY ? " (-i KEY gives the file of a secret key)" :
-				 "";
+	return tool_fail(EX_IOERR, "interrupted");
+}
+
+int tool_read_failed(int error, const char *text, bool have_keys)
+{
+	if (tool_interrupted())
+		return tool_fail_interrupted();
+	return tool_fail(tool_read_code(error), "%s%s", text,
+			 error == ENOKEY && !have_keys ?
+				 " (-i KEY gives the file of a secret key)" :
+				 "");
+}
+
+int tool_write_failed(int error, const char *text)
+{
+	if (tool_interrupted())
+		return tool_fail_interrupted();
+	/* the reader of our output went away: that needs no words */
+	if (error == EPIPE)
+		return EX_IOERR;
+	return tool_fail(tool_write_code(error), "%s", text);
 }
 
 int tool_help(const struct tool_command *command)
@@ -142,6 +163,8 @@ int tool_finish_stdout(void)
 {
 	if (fflush(stdout) == 0 && ferror(stdout) == 0)
 		return EX_OK;
+	if (tool_interrupted())
+		return tool_fail_interrupted();
 	/* the reader went away: that needs no words */
 	if (errno == EPIPE)
 		return EX_IOERR;
@@ -199,7 +222,9 @@ struct age_identities *tool_load_identities(const char *const *paths,
 	for (i = 0; i < count; i++) {
 		if (age_identities_add_file(set, paths[i], &exposed, &error) <
 		    0) {
-			*code_r = tool_fail(tool_key_code(errno), "%s", error);
+			*code_r = tool_interrupted() ?
+				tool_fail_interrupted() :
+				tool_fail(tool_key_code(errno), "%s", error);
 			free(error);
 			age_identities_unref(&set);
 			return NULL;

@@ -45,9 +45,11 @@ void tool_warn(const char *fmt, ...) ATTR_FORMAT(1, 2);
 int tool_read_code(int error);
 int tool_write_code(int error);
 int tool_key_code(int error);
-/* What to do about this errno of reading, to be put behind the error's text:
-   " (...)" or "". */
-const char *tool_read_hint(int error);
+/* Prints the sentence about a failed read, with what to do about this errno, and
+   gives its code; an interruption needs no sentence but that. */
+int tool_read_failed(int error, const char *text, bool have_keys);
+/* The same for a failed write. A reader of stdout that went away gets no words. */
+int tool_write_failed(int error, const char *text);
 /* Prints the command's help on stdout. */
 int tool_help(const struct tool_command *command);
 /* Flushes stdout: EX_OK, or a message and its code. */
@@ -71,11 +73,14 @@ struct age_identities *tool_load_identities(const char *const *paths,
  */
 
 /* From here on SIGINT, SIGTERM and SIGHUP do not end the process: the read or
-   write of a stream that is under way, and those after it, fail with ECANCELED,
+   write of a stream, or the opening of a file, that is under way, and those after
+   it, fail with ECANCELED,
    so that half-written files are removed on the way out. A second one ends it.
    Call it before threads are started. */
 void tool_catch_signals(void);
 bool tool_interrupted(void);
+/* Says so; EX_IOERR. */
+int tool_fail_interrupted(void);
 /* Ends the process by the signal that came, if one did: the shell is to know. */
 void tool_die_if_interrupted(void);
 

@@ -1,0 +1,55 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* bobbin spool stats */
+
+#include "config.h"
+#include "spool-common.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char help[] = "Usage: bobbin spool stats DIR [OPTION]...\n\n"
+			   "Counts messages and bytes.\n\n"
+			   "      --json   as a JSON object\n"
+			   "  -h, --help   this text\n\n"
+			   "Examples:\n"
+			   "  bobbin spool stats spool\n"
+			   "  bobbin spool stats --json spool\n";
+
+static bool count_entry(const struct spool_entry *entry, void *context)
+{
+	spool_add_up(context, entry);
+	return !tool_interrupted();
+}
+
+static int run(int argc, char *argv[])
+{
+	static const struct option options[] = { SPOOL_JSON_OPTION,
+						 SPOOL_HELP_OPTION,
+						 { NULL, 0, NULL, 0 } };
+	struct spool_totals totals = { .messages = 0 };
+	struct spool_args args;
+	int code;
+
+	code = spool_parse_args(&args, argc, argv, options, &tool_spool_stats,
+				NULL);
+	if (code >= 0)
+		return code;
+	code = spool_tool_walk(&args, spool_list, count_entry, &totals);
+	if (code < 0 && args.json)
+		spool_json_totals(&totals);
+	else if (code < 0)
+		printf("messages      %" PRIu64 "\ndamaged       %" PRIu64
+		       "\nmessage bytes %" PRIu64 "\nstored bytes  %" PRIu64
+		       "\n",
+		       totals.messages, totals.damaged, totals.wire_bytes,
+		       totals.stored_bytes);
+	return spool_finish_output(code);
+}
+
+const struct tool_command tool_spool_stats = {
+	.name = "spool stats",
+	.summary = "count messages and bytes",
+	.help = help,
+	.run = run,
+};

@@ -1,0 +1,75 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* bobbin spool verify */
+
+#include "config.h"
+#include "spool-common.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char help[] =
+	"Usage: bobbin spool verify DIR [OPTION]...\n\n"
+	"Reads and checks every byte of every message, and tells what is wrong.\n"
+	"Without its key an encrypted message is checked by its hash. Exit status\n"
+	"65 where something is damaged.\n\n"
+	"  -i, --identity KEY   decrypt with the keys in this file, too\n"
+	"      --json           one JSON object a line, for each message\n"
+	"      --progress WHEN  auto, always or never\n"
+	"  -h, --help           this text\n\n"
+	"Examples:\n"
+	"  bobbin spool verify spool\n"
+	"  bobbin spool verify -i key.txt --json spool\n";
+
+static bool verify_entry(const struct spool_entry *entry, void *context)
+{
+	struct spool_totals *totals = context;
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	/* its reading was cut short: it says nothing about the message */
+	if (tool_interrupted())
+		return false;
+	spool_add_up(totals, entry);
+	if (totals->json) {
+		spool_json_entry(entry);
+	} else if (entry->problem != NULL) {
+		message_id_to_text(&entry->id, text);
+		printf("%s  %s\n", text, entry->problem);
+	}
+	tool_progress_show(&totals->progress, totals->messages, false);
+	return !tool_interrupted();
+}
+
+static int run(int argc, char *argv[])
+{
+	static const struct option options[] = { SPOOL_IDENTITY_OPTION,
+						 SPOOL_JSON_OPTION,
+						 SPOOL_PROGRESS_OPTION,
+						 SPOOL_HELP_OPTION,
+						 { NULL, 0, NULL, 0 } };
+	struct spool_totals totals = { .messages = 0 };
+	struct spool_args args;
+	int code;
+
+	code = spool_parse_args(&args, argc, argv, options, &tool_spool_verify,
+				NULL);
+	if (code >= 0)
+		return code;
+	totals.json = args.json;
+	tool_progress_begin(&totals.progress, args.progress, "verified", 0);
+	code = spool_tool_walk(&args, spool_verify, verify_entry, &totals);
+	tool_progress_end(&totals.progress);
+	if (code < 0 && !args.json)
+		printf("%" PRIu64 " messages, %" PRIu64 " damaged\n",
+		       totals.messages, totals.damaged);
+	if (code < 0 && totals.damaged > 0)
+		code = EX_DATAERR;
+	return spool_finish_output(code);
+}
+
+const struct tool_command tool_spool_verify = {
+	.name = "spool verify",
+	.summary = "check every stored byte",
+	.help = help,
+	.run = run,
+};
