@@ -77,6 +77,8 @@ static bool set(struct bench *b, const char *name, const char *value)
 		read_ends(b, value);
 	} else if (strcmp(name, "piece") == 0) {
 		b->piece = strtoull(value, NULL, 10);
+	} else if (strcmp(name, "window") == 0) {
+		b->window = strtoull(value, NULL, 10);
 	} else if (strcmp(name, "total") == 0) {
 		b->total = strtoull(value, NULL, 10);
 	} else if (strcmp(name, "codec") == 0) {
@@ -114,6 +116,8 @@ int bench_main(int argc, char *argv[], const struct bench_work *works)
 		else if (!set(&b, argv[i], value))
 			bench_fail("each parameter is known", argv[i], 0);
 	}
+	if (b.window == 0 || b.window > b.size)
+		b.window = b.size;
 	while (works->name != NULL && strcmp(works->name, name) != 0)
 		works++;
 	if (works->name == NULL) {

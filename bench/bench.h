@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 struct bench {
-	/* What is sent: the corpus, and where each of its messages ends. */
+	/* What is sent: the corpus, and where each of its messages ends. Pieces
+	   come out of its first window=SIZE bytes (all, where it is not given):
+	   what a program sends it has mostly just made, so it is in a cache. */
 	const unsigned char *data;
-	size_t size;
+	size_t size, window;
 	const size_t *ends;
 	size_t messages;
 
@@ -63,7 +65,7 @@ static inline const unsigned char *bench_piece(struct bench *b)
 {
 	const unsigned char *piece;
 
-	if (b->size - b->pos < b->piece)
+	if (b->window - b->pos < b->piece)
 		b->pos = 0;
 	piece = b->data + b->pos;
 	b->pos += b->piece;

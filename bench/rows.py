@@ -25,11 +25,15 @@ class Row:
     layers: int = 1
 
 
+# Pieces that are sent come out of this much of the corpus, hot in a cache.
+HOT = "window=262144"
+
+
 def sends():
     for size, total in ((64, 64), (4096, 128), (65536, 128)):
-        ours = (f"streams file-send corpus={{lf}} piece={size} "
+        ours = (f"streams file-send corpus={{lf}} {HOT} piece={size} "
                 f"total={total * MIB} out={{tmpfs}}/a")
-        raw = (f"raw write corpus={{lf}} piece=65536 total={total * MIB} "
+        raw = (f"raw write corpus={{lf}} {HOT} piece=65536 total={total * MIB} "
                "out={tmpfs}/b")
         them = ours.replace("streams", "dovecot").replace("/a", "/c")
         group = "file ostream on tmpfs, corked"
@@ -43,12 +47,12 @@ def sends():
             yield Row(group, f"{size // 1024} KiB, against libdovecot", ours,
                       them)
     yield Row("file ostream on disk, corked", "4 KiB, against write(2)",
-              "streams file-send corpus={lf} piece=4096 "
+              "streams file-send corpus={lf} window=262144 piece=4096 "
               f"total={128 * MIB} out={{disk}}/a",
-              "raw write corpus={lf} piece=65536 "
+              "raw write corpus={lf} window=262144 piece=65536 "
               f"total={128 * MIB} out={{disk}}/b", clock="wall")
     for size, target in ((64, 0.5), (4096, 0.9)):
-        ours = (f"streams buffer-send corpus={{lf}} piece={size} "
+        ours = (f"streams buffer-send corpus={{lf}} {HOT} piece={size} "
                 f"total={512 * MIB}")
         yield Row("buffer ostream of known size",
                   f"{size} B, against memcpy", ours,
@@ -57,7 +61,7 @@ def sends():
         yield Row("buffer ostream of known size",
                   f"{size} B, against libdovecot", ours,
                   ours.replace("streams", "dovecot"))
-    ours = f"streams null-send corpus={{lf}} piece=64 total={512 * MIB}"
+    ours = f"streams null-send corpus={{lf}} {HOT} piece=64 total={512 * MIB}"
     yield Row("null ostream", "ns a send", ours, "", "excess", target=5)
     yield Row("null ostream", "64 B, against libdovecot", ours,
               ours.replace("streams", "dovecot"))
@@ -68,7 +72,7 @@ def dots():
     for ends in ("lf", "crlf"):
         group = f"dot over file on tmpfs, mail with {ends.upper()}"
         for size, target in targets.items():
-            ours = (f"streams dot-file-send corpus={{{ends}}} piece={size} "
+            ours = (f"streams dot-file-send corpus={{{ends}}} {HOT} piece={size} "
                     f"total={64 * MIB} out={{tmpfs}}/a")
             them = ours.replace("streams", "dovecot").replace("/a", "/c")
             if size == 64:

@@ -37,6 +37,7 @@ struct email_message_private {
 	uint64_t version;
 	unsigned int flags;
 	char *store_note;
+	bool write_failed;
 };
 
 /* A new zeroed element at the end; NULL with errno. */
@@ -97,6 +98,7 @@ void email_message_clear(email_message *message)
 {
 	struct email_message_private *priv = message->priv;
 	char **unknown = priv->unknown.items;
+	bool write_failed = priv->write_failed;
 	int refcount = priv->refcount;
 	unsigned int i;
 
@@ -117,6 +119,8 @@ void email_message_clear(email_message *message)
 	i_free(priv->store_note);
 	memset(priv, 0, sizeof(*priv));
 	priv->refcount = refcount;
+	/* modules have not forgotten what they were given then */
+	priv->write_failed = write_failed;
 }
 
 void email_message_unref(email_message **_message)
@@ -327,6 +331,16 @@ uint64_t email_message_get_version(const email_message *message)
 void email_message_set_version(email_message *message, uint64_t version)
 {
 	message->priv->version = version;
+}
+
+bool email_message_get_write_failed(const email_message *message)
+{
+	return message->priv->write_failed;
+}
+
+void email_message_set_write_failed(email_message *message, bool failed)
+{
+	message->priv->write_failed = failed;
 }
 
 void email_message_set_store_note(email_message *message, const char *note)

@@ -90,6 +90,11 @@ bool email_message_get_value_at(const email_message *message, unsigned int i,
 /* Counts the headers' writes: 0 before the first. Set by the spool. */
 uint64_t email_message_get_version(const email_message *message);
 void email_message_set_version(email_message *message, uint64_t version);
+/* Whether a write of what was stored before has failed: until one succeeds the
+   spool asks modules with force, since one of them may have the new state and think
+   it written. Set by the spool; email_message_clear() does not forget it. */
+bool email_message_get_write_failed(const email_message *message);
+void email_message_set_write_failed(email_message *message, bool failed);
 /* A store's own note about where the body is: kept with the message in memory,
    not part of its record. NULL: none. */
 void email_message_set_store_note(email_message *message, const char *note);
@@ -100,7 +105,8 @@ const char *email_message_get_store_note(const email_message *message);
 int email_message_add_unknown(email_message *message, const char *line);
 const char *email_message_get_unknown(const email_message *message,
 				      unsigned int i);
-/* Forgets everything but the id: what a read starts from. */
+/* Forgets everything but the id (and that a write failed): what a read starts
+   from. */
 void email_message_clear(email_message *message);
 
 BOBBIN_END_DECLS

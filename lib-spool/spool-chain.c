@@ -18,7 +18,8 @@ struct chain_call {
 	email_message *message; /* writes and reads */
 	message_id id;
 	int force;
-	unsigned int asked; /* modules that were asked */
+	unsigned int asked;   /* modules that were asked */
+	unsigned int went_on; /* of them, those that answered IO_CONT */
 };
 
 static const char *const hook_names[] = { "io_writeheaders",  "io_readheaders",
@@ -135,6 +136,7 @@ static int ask_modules(struct chain_call *call)
 				      call_hook(call, spool->modules[i].io));
 		if (answer != IO_CONT)
 			return answer;
+		call->went_on++;
 	}
 	return nobody_answered(call);
 }
@@ -172,7 +174,8 @@ static int run_chain(struct chain_call *call)
 }
 
 /* A new message that could not be journalled is taken back from the modules that
-   were asked before the one that failed, in reverse order. */
+   went on with it, in reverse order: not from one that failed, which has to clean up
+   itself. */
 static void undo(const struct chain_call *failed, enum io_operation op,
 		 unsigned int modules)
 {
@@ -202,41 +205,57 @@ static void undo(const struct chain_call *failed, enum io_operation op,
 	free(why);
 }
 
+/* A failed rewrite leaves the version before the truth, whatever the modules that
+   went on have made of it: none of them may skip the next write. */
+static int run_write(struct spool *spool, io_caller caller,
+		     email_message *message, int force, enum io_operation op,
+		     struct chain_call *call)
+{
+	memset(call, 0, sizeof(*call));
+	call->spool = spool;
+	call->caller = caller;
+	call->op = op;
+	call->message = message;
+	call->force = force == 0 && email_message_get_write_failed(message) ?
+		1 :
+		force;
+	return run_chain(call);
+}
+
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force)
 {
-	struct chain_call call = { .spool = spool,
-				   .caller = caller,
-				   .op = IO_OP_WRITEBODY,
-				   .message = message,
-				   .force = force };
+	struct chain_call call;
 	int result;
 
-	result = run_chain(&call);
-	if (result != IO_DONE && email_message_get_version(message) == 0 &&
-	    call.asked > 0)
-		undo(&call, IO_OP_UNLINKBODY, call.asked - 1);
+	result = run_write(spool, caller, message, force, IO_OP_WRITEBODY,
+			   &call);
+	if (result == IO_DONE)
+		return result;
+	if (email_message_get_version(message) == 0)
+		undo(&call, IO_OP_UNLINKBODY, call.went_on);
+	else
+		email_message_set_write_failed(message, true);
 	return result;
 }
 
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force)
 {
-	struct chain_call call = { .spool = spool,
-				   .caller = caller,
-				   .op = IO_OP_WRITEHEADERS,
-				   .message = message,
-				   .force = force };
 	uint64_t version = email_message_get_version(message);
+	struct chain_call call;
 	int result;
 
 	email_message_set_version(message, version + 1);
-	result = run_chain(&call);
+	result = run_write(spool, caller, message, force, IO_OP_WRITEHEADERS,
+			   &call);
+	email_message_set_write_failed(message,
+				       result != IO_DONE && version > 0);
 	if (result == IO_DONE)
 		return result;
 	email_message_set_version(message, version);
 	if (version == 0 && call.asked > 0) {
-		undo(&call, IO_OP_UNLINKHEADERS, call.asked - 1);
+		undo(&call, IO_OP_UNLINKHEADERS, call.went_on);
 		/* the body was written before, as far as the chain went */
 		undo(&call, IO_OP_UNLINKBODY, spool->module_count);
 		email_message_set_store_note(message, NULL);
@@ -286,40 +305,4 @@ int spool_unlinkbody(struct spool *spool, io_caller caller,
 		     const message_id *id)
 {
 	return run_unlink(spool, caller, id, IO_OP_UNLINKBODY);
-}
-
-int spool_put(struct spool *spool, email_message *message)
-{
-	int result;
-
-	result = spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
-	if (result == IO_DONE)
-		result = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
-	return result;
-}
-
-int spool_get(struct spool *spool, const message_id *id,
-	      email_message **message_r)
-{
-	email_message *message = email_message_new(id);
-	int result;
-
-	result = spool_readheaders(spool, IO_SYNCHRONOUS, message);
-	if (result == IO_DONE)
-		result = spool_readbody(spool, IO_SYNCHRONOUS, message);
-	if (result == IO_DONE)
-		*message_r = message;
-	else
-		email_message_unref(&message);
-	return result;
-}
-
-int spool_remove(struct spool *spool, const message_id *id)
-{
-	int result;
-
-	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
-	if (result == IO_DONE)
-		result = spool_unlinkbody(spool, IO_SYNCHRONOUS, id);
-	return result;
 }

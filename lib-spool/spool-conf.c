@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONF_NAME SPOOL_CONF_NAME
 #define CONF_VERSION "1"
 #define CONF_MAX_LINE 65536
 
@@ -42,144 +41,255 @@ static char *trim(char *text)
 	return text;
 }
 
-/* "PATH CONFIG": both are in one allocation. */
-static int add_module(struct spool_conf *conf, const char *value,
-		      unsigned int line, char **error_r)
+struct conf_reader {
+	struct spool_conf *conf;
+	const char *path; /* for messages */
+	unsigned int line;
+	bool have_version;
+	char **error_r;
+};
+
+/* "FILE: line N: TEXT"; -1. */
+static int line_fail(const struct conf_reader *reader, int error,
+		     const char *fmt, ...) ATTR_FORMAT(3, 4);
+
+static int line_fail(const struct conf_reader *reader, int error,
+		     const char *fmt, ...)
 {
+	va_list args;
+	char *text;
+
+	va_start(args, fmt);
+	text = i_strdup_vprintf(fmt, args);
+	va_end(args);
+	(void)spool_fail(reader->error_r, error, "%s: line %u: %s",
+			 reader->path, reader->line, text);
+	i_free(text);
+	errno = error;
+	return -1;
+}
+
+/* More of a hostile name or value is not told. */
+#define SHOWN "\"%.60s\""
+
+/* "PATH CONFIG": both are in one allocation. */
+static int add_module(struct conf_reader *reader, const char *value)
+{
+	struct spool_conf *conf = reader->conf;
 	struct spool_conf_module *module = &conf->modules[conf->module_count];
 	size_t size = strcspn(value, " \t");
 
 	/* what is relative depends on where a program was started */
 	if (*value != '/')
-		return spool_fail(error_r, EINVAL,
-				  CONF_NAME ": line %u: module \"%.*s\": its "
-					    "path has to begin with \"/\"",
-				  line, (int)size, value);
+		return line_fail(reader, EINVAL,
+				 "module \"%.*s\": its path has to begin with "
+				 "\"/\"",
+				 (int)size, value);
 	if (conf->module_count == N_ELEMENTS(conf->modules))
-		return spool_fail(error_r, EINVAL,
-				  CONF_NAME ": line %u: more than %zu modules",
-				  line, N_ELEMENTS(conf->modules));
+		return line_fail(reader, EINVAL, "more than %zu modules",
+				 N_ELEMENTS(conf->modules));
 	module->path = i_strdup(value);
 	module->config = module->path + size;
 	if (*module->config != '\0')
 		*module->config++ = '\0';
 	module->config = trim(module->config);
-	module->line = line;
+	module->line = reader->line;
 	conf->module_count++;
 	return 0;
 }
 
-static int set_field(struct spool_conf *conf, const char *name,
-		     const char *value, unsigned int line, char **error_r)
+static int second_time(const struct conf_reader *reader, const char *name)
+{
+	return line_fail(reader, EINVAL,
+			 "\"%s\" is there for the second time: take one away",
+			 name);
+}
+
+static int check_version(struct conf_reader *reader, const char *value)
+{
+	if (reader->have_version)
+		return second_time(reader, "version");
+	reader->have_version = true;
+	if (strcmp(value, CONF_VERSION) == 0)
+		return 0;
+	if (*value != '\0' && strspn(value, "0123456789") == strlen(value))
+		return line_fail(reader, ENOTSUP,
+				 "version " SHOWN ": the spool was made by a "
+				 "newer version of Bobbin: open it with that "
+				 "one",
+				 value);
+	return line_fail(reader, EINVAL,
+			 "version " SHOWN " is none: \"version = " CONF_VERSION
+			 "\" is expected",
+			 value);
+}
+
+static int set_field(struct conf_reader *reader, const char *name,
+		     const char *value)
 {
 	char **slot;
 
-	if (strcmp(name, "version") == 0) {
-		if (strcmp(value, CONF_VERSION) == 0)
-			return 0;
-		return spool_fail(error_r, ENOTSUP,
-				  CONF_NAME ": version %s: the spool was made "
-					    "by a newer version of Bobbin",
-				  value);
-	}
+	if (strcmp(name, "version") == 0)
+		return check_version(reader, value);
 	if (strcmp(name, "module") == 0)
-		return add_module(conf, value, line, error_r);
+		return add_module(reader, value);
 	if (strcmp(name, "store") == 0)
-		slot = &conf->store;
+		slot = &reader->conf->store;
 	else if (strcmp(name, "body") == 0)
-		slot = &conf->body;
+		slot = &reader->conf->body;
 	else if (strcmp(name, "headers") == 0)
-		slot = &conf->headers;
+		slot = &reader->conf->headers;
 	else
-		return spool_fail(error_r, EINVAL,
-				  CONF_NAME ": line %u: unknown name \"%s\"",
-				  line, name);
-	i_free(*slot);
+		return line_fail(reader, EINVAL,
+				 "unknown name " SHOWN " (version, store, "
+				 "body, headers and module are known)",
+				 name);
+	if (*slot != NULL)
+		return second_time(reader, name);
 	*slot = i_strdup(value);
 	return 0;
 }
 
-static int parse_line(struct spool_conf *conf, char *text, unsigned int line,
-		      char **error_r)
+static int parse_line(struct conf_reader *reader, char *text)
 {
+	const char *p;
 	char *equals;
 
+	for (p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p < ' ' && *p != '\t')
+			return line_fail(reader, EINVAL,
+					 "a control character is in it: take "
+					 "it away");
+	}
 	text = trim(text);
 	if (*text == '\0' || *text == '#')
 		return 0;
 	equals = strchr(text, '=');
 	if (equals == NULL)
-		return spool_fail(error_r, EINVAL,
-				  CONF_NAME ": line %u: \"name = value\" is "
-					    "expected",
-				  line);
+		return line_fail(reader, EINVAL,
+				 "\"name = value\" is expected");
 	*equals = '\0';
-	return set_field(conf, trim(text), trim(equals + 1), line, error_r);
+	return set_field(reader, trim(text), trim(equals + 1));
+}
+
+static int read_lines(struct conf_reader *reader, struct istream *input)
+{
+	char *text;
+
+	while ((text = i_stream_read_next_line(input)) != NULL) {
+		reader->line++;
+		if (parse_line(reader, text) < 0)
+			return -1;
+	}
+	if (input->stream_errno == ENOBUFS) {
+		reader->line++;
+		return line_fail(reader, EINVAL, "longer than %d bytes",
+				 CONF_MAX_LINE);
+	}
+	if (input->stream_errno != 0)
+		return spool_fail(reader->error_r, input->stream_errno, "%s",
+				  i_stream_get_error(input));
+	if (!reader->have_version)
+		return spool_fail(reader->error_r, EINVAL,
+				  "%s: the line \"version = " CONF_VERSION
+				  "\" is missing",
+				  reader->path);
+	if (reader->conf->store == NULL)
+		return spool_fail(reader->error_r, EINVAL,
+				  "%s: it names no store: the line "
+				  "\"store = file\" is missing",
+				  reader->path);
+	return 0;
+}
+
+static int open_conf(const struct conf_reader *reader, int dir_fd)
+{
+	int fd = file_open_regular(dir_fd, SPOOL_CONF_NAME);
+
+	if (fd >= 0)
+		return fd;
+	switch (errno) {
+	case EINVAL:
+		return spool_fail(reader->error_r, EINVAL,
+				  "%s is not a regular file", reader->path);
+	case ENOENT:
+		return spool_fail(reader->error_r, ENOENT,
+				  "open(%s) failed: %s (not a spool? bobbin "
+				  "spool init makes one)",
+				  reader->path, strerror(ENOENT));
+	default:
+		return spool_fail(reader->error_r, errno, "open(%s) failed: %s",
+				  reader->path, strerror(errno));
+	}
 }
 
 /* Modules are code: root, who looks at somebody's spool, must not run what that
    somebody, or everybody, wrote into its configuration. */
-static int check_owner(int fd, const struct spool_conf *conf, char **error_r)
+static int check_owner(struct conf_reader *reader, int fd)
 {
 	struct stat st;
 
-	if (conf->module_count == 0)
+	if (reader->conf->module_count == 0)
 		return 0;
+	reader->line = reader->conf->modules[0].line;
 	if (file_ops()->fstat(fd, &st) < 0)
-		return spool_fail(error_r, errno,
-				  "fstat(" CONF_NAME ") failed: %s",
+		return spool_fail(reader->error_r, errno,
+				  "fstat(%s) failed: %s", reader->path,
 				  strerror(errno));
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return spool_fail(error_r, EPERM,
-				  CONF_NAME ": line %u: it names a module, and "
-					    "the file belongs to user %lu: run "
-					    "this as that user",
-				  conf->modules[0].line,
-				  (unsigned long)st.st_uid);
+		return line_fail(reader, EPERM,
+				 "it names a module, and the file belongs to "
+				 "user %lu: run this as that user",
+				 (unsigned long)st.st_uid);
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return spool_fail(error_r, EPERM,
-				  CONF_NAME ": line %u: it names a module, and "
-					    "others than its owner may write "
-					    "the file",
-				  conf->modules[0].line);
+		return line_fail(reader, EPERM,
+				 "it names a module, and others than its owner "
+				 "may write the file (chmod go-w)");
 	return 0;
 }
 
-int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r)
+static int read_conf(struct conf_reader *reader, int dir_fd)
 {
-	struct istream *input;
-	unsigned int line = 0;
-	char *text;
-	int fd, ret = 0;
+	struct istream *file, *input;
+	int fd, ret, error;
 
-	fd = file_open(dir_fd, CONF_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	fd = open_conf(reader, dir_fd);
 	if (fd < 0)
-		return spool_fail(error_r, errno,
-				  "open(" CONF_NAME ") failed: %s%s",
-				  strerror(errno),
-				  errno == ENOENT ?
-					  " (not a spool? bobbin spool init "
-					  "makes one)" :
-					  "");
-	input = i_stream_create_fd(fd, CONF_MAX_LINE);
-	i_stream_set_name(input, CONF_NAME);
+		return -1;
+	file = i_stream_create_fd(fd, CONF_MAX_LINE);
+	i_stream_set_name(file, reader->path);
+	/* a NUL would end the line for us, and not for who looks at it */
+	input = i_stream_create_nonuls(file, '\1');
+	i_stream_set_max_buffer_size(input, CONF_MAX_LINE);
 	i_stream_set_return_partial_line(input, true);
-	while (ret == 0 && (text = i_stream_read_next_line(input)) != NULL)
-		ret = parse_line(conf, text, ++line, error_r);
-	if (ret == 0 && input->stream_errno != 0)
-		ret = spool_fail(error_r, input->stream_errno, "%s",
-				 i_stream_get_error(input));
-	i_stream_destroy(&input);
+	ret = read_lines(reader, input);
 	if (ret == 0)
-		ret = check_owner(fd, conf, error_r);
+		ret = check_owner(reader, fd);
+	error = errno;
+	i_stream_destroy(&input);
+	i_stream_destroy(&file);
 	(void)file_close(&fd);
-	if (ret == 0 && conf->store == NULL)
-		ret = spool_fail(error_r, EINVAL,
-				 CONF_NAME ": it names no store");
+	errno = error;
+	return ret;
+}
+
+int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
+		    char **error_r)
+{
+	char *path = i_strdup_printf("%s/" SPOOL_CONF_NAME, dir);
+	struct conf_reader reader = { .conf = conf,
+				      .path = path,
+				      .error_r = error_r };
+	int ret, error;
+
+	ret = read_conf(&reader, dir_fd);
+	error = errno;
 	if (conf->body == NULL)
 		conf->body = i_strdup("");
 	if (conf->headers == NULL)
 		conf->headers = i_strdup("");
+	i_free(path);
+	errno = error;
 	return ret;
 }
 
@@ -189,7 +299,7 @@ int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r)
 	int ret = 0;
 
 	output = o_stream_create_file_atomic_at(
-		dir_fd, CONF_NAME, -1, 0600,
+		dir_fd, SPOOL_CONF_NAME, -1, 0600,
 		OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
 	o_stream_nsend_str(output,
 			   "# A Bobbin spool; see bobbin-spool(5).\n"

@@ -205,8 +205,8 @@ int spool_load_conf_modules(struct spool *spool, char **error_r)
 			continue;
 		/* whatever it is, the configuration asks for it in vain */
 		(void)spool_fail(error_r, EINVAL,
-				 SPOOL_CONF_NAME ": line %u: %s", module->line,
-				 why);
+				 "%s/" SPOOL_CONF_NAME ": line %u: %s",
+				 spool->dir, module->line, why);
 		free(why);
 		return -1;
 	}

@@ -44,6 +44,7 @@ struct spool {
 	unsigned int module_count; /* the native store included, last */
 	io_infrastructure *store;  /* NULL: none */
 	unsigned int flags;
+	char *dir; /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
 	struct spool_conf conf;
 	struct stream_context keys;
@@ -68,9 +69,14 @@ int spool_load_conf_modules(struct spool *spool, char **error_r);
 /* Closes all modules, the store too, in reverse order. */
 void spool_unload_modules(struct spool *spool);
 
+/* What lies in a spool's directory beside its messages. */
 #define SPOOL_CONF_NAME "spool.conf"
-/* spool-conf.c: SPOOL/spool.conf, read whole; written by init, without modules. */
-int spool_conf_read(int dir_fd, struct spool_conf *conf, char **error_r);
+#define SPOOL_LOCK_NAME "lock"
+#define SPOOL_RECIPIENTS_NAME "recipients"
+/* spool-conf.c: SPOOL/spool.conf, read whole (dir: for messages); written by init,
+   without modules. */
+int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
+		    char **error_r);
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
 void spool_conf_free(struct spool_conf *conf);
 

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "spool-private.h"
 #include "mem.h"
+#include "panic.h"
 
 #include <string.h>
 
@@ -54,6 +55,7 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 {
 	struct spool_scan *scan = i_new(struct spool_scan, 1);
 	pthread_t thread;
+	bool running;
 	int error;
 
 	scan->spool = spool;
@@ -62,8 +64,13 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 	scan->context = context;
 	scan->module = find_scanner(spool);
 	(void)pthread_mutex_lock(&spool->mutex);
+	running = spool->scan_running;
 	spool->scan_running = true;
 	(void)pthread_mutex_unlock(&spool->mutex);
+	if (running) {
+		i_free(scan);
+		i_panic("spool_start_scan(): a scan is running");
+	}
 	error = pthread_create(&thread, NULL, scan_thread, scan);
 	if (error == 0) {
 		(void)pthread_detach(thread);

@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Making, opening and closing a spool. */
+/* Opening and closing a spool. */
 
 #include "config.h"
 #include "spool-private.h"
@@ -19,8 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOCK_NAME "lock"
-#define RECIPIENTS_NAME "recipients"
 #define LAST_ID_NAME "last-id"
 
 int spool_fail(char **error_r, int error, const char *fmt, ...)
@@ -69,148 +67,6 @@ struct stack_spec *spool_parse_stack(const char *text, char **error_r)
 }
 
 /*
- * Init
- */
-
-/* A stack for the configuration: its public keys go to `recipients`, and the
-   text names none. NULL with *error_r. */
-static char *take_stack(const char *text, struct age_recipients *recipients,
-			char **error_r)
-{
-	struct stack_spec *spec = spool_parse_stack(text, error_r);
-	char *result;
-
-	if (spec == NULL)
-		return *error_r == NULL ? i_strdup("") : NULL;
-	if (stack_spec_take_recipients(spec, NULL, recipients, error_r) < 0)
-		result = NULL;
-	else
-		result = stack_spec_format(spec, STACK_SPEC_SETTINGS);
-	stack_spec_free(&spec);
-	return result;
-}
-
-static int write_recipients(int dir_fd, const struct age_recipients *recipients,
-			    char **error_r)
-{
-	char text[AGE_RECIPIENT_TEXT_SIZE];
-	struct ostream *output;
-	unsigned int i;
-	int ret = 0;
-
-	if (age_recipients_count(recipients) == 0)
-		return 0;
-	output = o_stream_create_file_atomic_at(
-		dir_fd, RECIPIENTS_NAME, -1, 0600,
-		OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
-	o_stream_cork(output);
-	o_stream_nsend_str(output,
-			   "# Public keys that messages are encrypted to.\n");
-	for (i = 0; i < age_recipients_count(recipients); i++) {
-		age_recipients_get_text(recipients, i, text);
-		o_stream_nsend_str(output, text);
-		o_stream_nsend_str(output, "\n");
-	}
-	if (o_stream_finish(output) <= 0)
-		ret = spool_fail(error_r, output->stream_errno, "%s",
-				 o_stream_get_error(output));
-	o_stream_destroy(&output);
-	return ret;
-}
-
-/* Creates DIR, or finds it empty; its name is durable then. */
-static int make_dir(const char *dir, char **error_r)
-{
-	struct dirent *entry;
-	char *parent;
-	DIR *listing;
-	bool empty = true;
-	int fd, ret;
-
-	if (file_ops()->mkdirat(AT_FDCWD, dir, 0700) < 0 && errno != EEXIST)
-		return spool_fail(error_r, errno, "mkdir(%s) failed: %s", dir,
-				  strerror(errno));
-	fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0 || (listing = file_ops()->fdopendir(fd)) == NULL)
-		return spool_fail(error_r, errno, "open(%s) failed: %s", dir,
-				  strerror(errno));
-	while ((entry = file_ops()->readdir(listing)) != NULL) {
-		if (strcmp(entry->d_name, ".") != 0 &&
-		    strcmp(entry->d_name, "..") != 0)
-			empty = false;
-	}
-	(void)file_ops()->closedir(listing);
-	if (!empty)
-		return spool_fail(error_r, EEXIST,
-				  "%s is not empty: a spool needs a directory "
-				  "of its own",
-				  dir);
-	parent = file_dirname(dir);
-	ret = file_sync_dir(AT_FDCWD, parent);
-	if (ret < 0)
-		ret = spool_fail(error_r, errno, "fsync(%s) failed: %s", parent,
-				 strerror(errno));
-	i_free(parent);
-	return ret;
-}
-
-static int init_in_dir(int dir_fd, const struct spool_conf *conf,
-		       const struct age_recipients *recipients, char **error_r)
-{
-	int fd;
-
-	if (module_file_init(dir_fd, error_r) < 0 ||
-	    write_recipients(dir_fd, recipients, error_r) < 0)
-		return -1;
-	fd = file_open(dir_fd, LOCK_NAME,
-		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return spool_fail(error_r, errno, "open(lock) failed: %s",
-				  strerror(errno));
-	(void)file_close(&fd);
-	/* the last step: without it the directory is no spool */
-	return spool_conf_write(dir_fd, conf, error_r);
-}
-
-int spool_init(const char *dir, const struct spool_settings *settings,
-	       char **error_r)
-{
-	const char *body = settings->body == NULL ? "" : settings->body;
-	const char *headers = settings->headers == NULL ? body :
-							  settings->headers;
-	struct age_recipients *recipients = age_recipients_new();
-	struct spool_conf conf = { .store = NULL };
-	int fd = -1, ret = -1;
-
-	conf.store =
-		i_strdup(settings->store == NULL ? "file" : settings->store);
-	if (strcmp(conf.store, "file") != 0) {
-		(void)spool_fail(error_r, EINVAL,
-				 "unknown store \"%s\" (known is \"file\")",
-				 conf.store);
-		goto out;
-	}
-	conf.body = take_stack(body, recipients, error_r);
-	if (conf.body == NULL)
-		goto out;
-	conf.headers = take_stack(headers, recipients, error_r);
-	if (conf.headers == NULL || make_dir(dir, error_r) < 0)
-		goto out;
-	fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0) {
-		(void)spool_fail(error_r, errno, "open(%s) failed: %s", dir,
-				 strerror(errno));
-		goto out;
-	}
-	ret = init_in_dir(fd, &conf, recipients, error_r);
-out:
-	(void)file_close(&fd);
-	spool_conf_free(&conf);
-	age_recipients_unref(&recipients);
-	return ret;
-}
-
-/*
  * Open
  */
 
@@ -225,54 +81,107 @@ struct spool *spool_new(void)
 	return spool;
 }
 
-static int take_lock(struct spool *spool, const char *dir, char **error_r)
+static int lock_fail(const struct spool *spool, int fd, char **error_r)
 {
-	struct flock lock;
 	char pid[32];
 	ssize_t size;
+
+	if (errno != EAGAIN && errno != EACCES)
+		return spool_fail(error_r, errno,
+				  "locking %s/" SPOOL_LOCK_NAME " failed: %s",
+				  spool->dir, strerror(errno));
+	size = file_pread(fd, pid, sizeof(pid) - 1, 0);
+	pid[size < 0 ? 0 : size] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+	return spool_fail(error_r, EBUSY,
+			  "%s is in use by another process%s%s: stop that one "
+			  "first, or only read",
+			  spool->dir, *pid != '\0' ? " " : "", pid);
+}
+
+static int open_lock(struct spool *spool, char **error_r)
+{
+	struct stat st;
 	int fd;
 
-	fd = file_open(spool->dir_fd, LOCK_NAME,
-		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = file_open(spool->dir_fd, SPOOL_LOCK_NAME,
+		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+			       O_NOCTTY,
+		       0600);
 	if (fd < 0)
-		return spool_fail(error_r, errno, "open(%s/lock) failed: %s",
-				  dir, strerror(errno));
+		return spool_fail(error_r, errno,
+				  "open(%s/" SPOOL_LOCK_NAME ") failed: %s",
+				  spool->dir, strerror(errno));
 	spool->lock_fd = fd;
+	if (file_ops()->fstat(fd, &st) < 0)
+		return spool_fail(error_r, errno,
+				  "fstat(%s/" SPOOL_LOCK_NAME ") failed: %s",
+				  spool->dir, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return spool_fail(error_r, EINVAL,
+				  "%s/" SPOOL_LOCK_NAME
+				  " is not a regular file: remove it",
+				  spool->dir);
+	return fd;
+}
+
+static int take_lock(struct spool *spool, char **error_r)
+{
+	struct flock lock;
+	struct iovec iov;
+	char pid[32];
+	int fd;
+
+	fd = open_lock(spool, error_r);
+	if (fd < 0)
+		return -1;
 	memset(&lock, 0, sizeof(lock));
 	lock.l_type = F_WRLCK;
 	lock.l_whence = SEEK_SET;
 	/* an OFD lock: of this open file, gone with it however it ends */
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		size = file_pread(fd, pid, sizeof(pid) - 1, 0);
-		pid[size < 0 ? 0 : size] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
-		return spool_fail(error_r, EBUSY,
-				  "%s is in use by another process%s%s: stop "
-				  "that one first, or only read",
-				  dir, *pid != '\0' ? " " : "", pid);
-	}
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return lock_fail(spool, fd, error_r);
 	(void)snprintf(pid, sizeof(pid), "pid %ld\n", (long)getpid());
-	if (file_ops()->ftruncate(fd, 0) == 0) {
-		struct iovec iov = { pid, strlen(pid) };
-
+	iov.iov_base = pid;
+	iov.iov_len = strlen(pid);
+	if (file_ops()->ftruncate(fd, 0) == 0)
 		(void)file_pwritev(fd, &iov, 1, 0);
-	}
 	return 0;
 }
 
-static int load_recipients(struct spool *spool, const char *dir, char **error_r)
+/* A wrong configuration is EINVAL, whatever it was for who read it. */
+static int conf_errno(int error)
 {
-	struct stat st;
-	char *path;
-	int ret;
+	return io_answer_for_errno(error) == IO_TRANS_FAIL || error == EACCES ?
+		error :
+		EINVAL;
+}
 
-	if (file_ops()->fstatat(spool->dir_fd, RECIPIENTS_NAME, &st,
-				AT_SYMLINK_NOFOLLOW) < 0)
+/* That there are none is an error only where a stack needs them. */
+static int load_recipients(struct spool *spool, char **error_r)
+{
+	int fd = file_open_regular(spool->dir_fd, SPOOL_RECIPIENTS_NAME);
+	int ret = 0, error = errno;
+	char *path;
+
+	if (fd < 0 && error == ENOENT)
 		return 0;
-	path = i_strdup_printf("%s/" RECIPIENTS_NAME, dir);
-	spool->keys.recipients = age_recipients_new();
-	ret = age_recipients_add_file(spool->keys.recipients, path, error_r);
+	path = i_strdup_printf("%s/" SPOOL_RECIPIENTS_NAME, spool->dir);
+	if (fd >= 0) {
+		spool->keys.recipients = age_recipients_new();
+		ret = age_recipients_add_fd(spool->keys.recipients, fd, path,
+					    error_r);
+		error = errno;
+	} else if (error == EINVAL) {
+		ret = spool_fail(error_r, error, "%s is not a regular file",
+				 path);
+	} else {
+		ret = spool_fail(error_r, error, "open(%s) failed: %s", path,
+				 strerror(error));
+	}
+	(void)file_close(&fd);
 	i_free(path);
+	errno = conf_errno(error);
 	return ret;
 }
 
@@ -281,10 +190,8 @@ static void load_last_id(struct spool *spool)
 {
 	char text[MESSAGE_ID_TEXT_SIZE] = "";
 	struct message_id last;
-	int fd;
+	int fd = file_open_regular(spool->dir_fd, LAST_ID_NAME);
 
-	fd = file_open(spool->dir_fd, LAST_ID_NAME,
-		       O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd >= 0 &&
 	    file_read(fd, text, sizeof(text) - 1) == sizeof(text) - 1 &&
 	    message_id_from_text(text, &last))
@@ -312,21 +219,30 @@ static void save_last_id(struct spool *spool)
 	o_stream_destroy(&output);
 }
 
-static int open_in_dir(struct spool *spool, const char *dir, char **error_r)
+/* What only writing needs: a reader does without it, and without its mistakes. */
+static int open_for_writing(struct spool *spool, char **error_r)
 {
-	if (spool_conf_read(spool->dir_fd, &spool->conf, error_r) < 0)
-		return -1;
-	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
-	    take_lock(spool, dir, error_r) < 0)
-		return -1;
-	if (load_recipients(spool, dir, error_r) < 0)
+	if (take_lock(spool, error_r) < 0 ||
+	    load_recipients(spool, error_r) < 0)
 		return -1;
 	load_last_id(spool);
+	return 0;
+}
+
+static int open_in_dir(struct spool *spool, char **error_r)
+{
+	if (spool_conf_read(spool->dir_fd, spool->dir, &spool->conf, error_r) <
+	    0)
+		return -1;
 	if (strcmp(spool->conf.store, "file") != 0)
 		return spool_fail(error_r, ENOTSUP,
-				  "%s/spool.conf: store \"%s\" is not known to "
-				  "this version of Bobbin",
-				  dir, spool->conf.store);
+				  "%s/" SPOOL_CONF_NAME ": store \"%s\" is not "
+				  "known to this version of Bobbin (known is "
+				  "\"file\")",
+				  spool->dir, spool->conf.store);
+	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
+	    open_for_writing(spool, error_r) < 0)
+		return -1;
 	spool->store = module_file_open(spool, error_r);
 	if (spool->store == NULL)
 		return -1;
@@ -341,6 +257,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	int old_errno;
 
 	spool->flags = flags;
+	spool->dir = i_strdup(dir);
 	if (keys != NULL && keys->identities != NULL) {
 		age_identities_ref(keys->identities);
 		spool->keys.identities = keys->identities;
@@ -350,7 +267,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	if (spool->dir_fd < 0)
 		(void)spool_fail(error_r, errno, "open(%s) failed: %s", dir,
 				 strerror(errno));
-	else if (open_in_dir(spool, dir, error_r) == 0)
+	else if (open_in_dir(spool, error_r) == 0)
 		return spool;
 	old_errno = errno;
 	spool_close(&spool);
@@ -377,6 +294,7 @@ void spool_close(struct spool **_spool)
 	(void)file_close(&spool->lock_fd);
 	(void)file_close(&spool->dir_fd);
 	spool_conf_free(&spool->conf);
+	i_free(spool->dir);
 	age_recipients_unref(&spool->keys.recipients);
 	age_identities_unref(&spool->keys.identities);
 	message_id_generator_free(&spool->ids);
@@ -394,24 +312,34 @@ void spool_new_id(struct spool *spool, message_id *id_r)
 	message_id_generate(spool->ids, id_r);
 }
 
-static int list(struct spool *spool, bool verify, spool_entry_t *callback,
-		void *context, char **error_r)
+static int need_store(const struct spool *spool, char **error_r)
 {
-	if (spool->store == NULL)
-		return spool_fail(error_r, ENOTSUP,
-				  "the spool has no native store");
-	return module_file_list(spool->store, verify, callback, context,
-				error_r);
+	return spool->store == NULL ?
+		spool_fail(error_r, ENOTSUP, "the spool has no native store") :
+		0;
 }
 
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r)
 {
-	return list(spool, false, callback, context, error_r);
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return module_file_list(spool->store, false, callback, context,
+				error_r);
 }
 
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r)
 {
-	return list(spool, true, callback, context, error_r);
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return module_file_list(spool->store, true, callback, context, error_r);
+}
+
+int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
+		       char **error_r)
+{
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return module_file_count_strays(spool->store, strays_r, error_r);
 }

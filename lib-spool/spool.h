@@ -62,7 +62,8 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);
 
 /* Starts the scan: found() is called on its thread, once for each message that
-   was there before this process. done() (may be NULL) comes last. */
+   was there before this process. done() (may be NULL) comes last. One scan at a
+   time: starting another one before the end of it panics. */
 typedef void spool_found_t(const message_id *id, void *context);
 typedef void spool_done_t(void *context);
 void spool_start_scan(struct spool *spool, spool_found_t *found,
@@ -120,6 +121,11 @@ struct spool_entry {
 	const char *headers_stack, *body_stack;
 	/* NULL: nothing is known to be wrong; else a sentence */
 	const char *problem;
+	/* With a problem, what it is. EINVAL: the message is damaged (headers
+	   without their body are, too). ENOTSUP: a newer version of Bobbin
+	   wrote it. ENOKEY: its bytes are those that were written, and none of
+	   the identities fits. Others: it cannot be read now. 0: no problem. */
+	int error;
 };
 /* Called for each message; false stops. */
 typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
@@ -130,6 +136,19 @@ int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
    a key is checked by its hash alone. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
+
+/* What lies in a spool and belongs to no message. Bodies and temporary files are
+   what killed writers left, or what a writer of another process is at: opening the
+   spool for writing takes the temporary files away, and a scan the bodies. */
+struct spool_strays {
+	uint64_t bodies;      /* that no headers speak of */
+	uint64_t temporary;   /* files */
+	uint64_t bytes;       /* of these bodies and files, on disk */
+	uint64_t quarantined; /* messages that scans have put aside */
+};
+/* Counts it; -1 with errno and *error_r. */
+int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
+		       char **error_r);
 
 BOBBIN_END_DECLS
 

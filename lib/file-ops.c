@@ -131,6 +131,31 @@ int file_close(int *_fd)
 	return 0;
 }
 
+int file_open_regular(int dir_fd, const char *path)
+{
+	const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+		O_NOCTTY;
+	struct stat st;
+	int fd, error;
+
+	fd = file_open(dir_fd, path, flags, 0);
+	if (fd < 0) {
+		/* a link; a socket or a device without a driver */
+		if (errno == ELOOP || errno == ENXIO || errno == ENODEV)
+			errno = EINVAL;
+		return -1;
+	}
+	if (current_ops->fstat(fd, &st) < 0)
+		error = errno;
+	else if (!S_ISREG(st.st_mode))
+		error = EINVAL;
+	else
+		return fd;
+	(void)file_close(&fd);
+	errno = error;
+	return -1;
+}
+
 int file_sync_dir(int dir_fd, const char *path)
 {
 	int fd, ret, old_errno;

@@ -60,7 +60,9 @@ extern const struct file_ops file_ops_system;
 const struct file_ops *file_ops(void);
 void file_ops_set(const struct file_ops *ops);
 
-/* As the members, but repeated on EINTR. */
+/* As the members, but repeated on EINTR. Opening a FIFO waits for its other end:
+   who wants a signal to end that puts a table in use whose openat() says ECANCELED
+   for EINTR once the signal has come. */
 int file_open(int dir_fd, const char *path, int flags, mode_t mode);
 ssize_t file_read(int fd, void *data, size_t size);
 ssize_t file_pread(int fd, void *data, size_t size, off_t offset);
@@ -76,6 +78,10 @@ int file_sync_dir_fd(int dir_fd);
 /* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno
    where close() reports a late write error. A *fd of -1 is 0. */
 int file_close(int *fd);
+/* Opens a regular file for reading, and nothing else that may have its name: a link
+   is not followed, a fifo not waited for, a device not touched more than by open().
+   -1 with errno; EINVAL: it is something else. */
+int file_open_regular(int dir_fd, const char *path);
 /* Opens the directory, makes its names durable, closes it. */
 int file_sync_dir(int dir_fd, const char *path);
 /* The directory part of path, "." where it has none; for i_free(). */

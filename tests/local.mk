@@ -64,8 +64,15 @@ unit_tests += tests/test-message-id tests/test-email-message \
 quick_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 threaded_tests += tests/test-message-id
-unit_tests += tests/test-spool-chain
-unit_tests += tests/test-module-file tests/test-module-file-rewrite
+unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
+quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
+unit_tests += tests/test-module-memory tests/test-module-failure
+quick_tests += tests/test-module-memory tests/test-module-failure
+threaded_tests += tests/test-module-memory tests/test-module-failure
+unit_tests += tests/test-spool-chain tests/test-spool-scan
+threaded_tests += tests/test-spool-scan
+unit_tests += tests/test-module-file tests/test-module-file-rewrite \
+	tests/test-module-file-hostile tests/test-module-file-list
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 
@@ -86,6 +93,10 @@ unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
 quick_tests += tests/test-stack-spec tests/test-stack-detect \
 	tests/test-stream-kinds
+
+tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
+	tools/line-ends.h
+tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 
 tests_crash_test_crash_file_store_SOURCES = \
 	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static int setup(void **state ATTR_UNUSED)
@@ -150,6 +152,54 @@ static void test_file_ops_interrupted(void **state ATTR_UNUSED)
 			fail_msg("%s: %d", calls[i].name, ret);
 	}
 	assert_int_equal(file_close(&fd_under_test), 0);
+}
+
+static volatile sig_atomic_t signalled;
+
+static void note_signal(int signo ATTR_UNUSED)
+{
+	signalled = 1;
+}
+
+/* What a program that wants signals to end its work puts in the table. */
+static int cancellable_openat(int dir_fd, const char *path, int flags,
+			      mode_t mode)
+{
+	int fd = file_ops_system.openat(dir_fd, path, flags, mode);
+
+	if (fd < 0 && errno == EINTR && signalled != 0)
+		errno = ECANCELED;
+	return fd;
+}
+
+/* A FIFO without another end is waited for until the table says no. */
+static void test_file_ops_open_is_cancelled(void **state ATTR_UNUSED)
+{
+	static const int flags[] = { O_RDONLY, O_WRONLY };
+	/* again and again: one may come before the call */
+	const struct itimerval often = { { 0, 1000 }, { 0, 1000 } };
+	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+	struct file_ops ops = file_ops_system;
+	struct sigaction act, old;
+	size_t i;
+
+	assert_int_equal(mkfifo(test_path("fifo"), 0600), 0);
+	memset(&act, 0, sizeof(act));
+	act.sa_handler = note_signal;
+	assert_int_equal(sigaction(SIGALRM, &act, &old), 0);
+	ops.openat = cancellable_openat;
+	file_ops_set(&ops);
+	for (i = 0; i < N_ELEMENTS(flags); i++) {
+		signalled = 0;
+		assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+		errno = 0;
+		assert_int_equal(file_open(AT_FDCWD, test_path("fifo"),
+					   flags[i], 0),
+				 -1);
+		assert_int_equal(errno, ECANCELED);
+	}
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
 }
 
 /* Any other error comes back at once, with its errno. */
@@ -342,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_ops_system_is_complete),
 		FAULT_TEST(test_file_ops_interrupted),
+		FAULT_TEST(test_file_ops_open_is_cancelled),
 		FAULT_TEST(test_file_ops_errors),
 		FAULT_TEST(test_file_ops_replaced_and_restored),
 		FAULT_TEST(test_file_ops_open_sets_mode),

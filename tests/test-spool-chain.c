@@ -10,7 +10,8 @@
 
 #include <stdlib.h>
 
-/* Modules "a", "b", "c" that write down their calls and answer what they are told. */
+/* Modules "a", "b", "c" that write down their calls (those with force by "!") and
+   answer what they are told. */
 static char calls[1024];
 static int answers[3][6];
 
@@ -19,7 +20,7 @@ struct letter_module {
 	unsigned int index;
 };
 
-static int note(io_infrastructure *io, enum io_operation op)
+static int note(io_infrastructure *io, enum io_operation op, int force)
 {
 	static const char *const names[] = {
 		"wh", "rh", "uh", "wb", "rb", "ub"
@@ -27,40 +28,41 @@ static int note(io_infrastructure *io, enum io_operation op)
 	struct letter_module *m = container_of(io, struct letter_module, io);
 	size_t size = strlen(calls);
 
-	(void)snprintf(calls + size, sizeof(calls) - size, "%s%c:%s",
-		       size == 0 ? "" : " ", (int)('a' + m->index), names[op]);
+	(void)snprintf(calls + size, sizeof(calls) - size, "%s%c:%s%s",
+		       size == 0 ? "" : " ", (int)('a' + m->index), names[op],
+		       force == 0 ? "" : "!");
 	return answers[m->index][op];
 }
 
 static int wh(io_infrastructure *io, io_caller caller ATTR_UNUSED,
-	      email_message *m ATTR_UNUSED, int force ATTR_UNUSED)
+	      email_message *m ATTR_UNUSED, int force)
 {
-	return note(io, IO_OP_WRITEHEADERS);
+	return note(io, IO_OP_WRITEHEADERS, force);
 }
 static int rh(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	      email_message *m ATTR_UNUSED)
 {
-	return note(io, IO_OP_READHEADERS);
+	return note(io, IO_OP_READHEADERS, 0);
 }
 static int uh(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	      message_id *id ATTR_UNUSED)
 {
-	return note(io, IO_OP_UNLINKHEADERS);
+	return note(io, IO_OP_UNLINKHEADERS, 0);
 }
 static int wb(io_infrastructure *io, io_caller caller ATTR_UNUSED,
-	      email_message *m ATTR_UNUSED, int force ATTR_UNUSED)
+	      email_message *m ATTR_UNUSED, int force)
 {
-	return note(io, IO_OP_WRITEBODY);
+	return note(io, IO_OP_WRITEBODY, force);
 }
 static int rb(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	      email_message *m ATTR_UNUSED)
 {
-	return note(io, IO_OP_READBODY);
+	return note(io, IO_OP_READBODY, 0);
 }
 static int ub(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	      message_id *id ATTR_UNUSED)
 {
-	return note(io, IO_OP_UNLINKBODY);
+	return note(io, IO_OP_UNLINKBODY, 0);
 }
 
 static int close_hook(io_infrastructure *io)
@@ -141,9 +143,9 @@ static void test_write_answers(void **state ATTR_UNUSED)
 		{ IO_DONE, IO_DONE, IO_DONE, IO_DONE, "a:wb" },
 		{ IO_CONT, IO_DONE, IO_DONE, IO_DONE, "a:wb b:wb" },
 		{ IO_CONT, IO_CONT, IO_DONE, IO_DONE, "a:wb b:wb c:wb" },
-		/* nobody said that it is journalled: taken back */
+		/* nobody said that it is journalled: taken back from all */
 		{ IO_CONT, IO_CONT, IO_CONT, IO_FAIL,
-		  "a:wb b:wb c:wb b:ub a:ub" },
+		  "a:wb b:wb c:wb c:ub b:ub a:ub" },
 		{ IO_FAIL, IO_DONE, IO_DONE, IO_FAIL, "a:wb" },
 		{ IO_CONT, IO_CONT, IO_FAIL, IO_FAIL,
 		  "a:wb b:wb c:wb b:ub a:ub" },
@@ -182,6 +184,14 @@ static void test_new_headers_are_undone(void **state ATTR_UNUSED)
 			 IO_FAIL);
 	assert_string_equal(calls, "a:wh b:wh c:wh b:uh a:uh c:ub b:ub a:ub");
 	assert_int_equal(email_message_get_version(message), 0);
+	/* nobody failed, and nobody journalled it */
+	answers[2][IO_OP_WRITEHEADERS] = IO_CONT;
+	calls[0] = '\0';
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	assert_string_equal(calls,
+			    "a:wh b:wh c:wh c:uh b:uh a:uh c:ub b:ub a:ub");
+	answers[2][IO_OP_WRITEHEADERS] = IO_FAIL;
 
 	/* a rewrite is not: the old version stays the truth */
 	email_message_set_version(message, 3);
@@ -195,6 +205,55 @@ static void test_new_headers_are_undone(void **state ATTR_UNUSED)
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);
 	assert_int_equal(email_message_get_version(message), 4);
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
+static const struct {
+	enum io_operation op;
+	int c, force, result;
+	const char *calls;
+} rewrites[] = {
+	{ IO_OP_WRITEHEADERS, IO_DONE, 0, IO_DONE, "a:wh b:wh c:wh" },
+	{ IO_OP_WRITEHEADERS, IO_TRANS_FAIL, 0, IO_TRANS_FAIL,
+	  "a:wh b:wh c:wh" },
+	{ IO_OP_WRITEHEADERS, IO_FAIL, 0, IO_FAIL, "a:wh! b:wh! c:wh!" },
+	/* the body alone is no rewrite yet */
+	{ IO_OP_WRITEBODY, IO_DONE, 0, IO_DONE, "a:wb! b:wb! c:wb!" },
+	{ IO_OP_WRITEHEADERS, IO_DONE, 0, IO_DONE, "a:wh! b:wh! c:wh!" },
+	{ IO_OP_WRITEHEADERS, IO_DONE, 0, IO_DONE, "a:wh b:wh c:wh" },
+	{ IO_OP_WRITEBODY, IO_FAIL, 0, IO_FAIL, "a:wb b:wb c:wb" },
+	{ IO_OP_WRITEBODY, IO_DONE, 0, IO_DONE, "a:wb! b:wb! c:wb!" },
+	{ IO_OP_WRITEHEADERS, IO_DONE, 0, IO_DONE, "a:wh! b:wh! c:wh!" },
+	{ IO_OP_WRITEHEADERS, IO_DONE, 2, IO_DONE, "a:wh! b:wh! c:wh!" },
+	{ IO_OP_WRITEHEADERS, IO_DONE, 0, IO_DONE, "a:wh b:wh c:wh" },
+};
+
+/* Who went on with a rewrite that failed may think that it is done. */
+static void test_force_after_a_failed_rewrite(void **state ATTR_UNUSED)
+{
+	struct spool *spool = letters();
+	email_message *message = some_message();
+	size_t i;
+	int result;
+
+	/* a new message is undone instead */
+	answers[2][IO_OP_WRITEBODY] = IO_FAIL;
+	(void)spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+	(void)spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+	email_message_set_version(message, 1);
+	for (i = 0; i < N_ELEMENTS(rewrites); i++) {
+		calls[0] = '\0';
+		answers[2][rewrites[i].op] = rewrites[i].c;
+		result = rewrites[i].op == IO_OP_WRITEBODY ?
+			spool_writebody(spool, IO_SYNCHRONOUS, message,
+					rewrites[i].force) :
+			spool_writeheaders(spool, IO_SYNCHRONOUS, message,
+					   rewrites[i].force);
+		if (result != rewrites[i].result ||
+		    strcmp(calls, rewrites[i].calls) != 0)
+			fail_msg("case %zu: %d, %s", i, result, calls);
+	}
 	email_message_unref(&message);
 	spool_close(&spool);
 }
@@ -348,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_answers),
 		cmocka_unit_test(test_new_headers_are_undone),
+		cmocka_unit_test(test_force_after_a_failed_rewrite),
 		cmocka_unit_test(test_undo_failures_are_reported),
 		cmocka_unit_test(test_reads_and_unlinks),
 		cmocka_unit_test(test_after_and_close_run_backwards),

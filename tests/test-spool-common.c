@@ -65,15 +65,13 @@ struct spool *test_spool_new(const char *body)
 	return test_spool_open(0);
 }
 
-int test_spool_put(struct spool *spool, const void *data, size_t size,
-		   message_id *id_r)
+int test_spool_put_as(struct spool *spool, const void *data, size_t size,
+		      const message_id *id)
 {
 	struct istream *input = i_stream_create_from_data(data, size);
-	email_message *message;
+	email_message *message = email_message_new(id);
 	int answer;
 
-	spool_new_id(spool, id_r);
-	message = email_message_new(id_r);
 	(void)email_message_set_sender(message, "a@example.org");
 	(void)email_message_add_recipient(message, "b@example.org");
 	email_message_set_body(message, input, 0);
@@ -81,6 +79,13 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 	email_message_unref(&message);
 	i_stream_unref(&input);
 	return answer;
+}
+
+int test_spool_put(struct spool *spool, const void *data, size_t size,
+		   message_id *id_r)
+{
+	spool_new_id(spool, id_r);
+	return test_spool_put_as(spool, data, size, id_r);
 }
 
 void test_spool_must_have(struct spool *spool, const message_id *id,

@@ -26,6 +26,9 @@ struct spool *test_spool_new(const char *body);
 /* spool_put() of a message with a sender, a recipient and this body. */
 int test_spool_put(struct spool *spool, const void *data, size_t size,
 		   message_id *id_r);
+/* The same with an id of the caller's. */
+int test_spool_put_as(struct spool *spool, const void *data, size_t size,
+		      const message_id *id);
 /* That this is what a read gives. */
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size);

@@ -183,13 +183,15 @@ static void add_to_conf(const char *text)
 	assert_int_equal(chmod(path, 0600), 0);
 }
 
+/* The text has these words, and tells which spool it is. */
 static void open_must_fail(int error, const char *words)
 {
 	char *text = NULL;
 
 	assert_null(spool_open(test_spool_dir(), 0, NULL, &text));
 	assert_int_equal(errno, error);
-	if (strstr(text, words) == NULL)
+	if (strstr(text, words) == NULL ||
+	    strstr(text, test_spool_dir()) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", text, words);
 	free(text);
 }
@@ -237,7 +239,7 @@ static void test_conf_fields(void **state ATTR_UNUSED)
 
 	add_to_conf("module = /a/b.so\nmodule=/c.so \t one  two \n");
 	fd = file_open(AT_FDCWD, test_spool_dir(), O_RDONLY | O_DIRECTORY, 0);
-	assert_int_equal(spool_conf_read(fd, &conf, &error), 0);
+	assert_int_equal(spool_conf_read(fd, "DIR", &conf, &error), 0);
 	assert_int_equal(conf.module_count, 2);
 	assert_string_equal(conf.modules[0].path, "/a/b.so");
 	assert_string_equal(conf.modules[0].config, "");
@@ -278,6 +280,62 @@ static void test_conf_of_others(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* A reader does without what only writers need, and without its mistakes. */
+static void test_conf_of_writers(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *conf, *recipients; /* NULL: no such file */
+		int error;                     /* of a writer; 0: none */
+		const char *words;
+	} cases[] = {
+		{ "body = gzip\n", NULL, 0, "" },
+		{ "body = zsdt\n", NULL, EINVAL, "/spool.conf: body: stack" },
+		{ "body = gzip\nheaders = file:x\n", NULL, EINVAL,
+		  "/spool.conf: headers: " },
+		{ "body = gzip | age\n", NULL, EINVAL,
+		  "/recipients, which says for whom, is missing" },
+		{ "headers = age\n", NULL, EINVAL,
+		  "/spool.conf: headers = age: it encrypts, and " },
+		{ "body = age\n", "# nobody\n", EINVAL,
+		  "/recipients: there is no recipient in it" },
+		{ "body = age\n", "age1typo\n", EINVAL,
+		  "/recipients: line 1: not an age recipient" },
+	};
+	char path[512], *error, whole[1024];
+	struct spool *spool;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		(void)snprintf(whole, sizeof(whole),
+			       "version = 1\nstore = file\n%s", cases[i].conf);
+		test_spool_init(NULL);
+		(void)snprintf(path, sizeof(path), "%s/spool.conf",
+			       test_spool_dir());
+		test_write_file(path, whole, strlen(whole));
+		(void)snprintf(path, sizeof(path), "%s/recipients",
+			       test_spool_dir());
+		if (cases[i].recipients != NULL)
+			test_write_file(path, cases[i].recipients,
+					strlen(cases[i].recipients));
+		if (cases[i].error != 0)
+			open_must_fail(cases[i].error, cases[i].words);
+		spool = spool_open(test_spool_dir(), SPOOL_OPEN_READ_ONLY, NULL,
+				   &error);
+		if (spool == NULL)
+			fail_msg("case %zu: %s", i, error);
+		spool_close(&spool);
+	}
+	/* a configuration that cannot be read now is not a wrong one */
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0 && close(fd) == 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_OPEN] = 4; /* behind spool.conf and lock */
+	test_faults.fail_errno[TEST_OP_OPEN] = EIO;
+	open_must_fail(EIO, "/recipients) failed");
+	test_faults_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_conf_names_too_many),
 		cmocka_unit_test(test_conf_fields),
 		cmocka_unit_test(test_conf_of_others),
+		cmocka_unit_test(test_conf_of_writers),
 	};
 
 	return cmocka_run_group_tests_name("spool-load", tests, NULL, NULL);

@@ -106,7 +106,8 @@ static void check_size_field(const buffer_t *buf, size_t at, size_t want)
 	const unsigned char *d = buf->data + at;
 
 	assert_true(at + 4 <= buf->used);
-	assert_int_equal((size_t)d[0] << 24 | d[1] << 16 | d[2] << 8 | d[3],
+	assert_int_equal((uint32_t)d[0] << 24 | (uint32_t)d[1] << 16 |
+				 (uint32_t)d[2] << 8 | d[3],
 			 want);
 }
 

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "crc32c.h"
 #include "istream.h"
+#include "mem.h"
 #include "module-file-private.h"
 
 #include <errno.h>
@@ -50,11 +51,16 @@ void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE])
 	       FILE_BUCKET_SIZE);
 }
 
-bool file_exists(int dir_fd, const char *name)
+int file_look(int dir_fd, const char *name)
 {
 	struct stat st;
 
-	return file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (S_ISREG(st.st_mode))
+		return 1;
+	errno = EINVAL;
+	return -1;
 }
 
 int file_open_bucket(struct file_store *store, const message_id *id,
@@ -138,6 +144,7 @@ bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r)
 {
 	char *words[WORDS], *crc_text = strrchr(line, ' '), crc[9];
 
+	errno = EINVAL;
 	*why_r = "its first line is malformed";
 	if (crc_text == NULL || strncmp(line, "bobbin-h", 8) != 0)
 		return false;
@@ -148,117 +155,149 @@ bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r)
 		return false;
 	}
 	if (strncmp(line, MAGIC " ", sizeof(MAGIC)) != 0) {
-		*why_r = "it was written by a newer version of Bobbin";
+		errno = ENOTSUP;
 		return false;
 	}
-	return split_words(line, words) &&
-		message_id_from_text(words[1], &entry->id) &&
-		parse_number(words[2], &entry->version) &&
-		parse_number(words[3], &entry->body_len) &&
-		sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, words[4],
-			       FILE_HASH_SIZE * 2, NULL, NULL, NULL) == 0 &&
-		strlen(words[4]) == FILE_HASH_SIZE * 2 &&
-		parse_stack(words[5], entry->headers_stack) &&
-		parse_stack(words[6], entry->body_stack);
+	if (split_words(line, words) &&
+	    message_id_from_text(words[1], &entry->id) &&
+	    parse_number(words[2], &entry->version) &&
+	    parse_number(words[3], &entry->body_len) &&
+	    sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, words[4],
+			   FILE_HASH_SIZE * 2, NULL, NULL, NULL) == 0 &&
+	    strlen(words[4]) == FILE_HASH_SIZE * 2 &&
+	    parse_stack(words[5], entry->headers_stack) &&
+	    parse_stack(words[6], entry->body_stack))
+		return true;
+	errno = EINVAL;
+	return false;
+}
+
+char *file_path(const struct file_store *store, const message_id *id,
+		const char *name)
+{
+	char bucket[FILE_BUCKET_SIZE];
+
+	file_bucket_name(id, bucket);
+	return i_strdup_printf("%s/messages/%s/%s", store->spool->dir, bucket,
+			       name);
+}
+
+static int line_fail(const char *path, int error, const char *why)
+{
+	errno = error;
+	if (error == ENOTSUP)
+		io_set_error("%s was written by a newer version of Bobbin: "
+			     "read it with that one",
+			     path);
+	else
+		io_set_error("%s is damaged: %s", path, why);
+	return -1;
 }
 
 static int read_line(struct istream *input, const message_id *id,
-		     struct file_entry *entry, const char *name)
+		     struct file_entry *entry, const char *path)
 {
-	const char *why = "its first line is malformed";
+	const char *why;
 	char *line;
 
 	i_stream_set_max_buffer_size(input, FILE_LINE_MAX);
 	line = i_stream_read_next_line(input);
 	if (line == NULL && input->stream_errno != 0 &&
 	    input->stream_errno != ENOBUFS) {
-		io_set_error("%s", i_stream_get_error(input));
 		errno = input->stream_errno;
+		io_set_error("%s", i_stream_get_error(input));
 		return -1;
 	}
-	if (line == NULL || i_stream_last_line_crlf(input) ||
-	    !file_entry_parse(entry, line, &why)) {
-		io_set_error("%s is damaged: %s", name, why);
-		errno = EINVAL;
-		return -1;
-	}
-	if (message_id_cmp(&entry->id, id) != 0) {
-		io_set_error("%s is damaged: it is about another message",
-			     name);
-		errno = EINVAL;
-		return -1;
-	}
+	if (line == NULL || i_stream_last_line_crlf(input))
+		return line_fail(path, EINVAL, "its first line is malformed");
+	if (!file_entry_parse(entry, line, &why))
+		return line_fail(path, errno, why);
+	if (message_id_cmp(&entry->id, id) != 0)
+		return line_fail(path, EINVAL, "it is about another message");
 	i_stream_set_max_buffer_size(input, 65536);
 	return 0;
 }
 
-/* Opens a regular file, and nothing else that may have its name. */
-static int open_regular(int bucket_fd, const char *name)
+static int open_regular(int bucket_fd, const char *name, const char *path)
 {
-	struct stat st;
-	int fd;
+	int fd = file_open_regular(bucket_fd, name);
 
-	fd = file_open(
-		bucket_fd, name,
-		O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-	if (fd < 0) {
-		io_set_error("open(%s) failed: %s", name, strerror(errno));
-		return -1;
-	}
-	if (file_ops()->fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	if (fd >= 0)
 		return fd;
-	(void)file_close(&fd);
-	io_set_error("%s is not a regular file", name);
-	errno = EINVAL;
+	if (errno == EINVAL)
+		io_set_error("%s is damaged: it is not a regular file", path);
+	else
+		io_set_error("open(%s) failed: %s", path, strerror(errno));
 	return -1;
 }
 
-int file_entry_open(int bucket_fd, const message_id *id,
-		    struct file_entry *entry, struct istream **input_r)
+int file_entry_open(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry,
+		    struct istream **input_r)
 {
+	struct istream *input = NULL;
 	char name[FILE_NAME_SIZE];
-	struct istream *input;
-	int fd, old_errno;
+	int fd, ret, error;
+	char *path;
 
 	file_name(id, FILE_HEADERS_SUFFIX, name);
-	fd = open_regular(bucket_fd, name);
-	if (fd < 0)
-		return -1;
-	input = i_stream_create_fd_autoclose(&fd, 0);
-	i_stream_set_name(input, name);
-	if (read_line(input, id, entry, name) < 0) {
-		old_errno = errno;
-		i_stream_destroy(&input);
-		errno = old_errno;
-		return -1;
+	path = file_path(store, id, name);
+	ret = fd = open_regular(bucket_fd, name, path);
+	if (fd >= 0) {
+		input = i_stream_create_fd_autoclose(&fd, 0);
+		i_stream_set_name(input, path);
+		ret = read_line(input, id, entry, path);
 	}
-	*input_r = input;
-	return 0;
+	error = errno;
+	i_free(path);
+	if (ret >= 0)
+		*input_r = input;
+	else
+		i_stream_unref(&input);
+	errno = error;
+	return ret < 0 ? -1 : 0;
 }
 
-int file_entry_read(int bucket_fd, const message_id *id,
-		    struct file_entry *entry)
+int file_entry_read(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry)
 {
 	struct istream *input;
 
-	if (file_entry_open(bucket_fd, id, entry, &input) < 0)
+	if (file_entry_open(store, bucket_fd, id, entry, &input) < 0)
 		return -1;
 	i_stream_destroy(&input);
 	return 0;
 }
 
-bool file_find_body(int bucket_fd, const message_id *id,
-		    const unsigned char hash[FILE_HASH_SIZE],
-		    char name_r[FILE_NAME_SIZE])
+int file_find_body(int bucket_fd, const message_id *id,
+		   const unsigned char hash[FILE_HASH_SIZE],
+		   char name_r[FILE_NAME_SIZE])
 {
+	int ret;
+
 	file_body_name(id, hash, name_r);
-	if (file_exists(bucket_fd, name_r))
-		return true;
+	ret = file_look(bucket_fd, name_r);
+	if (ret != 0)
+		return ret;
 	file_name(id, FILE_BODY_SUFFIX, name_r);
-	return file_exists(bucket_fd, name_r);
+	return file_look(bucket_fd, name_r);
 }
 
-int file_open_body(int bucket_fd, const struct file_entry *entry)
+static int open_body_name(struct file_store *store, int bucket_fd,
+			  const message_id *id, const char *name)
+{
+	char *path = file_path(store, id, name);
+	int fd, error;
+
+	fd = open_regular(bucket_fd, name, path);
+	error = errno;
+	i_free(path);
+	errno = error;
+	return fd;
+}
+
+int file_open_body(struct file_store *store, int bucket_fd,
+		   const struct file_entry *entry)
 {
 	char name[FILE_NAME_SIZE];
 	int fd;
@@ -266,9 +305,23 @@ int file_open_body(int bucket_fd, const struct file_entry *entry)
 	/* the first body of a message lies there beside a later one, until that
 	   one's headers are durable */
 	file_body_name(&entry->id, entry->body_hash, name);
-	fd = open_regular(bucket_fd, name);
+	fd = open_body_name(store, bucket_fd, &entry->id, name);
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
 	file_name(&entry->id, FILE_BODY_SUFFIX, name);
-	return open_regular(bucket_fd, name);
+	return open_body_name(store, bucket_fd, &entry->id, name);
+}
+
+int file_body_missing(struct file_store *store, const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+	char *path;
+
+	file_name(id, FILE_BODY_SUFFIX, name);
+	path = file_path(store, id, name);
+	errno = EINVAL;
+	io_set_error("the message is damaged: its body %s is missing", path);
+	i_free(path);
+	errno = EINVAL;
+	return -1;
 }

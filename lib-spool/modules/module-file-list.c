@@ -1,104 +1,39 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Listing and verifying the file store, which change nothing. */
+/* Listing the file store, which changes nothing. */
 
 #include "config.h"
 #include "module-file-private.h"
-#include "hash-method.h"
-#include "istream.h"
 #include "macros.h"
 #include "mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t stored_size(int bucket_fd, const char *name)
+/* The errno, with io_set_error(), or 0 and the size of the body. */
+static int find_body(struct file_store *store, int bucket_fd,
+		     const struct file_entry *entry, uint64_t *size_r)
 {
-	struct stat st;
+	char name[FILE_NAME_SIZE];
+	int found;
 
-	if (file_ops()->fstatat(bucket_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, name);
+	if (found > 0) {
+		*size_r = file_stored_size(bucket_fd, name);
 		return 0;
-	return (uint64_t)st.st_size;
-}
-
-/* Reads all of a stream; NULL, or what is wrong. */
-static const char *read_through(struct istream *input, uint64_t *size_r)
-{
-	const unsigned char *data;
-	size_t size;
-
-	while (i_stream_read_more(input, &data, &size) > 0)
-		i_stream_skip(input, size);
-	*size_r = input->v_offset;
-	if (input->stream_errno == 0)
-		return NULL;
-	io_set_error("%s", i_stream_get_error(input));
-	return io_get_error();
-}
-
-/* Whether the bytes on disk are those that were written. */
-static const char *verify_body_hash(int bucket_fd,
-				    const struct file_entry *entry)
-{
-	const struct hash_method *method = hash_method_lookup("blake2b");
-	unsigned char hash[FILE_HASH_SIZE];
-	struct istream *file, *input;
-	const char *problem;
-	uint64_t size;
-	void *context;
-	int fd;
-
-	fd = file_open_body(bucket_fd, entry);
-	if (fd < 0)
-		return io_get_error();
-	context = i_calloc(1, method->context_size);
-	method->init(context);
-	file = i_stream_create_fd_autoclose(&fd, 0);
-	input = i_stream_create_hash(file, method, context);
-	problem = read_through(input, &size);
-	method->result(context, hash);
-	i_free(context);
-	i_stream_destroy(&input);
-	i_stream_destroy(&file);
-	if (problem == NULL &&
-	    memcmp(hash, entry->body_hash, FILE_HASH_SIZE) != 0)
-		problem = "the body is damaged: its hash is wrong";
-	return problem;
-}
-
-/* Without the key of an encrypted stack, its hash has to do. */
-static bool can_decode(const struct file_store *store, const char *stack)
-{
-	return strstr(stack, "age") == NULL ||
-		store->spool->keys.identities != NULL;
-}
-
-static const char *verify_content(struct file_store *store,
-				  const struct file_entry *entry)
-{
-	email_message *message = email_message_new(&entry->id);
-	const char *problem = NULL;
-	uint64_t size;
-
-	if (can_decode(store, entry->headers_stack) &&
-	    store->io.io_readheaders(&store->io, IO_SYNCHRONOUS, message) !=
-		    IO_DONE)
-		problem = io_get_error();
-	if (problem == NULL && can_decode(store, entry->body_stack)) {
-		if (store->io.io_readbody(&store->io, IO_SYNCHRONOUS,
-					  message) != IO_DONE) {
-			problem = io_get_error();
-		} else {
-			problem = read_through(message->body, &size);
-			if (problem == NULL && size != entry->body_len)
-				problem = "the body has another length than "
-					  "its headers say";
-		}
 	}
-	email_message_unref(&message);
-	return problem;
+	if (found == 0) {
+		(void)file_body_missing(store, &entry->id);
+		return EINVAL;
+	}
+	if (errno == EINVAL)
+		return file_damaged("the message is damaged: its body is not a "
+				    "regular file");
+	(void)file_fail("looking for the body", &entry->id, errno);
+	return io_get_errno();
 }
 
 struct listing {
@@ -107,50 +42,90 @@ struct listing {
 	bool verify;
 };
 
+/* Whether somebody changed or removed the message since its line was read: then what
+   was found is not its fault. */
+static bool has_changed(struct file_store *store, int bucket_fd,
+			const struct file_entry *entry)
+{
+	struct file_entry now;
+
+	if (file_entry_read(store, bucket_fd, &entry->id, &now) < 0)
+		return errno == ENOENT;
+	return now.version != entry->version ||
+		memcmp(now.body_hash, entry->body_hash, FILE_HASH_SIZE) != 0;
+}
+
+#define PROBLEM_SIZE 1024
+
+/* False: there is no such message any more, or its line cannot be read. */
+static bool examine(struct file_store *store, int bucket_fd,
+		    const message_id *id, bool verify, struct file_entry *entry,
+		    struct spool_entry *shown, char problem[PROBLEM_SIZE])
+{
+	uint64_t body_size;
+
+	do {
+		memset(entry, 0, sizeof(*entry));
+		shown->error = 0;
+		body_size = 0;
+		if (file_entry_read(store, bucket_fd, id, entry) < 0)
+			shown->error = errno;
+		else
+			shown->error =
+				find_body(store, bucket_fd, entry, &body_size);
+		if (shown->error == ENOENT)
+			return false;
+		if (shown->error == 0 && verify)
+			shown->error = file_verify(store, bucket_fd, entry);
+		(void)snprintf(problem, PROBLEM_SIZE, "%s", io_get_error());
+	} while (shown->error != 0 && entry->version != 0 &&
+		 has_changed(store, bucket_fd, entry));
+	shown->stored_size += body_size;
+	return true;
+}
+
 static bool list_entry(struct file_store *store, int bucket_fd,
 		       const char *name, const message_id *id,
 		       enum file_kind kind, void *context)
 {
 	struct listing *listing = context;
-	char body[FILE_NAME_SIZE];
+	char problem[PROBLEM_SIZE];
 	struct spool_entry shown;
 	struct file_entry entry;
 
 	if (kind != FILE_KIND_HEADERS)
 		return true;
 	memset(&shown, 0, sizeof(shown));
-	memset(&entry, 0, sizeof(entry));
 	shown.id = *id;
-	if (file_entry_read(bucket_fd, id, &entry) < 0) {
-		if (errno == ENOENT)
-			return true;
-		shown.problem = io_get_error();
-	}
+	shown.stored_size = file_stored_size(bucket_fd, name);
+	if (!examine(store, bucket_fd, id, listing->verify, &entry, &shown,
+		     problem))
+		return true;
+	if (shown.error != 0)
+		shown.problem = problem;
 	shown.version = entry.version;
 	shown.body_len = entry.body_len;
 	shown.headers_stack = entry.headers_stack;
 	shown.body_stack = entry.body_stack;
-	shown.stored_size = stored_size(bucket_fd, name);
-	if (file_find_body(bucket_fd, id, entry.body_hash, body))
-		shown.stored_size += stored_size(bucket_fd, body);
-	if (listing->verify && shown.problem == NULL)
-		shown.problem = verify_body_hash(bucket_fd, &entry);
-	if (listing->verify && shown.problem == NULL)
-		shown.problem = verify_content(store, &entry);
 	return listing->callback(&shown, listing->context);
+}
+
+int file_walk_fail(const struct file_store *store, char **error_r)
+{
+	return spool_fail(error_r, errno,
+			  "reading the directories of %s failed: %s",
+			  store->spool->dir, strerror(errno));
 }
 
 int module_file_list(io_infrastructure *io, bool verify,
 		     spool_entry_t *callback, void *context, char **error_r)
 {
+	struct file_store *store = container_of(io, struct file_store, io);
 	struct listing listing = { .callback = callback,
 				   .context = context,
 				   .verify = verify };
 
-	if (file_walk(container_of(io, struct file_store, io), list_entry,
-		      &listing) < 0)
-		return spool_fail(error_r, errno,
-				  "reading the spool's directories failed: %s",
-				  strerror(errno));
-	return 0;
+	return file_walk(store, list_entry, &listing) < 0 ?
+		file_walk_fail(store, error_r) :
+		0;
 }

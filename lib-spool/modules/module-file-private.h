@@ -46,16 +46,18 @@ struct file_entry {
 /* The line with its LF and a NUL. */
 void file_entry_format(const struct file_entry *entry,
 		       char line_r[FILE_LINE_MAX]);
-/* A line without its LF. False with a reason. */
+/* A line without its LF. False with errno (EINVAL, and a reason; ENOTSUP: a newer
+   version's). */
 bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r);
 /* Opens the header file of an id below its bucket, and reads its line; *input_r
    then stands behind it. -1 with errno (ENOENT: there is none; EINVAL: it is
-   damaged or another's) and io_set_error(). */
-int file_entry_open(int bucket_fd, const message_id *id,
-		    struct file_entry *entry, struct istream **input_r);
+   damaged or another's; ENOTSUP: a newer version's) and io_set_error(). */
+int file_entry_open(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry,
+		    struct istream **input_r);
 /* The same for who wants the line alone. */
-int file_entry_read(int bucket_fd, const message_id *id,
-		    struct file_entry *entry);
+int file_entry_read(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry);
 
 void file_name(const message_id *id, const char *suffix,
 	       char name_r[FILE_NAME_SIZE]);
@@ -64,19 +66,40 @@ void file_body_name(const message_id *id,
 		    const unsigned char hash[FILE_HASH_SIZE],
 		    char name_r[FILE_NAME_SIZE]);
 void file_bucket_name(const message_id *id, char name_r[FILE_BUCKET_SIZE]);
-bool file_exists(int dir_fd, const char *name);
+/* 1: a regular file is there; 0: nothing; -1 with errno: it cannot be told (EINVAL:
+   something else has the name), so nothing may be removed or overwritten. */
+int file_look(int dir_fd, const char *name);
 /* The bucket's directory; with `create` it is made, and durable, first. -1 with
    errno. */
 int file_open_bucket(struct file_store *store, const message_id *id,
 		     bool create);
-/* The name of the body that a header file is about; false: it is not there. */
-bool file_find_body(int bucket_fd, const message_id *id,
-		    const unsigned char hash[FILE_HASH_SIZE],
-		    char name_r[FILE_NAME_SIZE]);
+/* The name of the body that a header file is about, as file_look(). */
+int file_find_body(int bucket_fd, const message_id *id,
+		   const unsigned char hash[FILE_HASH_SIZE],
+		   char name_r[FILE_NAME_SIZE]);
 /* Opens that body. -1 with errno and io_set_error(). */
-int file_open_body(int bucket_fd, const struct file_entry *entry);
-/* The answer for a call that failed. */
+int file_open_body(struct file_store *store, int bucket_fd,
+		   const struct file_entry *entry);
+/* That there is none is damage, with headers that speak of it: -1 with EINVAL and
+   io_set_error(). */
+int file_body_missing(struct file_store *store, const message_id *id);
+/* The path of a file of a message, for messages; i_free() it. */
+char *file_path(const struct file_store *store, const message_id *id,
+		const char *name);
+/* module-file.c: the answer for a call that failed. */
 int file_fail(const char *what, const message_id *id, int error);
+
+/*
+ * module-file-note.c
+ */
+
+/* What stands with a message in memory: which of the store's bodies is its own.
+   `pending`: no header file speaks of it yet. */
+void file_note_set(email_message *message, const struct file_entry *entry,
+		   bool pending);
+/* Fills in body_hash and body_stack; false: this store has no body of it. */
+bool file_note_get(const email_message *message, struct file_entry *entry,
+		   bool *pending_r);
 
 /*
  * module-file-busy.c: what this process is doing to which message.
@@ -115,19 +138,26 @@ int file_writeheaders(io_infrastructure *io, io_caller caller,
 int file_unlinkheaders(io_infrastructure *io, io_caller caller, message_id *id);
 int file_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
 
-/* What stands with a message in memory: which of the store's bodies is its own.
-   `pending`: no header file speaks of it yet. */
-void file_note_set(email_message *message, const struct file_entry *entry,
-		   bool pending);
-/* Fills in body_hash and body_stack; false: this store has no body of it. */
-bool file_note_get(const email_message *message, struct file_entry *entry,
-		   bool *pending_r);
-
 /* module-file-read.c */
 int file_readheaders(io_infrastructure *io, io_caller caller,
 		     email_message *message);
 int file_readbody(io_infrastructure *io, io_caller caller,
 		  email_message *message);
+
+/*
+ * Looking
+ */
+
+/* module-file-verify.c: 0, or the errno of what is wrong, with io_set_error(). The hash
+   is checked first: what no key fits (ENOKEY) is whole all the same. */
+int file_verify(struct file_store *store, int bucket_fd,
+		const struct file_entry *entry);
+/* EINVAL, after io_set_error(). */
+int file_damaged(const char *why);
+/* module-file-strays.c: of a file, in bytes; 0 where it is not known. */
+uint64_t file_stored_size(int dir_fd, const char *name);
+/* module-file-list.c: -1 with *error_r, for file_walk() that failed. */
+int file_walk_fail(const struct file_store *store, char **error_r);
 
 /* module-file-scan.c */
 void *file_process_disk_queue(io_infrastructure *io, void *scan);

@@ -48,6 +48,7 @@ static int read_record(struct istream *input, buffer_t *record)
 	while (i_stream_read_more(input, &data, &size) > 0) {
 		if (record->used + size > MESSAGE_RECORD_MAX ||
 		    !buffer_try_append(record, data, size)) {
+			errno = EINVAL;
 			io_set_error("%s: the record is too large",
 				     i_stream_get_name(input));
 			return IO_FAIL;
@@ -76,6 +77,7 @@ static int parse_record(email_message *message, const struct file_entry *entry,
 	}
 	if (email_message_get_version(message) != entry->version ||
 	    message->body_len != entry->body_len) {
+		errno = EINVAL;
 		io_set_error("the record and the line before it differ: the "
 			     "file is damaged");
 		email_message_clear(message);
@@ -99,9 +101,9 @@ static int open_entry(struct file_store *store, const message_id *id,
 	if (*bucket_fd_r < 0)
 		ret = -1;
 	else if (input_r == NULL)
-		ret = file_entry_read(*bucket_fd_r, id, entry);
+		ret = file_entry_read(store, *bucket_fd_r, id, entry);
 	else
-		ret = file_entry_open(*bucket_fd_r, id, entry, input_r);
+		ret = file_entry_open(store, *bucket_fd_r, id, entry, input_r);
 	if (ret == 0)
 		return IO_DONE;
 	error = errno;
@@ -152,12 +154,16 @@ static int open_body(struct file_store *store, const message_id *id,
 		answer = open_entry(store, id, &bucket_fd, entry, NULL);
 		if (answer != IO_DONE)
 			return answer;
-		*fd_r = file_open_body(bucket_fd, entry);
+		*fd_r = file_open_body(store, bucket_fd, entry);
 		error = errno;
 		(void)file_close(&bucket_fd);
 		if (*fd_r >= 0)
 			return IO_DONE;
-		if (error != ENOENT || entry->version == version) {
+		if (error == ENOENT && entry->version == version) {
+			(void)file_body_missing(store, id);
+			return IO_FAIL;
+		}
+		if (error != ENOENT) {
 			errno = error;
 			return io_answer_for_errno(error);
 		}
@@ -173,13 +179,16 @@ int file_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	char name[FILE_NAME_SIZE];
 	struct file_entry entry;
 	int fd, answer;
+	char *path;
 
 	answer = open_body(store, &message->message_id, &entry, &fd);
 	if (answer != IO_DONE)
 		return answer;
 	file_name(&message->message_id, FILE_BODY_SUFFIX, name);
+	path = file_path(store, &message->message_id, name);
 	source = i_stream_create_fd_autoclose(&fd, 0);
-	i_stream_set_name(source, name);
+	i_stream_set_name(source, path);
+	i_free(path);
 	input = undo_stack(store, entry.body_stack, source);
 	i_stream_unref(&source);
 	email_message_set_body(message, input, entry.body_len);

@@ -39,7 +39,7 @@ static bool put_aside(int bucket_fd, const char *name, void *context)
 	int quarantine_fd = walk->store->quarantine_fd;
 
 	if (strncmp(name, walk->id, sizeof(walk->id) - 1) == 0 &&
-	    !file_exists(quarantine_fd, name))
+	    file_look(quarantine_fd, name) == 0)
 		(void)file_ops()->renameat(bucket_fd, name, quarantine_fd,
 					   name);
 	return true;
@@ -71,25 +71,46 @@ static void quarantine(struct file_store *store, int bucket_fd,
 	(void)file_sync_dir_fd(bucket_fd);
 }
 
+/* Unreadable only now: nothing is lost, but a person should know. */
+static void left_out(struct file_store *store, const message_id *id,
+		     const char *why)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	spool_warn(store->spool,
+		   "message %s is left out of this scan, which cannot read it: "
+		   "%s",
+		   text, why);
+}
+
 /* Whether it is to be handed out. */
 static bool scan_headers(struct file_store *store, int bucket_fd,
 			 const message_id *id)
 {
 	char body[FILE_NAME_SIZE];
 	struct file_entry entry;
+	int found;
 
 	if (file_is_fresh(store, id))
 		return false;
-	if (file_entry_read(bucket_fd, id, &entry) < 0) {
-		/* gone meanwhile, or unreadable only now: nothing is lost */
+	if (file_entry_read(store, bucket_fd, id, &entry) < 0) {
 		if (errno == EINVAL)
 			quarantine(store, bucket_fd, id, io_get_error());
+		else if (errno != ENOENT) /* gone meanwhile */
+			left_out(store, id, io_get_error());
 		return false;
 	}
-	if (file_find_body(bucket_fd, id, entry.body_hash, body))
-		return true;
-	quarantine(store, bucket_fd, id, "there is no body for these headers");
-	return false;
+	found = file_find_body(bucket_fd, id, entry.body_hash, body);
+	if (found == 0)
+		quarantine(store, bucket_fd, id,
+			   "there is no body for these headers");
+	else if (found < 0 && errno == EINVAL)
+		quarantine(store, bucket_fd, id,
+			   "its body is not a regular file");
+	else if (found < 0)
+		left_out(store, id, strerror(errno));
+	return found > 0;
 }
 
 /* A body that no headers speak of: its writer is gone, unless it is one of ours. */
@@ -99,18 +120,18 @@ static void scan_body(struct file_store *store, int bucket_fd,
 	char headers[FILE_NAME_SIZE], first[FILE_NAME_SIZE];
 	char changed[FILE_NAME_SIZE];
 	struct file_entry entry;
+	int have_headers;
 
 	if (file_is_busy(store, id))
 		return;
 	file_name(id, FILE_HEADERS_SUFFIX, headers);
 	file_name(id, FILE_BODY_SUFFIX, first);
-	if (!file_exists(bucket_fd, headers)) {
+	have_headers = file_look(bucket_fd, headers);
+	if (have_headers == 0)
 		(void)file_ops()->unlinkat(bucket_fd, name, 0);
-		return;
-	}
 	/* a changed body and the one it took the place of: one is too many */
-	if (strcmp(name, first) == 0 ||
-	    file_entry_read(bucket_fd, id, &entry) < 0)
+	if (have_headers <= 0 || strcmp(name, first) == 0 ||
+	    file_entry_read(store, bucket_fd, id, &entry) < 0)
 		return;
 	file_body_name(id, entry.body_hash, changed);
 	(void)file_ops()->unlinkat(

@@ -4,9 +4,12 @@
 
 #include "config.h"
 #include "module-file-private.h"
+#include "buffer.h"
+#include "mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 int file_walk_dir(int parent_fd, const char *name, file_dir_entry_t *callback,
@@ -74,30 +77,89 @@ struct store_walk {
 	file_visit_t *visit;
 	void *context;
 	bool stopped;
-	int error; /* the first errno */
+	int error;       /* the first errno */
+	buffer_t *names; /* of the messages' files in a bucket, NULs between */
 };
 
-static bool visit_file(int bucket_fd, const char *name, void *context)
+static bool take_name(int bucket_fd ATTR_UNUSED, const char *name,
+		      void *context)
 {
 	struct store_walk *walk = context;
 	enum file_kind kind;
 	message_id id;
 
-	if (parse_name(name, &id, &kind))
-		walk->stopped = !walk->visit(walk->store, bucket_fd, name, &id,
-					     kind, walk->context);
-	return !walk->stopped;
+	if (!parse_name(name, &id, &kind) ||
+	    buffer_try_append(walk->names, name, strlen(name) + 1))
+		return true;
+	errno = walk->error = ENOMEM;
+	return false;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names in order; i_free() them. NULL: no memory. */
+static const char **sort_names(const buffer_t *names, size_t *count_r)
+{
+	const char *name = (const char *)names->data;
+	const char *end = name + names->used, **sorted;
+	size_t count = 0;
+
+	/* no name is shorter than this */
+	sorted =
+		try_calloc(names->used / MESSAGE_ID_TEXT_SIZE, sizeof(*sorted));
+	for (; sorted != NULL && name < end; name += strlen(name) + 1)
+		sorted[count++] = name;
+	if (count > 1)
+		qsort(sorted, count, sizeof(*sorted), compare_names);
+	*count_r = count;
+	return sorted;
+}
+
+static void visit_names(struct store_walk *walk, int bucket_fd)
+{
+	const char **names;
+	enum file_kind kind;
+	size_t count, i;
+	message_id id;
+
+	names = sort_names(walk->names, &count);
+	if (names == NULL)
+		walk->error = ENOMEM;
+	for (i = 0; i < count && !walk->stopped; i++) {
+		if ((i > 0 && strcmp(names[i], names[i - 1]) == 0) ||
+		    !parse_name(names[i], &id, &kind))
+			continue;
+		walk->stopped = !walk->visit(walk->store, bucket_fd, names[i],
+					     &id, kind, walk->context);
+	}
+	i_free(names);
+}
+
+/* All names are read before the first one is visited: what is renamed meanwhile may
+   get another place in its directory, and be read for a second time. */
 static bool visit_bucket(int messages_fd, const char *name, void *context)
 {
 	struct store_walk *walk = context;
+	int fd;
 
 	if (strlen(name) != FILE_BUCKET_SIZE - 1)
 		return true; /* tmp */
-	if (file_walk_dir(messages_fd, name, visit_file, walk) < 0 &&
+	buffer_set_used_size(walk->names, 0);
+	if (file_walk_dir(messages_fd, name, take_name, walk) < 0 &&
 	    walk->error == 0)
 		walk->error = errno;
+	if (walk->names->used == 0)
+		return true;
+	fd = file_open(messages_fd, name,
+		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd >= 0)
+		visit_names(walk, fd);
+	else if (walk->error == 0)
+		walk->error = errno;
+	(void)file_close(&fd);
 	return !walk->stopped;
 }
 
@@ -107,9 +169,11 @@ int file_walk(struct file_store *store, file_visit_t *visit, void *context)
 				   .visit = visit,
 				   .context = context };
 
+	walk.names = buffer_create_dynamic(default_pool, 1024);
 	if (file_walk_dir(store->messages_fd, ".", visit_bucket, &walk) < 0 &&
 	    walk.error == 0)
 		walk.error = errno;
+	buffer_free(&walk.names);
 	errno = walk.error;
 	return walk.error == 0 ? 0 : -1;
 }

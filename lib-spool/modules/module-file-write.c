@@ -20,7 +20,6 @@
 #include "ostream.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +27,6 @@
 static struct file_store *file_store(io_infrastructure *io)
 {
 	return container_of(io, struct file_store, io);
-}
-
-int file_fail(const char *what, const message_id *id, int error)
-{
-	char text[MESSAGE_ID_TEXT_SIZE];
-
-	message_id_to_text(id, text);
-	errno = error;
-	io_set_error("%s of message %s failed: %s", what, text,
-		     strerror(error));
-	return io_answer_for_errno(error);
 }
 
 static int fail_stream(struct ostream *output)
@@ -77,41 +65,6 @@ static int finish_stream(struct ostream **stream)
 	answer = fail_stream(*stream);
 	abort_stream(stream);
 	return answer;
-}
-
-/*
- * The note: '+' for a body that waits for its headers, its hash, its stack.
- */
-
-#define NOTE_HASH 1
-#define NOTE_STACK (NOTE_HASH + FILE_HASH_SIZE * 2)
-
-void file_note_set(email_message *message, const struct file_entry *entry,
-		   bool pending)
-{
-	char note[NOTE_STACK + FILE_STACK_SIZE];
-
-	note[0] = pending ? '+' : '=';
-	(void)sodium_bin2hex(note + NOTE_HASH, FILE_HASH_SIZE * 2 + 1,
-			     entry->body_hash, FILE_HASH_SIZE);
-	(void)snprintf(note + NOTE_STACK, FILE_STACK_SIZE, "%s",
-		       entry->body_stack);
-	email_message_set_store_note(message, note);
-}
-
-bool file_note_get(const email_message *message, struct file_entry *entry,
-		   bool *pending_r)
-{
-	const char *note = email_message_get_store_note(message);
-
-	if (note == NULL || strlen(note) <= NOTE_STACK ||
-	    sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, note + NOTE_HASH,
-			   FILE_HASH_SIZE * 2, NULL, NULL, NULL) != 0)
-		return false;
-	(void)snprintf(entry->body_stack, sizeof(entry->body_stack), "%s",
-		       note + NOTE_STACK);
-	*pending_r = note[0] == '+';
-	return true;
 }
 
 /*
@@ -263,14 +216,14 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
  */
 
 /* A rewrite must follow the version that it was made from: that one's line. */
-static int check_version(int bucket_fd, email_message *message,
-			 struct file_entry *stored)
+static int check_version(struct file_store *store, int bucket_fd,
+			 email_message *message, struct file_entry *stored)
 {
 	uint64_t version = email_message_get_version(message);
 
 	if (version == 1)
 		return IO_DONE;
-	if (file_entry_read(bucket_fd, &message->message_id, stored) < 0)
+	if (file_entry_read(store, bucket_fd, &message->message_id, stored) < 0)
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
 		return IO_DONE;
@@ -325,12 +278,15 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 {
 	char body[FILE_NAME_SIZE];
 	struct file_entry before;
-	int answer;
+	int answer, found;
 
-	answer = check_version(bucket_fd, message, &before);
+	answer = check_version(store, bucket_fd, message, &before);
 	if (answer != IO_DONE)
 		return answer;
-	if (!file_find_body(bucket_fd, &entry->id, entry->body_hash, body)) {
+	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
+	if (found < 0)
+		return file_fail("looking for the body", &entry->id, errno);
+	if (found == 0) {
 		io_set_error("the body that was written before the headers is "
 			     "gone: write it again");
 		return IO_TRANS_FAIL;
@@ -394,14 +350,15 @@ static void unlink_changed_body(int bucket_fd, const struct file_entry *entry)
 	(void)unlink_name(bucket_fd, name);
 }
 
-static int unlink_headers(int bucket_fd, const message_id *id)
+static int unlink_headers(struct file_store *store, int bucket_fd,
+			  const message_id *id)
 {
 	char name[FILE_NAME_SIZE];
 	struct file_entry entry;
 	bool known;
 	int answer;
 
-	known = file_entry_read(bucket_fd, id, &entry) == 0;
+	known = file_entry_read(store, bucket_fd, id, &entry) == 0;
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	answer = unlink_name(bucket_fd, name);
 	/* also where it is gone already: somebody may wait for it to be so
@@ -426,10 +383,33 @@ int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return errno == ENOENT ? IO_CONT :
 					 file_fail("removing", id, errno);
 	file_claim(store, id);
-	answer = unlink_headers(bucket_fd, id);
+	answer = unlink_headers(store, bucket_fd, id);
 	file_release(store, id);
 	(void)file_close(&bucket_fd);
 	return answer;
+}
+
+/* Not while there are headers: they would be of a message without a body. Somebody
+   takes back a message of his own, whose id was in use. */
+static int unlink_body(int bucket_fd, const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+	int answer, have_headers;
+
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	have_headers = file_look(bucket_fd, name);
+	if (have_headers < 0)
+		return file_fail("removing the body", id, errno);
+	if (have_headers > 0) {
+		io_set_error("the headers of message %.*s are there: remove "
+			     "them before the body",
+			     MESSAGE_ID_TEXT_SIZE - 1, name);
+		return IO_FAIL;
+	}
+	file_name(id, FILE_BODY_SUFFIX, name);
+	answer = unlink_name(bucket_fd, name);
+	return answer == IO_TRANS_FAIL ? file_fail("removing", id, errno) :
+					 answer;
 }
 
 /* Needs no sync: a body without headers is no message. */
@@ -437,17 +417,15 @@ int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		    message_id *id)
 {
 	struct file_store *store = file_store(io);
-	char name[FILE_NAME_SIZE];
 	int bucket_fd, answer;
 
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
 		return errno == ENOENT ? IO_CONT :
 					 file_fail("removing", id, errno);
-	file_name(id, FILE_BODY_SUFFIX, name);
-	answer = unlink_name(bucket_fd, name);
-	if (answer == IO_TRANS_FAIL)
-		answer = file_fail("removing", id, errno);
+	file_claim(store, id);
+	answer = unlink_body(bucket_fd, id);
+	file_release(store, id);
 	(void)file_close(&bucket_fd);
 	file_busy_settle(store, id);
 	return answer;

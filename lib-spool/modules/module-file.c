@@ -12,6 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+int file_fail(const char *what, const message_id *id, int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s of message %s failed: %s", what, text,
+		     strerror(error));
+	return io_answer_for_errno(error);
+}
+
 static void file_deinit(io_infrastructure *io)
 {
 	struct file_store *store = container_of(io, struct file_store, io);
@@ -49,28 +60,85 @@ int module_file_init(int dir_fd, char **error_r)
 	return 0;
 }
 
-static int open_subdir(int dir_fd, const char *name, int *fd_r, char **error_r)
+static int open_subdir(const struct spool *spool, const char *name, int *fd_r,
+		       char **error_r)
 {
-	*fd_r = file_open(dir_fd, name,
+	*fd_r = file_open(spool->dir_fd, name,
 			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (*fd_r < 0)
-		return spool_fail(error_r, errno, "open(%s) failed: %s", name,
-				  strerror(errno));
+		return spool_fail(error_r, errno, "open(%s/%s) failed: %s",
+				  spool->dir, name, strerror(errno));
 	return 0;
 }
 
-/* A configured stack, and its kinds for the records. */
-static int parse_conf_stack(const char *text, struct stack_spec **spec_r,
+static int open_subdirs(struct file_store *store, char **error_r)
+{
+	const struct spool *spool = store->spool;
+
+	if (open_subdir(spool, "messages", &store->messages_fd, error_r) < 0 ||
+	    open_subdir(spool, "messages/tmp", &store->tmp_fd, error_r) < 0 ||
+	    open_subdir(spool, "quarantine", &store->quarantine_fd, error_r) <
+		    0)
+		return -1;
+	return 0;
+}
+
+static int conf_stack_fail(const struct spool *spool, const char *name,
+			   int error, char *why, char **error_r)
+{
+	(void)spool_fail(error_r, error, "%s/" SPOOL_CONF_NAME ": %s: %s",
+			 spool->dir, name, why);
+	i_free(why);
+	errno = error;
+	return -1;
+}
+
+/* The stack that the configuration calls by `name`, and its kinds for the
+   records. */
+static int parse_conf_stack(const struct spool *spool, const char *name,
+			    const char *text, struct stack_spec **spec_r,
 			    char **kinds_r, char **error_r)
 {
-	*spec_r = spool_parse_stack(text, error_r);
-	if (*spec_r == NULL && *error_r != NULL)
-		return -1;
+	char *why;
+
+	*spec_r = spool_parse_stack(text, &why);
+	if (*spec_r == NULL && why != NULL)
+		return conf_stack_fail(spool, name, errno, why, error_r);
 	*kinds_r = *spec_r == NULL ?
 		i_strdup("plain") :
 		stack_spec_format(*spec_r, STACK_SPEC_DECODING);
 	if (strlen(*kinds_r) >= FILE_STACK_SIZE)
-		return spool_fail(error_r, EINVAL, "the stack is too long");
+		return spool_fail(error_r, EINVAL,
+				  "%s/" SPOOL_CONF_NAME ": %s: the stack is "
+				  "too long",
+				  spool->dir, name);
+	if (*spec_r == NULL ||
+	    stack_spec_load_keys(*spec_r, true, &spool->keys, &why) == 0)
+		return 0;
+	if (errno != EDESTADDRREQ)
+		return conf_stack_fail(spool, name, errno, why, error_r);
+	i_free(why);
+	return spool_fail(error_r, EINVAL,
+			  "%s/" SPOOL_CONF_NAME ": %s = %s: it encrypts, and "
+			  "%s/" SPOOL_RECIPIENTS_NAME ", which says for whom, "
+			  "is missing: write a public key (\"age1...\") a line "
+			  "into it",
+			  spool->dir, name, text, spool->dir);
+}
+
+static int parse_conf_stacks(struct file_store *store, char **error_r)
+{
+	const struct spool *spool = store->spool;
+
+	/* who only reads goes by what each message says of itself */
+	if ((spool->flags & SPOOL_OPEN_READ_ONLY) != 0)
+		return 0;
+	if (parse_conf_stack(spool, "body", spool->conf.body, &store->body_spec,
+			     &store->body_kinds, error_r) < 0 ||
+	    parse_conf_stack(spool, "headers", spool->conf.headers,
+			     &store->headers_spec, &store->headers_kinds,
+			     error_r) < 0)
+		return -1;
 	return 0;
 }
 
@@ -97,16 +165,8 @@ io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 		(void)spool_fail(error_r, ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (open_subdir(spool->dir_fd, "messages", &store->messages_fd,
-			error_r) < 0 ||
-	    open_subdir(store->messages_fd, "tmp", &store->tmp_fd, error_r) <
-		    0 ||
-	    open_subdir(spool->dir_fd, "quarantine", &store->quarantine_fd,
-			error_r) < 0 ||
-	    parse_conf_stack(spool->conf.body, &store->body_spec,
-			     &store->body_kinds, error_r) < 0 ||
-	    parse_conf_stack(spool->conf.headers, &store->headers_spec,
-			     &store->headers_kinds, error_r) < 0) {
+	if (open_subdirs(store, error_r) < 0 ||
+	    parse_conf_stacks(store, error_r) < 0) {
 		int old_errno = errno;
 
 		file_deinit(&store->io);

@@ -16,4 +16,8 @@ io_infrastructure *module_file_open(struct spool *spool, char **error_r);
 int module_file_list(io_infrastructure *io, bool verify,
 		     spool_entry_t *callback, void *context, char **error_r);
 
+/* spool_count_strays(). */
+int module_file_count_strays(io_infrastructure *io,
+			     struct spool_strays *strays_r, char **error_r);
+
 #endif

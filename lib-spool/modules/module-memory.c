@@ -17,6 +17,7 @@
 struct memory_message {
 	struct memory_message *next;
 	message_id id;
+	uint64_t version; /* of the record */
 	buffer_t *record; /* NULL: no headers */
 	buffer_t *body;   /* NULL: no body */
 };
@@ -66,6 +67,23 @@ static struct memory_message *find_or_add(struct memory_module *memory,
 	return m;
 }
 
+/* As in a native store: a new message's id is free, and a rewrite follows the
+   version that it was made from. */
+static bool version_follows(const struct memory_message *m,
+			    const email_message *message)
+{
+	uint64_t stored = m == NULL || m->record == NULL ? 0 : m->version;
+
+	if (email_message_get_version(message) == stored + 1)
+		return true;
+	io_set_error("another writer changed the message: version %llu is "
+		     "stored, not %llu",
+		     (unsigned long long)stored,
+		     (unsigned long long)email_message_get_version(message) -
+			     1);
+	return false;
+}
+
 static int memory_writeheaders(io_infrastructure *io,
 			       io_caller caller ATTR_UNUSED,
 			       email_message *message, int force ATTR_UNUSED)
@@ -83,9 +101,14 @@ static int memory_writeheaders(io_infrastructure *io,
 		return answer;
 	}
 	memory = memory_lock(io);
+	if (!version_follows(find(memory, &message->message_id), message)) {
+		buffer_free(&record);
+		return memory_unlock(memory, IO_FAIL);
+	}
 	m = find_or_add(memory, &message->message_id);
 	buffer_free(&m->record);
 	m->record = record;
+	m->version = email_message_get_version(message);
 	return memory_unlock(memory, IO_DONE);
 }
 
@@ -117,41 +140,65 @@ static int memory_readheaders(io_infrastructure *io,
 	return memory_unlock(memory, IO_DONE);
 }
 
-/* All of the body; NULL without memory, or where it cannot be read. */
-static buffer_t *read_body(email_message *message)
+/* All of the body into buf. */
+static int read_body(email_message *message, buffer_t *buf)
 {
-	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
+	struct istream *body = message->body;
 	const unsigned char *data;
-	bool ok = true;
 	size_t size;
 
-	i_stream_seek(message->body, 0);
-	while (ok && i_stream_read_more(message->body, &data, &size) > 0) {
-		ok = buffer_try_append(buf, data, size);
-		i_stream_skip(message->body, size);
+	i_stream_seek(body, 0);
+	while (i_stream_read_more(body, &data, &size) > 0) {
+		if (!buffer_try_append(buf, data, size)) {
+			io_set_error("out of memory");
+			return IO_TRANS_FAIL;
+		}
+		i_stream_skip(body, size);
 	}
-	if (!ok)
-		io_set_error("out of memory");
-	else if (message->body->stream_errno != 0)
-		io_set_error("%s", i_stream_get_error(message->body));
-	else
-		return buf;
-	buffer_free(&buf);
-	return NULL;
+	if (body->stream_errno != 0) {
+		errno = body->stream_errno;
+		io_set_error("reading the body failed: %s",
+			     i_stream_get_error(body));
+		return io_answer_for_errno(body->stream_errno);
+	}
+	if (!body->eof) {
+		io_set_error("the body is not there yet: a spool needs input "
+			     "that blocks");
+		return IO_TRANS_FAIL;
+	}
+	if (message->body_len == 0 || message->body_len == buf->used)
+		return IO_DONE;
+	io_set_error("the body has %zu octets where %llu were announced",
+		     buf->used, (unsigned long long)message->body_len);
+	return IO_FAIL;
 }
 
 static int memory_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 			    email_message *message, int force ATTR_UNUSED)
 {
-	buffer_t *body = message->body == NULL ? NULL : read_body(message);
+	buffer_t *body;
 	struct memory_module *memory;
 	struct memory_message *m;
+	int answer;
 
-	if (body == NULL)
+	if (message->body == NULL) {
+		io_set_error("the message has no body");
 		return IO_FAIL;
-	message->body_len = body->used;
+	}
+	body = buffer_create_dynamic(default_pool, 1024);
+	answer = read_body(message, body);
+	if (answer != IO_DONE) {
+		buffer_free(&body);
+		return answer;
+	}
 	memory = memory_lock(io);
 	m = find_or_add(memory, &message->message_id);
+	if (m->record != NULL && email_message_get_version(message) == 0) {
+		buffer_free(&body);
+		io_set_error("there is a message of this id already");
+		return memory_unlock(memory, IO_FAIL);
+	}
+	message->body_len = body->used;
 	buffer_free(&m->body);
 	m->body = body;
 	return memory_unlock(memory, IO_DONE);
@@ -184,6 +231,11 @@ static int unlink_part(io_infrastructure *io, const message_id *id, bool body)
 	part = body ? &m->body : &m->record;
 	if (*part == NULL)
 		return memory_unlock(memory, IO_CONT);
+	if (body && m->record != NULL) {
+		io_set_error("the message's headers are there: remove them "
+			     "before the body");
+		return memory_unlock(memory, IO_FAIL);
+	}
 	buffer_free(part);
 	if (m->body == NULL && m->record == NULL) {
 		for (pos = &memory->messages; *pos != m;)
@@ -206,16 +258,48 @@ static int memory_unlinkbody(io_infrastructure *io,
 	return unlink_part(io, id, true);
 }
 
+static bool is_whole(const struct memory_message *m)
+{
+	return m != NULL && m->record != NULL && m->body != NULL;
+}
+
+/* The ids of what is there now; i_free() them. */
+static message_id *list_ids(struct memory_module *memory, size_t *count_r)
+{
+	struct memory_message *m;
+	size_t count = 0;
+	message_id *ids;
+
+	for (m = memory->messages; m != NULL; m = m->next)
+		count++;
+	ids = try_calloc(count, sizeof(*ids));
+	*count_r = 0;
+	for (m = memory->messages; ids != NULL && m != NULL; m = m->next) {
+		if (is_whole(m))
+			ids[(*count_r)++] = m->id;
+	}
+	return ids;
+}
+
+/* Hands them out without the mutex: who is told may use the module at once, and
+   what comes meanwhile is not handed out. */
 static void *memory_process_disk_queue(io_infrastructure *io, void *scan)
 {
 	struct memory_module *memory = memory_lock(io);
-	struct memory_message *m;
+	message_id *ids;
+	size_t count, i;
+	bool live;
 
-	for (m = memory->messages; m != NULL; m = m->next) {
-		if (m->record != NULL && m->body != NULL)
-			spool_scan_found(scan, &m->id);
-	}
+	ids = list_ids(memory, &count);
 	(void)memory_unlock(memory, IO_DONE);
+	for (i = 0; i < count && !spool_scan_is_stopping(scan); i++) {
+		memory = memory_lock(io);
+		live = is_whole(find(memory, &ids[i]));
+		(void)memory_unlock(memory, IO_DONE);
+		if (live)
+			spool_scan_found(scan, &ids[i]);
+	}
+	i_free(ids);
 	return NULL;
 }
 

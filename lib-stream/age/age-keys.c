@@ -286,22 +286,6 @@ static int read_key_fd(int fd, const char *path, struct key_file *file,
 		    alloc - 1);
 }
 
-static int read_key_file(const char *path, struct key_file *file,
-			 char **error_r)
-{
-	int fd, ret, old_errno;
-
-	fd = file_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
-	if (fd < 0)
-		return fail(error_r, errno, "open(%s) failed: %s", path,
-			    strerror(errno));
-	ret = read_key_fd(fd, path, file, error_r);
-	old_errno = errno;
-	(void)file_close(&fd);
-	errno = old_errno;
-	return ret;
-}
-
 typedef int add_key_t(void *set, const char *text, size_t size, char **error_r);
 
 static int add_recipient_line(void *set, const char *text, size_t size,
@@ -352,13 +336,14 @@ static int add_lines(const char *path, const char *data, size_t size,
 	return 0;
 }
 
-static int add_key_file(const char *path, const char *what, add_key_t *add,
-			void *set, bool *exposed_r, char **error_r)
+static int add_key_fd(int fd, const char *path, const char *what,
+		      add_key_t *add, void *set, bool *exposed_r,
+		      char **error_r)
 {
 	struct key_file file = { NULL, 0, false };
 	int ret, old_errno;
 
-	ret = read_key_file(path, &file, error_r);
+	ret = read_key_fd(fd, path, &file, error_r);
 	if (ret == 0)
 		ret = add_lines(path, file.data, file.size, what, add, set,
 				error_r);
@@ -370,11 +355,34 @@ static int add_key_file(const char *path, const char *what, add_key_t *add,
 	return ret;
 }
 
+static int add_key_file(const char *path, const char *what, add_key_t *add,
+			void *set, bool *exposed_r, char **error_r)
+{
+	int fd, ret, old_errno;
+
+	fd = file_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	if (fd < 0)
+		return fail(error_r, errno, "open(%s) failed: %s", path,
+			    strerror(errno));
+	ret = add_key_fd(fd, path, what, add, set, exposed_r, error_r);
+	old_errno = errno;
+	(void)file_close(&fd);
+	errno = old_errno;
+	return ret;
+}
+
 int age_recipients_add_file(struct age_recipients *set, const char *path,
 			    char **error_r)
 {
 	return add_key_file(path, "recipient", add_recipient_line, set, NULL,
 			    error_r);
+}
+
+int age_recipients_add_fd(struct age_recipients *set, int fd, const char *name,
+			  char **error_r)
+{
+	return add_key_fd(fd, name, "recipient", add_recipient_line, set, NULL,
+			  error_r);
 }
 
 int age_identities_add_file(struct age_identities *set, const char *path,

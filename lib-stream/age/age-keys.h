@@ -31,6 +31,9 @@ int age_recipients_add(struct age_recipients *set, const char *text,
    without any is an error. At most 16 MiB. */
 int age_recipients_add_file(struct age_recipients *set, const char *path,
 			    char **error_r);
+/* The same from an open file, which is not closed; the name is for messages. */
+int age_recipients_add_fd(struct age_recipients *set, int fd, const char *name,
+			  char **error_r);
 unsigned int age_recipients_count(const struct age_recipients *set);
 /* Recipient number i (0 is the first), as text. */
 void age_recipients_get_text(const struct age_recipients *set, unsigned int i,

@@ -19,11 +19,13 @@
 #include "istream-dot.h"
 #include "istream-failure-at.h"
 #include "istream-hash.h"
+#include "istream-multiplex.h"
 #include "istream-zlib.h"
 #include "ostream.h"
 #include "ostream-dot.h"
 #include "ostream-failure-at.h"
 #include "ostream-hash.h"
+#include "ostream-multiplex.h"
 #include "ostream-null.h"
 #include "ostream-zlib.h"
 
@@ -32,6 +34,9 @@
 #define ISTREAM_DOT_TRIM_TRAIL 0x01
 #define i_stream_create_dot(input, flags) \
 	i_stream_create_dot(input, ((flags)&ISTREAM_DOT_TRIM_TRAIL) == 0)
+/* 2.3 knows packets only */
+#define o_stream_create_multiplex(parent, bufsize, format) \
+	o_stream_create_multiplex(parent, bufsize)
 #endif
 #else
 #include <bobbin/buffer.h>
@@ -74,6 +79,7 @@ extern const struct compat_case compat_istream_lines[];
 extern const struct compat_case compat_istream_filters[];
 extern const struct compat_case compat_send_istream[];
 extern const struct compat_case compat_compression[];
+extern const struct compat_case compat_multiplex[];
 
 /* A line of the transcript. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

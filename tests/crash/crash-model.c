@@ -110,6 +110,22 @@ static void set_fd(int fd, int node)
 	fd_nodes[fd] = node + 1;
 }
 
+/* The last part of the path; *dir becomes the directory that it is in. */
+static const char *enter(int *dir, const char *path)
+{
+	const char *slash;
+	char part[64];
+
+	while (*dir >= 0 && (slash = strchr(path, '/')) != NULL) {
+		assert_true((size_t)(slash - path) < sizeof(part));
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(slash - path),
+			       path);
+		*dir = lookup(*dir, part);
+		path = slash + 1;
+	}
+	return path;
+}
+
 static int c_openat(int dir_fd, const char *path, int flags, mode_t mode)
 {
 	int dir = fd_node(dir_fd), node = -1;
@@ -121,6 +137,7 @@ static int c_openat(int dir_fd, const char *path, int flags, mode_t mode)
 		set_fd(fd, 0);
 		return fd;
 	}
+	path = enter(&dir, path);
 	if (dir < 0)
 		return fd;
 	node = lookup(dir, path);

@@ -1,0 +1,42 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What the file store keeps with a message in memory: '+' for a body that waits for
+   its headers, '=' for one that has them, the body's hash, its stack. */
+
+#include "config.h"
+#include "module-file-private.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NOTE_HASH 1
+#define NOTE_STACK (NOTE_HASH + FILE_HASH_SIZE * 2)
+
+void file_note_set(email_message *message, const struct file_entry *entry,
+		   bool pending)
+{
+	char note[NOTE_STACK + FILE_STACK_SIZE];
+
+	note[0] = pending ? '+' : '=';
+	(void)sodium_bin2hex(note + NOTE_HASH, FILE_HASH_SIZE * 2 + 1,
+			     entry->body_hash, FILE_HASH_SIZE);
+	(void)snprintf(note + NOTE_STACK, FILE_STACK_SIZE, "%s",
+		       entry->body_stack);
+	email_message_set_store_note(message, note);
+}
+
+bool file_note_get(const email_message *message, struct file_entry *entry,
+		   bool *pending_r)
+{
+	const char *note = email_message_get_store_note(message);
+
+	if (note == NULL || strlen(note) <= NOTE_STACK ||
+	    sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, note + NOTE_HASH,
+			   FILE_HASH_SIZE * 2, NULL, NULL, NULL) != 0)
+		return false;
+	(void)snprintf(entry->body_stack, sizeof(entry->body_stack), "%s",
+		       note + NOTE_STACK);
+	*pending_r = note[0] == '+';
+	return true;
+}

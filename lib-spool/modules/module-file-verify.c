@@ -1,0 +1,117 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Reading all of a message to see whether it is whole. */
+
+#include "config.h"
+#include "module-file-private.h"
+#include "hash-method.h"
+#include "istream.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What follows says what is wrong by an errno, with io_set_error(); 0: nothing. */
+
+static int read_through(struct istream *input, uint64_t *size_r)
+{
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(input, &data, &size) > 0)
+		i_stream_skip(input, size);
+	*size_r = input->v_offset;
+	errno = input->stream_errno;
+	if (input->stream_errno != 0)
+		io_set_error("%s", i_stream_get_error(input));
+	return input->stream_errno;
+}
+
+int file_damaged(const char *why)
+{
+	errno = EINVAL;
+	io_set_error("%s", why);
+	return EINVAL;
+}
+
+/* Whether the bytes on disk are those that were written. */
+static int verify_body_hash(struct file_store *store, int bucket_fd,
+			    const struct file_entry *entry)
+{
+	const struct hash_method *method = hash_method_lookup("blake2b");
+	unsigned char hash[FILE_HASH_SIZE];
+	struct istream *file, *input;
+	uint64_t size;
+	void *context;
+	int fd, error;
+
+	fd = file_open_body(store, bucket_fd, entry);
+	if (fd < 0 && errno == ENOENT)
+		(void)file_body_missing(store, &entry->id);
+	if (fd < 0)
+		return errno;
+	context = i_calloc(1, method->context_size);
+	method->init(context);
+	file = i_stream_create_fd_autoclose(&fd, 0);
+	input = i_stream_create_hash(file, method, context);
+	error = read_through(input, &size);
+	method->result(context, hash);
+	i_free(context);
+	i_stream_destroy(&input);
+	i_stream_destroy(&file);
+	if (error == 0 && memcmp(hash, entry->body_hash, FILE_HASH_SIZE) != 0)
+		error = file_damaged("the body is damaged: its hash is wrong");
+	return error;
+}
+
+/* Without the key of an encrypted stack, its hash has to do. */
+static bool can_decode(const struct file_store *store, const char *stack)
+{
+	return strstr(stack, "age") == NULL ||
+		store->spool->keys.identities != NULL;
+}
+
+static int verify_headers(struct file_store *store,
+			  const struct file_entry *entry,
+			  email_message *message)
+{
+	if (!can_decode(store, entry->headers_stack) ||
+	    file_readheaders(&store->io, IO_SYNCHRONOUS, message) == IO_DONE)
+		return 0;
+	return io_get_errno() != 0 ? io_get_errno() : EINVAL;
+}
+
+static int verify_body(struct file_store *store, const struct file_entry *entry,
+		       email_message *message)
+{
+	uint64_t size;
+	int error;
+
+	if (!can_decode(store, entry->body_stack))
+		return 0;
+	if (file_readbody(&store->io, IO_SYNCHRONOUS, message) != IO_DONE)
+		return io_get_errno() != 0 ? io_get_errno() : EINVAL;
+	error = read_through(message->body, &size);
+	if (error == 0 && size != entry->body_len)
+		error = file_damaged(
+			"the body has another length than its headers "
+			"say");
+	return error;
+}
+
+int file_verify(struct file_store *store, int bucket_fd,
+		const struct file_entry *entry)
+{
+	email_message *message;
+	int error;
+
+	error = verify_body_hash(store, bucket_fd, entry);
+	if (error != 0)
+		return error;
+	message = email_message_new(&entry->id);
+	error = verify_headers(store, entry, message);
+	if (error == 0)
+		error = verify_body(store, entry, message);
+	email_message_unref(&message);
+	return error;
+}

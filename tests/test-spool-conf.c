@@ -1,0 +1,271 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* SPOOL/spool.conf: a person edits it, so every error says where it is and what to
+   do about it. */
+
+#include "config.h"
+#include "mem.h"
+#include "spool-private.h"
+#include "test-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int dir_fd;
+static struct spool_conf conf;
+static char error_text[512];
+
+static int setup(void **state ATTR_UNUSED)
+{
+	dir_fd = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir_fd < 0 ? -1 : 0;
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	return close(dir_fd);
+}
+
+/* 0, or the errno. */
+static int read_conf(void)
+{
+	char *error;
+
+	spool_conf_free(&conf);
+	errno = 0;
+	if (spool_conf_read(dir_fd, "DIR", &conf, &error) == 0)
+		return 0;
+	assert_int_not_equal(errno, 0);
+	(void)snprintf(error_text, sizeof(error_text), "%s", error);
+	i_free(error);
+	return errno;
+}
+
+static int read_text(const void *text, size_t size)
+{
+	test_write_file(test_path("spool.conf"), text, size);
+	return read_conf();
+}
+
+#define MINIMUM "version = 1\nstore = file\n"
+
+static void test_what_is_read(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *text, *store, *body, *headers;
+	} rows[] = {
+		{ MINIMUM, "file", "", "" },
+		{ "version=1\nstore=file", "file", "", "" },
+		{ "\t store \t=  file \t\r\nversion = 1\r\n", "file", "", "" },
+		{ "# comment\n\n   \n  # store = x\n" MINIMUM, "file", "", "" },
+		{ MINIMUM "body = zstd:3 | age\nheaders = gzip\n", "file",
+		  "zstd:3 | age", "gzip" },
+		{ MINIMUM "body = a=b\nheaders =\n", "file", "a=b", "" },
+		/* known to a later version's spool_open() only */
+		{ "version = 1\nstore = journal\n", "journal", "", "" },
+	};
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		if (read_text(rows[i].text, strlen(rows[i].text)) != 0)
+			fail_msg("row %zu: %s", i, error_text);
+		assert_string_equal(conf.store, rows[i].store);
+		assert_string_equal(conf.body, rows[i].body);
+		assert_string_equal(conf.headers, rows[i].headers);
+	}
+	spool_conf_free(&conf);
+	assert_null(conf.store);
+}
+
+static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+		int error;
+		const char *where, *what;
+	} rows[] = {
+#define TEXT(text) (text), sizeof(text) - 1
+		{ TEXT(""), EINVAL, "spool.conf", "\"version = 1\"" },
+		{ TEXT("# nothing\n"), EINVAL, "spool.conf",
+		  "\"version = 1\"" },
+		{ TEXT("store = file\n"), EINVAL, "spool.conf",
+		  "\"version = 1\"" },
+		{ TEXT("version = 1\n"), EINVAL, "spool.conf",
+		  "\"store = file\"" },
+		{ TEXT("version = 2\nstore = file\n"), ENOTSUP, "line 1",
+		  "newer version" },
+		{ TEXT("\n\nversion = 18446744073709551617\n"), ENOTSUP,
+		  "line 3", "newer version" },
+		{ TEXT("version =\n"), EINVAL, "line 1", "\"version = 1\"" },
+		{ TEXT("version = one\n"), EINVAL, "line 1",
+		  "\"version = 1\"" },
+		{ TEXT("version = -1\n"), EINVAL, "line 1", "\"version = 1\"" },
+		{ TEXT(MINIMUM "boby = gzip\n"), EINVAL, "line 3",
+		  "version, store, body, headers and module are known" },
+		{ TEXT(MINIMUM "= gzip\n"), EINVAL, "line 3", "are known" },
+		{ TEXT(MINIMUM "Body = gzip\n"), EINVAL, "line 3",
+		  "are known" },
+		{ TEXT(MINIMUM "# c\nbody gzip\n"), EINVAL, "line 4",
+		  "\"name = value\"" },
+		{ TEXT(MINIMUM "body"), EINVAL, "line 3", "\"name = value\"" },
+		{ TEXT(MINIMUM "store = file\n"), EINVAL, "line 3",
+		  "take one away" },
+		{ TEXT(MINIMUM "body =\nbody = gzip\n"), EINVAL, "line 4",
+		  "take one away" },
+		{ TEXT(MINIMUM "version = 1\n"), EINVAL, "line 3",
+		  "take one away" },
+		{ TEXT(MINIMUM "\0"), EINVAL, "line 3", "take it away" },
+		{ TEXT("version = 1\nstore = file\0\n"), EINVAL, "line 2",
+		  "take it away" },
+		{ TEXT(MINIMUM "body = \33[2J\n"), EINVAL, "line 3",
+		  "take it away" },
+		{ TEXT(MINIMUM "body = a\rb\n"), EINVAL, "line 3",
+		  "take it away" },
+		{ TEXT("\xef\xbb\xbfversion = 1\n"), EINVAL, "line 1",
+		  "are known" },
+	};
+	size_t i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		ret = read_text(rows[i].text, rows[i].size);
+		if (ret != rows[i].error)
+			fail_msg("row %zu: %s", i, strerror(ret));
+		if (strstr(error_text, "spool.conf") == NULL ||
+		    strstr(error_text, rows[i].where) == NULL ||
+		    strstr(error_text, rows[i].what) == NULL)
+			fail_msg("row %zu: %s", i, error_text);
+	}
+	spool_conf_free(&conf);
+}
+
+/* Long lines, many lines, one line of nothing but zeros. */
+static void test_hostile_sizes(void **state ATTR_UNUSED)
+{
+	buffer_t *text = buffer_create_dynamic(default_pool, 1 << 20);
+	unsigned int i;
+
+	buffer_append(text, MINIMUM "body = ", strlen(MINIMUM "body = "));
+	while (text->used < 200000)
+		buffer_append(text, "xxxxxxxx", 8);
+	assert_int_equal(read_text(text->data, text->used), EINVAL);
+	assert_non_null(
+		strstr(error_text, "DIR/spool.conf: line 3: longer than"));
+
+	buffer_set_used_size(text, 0);
+	for (i = 0; i < 100000; i++)
+		buffer_append(text, "# comment\n", 10);
+	buffer_append(text, "x = y\n", 6);
+	assert_int_equal(read_text(text->data, text->used), EINVAL);
+	assert_non_null(strstr(error_text, "line 100001: unknown name \"x\""));
+
+	/* a long name is told in part */
+	buffer_set_used_size(text, 0);
+	for (i = 0; i < 1000; i++)
+		buffer_append(text, "name", 4);
+	buffer_append(text, " = y\n", 5);
+	assert_int_equal(read_text(text->data, text->used), EINVAL);
+	assert_true(strlen(error_text) < 200);
+
+	memset(buffer_get_modifiable_data(text, NULL), 0, text->used);
+	assert_int_equal(read_text(text->data, text->used), EINVAL);
+	buffer_free(&text);
+	spool_conf_free(&conf);
+}
+
+static void test_not_a_regular_file(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("spool.conf");
+
+	(void)unlink(path);
+	assert_int_equal(read_conf(), ENOENT);
+	assert_non_null(strstr(error_text, "bobbin spool init"));
+	/* nobody writes into it: this is not waited for */
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(read_conf(), EINVAL);
+	assert_non_null(strstr(error_text, "not a regular file"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(read_conf(), EINVAL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(read_conf(), EINVAL);
+	assert_int_equal(rmdir(path), 0);
+	if (mknod(path, S_IFCHR | 0600, makedev(1, 5)) < 0) {
+		printf("NOT RUN: no device can be made here\n");
+	} else {
+		assert_int_equal(read_conf(), EINVAL);
+		assert_int_equal(unlink(path), 0);
+	}
+	spool_conf_free(&conf);
+}
+
+static void test_every_failing_call(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_FSTAT,
+					    TEST_OP_READ };
+	unsigned int n, hit;
+	size_t i;
+	int ret;
+
+	assert_int_equal(read_text(TEXT(MINIMUM)), 0);
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		for (n = 1, hit = 1; hit >= n; n++) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			ret = read_conf();
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			/* the first of each is needed */
+			if (n == 1)
+				assert_int_equal(ret, EIO);
+			if (ret != 0)
+				assert_non_null(
+					strstr(error_text, "spool.conf"));
+		}
+	}
+	spool_conf_free(&conf);
+}
+
+static void test_what_is_written_is_read(void **state ATTR_UNUSED)
+{
+	static char store[] = "file", body[] = "zstd:19 | age", headers[] = "";
+	const struct spool_conf mine = { .store = store,
+					 .body = body,
+					 .headers = headers };
+	char *error;
+
+	(void)unlink(test_path("spool.conf"));
+	assert_int_equal(spool_conf_write(dir_fd, &mine, &error), 0);
+	assert_int_equal(read_conf(), 0);
+	assert_string_equal(conf.store, store);
+	assert_string_equal(conf.body, body);
+	assert_string_equal(conf.headers, "");
+	/* of a spool that is there nothing is overwritten */
+	assert_int_equal(spool_conf_write(dir_fd, &mine, &error), -1);
+	assert_int_equal(errno, EEXIST);
+	assert_non_null(strstr(error, "spool.conf"));
+	i_free(error);
+	spool_conf_free(&conf);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_read),
+		cmocka_unit_test(test_errors_say_where_and_what_to_do),
+		cmocka_unit_test(test_hostile_sizes),
+		cmocka_unit_test(test_not_a_regular_file),
+		cmocka_unit_test(test_every_failing_call),
+		cmocka_unit_test(test_what_is_written_is_read),
+	};
+
+	return cmocka_run_group_tests_name("spool-conf", tests, setup,
+					   teardown);
+}
