@@ -134,6 +134,10 @@ fails 65 "." "$BOBBIN" spool get -i key -o out secret "$sid"
 	fail "verify finds a cut body without the key"
 cp saved "$body"
 check "and is content again" "$BOBBIN" spool verify -i key secret
+"$BOBBIN" spool verify -i other secret >verify.out 2>&1
+check "a key that does not fit is no damage" sh -c "
+	test $? = 77 && grep -q ' 0 damaged, [1-9][0-9]* that could not be read$' \
+		verify.out"
 # The checksum of the stack comes behind the final dot of the mail.
 gid=$(head -1 gzip.ids)
 body=$(find gzip/messages -name "$gid.b")
@@ -229,6 +233,70 @@ else
 fi
 
 #
+# What killed writers leave
+#
+# plant SPOOL NAME: a body that no headers speak of.
+plant()
+{
+	planted_from=$(find "$1/messages" -name '*.b' | head -1)
+	planted=$(dirname "$planted_from")/$2$(basename "$planted_from" | tail -c 5)
+	cp "$planted_from" "$planted"
+}
+first24=01h2xcejqtf2nbrexx3vqjhp
+# killed SPOOL: a writer that began, and did not end.
+killed()
+{
+	rm -f slow
+	mkfifo slow
+	"$BOBBIN" spool put "$1" - <slow >slow.id 2>&1 &
+	writer=$!
+	exec 8>slow
+	catches $writer
+	seq 1 200000 >&8
+	kill -9 $writer
+	wait $writer
+	exec 8>&-
+} 2>/dev/null
+"$BOBBIN" spool init orphans --body gzip || exit 99
+lid=$("$BOBBIN" spool put orphans "$mail/low-quality-bad-header-start.eml")
+killed orphans
+plant orphans $first24
+touch orphans/lock # whatever the clock's steps are
+"$BOBBIN" spool verify orphans >verify.out
+check "verify tells what a killed writer left, which is no damage" sh -c "
+	test $? = 0 && grep -q '^1 messages, 0 damaged$' verify.out &&
+	grep -q '^1 bodies without headers and 1 temporary files, ' verify.out"
+"$BOBBIN" spool stats orphans >stats.out
+check "and so does stats" sh -c "
+	grep -q '^stray bodies  1$' stats.out &&
+	grep -q '^stray files   1$' stats.out"
+"$BOBBIN" spool rm orphans $first24$first24 2>/dev/null # no id: nothing happens
+[ -f "$planted" ] || fail "a wrong id changes nothing"
+"$BOBBIN" spool put orphans "$mail/low-quality-bad-header-start.eml" >/dev/null
+check "the next writer takes it away" test ! -e "$planted"
+"$BOBBIN" spool verify orphans >verify.out
+check "and then there is nothing to tell" sh -c \
+	"test \$(wc -l <verify.out) = 1"
+plant orphans $first24
+"$BOBBIN" spool repair orphans >repair.out
+check "repair takes it away at any time" sh -c "
+	test ! -e '$planted' && grep -q '^messages    2$' repair.out &&
+	grep -q '^taken away  1 bodies, 0 temporary files$' repair.out"
+rm "$(find orphans -name "$lid.b")"
+fails 65 "damaged" "$BOBBIN" spool get orphans "$lid"
+"$BOBBIN" spool verify orphans >verify.out
+check "headers without their body are damaged" sh -c "
+	test $? = 65 && grep -q '^2 messages, 1 damaged$' verify.out &&
+	grep -q '^$lid  ' verify.out"
+"$BOBBIN" spool repair orphans >repair.out 2>repair.err
+check "and repair puts them aside" sh -c "
+	test -f orphans/quarantine/$lid.h && grep -q '^put aside   1$' repair.out &&
+	grep -q 'warning: message $lid is put aside' repair.err"
+"$BOBBIN" spool verify orphans >verify.out
+check "which verify goes on telling" sh -c "
+	test $? = 0 && grep -q '^1 messages were put aside earlier' verify.out"
+
+#
 # A full disk
 #
 mkdir small
@@ -319,7 +387,7 @@ for line in sys.stdin: assert len(json.loads(line)[\"queue_id\"]) == 26" <json'
 else
 	not_run "--json: $(cat json.err)"
 fi
-for verb in init put get list show rm verify stats; do
+for verb in init put get list show rm verify stats repair; do
 	"$BOBBIN" spool $verb --help >help.out &&
 		[ "$(wc -l <help.out)" -le 24 ] && grep -q '^Examples:' help.out ||
 		fail "bobbin spool $verb --help fits a screen and has examples"

@@ -217,11 +217,10 @@ static int run(int argc, char *argv[])
 		return tool_fail(EX_TEMPFAIL, "out of memory");
 	code = parse_args(&put, argc, argv);
 	if (code < 0) {
-		tool_catch_signals();
-		put.spool = spool_tool_open(&put.args, 0, &code);
+		put.spool = spool_tool_open_writer(&put.args, &code);
 		if (put.spool != NULL)
 			code = put_files(&put, argc - optind, argv + optind);
-		spool_close(&put.spool);
+		spool_tool_close_writer(&put.spool);
 	}
 	free(put.recipients);
 	return spool_finish(code);

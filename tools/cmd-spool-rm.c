@@ -60,12 +60,11 @@ static int run(int argc, char *argv[])
 		if (!spool_tool_id(argv[i], &id))
 			return EX_USAGE;
 	}
-	tool_catch_signals();
-	spool = spool_tool_open(&args, 0, &code);
+	spool = spool_tool_open_writer(&args, &code);
 	if (spool == NULL)
 		return spool_finish(code);
 	code = remove_ids(&args, spool, argc - optind, argv + optind);
-	spool_close(&spool);
+	spool_tool_close_writer(&spool);
 	return spool_finish(code);
 }
 

@@ -8,13 +8,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char help[] = "Usage: bobbin spool stats DIR [OPTION]...\n\n"
-			   "Counts messages and bytes.\n\n"
-			   "      --json   as a JSON object\n"
-			   "  -h, --help   this text\n\n"
-			   "Examples:\n"
-			   "  bobbin spool stats spool\n"
-			   "  bobbin spool stats --json spool\n";
+static const char help[] =
+	"Usage: bobbin spool stats DIR [OPTION]...\n\n"
+	"Counts messages and bytes. Stray bodies and files belong to no message: a\n"
+	"writer is at work, or was killed.\n\n"
+	"      --json   as a JSON object\n"
+	"  -h, --help   this text\n\n"
+	"Examples:\n"
+	"  bobbin spool stats spool\n"
+	"  bobbin spool stats --json spool\n";
 
 static bool count_entry(const struct spool_entry *entry, void *context)
 {
@@ -22,12 +24,27 @@ static bool count_entry(const struct spool_entry *entry, void *context)
 	return !tool_interrupted();
 }
 
+static void print_totals(const struct spool_totals *totals)
+{
+	const struct spool_strays *strays = &totals->strays;
+
+	printf("messages      %" PRIu64 "\ndamaged       %" PRIu64
+	       "\nunread        %" PRIu64 "\nquarantined   %" PRIu64
+	       "\nmessage bytes %" PRIu64 "\nstored bytes  %" PRIu64 "\n",
+	       totals->messages, totals->damaged, totals->unread,
+	       strays->quarantined, totals->wire_bytes, totals->stored_bytes);
+	/* of writers that are at work, or were killed */
+	printf("stray bodies  %" PRIu64 "\nstray files   %" PRIu64
+	       "\nstray bytes   %" PRIu64 "\n",
+	       strays->bodies, strays->temporary, strays->bytes);
+}
+
 static int run(int argc, char *argv[])
 {
 	static const struct option options[] = { SPOOL_JSON_OPTION,
 						 SPOOL_HELP_OPTION,
 						 { NULL, 0, NULL, 0 } };
-	struct spool_totals totals = { .messages = 0 };
+	struct spool_totals totals = { .count_strays = true };
 	struct spool_args args;
 	int code;
 
@@ -39,11 +56,7 @@ static int run(int argc, char *argv[])
 	if (code < 0 && args.json)
 		spool_json_totals(&totals);
 	else if (code < 0)
-		printf("messages      %" PRIu64 "\ndamaged       %" PRIu64
-		       "\nmessage bytes %" PRIu64 "\nstored bytes  %" PRIu64
-		       "\n",
-		       totals.messages, totals.damaged, totals.wire_bytes,
-		       totals.stored_bytes);
+		print_totals(&totals);
 	return spool_finish_output(code);
 }
 

@@ -11,11 +11,13 @@
 static const char help[] =
 	"Usage: bobbin spool verify DIR [OPTION]...\n\n"
 	"Reads and checks every byte of every message, and tells what is wrong.\n"
-	"Without its key an encrypted message is checked by its hash. Exit status\n"
-	"65 where something is damaged.\n\n"
+	"Without a key an encrypted message is checked by its hash. Exit status 65\n"
+	"where something is damaged, 77 where only the key does not fit. What a\n"
+	"killed writer left belongs to no message: it is counted, and no damage.\n\n"
 	"  -i, --identity KEY   decrypt with the keys in this file, too\n"
 	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
-	"      --json           one JSON object a line, for each message\n"
+	"      --json           one JSON object a line, for each message; the last\n"
+	"                       one has the counts\n"
 	"      --progress WHEN  auto, always or never\n"
 	"  -h, --help           this text\n\n"
 	"Examples:\n"
@@ -43,6 +45,27 @@ static bool verify_entry(const struct spool_entry *entry, void *context)
 	return !tool_interrupted();
 }
 
+static void print_totals(const struct spool_totals *totals)
+{
+	const struct spool_strays *strays = &totals->strays;
+
+	printf("%" PRIu64 " messages, %" PRIu64 " damaged", totals->messages,
+	       totals->damaged);
+	if (totals->unread > 0)
+		printf(", %" PRIu64 " that could not be read", totals->unread);
+	putchar('\n');
+	if (strays->bodies + strays->temporary > 0)
+		printf("%" PRIu64 " bodies without headers and %" PRIu64
+		       " temporary files, %" PRIu64
+		       " bytes: a writer is at work, or was killed "
+		       "(see: bobbin spool repair --help)\n",
+		       strays->bodies, strays->temporary, strays->bytes);
+	if (strays->quarantined > 0)
+		printf("%" PRIu64 " messages were put aside earlier, into "
+		       "quarantine\n",
+		       strays->quarantined);
+}
+
 static int run(int argc, char *argv[])
 {
 	static const struct option options[] = {
@@ -50,7 +73,7 @@ static int run(int argc, char *argv[])
 		SPOOL_JSON_OPTION,     SPOOL_PROGRESS_OPTION,
 		SPOOL_HELP_OPTION,     { NULL, 0, NULL, 0 }
 	};
-	struct spool_totals totals = { .messages = 0 };
+	struct spool_totals totals = { .count_strays = true };
 	struct spool_args args;
 	int code;
 
@@ -62,11 +85,14 @@ static int run(int argc, char *argv[])
 	tool_progress_begin(&totals.progress, args.progress, "verified", 0);
 	code = spool_tool_walk(&args, spool_verify, verify_entry, &totals);
 	tool_progress_end(&totals.progress);
-	if (code < 0 && !args.json)
-		printf("%" PRIu64 " messages, %" PRIu64 " damaged\n",
-		       totals.messages, totals.damaged);
+	if (code < 0 && args.json)
+		spool_json_totals(&totals);
+	else if (code < 0)
+		print_totals(&totals);
 	if (code < 0 && totals.damaged > 0)
 		code = EX_DATAERR;
+	else if (code < 0 && totals.unread > 0)
+		code = tool_read_code(totals.unread_errno);
 	return spool_finish_output(code);
 }
 

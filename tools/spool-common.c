@@ -184,8 +184,12 @@ const char *spool_recipient_state(enum email_recipient_state state)
 void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
 {
 	totals->messages++;
-	if (entry->problem != NULL)
+	if (entry->problem != NULL && entry->error == EINVAL) {
 		totals->damaged++;
+	} else if (entry->problem != NULL) {
+		if (totals->unread++ == 0)
+			totals->unread_errno = entry->error;
+	}
 	totals->wire_bytes += entry->body_len;
 	totals->stored_bytes += entry->stored_size;
 }
@@ -201,7 +205,9 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
 	if (spool == NULL)
 		return code;
-	if (walk(spool, callback, totals, &error) < 0) {
+	if (walk(spool, callback, totals, &error) < 0 ||
+	    (totals->count_strays && !tool_interrupted() &&
+	     spool_count_strays(spool, &totals->strays, &error) < 0)) {
 		code = tool_read_failed(errno, error,
 					tool_keys_given(&args->keys));
 		free(error);

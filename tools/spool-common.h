@@ -17,8 +17,14 @@ struct spool_args {
 
 /* What a walk over a spool adds up. */
 struct spool_totals {
-	uint64_t messages, damaged, wire_bytes, stored_bytes;
-	bool json, heading;
+	uint64_t messages, wire_bytes, stored_bytes;
+	uint64_t damaged;
+	/* not read, for want of a key, of a newer version, of a working disk;
+	   the errno of the first */
+	uint64_t unread;
+	int unread_errno;
+	struct spool_strays strays;
+	bool json, heading, count_strays;
 	struct tool_progress progress;
 };
 
@@ -62,6 +68,11 @@ int spool_parse_args(struct spool_args *args, int argc, char *argv[],
    the exit code. */
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 			      int *code_r);
+/* The same for writing, and for a verb that signals do not end: spool-writer.c. The
+   spool is scanned meanwhile where a writer was killed; closing waits for that. */
+struct spool *spool_tool_open_writer(const struct spool_args *args,
+				     int *code_r);
+void spool_tool_close_writer(struct spool **spool);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
 int spool_tool_fail(const struct spool_args *args, int answer);
 /* Prints a message where the text is no id; false then. */
@@ -70,8 +81,8 @@ bool spool_tool_id(const char *text, message_id *id_r);
 /* spool_list or spool_verify */
 typedef int spool_walk_t(struct spool *spool, spool_entry_t *callback,
 			 void *context, char **error_r);
-/* One walk over the spool of args, which needs no lock; -1, or the exit code of a
-   failure. */
+/* One walk over the spool of args, which needs no lock;
+   -1, or the exit code of a failure. */
 int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 		    spool_entry_t *callback, struct spool_totals *totals);
 void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry);

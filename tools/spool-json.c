@@ -109,8 +109,13 @@ void spool_json_totals(const struct spool_totals *totals)
 
 	set_number(object, "messages", totals->messages);
 	set_number(object, "damaged", totals->damaged);
+	set_number(object, "unread", totals->unread);
+	set_number(object, "quarantined", totals->strays.quarantined);
 	set_number(object, "message_bytes", totals->wire_bytes);
 	set_number(object, "stored_bytes", totals->stored_bytes);
+	set_number(object, "stray_bodies", totals->strays.bodies);
+	set_number(object, "stray_files", totals->strays.temporary);
+	set_number(object, "stray_bytes", totals->strays.bytes);
 	print_json(object);
 }
 

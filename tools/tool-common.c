@@ -15,14 +15,17 @@ static void print_message(const char *kind, const char *fmt, va_list args)
 {
 	char *text = NULL;
 
+	/* the scan has a thread of its own */
+	flockfile(stderr);
 	/* before the verb is known there is no name */
 	fprintf(stderr, "bobbin%s%s: %s", *tool_name == '\0' ? "" : " ",
 		tool_name, kind);
 	/* it may quote names of files, which may hold anything */
 	if (vasprintf(&text, fmt, args) >= 0)
 		tool_print_text(stderr, text, false);
-	free(text);
 	fputc('\n', stderr);
+	funlockfile(stderr);
+	free(text);
 }
 
 int tool_fail(int code, const char *fmt, ...)

@@ -1,0 +1,109 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* bobbin spool repair: the scan of a spool's start, on request and to its end. */
+
+#include "config.h"
+#include "spool-common.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+	"Usage: bobbin spool repair DIR\n\n"
+	"Takes away what killed writers left: temporary files, and bodies without\n"
+	"headers. Puts damaged headers, and headers without their body, aside into\n"
+	"DIR/quarantine, with the reason; nothing there is ever deleted. put and rm\n"
+	"do the same by themselves after a writer that was killed. It does not look\n"
+	"into bodies: verify does.\n\n"
+	"  -h, --help   this text\n\n"
+	"Examples:\n"
+	"  bobbin spool repair spool\n"
+	"  bobbin spool verify spool || bobbin spool repair spool\n";
+
+static void count_message(const message_id *id, void *context)
+{
+	uint64_t *messages = context;
+
+	(void)id;
+	(*messages)++;
+}
+
+/* -1, or the exit code. */
+static int count_strays(struct spool *spool, struct spool_strays *strays)
+{
+	char *error;
+	int code = -1;
+
+	if (spool_count_strays(spool, strays, &error) < 0) {
+		code = tool_read_failed(errno, error, true);
+		free(error);
+	}
+	return code;
+}
+
+/* Before opening for writing takes the temporary files away. */
+static int look_before(const struct spool_args *args,
+		       struct spool_strays *before)
+{
+	struct spool *spool;
+	int code;
+
+	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
+	if (spool == NULL)
+		return code;
+	code = count_strays(spool, before);
+	spool_close(&spool);
+	return code;
+}
+
+static int repair(const struct spool_args *args)
+{
+	struct spool_strays before, after;
+	uint64_t messages = 0;
+	struct spool *spool;
+	int code;
+
+	tool_catch_signals();
+	code = look_before(args, &before);
+	if (code >= 0)
+		return code;
+	spool = spool_tool_open(args, 0, &code);
+	if (spool == NULL)
+		return code;
+	spool_start_scan(spool, count_message, NULL, &messages);
+	spool_wait_scan(spool);
+	code = tool_interrupted() ? tool_fail_interrupted() :
+				    count_strays(spool, &after);
+	spool_close(&spool);
+	if (code < 0)
+		printf("messages    %" PRIu64 "\nput aside   %" PRIu64
+		       "\ntaken away  %" PRIu64 " bodies, %" PRIu64
+		       " temporary files\n",
+		       messages, after.quarantined - before.quarantined,
+		       before.bodies - after.bodies,
+		       before.temporary - after.temporary);
+	return code;
+}
+
+static int run(int argc, char *argv[])
+{
+	static const struct option options[] = { SPOOL_HELP_OPTION,
+						 { NULL, 0, NULL, 0 } };
+	struct spool_args args;
+	int code;
+
+	code = spool_parse_args(&args, argc, argv, options, &tool_spool_repair,
+				NULL);
+	if (code >= 0)
+		return code;
+	return spool_finish_output(repair(&args));
+}
+
+const struct tool_command tool_spool_repair = {
+	.name = "spool repair",
+	.summary = "take away what killed writers left",
+	.help = help,
+	.run = run,
+};
