@@ -168,6 +168,8 @@ static int run_chain(struct chain_call *call)
 		io_set_error("the spool was opened for reading only");
 		return IO_FAIL;
 	}
+	if (!atomic_load(&call->spool->in_use))
+		atomic_store(&call->spool->in_use, true);
 	result = ask_modules(call);
 	tell_after(call, result);
 	return result;
