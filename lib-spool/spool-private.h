@@ -64,6 +64,15 @@ int spool_fail(char **error_r, int error, const char *fmt, ...)
 	ATTR_FORMAT(3, 4);
 void spool_warn(struct spool *spool, const char *fmt, ...) ATTR_FORMAT(2, 3);
 
+/* spool-body.c */
+struct ostream;
+/* Sends all of a body: the answer, with io_set_error(). Given up streams are the
+   caller's business. */
+int spool_send_body(struct ostream *output, struct istream *body);
+/* Where a body can be read only once, and more than one module reads it: reads it,
+   and makes what was kept the message's body. The answer. */
+int spool_keep_body(struct spool *spool, email_message *message);
+
 /* spool-load.c: the modules that the configuration names, in their order; what
    was loaded before one that fails stays loaded. */
 int spool_load_conf_modules(struct spool *spool, char **error_r);

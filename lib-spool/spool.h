@@ -86,7 +86,10 @@ void spool_new_id(struct spool *spool, message_id *id_r);
  */
 /* Runs one hook through the modules, in the order in which they were added, until
    one answers something else than IO_CONT; that is the result. force: the
-   message is about to leave memory, so no module may skip it. */
+   message is about to leave memory, so no module may skip it. A body that can be read
+   only once, where several modules have an io_writebody, is read and kept first: in
+   memory, or in an unnamed file (below the spool, else in $TMPDIR or /tmp) encrypted
+   for a key that is never stored; message->body is what was kept then. */
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force);
 /* The commit: when it returns IO_DONE headers and body are on stable storage.

@@ -73,6 +73,7 @@ unit_tests += tests/test-spool-chain tests/test-spool-scan
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
+unit_tests += tests/test-spool-body
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 
