@@ -36,8 +36,9 @@ static void file_inspect(struct file_istream *file)
 	if (file_ops()->fstat(file->istream.fd, &st) == 0)
 		file->regular = S_ISREG(st.st_mode);
 	stream->readable_fd = true;
+	/* of a path more was hoped for before */
+	stream->seekable = file->regular;
 	if (file->regular) {
-		stream->seekable = true;
 		stream->blocking = true;
 	} else {
 		flags = fcntl(file->istream.fd, F_GETFL);
