@@ -7,7 +7,7 @@ man3dir = $(mandir)/man3
 man_date = November 24, 2026
 man_headers = $(stream_public_headers) $(spool_public_headers)
 
-dist_man_MANS += doc/bobbin.1 doc/bobbin-streams.7
+dist_man_MANS += doc/bobbin.1 doc/bobbin-spool.5 doc/bobbin-streams.7
 EXTRA_DIST += doc/header-to-man.awk
 
 doc/man.stamp: $(man_headers) doc/header-to-man.awk Makefile

@@ -108,6 +108,18 @@ if command -v age >/dev/null && command -v gzip >/dev/null; then
 	both "gzip and age" "gzip | age:recipients=public" \
 		"gzip -c | age -R public" "age -d -i key | gzip -dc"
 fi
+# C2SP's vector: its header, an empty line, a file for the passphrase "password".
+vector=$top_srcdir/tests/data/age/scrypt
+(umask 077; printf 'password\nmore\n' >pass; printf 'passwort' >wrong-pass)
+sed '1,/^$/d' "$vector" >for-passphrase
+"$BOBBIN" cat --passphrase-file pass for-passphrase >plain 2>pass.err
+check "a passphrase decrypts" test "$(sha256sum <plain | cut -c 1-64)" = \
+	"$(sed -n 's/^payload: //p' "$vector")"
+check_empty "and nothing is said about its file" pass.err
+chmod 644 pass
+check "one that others may read gets a warning" sh -c \
+	"'$BOBBIN' cat --passphrase-file pass for-passphrase 2>&1 >/dev/null |
+		grep -q 'others may read pass, which holds a passphrase'"
 rm -f plain ours theirs
 seq 1 30000 >text
 
@@ -121,6 +133,8 @@ check "-o - is stdout" sh -c "'$BOBBIN' cat -o - text | cmp - text"
 check "--to may have the end, --from the beginning" \
 	sh -c "'$BOBBIN' cat --to 'gzip | file:\"a b.gz\"' text &&
 		'$BOBBIN' cat --from 'gzip|file:\"a b.gz\"' | cmp - text"
+check "an empty spec has no layers" \
+	sh -c "'$BOBBIN' cat --to '' --from '' 'a b.gz' | cmp - 'a b.gz'"
 check "auto and --to: one format becomes another" \
 	sh -c "'$BOBBIN' cat --from auto --to lz4 'a b.gz' |
 		'$BOBBIN' cat --from lz4 | cmp - text"
@@ -239,6 +253,8 @@ wrong()
 }
 gzip -c text >t.gz
 head -c 1000 t.gz >cut.gz
+: >empty.pass
+seq 1 5000 | tr -d "\n" >dense.line
 { cat t.gz; echo garbage; } >behind.gz
 { head -c 5000 t.gz; printf x; tail -c +5002 t.gz; } >flipped.gz
 head -c 2000 m.age >cut.age
@@ -261,6 +277,8 @@ ln -s nowhere dangling
 	wrong 64 'give one of them' cat --to 'gzip | file:x' -o y text
 	wrong 64 'give one of them' cat --from 'gzip | file:t.gz' t.gz
 	wrong 64 'where the new key goes' keygen
+	wrong 64 'not to stdout' keygen -o -
+	wrong 64 '^bobbin: there is no verb "a\\nb"' "$(printf 'a\nb')"
 	wrong 64 'no kind "zst"' kinds zst
 	wrong 65 'cut.gz: gzip: ' cat --to null --from auto cut.gz
 	wrong 65 'data after the end' cat --to null --from gzip behind.gz
@@ -282,6 +300,11 @@ ln -s nowhere dangling
 	wrong 74 'No space left' cat --to 'gzip | file:/dev/full' text
 	wrong 77 'no identity.*-i KEY' cat m.age
 	wrong 77 'identit' cat -i other m.age
+	wrong 77 'passphrase' cat --passphrase-file wrong-pass for-passphrase
+	wrong 77 'passphrase-file FILE' cat for-passphrase
+	wrong 66 'open(nothere) failed' cat --passphrase-file nothere m.age
+	wrong 78 'empty.pass: .*passphrase is empty' cat --passphrase-file empty.pass m.age
+	wrong 78 'less than' cat --passphrase-file dense.line m.age
 	wrong 78 'typo.public: line 1: not an age recipient' \
 		cat --to age:typo.public text
 	wrong 78 'public: line 1: not an age identity' cat -i public m.age

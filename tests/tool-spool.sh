@@ -100,9 +100,25 @@ fails 64 "not a message id" "$BOBBIN" spool rm secret a/b
 fails 66 "there is no message" "$BOBBIN" spool get secret 00000000000000000000000000
 mkdir no-spool
 fails 66 "not a spool" "$BOBBIN" spool list no-spool
+check_empty "there is no heading of no list" fails.out
 fails 66 "No such file" "$BOBBIN" spool list nowhere
 fails 66 "No such file" "$BOBBIN" spool put plain nothing
 fails 64 "zstd" "$BOBBIN" spool init new --body zsdt
+fails 64 "^    ^~~~" "$BOBBIN" spool init new --body zsdt
+fails 64 "headers: .*column 8" "$BOBBIN" spool init new --headers "gzip | zst"
+fails 64 "body: .*for whom" "$BOBBIN" spool init new --body age
+fails 64 "cannot be in the stack of a store" "$BOBBIN" spool init new --body crlf
+fails 66 "body: open(nothere)" "$BOBBIN" spool init new --body age:nothere
+echo age1typo >typo
+fails 78 "typo: line 1" "$BOBBIN" spool init new --body age:typo
+fails 64 "unrecognized option" "$BOBBIN" spool init new --nosuch
+[ "$(wc -l <fails.err)" = 2 ] && pass "which is said once" || fail "which is said once"
+for verb in list stats; do
+	fails 64 "invalid option" "$BOBBIN" spool $verb -i key plain
+done
+for verb in list show stats; do
+	fails 64 "unrecognized option" "$BOBBIN" spool $verb --progress never plain
+done
 fails 64 "store" "$BOBBIN" spool init new --store jornal
 fails 73 "not empty" "$BOBBIN" spool init plain
 fails 64 "which spool" "$BOBBIN" spool stats
@@ -235,6 +251,47 @@ if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
 else
 	not_run "full disk: mounting a tmpfs is not allowed here"
 fi
+
+#
+# What show tells, and text that would be something else
+#
+forged=$(printf 'a\033[31m\nrecipient  <forged@x>\302\233\\')
+odd=$("$BOBBIN" spool put --normalise secret -s "$forged" -r "$(printf 'b\377')" lone)
+echo "$odd" >>secret.ids
+"$BOBBIN" spool show -i key secret "$odd" >show.out
+cat >show.expect <<'END'
+sender     <a\x1b[31m\nrecipient  <forged@x>\xc2\x9b\\>
+recipient  <b\xff> pending
+END
+grep -e '^sender' -e '^recipient' show.out >show.got
+check "control characters and bytes that are no UTF-8 are escaped" \
+	cmp show.got show.expect
+check "show tells how a message is stored" sh -c '
+	grep -q "^body       zstd|age$" show.out &&
+	grep -q "^headers    zstd|age$" show.out &&
+	grep -q "^stored     [1-9][0-9]* bytes$" show.out &&
+	grep -q "^arrival    20[0-9-]* [0-9:]* UTC$" show.out'
+fails 66 'open(a\\nb' "$BOBBIN" cat "$(printf 'a\nb')"
+if "$BOBBIN" spool show --json -i key secret "$odd" >json 2>json.err; then
+	printf '%s' "$forged" >forged
+	check "the JSON has every byte of them, and is ASCII" python3 -c '
+import base64, json
+line = json.loads(open("json", "rb").read().decode("ascii"))
+assert line["sender"].encode() == open("forged", "rb").read()
+assert "sender_base64" not in line
+to = line["recipients"][0]
+assert base64.b64decode(to["address_base64"]) == b"b\xff"
+assert to["address"] == "b\ufffd" and to["state"] == "pending"
+assert line["body_stack"] == line["headers_stack"] == "zstd|age"
+assert line["stored_size"] > 0 and line["held"] is False
+assert line["values"] == []'
+else
+	not_run "show --json: $(cat json.err)"
+fi
+"$BOBBIN" spool init two --body gzip --headers hex
+"$BOBBIN" spool put two lone --normalise >/dev/null
+check "list tells of two stacks" sh -c \
+	'"$0" spool list two | grep -q " gzip, headers hex$"' "$BOBBIN"
 
 #
 # Removing, counting, JSON

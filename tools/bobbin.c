@@ -156,8 +156,8 @@ static int unknown_verb(int argc, char *argv[])
 		print_help(stderr, argv[1]);
 		return EX_USAGE;
 	}
-	fprintf(stderr, "bobbin: there is no verb \"%s%s%s\"\n", argv[1],
-		group ? " " : "", group ? argv[2] : "");
+	(void)tool_fail(EX_USAGE, "there is no verb \"%s%s%s\"", argv[1],
+			group ? " " : "", group ? argv[2] : "");
 	fprintf(stderr, "See: bobbin %s%s--help\n", group ? argv[1] : "",
 		group ? " " : "");
 	return EX_USAGE;

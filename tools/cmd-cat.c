@@ -15,18 +15,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IDENTITY_FILES_MAX 64
-
 static const char help[] =
 	"Usage: bobbin cat [OPTION]... [FILE]\n\n"
 	"Copies FILE (or stdin, also \"-\") to stdout through stacks of streams.\n\n"
 	"  -f, --from SPEC      undo this stack; \"auto\" recognises gzip, zstd, lz4,\n"
-	"                       Dovecot's lz4, bzip2, xz and age by their first bytes,\n"
-	"                       layer by layer.\n"
+	"                       Dovecot's lz4, bzip2, xz, age and armor by their first\n"
+	"                       bytes, layer by layer.\n"
 	"                       Default: auto where there is no --to, else nothing is\n"
 	"                       undone\n"
 	"  -t, --to SPEC        write through this stack, from left to right\n"
 	"  -i, --identity KEY   decrypt with the secret keys in this file\n"
+	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
 	"  -o, --output OUT     write to OUT, which appears whole or not at all\n"
 	"  -v, --verbose        tell each layer's bytes and ratio, on stderr\n"
 	"      --force          write compressed or encrypted data to a terminal\n"
@@ -40,8 +39,7 @@ static const char help[] =
 
 struct cat {
 	const char *from_text, *to_text, *output_path, *input_path;
-	const char *identity_paths[IDENTITY_FILES_MAX];
-	unsigned int identity_count;
+	struct tool_keys keys;
 	enum tool_progress_mode progress_mode;
 	bool verbose, force;
 
@@ -62,6 +60,7 @@ struct cat {
 
 enum {
 	OPTION_FORCE = 256,
+	OPTION_PASSPHRASE,
 	OPTION_PROGRESS
 };
 
@@ -69,6 +68,7 @@ static const struct option options[] = {
 	{ "from", required_argument, NULL, 'f' },
 	{ "to", required_argument, NULL, 't' },
 	{ "identity", required_argument, NULL, 'i' },
+	{ "passphrase-file", required_argument, NULL, OPTION_PASSPHRASE },
 	{ "output", required_argument, NULL, 'o' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "force", no_argument, NULL, OPTION_FORCE },
@@ -87,10 +87,9 @@ static int parse_option(struct cat *cat, int c)
 		cat->to_text = optarg;
 		return -1;
 	case 'i':
-		if (cat->identity_count == IDENTITY_FILES_MAX)
-			return tool_usage("more than %d -i options",
-					  IDENTITY_FILES_MAX);
-		cat->identity_paths[cat->identity_count++] = optarg;
+		return tool_keys_add(&cat->keys, optarg);
+	case OPTION_PASSPHRASE:
+		cat->keys.passphrase_path = optarg;
 		return -1;
 	case 'o':
 		cat->output_path = strcmp(optarg, "-") == 0 ? NULL : optarg;
@@ -162,12 +161,9 @@ static int load_keys(struct cat *cat)
 	char *error;
 	int code;
 
-	if (cat->identity_count > 0) {
-		cat->context.identities = tool_load_identities(
-			cat->identity_paths, cat->identity_count, &code);
-		if (cat->context.identities == NULL)
-			return code;
-	}
+	code = tool_keys_load(&cat->keys, &cat->context.identities);
+	if (code >= 0)
+		return code;
 	if ((cat->from != NULL &&
 	     stack_spec_load_keys(cat->from, false, &cat->context, &error) <
 		     0) ||
@@ -175,7 +171,7 @@ static int load_keys(struct cat *cat)
 	     stack_spec_load_keys(cat->to, true, &cat->context, &error) < 0)) {
 		code = errno == ENOKEY ?
 			tool_read_failed(errno, error,
-					 cat->identity_count > 0) :
+					 tool_keys_given(&cat->keys)) :
 			tool_fail(tool_key_code(errno), "%s", error);
 		free(error);
 		return code;
@@ -288,7 +284,7 @@ static int read_failed(struct cat *cat)
 {
 	return tool_read_failed(cat->input->stream_errno,
 				i_stream_get_error(cat->input),
-				cat->identity_count > 0);
+				tool_keys_given(&cat->keys));
 }
 
 static int write_failed(struct cat *cat)

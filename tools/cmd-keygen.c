@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char help[] =
 	"Usage: bobbin keygen -o KEY\n"
@@ -44,12 +45,13 @@ static int new_key(const char *path)
 static int print_recipients(const char *path)
 {
 	char text[AGE_RECIPIENT_TEXT_SIZE];
+	struct tool_keys keys = { .paths = { path }, .count = 1 };
 	struct age_identities *set;
 	unsigned int i;
 	int code;
 
-	set = tool_load_identities(&path, 1, &code);
-	if (set == NULL)
+	code = tool_keys_load(&keys, &set);
+	if (code >= 0)
 		return code;
 	for (i = 0; i < age_identities_count(set); i++) {
 		age_identities_get_recipient(set, i, text);
@@ -91,6 +93,10 @@ static int run(int argc, char *argv[])
 		return tool_usage("say where the new key goes (-o KEY)");
 	if (output != NULL && public_of != NULL)
 		return tool_usage("either -o or -y, not both");
+	if (output != NULL && strcmp(output, "-") == 0)
+		return tool_usage("-o -: a secret key goes to a file of its "
+				  "own, not to stdout (./- is a file of that "
+				  "name)");
 	return output != NULL ? new_key(output) : print_recipients(public_of);
 }
 

@@ -17,6 +17,7 @@ static const char help[] =
 	"Usage: bobbin spool get DIR ID [OPTION]...\n\n"
 	"Writes the message ID to stdout, as it was given to put.\n\n"
 	"  -i, --identity KEY   read encrypted messages with the keys in this file\n"
+	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
 	"  -w, --wire           in SMTP wire form (CRLF, dots doubled, final dot)\n"
 	"  -o, --output OUT     write to OUT, which appears whole or not at all\n"
 	"  -h, --help           this text\n\n"
@@ -88,7 +89,7 @@ static int write_message(const struct get *get, const email_message *message)
 		output = o_stream_create_fd_blocking(STDOUT_FILENO);
 		o_stream_set_name(output, "stdout");
 	}
-	code = copy(input, output, get->args.identity_count > 0);
+	code = copy(input, output, tool_keys_given(&get->args.keys));
 	if (code != EX_OK)
 		o_stream_abort(output);
 	o_stream_destroy(&output);
@@ -100,6 +101,7 @@ static int parse_args(struct get *get, int argc, char *argv[])
 {
 	static const struct option options[] = {
 		SPOOL_IDENTITY_OPTION,
+		SPOOL_PASSPHRASE_OPTION,
 		{ "wire", no_argument, NULL, 'w' },
 		{ "output", required_argument, NULL, 'o' },
 		SPOOL_HELP_OPTION,

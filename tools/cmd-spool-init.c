@@ -28,6 +28,29 @@ enum {
 	OPTION_STORE
 };
 
+/* Looks at a stack and its keys as cat does, before anything is made. -1, or the
+   exit code. */
+static int check_stack(const char *option, const char *text)
+{
+	struct stack_spec *spec;
+	char *error;
+	int code = -1;
+
+	if (text == NULL)
+		return -1;
+	spec = tool_parse_spec(option, text, &code);
+	if (spec == NULL)
+		return code;
+	if (stack_spec_check_storable(spec, &error) < 0)
+		code = tool_fail(EX_USAGE, "%s: %s", option, error);
+	else if (stack_spec_load_keys(spec, true, NULL, &error) < 0)
+		code = tool_fail(tool_key_code(errno), "%s: %s", option, error);
+	if (code >= 0)
+		free(error);
+	stack_spec_free(&spec);
+	return code;
+}
+
 static int run(int argc, char *argv[])
 {
 	static const struct option options[] = {
@@ -56,7 +79,7 @@ static int run(int argc, char *argv[])
 		case 'h':
 			return tool_help(&tool_spool_init);
 		default:
-			return tool_usage("unknown option");
+			return tool_usage_hint();
 		}
 	}
 	code = spool_take_dir(&args, argc, argv);
@@ -64,6 +87,11 @@ static int run(int argc, char *argv[])
 		return code;
 	if (optind < argc)
 		return tool_usage("\"%s\": one DIR at a time", argv[optind]);
+	code = check_stack("--body", settings.body);
+	if (code < 0)
+		code = check_stack("--headers", settings.headers);
+	if (code >= 0)
+		return code;
 	if (spool_init(args.dir, &settings, &error) == 0)
 		return EX_OK;
 	code = tool_fail(errno == EINVAL ? EX_USAGE : tool_write_code(errno),

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char help[] =
 	"Usage: bobbin spool list DIR [OPTION]...\n\n"
@@ -19,21 +20,43 @@ static const char help[] =
 	"  bobbin spool list spool\n"
 	"  bobbin spool list --json spool\n";
 
+/* Not before the spool is open. */
+static void print_heading(struct spool_totals *totals)
+{
+	if (!totals->json && !totals->heading)
+		printf("%-26s %10s %10s %7s  %s\n", "ID", "SIZE", "STORED",
+		       "VERSION", "STACK");
+	totals->heading = true;
+}
+
+static void print_entry(const struct spool_entry *entry)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(&entry->id, text);
+	printf("%s %10" PRIu64 " %10" PRIu64 " %7" PRIu64 "  ", text,
+	       entry->body_len, entry->stored_size, entry->version);
+	tool_print_text(stdout, entry->body_stack, false);
+	if (strcmp(entry->body_stack, entry->headers_stack) != 0) {
+		fputs(", headers ", stdout);
+		tool_print_text(stdout, entry->headers_stack, false);
+	}
+	if (entry->problem != NULL) {
+		fputs("  ", stdout);
+		tool_print_text(stdout, entry->problem, false);
+	}
+	putchar('\n');
+}
+
 static bool list_entry(const struct spool_entry *entry, void *context)
 {
 	struct spool_totals *totals = context;
-	char text[MESSAGE_ID_TEXT_SIZE];
 
-	spool_add_up(totals, entry);
-	if (totals->json) {
+	print_heading(totals);
+	if (totals->json)
 		spool_json_entry(entry);
-		return !tool_interrupted();
-	}
-	message_id_to_text(&entry->id, text);
-	printf("%s %10" PRIu64 " %10" PRIu64 " %7" PRIu64 "  %s%s%s\n", text,
-	       entry->body_len, entry->stored_size, entry->version,
-	       entry->body_stack, entry->problem != NULL ? "  " : "",
-	       entry->problem != NULL ? entry->problem : "");
+	else
+		print_entry(entry);
 	return !tool_interrupted();
 }
 
@@ -51,11 +74,10 @@ static int run(int argc, char *argv[])
 	if (code >= 0)
 		return code;
 	totals.json = args.json;
-	if (!args.json)
-		printf("%-26s %10s %10s %7s  %s\n", "ID", "SIZE", "STORED",
-		       "VERSION", "STACK");
-	return spool_finish_output(
-		spool_tool_walk(&args, spool_list, list_entry, &totals));
+	code = spool_tool_walk(&args, spool_list, list_entry, &totals);
+	if (code < 0)
+		print_heading(&totals);
+	return spool_finish_output(code);
 }
 
 const struct tool_command tool_spool_list = {

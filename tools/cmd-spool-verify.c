@@ -14,6 +14,7 @@ static const char help[] =
 	"Without its key an encrypted message is checked by its hash. Exit status\n"
 	"65 where something is damaged.\n\n"
 	"  -i, --identity KEY   decrypt with the keys in this file, too\n"
+	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
 	"      --json           one JSON object a line, for each message\n"
 	"      --progress WHEN  auto, always or never\n"
 	"  -h, --help           this text\n\n"
@@ -34,7 +35,9 @@ static bool verify_entry(const struct spool_entry *entry, void *context)
 		spool_json_entry(entry);
 	} else if (entry->problem != NULL) {
 		message_id_to_text(&entry->id, text);
-		printf("%s  %s\n", text, entry->problem);
+		printf("%s  ", text);
+		tool_print_text(stdout, entry->problem, false);
+		putchar('\n');
 	}
 	tool_progress_show(&totals->progress, totals->messages, false);
 	return !tool_interrupted();
@@ -42,11 +45,11 @@ static bool verify_entry(const struct spool_entry *entry, void *context)
 
 static int run(int argc, char *argv[])
 {
-	static const struct option options[] = { SPOOL_IDENTITY_OPTION,
-						 SPOOL_JSON_OPTION,
-						 SPOOL_PROGRESS_OPTION,
-						 SPOOL_HELP_OPTION,
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		SPOOL_IDENTITY_OPTION, SPOOL_PASSPHRASE_OPTION,
+		SPOOL_JSON_OPTION,     SPOOL_PROGRESS_OPTION,
+		SPOOL_HELP_OPTION,     { NULL, 0, NULL, 0 }
+	};
 	struct spool_totals totals = { .messages = 0 };
 	struct spool_args args;
 	int code;

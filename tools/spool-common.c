@@ -13,9 +13,9 @@ int spool_common_option(struct spool_args *args, int option,
 {
 	switch (option) {
 	case 'i':
-		if (args->identity_count == IDENTITY_FILES_MAX)
-			return tool_usage("too many -i options");
-		args->identity_paths[args->identity_count++] = optarg;
+		return tool_keys_add(&args->keys, optarg);
+	case SPOOL_OPTION_PASSPHRASE:
+		args->keys.passphrase_path = optarg;
 		return -1;
 	case SPOOL_OPTION_JSON:
 #ifdef HAVE_JANSSON
@@ -82,12 +82,9 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	struct spool *spool;
 	char *error;
 
-	if (args->identity_count > 0) {
-		keys.identities = tool_load_identities(
-			args->identity_paths, args->identity_count, code_r);
-		if (keys.identities == NULL)
-			return NULL;
-	}
+	*code_r = tool_keys_load(&args->keys, &keys.identities);
+	if (*code_r >= 0)
+		return NULL;
 	spool = spool_open(args->dir, flags, &keys, &error);
 	if (spool == NULL) {
 		*code_r = tool_interrupted() ?
@@ -117,7 +114,7 @@ int spool_tool_fail(const struct spool_args *args, int answer)
 				 "\"recipients\")",
 				 io_get_error(), args->dir);
 	return tool_read_failed(error == 0 ? EINVAL : error, io_get_error(),
-				args->identity_count > 0);
+				tool_keys_given(&args->keys));
 }
 
 bool spool_tool_id(const char *text, message_id *id_r)
@@ -173,6 +170,13 @@ int spool_parse_args(struct spool_args *args, int argc, char *argv[],
 	return -1;
 }
 
+const char *spool_recipient_state(enum email_recipient_state state)
+{
+	static const char *const names[] = { "pending", "delivered", "failed" };
+
+	return names[state];
+}
+
 /*
  * Walks
  */
@@ -198,7 +202,8 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 	if (spool == NULL)
 		return code;
 	if (walk(spool, callback, totals, &error) < 0) {
-		code = tool_read_failed(errno, error, args->identity_count > 0);
+		code = tool_read_failed(errno, error,
+					tool_keys_given(&args->keys));
 		free(error);
 	} else if (tool_interrupted()) {
 		code = tool_fail_interrupted();

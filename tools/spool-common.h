@@ -7,12 +7,9 @@
 #include "spool.h"
 #include "tool-common.h"
 
-#define IDENTITY_FILES_MAX 64
-
 /* The options that most verbs have. */
 struct spool_args {
-	const char *identity_paths[IDENTITY_FILES_MAX];
-	unsigned int identity_count;
+	struct tool_keys keys;
 	bool json;
 	enum tool_progress_mode progress;
 	const char *dir;
@@ -21,17 +18,23 @@ struct spool_args {
 /* What a walk over a spool adds up. */
 struct spool_totals {
 	uint64_t messages, damaged, wire_bytes, stored_bytes;
-	bool json;
+	bool json, heading;
 	struct tool_progress progress;
 };
 
 enum {
 	SPOOL_OPTION_PROGRESS = 512,
-	SPOOL_OPTION_JSON
+	SPOOL_OPTION_JSON,
+	SPOOL_OPTION_PASSPHRASE
 };
 #define SPOOL_IDENTITY_OPTION                            \
 	{                                                \
 		"identity", required_argument, NULL, 'i' \
+	}
+#define SPOOL_PASSPHRASE_OPTION                             \
+	{                                                   \
+		"passphrase-file", required_argument, NULL, \
+			SPOOL_OPTION_PASSPHRASE             \
 	}
 #define SPOOL_JSON_OPTION                                    \
 	{                                                    \
@@ -78,11 +81,16 @@ int spool_finish(int code);
 /* The same, having flushed stdout. */
 int spool_finish_output(int code);
 
+/* "pending", "delivered", "failed" */
+const char *spool_recipient_state(enum email_recipient_state state);
+
 /*
  * spool-json.c: one JSON object on stdout, in a line of its own
  */
 void spool_json_entry(const struct spool_entry *entry);
 void spool_json_totals(const struct spool_totals *totals);
-void spool_json_message(const email_message *message);
+/* entry NULL: the native store knows nothing of it. */
+void spool_json_message(const email_message *message,
+			const struct spool_entry *entry);
 
 #endif

@@ -7,11 +7,15 @@
 
 #ifdef HAVE_JANSSON
 #include <jansson.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void print_json(json_t *object)
 {
-	(void)json_dumpf(object, stdout, JSON_COMPACT);
+	/* ASCII: nothing in it is a command to a terminal */
+	(void)json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(object);
 }
@@ -24,18 +28,66 @@ static json_t *id_json(const message_id *id)
 	return json_string(text);
 }
 
-/* Text from outside that may not be UTF-8. */
-static json_t *text_json(const char *text)
+/* U+FFFD for each byte that is not UTF-8; free() it. */
+static char *replace_bytes(const char *text)
 {
+	char *copy = malloc(strlen(text) * 3 + 1), *out = copy;
+	size_t size;
+
+	for (; out != NULL && *text != '\0'; text += size) {
+		size = tool_utf8_size(text);
+		memcpy(out, size == 0 ? "\xef\xbf\xbd" : text,
+		       size == 0 ? 3 : size);
+		out += size == 0 ? 3 : size;
+		size = size == 0 ? 1 : size;
+	}
+	if (out != NULL)
+		*out = '\0';
+	return copy;
+}
+
+/* Text from outside. JSON cannot hold what is not UTF-8: then NAME_base64 has the
+   bytes, and NAME something to look at. */
+static void set_text(json_t *object, const char *name, const char *text)
+{
+	size_t size = strlen(text),
+	       encoded = sodium_base64_ENCODED_LEN(
+		       size, sodium_base64_VARIANT_ORIGINAL);
+	char bytes_name[64], *copy;
 	json_t *value = json_string(text);
 
-	return value != NULL ? value : json_string("(not UTF-8)");
+	if (value != NULL) {
+		(void)json_object_set_new(object, name, value);
+		return;
+	}
+	copy = replace_bytes(text);
+	(void)json_object_set_new(object, name,
+				  json_string(copy == NULL ? "" : copy));
+	free(copy);
+	copy = malloc(encoded);
+	if (copy == NULL)
+		return;
+	(void)sodium_bin2base64(copy, encoded, (const unsigned char *)text,
+				size, sodium_base64_VARIANT_ORIGINAL);
+	(void)snprintf(bytes_name, sizeof(bytes_name), "%s_base64", name);
+	(void)json_object_set_new(object, bytes_name, json_string(copy));
+	free(copy);
 }
 
 static void set_number(json_t *object, const char *name, uint64_t number)
 {
 	(void)json_object_set_new(object, name,
 				  json_integer((json_int_t)number));
+}
+
+/* What the store tells of a message. */
+static void set_stored(json_t *object, const struct spool_entry *entry)
+{
+	set_number(object, "stored_size", entry->stored_size);
+	set_text(object, "headers_stack", entry->headers_stack);
+	set_text(object, "body_stack", entry->body_stack);
+	if (entry->problem != NULL)
+		set_text(object, "problem", entry->problem);
 }
 
 void spool_json_entry(const struct spool_entry *entry)
@@ -46,15 +98,8 @@ void spool_json_entry(const struct spool_entry *entry)
 	set_number(object, "arrival_time",
 		   message_id_get_msecs(&entry->id) / 1000);
 	set_number(object, "message_size", entry->body_len);
-	set_number(object, "stored_size", entry->stored_size);
 	set_number(object, "version", entry->version);
-	(void)json_object_set_new(object, "headers_stack",
-				  text_json(entry->headers_stack));
-	(void)json_object_set_new(object, "body_stack",
-				  text_json(entry->body_stack));
-	if (entry->problem != NULL)
-		(void)json_object_set_new(object, "problem",
-					  text_json(entry->problem));
+	set_stored(object, entry);
 	print_json(object);
 }
 
@@ -71,27 +116,42 @@ void spool_json_totals(const struct spool_totals *totals)
 
 static json_t *recipient_json(const email_message *message, unsigned int i)
 {
-	static const char *const states[] = { "pending", "delivered",
-					      "failed" };
 	enum email_recipient_state state;
 	json_t *object = json_object();
 	const char *reason;
 
 	state = email_message_get_recipient_state(message, i, &reason);
-	(void)json_object_set_new(
-		object, "address",
-		text_json(email_message_get_recipient(message, i)));
-	(void)json_object_set_new(object, "state", json_string(states[state]));
+	set_text(object, "address", email_message_get_recipient(message, i));
+	(void)json_object_set_new(object, "state",
+				  json_string(spool_recipient_state(state)));
 	if (*reason != '\0')
-		(void)json_object_set_new(object, "delay_reason",
-					  text_json(reason));
+		set_text(object, "delay_reason", reason);
 	return object;
 }
 
-void spool_json_message(const email_message *message)
+static json_t *values_json(const email_message *message)
+{
+	json_t *list = json_array(), *object;
+	const char *context, *name, *value;
+	unsigned int i;
+
+	for (i = 0;
+	     email_message_get_value_at(message, i, &context, &name, &value);
+	     i++) {
+		object = json_object();
+		set_text(object, "context", context);
+		set_text(object, "name", name);
+		set_text(object, "value", value);
+		(void)json_array_append_new(list, object);
+	}
+	return list;
+}
+
+void spool_json_message(const email_message *message,
+			const struct spool_entry *entry)
 {
 	json_t *object = json_object(), *list = json_array();
-	unsigned int i;
+	unsigned int i, flags = email_message_get_flags(message);
 
 	(void)json_object_set_new(object, "queue_id",
 				  id_json(&message->message_id));
@@ -99,11 +159,16 @@ void spool_json_message(const email_message *message)
 		   email_message_get_arrival(message) / 1000);
 	set_number(object, "message_size", message->body_len);
 	set_number(object, "version", email_message_get_version(message));
-	(void)json_object_set_new(object, "sender",
-				  text_json(email_message_get_sender(message)));
+	if (entry != NULL)
+		set_stored(object, entry);
+	(void)json_object_set_new(object, "held",
+				  json_boolean((flags & EMAIL_MESSAGE_HELD) !=
+					       0));
+	set_text(object, "sender", email_message_get_sender(message));
 	for (i = 0; i < email_message_recipient_count(message); i++)
 		(void)json_array_append_new(list, recipient_json(message, i));
 	(void)json_object_set_new(object, "recipients", list);
+	(void)json_object_set_new(object, "values", values_json(message));
 	print_json(object);
 }
 
@@ -120,9 +185,11 @@ void spool_json_totals(const struct spool_totals *totals)
 	(void)totals;
 }
 
-void spool_json_message(const email_message *message)
+void spool_json_message(const email_message *message,
+			const struct spool_entry *entry)
 {
 	(void)message;
+	(void)entry;
 }
 
 #endif

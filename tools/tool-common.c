@@ -10,13 +10,18 @@
 
 const char *tool_name = "";
 
-ATTR_FORMAT(1, 0)
-static void print_message(const char *fmt, va_list args)
+ATTR_FORMAT(2, 0)
+static void print_message(const char *kind, const char *fmt, va_list args)
 {
+	char *text = NULL;
+
 	/* before the verb is known there is no name */
-	fprintf(stderr, "bobbin%s%s: ", *tool_name == '\0' ? "" : " ",
-		tool_name);
-	vfprintf(stderr, fmt, args);
+	fprintf(stderr, "bobbin%s%s: %s", *tool_name == '\0' ? "" : " ",
+		tool_name, kind);
+	/* it may quote names of files, which may hold anything */
+	if (vasprintf(&text, fmt, args) >= 0)
+		tool_print_text(stderr, text, false);
+	free(text);
 	fputc('\n', stderr);
 }
 
@@ -25,7 +30,7 @@ int tool_fail(int code, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	print_message(fmt, args);
+	print_message("", fmt, args);
 	va_end(args);
 	return code;
 }
@@ -34,11 +39,9 @@ void tool_warn(const char *fmt, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "bobbin %s: warning: ", tool_name);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	print_message("warning: ", fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 int tool_usage_hint(void)
@@ -52,7 +55,7 @@ int tool_usage(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	print_message(fmt, args);
+	print_message("", fmt, args);
 	va_end(args);
 	return tool_usage_hint();
 }
@@ -137,10 +140,12 @@ int tool_read_failed(int error, const char *text, bool have_keys)
 {
 	if (tool_interrupted())
 		return tool_fail_interrupted();
-	return tool_fail(tool_read_code(error), "%s%s", text,
-			 error == ENOKEY && !have_keys ?
-				 " (-i KEY gives the file of a secret key)" :
-				 "");
+	return tool_fail(
+		tool_read_code(error), "%s%s", text,
+		error == ENOKEY && !have_keys ?
+			" (-i KEY gives the file of a secret key, "
+			"--passphrase-file FILE that of a passphrase)" :
+			"");
 }
 
 int tool_write_failed(int error, const char *text)
@@ -201,7 +206,9 @@ struct stack_spec *tool_parse_spec(const char *option, const char *text,
 	struct stack_spec *spec;
 	char *error;
 
-	spec = stack_spec_parse_at(text, &bad, &error);
+	/* no layers: as in spool.conf */
+	spec = stack_spec_parse_at(*text == '\0' ? "plain" : text, &bad,
+				   &error);
 	if (spec != NULL)
 		return spec;
 	*code_r = tool_fail(errno == EINVAL ? EX_USAGE : tool_read_code(errno),
@@ -209,30 +216,4 @@ struct stack_spec *tool_parse_spec(const char *option, const char *text,
 	print_bad_word(text, &bad);
 	free(error);
 	return NULL;
-}
-
-struct age_identities *tool_load_identities(const char *const *paths,
-					    unsigned int count, int *code_r)
-{
-	struct age_identities *set = age_identities_new();
-	char *error;
-	bool exposed;
-	unsigned int i;
-
-	for (i = 0; i < count; i++) {
-		if (age_identities_add_file(set, paths[i], &exposed, &error) <
-		    0) {
-			*code_r = tool_interrupted() ?
-				tool_fail_interrupted() :
-				tool_fail(tool_key_code(errno), "%s", error);
-			free(error);
-			age_identities_unref(&set);
-			return NULL;
-		}
-		if (exposed)
-			tool_warn("others may read %s, which holds a secret "
-				  "key (chmod 600 %s)",
-				  paths[i], paths[i]);
-	}
-	return set;
 }

@@ -7,11 +7,14 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sysexits.h>
 
 #include "age-keys.h"
 #include "compiler.h"
 #include "stack-spec.h"
+
+#define IDENTITY_FILES_MAX 64
 
 /* A verb: "cat", "spool put". */
 struct tool_command {
@@ -56,6 +59,16 @@ int tool_help(const struct tool_command *command);
 int tool_finish_stdout(void);
 
 /*
+ * Text from outside: text-out.c
+ */
+
+/* Bytes of the UTF-8 character that text begins with, 0 where there is none. */
+size_t tool_utf8_size(const char *text);
+/* Prints it with \n, \r, \t and \xNN for control characters and for what is not
+   UTF-8; `reversible`: a backslash is doubled. */
+void tool_print_text(FILE *f, const char *text, bool reversible);
+
+/*
  * Arguments
  */
 
@@ -63,10 +76,20 @@ int tool_finish_stdout(void);
    that points at the bad word, with *code_r. */
 struct stack_spec *tool_parse_spec(const char *option, const char *text,
 				   int *code_r);
-/* Reads identity files; NULL after a message, with *code_r. Warns when others may
-   read one. */
-struct age_identities *tool_load_identities(const char *const *paths,
-					    unsigned int count, int *code_r);
+
+/* The files of secrets that options name. */
+struct tool_keys {
+	const char *paths[IDENTITY_FILES_MAX]; /* -i */
+	unsigned int count;
+	const char *passphrase_path; /* --passphrase-file */
+};
+/* -i PATH. -1, or the exit code. */
+int tool_keys_add(struct tool_keys *keys, const char *path);
+/* Whether any was named. */
+bool tool_keys_given(const struct tool_keys *keys);
+/* Reads them; *set_r is NULL where none is named. -1, or the exit code, after a
+   message. Warns when others may read one. */
+int tool_keys_load(const struct tool_keys *keys, struct age_identities **set_r);
 
 /*
  * Signals
