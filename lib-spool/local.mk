@@ -16,6 +16,7 @@ spool_sources += lib-spool/spool-init.c
 spool_sources += lib-spool/spool-load.c
 spool_sources += lib-spool/spool-chain.c
 spool_sources += lib-spool/spool-message.c
+spool_sources += lib-spool/spool-body.c
 spool_sources += lib-spool/spool-scan.c
 spool_sources += lib-spool/spool-conf.c
 spool_sources += lib-spool/modules/module-file.c

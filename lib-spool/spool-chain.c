@@ -168,6 +168,8 @@ static int run_chain(struct chain_call *call)
 		io_set_error("the spool was opened for reading only");
 		return IO_FAIL;
 	}
+	if (!atomic_load(&call->spool->in_use))
+		atomic_store(&call->spool->in_use, true);
 	result = ask_modules(call);
 	tell_after(call, result);
 	return result;
@@ -228,6 +230,13 @@ int spool_writebody(struct spool *spool, io_caller caller,
 	struct chain_call call;
 	int result;
 
+	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0) {
+		io_set_error("%s", "");
+		/* nobody was asked: there is nothing to take back */
+		result = spool_keep_body(spool, message);
+		if (result != IO_DONE)
+			return result;
+	}
 	result = run_write(spool, caller, message, force, IO_OP_WRITEBODY,
 			   &call);
 	if (result == IO_DONE)

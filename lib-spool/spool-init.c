@@ -6,6 +6,7 @@
 #include "spool-private.h"
 #include "age-keys.h"
 #include "file-ops.h"
+#include "macros.h"
 #include "mem.h"
 #include "module-file.h"
 #include "ostream.h"
@@ -15,20 +16,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A stack for the configuration: its public keys go to `recipients`, and the
-   text names none. NULL with *error_r. */
-static char *take_stack(const char *text, struct age_recipients *recipients,
-			char **error_r)
+/* A stack for the configuration, which calls it by `name`: its public keys go to
+   `recipients`, and the text names none. NULL with *error_r. */
+static char *take_stack(const char *name, const char *text,
+			struct age_recipients *recipients, char **error_r)
 {
-	struct stack_spec *spec = spool_parse_stack(text, error_r);
-	char *result;
+	struct stack_spec *spec;
+	char *why, *result = NULL;
 
-	if (spec == NULL)
-		return *error_r == NULL ? i_strdup("") : NULL;
-	if (stack_spec_take_recipients(spec, NULL, recipients, error_r) < 0)
-		result = NULL;
-	else
+	spec = spool_parse_stack(text, &why);
+	if (spec == NULL && why == NULL)
+		return i_strdup("");
+	if (spec != NULL &&
+	    stack_spec_take_recipients(spec, NULL, recipients, &why) == 0)
 		result = stack_spec_format(spec, STACK_SPEC_SETTINGS);
+	if (result == NULL) {
+		(void)spool_fail(error_r, errno, "%s: %s", name, why);
+		i_free(why);
+	}
 	stack_spec_free(&spec);
 	return result;
 }
@@ -61,35 +66,47 @@ static int write_recipients(int dir_fd, const struct age_recipients *recipients,
 	return ret;
 }
 
-/* Creates DIR, or finds it empty; its name is durable then. */
-static int make_dir(const char *dir, char **error_r)
+static int check_empty(const char *dir, char **error_r)
 {
 	struct dirent *entry;
-	char *parent;
-	DIR *listing;
+	DIR *listing = NULL;
 	bool empty = true;
-	int fd, ret;
+	int fd, error;
 
-	if (file_ops()->mkdirat(AT_FDCWD, dir, 0700) < 0 && errno != EEXIST)
-		return spool_fail(error_r, errno, "mkdir(%s) failed: %s", dir,
-				  strerror(errno));
 	fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0 || (listing = file_ops()->fdopendir(fd)) == NULL)
-		return spool_fail(error_r, errno, "open(%s) failed: %s", dir,
-				  strerror(errno));
+	if (fd >= 0)
+		listing = file_ops()->fdopendir(fd);
+	if (listing == NULL) {
+		error = errno;
+		(void)file_close(&fd);
+		return spool_fail(error_r, error, "open(%s) failed: %s", dir,
+				  strerror(error));
+	}
+	errno = 0;
 	while ((entry = file_ops()->readdir(listing)) != NULL) {
 		if (strcmp(entry->d_name, ".") != 0 &&
 		    strcmp(entry->d_name, "..") != 0)
 			empty = false;
 	}
+	error = errno;
 	(void)file_ops()->closedir(listing);
-	if (!empty)
-		return spool_fail(error_r, EEXIST,
-				  "%s is not empty: a spool needs a directory "
-				  "of its own",
-				  dir);
-	parent = file_dirname(dir);
-	ret = file_sync_dir(AT_FDCWD, parent);
+	if (error != 0)
+		return spool_fail(error_r, error, "reading %s failed: %s", dir,
+				  strerror(error));
+	if (empty)
+		return 0;
+	return spool_fail(error_r, EEXIST,
+			  "%s is not empty: a spool needs a directory of its "
+			  "own",
+			  dir);
+}
+
+/* Its name is durable then. */
+static int sync_parent(const char *dir, char **error_r)
+{
+	char *parent = file_dirname(dir);
+	int ret = file_sync_dir(AT_FDCWD, parent);
+
 	if (ret < 0)
 		ret = spool_fail(error_r, errno, "fsync(%s) failed: %s", parent,
 				 strerror(errno));
@@ -108,11 +125,78 @@ static int init_in_dir(int dir_fd, const struct spool_conf *conf,
 	fd = file_open(dir_fd, SPOOL_LOCK_NAME,
 		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return spool_fail(error_r, errno, "open(lock) failed: %s",
+		return spool_fail(error_r, errno,
+				  "open(" SPOOL_LOCK_NAME ") failed: %s",
 				  strerror(errno));
 	(void)file_close(&fd);
 	/* the last step: without it the directory is no spool */
 	return spool_conf_write(dir_fd, conf, error_r);
+}
+
+/* The directory was empty: what has these names is ours. What cannot be removed
+   stays; the first error is the one to tell. */
+static void undo_init(int dir_fd)
+{
+	static const struct {
+		const char *name;
+		int flags;
+	} made[] = {
+		{ SPOOL_CONF_NAME, 0 },
+		{ SPOOL_LOCK_NAME, 0 },
+		{ SPOOL_RECIPIENTS_NAME, 0 },
+		{ "quarantine", AT_REMOVEDIR },
+		{ "messages/tmp", AT_REMOVEDIR },
+		{ "messages", AT_REMOVEDIR },
+	};
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(made); i++)
+		(void)file_ops()->unlinkat(dir_fd, made[i].name, made[i].flags);
+}
+
+/* Fills an empty directory, or leaves it as it was. */
+static int fill_dir(const char *dir, const struct spool_conf *conf,
+		    const struct age_recipients *recipients, char **error_r)
+{
+	char *why;
+	int fd, error;
+
+	if (check_empty(dir, error_r) < 0 || sync_parent(dir, error_r) < 0)
+		return -1;
+	fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return spool_fail(error_r, errno, "open(%s) failed: %s", dir,
+				  strerror(errno));
+	if (init_in_dir(fd, conf, recipients, &why) == 0) {
+		(void)file_close(&fd);
+		return 0;
+	}
+	error = errno;
+	undo_init(fd);
+	(void)file_close(&fd);
+	(void)spool_fail(error_r, error, "making a spool of %s failed: %s", dir,
+			 why);
+	i_free(why);
+	errno = error;
+	return -1;
+}
+
+static int make_spool(const char *dir, const struct spool_conf *conf,
+		      const struct age_recipients *recipients, char **error_r)
+{
+	bool made = file_ops()->mkdirat(AT_FDCWD, dir, 0700) == 0;
+	int error;
+
+	if (!made && errno != EEXIST)
+		return spool_fail(error_r, errno, "mkdir(%s) failed: %s", dir,
+				  strerror(errno));
+	if (fill_dir(dir, conf, recipients, error_r) == 0)
+		return 0;
+	error = errno;
+	if (made)
+		(void)file_ops()->unlinkat(AT_FDCWD, dir, AT_REMOVEDIR);
+	errno = error;
+	return -1;
 }
 
 int spool_init(const char *dir, const struct spool_settings *settings,
@@ -123,7 +207,7 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 							  settings->headers;
 	struct age_recipients *recipients = age_recipients_new();
 	struct spool_conf conf = { .store = NULL };
-	int fd = -1, ret = -1;
+	int ret = -1, error;
 
 	conf.store =
 		i_strdup(settings->store == NULL ? "file" : settings->store);
@@ -133,22 +217,16 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 				 conf.store);
 		goto out;
 	}
-	conf.body = take_stack(body, recipients, error_r);
+	conf.body = take_stack("body", body, recipients, error_r);
 	if (conf.body == NULL)
 		goto out;
-	conf.headers = take_stack(headers, recipients, error_r);
-	if (conf.headers == NULL || make_dir(dir, error_r) < 0)
-		goto out;
-	fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0) {
-		(void)spool_fail(error_r, errno, "open(%s) failed: %s", dir,
-				 strerror(errno));
-		goto out;
-	}
-	ret = init_in_dir(fd, &conf, recipients, error_r);
+	conf.headers = take_stack("headers", headers, recipients, error_r);
+	if (conf.headers != NULL)
+		ret = make_spool(dir, &conf, recipients, error_r);
 out:
-	(void)file_close(&fd);
+	error = errno;
 	spool_conf_free(&conf);
 	age_recipients_unref(&recipients);
+	errno = error;
 	return ret;
 }

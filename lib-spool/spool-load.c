@@ -92,6 +92,13 @@ static int add_module(struct spool *spool, io_infrastructure *io,
 			 error_r) < 0)
 		return -1;
 	who = path != NULL ? path : io->shared.name;
+	/* it would be asked about messages that it has not seen, by threads that
+	   go through the modules right now */
+	if (atomic_load(&spool->in_use))
+		return spool_fail(error_r, EBUSY,
+				  "module %s: the spool is in use: modules are "
+				  "added before the first message",
+				  who);
 	if (at == SPOOL_MODULES_MAX)
 		return spool_fail(error_r, EINVAL, "module %s: more than %d",
 				  who, SPOOL_MODULES_MAX);

@@ -49,6 +49,7 @@ struct spool {
 	struct spool_conf conf;
 	struct stream_context keys;
 	struct message_id_generator *ids;
+	atomic_bool in_use; /* modules were asked: none is added any more */
 	spool_warning_t *warning;
 	void *warning_context;
 
@@ -62,6 +63,15 @@ struct spool {
 int spool_fail(char **error_r, int error, const char *fmt, ...)
 	ATTR_FORMAT(3, 4);
 void spool_warn(struct spool *spool, const char *fmt, ...) ATTR_FORMAT(2, 3);
+
+/* spool-body.c */
+struct ostream;
+/* Sends all of a body: the answer, with io_set_error(). Given up streams are the
+   caller's business. */
+int spool_send_body(struct ostream *output, struct istream *body);
+/* Where a body can be read only once, and more than one module reads it: reads it,
+   and makes what was kept the message's body. The answer. */
+int spool_keep_body(struct spool *spool, email_message *message);
 
 /* spool-load.c: the modules that the configuration names, in their order; what
    was loaded before one that fails stays loaded. */

@@ -63,6 +63,7 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 	scan->done = done;
 	scan->context = context;
 	scan->module = find_scanner(spool);
+	atomic_store(&spool->in_use, true);
 	(void)pthread_mutex_lock(&spool->mutex);
 	running = spool->scan_running;
 	spool->scan_running = true;

@@ -25,7 +25,9 @@ struct spool_settings {
 };
 
 /* Makes DIR (which may exist, but must be empty) a spool; it is on stable storage
-   when this returns 0. -1 with errno and a sentence in *error_r (free() it). */
+   when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
+   nothing is left of it. A bad setting is EINVAL; EDESTADDRREQ: a stack encrypts, and
+   does not say for whom; EEXIST: DIR is not empty. */
 int spool_init(const char *dir, const struct spool_settings *settings,
 	       char **error_r);
 
@@ -45,8 +47,9 @@ struct spool *spool_new(void);
 
 /* Adds a module in front of the native store, behind the ones added before (those
    that spool.conf names are the first); it must outlive the spool, and be of no
-   other one meanwhile. Before the first message only. -1 with errno and *error_r
-   (free() it): EINVAL, it is of another version, or its init() failed; EBUSY. */
+   other one meanwhile. -1 with errno and *error_r (free() it): EINVAL, it is of
+   another version, or its init() failed; EBUSY, it is of a spool already, or the first
+   message, or the scan, was before it. */
 int spool_add_module(struct spool *spool, io_infrastructure *module,
 		     const char *config, char **error_r);
 /* The same from a shared object, which exports its io_infrastructure as `symbol`
@@ -83,7 +86,10 @@ void spool_new_id(struct spool *spool, message_id *id_r);
  */
 /* Runs one hook through the modules, in the order in which they were added, until
    one answers something else than IO_CONT; that is the result. force: the
-   message is about to leave memory, so no module may skip it. */
+   message is about to leave memory, so no module may skip it. A body that can be read
+   only once, where several modules have an io_writebody, is read and kept first: in
+   memory, or in an unnamed file (below the spool, else in $TMPDIR or /tmp) encrypted
+   for a key that is never stored; message->body is what was kept then. */
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force);
 /* The commit: when it returns IO_DONE headers and body are on stable storage.

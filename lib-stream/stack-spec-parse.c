@@ -326,8 +326,8 @@ static bool parse_layer(struct spec_parser *p, struct stack_layer *layer)
 		p->error_errno = ENOTSUP;
 		return parse_failed(p, word, size,
 				    "this build of the library lacks %s "
-				    "(configure it --with-%s)",
-				    kind->name, kind->name);
+				    "(configure --help names the option)",
+				    kind->name);
 	}
 	p->pos += size;
 	if (*p->pos == ':') {

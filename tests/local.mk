@@ -37,19 +37,13 @@ quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
 unit_tests += tests/test-transforms
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
-unit_tests += tests/test-transform-escape tests/test-transform-dot
+unit_tests += tests/test-transform-escape tests/test-ostream-escaped \
+	tests/test-transform-dot
 unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4
 quick_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
-quick_tests += tests/test-transform-escape tests/test-transform-dot
-unit_tests += tests/test-transform-base64 tests/test-transform-crlf
-unit_tests += tests/test-transform-escape tests/test-ostream-escaped \
-	tests/test-transform-dot
-unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \
-	tests/test-transform-zstd
-quick_tests += tests/test-transform-base64 tests/test-transform-crlf
 quick_tests += tests/test-transform-escape tests/test-ostream-escaped \
 	tests/test-transform-dot
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
@@ -57,8 +51,6 @@ quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4
 unit_tests += tests/test-age
 unit_tests += tests/test-spool-chain tests/test-spool-load
-unit_tests += tests/test-message-id tests/test-email-message
-quick_tests += tests/test-message-id tests/test-email-message
 unit_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 quick_tests += tests/test-message-id tests/test-email-message \
@@ -69,10 +61,11 @@ quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
 unit_tests += tests/test-module-memory tests/test-module-failure
 quick_tests += tests/test-module-memory tests/test-module-failure
 threaded_tests += tests/test-module-memory tests/test-module-failure
-unit_tests += tests/test-spool-chain tests/test-spool-scan
+unit_tests += tests/test-spool-scan
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
+unit_tests += tests/test-spool-body
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 

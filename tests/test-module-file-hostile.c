@@ -212,40 +212,57 @@ static int try_open(char *text, size_t size)
 	return errno;
 }
 
-static void test_second_process_is_told_who(void **state ATTR_UNUSED)
+/* Holds the spool until it is killed, after it has said so by a byte. */
+static pid_t start_holder(void)
 {
-	int ready[2], status;
-	struct spool *spool;
-	char text[512], want[32], byte = 0;
+	int ready[2];
+	char byte = 0;
 	pid_t pid;
 
-	test_spool_init("");
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		char *error;
 
-		spool = spool_open(test_spool_dir(), 0, NULL, &error);
-		if (spool != NULL)
-			(void)!write(ready[1], &byte, 1);
+		if (spool_open(test_spool_dir(), 0, NULL, &error) == NULL ||
+		    write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		(void)close(ready[1]);
 		for (;;)
 			(void)pause();
 	}
 	(void)close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	(void)close(ready[0]);
-	assert_int_equal(try_open(text, sizeof(text)), EBUSY);
+	return pid;
+}
+
+static void test_second_process_is_told_who(void **state ATTR_UNUSED)
+{
+	char text[512] = "", want[32];
+	struct spool *reader;
+	int status, ret;
+	char *error;
+	pid_t pid;
+
+	test_spool_init("");
+	pid = start_holder();
+	ret = try_open(text, sizeof(text));
+	/* looking is free */
+	reader = spool_open(test_spool_dir(), SPOOL_OPEN_READ_ONLY, NULL,
+			    &error);
+	/* before anything may fail: nobody else would end it */
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(ret, EBUSY);
 	(void)snprintf(want, sizeof(want), "pid %ld", (long)pid);
 	if (strstr(text, want) == NULL ||
 	    strstr(text, "stop that one first") == NULL)
 		fail_msg("%s", text);
-	/* looking is free */
-	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
-	spool_close(&spool);
-	/* however it ends, the spool is free then */
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_non_null(reader);
+	spool_close(&reader);
+	/* however it ended, the spool is free then */
 	assert_int_equal(try_open(text, sizeof(text)), 0);
 }
 

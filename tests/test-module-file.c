@@ -439,6 +439,52 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 	free(error);
 }
 
+/* 11: a refused or broken init leaves what was there. */
+static void test_init_that_fails(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = {
+		TEST_OP_MKDIR,     TEST_OP_OPEN,      TEST_OP_WRITE,
+		TEST_OP_FDATASYNC, TEST_OP_FSYNC_DIR, TEST_OP_LINK,
+		TEST_OP_READDIR,   TEST_OP_OPENDIR
+	};
+	char stack[600], path[512], *error;
+	struct spool_settings settings = { stack, NULL, NULL };
+	unsigned int n, hit;
+	struct stat st;
+	size_t i;
+	int ret, had;
+
+	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
+		       test_path("public"));
+	(void)snprintf(path, sizeof(path), "%s", test_path("broken"));
+	for (i = 0; i < N_ELEMENTS(ops) * 2; i++) {
+		had = i % 2; /* whether the directory was there before */
+		for (n = 1, hit = 1; hit >= n; n++) {
+			if (had)
+				assert_int_equal(mkdir(path, 0700), 0);
+			test_faults_begin();
+			test_faults.fail_at[ops[i / 2]] = n;
+			test_faults.fail_errno[ops[i / 2]] = ENOSPC;
+			ret = spool_init(path, &settings, &error);
+			hit = test_faults.calls[ops[i / 2]];
+			test_faults_end();
+			if (ret == 0) {
+				assert_int_equal(test_command("rm -r %s", path),
+						 0);
+				continue;
+			}
+			assert_int_equal(errno, ENOSPC);
+			/* it is known where, or the file of keys is named */
+			assert_non_null(strstr(error, test_dir()));
+			free(error);
+			assert_int_equal(stat(path, &st) == 0, had);
+			if (had && rmdir(path) < 0)
+				fail_msg("%u, call %u: not empty",
+					 (unsigned int)ops[i / 2], n);
+		}
+	}
+}
+
 static void test_links_and_devices_are_refused(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
@@ -538,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_order_of_syncs),
 		cmocka_unit_test(test_one_owner),
 		cmocka_unit_test(test_settings_and_versions),
+		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_links_and_devices_are_refused),
 		cmocka_unit_test(test_scan_while_writers_work),
 	};

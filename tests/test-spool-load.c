@@ -116,6 +116,28 @@ static void test_one_spool_at_a_time(void **state ATTR_UNUSED)
 	spool_close(&other);
 }
 
+/* What is in front of the store has to see every message. */
+static void test_before_the_first_message(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new();
+	io_infrastructure io = some_module();
+	message_id id;
+	char *error;
+
+	assert_int_equal(spool_add_module(spool, spool_module_null_new(), NULL,
+					  &error),
+			 0);
+	spool_new_id(spool, &id);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	must_refuse(spool, &io, EBUSY, "added before the first message");
+	spool_close(&spool);
+
+	spool = spool_new();
+	(void)test_spool_scan(spool);
+	must_refuse(spool, &io, EBUSY, "added before the first message");
+	spool_close(&spool);
+}
+
 static void test_too_many(void **state ATTR_UNUSED)
 {
 	struct spool *spool = spool_new();
@@ -342,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_for_this_version),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_one_spool_at_a_time),
+		cmocka_unit_test(test_before_the_first_message),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_files_that_are_no_modules),
 		cmocka_unit_test(test_conf_lines),

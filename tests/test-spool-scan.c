@@ -256,7 +256,7 @@ static void test_without_a_thread(void **state ATTR_UNUSED)
  * What is told of a message uses the spool
  */
 
-#define MESSAGES 60
+#define MESSAGES 20
 
 static bool read_it(struct watch *watch, const message_id *id)
 {

@@ -53,8 +53,7 @@ static bool is_missing(const char *name)
 		"bzip2",
 #endif
 #ifndef HAVE_LZMA
-		"xz",
-		"lzma",
+		"xz", "lzma",
 #endif
 		NULL
 	};

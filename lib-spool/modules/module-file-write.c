@@ -76,25 +76,13 @@ static int finish_stream(struct ostream **stream)
 static int send_body(struct ostream *output, email_message *message,
 		     uint64_t *size_r)
 {
-	struct istream *body = message->body;
+	int answer;
 
-	i_stream_seek(body, 0);
-	switch (o_stream_send_istream(output, body)) {
-	case OSTREAM_SEND_ISTREAM_RESULT_FINISHED:
-		*size_r = output->offset;
-		break;
-	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT:
-		return fail_stream(output);
-	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT:
-		errno = body->stream_errno;
-		io_set_error("reading the body failed: %s",
-			     i_stream_get_error(body));
-		return io_answer_for_errno(body->stream_errno);
-	default:
-		io_set_error("the body is not there yet: a spool needs input "
-			     "that blocks");
-		return IO_TRANS_FAIL;
-	}
+	i_stream_seek(message->body, 0);
+	answer = spool_send_body(output, message->body);
+	if (answer != IO_DONE)
+		return answer;
+	*size_r = output->offset;
 	if (message->body_len == 0 || message->body_len == *size_r)
 		return IO_DONE;
 	io_set_error("the body has %llu octets where %llu were announced",
