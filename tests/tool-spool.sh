@@ -152,6 +152,24 @@ cp plain/spool.conf conf.saved
 cp conf plain/spool.conf
 fails 78 "newer version" "$BOBBIN" spool list plain
 cp conf.saved plain/spool.conf
+# What is configured for writing matters to who writes.
+mv secret/recipients recipients
+fails 78 "secret/recipients.*missing" "$BOBBIN" spool put secret lone
+check "without its recipients a spool can be read" \
+	"$BOBBIN" spool get -i key secret "$sid"
+mv recipients secret/recipients
+chmod 755 .
+if [ "$(id -u)" != 0 ]; then
+	chmod 400 plain/lock
+	fails 77 "ermission denied" "$BOBBIN" spool put plain lone
+	chmod 600 plain/lock
+elif setpriv --reuid=65534 --regid=65534 --clear-groups "$BOBBIN" --version \
+	>/dev/null 2>&1; then
+	fails 77 "ermission denied" setpriv --reuid=65534 --regid=65534 \
+		--clear-groups "$BOBBIN" spool put plain lone
+else
+	not_run "permissions: nobody else can run the program from here"
+fi
 
 # a second process on the same spool
 mkfifo hold

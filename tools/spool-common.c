@@ -62,7 +62,6 @@ static int open_code(int error, unsigned int flags)
 		return EX_TEMPFAIL;
 	case ENOTSUP:
 	case EINVAL:
-	case EDESTADDRREQ:
 	case ENOBUFS: /* a line of spool.conf */
 		return EX_CONFIG;
 	case EACCES:
@@ -108,11 +107,6 @@ int spool_tool_fail(const struct spool_args *args, int answer)
 		return tool_fail(error == ENOSPC || error == EIO ? EX_IOERR :
 								   EX_TEMPFAIL,
 				 "%s", io_get_error());
-	if (error == EDESTADDRREQ)
-		return tool_fail(EX_CONFIG,
-				 "%s (the public keys of %s are in its file "
-				 "\"recipients\")",
-				 io_get_error(), args->dir);
 	return tool_read_failed(error == 0 ? EINVAL : error, io_get_error(),
 				tool_keys_given(&args->keys));
 }
