@@ -64,7 +64,7 @@ done >"$work/out"
 check_empty "every source begins with its copyright" "$work/out"
 
 for f in $(echo "$files" | grep '\.c$'); do
-	case $f in tests/* | examples/*) continue ;; esac
+	case $f in tests/* | examples/* | bench/*) continue ;; esac
 	grep -m 1 '^#include' "$f" | grep -q '"config.h"' || echo "$f"
 done >"$work/out"
 check_empty "config.h is the first include of every source" "$work/out"

@@ -162,7 +162,6 @@ static void test_the_message_keeps_it(void **state ATTR_UNUSED)
 	message = email_message_new(&id);
 	once_init(&once, data, 300000);
 	email_message_set_body(message, once.input, 0);
-	once_deinit(&once);
 	for (i = 0; i < 2; i++) {
 		octets_read = 0;
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
@@ -171,6 +170,7 @@ static void test_the_message_keeps_it(void **state ATTR_UNUSED)
 		assert_int_equal(octets_read, 300000);
 	}
 	email_message_unref(&message);
+	once_deinit(&once);
 	free(data);
 	spool_close(&spool);
 }
