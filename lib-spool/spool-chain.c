@@ -105,6 +105,7 @@ static int check_answer(struct chain_call *call, unsigned int i, int answer)
 				     hook_names[call->op]);
 		return answer;
 	default:
+		errno = EINVAL;
 		io_set_error("module %s: %s gave the unknown answer %d", name,
 			     hook_names[call->op], answer);
 		return IO_FAIL;
@@ -116,6 +117,7 @@ static int nobody_answered(const struct chain_call *call)
 {
 	if (is_unlink(call->op))
 		return IO_DONE;
+	errno = is_write(call->op) ? ENOTSUP : ENOENT;
 	if (is_write(call->op))
 		io_set_error("no module journalled the message");
 	else
@@ -128,6 +130,7 @@ static int ask_modules(struct chain_call *call)
 	struct spool *spool = call->spool;
 	int answer;
 
+	errno = 0;
 	io_set_error("%s", "");
 	for (call->asked = 0; call->asked < spool->module_count;) {
 		unsigned int i = call->asked++;
@@ -165,6 +168,7 @@ static int run_chain(struct chain_call *call)
 		call->id = call->message->message_id;
 	if ((call->spool->flags & SPOOL_OPEN_READ_ONLY) != 0 &&
 	    (is_write(call->op) || is_unlink(call->op))) {
+		errno = EROFS;
 		io_set_error("the spool was opened for reading only");
 		return IO_FAIL;
 	}

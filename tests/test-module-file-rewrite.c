@@ -91,6 +91,7 @@ static void test_headers(void **state ATTR_UNUSED)
 	/* two writers of one version: the other one is told */
 	assert_int_equal(write_headers(spool, second), IO_FAIL);
 	assert_non_null(strstr(io_get_error(), "another writer"));
+	assert_int_equal(io_get_errno(), EBUSY);
 	email_message_unref(&first);
 	email_message_unref(&second);
 	first = get(spool, &id);

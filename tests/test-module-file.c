@@ -99,6 +99,25 @@ static void test_removed_never_comes_back(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* A person has to find the file. */
+static void test_write_errors_have_the_path(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512];
+	message_id id;
+
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
+	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	test_spool_file(&id, ".b", path);
+	if (strstr(io_get_error(), path) == NULL)
+		fail_msg("%s", io_get_error());
+	spool_close(&spool);
+}
+
 static void test_an_id_is_stored_once(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
@@ -391,6 +410,7 @@ static void test_one_owner(void **state ATTR_UNUSED)
 	second = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	assert_int_equal(test_spool_put(second, wire, sizeof(wire) - 1, &id),
 			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EROFS);
 	spool_close(&second);
 	spool_close(&spool);
 	spool = test_spool_open(0);
@@ -574,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_wire_form_comes_back),
 		cmocka_unit_test(test_no_plain_text_on_the_disk),
 		cmocka_unit_test(test_removed_never_comes_back),
+		cmocka_unit_test(test_write_errors_have_the_path),
 		cmocka_unit_test(test_an_id_is_stored_once),
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),

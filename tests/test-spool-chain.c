@@ -8,6 +8,7 @@
 #include "spool.h"
 #include "test-common.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* Modules "a", "b", "c" that write down their calls (those with force by "!") and
@@ -287,6 +288,7 @@ static void test_reads_and_unlinks(void **state ATTR_UNUSED)
 	assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS, message),
 			 IO_FAIL);
 	assert_string_equal(io_get_error(), "no module has the message");
+	assert_int_equal(io_get_errno(), ENOENT);
 	answers[1][IO_OP_READHEADERS] = IO_TRANS_FAIL;
 	calls[0] = '\0';
 	assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS, message),

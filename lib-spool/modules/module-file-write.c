@@ -67,6 +67,23 @@ static int finish_stream(struct ostream **stream)
 	return answer;
 }
 
+/* What becomes one of the message's files when it is finished; `is_new`: only where
+   there is none of this name. */
+static struct ostream *create_sink(struct file_store *store, int bucket_fd,
+				   const message_id *id, const char *name,
+				   bool is_new)
+{
+	char *path = file_path(store, id, name);
+	struct ostream *sink;
+
+	sink = o_stream_create_file_atomic_at(
+		bucket_fd, name, store->tmp_fd, 0600,
+		is_new ? OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE : 0);
+	o_stream_set_name(sink, path);
+	i_free(path);
+	return sink;
+}
+
 /*
  * Bodies
  */
@@ -85,6 +102,7 @@ static int send_body(struct ostream *output, email_message *message,
 	*size_r = output->offset;
 	if (message->body_len == 0 || message->body_len == *size_r)
 		return IO_DONE;
+	errno = EINVAL;
 	io_set_error("the body has %llu octets where %llu were announced",
 		     (unsigned long long)*size_r,
 		     (unsigned long long)message->body_len);
@@ -149,9 +167,7 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 	(void)snprintf(entry.body_stack, sizeof(entry.body_stack), "%s",
 		       store->body_kinds);
 	file_name(id, FILE_BODY_SUFFIX, name);
-	sink = o_stream_create_file_atomic_at(
-		bucket_fd, name, store->tmp_fd, 0600,
-		first ? OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE : 0);
+	sink = create_sink(store, bucket_fd, id, name, first);
 	answer = fill_body(store, sink, message, &entry);
 	if (answer != IO_DONE) {
 		abort_stream(&sink);
@@ -180,11 +196,13 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	int bucket_fd, answer;
 
 	if (message->body == NULL) {
+		errno = EINVAL;
 		io_set_error("the message has no body");
 		return IO_FAIL;
 	}
 	if (email_message_get_version(message) > 0 &&
 	    email_message_get_store_note(message) == NULL) {
+		errno = EINVAL;
 		io_set_error("the message's headers were not read from this "
 			     "store: read them before its body is changed");
 		return IO_FAIL;
@@ -215,6 +233,7 @@ static int check_version(struct file_store *store, int bucket_fd,
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
 		return IO_DONE;
+	errno = EBUSY;
 	io_set_error("another writer changed the message: version %llu is "
 		     "stored, not %llu",
 		     (unsigned long long)stored->version,
@@ -240,9 +259,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 		       store->headers_kinds);
 	file_entry_format(entry, line);
 	file_name(&entry->id, FILE_HEADERS_SUFFIX, name);
-	sink = o_stream_create_file_atomic_at(
-		bucket_fd, name, store->tmp_fd, 0600,
-		entry->version > 1 ? 0 : OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
+	sink = create_sink(store, bucket_fd, &entry->id, name,
+			   entry->version == 1);
 	o_stream_cork(sink);
 	o_stream_nsend_str(sink, line);
 	output = push_stack(store, store->headers_spec, sink);
@@ -275,6 +293,7 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	if (found < 0)
 		return file_fail("looking for the body", &entry->id, errno);
 	if (found == 0) {
+		errno = EAGAIN;
 		io_set_error("the body that was written before the headers is "
 			     "gone: write it again");
 		return IO_TRANS_FAIL;
@@ -303,6 +322,7 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	entry.version = email_message_get_version(message);
 	entry.body_len = message->body_len;
 	if (!file_note_get(message, &entry, &pending)) {
+		errno = EINVAL;
 		io_set_error("the body was not written to this store before "
 			     "the headers");
 		return IO_FAIL;
@@ -389,6 +409,7 @@ static int unlink_body(int bucket_fd, const message_id *id)
 	if (have_headers < 0)
 		return file_fail("removing the body", id, errno);
 	if (have_headers > 0) {
+		errno = EBUSY;
 		io_set_error("the headers of message %.*s are there: remove "
 			     "them before the body",
 			     MESSAGE_ID_TEXT_SIZE - 1, name);
