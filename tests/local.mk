@@ -153,8 +153,8 @@ check-quick:
 
 # The tests' own test: syncs, orders and checks taken out one at a time.
 .PHONY: check-mutants
-check-mutants:
-	$(top_srcdir)/tests/mutants.py --work='$(abs_top_builddir)/mutants'
+check-mutants: $(check_PROGRAMS)
+	$(top_srcdir)/tests/mutants.py --build='$(abs_top_builddir)'
 
 # Many more states of a cut disk.
 .PHONY: crash-soak

@@ -5,22 +5,23 @@ whether the test that tests/mutants.list names for it fails. A mutant that lives
 entry whose lines are not in the source any more, or one that does not compile, is a
 failure.
 
-    tests/mutants.py [--jobs N] [--work DIR] [NAME...]
+    tests/mutants.py [--jobs N] [--build DIR] [NAME...]
 
-Each job has a copy of the sources and a build of its own below DIR."""
+The sources stay as they are: a mutant is a copy of one file, compiled for itself and
+linked in front of the archives of a build."""
 
 import argparse
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 LIST = TOP / "tests" / "mutants.list"
-TIMEOUT = 60
+TIMEOUT = 20
 
 
 class Mutant:
@@ -71,45 +72,99 @@ def run(args, cwd, **more):
                           errors="replace", **more)
 
 
-def must(args, cwd):
-    result = run(args, cwd)
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(args)} failed:\n{result.stdout[-3000:]}")
+class Build:
+    """What "make check" left in a build directory: the archives and the programs'
+    objects, which a mutant's own object is linked in front of."""
 
+    PRINT = ("mutant-flags: ; @printf '%s\\n' '$(CC)' "
+             "'$(DEFS) $(DEFAULT_INCLUDES) $(INCLUDES) $(AM_CPPFLAGS) "
+             "$(CPPFLAGS)' '$(LDADD)' '$(stream_libs) $(LIBS)' ")
 
-class Builder:
-    """A copy of the sources, and a build of it."""
+    def __init__(self, directory):
+        self.directory = directory
+        self.objects = {}
+        if not (directory / "Makefile").exists():
+            sys.exit(f"{directory} has no Makefile: configure there, and make "
+                     "check, first")
+        lines = self.ask(self.PRINT, "mutant-flags")
+        self.compiler = lines[0].split()
+        self.cppflags = lines[1].split()
+        self.libs = [self.archive(word) for word in lines[2].split()]
+        self.libs += lines[3].split()
 
-    def __init__(self, where):
-        self.source, self.build = where / "source", where / "build"
+    @staticmethod
+    def archive(word):
+        """What libtool calls x/y.la is x/.libs/y.a."""
+        if not word.endswith(".la"):
+            return word
+        path = pathlib.Path(word)
+        convenience = path.parent / ".libs" / (path.stem + ".a")
+        return str(convenience)
 
-    def create(self, programs):
-        where = self.source.parent
-        shutil.rmtree(where, ignore_errors=True)
-        skip = shutil.ignore_patterns("out", ".git", "autom4te.cache")
-        shutil.copytree(TOP, self.source, symlinks=True, ignore=skip)
-        self.build.mkdir()
-        # a relative path: the build can be copied
-        must(["../source/configure", "-q", "--disable-shared",
-              "CFLAGS=-O0 -w"], self.build)
-        # what "make check" makes before it looks at any source
-        must(["make", "-s", "lib/bobbin-rename.h",
-              "lib/bobbin-rename-private.h"], self.build)
-        must(["make", "-s", f"-j{os.cpu_count()}"] + programs, self.build)
+    def ask(self, rule, target):
+        result = subprocess.run(
+            ["make", "-s", "--eval", rule, target], cwd=self.directory,
+            stdout=subprocess.PIPE, text=True, check=True)
+        return result.stdout.splitlines()
 
-    def copy_to(self, other):
-        shutil.rmtree(other.source.parent, ignore_errors=True)
-        shutil.copytree(self.source.parent, other.source.parent,
-                        symlinks=True)
+    def objects_of(self, program):
+        if program not in self.objects:
+            name = program.replace("/", "_").replace("-", "_")
+            self.objects[program] = self.ask(
+                f"mutant-objects: ; @echo $({name}_OBJECTS)",
+                "mutant-objects")[0].split()
+        return self.objects[program]
+
+    def run(self, args):
+        result = run(args, self.directory)
+        if result.returncode != 0:
+            raise ValueError("it does not compile:\n"
+                             + result.stdout[-1500:])
+
+    def compile(self, source, where, more):
+        target = where / (source.stem + ".o")
+        self.run(self.compiler + self.cppflags + more
+                 + ["-std=gnu11", "-O0", "-w", "-c", str(source),
+                    "-o", str(target)])
+        return target
+
+    def compile_mutant(self, mutant, where):
+        """Its object; a header's are those of the files that include it."""
+        original = TOP / mutant.file
+        text = mutant.apply(original.read_text())
+        changed = where / original.name
+        changed.write_text(text)
+        near = [f"-I{original.parent}"]
+        if original.suffix != ".h":
+            return [self.compile(changed, where, near)]
+        include = f'#include "{original.name}"'
+        sources = [TOP / (mutant.program + ".c")]
+        for folder in ("lib", "lib-stream", "lib-spool"):
+            sources += (TOP / folder).rglob("*.c")
+        users = [path for path in sources if include in path.read_text()]
+        first = near + ["-include", "config.h", "-include", str(changed)]
+        return [self.compile(path, where, first) for path in users]
+
+    def link(self, mutant, where):
+        """The mutant's test program."""
+        objects = self.compile_mutant(mutant, where)
+        # what the program has of its own is called FILE.o or PROGRAM-FILE.o
+        own = mutant.program.replace("/", "_").replace("-", "_") + "-"
+        names = {path.name for path in objects}
+        others = [o for o in self.objects_of(mutant.program)
+                  if pathlib.Path(o).name.removeprefix(own) not in names]
+        program = where / "program"
+        self.run(self.compiler + ["-pthread", "-o", str(program)]
+                 + [str(o) for o in objects] + others + self.libs)
+        return program
 
     def test(self, program, test):
         """None where it passes, or how it failed."""
         env = dict(os.environ, TEST_FILTER=test,
-                   TEST_DATA=str(self.source / "tests" / "data"),
-                   top_srcdir=str(self.source),
-                   top_builddir=str(self.build))
+                   TEST_DATA=str(TOP / "tests" / "data"),
+                   top_srcdir=str(TOP), top_builddir=str(self.directory))
         try:
-            result = run([f"./{program}"], self.build, env=env,
+            result = run([str(program)], self.directory, env=env,
                          timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             return "did not end"
@@ -123,17 +178,9 @@ class Builder:
 
     def try_mutant(self, mutant):
         """How its test failed; None where the mutant lives."""
-        path = self.source / mutant.file
-        original = path.read_text()
-        try:
-            path.write_text(mutant.apply(original))
-            result = run(["make", "-s", mutant.program], self.build)
-            if result.returncode != 0:
-                raise ValueError("it does not compile:\n"
-                                 + result.stdout[-1500:])
-            return self.test(mutant.program, mutant.test)
-        finally:
-            path.write_text(original)
+        with tempfile.TemporaryDirectory(prefix="bobbin-mutant-") as where:
+            program = self.link(mutant, pathlib.Path(where))
+            return self.test(program, mutant.test)
 
 
 class Round:
@@ -156,14 +203,14 @@ class Round:
                 self.killed += 1
             print(text, flush=True)
 
-    def work(self, builder):
+    def work(self, build):
         while True:
             mutant = self.next()
             if mutant is None:
                 return
             started = time.monotonic()
             try:
-                how = builder.try_mutant(mutant)
+                how = build.try_mutant(mutant)
             except (ValueError, OSError) as error:
                 self.tell(mutant, True, f"ERROR {mutant.name}: {error}")
                 continue
@@ -179,8 +226,9 @@ class Round:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--work", type=pathlib.Path,
-                        default=TOP / "out" / "mutants")
+    parser.add_argument("--build", type=pathlib.Path,
+                        default=TOP / "out" / "plain",
+                        help="where make check ran (default: out/plain)")
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
 
@@ -188,21 +236,15 @@ def main():
                if not args.names or m.name in args.names]
     if not mutants:
         sys.exit("no such mutant")
-    programs = sorted({m.program for m in mutants})
-    work = args.work.resolve()
-    builders = [Builder(work / str(i))
-                for i in range(max(1, min(args.jobs, len(mutants))))]
-    builders[0].create(programs)
-    for other in builders[1:]:
-        builders[0].copy_to(other)
+    build = Build(args.build.resolve())
     # a test that fails anyway says nothing
     for program, test in sorted({(m.program, m.test) for m in mutants}):
-        how = builders[0].test(program, test)
+        how = build.test(build.directory / program, test)
         if how is not None:
             sys.exit(f"{test} of {program} {how} without any mutant")
     todo = Round(mutants)
-    threads = [threading.Thread(target=todo.work, args=(b,))
-               for b in builders]
+    threads = [threading.Thread(target=todo.work, args=(build,))
+               for _ in range(max(1, min(args.jobs, len(mutants))))]
     for thread in threads:
         thread.start()
     for thread in threads:
