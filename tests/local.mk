@@ -106,6 +106,7 @@ endif
 TESTS += $(script_tests)
 EXTRA_DIST += $(script_tests) tests/mutants.py tests/mutants.list \
 	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
+	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-spool-common.c
@@ -158,6 +159,11 @@ check-quick:
 .PHONY: check-mutants
 check-mutants: $(check_PROGRAMS)
 	$(top_srcdir)/tests/mutants.py --build='$(abs_top_builddir)'
+
+# The same files and calls through other libraries: writes doc/conformance.md.
+.PHONY: conformance
+conformance: all
+	$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/conformance/run.sh
 
 # Many more states of a cut disk.
 .PHONY: crash-soak
