@@ -37,6 +37,7 @@ struct transform_istream {
 	uoff_t known_size;      /* UOFF_T_MAX: the end was never seen */
 
 	bool unit_ended:1; /* END (or an encoder's DONE) was answered */
+	bool deferred:1;   /* another thread may have output for us */
 	bool parent_ended:1;
 	bool finished:1; /* a clean end: nothing more comes */
 	bool vouched:1;  /* the end was verified before random access */
@@ -142,6 +143,8 @@ static size_t codec_turn(struct transform_istream *s, struct transform_io *io,
 	status = transform_step(s->transform, io, op, s->status);
 	produced = (size_t)(io->out - out);
 	s->status = status;
+	s->deferred = (s->class_->flags & TRANSFORM_DEFERS) != 0 &&
+		(io->in != in || produced > 0 || status != TRANSFORM_NEED_IN);
 	if (io->in != in)
 		i_stream_skip_parent(&s->istream, (size_t)(io->in - in));
 	allowed = plain_allowance(s);
@@ -189,6 +192,13 @@ static int after_unit(struct transform_istream *s, const unsigned char *in,
 	return 1;
 }
 
+/* Whether reading might wait for somebody who waits for us: a pipe, not a file. */
+static bool parent_may_wait(struct istream *parent)
+{
+	return parent->blocking && !parent->seekable &&
+		i_stream_get_data_size(parent) == 0;
+}
+
 /* What the codec gets next. 1: data; 2: nothing, but it does not need any, or
    the parent is at its clean end (then `op` is FINISH); 0: the parent has none
    now; -1: the parent failed. */
@@ -206,6 +216,8 @@ static int get_input(struct transform_istream *s, struct transform_io *io,
 	if (s->status == TRANSFORM_NEED_OUT &&
 	    (s->parent_ended || i_stream_get_data_size(parent) == 0))
 		return 2;
+	if (s->deferred && parent_may_wait(parent))
+		return 2;
 	ret = i_stream_read_parent(&s->istream, &data, &size, 0);
 	if (ret > 0) {
 		io->in = data;
@@ -213,7 +225,7 @@ static int get_input(struct transform_istream *s, struct transform_io *io,
 		return 1;
 	}
 	if (ret == 0)
-		return 0;
+		return s->deferred ? 2 : 0;
 	if (parent->stream_errno != 0) {
 		/* its own text is the best one */
 		if (s->failure_errno == 0)

@@ -37,6 +37,7 @@ stream_sources += lib-stream/transforms/transform-dot.c
 stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-escape.c
+stream_sources += lib-stream/transforms/transform-async.c
 stream_sources += lib-stream/transforms/transform-base64.c
 stream_sources += lib-stream/transforms/transform-qp.c
 stream_sources += lib-stream/transforms/transform-crlf.c

@@ -50,6 +50,7 @@ struct transform_ostream {
 
 	bool watching_parent:1;
 	bool unit_ended:1;     /* a decoder answered END */
+	bool deferred:1;       /* another thread may have output for us */
 	bool finish_written:1; /* nothing more comes out of the codec */
 };
 
@@ -193,6 +194,9 @@ static int codec_turn(struct transform_ostream *s, const unsigned char *in,
 	s->taken_size += *consumed_r;
 	s->given_size += (uoff_t)(io.out - out);
 	s->status = status;
+	s->deferred = (s->class_->flags & TRANSFORM_DEFERS) != 0 &&
+		(*consumed_r > 0 || io.out != out ||
+		 status != TRANSFORM_NEED_IN);
 	if (status == TRANSFORM_ERROR)
 		return take_codec_error(s);
 	if (status == TRANSFORM_END)
@@ -448,6 +452,20 @@ static enum transform_op wanted_op(const struct transform_ostream *s,
 	return TRANSFORM_RUN;
 }
 
+/* Waits for what another thread has for us: as drain(). */
+static int take_deferred(struct transform_ostream *s)
+{
+	size_t consumed;
+	int ret = 1;
+
+	while (ret > 0 && s->deferred && !s->finish_written) {
+		if (codec_turn(s, NULL, 0, TRANSFORM_RUN, &consumed) == 0)
+			return 0;
+		ret = drain(s, true);
+	}
+	return ret;
+}
+
 static int o_stream_transform_flush(struct ostream_private *stream,
 				    enum ostream_flush_mode mode)
 {
@@ -462,6 +480,8 @@ static int o_stream_transform_flush(struct ostream_private *stream,
 			latch(s, op);
 		ret = drain(s, true);
 	} while (ret > 0 && wanted_op(s, mode) != TRANSFORM_RUN);
+	if (ret > 0 && mode == OSTREAM_SYNC)
+		ret = take_deferred(s);
 	settle(s);
 	if (ret <= 0)
 		return ret;

@@ -63,6 +63,11 @@ enum transform_flags {
 	   decoder answers FINISH with END where the input may end, and with
 	   NEED_IN where it may not. */
 	TRANSFORM_UNFRAMED = 0x20,
+	/* NEED_IN does not say that nothing is left to be put out: another thread
+	   may be at it (transform_create_async()). Who has no more input calls
+	   process() with TRANSFORM_RUN and without input, which waits for that,
+	   until it moves nothing. */
+	TRANSFORM_DEFERS = 0x40,
 
 	/* After a decoder's END: exactly one of these three, unless UNFRAMED. */
 	/* another member may follow and is read on (gzip, zstd, lz4) */

@@ -55,6 +55,8 @@ unit_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 quick_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
+unit_tests += tests/test-transform-async
+threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
@@ -169,11 +171,11 @@ conformance: all
 .PHONY: crash-soak
 crash-soak:
 	CRASH_STATES=400 $(MAKE) check-some \
-		SOME=tests/crash/test-crash-file-store
+		SOME='tests/crash/test-crash-file-store'
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large
+large_tests = tests/test-transform-deflate tests/tool-cat.sh \
+	tests/spool-large.sh
 check-large:
-	BOBBIN_LARGE=1 $(MAKE) check-some \
-		SOME='tests/test-transform-deflate tests/tool-cat.sh \
-			tests/spool-large.sh'
+	BOBBIN_LARGE=1 $(MAKE) check-some SOME='$(large_tests)'

@@ -86,6 +86,31 @@ static struct transform *qp_decoder(void)
 	return transform_create_qp_decoder(false);
 }
 
+static struct transform *async_gzip_encoder(void)
+{
+	return transform_create_async(gzip_encoder());
+}
+static struct transform *async_gzip_decoder(void)
+{
+	return transform_create_async(transform_create_gzip_decoder());
+}
+static struct transform *async_lz4_encoder(void)
+{
+	return transform_create_async(lz4_encoder());
+}
+static struct transform *async_lz4_decoder(void)
+{
+	return transform_create_async(transform_create_lz4_decoder());
+}
+static struct transform *async_armor_encoder(void)
+{
+	return transform_create_async(transform_create_armor_encoder());
+}
+static struct transform *async_armor_decoder(void)
+{
+	return transform_create_async(transform_create_armor_decoder());
+}
+
 static const struct codec codecs[] = {
 	{ "gzip", gzip_encoder, transform_create_gzip_decoder, true, false,
 	  true, 0 },
@@ -122,6 +147,12 @@ static const struct codec codecs[] = {
 	  false, true, true, 0 },
 	{ "armor", transform_create_armor_encoder,
 	  transform_create_armor_decoder, false, false, true, 1 },
+	{ "gzip, async", async_gzip_encoder, async_gzip_decoder, true, false,
+	  true, 0 },
+	{ "lz4, async", async_lz4_encoder, async_lz4_decoder, true, false, true,
+	  0 },
+	{ "armor, async", async_armor_encoder, async_armor_decoder, false,
+	  false, true, 1 },
 };
 
 /* Lets each codec's row say its name when something fails. */

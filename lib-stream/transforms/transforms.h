@@ -121,6 +121,18 @@ struct transform *transform_create_qp_decoder(bool loose);
 struct transform *transform_create_crlf_encoder(void);
 struct transform *transform_create_crlf_decoder(void);
 
+/* Runs the transform on a thread of its own, in either direction; takes it over. The
+   same bytes come out, and the same errors: after the bytes before them, at the
+   latest where a flush, a finish or the end is asked for. Up to four blocks of
+   64 KiB (or of what the codec likes) wait in each direction; a send returns once
+   its bytes are in one, and waits for the thread only where all are full. Bytes that
+   wait there are not counted by o_stream_get_buffer_used_size(). The thread is started
+   by the first bytes and ends with the stream.
+
+   Useful for codecs that take longer than a copy. A decoder whose end leaves bytes to
+   somebody else (dot) stays on the owner's thread: it is returned as it is. */
+struct transform *transform_create_async(struct transform *inner);
+
 BOBBIN_END_DECLS
 
 #endif

@@ -1,0 +1,666 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* A transform whose process() runs on a thread of its own, behind a bounded number
+   of blocks each way. Only whole calls of the inner transform run there: streams,
+   callbacks and errno stay with the owner, who copies into blocks and out of them.
+
+   The inner transform belongs to the worker while a block is queued or being worked
+   on, and to the owner else: the queue's lock hands it over. */
+
+#include "config.h"
+#include "macros.h"
+#include "mem.h"
+#include "iostream-private.h"
+#include "transform-step.h"
+#include "transforms.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <string.h>
+
+/* So many blocks may wait in each direction. */
+#define BLOCKS_MAX 4
+
+struct async_block {
+	struct async_block *next;
+	size_t size;          /* bytes of data */
+	size_t pos;           /* how many of them were taken */
+	size_t room;          /* bytes that there is memory for */
+	enum transform_op op; /* of input: what is to be done behind it */
+	unsigned char data[];
+};
+
+struct async_queue {
+	struct async_block *first, **end;
+	unsigned int count;
+};
+
+struct async_transform {
+	struct transform transform;
+	struct transform_class class_;
+	struct transform *inner;
+	size_t in_room, out_room; /* of a block */
+	bool secret;
+	bool started;
+	pthread_t thread;
+
+	/* The owner's. */
+	struct async_block *filling;  /* not queued yet */
+	struct async_block *emptying; /* taken out of the queue */
+	enum transform_status last;   /* what process() answered */
+	bool op_queued;               /* a SYNC or FINISH is on its way */
+
+	pthread_mutex_t lock;
+	pthread_cond_t to_worker, to_owner;
+	/* Under the lock. */
+	struct async_queue in, out;
+	bool busy, cancelled, quit;
+	bool op_answered;
+	bool failed; /* the inner transform has the error */
+
+	/* The worker's while it is busy. */
+	struct async_block *making; /* output that is not queued yet */
+	enum transform_status inner_status;
+	bool unit_ended;
+};
+
+static struct async_transform *async_transform(struct transform *t)
+{
+	return container_of(t, struct async_transform, transform);
+}
+
+/*
+ * Blocks
+ */
+
+static struct async_block *block_new(size_t room)
+{
+	struct async_block *block = try_malloc(sizeof(*block) + room);
+
+	if (block != NULL) {
+		memset(block, 0, sizeof(*block));
+		block->room = room;
+	}
+	return block;
+}
+
+static void block_free(const struct async_transform *async,
+		       struct async_block **block)
+{
+	if (*block != NULL && async->secret)
+		sodium_memzero((*block)->data, (*block)->size);
+	i_free(*block);
+	*block = NULL;
+}
+
+static void queue_add(struct async_queue *queue, struct async_block *block)
+{
+	if (queue->count++ == 0)
+		queue->end = &queue->first;
+	*queue->end = block;
+	queue->end = &block->next;
+}
+
+static struct async_block *queue_take(struct async_queue *queue)
+{
+	struct async_block *block = queue->first;
+
+	if (block != NULL) {
+		queue->first = block->next;
+		block->next = NULL;
+		queue->count--;
+	}
+	return block;
+}
+
+static void queue_free(const struct async_transform *async,
+		       struct async_queue *queue)
+{
+	struct async_block *block;
+
+	while ((block = queue_take(queue)) != NULL)
+		block_free(async, &block);
+}
+
+/*
+ * The worker
+ */
+
+static bool worker_fail(struct async_transform *async, int error,
+			const char *text)
+{
+	(void)transform_error(async->inner, error, "%s", text);
+	return false;
+}
+
+/* Gives the owner what was made. False: nobody wants it any more. */
+static bool worker_put_out(struct async_transform *async)
+{
+	bool wanted;
+
+	if (async->making == NULL || async->making->size == 0)
+		return true;
+	(void)pthread_mutex_lock(&async->lock);
+	while (async->out.count >= BLOCKS_MAX && !async->cancelled)
+		(void)pthread_cond_wait(&async->to_worker, &async->lock);
+	wanted = !async->cancelled;
+	if (wanted) {
+		queue_add(&async->out, async->making);
+		async->making = NULL;
+		(void)pthread_cond_signal(&async->to_owner);
+	}
+	(void)pthread_mutex_unlock(&async->lock);
+	return wanted;
+}
+
+/* Room for the inner transform's output. */
+static bool worker_make_room(struct async_transform *async)
+{
+	const struct async_block *block = async->making;
+
+	if (block != NULL &&
+	    block->room - block->size < async->inner->class_->min_out &&
+	    !worker_put_out(async))
+		return false;
+	if (async->making == NULL)
+		async->making = block_new(async->out_room);
+	return async->making != NULL ||
+		worker_fail(async, ENOMEM, "out of memory");
+}
+
+/* Behind a unit: the next member, or an error. */
+static bool worker_begin_member(struct async_transform *async,
+				const struct async_block *block)
+{
+	const struct transform_class *class_ = async->inner->class_;
+
+	if ((class_->flags & TRANSFORM_MEMBERS) == 0 ||
+	    !class_->may_begin(block->data + block->pos,
+			       block->size - block->pos))
+		return worker_fail(async, EINVAL, "data after the end");
+	class_->reset(async->inner);
+	async->unit_ended = false;
+	async->inner_status = TRANSFORM_NEED_IN;
+	return true;
+}
+
+/* One call of the inner transform; false: it failed, or is not wanted any more. */
+static bool worker_turn(struct async_transform *async,
+			struct async_block *block, enum transform_op op)
+{
+	struct transform_io io;
+
+	if (!worker_make_room(async))
+		return false;
+	transform_no_input(&io);
+	if (block->pos < block->size) {
+		io.in = block->data + block->pos;
+		io.in_end = block->data + block->size;
+	}
+	io.out = async->making->data + async->making->size;
+	io.out_end = async->making->data + async->making->room;
+	async->inner_status =
+		transform_step(async->inner, &io, op, async->inner_status);
+	if (block->pos < block->size)
+		block->pos = (size_t)(io.in - block->data);
+	async->making->size = (size_t)(io.out - async->making->data);
+	return async->inner_status != TRANSFORM_ERROR;
+}
+
+/* A decoder's FINISH comes without input; at the border of a unit there is nothing
+   to finish. */
+static bool worker_is_done(const struct async_transform *async,
+			   const struct async_block *block,
+			   enum transform_op op)
+{
+	if (block->pos < block->size)
+		return false;
+	switch (async->inner_status) {
+	case TRANSFORM_NEED_OUT:
+		return false;
+	case TRANSFORM_END:
+		return true;
+	default:
+		return op == TRANSFORM_RUN ||
+			async->inner_status == TRANSFORM_DONE;
+	}
+}
+
+static bool worker_run(struct async_transform *async, struct async_block *block,
+		       enum transform_op op)
+{
+	do {
+		if (async->unit_ended && block->pos < block->size &&
+		    !worker_begin_member(async, block))
+			return false;
+		if (!worker_turn(async, block, op))
+			return false;
+		if (async->inner_status == TRANSFORM_END)
+			async->unit_ended = true;
+	} while (!worker_is_done(async, block, op));
+	return true;
+}
+
+/* False after an error, or where the owner does not want the rest. */
+static bool worker_do(struct async_transform *async, struct async_block *block)
+{
+	const struct transform_class *class_ = async->inner->class_;
+	enum transform_op op = block->op;
+	bool decodes = transform_is_decoder(class_);
+
+	if (block->size > 0 &&
+	    !worker_run(async, block, decodes ? TRANSFORM_RUN : op))
+		return false;
+	if (decodes && op == TRANSFORM_FINISH && !async->unit_ended) {
+		do {
+			if (!worker_turn(async, block, op))
+				return false;
+		} while (async->inner_status == TRANSFORM_NEED_OUT);
+		async->unit_ended = async->inner_status == TRANSFORM_END;
+	} else if (!decodes && block->size == 0 && op != TRANSFORM_RUN) {
+		if (!worker_run(async, block, op))
+			return false;
+	}
+	return worker_put_out(async);
+}
+
+static void *worker(void *context)
+{
+	struct async_transform *async = context;
+	struct async_block *block;
+	bool ok = true;
+
+	(void)pthread_mutex_lock(&async->lock);
+	for (;;) {
+		while (async->in.count == 0 && !async->quit)
+			(void)pthread_cond_wait(&async->to_worker,
+						&async->lock);
+		if (async->quit)
+			break;
+		block = queue_take(&async->in);
+		async->busy = true;
+		(void)pthread_cond_signal(&async->to_owner);
+		if (!async->failed && !async->cancelled) {
+			(void)pthread_mutex_unlock(&async->lock);
+			ok = worker_do(async, block);
+			if (!ok)
+				(void)worker_put_out(async);
+			(void)pthread_mutex_lock(&async->lock);
+			async->failed = !ok && !async->cancelled;
+		}
+		if (block->op != TRANSFORM_RUN)
+			async->op_answered = true;
+		async->busy = false;
+		(void)pthread_cond_signal(&async->to_owner);
+		block_free(async, &block);
+	}
+	(void)pthread_mutex_unlock(&async->lock);
+	return NULL;
+}
+
+/*
+ * The owner
+ */
+
+static bool start(struct async_transform *async)
+{
+	int error;
+
+	if (async->started)
+		return true;
+	error = pthread_create(&async->thread, NULL, worker, async);
+	if (error != 0) {
+		(void)transform_error(&async->transform, error,
+				      "cannot start a thread: %s",
+				      strerror(error));
+		return false;
+	}
+	async->started = true;
+	return true;
+}
+
+/* Copies what is ready into the window. */
+static void take_output(struct async_transform *async, struct transform_io *io)
+{
+	struct async_block *block;
+	size_t size;
+
+	while (io->out < io->out_end) {
+		if (async->emptying == NULL) {
+			(void)pthread_mutex_lock(&async->lock);
+			async->emptying = queue_take(&async->out);
+			(void)pthread_cond_signal(&async->to_worker);
+			(void)pthread_mutex_unlock(&async->lock);
+		}
+		block = async->emptying;
+		if (block == NULL)
+			return;
+		size = I_MIN(block->size - block->pos,
+			     (size_t)(io->out_end - io->out));
+		memcpy(io->out, block->data + block->pos, size);
+		io->out += size;
+		block->pos += size;
+		if (block->pos == block->size)
+			block_free(async, &async->emptying);
+	}
+}
+
+/* Queues what was gathered, with what is to be done behind it. */
+static bool put_filling(struct async_transform *async, enum transform_op op)
+{
+	struct async_block *block = async->filling;
+
+	if (block == NULL)
+		block = block_new(0);
+	if (block == NULL) {
+		(void)transform_error(&async->transform, ENOMEM,
+				      "out of memory");
+		return false;
+	}
+	block->op = op;
+	async->filling = NULL;
+	(void)pthread_mutex_lock(&async->lock);
+	queue_add(&async->in, block);
+	(void)pthread_cond_signal(&async->to_worker);
+	(void)pthread_mutex_unlock(&async->lock);
+	return true;
+}
+
+/* What the owner may wait for: output, and besides that... */
+enum async_wait {
+	WAIT_ROOM,  /* ...room for another block of input */
+	WAIT_IDLE,  /* ...the end of all that is queued */
+	WAIT_ANSWER /* ...of a SYNC or FINISH */
+};
+
+/* Returns false where there is output to be taken first. */
+static bool wait_for(struct async_transform *async, enum async_wait what)
+{
+	bool output, ready;
+
+	(void)pthread_mutex_lock(&async->lock);
+	for (;;) {
+		output = async->out.count > 0;
+		ready = what == WAIT_ROOM ? async->in.count < BLOCKS_MAX :
+			what == WAIT_IDLE ? async->in.count == 0 &&
+				!async->busy :
+					    async->op_answered;
+		if (ready || output)
+			break;
+		(void)pthread_cond_wait(&async->to_owner, &async->lock);
+	}
+	(void)pthread_mutex_unlock(&async->lock);
+	return ready && (!output || what == WAIT_ROOM);
+}
+
+/* Whether the worker failed, and all that it made before was taken. */
+static bool has_failed(struct async_transform *async)
+{
+	bool failed;
+
+	if (async->emptying != NULL)
+		return false;
+	(void)pthread_mutex_lock(&async->lock);
+	failed = async->failed && async->out.count == 0 && !async->busy;
+	(void)pthread_mutex_unlock(&async->lock);
+	if (failed)
+		(void)transform_error(&async->transform,
+				      async->inner->error_errno, "%s",
+				      async->inner->error);
+	return failed;
+}
+
+static bool has_output(struct async_transform *async)
+{
+	bool output;
+
+	(void)pthread_mutex_lock(&async->lock);
+	output = async->emptying != NULL || async->out.count > 0;
+	(void)pthread_mutex_unlock(&async->lock);
+	return output;
+}
+
+/* Gathers input, and queues what is full. False: there is output in the way, or an
+   error. */
+static bool put_input(struct async_transform *async, struct transform_io *io)
+{
+	struct async_block *block;
+	size_t size;
+
+	while (io->in < io->in_end) {
+		if (async->filling == NULL) {
+			if (!wait_for(async, WAIT_ROOM))
+				return false;
+			async->filling = block_new(async->in_room);
+		}
+		block = async->filling;
+		if (block == NULL) {
+			(void)transform_error(&async->transform, ENOMEM,
+					      "out of memory");
+			return false;
+		}
+		size = I_MIN(block->room - block->size,
+			     (size_t)(io->in_end - io->in));
+		memcpy(block->data + block->size, io->in, size);
+		block->size += size;
+		io->in += size;
+		if (block->size == block->room &&
+		    !put_filling(async, TRANSFORM_RUN))
+			return false;
+	}
+	return true;
+}
+
+/* What process() answers to RUN without input: all that the worker has to give is
+   taken first. */
+static enum transform_status async_poll(struct async_transform *async,
+					struct transform_io *io)
+{
+	if (async->filling != NULL && !put_filling(async, TRANSFORM_RUN))
+		return TRANSFORM_ERROR;
+	for (;;) {
+		take_output(async, io);
+		if (io->out == io->out_end)
+			return TRANSFORM_NEED_OUT;
+		if (has_failed(async))
+			return TRANSFORM_ERROR;
+		if (wait_for(async, WAIT_IDLE))
+			return has_failed(async) ? TRANSFORM_ERROR :
+						   TRANSFORM_NEED_IN;
+	}
+}
+
+/* The answer to SYNC and FINISH. */
+static enum transform_status async_complete(struct async_transform *async,
+					    struct transform_io *io,
+					    enum transform_op op)
+{
+	if (!async->op_queued) {
+		async->op_answered = false;
+		if (!put_filling(async, op))
+			return TRANSFORM_ERROR;
+		async->op_queued = true;
+	}
+	for (;;) {
+		take_output(async, io);
+		if (io->out == io->out_end)
+			return TRANSFORM_NEED_OUT;
+		if (has_failed(async))
+			return TRANSFORM_ERROR;
+		if (wait_for(async, WAIT_ANSWER))
+			break;
+	}
+	if (has_failed(async))
+		return TRANSFORM_ERROR;
+	async->op_queued = false;
+	if (!transform_is_decoder(&async->class_))
+		return TRANSFORM_DONE;
+	return async->unit_ended ? TRANSFORM_END : TRANSFORM_NEED_IN;
+}
+
+static enum transform_status async_run(struct async_transform *async,
+				       struct transform_io *io)
+{
+	bool all;
+
+	do {
+		take_output(async, io);
+		if (has_failed(async))
+			return TRANSFORM_ERROR;
+		all = put_input(async, io);
+		if (async->transform.error_errno != 0)
+			return TRANSFORM_ERROR;
+	} while (!all && io->out < io->out_end);
+	take_output(async, io);
+	return !all || (io->out == io->out_end && has_output(async)) ?
+		TRANSFORM_NEED_OUT :
+		TRANSFORM_NEED_IN;
+}
+
+static enum transform_status async_process(struct transform *t,
+					   struct transform_io *io,
+					   enum transform_op op)
+{
+	struct async_transform *async = async_transform(t);
+	bool input = io->in < io->in_end;
+	enum transform_status status;
+
+	if (!start(async))
+		return TRANSFORM_ERROR;
+	status = TRANSFORM_NEED_IN;
+	if (input || (op == TRANSFORM_RUN && async->last == TRANSFORM_NEED_OUT))
+		status = async_run(async, io);
+	else if (op == TRANSFORM_RUN)
+		status = async_poll(async, io);
+	if (status == TRANSFORM_NEED_IN && op != TRANSFORM_RUN)
+		status = async_complete(async, io, op);
+	async->last = status;
+	return status;
+}
+
+/* The worker has nothing to do, and nothing of what it was given is left. */
+static void stop_work(struct async_transform *async)
+{
+	(void)pthread_mutex_lock(&async->lock);
+	async->cancelled = true;
+	(void)pthread_cond_signal(&async->to_worker);
+	while (async->busy || (async->started && async->in.count > 0))
+		(void)pthread_cond_wait(&async->to_owner, &async->lock);
+	async->cancelled = false;
+	async->failed = async->op_answered = false;
+	(void)pthread_mutex_unlock(&async->lock);
+	queue_free(async, &async->in);
+	queue_free(async, &async->out);
+	block_free(async, &async->making);
+	block_free(async, &async->filling);
+	block_free(async, &async->emptying);
+	async->op_queued = async->unit_ended = false;
+	async->last = async->inner_status = TRANSFORM_NEED_IN;
+}
+
+static void async_reset(struct transform *t)
+{
+	struct async_transform *async = async_transform(t);
+
+	stop_work(async);
+	async->inner->class_->reset(async->inner);
+	transform_clear_error(t);
+}
+
+static void async_free(struct transform *t)
+{
+	struct async_transform *async = async_transform(t);
+
+	stop_work(async);
+	if (async->started) {
+		(void)pthread_mutex_lock(&async->lock);
+		async->quit = true;
+		(void)pthread_cond_signal(&async->to_worker);
+		(void)pthread_mutex_unlock(&async->lock);
+		(void)pthread_join(async->thread, NULL);
+	}
+	(void)pthread_cond_destroy(&async->to_owner);
+	(void)pthread_cond_destroy(&async->to_worker);
+	(void)pthread_mutex_destroy(&async->lock);
+	transform_free(&async->inner);
+	i_free(async);
+}
+
+static int async_locate(struct transform *t, uoff_t plain_offset,
+			uoff_t encoded_size, struct transform_point *point)
+{
+	struct async_transform *async = async_transform(t);
+	int ret;
+
+	stop_work(async);
+	ret = async->inner->class_->locate(async->inner, plain_offset,
+					   encoded_size, point);
+	if (ret < 0)
+		(void)transform_error(t, async->inner->error_errno, "%s",
+				      async->inner->error);
+	return ret;
+}
+
+static int async_vouch(struct transform *t, uoff_t encoded_size,
+		       struct transform_point *point)
+{
+	struct async_transform *async = async_transform(t);
+	int ret;
+
+	stop_work(async);
+	ret = async->inner->class_->vouch(async->inner, encoded_size, point);
+	if (ret < 0)
+		(void)transform_error(t, async->inner->error_errno, "%s",
+				      async->inner->error);
+	return ret;
+}
+
+static void init_class(struct async_transform *async)
+{
+	const struct transform_class *inner = async->inner->class_;
+	struct transform_class *class_ = &async->class_;
+
+	*class_ = *inner;
+	class_->flags |= TRANSFORM_DEFERS;
+	if (transform_is_decoder(inner)) {
+		/* what is behind a unit was looked at by the worker */
+		class_->flags &=
+			~(unsigned int)(TRANSFORM_MEMBERS | TRANSFORM_EXACT);
+		class_->flags |= TRANSFORM_UNFRAMED;
+		class_->may_begin = NULL;
+	}
+	class_->min_out = 1;
+	class_->max_state += BLOCKS_MAX * (async->in_room + async->out_room);
+	class_->process = async_process;
+	class_->reset = inner->reset == NULL ? NULL : async_reset;
+	class_->free = async_free;
+	if (class_->locate != NULL)
+		class_->locate = async_locate;
+	if (class_->vouch != NULL)
+		class_->vouch = async_vouch;
+}
+
+struct transform *transform_create_async(struct transform *inner)
+{
+	const struct transform_class *class_ = inner->class_;
+	struct async_transform *async;
+
+	/* what it leaves unread would be in a block already; and an error needs
+	   no thread */
+	if ((class_->flags & TRANSFORM_STOP) != 0 || inner->error_errno != 0)
+		return inner;
+	async = i_new(struct async_transform, 1);
+	async->inner = inner;
+	async->secret = (class_->flags & TRANSFORM_AUTHENTICATED) != 0;
+	async->in_room = I_MAX(class_->good_in, (size_t)IO_BLOCK_SIZE);
+	async->out_room = I_MAX(transform_good_window(class_, IO_BLOCK_SIZE),
+				class_->min_out);
+	async->last = async->inner_status = TRANSFORM_NEED_IN;
+	init_class(async);
+	async->transform.class_ = &async->class_;
+	(void)pthread_mutex_init(&async->lock, NULL);
+	(void)pthread_cond_init(&async->to_worker, NULL);
+	(void)pthread_cond_init(&async->to_owner, NULL);
+	return &async->transform;
+}

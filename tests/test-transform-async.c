@@ -1,0 +1,425 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Transforms on a thread of their own. That the bytes and errors are those of the
+   transform itself is shown by test-transforms; here it is about who waits for whom. */
+
+#include "config.h"
+#include "macros.h"
+#include "test-stream-common.h"
+#include "transforms.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define BLOCK 65536
+
+/*
+ * A codec that copies, and waits at a gate in each call
+ */
+
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	bool open;
+	unsigned int inside; /* calls that have come to the gate */
+};
+
+static void gate_init(struct gate *gate)
+{
+	memset(gate, 0, sizeof(*gate));
+	assert_int_equal(pthread_mutex_init(&gate->lock, NULL), 0);
+	assert_int_equal(pthread_cond_init(&gate->moved, NULL), 0);
+}
+
+static void gate_free(struct gate *gate)
+{
+	(void)pthread_cond_destroy(&gate->moved);
+	(void)pthread_mutex_destroy(&gate->lock);
+}
+
+static void gate_open(struct gate *gate)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	gate->open = true;
+	(void)pthread_cond_broadcast(&gate->moved);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_pass(struct gate *gate)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	gate->inside++;
+	(void)pthread_cond_broadcast(&gate->moved);
+	while (!gate->open)
+		(void)pthread_cond_wait(&gate->moved, &gate->lock);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_wait_for_caller(struct gate *gate)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	while (gate->inside == 0)
+		(void)pthread_cond_wait(&gate->moved, &gate->lock);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+struct held_codec {
+	struct transform transform;
+	struct gate *gate;
+	pthread_t caller; /* whose thread called process() */
+	size_t fail_at;   /* SIZE_MAX: never */
+	size_t done;
+};
+
+static struct held_codec *held_codec(struct transform *t)
+{
+	return container_of(t, struct held_codec, transform);
+}
+
+static enum transform_status
+held_process(struct transform *t, struct transform_io *io, enum transform_op op)
+{
+	struct held_codec *held = held_codec(t);
+	size_t size = I_MIN((size_t)(io->in_end - io->in),
+			    (size_t)(io->out_end - io->out));
+
+	gate_pass(held->gate);
+	held->caller = pthread_self();
+	size = I_MIN(size, held->fail_at - held->done);
+	memcpy(io->out, io->in, size);
+	io->in += size;
+	io->out += size;
+	held->done += size;
+	if (held->done == held->fail_at)
+		return transform_error(t, EINVAL, "enough of it");
+	if (io->in < io->in_end)
+		return TRANSFORM_NEED_OUT;
+	return op == TRANSFORM_RUN ? TRANSFORM_NEED_IN : TRANSFORM_DONE;
+}
+
+static void held_free(struct transform *t)
+{
+	free(held_codec(t));
+}
+
+static const struct transform_class held_class = {
+	.name = "held",
+	.flags = TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC,
+	.min_out = 1,
+	.process = held_process,
+	.free = held_free,
+};
+
+static struct held_codec *held_new(struct gate *gate, size_t fail_at)
+{
+	struct held_codec *held = calloc(1, sizeof(*held));
+
+	assert_non_null(held);
+	held->transform.class_ = &held_class;
+	held->gate = gate;
+	held->fail_at = fail_at;
+	return held;
+}
+
+static void *open_gate(void *context)
+{
+	gate_open(context);
+	return NULL;
+}
+
+/*
+ * Sending
+ */
+
+static void test_sends_return_while_the_codec_works(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 40 * BLOCK);
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf), *s;
+	struct held_codec *held;
+	struct gate gate;
+	pthread_t opener;
+
+	gate_init(&gate);
+	held = held_new(&gate, SIZE_MAX);
+	s = o_stream_create_transform(end,
+				      transform_create_async(&held->transform));
+	/* the codec has a block and cannot go on; four more wait */
+	assert_int_equal(o_stream_send(s, data, BLOCK), BLOCK);
+	gate_wait_for_caller(&gate);
+	assert_int_equal(o_stream_send(s, data + BLOCK, 3 * BLOCK), 3 * BLOCK);
+	assert_int_equal(o_stream_send(s, data + 4 * BLOCK, BLOCK), BLOCK);
+	assert_int_equal(buf->used, 0);
+	assert_int_equal(gate.inside, 1);
+	/* what is more than that waits for the codec, and loses nothing */
+	assert_int_equal(pthread_create(&opener, NULL, open_gate, &gate), 0);
+	assert_int_equal(o_stream_send(s, data + 5 * BLOCK, 35 * BLOCK),
+			 35 * BLOCK);
+	assert_int_equal(o_stream_finish(s), 1);
+	assert_int_equal(pthread_join(opener, NULL), 0);
+	assert_false(pthread_equal(held->caller, pthread_self()));
+	assert_int_equal(buf->used, 40 * BLOCK);
+	assert_memory_equal(buf->data, data, 40 * BLOCK);
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	buffer_free(&buf);
+	gate_free(&gate);
+	free(data);
+}
+
+static void test_flush_waits_for_the_codec(void **state ATTR_UNUSED)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf), *s;
+	struct gate gate;
+	pthread_t opener;
+
+	gate_init(&gate);
+	s = o_stream_create_transform(
+		end,
+		transform_create_async(&held_new(&gate, SIZE_MAX)->transform));
+	assert_int_equal(o_stream_send(s, "hello", 5), 5);
+	assert_int_equal(buf->used, 0);
+	assert_int_equal(pthread_create(&opener, NULL, open_gate, &gate), 0);
+	assert_int_equal(o_stream_flush(s), 1);
+	assert_int_equal(buf->used, 5);
+	assert_int_equal(pthread_join(opener, NULL), 0);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	buffer_free(&buf);
+	gate_free(&gate);
+}
+
+/* All bytes before the error reach the parent, wherever in a block it is. */
+static void test_errors_come_behind_the_bytes(void **state ATTR_UNUSED)
+{
+	static const size_t places[] = { 0,         1,         BLOCK - 1,
+					 BLOCK,     BLOCK + 1, 7 * BLOCK + 5,
+					 10 * BLOCK };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 20 * BLOCK);
+	struct ostream *end, *s;
+	struct gate gate;
+	buffer_t *buf;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(places); i++) {
+		gate_init(&gate);
+		gate_open(&gate);
+		buf = buffer_create_dynamic(default_pool, 0);
+		end = o_stream_create_buffer(buf);
+		s = o_stream_create_transform(
+			end,
+			transform_create_async(
+				&held_new(&gate, places[i])->transform));
+		o_stream_nsend(s, data, 20 * BLOCK);
+		assert_int_equal(o_stream_finish(s), -1);
+		assert_int_equal(s->stream_errno, EINVAL);
+		assert_non_null(strstr(o_stream_get_error(s), "enough of it"));
+		assert_int_equal(buf->used, places[i]);
+		assert_memory_equal(buf->data, data, places[i]);
+		o_stream_destroy(&s);
+		o_stream_destroy(&end);
+		buffer_free(&buf);
+		gate_free(&gate);
+	}
+	free(data);
+}
+
+/* Whatever the codec is doing: at work, with more behind it, or at rest. */
+static void test_abort_at_any_moment(void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 0, 10, BLOCK, 4 * BLOCK };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 4 * BLOCK);
+	struct ostream *end, *s;
+	struct gate gate;
+	pthread_t opener;
+	buffer_t *buf;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		gate_init(&gate);
+		buf = buffer_create_dynamic(default_pool, 0);
+		end = o_stream_create_buffer(buf);
+		s = o_stream_create_transform(
+			end,
+			transform_create_async(
+				&held_new(&gate, SIZE_MAX)->transform));
+		if (sizes[i] > 0)
+			assert_int_equal(o_stream_send(s, data, sizes[i]),
+					 sizes[i]);
+		if (sizes[i] >= BLOCK)
+			gate_wait_for_caller(&gate);
+		assert_int_equal(
+			pthread_create(&opener, NULL, open_gate, &gate), 0);
+		o_stream_abort(s);
+		o_stream_destroy(&s);
+		assert_int_equal(pthread_join(opener, NULL), 0);
+		/* not even the blocks that had come out */
+		assert_int_equal(buf->used, 0);
+		o_stream_destroy(&end);
+		buffer_free(&buf);
+		gate_free(&gate);
+	}
+	free(data);
+}
+
+/*
+ * Reading
+ */
+
+/* A reader is given what can be decoded, and does not wait for a writer who may be
+   waiting for an answer: blocking or not. */
+static void test_reading_does_not_wait_for_more(void **state ATTR_UNUSED)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf);
+	struct ostream *s = o_stream_create_gzip(end, 6);
+	struct istream *pipe_input, *input;
+	const unsigned char *data;
+	unsigned int nonblock;
+	size_t size, flushed;
+	int fds[2], ret;
+
+	o_stream_nsend_str(s, "a question");
+	assert_int_equal(o_stream_flush(s), 1);
+	flushed = buf->used;
+	assert_int_equal(o_stream_finish(s), 1);
+	for (nonblock = 0; nonblock < 2; nonblock++) {
+		assert_int_equal(pipe(fds), 0);
+		if (nonblock == 1)
+			assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+		pipe_input = i_stream_create_fd_autoclose(&fds[0], 0);
+		input = i_stream_create_transform(
+			pipe_input,
+			transform_create_async(
+				transform_create_gzip_decoder()));
+		assert_int_equal(write(fds[1], buf->data, flushed), flushed);
+		ret = i_stream_read_more(input, &data, &size);
+		assert_int_equal(ret, 1);
+		assert_int_equal(size, 10);
+		assert_memory_equal(data, "a question", 10);
+		i_stream_skip(input, size);
+		if (nonblock == 1)
+			assert_int_equal(
+				i_stream_read_more(input, &data, &size), 0);
+		size = buf->used - flushed;
+		assert_int_equal(write(fds[1],
+				       (const char *)buf->data + flushed, size),
+				 size);
+		assert_int_equal(close(fds[1]), 0);
+		assert_int_equal(i_stream_read_more(input, &data, &size), -1);
+		assert_int_equal(input->stream_errno, 0);
+		assert_true(input->eof);
+		i_stream_destroy(&input);
+		i_stream_destroy(&pipe_input);
+	}
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	buffer_free(&buf);
+}
+
+/* What a dot's end leaves is the next reader's: no thread may have it. */
+static void test_a_decoder_that_stops_stays(void **state ATTR_UNUSED)
+{
+	struct transform *t = transform_create_dot_decoder(0);
+
+	assert_ptr_equal(transform_create_async(t), t);
+	transform_free(&t);
+	t = transform_create_gzip_encoder(77);
+	assert_ptr_equal(transform_create_async(t), t);
+	transform_free(&t);
+}
+
+/*
+ * Many
+ */
+
+static void *round_trip(void *context)
+{
+	unsigned char *data = context;
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end, *packed, *s;
+	struct istream *in, *unpacked, *input;
+	size_t done = 0, size;
+	const unsigned char *got;
+	unsigned int i;
+
+	for (i = 0; i < 5; i++) {
+		buffer_set_used_size(buf, 0);
+		end = o_stream_create_buffer(buf);
+		packed = o_stream_create_transform(
+			end,
+			transform_create_async(
+				transform_create_gzip_encoder(1)));
+		s = o_stream_create_transform(
+			packed,
+			transform_create_async(
+				transform_create_lz4_encoder(1)));
+		for (done = 0; done < 10 * BLOCK; done += 1000 + i)
+			o_stream_nsend(s, data + done,
+				       I_MIN(1000 + i, 10 * BLOCK - done));
+		if (o_stream_finish(s) != 1)
+			return context;
+		o_stream_destroy(&s);
+		o_stream_destroy(&packed);
+		o_stream_destroy(&end);
+		in = i_stream_create_from_buffer(buf);
+		unpacked = i_stream_create_transform(
+			in,
+			transform_create_async(
+				transform_create_gzip_decoder()));
+		input = i_stream_create_transform(
+			unpacked,
+			transform_create_async(transform_create_lz4_decoder()));
+		for (done = 0; i_stream_read_more(input, &got, &size) > 0;
+		     done += size) {
+			if (memcmp(got, data + done, size) != 0)
+				return context;
+			i_stream_skip(input, size);
+		}
+		if (done != 10 * BLOCK || input->stream_errno != 0)
+			return context;
+		i_stream_destroy(&input);
+		i_stream_destroy(&unpacked);
+		i_stream_destroy(&in);
+	}
+	buffer_free(&buf);
+	return NULL;
+}
+
+static void test_many_streams_in_many_threads(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_TEXT, 10 * BLOCK);
+	pthread_t threads[6];
+	void *failed;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(threads); i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, round_trip, data), 0);
+	for (i = 0; i < N_ELEMENTS(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sends_return_while_the_codec_works),
+		cmocka_unit_test(test_flush_waits_for_the_codec),
+		cmocka_unit_test(test_errors_come_behind_the_bytes),
+		cmocka_unit_test(test_abort_at_any_moment),
+		cmocka_unit_test(test_reading_does_not_wait_for_more),
+		cmocka_unit_test(test_a_decoder_that_stops_stays),
+		cmocka_unit_test(test_many_streams_in_many_threads),
+	};
+
+	return cmocka_run_group_tests_name("transform-async", tests, NULL,
+					   NULL);
+}
