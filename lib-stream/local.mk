@@ -85,6 +85,12 @@ stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c
 
+# helpers
+stream_public_headers += lib-stream/helpers/iostream-pump.h \
+	lib-stream/helpers/iostream-proxy.h
+stream_sources += lib-stream/helpers/iostream-pump.c
+stream_sources += lib-stream/helpers/iostream-proxy.c
+
 # plumbing
 stream_sources += lib-stream/plumbing/ostream-passthrough.c
 stream_sources += lib-stream/plumbing/ostream-hash.c
