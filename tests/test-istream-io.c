@@ -338,7 +338,11 @@ static void test_istream_io_tee(void **state)
 	/* it waits for the slow one, whom the loop sees no fd for any more */
 	assert_got(&fast, "1234");
 	assert_true(tee_i_stream_child_is_waiting(fast.input));
+	assert_false(io_is_pending(fast.io));
+	assert_int_equal(i_stream_read(slow.input), 4);
+	assert_true(io_is_pending(fast.io));
 	wait_and_read(&slow, slow.input);
+	i_stream_set_input_pending(slow.input, true);
 	while (fast.got->used < 4 || slow.got->used < 8)
 		turn(f);
 	assert_got(&fast, "5678");
@@ -372,7 +376,10 @@ static void test_istream_io_multiplex(void **state)
 	assert_got(&a, "");
 	turn(f);
 	assert_int_equal(a.calls, 1);
+	assert_int_equal(i_stream_read(b.input), 4);
+	assert_true(io_is_pending(a.io));
 	wait_and_read(&b, b.input);
+	i_stream_set_input_pending(b.input, true);
 	turn(f);
 	turn(f);
 	assert_got(&b, "123456");
