@@ -108,8 +108,6 @@ tests_test_nonblocking_libev_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_LIBEV \
 tests_test_nonblocking_libev_LDADD = $(LDADD) $(LIBEV_LIBS)
 examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT): \
 		examples/include/bobbin.stamp
-else
-EXTRA_DIST += examples/ioloop-libev.c examples/ioloop-libev.h
 endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \

@@ -121,10 +121,11 @@ static void test_proxy_both_ways(void **state)
 			 f->inputs[LEFT]);
 	assert_ptr_equal(iostream_proxy_get_istream(f->proxy, RIGHT),
 			 f->inputs[RIGHT]);
+	/* where the bytes of the side go */
 	assert_ptr_equal(iostream_proxy_get_ostream(f->proxy, LEFT),
-			 f->outputs[LEFT]);
-	assert_ptr_equal(iostream_proxy_get_ostream(f->proxy, RIGHT),
 			 f->outputs[RIGHT]);
+	assert_ptr_equal(iostream_proxy_get_ostream(f->proxy, RIGHT),
+			 f->outputs[LEFT]);
 	iostream_proxy_start(f->proxy);
 	say(f, LEFT, "question");
 	assert_hears(f, RIGHT, "question");

@@ -17,12 +17,6 @@ struct iostream_proxy {
 	void *context;
 };
 
-static enum iostream_proxy_side other_side(enum iostream_proxy_side side)
-{
-	return side == IOSTREAM_PROXY_SIDE_LEFT ? IOSTREAM_PROXY_SIDE_RIGHT :
-						  IOSTREAM_PROXY_SIDE_LEFT;
-}
-
 static enum iostream_proxy_status proxy_status(enum iostream_pump_status status)
 {
 	switch (status) {
@@ -82,7 +76,7 @@ struct istream *iostream_proxy_get_istream(struct iostream_proxy *proxy,
 struct ostream *iostream_proxy_get_ostream(struct iostream_proxy *proxy,
 					   enum iostream_proxy_side side)
 {
-	return iostream_pump_get_output(proxy->sides[other_side(side)].pump);
+	return iostream_pump_get_output(proxy->sides[side].pump);
 }
 
 void bobbin_iostream_proxy_set_completion_callback(

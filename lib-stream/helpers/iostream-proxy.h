@@ -41,7 +41,8 @@ struct iostream_proxy *iostream_proxy_create(struct istream *left_input,
 					     struct ostream *left_output,
 					     struct istream *right_input,
 					     struct ostream *right_output);
-/* The streams of a side's own connection; no reference for the caller. */
+/* The side's input, and the output that it is written to, which is the other side's;
+   no reference for the caller. */
 struct istream *iostream_proxy_get_istream(struct iostream_proxy *proxy,
 					   enum iostream_proxy_side side);
 struct ostream *iostream_proxy_get_ostream(struct iostream_proxy *proxy,

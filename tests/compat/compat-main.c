@@ -322,7 +322,8 @@ int main(int argc, char *argv[])
 		compat_ostream_filters, compat_send_istream,
 		compat_istream_read,    compat_istream_seek,
 		compat_istream_lines,   compat_istream_filters,
-		compat_compression,     compat_multiplex
+		compat_compression,     compat_multiplex,
+		compat_pump
 	};
 	size_t i;
 
