@@ -163,20 +163,30 @@ static void io_call_pending(void *context)
 	io->callback(io->context);
 }
 
-/* Panics where the loop does not take it. */
-static void add_handle(struct io *io)
+/* False where the loop does not take the fd. */
+static bool add_handle(struct io *io)
 {
 	struct ioloop *ioloop = io->ioloop;
 
-	ioloop->users++;
-	if (io->fd == -1)
-		return;
-	io->handle = ioloop->methods->add_io(ioloop->loop, io->fd,
-					     io->condition, io_ready, io);
-	if (io->handle == NULL) {
-		ioloop->users--;
-		i_panic("io_add(fd %d): %s", io->fd, strerror(errno));
+	if (io->fd != -1) {
+		io->handle = ioloop->methods->add_io(
+			ioloop->loop, io->fd, io->condition, io_ready, io);
+		if (io->handle == NULL)
+			return false;
 	}
+	ioloop->users++;
+	return true;
+}
+
+static void ATTR_NORETURN panic_about_fd(int fd, int error)
+{
+	i_panic("io_add(fd %d): %s", fd, strerror(error));
+}
+
+static void need_handle(struct io *io)
+{
+	if (!add_handle(io))
+		panic_about_fd(io->fd, errno);
 }
 
 static void remove_handle(struct io *io)
@@ -208,11 +218,16 @@ struct io *bobbin_io_add_to(struct ioloop *ioloop, int fd,
 			    io_callback_t *callback, void *context)
 {
 	struct io *io;
+	int error;
 
 	if (fd < 0)
-		i_panic("io_add(fd %d): %s", fd, strerror(EBADF));
+		panic_about_fd(fd, EBADF);
 	io = new_io(ioloop, fd, condition, callback, context);
-	add_handle(io);
+	if (!add_handle(io)) {
+		error = errno;
+		i_free(io);
+		panic_about_fd(fd, error);
+	}
 	return io;
 }
 
@@ -221,7 +236,7 @@ struct io *io_add_without_fd(struct ioloop *ioloop, io_callback_t *callback,
 {
 	struct io *io = new_io(ioloop, -1, IO_READ, callback, context);
 
-	add_handle(io);
+	need_handle(io);
 	return io;
 }
 
@@ -232,7 +247,7 @@ void io_change_fd(struct io *io, int fd)
 	remove_handle(io);
 	io->fd = fd;
 	io->distrust_event = false;
-	add_handle(io);
+	need_handle(io);
 }
 
 void io_set_removed_callback(struct io *io, void (*removed)(void *context),
@@ -294,7 +309,7 @@ struct io *io_loop_move_io_to(struct ioloop *ioloop, struct io **_io)
 	remove_handle(io);
 	io->ioloop = ioloop;
 	io->distrust_event = false;
-	add_handle(io);
+	need_handle(io);
 	if (pending)
 		io_set_pending(io);
 	return io;
