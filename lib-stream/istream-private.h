@@ -14,6 +14,8 @@
 #include "istream.h"
 #include "iostream-private.h"
 
+struct istream_io;
+
 struct istream_private {
 	struct iostream_private iostream;
 
@@ -31,6 +33,11 @@ struct istream_private {
 			uoff_t *size_r);
 	void (*switch_ioloop_to)(struct istream_private *stream,
 				 struct ioloop *ioloop);
+	/* Optional, for a stream with inputs of its own keeping instead of a
+	   parent: the one it reads now, NULL: none. Before it goes on to another
+	   one it calls i_stream_set_input_pending() on itself, so that a loop
+	   waits for that one. */
+	struct istream *(*current_input)(struct istream_private *stream);
 
 	struct istream istream;
 	int fd;
@@ -59,6 +66,10 @@ struct istream_private {
 	/* bytes that a seek forward has still to drop */
 	uoff_t lag;
 
+	/* the ios that wait for this stream; of an end: those of all streams on
+	   top of it */
+	struct istream_io *own_ios, *end_ios;
+
 	struct timeval last_read_timeval;
 	char *line; /* the last line that was returned */
 	size_t line_size;
@@ -71,6 +82,8 @@ struct istream_private {
 	bool return_nolf_line:1;
 	bool nonpersistent_buffers:1;
 	bool closing:1;
+	/* input was said to be pending while nobody waited for it */
+	bool input_pending:1;
 };
 
 /* Fills in default methods, takes the reference on the parent (NULL for an
@@ -97,6 +110,8 @@ ssize_t i_stream_take_from(struct istream_private *stream,
 /* Whether the last read of a tee's child below the stream, or of itself, gave 0
    because of another child. */
 bool i_stream_waits_for_tee(struct istream *stream);
+/* Moves the ios that wait for the stream itself. */
+void i_stream_move_ios(struct istream *stream, struct ioloop *ioloop);
 /* For the core. */
 void i_stream_free_old_buffer(struct istream_private *stream);
 void i_stream_free_buffers(struct istream_private *stream);

@@ -15,6 +15,7 @@ stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
 stream_sources += lib-stream/istream-buffer.c
 stream_sources += lib-stream/istream-line.c
+stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c
@@ -84,6 +85,12 @@ stream_sources += lib-stream/ends/istream-unix.c
 stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c
+
+# helpers
+stream_public_headers += lib-stream/helpers/iostream-pump.h \
+	lib-stream/helpers/iostream-proxy.h
+stream_sources += lib-stream/helpers/iostream-pump.c
+stream_sources += lib-stream/helpers/iostream-proxy.c
 
 # plumbing
 stream_sources += lib-stream/plumbing/ostream-passthrough.c

@@ -51,8 +51,8 @@ includes 'ostream.*\.h|istream.*\.h|iostream.*\.h|stack-.*\.h|stream-kinds\.h' \
 # age-keys.c reads and writes files of keys; it is no transform
 check_empty "transforms know neither ostream nor istream" "$work/out"
 includes 'transforms?(-age)?\.h|stack-.*\.h|stream-kinds\.h' \
-	lib-stream/ends lib-stream/plumbing >"$work/out"
-check_empty "ends and plumbing know no transform" "$work/out"
+	lib-stream/ends lib-stream/plumbing lib-stream/helpers >"$work/out"
+check_empty "ends, plumbing and helpers know no transform" "$work/out"
 
 #
 # The form of files
@@ -87,7 +87,7 @@ check_empty "the libraries reach files through lib/file-ops.h" "$work/out"
 # Analysers
 #
 defines="-DHAVE_CONFIG_H -I$top_builddir -I$top_builddir/lib -Ilib -Ilib-stream
-	-Ilib-stream/transforms -Ilib-stream/age -Ilib-spool
+	-Ilib-stream/transforms -Ilib-stream/age -Ilib-stream/helpers -Ilib-spool
 	-Ilib-spool/modules"
 sources=$(echo "$files" | grep -E '^(lib|lib-stream|lib-spool|tools)/.*\.c$')
 

@@ -74,7 +74,9 @@ static ssize_t call_nosignal(kernel_call *call, struct file_ostream *file,
 		return call(file, instream, size);
 	ret = call(file, instream, size);
 	error = errno;
-	if (ret < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) == 0)
+	/* one that came after the first bytes were sent is there, although the
+	   call succeeds */
+	if (ret < (ssize_t)size && sigismember(&pending, SIGPIPE) == 0)
 		(void)sigtimedwait(&sigpipe, NULL, &at_once);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	errno = error;

@@ -12,6 +12,8 @@
 #include "buffer.h"
 #include "hash-method.h"
 #include "ioloop.h"
+#include "iostream-proxy.h"
+#include "iostream-pump.h"
 #include "istream.h"
 #include "istream-base64.h"
 #include "istream-concat.h"
@@ -42,6 +44,8 @@
 #include <bobbin/buffer.h>
 #include <bobbin/hash-method.h>
 #include <bobbin/ioloop.h>
+#include <bobbin/iostream-proxy.h>
+#include <bobbin/iostream-pump.h>
 #include <bobbin/istream.h>
 #include <bobbin/ostream.h>
 
@@ -80,6 +84,7 @@ extern const struct compat_case compat_istream_filters[];
 extern const struct compat_case compat_send_istream[];
 extern const struct compat_case compat_compression[];
 extern const struct compat_case compat_multiplex[];
+extern const struct compat_case compat_pump[];
 
 /* A line of the transcript. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -316,13 +316,21 @@ static void run_cases(const struct compat_case *cases, const char *dir)
 int main(int argc, char *argv[])
 {
 	static const struct compat_case *const all[] = {
-		compat_ostream_life,    compat_ostream_errors,
-		compat_ostream_buffer,  compat_ostream_file,
-		compat_ostream_pipe,    compat_ostream_callback,
-		compat_ostream_filters, compat_send_istream,
-		compat_istream_read,    compat_istream_seek,
-		compat_istream_lines,   compat_istream_filters,
-		compat_compression,     compat_multiplex
+		compat_ostream_life,
+		compat_ostream_errors,
+		compat_ostream_buffer,
+		compat_ostream_file,
+		compat_ostream_pipe,
+		compat_ostream_callback,
+		compat_ostream_filters,
+		compat_send_istream,
+		compat_istream_read,
+		compat_istream_seek,
+		compat_istream_lines,
+		compat_istream_filters,
+		compat_compression,
+		compat_multiplex,
+		compat_pump
 	};
 	size_t i;
 
