@@ -7,7 +7,8 @@ stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
-	lib-stream/byte-queue.h lib-stream/transform-step.h \
+	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/transform-step.h \
 	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
 	lib-stream/transforms/escape-text.h
 stream_sources += lib-stream/iostream.c
@@ -18,6 +19,8 @@ stream_sources += lib-stream/istream-line.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c
+stream_sources += lib-stream/temp-file.c
+stream_sources += lib-stream/temp-store.c
 
 # transforms and what makes streams of them
 stream_public_headers += lib-stream/transforms/transforms.h
@@ -108,3 +111,9 @@ stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
 stream_sources += lib-stream/plumbing/istream-hash.c
 stream_sources += lib-stream/plumbing/istream-failure-at.c
+
+# helpers
+stream_public_headers += lib-stream/helpers/iostream-temp.h
+stream_private_headers += lib-stream/helpers/istream-temp.h
+stream_sources += lib-stream/helpers/iostream-temp.c
+stream_sources += lib-stream/helpers/istream-temp.c

@@ -87,7 +87,7 @@ check_empty "the libraries reach files through lib/file-ops.h" "$work/out"
 # Analysers
 #
 defines="-DHAVE_CONFIG_H -I$top_builddir -I$top_builddir/lib -Ilib -Ilib-stream
-	-Ilib-stream/transforms -Ilib-stream/age -Ilib-spool
+	-Ilib-stream/transforms -Ilib-stream/age -Ilib-stream/helpers -Ilib-spool
 	-Ilib-spool/modules"
 sources=$(echo "$files" | grep -E '^(lib|lib-stream|lib-spool|tools)/.*\.c$')
 
