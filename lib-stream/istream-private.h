@@ -14,6 +14,8 @@
 #include "istream.h"
 #include "iostream-private.h"
 
+struct istream_io;
+
 struct istream_private {
 	struct iostream_private iostream;
 
@@ -59,6 +61,9 @@ struct istream_private {
 	/* bytes that a seek forward has still to drop */
 	uoff_t lag;
 
+	/* of an end: the ios of all streams on top of it */
+	struct istream_io *ios;
+
 	struct timeval last_read_timeval;
 	char *line; /* the last line that was returned */
 	size_t line_size;
@@ -71,6 +76,8 @@ struct istream_private {
 	bool return_nolf_line:1;
 	bool nonpersistent_buffers:1;
 	bool closing:1;
+	/* input was said to be pending while nobody waited for it */
+	bool input_pending:1;
 };
 
 /* Fills in default methods, takes the reference on the parent (NULL for an
@@ -97,6 +104,8 @@ ssize_t i_stream_take_from(struct istream_private *stream,
 /* Whether the last read of a tee's child below the stream, or of itself, gave 0
    because of another child. */
 bool i_stream_waits_for_tee(struct istream *stream);
+/* Moves the ios that wait for the stream itself. */
+void i_stream_move_ios(struct istream *stream, struct ioloop *ioloop);
 /* For the core. */
 void i_stream_free_old_buffer(struct istream_private *stream);
 void i_stream_free_buffers(struct istream_private *stream);

@@ -596,6 +596,7 @@ void i_stream_get_last_read_time(struct istream *stream, struct timeval *tv_r)
 
 void i_stream_switch_ioloop_to(struct istream *stream, struct ioloop *ioloop)
 {
+	i_stream_move_ios(stream, ioloop);
 	stream->real_stream->switch_ioloop_to(stream->real_stream, ioloop);
 }
 

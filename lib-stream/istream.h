@@ -241,8 +241,35 @@ void i_stream_set_persistent_buffers(struct istream *stream, bool set);
 void i_stream_set_blocking(struct istream *stream, bool blocking);
 /* When something was last read (zero if never). */
 void i_stream_get_last_read_time(struct istream *stream, struct timeval *tv_r);
+/* Moves what waits for the stream in an event loop, the ios of io_add_istream()
+   included, to this loop or to the thread's current one. */
 void i_stream_switch_ioloop_to(struct istream *stream, struct ioloop *ioloop);
 void i_stream_switch_ioloop(struct istream *stream);
+
+/*
+ * Waiting for input
+ */
+
+/* Watches a stream, which it refers to until it is removed by io_remove(): the
+   callback is called when the fd below is readable, and once for each
+   i_stream_set_input_pending(). A stream without an fd is waited for by the
+   latter alone. What the callback leaves buffered calls nobody again: it reads
+   until there is no more (0), or says that there is pending input. */
+struct io *bobbin_io_add_istream(struct istream *input, io_callback_t *callback,
+				 void *context);
+struct io *bobbin_io_add_istream_to(struct ioloop *ioloop,
+				    struct istream *input,
+				    io_callback_t *callback, void *context);
+#define io_add_istream(input, callback, context) \
+	bobbin_io_add_istream(input, (io_callback_t *)(callback), context)
+#define io_add_istream_to(ioloop, input, callback, context)                  \
+	bobbin_io_add_istream_to(ioloop, input, (io_callback_t *)(callback), \
+				 context)
+/* Says that the stream can be read although its fd may not be readable: has every
+   io called that waits for it, for a stream on top of it, or for one below it. Where
+   nobody waits yet, the next io_add_istream() of these is called. False: nothing
+   happens, as in Dovecot. */
+void i_stream_set_input_pending(struct istream *stream, bool pending);
 
 BOBBIN_END_DECLS
 

@@ -16,6 +16,7 @@ stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
 stream_sources += lib-stream/istream-buffer.c
 stream_sources += lib-stream/istream-line.c
+stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c

@@ -4,6 +4,13 @@
 
 #include "ioloop.h"
 
+/* An io that is called only by io_set_pending(). */
+struct io *io_add_without_fd(struct ioloop *ioloop, io_callback_t *callback,
+			     void *context);
+/* Has removed(context) called by io_remove() before the io is freed. */
+void io_set_removed_callback(struct io *io, void (*removed)(void *context),
+			     void *context);
+
 /* The loop of ioloop-epoll.c, as an embedder's loop would be plugged in. NULL
    and errno where the kernel has none to give. */
 extern const struct ioloop_methods epoll_loop_methods;

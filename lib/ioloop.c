@@ -19,7 +19,17 @@ struct ioloop {
 
 struct io {
 	struct ioloop *ioloop;
-	void *handle;
+	void *handle; /* NULL: there is no fd */
+	int fd;
+	enum io_condition condition;
+	io_callback_t *callback;
+	void *context;
+	struct timeout *pending; /* calls at the next turn */
+	void (*removed)(void *context);
+	void *removed_context;
+	/* An event that the loop tells next may be older than a call that was
+	   made for no event, and that call may have read all there was. */
+	bool distrust_event;
 };
 
 struct timeout {
@@ -126,21 +136,100 @@ void io_loop_set_current(struct ioloop *ioloop)
 	thread_ioloop = ioloop;
 }
 
+/*
+ * IOs
+ */
+
+/* The loop saw the fd. */
+static void io_ready(void *context)
+{
+	struct io *io = context;
+
+	if (io->distrust_event) {
+		/* a true one is told once more: loops are level-triggered */
+		io->distrust_event = false;
+		return;
+	}
+	timeout_remove(&io->pending);
+	io->callback(io->context);
+}
+
+static void io_call_pending(void *context)
+{
+	struct io *io = context;
+
+	timeout_remove(&io->pending);
+	io->distrust_event = true;
+	io->callback(io->context);
+}
+
+/* Panics where the loop does not take it. */
+static void add_handle(struct io *io)
+{
+	struct ioloop *ioloop = io->ioloop;
+
+	ioloop->users++;
+	if (io->fd == -1)
+		return;
+	io->handle = ioloop->methods->add_io(ioloop->loop, io->fd,
+					     io->condition, io_ready, io);
+	if (io->handle == NULL) {
+		ioloop->users--;
+		i_panic("io_add(fd %d): %s", io->fd, strerror(errno));
+	}
+}
+
+static void remove_handle(struct io *io)
+{
+	struct ioloop *ioloop = io->ioloop;
+
+	if (io->handle != NULL)
+		ioloop->methods->remove_io(ioloop->loop, io->handle);
+	io->handle = NULL;
+	ioloop->users--;
+}
+
+static struct io *new_io(struct ioloop *ioloop, int fd,
+			 enum io_condition condition, io_callback_t *callback,
+			 void *context)
+{
+	struct io *io = i_new(struct io, 1);
+
+	io->ioloop = ioloop;
+	io->fd = fd;
+	io->condition = condition;
+	io->callback = callback;
+	io->context = context;
+	return io;
+}
+
 struct io *bobbin_io_add_to(struct ioloop *ioloop, int fd,
 			    enum io_condition condition,
 			    io_callback_t *callback, void *context)
 {
 	struct io *io;
-	void *handle = ioloop->methods->add_io(ioloop->loop, fd, condition,
-					       callback, context);
 
-	if (handle == NULL)
-		i_panic("io_add(fd %d): %s", fd, strerror(errno));
-	io = i_new(struct io, 1);
-	io->ioloop = ioloop;
-	io->handle = handle;
-	ioloop->users++;
+	if (fd < 0)
+		i_panic("io_add(fd %d): %s", fd, strerror(EBADF));
+	io = new_io(ioloop, fd, condition, callback, context);
+	add_handle(io);
 	return io;
+}
+
+struct io *io_add_without_fd(struct ioloop *ioloop, io_callback_t *callback,
+			     void *context)
+{
+	struct io *io = new_io(ioloop, -1, IO_READ, callback, context);
+
+	add_handle(io);
+	return io;
+}
+
+void io_set_removed_callback(struct io *io, void (*removed)(void *context),
+			     void *context)
+{
+	io->removed = removed;
+	io->removed_context = context;
 }
 
 static struct ioloop *need_current(const char *who)
@@ -164,10 +253,51 @@ void io_remove(struct io **_io)
 	if (io == NULL)
 		return;
 	*_io = NULL;
-	io->ioloop->methods->remove_io(io->ioloop->loop, io->handle);
-	io->ioloop->users--;
+	timeout_remove(&io->pending);
+	remove_handle(io);
+	if (io->removed != NULL)
+		io->removed(io->removed_context);
 	i_free(io);
 }
+
+void io_set_pending(struct io *io)
+{
+	if (io->pending == NULL)
+		io->pending =
+			timeout_add_to(io->ioloop, 0, io_call_pending, io);
+}
+
+bool io_is_pending(const struct io *io)
+{
+	return io->pending != NULL;
+}
+
+struct io *io_loop_move_io_to(struct ioloop *ioloop, struct io **_io)
+{
+	struct io *io = *_io;
+	bool pending = io->pending != NULL;
+
+	*_io = NULL;
+	if (io->ioloop == ioloop)
+		return io;
+	timeout_remove(&io->pending);
+	remove_handle(io);
+	io->ioloop = ioloop;
+	io->distrust_event = false;
+	add_handle(io);
+	if (pending)
+		io_set_pending(io);
+	return io;
+}
+
+struct io *io_loop_move_io(struct io **io)
+{
+	return io_loop_move_io_to(need_current("io_loop_move_io()"), io);
+}
+
+/*
+ * Timeouts
+ */
 
 struct timeout *bobbin_timeout_add_to(struct ioloop *ioloop, unsigned int msecs,
 				      timeout_callback_t *callback,

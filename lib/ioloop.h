@@ -80,6 +80,17 @@ struct io *bobbin_io_add_to(struct ioloop *ioloop, int fd,
 			    io_callback_t *callback, void *context);
 /* Sets the pointer to NULL; NULL is allowed. */
 void io_remove(struct io **io);
+/* Has the io called once at the loop's next turn although the system may see
+   nothing: there is input that somebody read already. A call for the fd's sake
+   that comes first is that call. */
+void io_set_pending(struct io *io);
+/* Whether that call is still to come. */
+bool io_is_pending(const struct io *io);
+/* Takes the io from its loop to another one, or to the thread's current one, and
+   returns it; a call that is pending will come there. *io is set to NULL, so that
+   `io = io_loop_move_io(&io)` is how it is used. */
+struct io *io_loop_move_io_to(struct ioloop *ioloop, struct io **io);
+struct io *io_loop_move_io(struct io **io);
 
 /* Calls back every msecs milliseconds (never earlier; by CLOCK_MONOTONIC, so
    that setting the clock does not matter) until removed. Those that are due in

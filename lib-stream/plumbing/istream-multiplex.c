@@ -55,6 +55,21 @@ static struct multiplex_ichannel *ichannel(struct istream_private *stream)
 	return container_of(stream, struct multiplex_ichannel, istream);
 }
 
+/* No loop sees that channels other than this one have something to read now, be it
+   the end. */
+static void wake_others(const struct multiplex_istream *multiplex,
+			const struct multiplex_ichannel *reader)
+{
+	struct multiplex_ichannel *channel;
+
+	for (channel = multiplex->channels; channel != NULL;
+	     channel = channel->next) {
+		if (channel != reader)
+			i_stream_set_input_pending(&channel->istream.istream,
+						   true);
+	}
+}
+
 static void ATTR_FORMAT(3, 4) fail_all(struct multiplex_istream *multiplex,
 				       int error_errno, const char *fmt, ...)
 {
@@ -64,6 +79,7 @@ static void ATTR_FORMAT(3, 4) fail_all(struct multiplex_istream *multiplex,
 	multiplex->error_errno = error_errno;
 	multiplex->error = i_strdup_vprintf(fmt, args);
 	va_end(args);
+	wake_others(multiplex, NULL);
 }
 
 static const char *parent_name(const struct multiplex_istream *multiplex)
@@ -117,6 +133,8 @@ static size_t copy_to_waiting(struct multiplex_ichannel *channel,
 		return 0;
 	}
 	memcpy(dest, data, size);
+	if (byte_queue_used(&channel->waiting) == 0)
+		i_stream_set_input_pending(&channel->istream.istream, true);
 	byte_queue_add(&channel->waiting, size);
 	return size;
 }
@@ -331,6 +349,7 @@ static void parent_ended(struct multiplex_istream *multiplex)
 			 parent_name(multiplex));
 	else
 		multiplex->ended = true;
+	wake_others(multiplex, NULL);
 }
 
 static ssize_t take_waiting(struct multiplex_ichannel *channel)
@@ -342,6 +361,10 @@ static ssize_t take_waiting(struct multiplex_ichannel *channel)
 			      byte_queue_used(&channel->waiting));
 	if (size == 0)
 		return channel->istream.istream.stream_errno != 0 ? -1 : -2;
+	if (byte_queue_used(&channel->waiting) >=
+	    channel->istream.max_buffer_size)
+		/* what the others waited for, if they wait */
+		wake_others(channel->multiplex, channel);
 	byte_queue_skip(&channel->waiting, size);
 	byte_queue_relax(&channel->waiting);
 	return (ssize_t)size;

@@ -27,6 +27,20 @@ static struct tee_child *tee_child(struct istream_private *stream)
 	return container_of(stream, struct tee_child, istream);
 }
 
+/* No loop sees that there is something for the children other than this one (NULL:
+   for those that wait for a slower one). */
+static void wake_others(const struct tee_istream *tee,
+			const struct tee_child *reader)
+{
+	struct tee_child *child;
+
+	for (child = tee->children; child != NULL; child = child->next) {
+		if (reader == NULL ? child->waiting : child != reader)
+			i_stream_set_input_pending(&child->istream.istream,
+						   true);
+	}
+}
+
 /* The input lets go of what every child has. */
 static void drop_what_all_read(struct tee_istream *tee)
 {
@@ -35,8 +49,10 @@ static void drop_what_all_read(struct tee_istream *tee)
 
 	for (child = tee->children; child != NULL; child = child->next)
 		least = I_MIN(least, child->input_offset);
-	if (tee->children != NULL && least > tee->input->v_offset)
-		i_stream_skip(tee->input, least - tee->input->v_offset);
+	if (tee->children == NULL || least <= tee->input->v_offset)
+		return;
+	i_stream_skip(tee->input, least - tee->input->v_offset);
+	wake_others(tee, NULL);
 }
 
 /* What the input has for the child and the child has not; reads where that is
@@ -57,6 +73,8 @@ static ssize_t next_bytes(struct tee_child *child, const unsigned char **data_r,
 			return 1;
 		}
 		ret = i_stream_read(input);
+		if (ret != 0 && ret != -2)
+			wake_others(child->tee, child);
 		if (ret <= 0)
 			return ret;
 	}

@@ -1,0 +1,412 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Waiting for input streams in an event loop. */
+
+#include "config.h"
+#include "istream.h"
+#include "ostream.h"
+#include "test-stream-common.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct fixture {
+	struct ioloop *loop;
+	int fds[2]; /* a pipe */
+};
+
+/* Who waits, and what the callback is to do. */
+struct waiter {
+	struct istream *input;
+	struct io *io;
+	unsigned int calls;
+	buffer_t *got; /* all there is, if not NULL */
+	bool remove, destroy;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->loop = io_loop_create();
+	assert_int_equal(pipe2(f->fds, O_NONBLOCK), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	io_loop_destroy(&f->loop);
+	(void)close(f->fds[0]);
+	(void)close(f->fds[1]);
+	free(f);
+	return 0;
+}
+
+static void nothing(void *context ATTR_UNUSED)
+{
+}
+
+/* What is due in one turn of the loop, which ends although nothing may be. */
+static void turn(struct fixture *f)
+{
+	struct timeout *now = timeout_add_to(f->loop, 0, nothing, NULL);
+
+	io_loop_handler_run(f->loop);
+	timeout_remove(&now);
+}
+
+static void write_text(struct fixture *f, const char *text)
+{
+	assert_int_equal(write(f->fds[1], text, strlen(text)), strlen(text));
+}
+
+static void waiter_callback(struct waiter *w)
+{
+	const unsigned char *data;
+	size_t size;
+
+	w->calls++;
+	while (w->got != NULL &&
+	       i_stream_read_more(w->input, &data, &size) > 0) {
+		buffer_append(w->got, data, size);
+		i_stream_skip(w->input, size);
+	}
+	if (w->remove)
+		io_remove(&w->io);
+	if (w->destroy)
+		i_stream_destroy(&w->input);
+}
+
+static void wait_for(struct waiter *w, struct istream *input)
+{
+	w->input = input;
+	w->io = io_add_istream(input, waiter_callback, w);
+}
+
+static void wait_and_read(struct waiter *w, struct istream *input)
+{
+	w->got = buffer_create_dynamic(default_pool, 64);
+	wait_for(w, input);
+}
+
+static void assert_got(struct waiter *w, const char *text)
+{
+	assert_int_equal(w->got->used, strlen(text));
+	assert_memory_equal(w->got->data, text, strlen(text));
+	w->got->used = 0;
+}
+
+static void stop_waiting(struct waiter *w)
+{
+	io_remove(&w->io);
+	i_stream_unref(&w->input);
+	if (w->got != NULL)
+		buffer_free(&w->got);
+}
+
+static void test_istream_io_readable_or_pending(void **state)
+{
+	struct fixture *f = *state;
+	struct waiter w = { 0 };
+
+	wait_for(&w, i_stream_create_fd(f->fds[0], 0));
+	turn(f);
+	assert_int_equal(w.calls, 0);
+	write_text(f, "x");
+	turn(f);
+	turn(f);
+	assert_int_equal(w.calls, 2);
+	assert_int_equal(i_stream_read(w.input), 1);
+	turn(f);
+	/* what is buffered calls nobody by itself */
+	assert_int_equal(w.calls, 2);
+	i_stream_set_input_pending(w.input, false);
+	assert_false(io_is_pending(w.io));
+	i_stream_set_input_pending(w.input, true);
+	i_stream_set_input_pending(w.input, true);
+	assert_true(io_is_pending(w.io));
+	assert_int_equal(w.calls, 2);
+	turn(f);
+	assert_false(io_is_pending(w.io));
+	turn(f);
+	assert_int_equal(w.calls, 3);
+	stop_waiting(&w);
+}
+
+/* An event may be older than a call that was made for pending input, and that call
+   may have read it: on a blocking fd the next read would not return. */
+static void test_istream_io_no_call_for_an_old_event(void **state)
+{
+	struct fixture *f = *state;
+	struct waiter w = { 0 };
+
+	wait_and_read(&w, i_stream_create_fd(f->fds[0], 0));
+	write_text(f, "x");
+	i_stream_set_input_pending(w.input, true);
+	turn(f);
+	turn(f);
+	assert_int_equal(w.calls, 1);
+	assert_got(&w, "x");
+	/* a new one counts */
+	write_text(f, "y");
+	turn(f);
+	turn(f);
+	assert_got(&w, "y");
+	stop_waiting(&w);
+}
+
+static void pend_and_write(struct waiter *w)
+{
+	i_stream_set_input_pending(w->input, true);
+}
+
+static void test_istream_io_pending_from_a_callback(void **state)
+{
+	struct fixture *f = *state;
+	struct waiter w = { 0 };
+	struct timeout *now;
+
+	wait_and_read(&w, i_stream_create_fd(f->fds[0], 0));
+	now = timeout_add(0, pend_and_write, &w);
+	write_text(f, "x");
+	io_loop_handler_run(f->loop);
+	timeout_remove(&now);
+	assert_int_equal(w.calls, 1);
+	assert_false(io_is_pending(w.io));
+	turn(f);
+	assert_int_equal(w.calls, 1);
+	stop_waiting(&w);
+}
+
+static void test_istream_io_pending_before_the_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file = i_stream_create_fd(f->fds[0], 0);
+	struct istream *filter = i_stream_create_noop(file);
+	struct waiter w = { 0 };
+
+	i_stream_set_input_pending(file, true);
+	wait_for(&w, filter);
+	turn(f);
+	turn(f);
+	assert_int_equal(w.calls, 1);
+	io_remove(&w.io);
+	/* on top of what is then waited for */
+	i_stream_set_input_pending(filter, true);
+	wait_for(&w, file);
+	turn(f);
+	turn(f);
+	assert_int_equal(w.calls, 2);
+	stop_waiting(&w);
+	i_stream_unref(&filter);
+}
+
+static void test_istream_io_along_the_chain(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file = i_stream_create_fd(f->fds[0], 0);
+	struct istream *middle = i_stream_create_noop(file);
+	struct waiter top = { 0 }, low = { 0 }, beside = { 0 };
+
+	wait_for(&top, i_stream_create_noop(middle));
+	wait_for(&low, file);
+	wait_for(&beside, i_stream_create_noop(file));
+	i_stream_set_input_pending(middle, true);
+	turn(f);
+	assert_int_equal(top.calls, 1);
+	assert_int_equal(low.calls, 1);
+	assert_int_equal(beside.calls, 0);
+	i_stream_set_input_pending(beside.input, true);
+	turn(f);
+	assert_int_equal(top.calls, 1);
+	assert_int_equal(low.calls, 2);
+	assert_int_equal(beside.calls, 1);
+	/* all of them look at one fd */
+	write_text(f, "x");
+	turn(f);
+	turn(f);
+	assert_int_equal(top.calls, 2);
+	assert_int_equal(low.calls, 3);
+	assert_int_equal(beside.calls, 2);
+	stop_waiting(&top);
+	stop_waiting(&low);
+	stop_waiting(&beside);
+	i_stream_unref(&middle);
+}
+
+static bool no_data(buffer_t *buf ATTR_UNUSED, void *context ATTR_UNUSED)
+{
+	return true;
+}
+
+static void test_istream_io_without_an_fd(void **state)
+{
+	struct fixture *f = *state;
+	struct waiter w = { 0 };
+
+	wait_and_read(&w, i_stream_create_callback(no_data, NULL));
+	turn(f);
+	assert_int_equal(w.calls, 0);
+	i_stream_callback_append_str(w.input, "text");
+	i_stream_set_input_pending(w.input, true);
+	turn(f);
+	assert_got(&w, "text");
+	stop_waiting(&w);
+}
+
+static void test_istream_io_callback_removes_all(void **state)
+{
+	struct fixture *f = *state;
+	struct waiter w = { .remove = true, .destroy = true };
+
+	wait_for(&w, i_stream_create_fd(f->fds[0], 0));
+	write_text(f, "x");
+	turn(f);
+	assert_int_equal(w.calls, 1);
+	assert_null(w.io);
+	/* the io holds the stream */
+	w.remove = false;
+	wait_for(&w, i_stream_create_fd(f->fds[0], 0));
+	i_stream_set_input_pending(w.input, true);
+	turn(f);
+	assert_null(w.input);
+	io_remove(&w.io);
+	turn(f);
+	assert_int_equal(w.calls, 2);
+}
+
+static void test_istream_io_moves_with_its_stream(void **state)
+{
+	struct fixture *f = *state;
+	struct ioloop *first = f->loop;
+	struct waiter w = { 0 };
+
+	wait_for(&w, i_stream_create_fd(f->fds[0], 0));
+	i_stream_set_input_pending(w.input, true);
+	f->loop = io_loop_create();
+	i_stream_switch_ioloop(w.input);
+	assert_true(io_is_pending(w.io));
+	turn(f);
+	turn(f);
+	assert_int_equal(w.calls, 1);
+	write_text(f, "x");
+	turn(f);
+	turn(f);
+	assert_int_equal(w.calls, 2);
+	w.io = io_loop_move_io_to(first, &w.io);
+	turn(f);
+	assert_int_equal(w.calls, 2);
+	io_loop_destroy(&f->loop);
+	f->loop = first;
+	turn(f);
+	assert_int_equal(w.calls, 3);
+	stop_waiting(&w);
+}
+
+static void test_istream_io_needs_a_loop(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *input = i_stream_create_fd(f->fds[0], 0);
+
+	io_loop_set_current(NULL);
+	EXPECT_PANIC("io_add_istream(): this thread has no event loop",
+		     io_add_istream(input, nothing, NULL));
+	io_loop_set_current(f->loop);
+	i_stream_unref(&input);
+}
+
+/*
+ * Streams that read for each other
+ */
+
+static void test_istream_io_tee(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file = i_stream_create_fd(f->fds[0], 4);
+	struct tee_istream *tee = tee_i_stream_create(file);
+	struct waiter fast = { 0 }, slow = { 0 };
+
+	wait_and_read(&fast, tee_i_stream_create_child(tee));
+	slow.input = tee_i_stream_create_child(tee);
+	write_text(f, "12345678");
+	turn(f);
+	/* it waits for the slow one, whom the loop sees no fd for any more */
+	assert_got(&fast, "1234");
+	assert_true(tee_i_stream_child_is_waiting(fast.input));
+	wait_and_read(&slow, slow.input);
+	while (fast.got->used < 4 || slow.got->used < 8)
+		turn(f);
+	assert_got(&fast, "5678");
+	assert_got(&slow, "12345678");
+	stop_waiting(&fast);
+	stop_waiting(&slow);
+	i_stream_unref(&file);
+}
+
+/* What one channel's reader found for another one, the fd does not show. */
+static void test_istream_io_multiplex(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file = i_stream_create_fd(f->fds[0], 0);
+	struct istream *first = i_stream_create_multiplex(file, 4);
+	struct waiter a = { 0 }, b = { 0 };
+
+	/* packets: six bytes of channel 1, one of channel 0 */
+	static const unsigned char packets[] = "\001\0\0\0\006"
+					       "123456"
+					       "\0\0\0\0\001"
+					       "x";
+
+	b.input = i_stream_multiplex_add_channel(first, 1);
+	wait_and_read(&a, first);
+	assert_int_equal(write(f->fds[1], packets, sizeof(packets) - 1),
+			 sizeof(packets) - 1);
+	turn(f);
+	/* the other one is full, and nobody reads it */
+	assert_int_equal(a.calls, 1);
+	assert_got(&a, "");
+	turn(f);
+	assert_int_equal(a.calls, 1);
+	wait_and_read(&b, b.input);
+	turn(f);
+	turn(f);
+	assert_got(&b, "123456");
+	assert_got(&a, "x");
+	/* the end reaches both */
+	a.calls = b.calls = 0;
+	(void)close(f->fds[1]);
+	a.remove = true;
+	while (b.calls == 0 || a.calls == 0)
+		turn(f);
+	assert_true(b.input->eof);
+	stop_waiting(&a);
+	stop_waiting(&b);
+	i_stream_unref(&file);
+	f->fds[1] = dup(f->fds[0]);
+}
+
+#define IO_TEST(func) cmocka_unit_test_setup_teardown(func, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IO_TEST(test_istream_io_readable_or_pending),
+		IO_TEST(test_istream_io_no_call_for_an_old_event),
+		IO_TEST(test_istream_io_pending_from_a_callback),
+		IO_TEST(test_istream_io_pending_before_the_wait),
+		IO_TEST(test_istream_io_along_the_chain),
+		IO_TEST(test_istream_io_without_an_fd),
+		IO_TEST(test_istream_io_callback_removes_all),
+		IO_TEST(test_istream_io_moves_with_its_stream),
+		IO_TEST(test_istream_io_needs_a_loop),
+		IO_TEST(test_istream_io_tee),
+		IO_TEST(test_istream_io_multiplex),
+	};
+
+	return cmocka_run_group_tests_name("istream-io", tests, NULL, NULL);
+}
