@@ -30,8 +30,10 @@ unit_tests += tests/test-istream tests/test-istream-io
 quick_tests += tests/test-istream tests/test-istream-io
 unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
-unit_tests += tests/test-temp-file tests/test-iostream-temp
-quick_tests += tests/test-temp-file tests/test-iostream-temp
+unit_tests += tests/test-temp-file tests/test-iostream-temp \
+	tests/test-istream-seekable
+quick_tests += tests/test-temp-file tests/test-iostream-temp \
+	tests/test-istream-seekable
 unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
