@@ -136,6 +136,13 @@ typedef bool stream_progress_callback_t(uoff_t offset, void *context);
 struct istream *i_stream_create_progress(struct istream *input, uoff_t step,
 					 stream_progress_callback_t *callback,
 					 void *context);
+/* Fails with ETIMEDOUT where input, which is usually not blocking, gives nothing for
+   timeout_msecs milliseconds (0: however long) after the first read, or the last one
+   that gave something, by the event loop that is the thread's current one then. Who
+   waits for the stream by io_add_istream() is called. Bytes that wait in a descriptor
+   for a slow reader are no timeout. */
+struct istream *i_stream_create_timeout(struct istream *input,
+					unsigned int timeout_msecs);
 /* Another character for each NUL. */
 struct istream *i_stream_create_nonuls(struct istream *input, char replace_chr);
 /* Fails with stream_errno and this text where failure_offset is reached... */

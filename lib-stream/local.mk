@@ -111,6 +111,7 @@ stream_sources += lib-stream/plumbing/ostream-multiplex-send.c
 stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
 stream_sources += lib-stream/plumbing/istream-seekable.c
+stream_sources += lib-stream/plumbing/istream-timeout.c
 stream_sources += lib-stream/plumbing/istream-hash.c
 stream_sources += lib-stream/plumbing/istream-failure-at.c
 
