@@ -112,11 +112,17 @@ stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
 stream_sources += lib-stream/plumbing/istream-seekable.c
 stream_sources += lib-stream/plumbing/istream-timeout.c
+stream_private_headers += lib-stream/plumbing/rawlog.h
+stream_sources += lib-stream/plumbing/rawlog.c
+stream_sources += lib-stream/plumbing/istream-rawlog.c
+stream_sources += lib-stream/plumbing/ostream-rawlog.c
 stream_sources += lib-stream/plumbing/istream-hash.c
 stream_sources += lib-stream/plumbing/istream-failure-at.c
 
 # helpers
-stream_public_headers += lib-stream/helpers/iostream-temp.h
+stream_public_headers += lib-stream/helpers/iostream-temp.h \
+	lib-stream/helpers/iostream-rawlog.h
 stream_private_headers += lib-stream/helpers/istream-temp.h
 stream_sources += lib-stream/helpers/iostream-temp.c
 stream_sources += lib-stream/helpers/istream-temp.c
+stream_sources += lib-stream/helpers/iostream-rawlog.c
