@@ -3,6 +3,7 @@
 # the core
 stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 	lib-stream/istream.h lib-stream/istream-filters.h \
+	lib-stream/iostream.h \
 	lib-stream/transform.h
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
@@ -84,6 +85,7 @@ stream_sources += lib-stream/ends/ostream-null.c
 stream_sources += lib-stream/ends/ostream-error.c
 stream_sources += lib-stream/ends/istream-file.c
 stream_sources += lib-stream/ends/istream-unix.c
+stream_sources += lib-stream/ends/iostream-fd.c
 stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c

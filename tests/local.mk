@@ -32,10 +32,10 @@ unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 unit_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
-	tests/test-iostream-rawlog
+	tests/test-iostream-rawlog tests/test-iostream-fd
 quick_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
-	tests/test-iostream-rawlog
+	tests/test-iostream-rawlog tests/test-iostream-fd
 unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
