@@ -66,11 +66,10 @@ struct istream *i_streams_merge(struct istream *input[], size_t max_buffer_size,
 						   void *context),
 				void *context);
 /* The same, but i_stream_create_concat() where all of them can be seeked already. */
-struct istream *i_stream_create_seekable(struct istream *input[],
-					 size_t max_buffer_size,
-					 int (*fd_callback)(const char **path_r,
-							    void *context),
-					 void *context);
+struct istream *
+i_stream_create_seekable(struct istream *input[], size_t max_buffer_size,
+			 int (*fd_callback)(const char **path_r, void *context),
+			 void *context);
 /* The same, with a file without a name as iostream_temp_create() makes it. */
 struct istream *i_stream_create_seekable_path(struct istream *input[],
 					      size_t max_buffer_size,
