@@ -14,6 +14,12 @@ examples_spool_CPPFLAGS = -Iexamples/include
 examples_spool_LDADD = libbobbin-spool.la libbobbin-stream.la
 examples/spool-spool.$(OBJEXT): examples/include/bobbin.stamp
 
+check_PROGRAMS += examples/backpressure
+examples_backpressure_SOURCES = examples/backpressure.c
+examples_backpressure_CPPFLAGS = -Iexamples/include
+examples_backpressure_LDADD = libbobbin-stream.la
+examples/backpressure-backpressure.$(OBJEXT): examples/include/bobbin.stamp
+
 # Built by tests/check-outside-module.sh, against the installed headers.
 EXTRA_DIST += examples/module-audit.c
 

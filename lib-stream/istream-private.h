@@ -33,6 +33,11 @@ struct istream_private {
 			uoff_t *size_r);
 	void (*switch_ioloop_to)(struct istream_private *stream,
 				 struct ioloop *ioloop);
+	/* Optional, for a stream with inputs of its own keeping instead of a
+	   parent: the one it reads now, NULL: none. Before it goes on to another
+	   one it calls i_stream_set_input_pending() on itself, so that a loop
+	   waits for that one. */
+	struct istream *(*current_input)(struct istream_private *stream);
 
 	struct istream istream;
 	int fd;
@@ -61,8 +66,9 @@ struct istream_private {
 	/* bytes that a seek forward has still to drop */
 	uoff_t lag;
 
-	/* of an end: the ios of all streams on top of it */
-	struct istream_io *ios;
+	/* the ios that wait for this stream; of an end: those of all streams on
+	   top of it */
+	struct istream_io *own_ios, *end_ios;
 
 	struct timeval last_read_timeval;
 	char *line; /* the last line that was returned */
@@ -104,6 +110,8 @@ ssize_t i_stream_take_from(struct istream_private *stream,
 /* Whether the last read of a tee's child below the stream, or of itself, gave 0
    because of another child. */
 bool i_stream_waits_for_tee(struct istream *stream);
+/* The fd that a loop waits for: as i_stream_get_fd(), but also of a current_input. */
+int i_stream_fd_of_chain(const struct istream *stream);
 /* Moves the ios that wait for the stream itself. */
 void i_stream_move_ios(struct istream *stream, struct ioloop *ioloop);
 /* For the core. */

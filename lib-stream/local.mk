@@ -90,6 +90,18 @@ stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c
 
+# helpers
+stream_public_headers += lib-stream/helpers/iostream-pump.h \
+	lib-stream/helpers/iostream-proxy.h
+stream_sources += lib-stream/helpers/iostream-pump.c
+stream_sources += lib-stream/helpers/iostream-proxy.c
+stream_public_headers += lib-stream/helpers/iostream-temp.h \
+	lib-stream/helpers/iostream-rawlog.h
+stream_private_headers += lib-stream/helpers/istream-temp.h
+stream_sources += lib-stream/helpers/iostream-temp.c
+stream_sources += lib-stream/helpers/istream-temp.c
+stream_sources += lib-stream/helpers/iostream-rawlog.c
+
 # plumbing
 stream_sources += lib-stream/plumbing/ostream-passthrough.c
 stream_sources += lib-stream/plumbing/ostream-hash.c
@@ -120,11 +132,3 @@ stream_sources += lib-stream/plumbing/istream-rawlog.c
 stream_sources += lib-stream/plumbing/ostream-rawlog.c
 stream_sources += lib-stream/plumbing/istream-hash.c
 stream_sources += lib-stream/plumbing/istream-failure-at.c
-
-# helpers
-stream_public_headers += lib-stream/helpers/iostream-temp.h \
-	lib-stream/helpers/iostream-rawlog.h
-stream_private_headers += lib-stream/helpers/istream-temp.h
-stream_sources += lib-stream/helpers/iostream-temp.c
-stream_sources += lib-stream/helpers/istream-temp.c
-stream_sources += lib-stream/helpers/iostream-rawlog.c

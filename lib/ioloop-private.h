@@ -7,6 +7,8 @@
 /* An io that is called only by io_set_pending(). */
 struct io *io_add_without_fd(struct ioloop *ioloop, io_callback_t *callback,
 			     void *context);
+/* Watches another fd from now on (-1: none). */
+void io_change_fd(struct io *io, int fd);
 /* Has removed(context) called by io_remove() before the io is freed. */
 void io_set_removed_callback(struct io *io, void (*removed)(void *context),
 			     void *context);

@@ -225,6 +225,16 @@ struct io *io_add_without_fd(struct ioloop *ioloop, io_callback_t *callback,
 	return io;
 }
 
+void io_change_fd(struct io *io, int fd)
+{
+	if (io->fd == fd)
+		return;
+	remove_handle(io);
+	io->fd = fd;
+	io->distrust_event = false;
+	add_handle(io);
+}
+
 void io_set_removed_callback(struct io *io, void (*removed)(void *context),
 			     void *context)
 {

@@ -52,6 +52,18 @@ for args in "$work/spool /no/such/mail" "/no/such/spool $work/mail" \
 	fi
 done
 
+"$top_builddir/examples/backpressure" >"$work/got" 2>"$work/err"
+check "backpressure sends all" grep -q '^14000000 bytes were read' "$work/got"
+check_empty "and has nothing to complain of" "$work/err"
+# the bound, and a record beyond it
+most=$(sed -n 's/.*at most \([0-9]*\) waited$/\1/p' "$work/got")
+check "the reader was too slow for it" test "$most" -ge 262144
+check "and no more waited than it allows" test "$most" -lt $((262144 + 700))
+
+# Its test is a program of its own, with all that waits.
+[ -x "$top_builddir/tests/test-nonblocking-libev" ] ||
+	not_run "ioloop-libev: there is no libev (package libev-dev), or no cmocka"
+
 for name in compress spool; do
 	n=$((${n:-0} + 1))
 	c_blocks "$top_srcdir/README.md" $n >"$work/shown.c"

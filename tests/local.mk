@@ -36,6 +36,9 @@ unit_tests += tests/test-temp-file tests/test-iostream-temp \
 quick_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd
+unit_tests += tests/test-iostream-pump tests/test-iostream-proxy \
+	tests/test-nonblocking
+quick_tests += tests/test-iostream-pump tests/test-iostream-proxy
 unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
@@ -100,6 +103,20 @@ tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 tests_crash_test_crash_file_store_SOURCES = \
 	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \
 	tests/crash/crash-model.h
+
+# The same tests over the example's loop.
+if HAVE_LIBEV
+unit_tests += tests/test-nonblocking-libev
+tests_test_nonblocking_libev_SOURCES = tests/test-nonblocking.c \
+	examples/ioloop-libev.c examples/ioloop-libev.h
+tests_test_nonblocking_libev_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_LIBEV \
+	-I$(top_srcdir)/examples -Iexamples/include
+tests_test_nonblocking_libev_LDADD = $(LDADD) $(LIBEV_LIBS)
+examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT): \
+		examples/include/bobbin.stamp
+else
+EXTRA_DIST += examples/ioloop-libev.c examples/ioloop-libev.h
+endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-spool-common.h

@@ -390,6 +390,111 @@ static void test_istream_io_multiplex(void **state)
 	f->fds[1] = dup(f->fds[0]);
 }
 
+/* A stream over several: the loop watches the one that is read now. */
+static void write_to(struct waiter *w, int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	w->got->used = 0;
+}
+
+static void one_after_the_other(struct fixture *f, struct waiter *w,
+				int second_fd)
+{
+	write_to(w, f->fds[1], "first");
+	turn(f);
+	assert_got(w, "first");
+	write_to(w, second_fd, "second");
+	turn(f);
+	assert_got(w, "");
+	(void)close(f->fds[1]);
+	/* the end, and then the other one is watched, too */
+	turn(f);
+	turn(f);
+	assert_got(w, "second");
+	write_to(w, second_fd, "more");
+	turn(f);
+	turn(f);
+	assert_got(w, "more");
+	w->calls = 0;
+	turn(f);
+	assert_int_equal(w->calls, 0);
+	f->fds[1] = dup(f->fds[0]);
+}
+
+static void test_istream_io_concat_and_chain(void **state)
+{
+	struct fixture *f = *state;
+	struct waiter w = { 0 };
+	struct istream *inputs[3] = { NULL }, *several;
+	struct istream_chain *chain;
+	unsigned int i;
+	int fds[2];
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+		inputs[0] = i_stream_create_fd(f->fds[0], 0);
+		inputs[1] = i_stream_create_fd_autoclose(&fds[0], 0);
+		if (i == 0) {
+			several = i_stream_create_concat(inputs);
+		} else {
+			(void)close(f->fds[0]);
+			(void)close(f->fds[1]);
+			assert_int_equal(pipe2(f->fds, O_NONBLOCK), 0);
+			i_stream_unref(&inputs[0]);
+			inputs[0] = i_stream_create_fd(f->fds[0], 0);
+			several = i_stream_create_chain(&chain, 0);
+		}
+		/* below another one */
+		wait_and_read(&w, i_stream_create_noop(several));
+		if (i == 1) {
+			turn(f);
+			i_stream_chain_append(chain, inputs[0]);
+			i_stream_chain_append(chain, inputs[1]);
+			turn(f);
+		}
+		i_stream_unref(&inputs[0]);
+		i_stream_unref(&inputs[1]);
+		i_stream_unref(&several);
+		one_after_the_other(f, &w, fds[1]);
+		stop_waiting(&w);
+		(void)close(fds[1]);
+	}
+}
+
+/* What finds out what it reads becomes another chain while it is waited for. */
+static void test_istream_io_decompress(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file = i_stream_create_fd(f->fds[0], 0);
+	struct waiter w = { 0 };
+	buffer_t *gz = buffer_create_dynamic(default_pool, 64);
+	struct ostream *end = o_stream_create_buffer(gz);
+	struct ostream *output = o_stream_create_gzip(end, 1);
+	size_t i;
+
+	assert_int_equal(o_stream_send_str(output, "text"), 4);
+	assert_int_equal(o_stream_finish(output), 1);
+	o_stream_unref(&output);
+	o_stream_unref(&end);
+	wait_and_read(&w, i_stream_create_decompress(file, 0));
+	i_stream_unref(&file);
+	for (i = 0; i < gz->used; i++) {
+		assert_int_equal(write(f->fds[1], gz->data + i, 1), 1);
+		turn(f);
+		turn(f);
+	}
+	i_stream_set_input_pending(w.input, true);
+	turn(f);
+	(void)close(f->fds[1]);
+	while (!w.input->eof)
+		io_loop_handler_run(f->loop);
+	assert_int_equal(w.input->stream_errno, 0);
+	assert_got(&w, "text");
+	stop_waiting(&w);
+	buffer_free(&gz);
+	f->fds[1] = dup(f->fds[0]);
+}
+
 #define IO_TEST(func) cmocka_unit_test_setup_teardown(func, setup, teardown)
 
 int main(void)
@@ -406,6 +511,8 @@ int main(void)
 		IO_TEST(test_istream_io_needs_a_loop),
 		IO_TEST(test_istream_io_tee),
 		IO_TEST(test_istream_io_multiplex),
+		IO_TEST(test_istream_io_concat_and_chain),
+		IO_TEST(test_istream_io_decompress),
 	};
 
 	return cmocka_run_group_tests_name("istream-io", tests, NULL, NULL);

@@ -267,6 +267,51 @@ static void test_failing_input(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+static void count_call(void *context)
+{
+	(*(unsigned int *)context)++;
+}
+
+/* Who waits in a loop waits for the input that is read now. */
+static void test_in_a_loop(void **state ATTR_UNUSED)
+{
+	struct ioloop *loop = io_loop_create();
+	struct istream *inputs[3], *stream;
+	unsigned int calls = 0;
+	int fds[2][2], i;
+	struct io *io;
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pipe(fds[i]), 0);
+		inputs[i] = i_stream_create_fd_autoclose(&fds[i][0], 0);
+		i_stream_set_blocking(inputs[i], false);
+	}
+	inputs[2] = NULL;
+	stream = i_streams_merge(inputs, 100, NULL, NULL);
+	i_stream_unref(&inputs[0]);
+	i_stream_unref(&inputs[1]);
+	io = io_add_istream(stream, count_call, &calls);
+	assert_int_equal(i_stream_read(stream), 0);
+	assert_int_equal(write(fds[0][1], "a", 1), 1);
+	io_loop_handler_run(loop);
+	assert_int_equal(calls, 1);
+	assert_int_equal(i_stream_read(stream), 1);
+	/* the first one ends, and the second has nothing yet */
+	assert_int_equal(close(fds[0][1]), 0);
+	assert_int_equal(i_stream_read(stream), 0);
+	io_loop_handler_run(loop);
+	calls = 0;
+	assert_int_equal(write(fds[1][1], "b", 1), 1);
+	io_loop_handler_run(loop);
+	assert_int_equal(calls, 1);
+	assert_int_equal(i_stream_read(stream), 1);
+	assert_int_equal(close(fds[1][1]), 0);
+	assert_int_equal(i_stream_read(stream), -1);
+	io_remove(&io);
+	i_stream_destroy(&stream);
+	io_loop_destroy(&loop);
+}
+
 /*
  * The file
  */
@@ -371,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_lets_go),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_failing_input),
+		cmocka_unit_test(test_in_a_loop),
 		cmocka_unit_test(test_encrypted),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_disk_full_at_any_write),

@@ -33,6 +33,19 @@ static void drop_first(struct istream_chain *chain)
 	i_free(link);
 }
 
+static void next_link(struct istream_chain *chain)
+{
+	i_stream_set_input_pending(&chain->istream.istream, true);
+	drop_first(chain);
+}
+
+static struct istream *i_stream_chain_current(struct istream_private *stream)
+{
+	const struct chain_link *link = istream_chain(stream)->first;
+
+	return link == NULL ? NULL : link->input;
+}
+
 static ssize_t i_stream_chain_read(struct istream_private *stream)
 {
 	struct istream_chain *chain = istream_chain(stream);
@@ -41,7 +54,7 @@ static ssize_t i_stream_chain_read(struct istream_private *stream)
 	size_t size;
 	int ret;
 
-	for (; chain->first != NULL; drop_first(chain)) {
+	for (; chain->first != NULL; next_link(chain)) {
 		input = chain->first->input;
 		if (input == NULL) {
 			stream->istream.eof = true;
@@ -92,6 +105,7 @@ struct istream *i_stream_create_chain(struct istream_chain **chain_r,
 	chain->istream.iostream.close = i_stream_chain_close;
 	chain->istream.iostream.destroy = i_stream_chain_destroy;
 	chain->istream.read = i_stream_chain_read;
+	chain->istream.current_input = i_stream_chain_current;
 	chain->istream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
 								max_buffer_size;
 	stream = i_stream_create(&chain->istream, NULL, -1);
@@ -104,6 +118,8 @@ static void append_link(struct istream_chain *chain, struct istream *input)
 {
 	struct chain_link *link = i_new(struct chain_link, 1);
 
+	if (chain->first == NULL)
+		i_stream_set_input_pending(&chain->istream.istream, true);
 	link->input = input;
 	*chain->last = link;
 	chain->last = &link->next;

@@ -34,11 +34,20 @@ static bool next_input(struct concat_istream *concat)
 
 	if (concat->current + 1 == concat->count)
 		return false;
+	i_stream_set_input_pending(&concat->istream.istream, true);
 	concat->current++;
 	input[1].start =
 		input->start + (input->stream->v_offset - input->first);
 	i_stream_seek(input[1].stream, input[1].first);
 	return true;
+}
+
+static struct istream *i_stream_concat_current(struct istream_private *stream)
+{
+	const struct concat_istream *concat = concat_istream(stream);
+
+	return concat->count == 0 ? NULL :
+				    concat->inputs[concat->current].stream;
 }
 
 static ssize_t i_stream_concat_read(struct istream_private *stream)
@@ -176,6 +185,7 @@ struct istream *i_stream_create_concat(struct istream *input[])
 	concat->istream.iostream.close = i_stream_concat_close;
 	concat->istream.iostream.destroy = i_stream_concat_destroy;
 	concat->istream.read = i_stream_concat_read;
+	concat->istream.current_input = i_stream_concat_current;
 	concat->istream.seek = i_stream_concat_seek;
 	concat->istream.stat = i_stream_concat_stat;
 	concat->istream.get_size = i_stream_concat_get_size;

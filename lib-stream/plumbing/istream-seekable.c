@@ -72,11 +72,24 @@ static int next_data(struct seekable_istream *seekable,
 			return (int)i_stream_fail(&seekable->istream,
 						  (*input)->stream_errno, "%s",
 						  i_stream_get_error(*input));
+		/* who waits in a loop has to wait for the next one */
+		if (seekable->current + 1 < seekable->count)
+			i_stream_set_input_pending(&seekable->istream.istream,
+						   true);
 		i_stream_unref(input);
 		seekable->current++;
 	}
 	seekable->istream.istream.eof = true;
 	return -1;
+}
+
+static struct istream *i_stream_seekable_current(struct istream_private *stream)
+{
+	const struct seekable_istream *seekable = seekable_istream(stream);
+
+	return seekable->current == seekable->count ?
+		NULL :
+		seekable->inputs[seekable->current];
 }
 
 /* Moves `size` bytes of the input to the end of the store. */
@@ -229,6 +242,7 @@ merge(struct istream *input[], size_t max_buffer_size, temp_store_open_t *open)
 	seekable->istream.read = i_stream_seekable_read;
 	seekable->istream.seek = i_stream_seekable_seek;
 	seekable->istream.stat = i_stream_seekable_stat;
+	seekable->istream.current_input = i_stream_seekable_current;
 	seekable->istream.get_size = i_stream_seekable_get_size;
 	(void)i_stream_create(&seekable->istream, NULL, -1);
 	i_stream_set_name(&seekable->istream.istream, "(seekable)");

@@ -23,7 +23,7 @@ static struct timeout_istream *timeout_istream(struct istream_private *stream)
 /* Bytes, or an end, that nobody has read yet: it is the reader who is slow. */
 static bool has_unread_input(struct timeout_istream *t)
 {
-	struct pollfd pfd = { .fd = i_stream_get_fd(&t->istream.istream),
+	struct pollfd pfd = { .fd = i_stream_fd_of_chain(&t->istream.istream),
 			      .events = POLLIN };
 
 	return pfd.fd != -1 && poll(&pfd, 1, 0) > 0;
@@ -54,7 +54,7 @@ static void start_timeout(struct timeout_istream *t)
 	if (t->msecs == 0 || ioloop == NULL)
 		return;
 	/* memory, say: nothing ever keeps a reader waiting there */
-	if (stream->blocking && i_stream_get_fd(stream) == -1)
+	if (stream->blocking && i_stream_fd_of_chain(stream) == -1)
 		return;
 	t->timeout = timeout_add_to(ioloop, t->msecs, timed_out, t);
 }

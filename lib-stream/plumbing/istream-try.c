@@ -31,9 +31,18 @@ static bool try_next(struct try_istream *try, int stream_errno)
 	if (stream_errno != EINVAL || try->chosen ||
 	    try->current + 1 == try->count)
 		return false;
+	i_stream_set_input_pending(&try->istream.istream, true);
 	i_stream_unref(&try->inputs[try->current]);
 	try->current++;
 	return true;
+}
+
+static struct istream *i_stream_try_current(struct istream_private *stream)
+{
+	const struct try_istream *try =
+		container_of(stream, struct try_istream, istream);
+
+	return try->inputs[try->current];
 }
 
 static ssize_t i_stream_try_read(struct istream_private *stream)
@@ -120,6 +129,7 @@ struct istream *i_stream_create_try(struct istream *const inputs[])
 	try->istream.iostream.close = i_stream_try_close;
 	try->istream.iostream.destroy = i_stream_try_destroy;
 	try->istream.read = i_stream_try_read;
+	try->istream.current_input = i_stream_try_current;
 	stream = i_stream_create(&try->istream, NULL, -1);
 	stream->blocking = true;
 	for (i = 0; i < count; i++)
