@@ -10,9 +10,10 @@
 
 struct iostream_fd *iostream_fd_init(int fd)
 {
-	struct iostream_fd *ref = i_new(struct iostream_fd, 1);
+	struct iostream_fd *ref;
 
 	i_assert(fd != -1);
+	ref = i_new(struct iostream_fd, 1);
 	ref->refcount = 1;
 	ref->fd = fd;
 	return ref;
