@@ -134,8 +134,8 @@ def ages():
     yield Row("age into null", "decrypting, against its AEAD alone", ours,
               "raw aead-open corpus={lf} piece=65536 "
               f"total={256 * MIB}", target=0.97)
-    ours = ("bobbin messages corpus={lf} codec=age key={key} piece=4096 "
-            f"total={2000 * 4096}")
+    ours = (f"bobbin messages corpus={{lf}} {HOT} codec=age key={{key}} "
+            f"piece=4096 total={2000 * 4096}")
     yield Row("age into null", "4 KiB to one recipient, against its two X25519",
               ours, ours.replace("bobbin messages", "raw x25519"),
               target=0.909)
@@ -166,7 +166,8 @@ def small():
             ("hash,zstd", 2, "hashed-messages codec=zstd", 2000, 10000),
             ("dot,hash,zstd", 3, "hashed-messages codec=zstd", 2000, 10000)):
         level = {"gzip": 6, "lz4": 1}.get(codec, 3)
-        tail = f"corpus={{lf}} level={level} piece=4096 total={count * 4096}"
+        tail = (f"corpus={{lf}} {HOT} level={level} piece=4096 "
+                f"total={count * 4096}")
         yield Row("create, cork, send 4 KiB, finish, destroy",
                   f"{codec.replace(',', ' | ')}: ns a layer beyond the raw "
                   "work", f"bobbin messages codec={codec} {tail}",

@@ -214,3 +214,26 @@ void i_stream_skip_parent(struct istream_private *stream, size_t count)
 	i_stream_skip(stream->parent, count);
 	stream->parent_expected_offset = stream->parent->v_offset;
 }
+
+bool i_stream_is_at_fd(struct istream *stream)
+{
+	struct istream_private *s = stream->real_stream;
+
+	if (s->pos != s->skip || s->lag != 0)
+		return false;
+	if (s->parent == NULL)
+		return true;
+	align_parent(s);
+	return i_stream_is_at_fd(s->parent);
+}
+
+void i_stream_skip_fd(struct istream *stream, uoff_t count)
+{
+	struct istream_private *s = stream->real_stream;
+
+	i_assert(s->pos == s->skip);
+	stream->v_offset += count;
+	s->access_counter++;
+	if (s->parent != NULL)
+		i_stream_skip_fd(s->parent, count);
+}

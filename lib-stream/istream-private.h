@@ -120,6 +120,14 @@ void i_stream_free_buffers(struct istream_private *stream);
 /* Drops all that is buffered, and says that v_offset is now this. */
 void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset);
 
+/* For who takes bytes straight out of the fd of a stream with readable_fd that is no
+   regular file. Whether the next byte of the stream is the fd's next one: nothing is
+   buffered, here or in the parents. */
+bool i_stream_is_at_fd(struct istream *stream);
+/* So many bytes were taken out of the fd: the stream and its parents have passed
+   them. */
+void i_stream_skip_fd(struct istream *stream, uoff_t count);
+
 /* For filters that show their parent's bytes as they are: points buffer at up
    to `limit` bytes of the parent's, from v_offset on, and reads more where it
    shows them all already. As i_stream_read(), -1 with eof or the parent's error

@@ -113,6 +113,14 @@ ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size)
 		    current_ops->sendfile(out_fd, in_fd, &offset, size));
 }
 
+ssize_t file_splice(int in_fd, int out_fd, off_t *out_offset, size_t size,
+		    unsigned int flags)
+{
+	RETRY_EINTR(ssize_t,
+		    current_ops->splice(in_fd, NULL, out_fd, out_offset, size,
+					flags));
+}
+
 int file_fdatasync(int fd)
 {
 	RETRY_EINTR(int, current_ops->fdatasync(fd));

@@ -73,6 +73,9 @@ ssize_t file_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t file_copy_file_range(int in_fd, off_t in_offset, int out_fd,
 			     off_t out_offset, size_t size);
 ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size);
+/* out_offset NULL: where out_fd stands, as it must be for a pipe or a socket. */
+ssize_t file_splice(int in_fd, int out_fd, off_t *out_offset, size_t size,
+		    unsigned int flags);
 int file_fdatasync(int fd);
 int file_sync_dir_fd(int dir_fd);
 /* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno

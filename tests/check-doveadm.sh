@@ -7,7 +7,6 @@
 
 . "$(dirname "$0")/script-common.sh"
 
-: "${BOBBIN:=$top_builddir/tools/bobbin}"
 cd "$work" || exit 99
 
 if ! command -v doveadm >/dev/null; then

@@ -129,6 +129,7 @@ endif
 TESTS += $(script_tests)
 EXTRA_DIST += $(script_tests) tests/mutants.py tests/mutants.list \
 	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
+	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-spool-common.c
@@ -168,25 +169,34 @@ LOG_COMPILER = $(LIBTOOL) --mode=execute $(VALGRIND) --quiet \
 	--error-exitcode=99
 endif
 
-.PHONY: check-threaded check-quick
+# A part of the tests; only what it needs is built.
+.PHONY: check-some check-threaded check-quick
+check-some:
+	$(MAKE) check TESTS='$(SOME)' check_PROGRAMS='$(filter-out %.sh,$(SOME))'
 check-threaded:
-	$(MAKE) check TESTS='$(threaded_tests)'
+	$(MAKE) check-some SOME='$(threaded_tests)'
 check-quick:
-	$(MAKE) check TESTS='$(quick_tests)'
+	$(MAKE) check-some SOME='$(quick_tests)'
 
 # The tests' own test: syncs, orders and checks taken out one at a time.
 .PHONY: check-mutants
 check-mutants: $(check_PROGRAMS)
 	$(top_srcdir)/tests/mutants.py --build='$(abs_top_builddir)'
 
+# The same files and calls through other libraries: writes doc/conformance.md.
+.PHONY: conformance
+conformance: all
+	$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/conformance/run.sh
+
 # Many more states of a cut disk.
 .PHONY: crash-soak
 crash-soak:
-	CRASH_STATES=400 $(MAKE) check TESTS=tests/crash/test-crash-file-store
+	CRASH_STATES=400 $(MAKE) check-some \
+		SOME=tests/crash/test-crash-file-store
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large
 check-large:
-	BOBBIN_LARGE=1 $(MAKE) check \
-		TESTS='tests/test-transform-deflate tests/tool-cat.sh \
+	BOBBIN_LARGE=1 $(MAKE) check-some \
+		SOME='tests/test-transform-deflate tests/tool-cat.sh \
 			tests/spool-large.sh'

@@ -4,7 +4,6 @@
 # make check-large: messages of 1 GiB and of more than 4 GiB through the spool, within
 # 32 MiB of resident memory.
 . "${top_srcdir:-.}/tests/script-common.sh"
-: "${BOBBIN:=$top_builddir/tools/bobbin}"
 cd "$work" || exit 99
 
 cat >rss.py <<'PY'

@@ -320,6 +320,170 @@ static void test_to_a_pipe(void **state ATTR_UNUSED)
 	assert_int_equal(close(fds[1]), 0);
 }
 
+/*
+ * Out of a pipe
+ */
+
+/* The reading end of a pipe that has all the data and no writer any more. */
+static struct istream *full_pipe(void)
+{
+	struct istream *input;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_true(fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) >= SIZE);
+	assert_int_equal(write(fds[1], data, SIZE), SIZE);
+	assert_int_equal(close(fds[1]), 0);
+	input = i_stream_create_fd_autoclose(&fds[0], 0);
+	test_faults_end();
+	test_faults_begin();
+	return input;
+}
+
+static void test_pipe_to_file(void **state ATTR_UNUSED)
+{
+	struct istream *input = full_pipe();
+	struct ostream *s = o_stream_create_file(test_path("out"), 0, 0600, 0);
+	size_t have;
+
+	/* some is read already: it goes first */
+	assert_true(i_stream_read(input) > 100);
+	i_stream_skip(input, 10);
+	o_stream_nsend(s, data, 10);
+	have = i_stream_get_data_size(input);
+	assert_true(have < SIZE / 2);
+	send_all(s, input);
+	assert_true(test_faults.calls[TEST_OP_COPY] >= 1);
+	assert_int_equal(s->offset, SIZE);
+	assert_int_equal(input->v_offset, SIZE);
+	assert_int_equal(i_stream_get_data_size(input), 0);
+	o_stream_nsend(s, "end", 3);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+	assert_int_equal(truncate(test_path("out"), SIZE), 0);
+	file_has("out", data, SIZE);
+}
+
+/* A part of a pipe, and what is behind the part afterwards. */
+static void test_part_of_a_pipe(void **state ATTR_UNUSED)
+{
+	struct istream *pipe = full_pipe(), *part;
+	struct ostream *s;
+
+	assert_true(i_stream_read(pipe) > 100);
+	i_stream_skip(pipe, 100);
+	part = i_stream_create_limit(pipe, 700000);
+	s = o_stream_create_file(test_path("out"), 0, 0600, 0);
+	send_all(s, part);
+	assert_true(test_faults.calls[TEST_OP_COPY] >= 1);
+	assert_int_equal(part->v_offset, 700000);
+	o_stream_destroy(&s);
+	i_stream_destroy(&part);
+	file_has("out", data + 100, 700000);
+	assert_int_equal(pipe->v_offset, 700100);
+	s = o_stream_create_file(test_path("rest"), 0, 0600, 0);
+	send_all(s, pipe);
+	o_stream_destroy(&s);
+	i_stream_destroy(&pipe);
+	file_has("rest", data + 700100, SIZE - 700100);
+}
+
+/* The kernel says no, at each of its calls. */
+static void test_splice_falls_back(void **state ATTR_UNUSED)
+{
+	unsigned int n, calls = 1;
+	struct istream *input;
+	struct ostream *s;
+
+	for (n = 1; n <= calls; n++) {
+		input = full_pipe();
+		test_faults.fail_at[TEST_OP_COPY] = n;
+		test_faults.fail_errno[TEST_OP_COPY] = EINVAL;
+		s = o_stream_create_file(test_path("out"), 0, 0600, 0);
+		send_all(s, input);
+		calls = test_faults.calls[TEST_OP_COPY];
+		o_stream_destroy(&s);
+		i_stream_destroy(&input);
+		file_has("out", data, SIZE);
+	}
+	assert_true(n > 1);
+}
+
+/* Neither side waits: the same bytes, in turns. */
+static void test_pipe_to_pipe(void **state ATTR_UNUSED)
+{
+	enum ostream_send_istream_result result;
+	size_t written = 0, total = 0;
+	unsigned char *got = malloc(SIZE);
+	unsigned int waits_in = 0, waits_out = 0;
+	struct ioloop *loop = io_loop_create();
+	struct istream *input;
+	struct ostream *s;
+	ssize_t ret;
+	int in[2], out[2];
+
+	assert_non_null(got);
+	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
+	assert_int_equal(pipe2(out, O_NONBLOCK), 0);
+	input = i_stream_create_fd(in[0], 0);
+	s = o_stream_create_fd(out[1], 1000);
+	do {
+		if (written < SIZE) {
+			ret = write(in[1], data + written, SIZE - written);
+			written += ret > 0 ? (size_t)ret : 0;
+			if (written == SIZE)
+				assert_int_equal(close(in[1]), 0);
+		}
+		result = o_stream_send_istream(s, input);
+		if (result == OSTREAM_SEND_ISTREAM_RESULT_WAIT_INPUT)
+			waits_in++;
+		if (result == OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT)
+			waits_out++;
+		/* the reader is slow as long as there is something to write */
+		ret = read(out[0], got + total,
+			   written < SIZE ? 30000 : SIZE - total);
+		total += ret > 0 ? (size_t)ret : 0;
+	} while (result != OSTREAM_SEND_ISTREAM_RESULT_FINISHED);
+	assert_true(waits_in > 0);
+	assert_true(waits_out > 0);
+	assert_true(test_faults.calls[TEST_OP_COPY] > 1);
+	do {
+		assert_true(o_stream_flush(s) >= 0);
+		while ((ret = read(out[0], got + total, SIZE - total)) > 0)
+			total += (size_t)ret;
+	} while (total < SIZE);
+	assert_memory_equal(got, data, SIZE);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+	io_loop_destroy(&loop);
+	assert_int_equal(close(in[0]), 0);
+	assert_int_equal(close(out[0]), 0);
+	assert_int_equal(close(out[1]), 0);
+	free(got);
+}
+
+static void test_pipe_to_a_closed_socket(void **state ATTR_UNUSED)
+{
+	struct sigaction action = { .sa_handler = on_sigpipe }, old;
+	struct istream *input = full_pipe();
+	struct ostream *s;
+	int fds[2];
+
+	signals = 0;
+	assert_int_equal(sigaction(SIGPIPE, &action, &old), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(close(fds[1]), 0);
+	s = o_stream_create_fd_autoclose(&fds[0], 0);
+	assert_int_equal(o_stream_send_istream(s, input),
+			 OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT);
+	assert_int_equal(s->stream_errno, EPIPE);
+	assert_int_equal(signals, 0);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+	assert_int_equal(sigaction(SIGPIPE, &old, NULL), 0);
+}
+
 #define TEST(function) \
 	cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -336,6 +500,11 @@ int main(void)
 		TEST(test_to_a_slow_socket),
 		TEST(test_nobody_reads_the_socket),
 		TEST(test_to_a_pipe),
+		TEST(test_pipe_to_file),
+		TEST(test_part_of_a_pipe),
+		TEST(test_splice_falls_back),
+		TEST(test_pipe_to_pipe),
+		TEST(test_pipe_to_a_closed_socket),
 	};
 
 	return cmocka_run_group_tests_name("ostream-file-copy", tests, NULL,

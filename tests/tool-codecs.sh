@@ -7,7 +7,6 @@
 
 . "$(dirname "$0")/script-common.sh"
 
-: "${BOBBIN:=$top_builddir/tools/bobbin}"
 cd "$work" || exit 99
 seq 1 40000 >text
 seq 1 200000 | gzip -nc | tail -c +20 | head -c 300000 >dense

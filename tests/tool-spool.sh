@@ -4,7 +4,6 @@
 # The spool's verbs as a person or a script uses them: real mail in and out, writers
 # killed by kill -9 against a ledger kept outside, bad input, a full disk.
 . "${top_srcdir:-.}/tests/script-common.sh"
-: "${BOBBIN:=$top_builddir/tools/bobbin}"
 mail=$top_srcdir/tests/data/mail
 cd "$work" || exit 99
 

@@ -47,17 +47,17 @@ static bool append_b64(buffer_t *out, const char *before,
 		buffer_try_append(out, "\n", 1);
 }
 
-/* One stanza; a new ephemeral secret each time. */
+/* One stanza; `secret` is for this one only. */
 static bool write_x25519(buffer_t *out,
 			 const unsigned char recipient[AGE_KEY_SIZE],
 			 const unsigned char file_key[AGE_FILE_KEY_SIZE],
+			 const unsigned char secret[AGE_KEY_SIZE],
 			 const char **error_r)
 {
-	unsigned char secret[32], share[32], shared[32], key[32];
+	unsigned char share[32], shared[32], key[32];
 	unsigned char body[AGE_WRAPPED_SIZE];
 	bool ok;
 
-	randombytes_buf(secret, sizeof(secret));
 	ok = crypto_scalarmult_curve25519_base(share, secret) == 0 &&
 		crypto_scalarmult_curve25519(shared, secret, recipient) == 0;
 	if (!ok) {
@@ -71,7 +71,6 @@ static bool write_x25519(buffer_t *out,
 		if (!ok)
 			*error_r = "out of memory";
 	}
-	sodium_memzero(secret, sizeof(secret));
 	sodium_memzero(shared, sizeof(shared));
 	sodium_memzero(key, sizeof(key));
 	return ok;
@@ -79,7 +78,7 @@ static bool write_x25519(buffer_t *out,
 
 bool age_header_write(buffer_t *out, const struct age_recipients *recipients,
 		      const unsigned char file_key[AGE_FILE_KEY_SIZE],
-		      const char **error_r)
+		      const unsigned char *secrets, const char **error_r)
 {
 	size_t start = out->used;
 	unsigned char mac[32];
@@ -90,7 +89,8 @@ bool age_header_write(buffer_t *out, const struct age_recipients *recipients,
 			       strlen(VERSION_LINE "\n")))
 		return false;
 	for (i = 0; i < recipients->count; i++) {
-		if (!write_x25519(out, recipients->keys[i], file_key, error_r))
+		if (!write_x25519(out, recipients->keys[i], file_key,
+				  secrets + (size_t)i * AGE_KEY_SIZE, error_r))
 			return false;
 	}
 	if (!buffer_try_append(out, "---", 3))

@@ -12,12 +12,13 @@
 /* Nothing in the format bounds a header; this does. */
 #define AGE_HEADER_MAX ((size_t)128 * 1024)
 
-/* Appends a whole header for the recipients, wrapping file_key for each under a
-   fresh ephemeral share. False without memory, or where a recipient is a point
-   of low order (then *error_r says so). */
+/* Appends a whole header for the recipients, wrapping file_key for each under an
+   ephemeral secret: AGE_KEY_SIZE random bytes for each recipient, of the caller, who
+   wipes them. False without memory, or where a recipient is a point of low order
+   (then *error_r says so). */
 bool age_header_write(buffer_t *out, const struct age_recipients *recipients,
 		      const unsigned char file_key[AGE_FILE_KEY_SIZE],
-		      const char **error_r);
+		      const unsigned char *secrets, const char **error_r);
 
 /* A header as it is read, line by line. */
 struct age_header {

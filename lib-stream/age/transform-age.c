@@ -96,26 +96,31 @@ static struct age_encoder *age_encoder(struct transform *t)
 	return container_of(t, struct age_encoder, transform);
 }
 
+/* All that has to be random comes out of one call: each is a system call. */
 static bool encoder_begin(struct age_encoder *age)
 {
-	struct {
-		unsigned char file_key[AGE_FILE_KEY_SIZE];
-		unsigned char nonce[AGE_NONCE_SIZE];
-	} fresh;
-	unsigned char key[AGE_AEAD_KEY_SIZE];
+	size_t size = AGE_FILE_KEY_SIZE + AGE_NONCE_SIZE +
+		(size_t)age->recipients->count * AGE_KEY_SIZE;
+	unsigned char key[AGE_AEAD_KEY_SIZE], *file_key, *nonce;
 	const char *error = "out of memory";
 	bool ok;
 
-	randombytes_buf(&fresh, sizeof(fresh));
+	file_key = try_malloc(size);
+	if (file_key == NULL) {
+		(void)transform_error(&age->transform, ENOMEM, "%s", error);
+		return false;
+	}
+	nonce = file_key + AGE_FILE_KEY_SIZE;
+	randombytes_buf(file_key, size);
 	age->header = buffer_create_dynamic(default_pool, 256);
-	ok = age_header_write(age->header, age->recipients, fresh.file_key,
-			      &error) &&
-		buffer_try_append(age->header, fresh.nonce,
-				  sizeof(fresh.nonce));
-	age_payload_key(fresh.file_key, fresh.nonce, key);
+	ok = age_header_write(age->header, age->recipients, file_key,
+			      nonce + AGE_NONCE_SIZE, &error) &&
+		buffer_try_append(age->header, nonce, AGE_NONCE_SIZE);
+	age_payload_key(file_key, nonce, key);
 	age_aead_set_key(&age->aead, key);
 	sodium_memzero(key, sizeof(key));
-	sodium_memzero(&fresh, sizeof(fresh));
+	sodium_memzero(file_key, size);
+	i_free(file_key);
 	if (!ok)
 		(void)transform_error(&age->transform, EINVAL, "%s", error);
 	return ok;

@@ -1,14 +1,15 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Sending a file's bytes into another one, a socket or a pipe without taking them
-   through this process; and within one file, where the places may overlap. */
+/* Sending bytes from a file or a pipe into a file, a socket or a pipe without taking
+   them through this process; and within one file, where the places may overlap. */
 
 #include "config.h"
 #include "ends/ostream-file-private.h"
 #include "file-ops.h"
-#include "istream.h"
+#include "istream-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -22,21 +23,56 @@
  * By the kernel
  */
 
-/* sendfile() knows no MSG_NOSIGNAL: a SIGPIPE of its own is taken back. */
-static ssize_t sendfile_nosignal(int out_fd, int in_fd, off_t offset,
-				 size_t size)
+/* A copy to where this stream stands: what the call gave, or -1 and errno. */
+typedef ssize_t kernel_call(struct file_ostream *file, struct istream *instream,
+			    size_t size);
+
+static ssize_t call_copy_file_range(struct file_ostream *file,
+				    struct istream *instream, size_t size)
+{
+	return file_copy_file_range(
+		i_stream_get_fd(instream),
+		(off_t)i_stream_get_absolute_offset(instream), file->ostream.fd,
+		(off_t)file->file_offset, size);
+}
+
+static ssize_t call_sendfile(struct file_ostream *file,
+			     struct istream *instream, size_t size)
+{
+	return file_sendfile(file->ostream.fd, i_stream_get_fd(instream),
+			     (off_t)i_stream_get_absolute_offset(instream),
+			     size);
+}
+
+static ssize_t call_splice(struct file_ostream *file, struct istream *instream,
+			   size_t size)
+{
+	bool wait = instream->blocking && file->ostream.ostream.blocking;
+	off_t offset = (off_t)file->file_offset;
+
+	return file_splice(i_stream_get_fd(instream), file->ostream.fd,
+			   file->regular ? &offset : NULL, size,
+			   wait ? SPLICE_F_MOVE :
+				  SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+/* These know no MSG_NOSIGNAL: a SIGPIPE of their own is taken back. */
+static ssize_t call_nosignal(kernel_call *call, struct file_ostream *file,
+			     struct istream *instream, size_t size)
 {
 	static const struct timespec at_once = { 0, 0 };
 	sigset_t sigpipe, pending, old;
 	ssize_t ret;
 	int error;
 
+	if (file->regular)
+		return call(file, instream, size);
 	(void)sigemptyset(&sigpipe);
 	(void)sigaddset(&sigpipe, SIGPIPE);
 	(void)sigpending(&pending);
 	if (pthread_sigmask(SIG_BLOCK, &sigpipe, &old) != 0)
-		return file_sendfile(out_fd, in_fd, offset, size);
-	ret = file_sendfile(out_fd, in_fd, offset, size);
+		return call(file, instream, size);
+	ret = call(file, instream, size);
 	error = errno;
 	/* one that came after the first bytes were sent is there, although the
 	   call succeeds */
@@ -47,18 +83,24 @@ static ssize_t sendfile_nosignal(int out_fd, int in_fd, off_t offset,
 	return ret;
 }
 
-static ssize_t kernel_copy_once(struct file_ostream *file, int in_fd,
-				uoff_t in_offset, uoff_t size)
+/* One call; on success the output has moved, and the input has to. */
+static ssize_t kernel_copy_once(kernel_call *call, struct file_ostream *file,
+				struct istream *instream, uoff_t size)
 {
-	size_t part = (size_t)I_MIN(size, KERNEL_COPY_MAX);
+	ssize_t ret = call_nosignal(call, file, instream,
+				    (size_t)I_MIN(size, KERNEL_COPY_MAX));
 
-	if (file->regular)
-		return file_copy_file_range(in_fd, (off_t)in_offset,
-					    file->ostream.fd,
-					    (off_t)file->file_offset, part);
-	return sendfile_nosignal(file->ostream.fd, in_fd, (off_t)in_offset,
-				 part);
+	if (ret > 0) {
+		if (file->regular)
+			file->file_offset += (uoff_t)ret;
+		file->ostream.ostream.offset += (uoff_t)ret;
+	}
+	return ret;
 }
+
+/*
+ * Out of a file
+ */
 
 /* How many bytes the kernel could take from the input's file, 0 if it shall not. */
 static uoff_t kernel_copy_size(struct istream *instream)
@@ -79,15 +121,15 @@ static uoff_t kernel_copy_size(struct istream *instream)
    copy, which knows whose error it is. True where the output takes no more now. */
 static bool kernel_copy(struct file_ostream *file, struct istream *instream)
 {
+	kernel_call *call = file->regular ? call_copy_file_range :
+					    call_sendfile;
 	uoff_t size = kernel_copy_size(instream);
 	ssize_t ret;
 
 	if (size == 0 || file_ostream_flush(&file->ostream, OSTREAM_PUSH) <= 0)
 		return false;
 	while (size > 0) {
-		ret = kernel_copy_once(file, i_stream_get_fd(instream),
-				       i_stream_get_absolute_offset(instream),
-				       size);
+		ret = kernel_copy_once(call, file, instream, size);
 		if (ret < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
 			if (!file->ostream.ostream.blocking)
 				return true;
@@ -96,13 +138,76 @@ static bool kernel_copy(struct file_ostream *file, struct istream *instream)
 		}
 		if (ret <= 0)
 			return false;
-		if (file->regular)
-			file->file_offset += (uoff_t)ret;
-		file->ostream.ostream.offset += (uoff_t)ret;
 		i_stream_skip(instream, (uoff_t)ret);
 		size -= (uoff_t)ret;
 	}
 	return false;
+}
+
+/*
+ * Between pipes, and what has one at its other end
+ */
+
+/* How many bytes could be spliced, 0 if they shall not. */
+static uoff_t splice_size(const struct file_ostream *file,
+			  struct istream *instream)
+{
+	const struct stat *in_st;
+	struct stat out_st;
+	uoff_t size;
+
+	if (!instream->readable_fd ||
+	    i_stream_stat(instream, false, &in_st) < 0 ||
+	    S_ISREG(in_st->st_mode))
+		return 0;
+	if (!S_ISFIFO(in_st->st_mode) &&
+	    (file_ops()->fstat(file->ostream.fd, &out_st) < 0 ||
+	     !S_ISFIFO(out_st.st_mode)))
+		return 0;
+	if (i_stream_get_size(instream, false, &size) <= 0)
+		return UOFF_T_MAX;
+	size -= I_MIN(size, instream->v_offset);
+	return size < KERNEL_COPY_MIN ? 0 : size;
+}
+
+/* Sends what was read from the fd already. */
+static bool send_buffered(struct ostream *output, struct istream *instream)
+{
+	const unsigned char *data;
+	size_t size;
+	ssize_t sent;
+
+	while (!i_stream_is_at_fd(instream)) {
+		if (i_stream_read_more(instream, &data, &size) <= 0)
+			return false;
+		sent = o_stream_send(output, data, size);
+		if (sent > 0)
+			i_stream_skip(instream, (uoff_t)sent);
+		if (sent < 0 || (size_t)sent < size)
+			return false;
+	}
+	return true;
+}
+
+/* As kernel_copy(); but who has to be waited for, and where the end is, the ordinary
+   copy finds out. */
+static void kernel_splice(struct file_ostream *file, struct istream *instream)
+{
+	uoff_t size = splice_size(file, instream), start = instream->v_offset;
+	ssize_t ret;
+
+	if (size == 0 || !send_buffered(&file->ostream.ostream, instream) ||
+	    file_ostream_flush(&file->ostream, OSTREAM_PUSH) <= 0)
+		return;
+	if (size != UOFF_T_MAX)
+		size -= I_MIN(size, instream->v_offset - start);
+	while (size > 0 &&
+	       (ret = kernel_copy_once(call_splice, file, instream, size)) >
+		       0) {
+		i_stream_skip_fd(instream, (uoff_t)ret);
+		if (size != UOFF_T_MAX)
+			size -= (uoff_t)ret;
+	}
 }
 
 /*
@@ -192,5 +297,6 @@ file_ostream_send_istream(struct ostream_private *stream,
 		o_stream_set_flush_pending(&stream->ostream, true);
 		return OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT;
 	}
+	kernel_splice(file, instream);
 	return o_stream_copy_istream(&stream->ostream, instream);
 }
