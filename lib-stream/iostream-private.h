@@ -43,6 +43,8 @@ struct iostream_private {
 	struct iostream_destroy_callback *destroy_callbacks;
 };
 
+struct iostream_fd;
+
 /* Sets the text that get_error() gives; the errno is set by the caller. */
 void io_stream_set_verror(struct iostream_private *stream, const char *fmt,
 			  va_list args) ATTR_FORMAT(2, 0);
@@ -57,6 +59,8 @@ void io_stream_add_destroy_callback(struct iostream_private *stream,
 				    void (*callback)(void *), void *context);
 void io_stream_remove_destroy_callback(struct iostream_private *stream,
 				       void (*callback)(void *));
+/* As iostream_fd_unref(): 0, or -1 with errno where close() reports an error. */
+int iostream_fd_release(struct iostream_fd **ref);
 /* Calls the destroy callbacks, and frees name, error and callbacks. */
 void io_stream_free(struct iostream_private *stream);
 /* The loop that the stream was switched to, or the thread's current one. */

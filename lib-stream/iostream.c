@@ -1,6 +1,9 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
+#include "iostream.h"
 #include "iostream-private.h"
+#include "istream.h"
+#include "ostream.h"
 
 #include <errno.h>
 #include <time.h>
@@ -30,6 +33,16 @@ const char *io_stream_disconnect_reason(struct iostream_private *stream,
 	stream->disconnect_reason =
 		i_strdup_printf("Connection closed: %s", error);
 	return stream->disconnect_reason;
+}
+
+const char *io_stream_get_disconnect_reason(struct istream *input,
+					    struct ostream *output)
+{
+	if (input != NULL && input->stream_errno != 0)
+		return i_stream_get_disconnect_reason(input);
+	if (output != NULL && output->stream_errno != 0)
+		return o_stream_get_disconnect_reason(output);
+	return "Connection closed";
 }
 
 void io_stream_set_name(struct iostream_private *stream, const char *name)

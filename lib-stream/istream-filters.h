@@ -53,6 +53,30 @@ struct istream *i_stream_create_range(struct istream *input, uoff_t v_offset,
 				      uoff_t v_size);
 /* One after the other; the array ends with NULL. */
 struct istream *i_stream_create_concat(struct istream *input[]);
+/* One after the other, too, and what was read can be read again: it is kept, up to
+   max_buffer_size bytes in memory (which bounds the buffer as well), and more in a
+   file. fd_callback makes that: it returns an fd to read and write, which becomes the
+   stream's, of an empty file that nobody else touches, best without a name any more;
+   or -1. *path_r, which it has to set, is for error texts. Without a file, or where it
+   takes no more, everything is in memory, from then on. What is in the file is
+   encrypted under a key that is nowhere but in memory. A stream that has ended is let
+   go of at once. */
+struct istream *i_streams_merge(struct istream *input[], size_t max_buffer_size,
+				int (*fd_callback)(const char **path_r,
+						   void *context),
+				void *context);
+/* The same, but i_stream_create_concat() where all of them can be seeked already. */
+struct istream *
+i_stream_create_seekable(struct istream *input[], size_t max_buffer_size,
+			 int (*fd_callback)(const char **path_r, void *context),
+			 void *context);
+/* The same, with a file without a name as iostream_temp_create() makes it. */
+struct istream *i_stream_create_seekable_path(struct istream *input[],
+					      size_t max_buffer_size,
+					      const char *temp_path_prefix);
+/* Whether what the file of such a stream holds is encrypted (default yes). To be
+   called before the first read. */
+void i_stream_seekable_set_encrypted(struct istream *stream, bool encrypted);
 /* One after the other, too, but they are added while it is read: without one to
    read it gives 0 ("not now"), and the end only behind append_eof. It takes a
    reference on each until that has ended, cannot seek back, has no size. The
@@ -111,6 +135,13 @@ typedef bool stream_progress_callback_t(uoff_t offset, void *context);
 struct istream *i_stream_create_progress(struct istream *input, uoff_t step,
 					 stream_progress_callback_t *callback,
 					 void *context);
+/* Fails with ETIMEDOUT where input, which is usually not blocking, gives nothing for
+   timeout_msecs milliseconds (0: however long) after the first read, or the last one
+   that gave something, by the event loop that is the thread's current one then. Who
+   waits for the stream by io_add_istream() is called. Bytes that wait in a descriptor
+   for a slow reader are no timeout. */
+struct istream *i_stream_create_timeout(struct istream *input,
+					unsigned int timeout_msecs);
 /* Another character for each NUL. */
 struct istream *i_stream_create_nonuls(struct istream *input, char replace_chr);
 /* Fails with stream_errno and this text where failure_offset is reached... */

@@ -38,7 +38,7 @@ static struct istream *end_of_chain(struct istream *stream)
 	return stream;
 }
 
-static int fd_of_chain(const struct istream *stream)
+int i_stream_fd_of_chain(const struct istream *stream)
 {
 	while (stream != NULL && stream->real_stream->fd == -1)
 		stream = below(stream);
@@ -105,7 +105,7 @@ static void istream_io_called(void *context)
 	struct istream_io *wait = context;
 
 	if (end_of_chain(wait->stream) != wait->end) {
-		io_change_fd(wait->io, fd_of_chain(wait->stream));
+		io_change_fd(wait->io, i_stream_fd_of_chain(wait->stream));
 		unlink_from_end(wait);
 		link_to_end(wait);
 	}
@@ -120,7 +120,7 @@ struct io *bobbin_io_add_istream_to(struct ioloop *ioloop,
 	struct istream_private *s = input->real_stream;
 
 	wait->io = io_add_without_fd(ioloop, istream_io_called, wait);
-	io_change_fd(wait->io, fd_of_chain(input));
+	io_change_fd(wait->io, i_stream_fd_of_chain(input));
 	io_set_removed_callback(wait->io, istream_io_removed, wait);
 	wait->callback = callback;
 	wait->context = context;

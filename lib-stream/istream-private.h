@@ -110,6 +110,8 @@ ssize_t i_stream_take_from(struct istream_private *stream,
 /* Whether the last read of a tee's child below the stream, or of itself, gave 0
    because of another child. */
 bool i_stream_waits_for_tee(struct istream *stream);
+/* The fd that a loop waits for: as i_stream_get_fd(), but also of a current_input. */
+int i_stream_fd_of_chain(const struct istream *stream);
 /* Moves the ios that wait for the stream itself. */
 void i_stream_move_ios(struct istream *stream, struct ioloop *ioloop);
 /* For the core. */

@@ -3,11 +3,13 @@
 # the core
 stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 	lib-stream/istream.h lib-stream/istream-filters.h \
+	lib-stream/iostream.h \
 	lib-stream/transform.h
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
-	lib-stream/byte-queue.h lib-stream/transform-step.h \
+	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/transform-step.h \
 	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
 	lib-stream/transforms/escape-text.h
 stream_sources += lib-stream/iostream.c
@@ -19,6 +21,8 @@ stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c
+stream_sources += lib-stream/temp-file.c
+stream_sources += lib-stream/temp-store.c
 
 # transforms and what makes streams of them
 stream_public_headers += lib-stream/transforms/transforms.h
@@ -82,6 +86,7 @@ stream_sources += lib-stream/ends/ostream-null.c
 stream_sources += lib-stream/ends/ostream-error.c
 stream_sources += lib-stream/ends/istream-file.c
 stream_sources += lib-stream/ends/istream-unix.c
+stream_sources += lib-stream/ends/iostream-fd.c
 stream_sources += lib-stream/ends/istream-data.c
 stream_sources += lib-stream/ends/istream-callback.c
 stream_sources += lib-stream/ends/istream-error.c
@@ -91,6 +96,12 @@ stream_public_headers += lib-stream/helpers/iostream-pump.h \
 	lib-stream/helpers/iostream-proxy.h
 stream_sources += lib-stream/helpers/iostream-pump.c
 stream_sources += lib-stream/helpers/iostream-proxy.c
+stream_public_headers += lib-stream/helpers/iostream-temp.h \
+	lib-stream/helpers/iostream-rawlog.h
+stream_private_headers += lib-stream/helpers/istream-temp.h
+stream_sources += lib-stream/helpers/iostream-temp.c
+stream_sources += lib-stream/helpers/istream-temp.c
+stream_sources += lib-stream/helpers/iostream-rawlog.c
 
 # plumbing
 stream_sources += lib-stream/plumbing/ostream-passthrough.c
@@ -114,5 +125,11 @@ stream_sources += lib-stream/plumbing/ostream-multiplex.c
 stream_sources += lib-stream/plumbing/ostream-multiplex-send.c
 stream_sources += lib-stream/plumbing/istream-whole.c
 stream_sources += lib-stream/plumbing/istream-concat.c
+stream_sources += lib-stream/plumbing/istream-seekable.c
+stream_sources += lib-stream/plumbing/istream-timeout.c
+stream_private_headers += lib-stream/plumbing/rawlog.h
+stream_sources += lib-stream/plumbing/rawlog.c
+stream_sources += lib-stream/plumbing/istream-rawlog.c
+stream_sources += lib-stream/plumbing/ostream-rawlog.c
 stream_sources += lib-stream/plumbing/istream-hash.c
 stream_sources += lib-stream/plumbing/istream-failure-at.c

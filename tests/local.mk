@@ -30,6 +30,12 @@ unit_tests += tests/test-istream tests/test-istream-io
 quick_tests += tests/test-istream tests/test-istream-io
 unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
+unit_tests += tests/test-temp-file tests/test-iostream-temp \
+	tests/test-istream-seekable tests/test-istream-timeout \
+	tests/test-iostream-rawlog tests/test-iostream-fd
+quick_tests += tests/test-temp-file tests/test-iostream-temp \
+	tests/test-istream-seekable tests/test-istream-timeout \
+	tests/test-iostream-rawlog tests/test-iostream-fd
 unit_tests += tests/test-iostream-pump tests/test-iostream-proxy \
 	tests/test-nonblocking
 quick_tests += tests/test-iostream-pump tests/test-iostream-proxy

@@ -5,6 +5,7 @@
 /* The stream that reads a file descriptor, for classes that are built on it. Not
    installed. */
 
+#include "iostream.h"
 #include "istream-private.h"
 
 struct file_istream {
@@ -12,6 +13,7 @@ struct file_istream {
 	char *path; /* to be opened at the first use */
 	/* What is no regular file is read by this: as read(). */
 	ssize_t (*read)(struct file_istream *file, void *data, size_t size);
+	struct iostream_fd *fd_ref; /* the fd, where it is shared; or NULL */
 	bool regular:1;
 	bool autoclose:1;
 };

@@ -150,7 +150,9 @@ void file_istream_close(struct iostream_private *stream,
 	struct file_istream *file =
 		container_of(stream, struct file_istream, istream.iostream);
 
-	if (file->autoclose)
+	if (file->fd_ref != NULL)
+		(void)iostream_fd_unref(&file->fd_ref);
+	else if (file->autoclose)
 		(void)file_close(&file->istream.fd);
 	file->istream.fd = -1;
 }

@@ -5,6 +5,7 @@
 /* The stream over a file descriptor, for classes that are built on it. */
 
 #include "byte-queue.h"
+#include "iostream.h"
 #include "ostream-private.h"
 
 #include <sys/uio.h>
@@ -19,7 +20,8 @@ struct file_ostream {
 	ssize_t (*write)(struct file_ostream *file, const struct iovec *iov,
 			 unsigned int count);
 
-	bool regular:1; /* written by pwrite() at file_offset */
+	struct iostream_fd *fd_ref; /* the fd, where it is shared; or NULL */
+	bool regular:1;             /* written by pwrite() at file_offset */
 	bool socket:1;
 	bool tcp:1; /* until TCP_CORK was refused */
 	bool autoclose:1;

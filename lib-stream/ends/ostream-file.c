@@ -501,7 +501,15 @@ static void file_ostream_switch_ioloop_to(struct ostream_private *stream,
 
 int file_ostream_close_fd(struct file_ostream *file)
 {
-	if (file_close(&file->ostream.fd) == 0)
+	int ret;
+
+	if (file->fd_ref == NULL) {
+		ret = file_close(&file->ostream.fd);
+	} else {
+		file->ostream.fd = -1;
+		ret = iostream_fd_release(&file->fd_ref);
+	}
+	if (ret == 0)
 		return 0;
 	return o_stream_fail(&file->ostream, errno, "close(%s) failed: %s",
 			     o_stream_get_name(&file->ostream.ostream),
