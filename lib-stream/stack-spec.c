@@ -191,7 +191,7 @@ static struct transform *create_transform(const struct stack_layer *layer,
 		i_free(error);
 		return t;
 	}
-	t = writing ? kind->encoder(&options) : kind->decoder(&options);
+	t = stream_kind_transform(kind, writing, &options);
 	if (options.recipients != layer->options.recipients)
 		age_recipients_unref(&options.recipients);
 	if (options.identities != layer->options.identities)

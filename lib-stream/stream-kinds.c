@@ -61,13 +61,15 @@ enum {
 
 enum {
 	ZSTD_LEVEL,
-	ZSTD_WINDOW
+	ZSTD_WINDOW,
+	ZSTD_THREADS
 };
 
 MAKE(zstd_encoder)
 {
-	return transform_create_zstd_encoder(
-		(int)options->values[ZSTD_LEVEL].number);
+	return transform_create_zstd_threads_encoder(
+		(int)options->values[ZSTD_LEVEL].number,
+		(unsigned int)options->values[ZSTD_THREADS].number);
 }
 
 MAKE(zstd_decoder)
@@ -227,6 +229,12 @@ static bool is_bzip2(const unsigned char *data, size_t size)
 		.max = high, .def = usual,                              \
 		.help = "higher: smaller and slower"                    \
 	}
+/* Looked up by its name, wherever it stands: stream_kind_transform(). */
+#define ASYNC                                                \
+	{                                                    \
+		.name = "async", .type = STREAM_OPTION_BOOL, \
+		.help = "on a thread of its own"             \
+	}
 #define OPAQUE (STREAM_KIND_LOSSLESS | STREAM_KIND_BINARY)
 #ifdef HAVE_ZSTD
 #define ZSTD_FLAGS OPAQUE
@@ -245,14 +253,14 @@ static bool is_bzip2(const unsigned char *data, size_t size)
 #else
 #define XZ_FLAGS (OPAQUE | STREAM_KIND_MISSING)
 #endif
-#define XZ_OPTIONS                                                \
-	LEVEL(0, 9, 6),                                           \
-	{                                                         \
-		.name = "memory", .type = STREAM_OPTION_SIZE,     \
-		.def = (int64_t)128 * 1024 * 1024,                \
-		.help = "reading: the most memory that the data " \
-			"may make it take (128M)"                 \
-	}
+#define XZ_OPTIONS                                                  \
+	LEVEL(0, 9, 6),                                             \
+		{ .name = "memory",                                 \
+		  .type = STREAM_OPTION_SIZE,                       \
+		  .def = (int64_t)128 * 1024 * 1024,                \
+		  .help = "reading: the most memory that the data " \
+			  "may make it take (128M)" },              \
+		ASYNC
 
 static const struct stream_kind kinds[] = {
 	{ TRANSFORM(dot),
@@ -266,14 +274,14 @@ static const struct stream_kind kinds[] = {
 			 .help = "reading: LF may stand for CRLF around the "
 				 "final dot" } } },
 	{ TRANSFORM(gzip), MAGIC("\x1f\x8b\x08"), .flags = OPAQUE,
-	  .help = "gzip (RFC 1952)", .options = { LEVEL(-1, 9, -1) } },
+	  .help = "gzip (RFC 1952)", .options = { LEVEL(-1, 9, -1), ASYNC } },
 	{ TRANSFORM(zlib), .flags = OPAQUE, .help = "zlib (RFC 1950)",
-	  .options = { LEVEL(-1, 9, -1) } },
+	  .options = { LEVEL(-1, 9, -1), ASYNC } },
 	{ TRANSFORM(deflate), .flags = OPAQUE,
 	  .help = "deflate, without a checksum (RFC 1951)",
-	  .options = { LEVEL(-1, 9, -1) } },
+	  .options = { LEVEL(-1, 9, -1), ASYNC } },
 	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"), .flags = OPAQUE,
-	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1) } },
+	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1), ASYNC } },
 	{ TRANSFORM(dovecot_lz4), MAGIC("Dovecot-LZ4\r\x2a\x9b\xc5"),
 	  .flags = OPAQUE,
 	  .help = "Dovecot's own LZ4 form, without a checksum" },
@@ -286,10 +294,15 @@ static const struct stream_kind kinds[] = {
 			 .max = 31,
 			 .def = 27,
 			 .help = "reading: the largest window, 2^N bytes (as "
-				 "zstd --long=N)" } } },
+				 "zstd --long=N)" },
+		       { .name = "threads",
+			 .type = STREAM_OPTION_INT,
+			 .max = 64,
+			 .help = "writing: libzstd's own threads; 0: none" },
+		       ASYNC } },
 	{ TRANSFORM(bzip2), MAGIC("BZh"), .confirm = is_bzip2,
 	  .flags = BZIP2_FLAGS, .help = "bzip2",
-	  .options = { LEVEL(1, 9, 9) } },
+	  .options = { LEVEL(1, 9, 9), ASYNC } },
 	{ TRANSFORM(xz),
 	  MAGIC("\xfd"
 		"7zXZ\0"),
@@ -309,7 +322,8 @@ static const struct stream_kind kinds[] = {
 			 .help = "writing: a public key" },
 		       { .name = "identity",
 			 .type = STREAM_OPTION_IDENTITIES,
-			 .help = "reading: a file of secret keys" } } },
+			 .help = "reading: a file of secret keys" },
+		       ASYNC } },
 	{ TRANSFORM(armor), MAGIC("-----BEGIN AGE ENCRYPTED FILE"),
 	  .flags = STREAM_KIND_LOSSLESS,
 	  .help = "the ASCII armor of age files (as age -a)" },
@@ -362,6 +376,22 @@ static const struct stream_kind kinds[] = {
 	  .open_output = null_output,
 	  .open_input = null_input },
 };
+
+struct transform *stream_kind_transform(const struct stream_kind *kind,
+					bool writing,
+					const struct stream_options *options)
+{
+	struct transform *t = writing ? kind->encoder(options) :
+					kind->decoder(options);
+	unsigned int i;
+
+	for (i = 0; kind->options[i].name != NULL; i++) {
+		if (strcmp(kind->options[i].name, "async") == 0 &&
+		    options->values[i].number != 0)
+			return transform_create_async(t);
+	}
+	return t;
+}
 
 const struct stream_kind *stream_kind_get(unsigned int i)
 {

@@ -37,7 +37,7 @@ struct stream_option {
 	const char *help;
 };
 
-#define STREAM_OPTIONS_MAX 3
+#define STREAM_OPTIONS_MAX 4
 
 /* What one layer was given, in the order of the kind's options. */
 struct stream_options {
@@ -121,6 +121,12 @@ const struct stream_kind *stream_kind_get(unsigned int i);
    NULL) gets the size of the longest magic there is, in bytes. */
 const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 						size_t *wanted_r);
+
+/* A transform of this kind, which is the caller's: its encoder or its decoder, on a
+   thread of its own where the options say so. Keys have to be loaded. */
+struct transform *stream_kind_transform(const struct stream_kind *kind,
+					bool writing,
+					const struct stream_options *options);
 
 /* A file that is written: atomically (o_stream_create_file_atomic()), with the
    permissions of the file of that name that it replaces, if there is one, else

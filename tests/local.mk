@@ -163,20 +163,23 @@ last_log = tests/check-outside-program.sh.log
 very_last_log = tests/check-outside-module.sh.log
 $(last_log): $(filter-out $(last_log) $(very_last_log),$(TEST_LOGS))
 $(very_last_log): $(filter-out $(very_last_log),$(TEST_LOGS))
-if USE_VALGRIND
-LOG_COMPILER = $(LIBTOOL) --mode=execute $(VALGRIND) --quiet \
+with_valgrind = $(LIBTOOL) --mode=execute valgrind --quiet \
 	--leak-check=full --errors-for-leak-kinds=definite \
 	--error-exitcode=99
+if USE_VALGRIND
+LOG_COMPILER = $(with_valgrind)
 endif
 
 # A part of the tests; only what it needs is built.
-.PHONY: check-some check-threaded check-quick
+.PHONY: check-some check-threaded check-quick check-quick-valgrind
 check-some:
 	$(MAKE) check TESTS='$(SOME)' check_PROGRAMS='$(filter-out %.sh,$(SOME))'
 check-threaded:
 	$(MAKE) check-some SOME='$(threaded_tests)'
 check-quick:
 	$(MAKE) check-some SOME='$(quick_tests)'
+check-quick-valgrind:
+	$(MAKE) check-quick LOG_COMPILER='$(with_valgrind)'
 
 # The tests' own test: syncs, orders and checks taken out one at a time.
 .PHONY: check-mutants

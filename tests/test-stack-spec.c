@@ -161,7 +161,7 @@ static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 		  "level must be a number" },
 		{ "dot | lz4:level=13", 11, "level=13", "from 0 to 12" },
 		{ "lz4:levle=3", 5, "levle",
-		  "did you mean \"level\"? (its options: level)" },
+		  "did you mean \"level\"? (its options: level, async)" },
 		{ "hex:3", 5, "3", "hex takes no options" },
 		{ "hex:a=3", 5, "a", "hex takes no options" },
 		{ "dot:loose=maybe", 5, "loose=maybe", "must be yes or no" },

@@ -107,7 +107,7 @@ static void held_free(struct transform *t)
 
 static const struct transform_class held_class = {
 	.name = "held",
-	.flags = TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC,
+	.flags = TRANSFORM_TRAILER,
 	.min_out = 1,
 	.process = held_process,
 	.free = held_free,
@@ -322,6 +322,51 @@ static void test_reading_does_not_wait_for_more(void **state ATTR_UNUSED)
 	buffer_free(&buf);
 }
 
+/* What follows a member is looked at on the thread: the same answers come of it. */
+static void test_members(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *behind;
+		size_t size;
+		int error;
+	} rows[] = { { "", 0, 0 },
+		     { "garbage", 7, EINVAL },
+		     { "\x1f", 1, EPIPE } };
+	buffer_t *one = buffer_create_dynamic(default_pool, 0);
+	buffer_t *file = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(one);
+	struct ostream *s = o_stream_create_gzip(end, 6);
+	struct istream *data, *input;
+	const unsigned char *got;
+	size_t i, size;
+
+	o_stream_nsend_str(s, "hello");
+	assert_int_equal(o_stream_finish(s), 1);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		buffer_set_used_size(file, 0);
+		buffer_append(file, one->data, one->used);
+		buffer_append(file, one->data, one->used);
+		buffer_append(file, rows[i].behind, rows[i].size);
+		data = i_stream_create_from_buffer(file);
+		input = i_stream_create_transform(
+			data,
+			transform_create_async(
+				transform_create_gzip_decoder()));
+		while (i_stream_read(input) > 0)
+			;
+		got = i_stream_get_data(input, &size);
+		assert_int_equal(size, 10);
+		assert_memory_equal(got, "hellohello", 10);
+		assert_int_equal(input->stream_errno, rows[i].error);
+		i_stream_destroy(&input);
+		i_stream_destroy(&data);
+	}
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	buffer_free(&file);
+	buffer_free(&one);
+}
+
 /* What a dot's end leaves is the next reader's: no thread may have it. */
 static void test_a_decoder_that_stops_stays(void **state ATTR_UNUSED)
 {
@@ -416,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_errors_come_behind_the_bytes),
 		cmocka_unit_test(test_abort_at_any_moment),
 		cmocka_unit_test(test_reading_does_not_wait_for_more),
+		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_a_decoder_that_stops_stays),
 		cmocka_unit_test(test_many_streams_in_many_threads),
 	};

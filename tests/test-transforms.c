@@ -47,6 +47,10 @@ static struct transform *zstd_encoder(void)
 {
 	return transform_create_zstd_encoder(3);
 }
+static struct transform *zstd_threads_encoder(void)
+{
+	return transform_create_zstd_threads_encoder(1, 2);
+}
 #endif
 #ifdef HAVE_BZIP2
 static struct transform *bzip2_encoder(void)
@@ -125,6 +129,8 @@ static const struct codec codecs[] = {
 #ifdef HAVE_ZSTD
 	{ "zstd", zstd_encoder, transform_create_zstd_decoder, true, false,
 	  true, 0 },
+	{ "zstd, threads", zstd_threads_encoder, transform_create_zstd_decoder,
+	  true, false, true, 0 },
 #endif
 #ifdef HAVE_BZIP2
 	{ "bzip2", bzip2_encoder, transform_create_bzip2_decoder, true, false,

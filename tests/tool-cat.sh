@@ -46,6 +46,8 @@ both()
 {
 	for size in 0 1 65535 65536 65537 1048577 $large; do
 		for data in text dense; do
+			# small ones do not differ
+			[ $data = text ] || [ $size -ge 65537 ] || continue
 			if [ "$(stat -c %s $data.all)" -lt $size ]; then
 				fail "$data.all is too short"
 				continue

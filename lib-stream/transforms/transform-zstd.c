@@ -17,6 +17,9 @@
 /* The decoder's memory: 128 MiB, as the zstd command's own limit. */
 #define ZSTD_USUAL_WINDOW_LOG 27
 
+/* More is a mistake rather than a wish. */
+#define ZSTD_THREADS_MAX 64
+
 #ifdef HAVE_ZSTD
 
 #include <zstd.h>
@@ -26,7 +29,8 @@ struct zstd_transform {
 	struct transform transform;
 	ZSTD_CCtx *cctx;
 	ZSTD_DCtx *dctx;
-	int level;      /* of an encoder */
+	int level; /* of an encoder */
+	unsigned int threads;
 	int window_log; /* of a decoder: the largest that is allowed */
 };
 
@@ -96,7 +100,9 @@ static void zstd_encoder_real_free(struct transform *t)
 
 static void zstd_encoder_free(struct transform *t)
 {
-	if (!transform_cache_put(t, zstd_transform(t)->level,
+	/* idle threads are not kept */
+	if (zstd_transform(t)->threads > 0 ||
+	    !transform_cache_put(t, zstd_transform(t)->level,
 				 zstd_encoder_real_free))
 		zstd_encoder_real_free(t);
 }
@@ -111,34 +117,61 @@ static const struct transform_class zstd_encoder_class = {
 	.free = zstd_encoder_free,
 };
 
-struct transform *transform_create_zstd_encoder(int level)
+static bool set_parameter(struct zstd_transform *zstd,
+			  ZSTD_cParameter parameter, int value)
+{
+	return !ZSTD_isError(
+		ZSTD_CCtx_setParameter(zstd->cctx, parameter, value));
+}
+
+/* NULL, or what is in the way of these settings. */
+static struct transform *refuse(int level, unsigned int threads)
 {
 	const struct transform_class *class_ = &zstd_encoder_class;
-	struct zstd_transform *zstd;
-	struct transform *t;
 
 	if (level < ZSTD_minCLevel() || level > ZSTD_maxCLevel() || level == 0)
 		return transform_create_error(
 			class_->name, class_->flags, EINVAL,
 			"level %d is not within 1 to %d (or -1 to %d)", level,
 			ZSTD_maxCLevel(), ZSTD_minCLevel());
-	t = transform_cache_get(class_, level);
+	if (threads > ZSTD_THREADS_MAX)
+		return transform_create_error(class_->name, class_->flags,
+					      EINVAL,
+					      "%u threads are more than %d",
+					      threads, ZSTD_THREADS_MAX);
+	return NULL;
+}
+
+struct transform *transform_create_zstd_threads_encoder(int level,
+							unsigned int threads)
+{
+	const struct transform_class *class_ = &zstd_encoder_class;
+	struct transform *t = refuse(level, threads);
+	struct zstd_transform *zstd;
+	bool have_threads = true;
+
+	if (t == NULL && threads == 0)
+		t = transform_cache_get(class_, level);
 	if (t != NULL)
 		return t;
 	zstd = i_new(struct zstd_transform, 1);
 	zstd->transform.class_ = class_;
 	zstd->level = level;
+	zstd->threads = threads;
 	zstd->cctx = ZSTD_createCCtx();
-	if (zstd->cctx == NULL ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(
-		    zstd->cctx, ZSTD_c_compressionLevel, level)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(zstd->cctx, ZSTD_c_checksumFlag,
-						1))) {
-		zstd_encoder_real_free(&zstd->transform);
-		return transform_create_error(class_->name, class_->flags,
-					      ENOMEM, "out of memory");
-	}
-	return &zstd->transform;
+	if (zstd->cctx != NULL && threads > 0)
+		have_threads =
+			set_parameter(zstd, ZSTD_c_nbWorkers, (int)threads);
+	if (zstd->cctx != NULL && have_threads &&
+	    set_parameter(zstd, ZSTD_c_compressionLevel, level) &&
+	    set_parameter(zstd, ZSTD_c_checksumFlag, 1))
+		return &zstd->transform;
+	zstd_encoder_real_free(&zstd->transform);
+	return transform_create_error(
+		class_->name, class_->flags, have_threads ? ENOMEM : ENOTSUP,
+		"%s",
+		have_threads ? "out of memory" :
+			       "libzstd was built without threads");
 }
 
 /*
@@ -274,7 +307,9 @@ static struct transform *not_built(unsigned int flags)
 				      "this library was built without zstd");
 }
 
-struct transform *transform_create_zstd_encoder(int level ATTR_UNUSED)
+struct transform *
+transform_create_zstd_threads_encoder(int level ATTR_UNUSED,
+				      unsigned int threads ATTR_UNUSED)
 {
 	return not_built(ZSTD_ENCODER_FLAGS);
 }
@@ -286,6 +321,11 @@ transform_create_zstd_window_decoder(int max_window_log ATTR_UNUSED)
 }
 
 #endif
+
+struct transform *transform_create_zstd_encoder(int level)
+{
+	return transform_create_zstd_threads_encoder(level, 0);
+}
 
 struct transform *transform_create_zstd_decoder(void)
 {

@@ -41,6 +41,10 @@ struct transform *transform_create_dovecot_lz4_decoder(void);
    needs a dictionary, or a window of more than 128 MiB, is EINVAL. ENOTSUP
    where the library was built without zstd. */
 struct transform *transform_create_zstd_encoder(int level);
+/* The same with so many worker threads of libzstd's own, up to 64; 0: none. ENOTSUP
+   where libzstd was built without. The file is not the same, but as good. */
+struct transform *transform_create_zstd_threads_encoder(int level,
+							unsigned int threads);
 struct transform *transform_create_zstd_decoder(void);
 /* The same with another bound for the window, which the decoder takes as memory:
    2^max_window_log bytes, 10 to 31 (30 where a pointer has 32 bits; else
