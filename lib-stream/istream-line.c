@@ -29,7 +29,9 @@ static char *take_line(struct istream_private *s, const unsigned char *data,
 	if (size > 0)
 		memcpy(s->line, data, size);
 	s->line[size] = '\0';
-	i_stream_skip(&s->istream, skip);
+	/* i_stream_skip() of what get_data gave, without looking again */
+	s->skip += skip;
+	s->istream.v_offset += skip;
 	return s->line;
 }
 

@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "byte-queue.h"
+#include "file-ops.h"
 #include "istream-private.h"
 #include "transform-step.h"
 
@@ -195,8 +196,14 @@ static int after_unit(struct transform_istream *s, const unsigned char *in,
 /* Whether reading might wait for somebody who waits for us: a pipe, not a file. */
 static bool parent_may_wait(struct istream *parent)
 {
-	return parent->blocking && !parent->seekable &&
-		i_stream_get_data_size(parent) == 0;
+	struct stat st;
+	int fd;
+
+	if (!parent->blocking || i_stream_get_data_size(parent) > 0)
+		return false;
+	fd = i_stream_fd_of_chain(parent);
+	return fd != -1 &&
+		(file_ops()->fstat(fd, &st) < 0 || !S_ISREG(st.st_mode));
 }
 
 /* What the codec gets next. 1: data; 2: nothing, but it does not need any, or
@@ -226,6 +233,9 @@ static int get_input(struct transform_istream *s, struct transform_io *io,
 	}
 	if (ret == 0)
 		return s->deferred ? 2 : 0;
+	if (parent->stream_errno != 0 && s->deferred)
+		/* the bytes before the error first; it will be met again */
+		return 2;
 	if (parent->stream_errno != 0) {
 		/* its own text is the best one */
 		if (s->failure_errno == 0)

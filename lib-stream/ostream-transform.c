@@ -51,6 +51,7 @@ struct transform_ostream {
 	bool watching_parent:1;
 	bool unit_ended:1;     /* a decoder answered END */
 	bool deferred:1;       /* another thread may have output for us */
+	bool wants_deferred:1; /* and a flush is still to bring it */
 	bool finish_written:1; /* nothing more comes out of the codec */
 };
 
@@ -318,7 +319,8 @@ static void settle(struct transform_ostream *s)
 {
 	byte_queue_relax(&s->stage);
 	byte_queue_relax(&s->hold);
-	if (byte_queue_used(&s->stage) > 0 || s->status == TRANSFORM_NEED_OUT)
+	if (byte_queue_used(&s->stage) > 0 || s->status == TRANSFORM_NEED_OUT ||
+	    (s->wants_deferred && s->ostream.ostream.stream_errno == 0))
 		watch_parent(s);
 }
 
@@ -452,7 +454,8 @@ static enum transform_op wanted_op(const struct transform_ostream *s,
 	return TRANSFORM_RUN;
 }
 
-/* Waits for what another thread has for us: as drain(). */
+/* Waits for what another thread has for us: as drain(). A full parent stops that; the
+   next flush, of whatever mode, goes on. */
 static int take_deferred(struct transform_ostream *s)
 {
 	size_t consumed;
@@ -463,6 +466,8 @@ static int take_deferred(struct transform_ostream *s)
 			return 0;
 		ret = drain(s, true);
 	}
+	if (ret > 0)
+		s->wants_deferred = false;
 	return ret;
 }
 
@@ -473,6 +478,9 @@ static int o_stream_transform_flush(struct ostream_private *stream,
 	enum transform_op op;
 	int ret;
 
+	/* also where it is closed: what is lost then has to be known */
+	if (mode == OSTREAM_SYNC || stream->closing)
+		s->wants_deferred = (s->class_->flags & TRANSFORM_DEFERS) != 0;
 	/* a latched operation comes to its end before the next one begins */
 	do {
 		op = wanted_op(s, mode);
@@ -480,7 +488,7 @@ static int o_stream_transform_flush(struct ostream_private *stream,
 			latch(s, op);
 		ret = drain(s, true);
 	} while (ret > 0 && wanted_op(s, mode) != TRANSFORM_RUN);
-	if (ret > 0 && mode == OSTREAM_SYNC)
+	if (ret > 0 && s->wants_deferred)
 		ret = take_deferred(s);
 	settle(s);
 	if (ret <= 0)

@@ -8,6 +8,7 @@
 #include "temp-file.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 
 struct temp_store {
@@ -32,6 +33,19 @@ static int store_fail(struct temp_store *store, int error, const char *what)
 	return -1;
 }
 
+/* Plain text of what is to be encrypted on disk does not stay in freed memory. */
+static void free_memory(struct temp_store *store, buffer_t **memory)
+{
+	size_t size;
+	void *data;
+
+	if (store->encrypted && *memory != NULL) {
+		data = buffer_get_modifiable_data(*memory, &size);
+		sodium_memzero(data, size);
+	}
+	buffer_free(memory);
+}
+
 struct temp_store *temp_store_new(size_t max_memory, bool encrypted,
 				  temp_store_open_t *open, void *context)
 {
@@ -52,7 +66,7 @@ void temp_store_free(struct temp_store **_store)
 	if (store == NULL)
 		return;
 	*_store = NULL;
-	buffer_free(&store->memory);
+	free_memory(store, &store->memory);
 	temp_file_free(&store->file);
 	i_free(store->path);
 	i_free(store->error);
@@ -106,7 +120,7 @@ static void move_to_file(struct temp_store *store)
 		return;
 	}
 	store->file = file;
-	buffer_free(&store->memory);
+	free_memory(store, &store->memory);
 }
 
 int temp_store_move_to_memory(struct temp_store *store)

@@ -509,6 +509,50 @@ static void test_pump_stopped_is_silent(void **state)
 	assert_int_equal(f->input->v_offset, 0);
 }
 
+struct stopper {
+	struct fixture *f;
+	bool destroy, at_end;
+	unsigned int calls;
+};
+
+static bool stop_while_reading(buffer_t *buf, void *context)
+{
+	struct stopper *stopper = context;
+
+	if (stopper->calls++ > 0)
+		return !stopper->at_end;
+	buffer_append(buf, "data", 4);
+	if (stopper->destroy)
+		iostream_pump_destroy(&stopper->f->pump);
+	else
+		iostream_pump_stop(stopper->f->pump);
+	return !stopper->at_end;
+}
+
+/* Whoever the bytes pass may stop the pump, or let go of it: then it neither goes on
+   nor tells an end. */
+static void test_pump_stopped_by_its_input(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		struct stopper stopper = { f, (i & 1) != 0, (i & 2) != 0, 0 };
+
+		f->input =
+			i_stream_create_callback(stop_while_reading, &stopper);
+		open_output(f, SIDE_NONBLOCKING);
+		start(f);
+		turn(f);
+		assert_true(stopper.calls <= 2);
+		turn(f);
+		turn(f);
+		assert_true(stopper.calls <= 2);
+		assert_int_equal(f->calls, 0);
+		reset(f);
+	}
+}
+
 /* In whatever call the end comes: the callback may free the pump, which was the
    last to refer to the streams. */
 static void test_pump_destroyed_by_its_callback(void **state)
@@ -590,6 +634,7 @@ int main(void)
 		PUMP_TEST(test_pump_input_without_an_fd),
 		PUMP_TEST(test_pump_stop_and_start),
 		PUMP_TEST(test_pump_stopped_is_silent),
+		PUMP_TEST(test_pump_stopped_by_its_input),
 		PUMP_TEST(test_pump_destroyed_by_its_callback),
 		PUMP_TEST(test_pump_switch_ioloop),
 		PUMP_TEST(test_pump_wrong_use),

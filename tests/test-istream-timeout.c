@@ -235,6 +235,21 @@ static void test_slow_reader(void **state ATTR_UNUSED)
 	end(&f);
 }
 
+/* Nobody may take bytes out of the fd past it; half a line in the buffer is no reason
+   to wait for ever for the rest. */
+static void test_unread_buffer(void **state ATTR_UNUSED)
+{
+	struct fixture f;
+
+	begin(&f, 1000);
+	assert_false(f.stream->readable_fd);
+	peer_says(&f, "half a line");
+	assert_true(i_stream_read(f.stream) > 0);
+	pass(&f.loop, 1000);
+	expect_timeout(&f);
+	end(&f);
+}
+
 static void test_full_buffer(void **state ATTR_UNUSED)
 {
 	struct fixture f;
@@ -342,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_starts_anew),
 		cmocka_unit_test(test_after_data_alone),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_unread_buffer),
 		cmocka_unit_test(test_full_buffer),
 		cmocka_unit_test(test_no_timeout),
 		cmocka_unit_test(test_waiting_reader_is_called),

@@ -367,6 +367,111 @@ static void test_members(void **state ATTR_UNUSED)
 	buffer_free(&one);
 }
 
+static buffer_t *gzipped(const void *data, size_t size)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf);
+	struct ostream *s = o_stream_create_gzip(end, 1);
+
+	o_stream_nsend(s, data, size);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	return buf;
+}
+
+/* How many bytes come out of the file's first `cut` bytes, before EIO. */
+static size_t bytes_before_error(const buffer_t *file, uoff_t cut, bool async)
+{
+	struct transform *t = transform_create_gzip_decoder();
+	struct istream *data = i_stream_create_from_buffer(file);
+	struct istream *cutter =
+		i_stream_create_failure_at(data, cut, EIO, "broken");
+	struct istream *input = i_stream_create_transform(
+		cutter, async ? transform_create_async(t) : t);
+	const unsigned char *got;
+	size_t size, total = 0;
+
+	while (i_stream_read_more(input, &got, &size) > 0) {
+		total += size;
+		i_stream_skip(input, size);
+	}
+	assert_int_equal(input->stream_errno, EIO);
+	i_stream_destroy(&input);
+	i_stream_destroy(&cutter);
+	i_stream_destroy(&data);
+	return total;
+}
+
+static void test_bytes_before_the_parents_error(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 6 * BLOCK);
+	buffer_t *file = gzipped(data, 6 * BLOCK);
+	static const uoff_t cuts[] = { 20, 1000, 70000, 200000, 300001 };
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cuts); i++)
+		assert_int_equal(bytes_before_error(file, cuts[i], true),
+				 bytes_before_error(file, cuts[i], false));
+	buffer_free(&file);
+	free(data);
+}
+
+/* What the thread met while it was ahead of the reader does not count where the
+   reader goes back. */
+static void test_seeking_back_forgets_an_error(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 6 * BLOCK);
+	buffer_t *file = gzipped(data, 6 * BLOCK);
+	struct istream *mem, *input;
+	const unsigned char *got;
+	unsigned int i;
+	size_t size;
+
+	/* the checksum */
+	((unsigned char *)buffer_get_modifiable_data(
+		file, NULL))[file->used - 8] ^= 1;
+	for (i = 0; i < 20; i++) {
+		mem = i_stream_create_from_buffer(file);
+		input = i_stream_create_transform(
+			mem,
+			transform_create_async(
+				transform_create_gzip_decoder()));
+		do {
+			assert_int_equal(i_stream_read_more(input, &got, &size),
+					 1);
+			i_stream_skip(input, size);
+		} while (input->v_offset < 4 * BLOCK);
+		i_stream_seek(input, 0);
+		assert_int_equal(i_stream_read_more(input, &got, &size), 1);
+		assert_memory_equal(got, data, I_MIN(size, (size_t)BLOCK));
+		i_stream_destroy(&input);
+		i_stream_destroy(&mem);
+	}
+	buffer_free(&file);
+	free(data);
+}
+
+/* A decoder needs no finish: what it was given arrives all the same. */
+static void test_destroy_of_a_pushed_decoder(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 3 * BLOCK);
+	buffer_t *file = gzipped(data, 3 * BLOCK);
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf);
+	struct ostream *s = o_stream_create_transform(
+		end, transform_create_async(transform_create_gzip_decoder()));
+
+	assert_int_equal(o_stream_send(s, file->data, file->used), file->used);
+	o_stream_destroy(&s);
+	assert_int_equal(buf->used, 3 * BLOCK);
+	assert_memory_equal(buf->data, data, 3 * BLOCK);
+	o_stream_destroy(&end);
+	buffer_free(&buf);
+	buffer_free(&file);
+	free(data);
+}
+
 /* What a dot's end leaves is the next reader's: no thread may have it. */
 static void test_a_decoder_that_stops_stays(void **state ATTR_UNUSED)
 {
@@ -462,6 +567,9 @@ int main(void)
 		cmocka_unit_test(test_abort_at_any_moment),
 		cmocka_unit_test(test_reading_does_not_wait_for_more),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_bytes_before_the_parents_error),
+		cmocka_unit_test(test_seeking_back_forgets_an_error),
+		cmocka_unit_test(test_destroy_of_a_pushed_decoder),
 		cmocka_unit_test(test_a_decoder_that_stops_stays),
 		cmocka_unit_test(test_many_streams_in_many_threads),
 	};

@@ -103,6 +103,8 @@ const char *iostream_pump_get_error(struct iostream_pump *pump)
 static void complete(struct iostream_pump *pump,
 		     enum iostream_pump_status status)
 {
+	if (!pump->running)
+		return;
 	set_error(pump, status);
 	/* told by the callback */
 	o_stream_ignore_last_errors(pump->output);
@@ -164,7 +166,8 @@ static enum ostream_send_istream_result move_slices(struct iostream_pump *pump,
 	*again_r = false;
 	for (i = 0; i < SLICES_PER_TURN; i++) {
 		result = move_slice(pump, &all);
-		if (result != OSTREAM_SEND_ISTREAM_RESULT_FINISHED || all)
+		if (!pump->running ||
+		    result != OSTREAM_SEND_ISTREAM_RESULT_FINISHED || all)
 			return result;
 		if (output_is_full(pump))
 			return OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT;
@@ -192,6 +195,8 @@ static int flush_output(struct iostream_pump *pump)
 	int ret = full ? o_stream_check(pump->output) :
 			 o_stream_flush(pump->output);
 
+	if (!pump->running)
+		return -1;
 	if (ret < 0)
 		complete(pump, IOSTREAM_PUMP_STATUS_OUTPUT_ERROR);
 	else if (ret > 0 && pump->ended)
@@ -209,6 +214,9 @@ static void pump_some(struct iostream_pump *pump)
 	o_stream_cork_internal(pump->output);
 	result = move_slices(pump, &again);
 	o_stream_uncork_internal(pump->output);
+	/* whoever the bytes went through may have stopped the pump */
+	if (!pump->running)
+		return;
 	if (result == OSTREAM_SEND_ISTREAM_RESULT_WAIT_INPUT &&
 	    output_is_full(pump))
 		result = OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT;

@@ -161,8 +161,10 @@ static int i_stream_seekable_get_size(struct istream_private *stream,
 
 	while (exact && seekable->current < seekable->count) {
 		ret = next_data(seekable, &data, &size);
-		if (ret == 0 || stream->istream.stream_errno != 0)
-			return ret;
+		if (stream->istream.stream_errno != 0)
+			return -1;
+		if (ret == 0)
+			return 0;
 		if (ret > 0 && keep_data(seekable, data, size) < 0)
 			return -1;
 	}

@@ -99,11 +99,15 @@ struct istream *i_stream_create_timeout(struct istream *input,
 					unsigned int timeout_msecs)
 {
 	struct timeout_istream *t = i_new(struct timeout_istream, 1);
+	struct istream *stream;
 
 	t->msecs = timeout_msecs;
 	t->istream.iostream.close = i_stream_timeout_close;
 	t->istream.read = i_stream_timeout_read;
 	t->istream.seek = i_stream_view_seek;
 	t->istream.switch_ioloop_to = i_stream_timeout_switch_ioloop_to;
-	return i_stream_create(&t->istream, input, -1);
+	stream = i_stream_create(&t->istream, input, -1);
+	/* it has to see the bytes come */
+	stream->readable_fd = false;
+	return stream;
 }

@@ -10,15 +10,17 @@
 #include "config.h"
 #include "macros.h"
 #include "mem.h"
-#include "iostream-private.h"
 #include "transform-step.h"
 #include "transforms.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sodium.h>
 #include <string.h>
 
+/* What a block has room for, unless the codec likes more. */
+#define BLOCK_SIZE ((size_t)64 * 1024)
 /* So many blocks may wait in each direction. */
 #define BLOCKS_MAX 4
 
@@ -305,13 +307,19 @@ static void *worker(void *context)
 
 static bool start(struct async_transform *async)
 {
+	sigset_t all, old;
 	int error;
 
 	if (async->started)
 		return true;
+	/* the program's signals are its own threads' */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = pthread_create(&async->thread, NULL, worker, async);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error != 0) {
-		(void)transform_error(&async->transform, error,
+		/* EAGAIN would say that one may try again */
+		(void)transform_error(&async->transform, ENOMEM,
 				      "cannot start a thread: %s",
 				      strerror(error));
 		return false;
@@ -555,6 +563,8 @@ static void stop_work(struct async_transform *async)
 	block_free(async, &async->making);
 	block_free(async, &async->filling);
 	block_free(async, &async->emptying);
+	/* met while it was ahead of the owner, who may never come there */
+	transform_clear_error(async->inner);
 	async->op_queued = async->unit_ended = false;
 	async->last = async->inner_status = TRANSFORM_NEED_IN;
 }
@@ -653,8 +663,8 @@ struct transform *transform_create_async(struct transform *inner)
 	async = i_new(struct async_transform, 1);
 	async->inner = inner;
 	async->secret = (class_->flags & TRANSFORM_AUTHENTICATED) != 0;
-	async->in_room = I_MAX(class_->good_in, (size_t)IO_BLOCK_SIZE);
-	async->out_room = I_MAX(transform_good_window(class_, IO_BLOCK_SIZE),
+	async->in_room = I_MAX(class_->good_in, BLOCK_SIZE);
+	async->out_room = I_MAX(transform_good_window(class_, BLOCK_SIZE),
 				class_->min_out);
 	async->last = async->inner_status = TRANSFORM_NEED_IN;
 	init_class(async);
