@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HASH "blake2b"
@@ -324,13 +325,16 @@ static void idle(struct bench *b)
 {
 	struct age_recipients *to = has_layer(b, "age") ? recipients(b) : NULL;
 	struct ostream **outputs = calloc(b->total, sizeof(*outputs));
+	const struct hash_method *method = hash_method_lookup(HASH);
+	void *hash = malloc(method->context_size);
 	size_t before, i;
 
-	bench_check(outputs != NULL);
+	bench_check(outputs != NULL && hash != NULL);
+	method->init(hash);
 	before = bench_resident();
 	bench_start();
 	for (i = 0; i < b->total; i++) {
-		outputs[i] = stack(b, o_stream_create_null(), to, NULL);
+		outputs[i] = stack(b, o_stream_create_null(), to, hash);
 		o_stream_nsend(outputs[i], bench_piece(b), b->piece);
 		bench_check(o_stream_flush(outputs[i]) > 0);
 		b->bytes += b->piece;
@@ -341,6 +345,7 @@ static void idle(struct bench *b)
 	for (i = 0; i < b->total; i++)
 		finish(&outputs[i]);
 	free(outputs);
+	free(hash);
 }
 
 /*
@@ -360,42 +365,83 @@ static struct spool *open_spool(const struct bench *b, bool make)
 	return spool;
 }
 
-/* total=N messages into a new spool at out=DIR. The corpus has to be of CRLF; what
-   ends a message is put behind it beforehand. */
+/* The folders of a spool that is in use: doc/spool-format.md. */
+static void make_buckets(const struct bench *b)
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+	char path[4096];
+	unsigned int i;
+
+	for (i = 0; i < 1024; i++) {
+		(void)snprintf(path, sizeof(path), "%s/messages/%c%c",
+			       b->out_path, digits[i / 32], digits[i % 32]);
+		bench_check(mkdir(path, 0700) == 0);
+	}
+}
+
+struct wire {
+	unsigned char *data;
+	size_t size;
+};
+
+/* A message in its wire form, which is what a spool takes. The corpus has to be of
+   CRLF; it has no dot that begins a line. */
+static void make_wire(struct bench *b, struct wire *wire)
+{
+	static const char end[] = "\r\n.\r\n";
+	const unsigned char *text;
+	size_t size;
+
+	text = bench_message(b, &size);
+	wire->size = size - 2 + sizeof(end) - 1;
+	wire->data = malloc(wire->size);
+	bench_check(wire->data != NULL);
+	memcpy(wire->data, text, size - 2);
+	memcpy(wire->data + size - 2, end, sizeof(end) - 1);
+}
+
+static void put_wire(struct bench *b, struct spool *spool, struct wire *wire)
+{
+	email_message *message;
+	struct istream *body;
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	body = i_stream_create_from_data(wire->data, wire->size);
+	email_message_set_body(message, body, wire->size);
+	i_stream_unref(&body);
+	bench_check(spool_put(spool, message) == IO_DONE);
+	email_message_unref(&message);
+	b->bytes += wire->size;
+	b->calls++;
+	free(wire->data);
+}
+
+/* So many messages are made before the clock runs. */
+#define WIRES_MAX 4000
+
+/* total=N messages into a new spool at out=DIR. */
 static void spool_put_messages(struct bench *b)
 {
 	struct spool *spool = open_spool(b, true);
-	static const char end[] = "\r\n.\r\n";
-	const unsigned char *text;
-	email_message *message;
-	struct istream *body;
-	unsigned char *wire;
-	message_id id;
-	size_t size;
+	struct wire *wires = calloc(WIRES_MAX, sizeof(*wires)), wire;
+	size_t i;
 
+	bench_check(wires != NULL);
+	make_buckets(b);
+	for (i = 0; i < WIRES_MAX && i < b->total; i++)
+		make_wire(b, &wires[i]);
 	bench_start();
+	for (i = 0; i < WIRES_MAX && i < b->total; i++)
+		put_wire(b, spool, &wires[i]);
 	while (b->calls < b->total) {
-		text = bench_message(b, &size);
-		/* the corpus has no dot that begins a line */
-		wire = malloc(size + sizeof(end));
-		bench_check(wire != NULL);
-		memcpy(wire, text, size - 2);
-		memcpy(wire + size - 2, end, sizeof(end) - 1);
-		spool_new_id(spool, &id);
-		message = email_message_new(&id);
-		body = i_stream_create_from_data(wire,
-						 size - 2 + sizeof(end) - 1);
-		email_message_set_body(message, body,
-				       size - 2 + sizeof(end) - 1);
-		i_stream_unref(&body);
-		bench_check(spool_put(spool, message) == IO_DONE);
-		email_message_unref(&message);
-		free(wire);
-		b->bytes += size;
-		b->calls++;
+		make_wire(b, &wire);
+		put_wire(b, spool, &wire);
 	}
 	bench_stop();
 	spool_close(&spool);
+	free(wires);
 }
 
 struct id_list {

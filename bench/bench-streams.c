@@ -245,6 +245,8 @@ static void messages(struct bench *b)
 {
 	struct ostream *null = o_stream_create_null(), *output;
 
+	/* libdovecot's has room for nothing, and its dot panics then */
+	o_stream_set_max_buffer_size(null, 1 << 20);
 	bench_start();
 	while (b->bytes < b->total) {
 		if (strcmp(b->codec, "dot") == 0)

@@ -42,7 +42,8 @@ struct bench_work {
 };
 
 /* The program's main(): work=NAME and the parameters above as NAME=VALUE. Prints
-   "bytes calls out_bytes wall_ns cpu_ns rss_kib" and returns an exit code. */
+   "bytes calls out_bytes wall_ns cpu_ns rss_kib" (the last: how much more memory was
+   resident than at bench_start()) and returns an exit code. */
 int bench_main(int argc, char *argv[], const struct bench_work *works);
 
 /* Around what is measured. What lies before and behind (setting up, reading the

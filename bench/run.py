@@ -26,6 +26,10 @@ import rows as table
 PREPARED = ("gzip", "zlib", "lz4", "zstd", "age")
 
 
+class WorkFailed(Exception):
+    """A program ended with an error: its row has no figure."""
+
+
 class Bench:
     def __init__(self, args):
         self.args = args
@@ -98,8 +102,8 @@ class Bench:
             [self.programs / f"bench-{program}", f"work={name}", *args],
             capture_output=True, text=True)
         if result.returncode != 0:
-            sys.exit(f"bench-{program} work={name} {' '.join(args)} failed:\n"
-                     f"{result.stderr}")
+            raise WorkFailed(f"bench-{program} work={name} {' '.join(args)}:\n"
+                             f"{result.stderr}")
         keys = ("bytes", "calls", "out", "wall", "cpu", "rss")
         return dict(zip(keys, map(int, result.stdout.split())))
 
@@ -292,7 +296,11 @@ def main():
                 print(f"NOT RUN: {row.group}: {row.name}: there is no "
                       f"{row.peer.split()[0 if row.peer[0] != '$' else 1]}")
                 continue
-            line = line_of(row, *bench.measure(row))
+            try:
+                line = line_of(row, *bench.measure(row))
+            except WorkFailed as error:
+                print(f"NOT RUN: {row.group}: {row.name}: {error}", flush=True)
+                continue
             lines.append(line)
             target = f"  target {line['target']}" if line["target"] else ""
             print(f"{line['verdict']:8}{line['figure']:>9} {line['unit']:3} "
