@@ -226,7 +226,8 @@ def write_table(path, lines, args):
                            "|---|---|---|---|---|---|---|\n")
             rates = [f"{line[w + ' MB/s']} ({line[w + ' wall MB/s']})"
                      if line[w + " MB/s"] else "" for w in ("ours", "peer")]
-            file.write(f"| {line['name']} | {line['figure']} {line['unit']} | "
+            name = line["name"].replace("|", "\\|")
+            file.write(f"| {name} | {line['figure']} {line['unit']} | "
                        f"{line['low']} to {line['high']} | {line['target']} | "
                        f"{line['verdict']} | {rates[0]} | {rates[1]} |\n")
 
