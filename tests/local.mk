@@ -172,8 +172,9 @@ endif
 
 # A part of the tests; only what it needs is built.
 .PHONY: check-some check-threaded check-quick check-quick-valgrind
-check-some:
-	$(MAKE) check TESTS='$(SOME)' check_PROGRAMS='$(filter-out %.sh,$(SOME))'
+check-some: $(BUILT_SOURCES)
+	$(MAKE) check-TESTS TESTS='$(SOME)' \
+		check_PROGRAMS='$(filter-out %.sh,$(SOME))'
 check-threaded:
 	$(MAKE) check-some SOME='$(threaded_tests)'
 check-quick:
@@ -201,5 +202,5 @@ crash-soak:
 .PHONY: check-large
 large_tests = tests/test-transform-deflate tests/tool-cat.sh \
 	tests/spool-large.sh
-check-large:
+check-large: all
 	BOBBIN_LARGE=1 $(MAKE) check-some SOME='$(large_tests)'
