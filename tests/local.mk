@@ -200,7 +200,8 @@ crash-soak:
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large
-large_tests = tests/test-transform-deflate tests/tool-cat.sh \
-	tests/spool-large.sh
+large_tests = tests/test-transform-deflate tests/tool-cat.sh
 check-large: all
 	BOBBIN_LARGE=1 $(MAKE) check-some SOME='$(large_tests)'
+	$(AM_TESTS_ENVIRONMENT) BOBBIN_LARGE=1 $(SHELL) \
+		$(srcdir)/tests/spool-large.sh
