@@ -195,6 +195,22 @@ ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
 	return ret > 0 ? (ssize_t)size : ret;
 }
 
+ssize_t i_stream_view_once(struct istream_private *stream, uoff_t *seen,
+			   size_t *fresh_r)
+{
+	uoff_t lag = stream->lag, end;
+	ssize_t ret;
+
+	/* a seek forward reads through what it drops */
+	stream->istream.v_offset -= lag;
+	ret = i_stream_view_parent(stream, UOFF_T_MAX);
+	end = stream->istream.v_offset + (stream->pos - stream->skip);
+	*fresh_r = end > *seen ? (size_t)(end - *seen) : 0;
+	*seen = I_MAX(*seen, end);
+	stream->istream.v_offset += lag;
+	return ret;
+}
+
 void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
 			bool mark ATTR_UNUSED)
 {

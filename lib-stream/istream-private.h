@@ -133,6 +133,11 @@ void i_stream_skip_fd(struct istream *stream, uoff_t count);
    shows them all already. As i_stream_read(), -1 with eof or the parent's error
    set; at the limit 0, which the caller must tell apart. */
 ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit);
+/* The same without a limit, for filters that look at each byte once, also at those
+   that a seek forward drops: *fresh_r bytes at the end of the buffer lie behind *seen,
+   the v_offset up to which bytes were looked at, and that moves behind them. */
+ssize_t i_stream_view_once(struct istream_private *stream, uoff_t *seen,
+			   size_t *fresh_r);
 /* The seek method of such a filter. */
 void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
 			bool mark);

@@ -8,6 +8,7 @@
 #include "stack-spec.h"
 #include "test-stream-common.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -751,6 +752,55 @@ static void test_limit(void **state ATTR_UNUSED)
 	stack_spec_free(&gzip);
 }
 
+static unsigned int threads_of_process(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		count++;
+	assert_int_equal(closedir(dir), 0);
+	return count;
+}
+
+/* The options that ask for threads get them, and these end with the stream. */
+static void test_threads(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *spec;
+		unsigned int threads;
+	} rows[] = { { "gzip", 0 },
+		     { "gzip:async=yes", 1 },
+		     { "lz4:async=yes | zlib:async=yes", 2 },
+#ifdef HAVE_ZSTD
+		     { "zstd:threads=2", 2 },
+		     { "zstd:threads=2,async=yes", 3 },
+#endif
+		     { "dot | hex", 0 } };
+	unsigned int before = threads_of_process(), left;
+	struct stack_spec *spec;
+	struct ostream *end, *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spec = parse(rows[i].spec);
+		end = o_stream_create_null();
+		s = stack_spec_create_output(spec, NULL, end, NULL);
+		assert_int_equal(o_stream_send_str(s, "hello"), 5);
+		assert_int_equal(o_stream_flush(s), 1);
+		assert_int_equal(threads_of_process(),
+				 before + rows[i].threads);
+		assert_int_equal(o_stream_finish(s), 1);
+		o_stream_destroy(&s);
+		o_stream_unref(&end);
+		stack_spec_free(&spec);
+		/* one that was joined may be listed for a moment more */
+		for (left = 1000000; threads_of_process() != before; left--)
+			assert_true(left > 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -770,6 +820,7 @@ int main(void)
 		cmocka_unit_test(test_take_recipients),
 		cmocka_unit_test(test_nothing_follows_the_end),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests_name("stack-spec", tests, setup,

@@ -20,21 +20,13 @@ static ssize_t i_stream_hash_read(struct istream_private *stream)
 {
 	struct hash_istream *hash =
 		container_of(stream, struct hash_istream, istream);
-	uoff_t lag = stream->lag, end;
 	size_t fresh;
 	ssize_t ret;
 
-	/* a seek forward reads through what it drops */
-	stream->istream.v_offset -= lag;
-	ret = i_stream_view_parent(stream, UOFF_T_MAX);
-	end = stream->istream.v_offset + (stream->pos - stream->skip);
-	if (end > hash->hashed) {
-		fresh = (size_t)(end - hash->hashed);
+	ret = i_stream_view_once(stream, &hash->hashed, &fresh);
+	if (fresh > 0)
 		hash->method->loop(hash->hash_context,
 				   stream->buffer + stream->pos - fresh, fresh);
-		hash->hashed = end;
-	}
-	stream->istream.v_offset += lag;
 	return ret;
 }
 

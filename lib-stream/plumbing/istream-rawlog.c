@@ -21,21 +21,13 @@ static struct rawlog_istream *rawlog_istream(struct istream_private *stream)
 static ssize_t i_stream_rawlog_read(struct istream_private *stream)
 {
 	struct rawlog_istream *rawlog = rawlog_istream(stream);
-	uoff_t lag = stream->lag, end;
 	size_t fresh;
 	ssize_t ret;
 
-	/* a seek forward reads through what it drops */
-	stream->istream.v_offset -= lag;
-	ret = i_stream_view_parent(stream, UOFF_T_MAX);
-	end = stream->istream.v_offset + (stream->pos - stream->skip);
-	if (end > rawlog->logged) {
-		fresh = (size_t)(end - rawlog->logged);
+	ret = i_stream_view_once(stream, &rawlog->logged, &fresh);
+	if (fresh > 0)
 		rawlog_write(&rawlog->log, stream->buffer + stream->pos - fresh,
 			     fresh);
-		rawlog->logged = end;
-	}
-	stream->istream.v_offset += lag;
 	return ret;
 }
 

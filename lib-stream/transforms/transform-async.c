@@ -210,8 +210,6 @@ static bool worker_turn(struct async_transform *async,
 	return async->inner_status != TRANSFORM_ERROR;
 }
 
-/* A decoder's FINISH comes without input; at the border of a unit there is nothing
-   to finish. */
 static bool worker_is_done(const struct async_transform *async,
 			   const struct async_block *block,
 			   enum transform_op op)
@@ -244,6 +242,17 @@ static bool worker_run(struct async_transform *async, struct async_block *block,
 	return true;
 }
 
+static bool worker_finish_decoder(struct async_transform *async,
+				  struct async_block *block)
+{
+	do {
+		if (!worker_turn(async, block, TRANSFORM_FINISH))
+			return false;
+	} while (async->inner_status == TRANSFORM_NEED_OUT);
+	async->unit_ended = async->inner_status == TRANSFORM_END;
+	return true;
+}
+
 /* False after an error, or where the owner does not want the rest. */
 static bool worker_do(struct async_transform *async, struct async_block *block)
 {
@@ -251,19 +260,13 @@ static bool worker_do(struct async_transform *async, struct async_block *block)
 	enum transform_op op = block->op;
 	bool decodes = transform_is_decoder(class_);
 
-	if (block->size > 0 &&
+	/* a decoder's FINISH comes without input, and not at the border of a unit */
+	if ((block->size > 0 || (!decodes && op != TRANSFORM_RUN)) &&
 	    !worker_run(async, block, decodes ? TRANSFORM_RUN : op))
 		return false;
-	if (decodes && op == TRANSFORM_FINISH && !async->unit_ended) {
-		do {
-			if (!worker_turn(async, block, op))
-				return false;
-		} while (async->inner_status == TRANSFORM_NEED_OUT);
-		async->unit_ended = async->inner_status == TRANSFORM_END;
-	} else if (!decodes && block->size == 0 && op != TRANSFORM_RUN) {
-		if (!worker_run(async, block, op))
-			return false;
-	}
+	if (decodes && op == TRANSFORM_FINISH && !async->unit_ended &&
+	    !worker_finish_decoder(async, block))
+		return false;
 	return worker_put_out(async);
 }
 
@@ -402,6 +405,13 @@ static bool wait_for(struct async_transform *async, enum async_wait what)
 	return ready && (!output || what == WAIT_ROOM);
 }
 
+/* The inner transform's error becomes ours. */
+static void take_error(struct async_transform *async)
+{
+	(void)transform_error(&async->transform, async->inner->error_errno,
+			      "%s", async->inner->error);
+}
+
 /* Whether the worker failed, and all that it made before was taken. */
 static bool has_failed(struct async_transform *async)
 {
@@ -413,9 +423,7 @@ static bool has_failed(struct async_transform *async)
 	failed = async->failed && async->out.count == 0 && !async->busy;
 	(void)pthread_mutex_unlock(&async->lock);
 	if (failed)
-		(void)transform_error(&async->transform,
-				      async->inner->error_errno, "%s",
-				      async->inner->error);
+		take_error(async);
 	return failed;
 }
 
@@ -607,8 +615,7 @@ static int async_locate(struct transform *t, uoff_t plain_offset,
 	ret = async->inner->class_->locate(async->inner, plain_offset,
 					   encoded_size, point);
 	if (ret < 0)
-		(void)transform_error(t, async->inner->error_errno, "%s",
-				      async->inner->error);
+		take_error(async);
 	return ret;
 }
 
@@ -621,8 +628,7 @@ static int async_vouch(struct transform *t, uoff_t encoded_size,
 	stop_work(async);
 	ret = async->inner->class_->vouch(async->inner, encoded_size, point);
 	if (ret < 0)
-		(void)transform_error(t, async->inner->error_errno, "%s",
-				      async->inner->error);
+		take_error(async);
 	return ret;
 }
 
