@@ -1,0 +1,71 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Which segments are needed. One is as long as a record of it is a message's, and as
+   long as one of its records overrules a record of a segment that is still there: a
+   tombstone, or a newer version. If it went first, what it overruled would come
+   back after the next start. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+#include "mem.h"
+#include "panic.h"
+
+#include <string.h>
+
+void journal_account(struct journal *journal, const struct journal_place *place,
+		     int change)
+{
+	struct journal_segment *segment;
+
+	if (place->offset == 0)
+		return;
+	segment = journal->segments[place->segment];
+	i_assert(change > 0 || segment->live > 0);
+	segment->live += (uint64_t)(int64_t)change;
+}
+
+void journal_overrule(struct journal *journal, uint32_t by, uint32_t old)
+{
+	struct journal_segment *segment = journal->segments[by];
+	uint32_t *outlives;
+	unsigned int i;
+
+	if (by == old)
+		return;
+	for (i = 0; i < segment->outlives_count; i++) {
+		if (segment->outlives[i] == old)
+			return;
+	}
+	outlives = try_realloc(segment->outlives, (i + 1) * sizeof(*outlives));
+	if (outlives == NULL) {
+		/* without a note it must not be written anew at all */
+		segment->failed = true;
+		return;
+	}
+	outlives[i] = old;
+	segment->outlives = outlives;
+	segment->outlives_count++;
+}
+
+static void remove_number(struct journal_segment *segment, uint32_t number)
+{
+	unsigned int i;
+
+	for (i = 0; i < segment->outlives_count; i++) {
+		if (segment->outlives[i] == number) {
+			segment->outlives[i] =
+				segment->outlives[--segment->outlives_count];
+			return;
+		}
+	}
+}
+
+void journal_forget_segment(struct journal *journal, uint32_t number)
+{
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		if (journal->segments[i] != NULL)
+			remove_number(journal->segments[i], number);
+	}
+}

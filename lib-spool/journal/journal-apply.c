@@ -1,0 +1,98 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What a durable record makes of the index. Records come in the order in which they
+   were written: after a commit, and again when the journal is opened. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+
+#include <string.h>
+
+static void apply_headers(struct journal *journal,
+			  const struct journal_header *header,
+			  const struct journal_place *place,
+			  const struct journal_place *body)
+{
+	struct journal_entry entry, old;
+
+	entry.id = header->id;
+	entry.version = header->version;
+	entry.headers = *place;
+	if (body != NULL)
+		entry.body = *body;
+	else if (journal_index_find(&journal->index, &header->id, &old))
+		entry.body = old.body;
+	else
+		return;
+	if (!journal_index_set(&journal->index, &entry, &old))
+		return;
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_account(journal, place, 1);
+	journal_account(journal, &old.headers, -1);
+	if (old.headers.offset != 0)
+		journal_overrule(journal, place->segment, old.headers.segment);
+	if (body != NULL) {
+		journal_account(journal, body, 1);
+		journal_account(journal, &old.body, -1);
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+static void apply_unlink(struct journal *journal,
+			 const struct journal_header *header,
+			 const struct journal_place *place,
+			 const struct journal_target *target)
+{
+	struct journal_segment *segment;
+	struct journal_entry old;
+	bool found = journal_index_remove(&journal->index, &header->id, &old);
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	/* also where it killed something that is not known any more */
+	segment = journal_segment_find(journal, target->incarnation);
+	if (segment != NULL)
+		journal_overrule(journal, place->segment,
+				 segment->header.number);
+	if (found) {
+		journal_overrule(journal, place->segment, old.headers.segment);
+		journal_account(journal, &old.headers, -1);
+		journal_account(journal, &old.body, -1);
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* What the range's segment has was dropped before anything was applied. */
+static void apply_void(struct journal *journal,
+		       const struct journal_place *place,
+		       const struct journal_target *target)
+{
+	struct journal_segment *segment;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment = journal_segment_find(journal, target->incarnation);
+	if (segment != NULL)
+		journal_overrule(journal, place->segment,
+				 segment->header.number);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+void journal_apply(struct journal *journal, const struct journal_header *header,
+		   const struct journal_place *place,
+		   const struct journal_target *target,
+		   const struct journal_place *body)
+{
+	switch (header->type) {
+	case JOURNAL_HEADERS:
+		apply_headers(journal, header, place, body);
+		break;
+	case JOURNAL_UNLINK:
+		apply_unlink(journal, header, place, target);
+		break;
+	case JOURNAL_VOID:
+		apply_void(journal, place, target);
+		break;
+	case JOURNAL_BODY:
+	case JOURNAL_PADDING:
+		break;
+	}
+}

@@ -1,0 +1,450 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Group commit. Who finds nobody committing does it, for all that is queued: one
+   pwritev(), one fdatasync(); the next group gathers meanwhile. A lone writer pays
+   for one sync and waits for nobody. The index changes after the sync.
+
+   A group whose write or sync failed is void: its segment is written no more (whether
+   a second try reached the disk nobody could tell), and the next one begins with a
+   record that says so, lest a start finds what nobody was promised. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+#include "crc32c.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+#include "panic.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Vectors of one pwritev(), and records of one group. */
+#define VECTORS_MAX 1000
+#define RECORDS_MAX (VECTORS_MAX / 4)
+
+struct journal_group {
+	struct journal_segment *segment;
+	uint64_t pos, end;
+	struct iovec iov[VECTORS_MAX];
+	unsigned int iov_count, record_count;
+	unsigned char headers[RECORDS_MAX + 1][JOURNAL_HEADER_SIZE];
+};
+
+static const unsigned char zeros[JOURNAL_ALIGN];
+
+/*
+ * Records
+ */
+
+static void record_header(const struct journal_record *record,
+			  struct journal_header *header)
+{
+	header->type = record->type;
+	header->flags = record->flags;
+	header->id = record->id;
+	header->version = record->version;
+	header->sequence = 0;
+	header->stored_size = record->size;
+	header->plain_size = record->plain_size;
+	header->payload_crc = record->payload_crc;
+	header->stack_size =
+		record->stack == NULL ? 0 : (uint32_t)strlen(record->stack);
+}
+
+static uint64_t request_size(const struct journal_request *request)
+{
+	struct journal_header header;
+	uint64_t size = 0;
+	unsigned int i;
+
+	for (i = 0; i < request->count; i++) {
+		record_header(&request->records[i], &header);
+		size += journal_record_size(&header);
+	}
+	return size;
+}
+
+static void add_vector(struct journal_group *group, const void *data,
+		       size_t size)
+{
+	if (size == 0)
+		return;
+	i_assert(group->iov_count < VECTORS_MAX);
+	group->iov[group->iov_count].iov_base = (void *)(uintptr_t)data;
+	group->iov[group->iov_count++].iov_len = size;
+}
+
+static void add_header(struct journal *journal, struct journal_group *group,
+		       struct journal_header *header)
+{
+	unsigned char *bytes = group->headers[group->record_count];
+
+	if (group->record_count++ == 0)
+		header->flags |= JOURNAL_GROUP_START;
+	header->sequence = journal->next_sequence++;
+	journal_header_put(header, group->segment->header.incarnation, bytes);
+	add_vector(group, bytes, JOURNAL_HEADER_SIZE);
+}
+
+static void add_record(struct journal *journal, struct journal_group *group,
+		       struct journal_record *record)
+{
+	struct journal_header header;
+	uint64_t size, used;
+
+	record_header(record, &header);
+	size = journal_record_size(&header);
+	used = JOURNAL_HEADER_SIZE + header.stack_size + record->size;
+	record->place.segment = group->segment->header.number;
+	record->place.offset = (uint32_t)(group->end / JOURNAL_ALIGN);
+	add_header(journal, group, &header);
+	add_vector(group, record->stack, header.stack_size);
+	add_vector(group, record->data, record->size);
+	add_vector(group, zeros, (size_t)(size - used));
+	group->end += size;
+}
+
+/* So that between two groups there is nothing that is not a record. */
+static void add_padding(struct journal *journal, struct journal_group *group)
+{
+	struct journal_header header;
+	uint64_t left = group->end % JOURNAL_BLOCK_SIZE;
+
+	if (left == 0)
+		return;
+	memset(&header, 0, sizeof(header));
+	header.type = JOURNAL_PADDING;
+	header.stored_size = JOURNAL_BLOCK_SIZE - left - JOURNAL_HEADER_SIZE;
+	add_header(journal, group, &header);
+	group->end += JOURNAL_BLOCK_SIZE - left;
+}
+
+/*
+ * Groups
+ */
+
+static int write_group(struct journal_group *group)
+{
+	struct iovec *iov = group->iov;
+	int count = (int)group->iov_count, fd = group->segment->fd;
+	uint64_t pos = group->pos;
+	ssize_t ret;
+
+	while (count > 0) {
+		ret = file_pwritev(fd, iov, count, (off_t)pos);
+		if (ret == 0)
+			errno = ENOSPC;
+		if (ret <= 0)
+			return -1;
+		pos += (uint64_t)ret;
+		for (; count > 0 && (size_t)ret >= iov->iov_len; iov++, count--)
+			ret -= (ssize_t)iov->iov_len;
+		if (ret > 0) {
+			iov->iov_base = (char *)iov->iov_base + ret;
+			iov->iov_len -= (size_t)ret;
+		}
+	}
+	return file_fdatasync(fd);
+}
+
+static void add_void(struct journal *journal,
+		     const struct journal_segment *segment, uint64_t pos,
+		     uint64_t end)
+{
+	struct journal_void *range = i_new(struct journal_void, 1);
+
+	range->segment = segment->header.number;
+	memcpy(range->target.incarnation, segment->header.incarnation,
+	       JOURNAL_INCARNATION_SIZE);
+	range->target.offset = (uint32_t)(pos / JOURNAL_ALIGN);
+	range->target.size = (uint32_t)((end - pos) / JOURNAL_ALIGN);
+	range->next = journal->voids;
+	journal->voids = range;
+}
+
+static void begin_group(struct journal_group *group,
+			struct journal_segment *segment)
+{
+	group->segment = segment;
+	group->pos = group->end = segment->pos;
+	group->iov_count = group->record_count = 0;
+}
+
+/* Durable, or -1 with errno: then it is void. */
+static int end_group(struct journal *journal, struct journal_group *group)
+{
+	struct journal_segment *segment = group->segment;
+	int error;
+
+	add_padding(journal, group);
+	if (write_group(group) == 0) {
+		segment->pos = group->end;
+		return 0;
+	}
+	error = errno;
+	segment->failed = true;
+	journal->active = NULL;
+	add_void(journal, segment, group->pos, group->end);
+	errno = error;
+	return -1;
+}
+
+/*
+ * The next segment
+ */
+
+static void apply_record(struct journal *journal,
+			 const struct journal_record *record,
+			 const struct journal_place *body)
+{
+	struct journal_header header;
+	struct journal_target target;
+
+	record_header(record, &header);
+	if (record->type == JOURNAL_UNLINK || record->type == JOURNAL_VOID)
+		journal_target_get(&target, record->data);
+	journal_apply(journal, &header, &record->place, &target, body);
+}
+
+static void set_crc(struct journal_record *record)
+{
+	size_t size = record->stack == NULL ? 0 : strlen(record->stack);
+
+	record->payload_crc =
+		crc32c(crc32c(0, record->stack == NULL ? "" : record->stack,
+			      size),
+		       record->size == 0 ? "" : record->data, record->size);
+}
+
+/* One VOID record; false: it is not durable, and the segment no good. */
+static bool write_void(struct journal *journal, struct journal_group *group,
+		       struct journal_segment *segment,
+		       const struct journal_target *target)
+{
+	unsigned char payload[JOURNAL_TARGET_SIZE];
+	struct journal_record record;
+
+	journal_target_put(target, payload);
+	memset(&record, 0, sizeof(record));
+	record.type = JOURNAL_VOID;
+	record.data = payload;
+	record.size = sizeof(payload);
+	set_crc(&record);
+	begin_group(group, segment);
+	add_record(journal, group, &record);
+	if (end_group(journal, group) < 0)
+		return false;
+	apply_record(journal, &record, NULL);
+	return true;
+}
+
+/* What was void is said to be, before anything else. Where that fails, too, nobody
+   can be promised anything here. */
+static int write_voids(struct journal *journal, struct journal_group *group,
+		       struct journal_segment *segment)
+{
+	struct journal_void *range;
+
+	while ((range = journal->voids) != NULL) {
+		if (!write_void(journal, group, segment, &range->target)) {
+			journal->broken = errno;
+			journal_warn(journal,
+				     "%s: two writes in a row failed (%s): "
+				     "nothing more is written before the "
+				     "spool is opened again",
+				     journal->dir, strerror(errno));
+			return -1;
+		}
+		journal->voids = range->next;
+		i_free(range);
+	}
+	return 0;
+}
+
+/* The segment that takes so many bytes; NULL with errno. */
+static struct journal_segment *get_segment(struct journal *journal,
+					   struct journal_group *group,
+					   uint64_t size)
+{
+	if (journal->broken != 0) {
+		errno = journal->broken;
+		return NULL;
+	}
+	if (journal->active != NULL &&
+	    journal_segment_has_room(journal->active, size))
+		return journal->active;
+	if (size > journal->settings.segment_size - JOURNAL_BLOCK_SIZE) {
+		errno = EFBIG;
+		return NULL;
+	}
+	journal->active = NULL;
+	journal->active = journal_segment_next(journal);
+	if (journal->active == NULL ||
+	    write_voids(journal, group, journal->active) < 0)
+		return NULL;
+	return journal_segment_has_room(journal->active, size) ?
+		journal->active :
+		NULL;
+}
+
+/*
+ * Requests
+ */
+
+static void finish_request(struct journal *journal,
+			   struct journal_request *request, int error)
+{
+	bool waited_for = request->waited_for;
+
+	/* where nobody waits, done() may free it */
+	if (request->done != NULL)
+		request->done(request, error);
+	if (!waited_for)
+		return;
+	(void)pthread_mutex_lock(&journal->mutex);
+	request->error = error;
+	request->finished = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+static void apply_request(struct journal *journal,
+			  const struct journal_request *request)
+{
+	const struct journal_place *body = NULL;
+	unsigned int i;
+
+	for (i = 0; i < request->count; i++) {
+		apply_record(journal, &request->records[i], body);
+		body = request->records[i].type == JOURNAL_BODY ?
+			&request->records[i].place :
+			NULL;
+	}
+}
+
+/* Adds as many of the requests as there is room for; the first that is left. */
+static struct journal_request *fill_group(struct journal *journal,
+					  struct journal_group *group,
+					  struct journal_request *request)
+{
+	unsigned int i;
+
+	while (request != NULL &&
+	       group->record_count + request->count <= RECORDS_MAX - 1 &&
+	       request_size(request) <=
+		       group->segment->header.size - group->end) {
+		for (i = 0; i < request->count; i++)
+			add_record(journal, group, &request->records[i]);
+		request = request->next;
+	}
+	return request;
+}
+
+/* Writes a part of the list; what is left of it. */
+static struct journal_request *commit_some(struct journal *journal,
+					   struct journal_group *group,
+					   struct journal_request *first)
+{
+	struct journal_segment *segment =
+		get_segment(journal, group, request_size(first));
+	struct journal_request *end = first->next, *next;
+	int error = 0;
+
+	if (segment == NULL) {
+		error = errno;
+	} else {
+		begin_group(group, segment);
+		end = fill_group(journal, group, first);
+		if (end_group(journal, group) < 0)
+			error = errno;
+	}
+	for (; first != end; first = next) {
+		next = first->next;
+		if (error == 0)
+			apply_request(journal, first);
+		finish_request(journal, first, error);
+	}
+	return end;
+}
+
+static void commit_all(struct journal *journal, struct journal_request *list)
+{
+	struct journal_group *group = try_malloc(sizeof(*group));
+	struct journal_request *next;
+
+	for (; group == NULL && list != NULL; list = next) {
+		next = list->next;
+		finish_request(journal, list, ENOMEM);
+	}
+	while (list != NULL)
+		list = commit_some(journal, group, list);
+	i_free(group);
+}
+
+/* With the mutex, which is let go meanwhile. */
+static void commit_queue(struct journal *journal)
+{
+	struct journal_request *list = journal->queue;
+
+	journal->queue = NULL;
+	journal->queue_end = &journal->queue;
+	journal->committing = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	commit_all(journal, list);
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->committing = false;
+	(void)pthread_cond_broadcast(&journal->progress);
+}
+
+static void enqueue(struct journal *journal, struct journal_request *request)
+{
+	unsigned int i;
+
+	request->next = NULL;
+	request->finished = false;
+	for (i = 0; i < request->count; i++)
+		set_crc(&request->records[i]);
+	(void)pthread_mutex_lock(&journal->mutex);
+	*journal->queue_end = request;
+	journal->queue_end = &request->next;
+}
+
+/* Whether some thread waits for a request that is queued, and so will commit it. */
+static bool somebody_waits(const struct journal *journal)
+{
+	const struct journal_request *request = journal->queue;
+
+	while (request != NULL && !request->waited_for)
+		request = request->next;
+	return request != NULL;
+}
+
+void journal_submit(struct journal *journal, struct journal_request *request)
+{
+	request->waited_for = false;
+	enqueue(journal, request);
+	while (!journal->committing && journal->queue != NULL &&
+	       !somebody_waits(journal))
+		commit_queue(journal);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+int journal_commit(struct journal *journal, struct journal_request *request)
+{
+	request->waited_for = true;
+	enqueue(journal, request);
+	while (!request->finished) {
+		if (journal->committing)
+			(void)pthread_cond_wait(&journal->progress,
+						&journal->mutex);
+		else
+			commit_queue(journal);
+	}
+	/* what nobody waits for is left to us */
+	while (!journal->committing && journal->queue != NULL &&
+	       !somebody_waits(journal))
+		commit_queue(journal);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	errno = request->error;
+	return request->error == 0 ? 0 : -1;
+}

@@ -1,0 +1,320 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "journal/journal-index.h"
+#include "mem.h"
+#include "panic.h"
+
+#include <string.h>
+
+enum slot_flags {
+	SLOT_USED = 0x01,
+	SLOT_CLAIMED = 0x02,
+	SLOT_OLD = 0x04 /* to be handed out by a scan */
+};
+
+/* A slot without headers is there for its claim alone. */
+struct journal_slot {
+	message_id id;
+	uint64_t version;
+	struct journal_place headers, body;
+	uint32_t next; /* of the chain or of the free ones: slot + 1 */
+	uint16_t flags;
+	uint16_t waiting; /* threads that wait for the claim */
+};
+
+/* The last octets of an id are random. */
+static struct journal_shard *shard_of(struct journal_index *index,
+				      const message_id *id)
+{
+	return &index->shards[id->bytes[15]];
+}
+
+static uint32_t chain_of(const struct journal_shard *shard,
+			 const message_id *id)
+{
+	uint32_t hash = (uint32_t)id->bytes[14] | (uint32_t)id->bytes[13] << 8 |
+		(uint32_t)id->bytes[12] << 16 | (uint32_t)id->bytes[11] << 24;
+
+	return hash & (shard->chain_count - 1);
+}
+
+static void slot_entry(const struct journal_slot *slot,
+		       struct journal_entry *entry_r)
+{
+	entry_r->id = slot->id;
+	entry_r->version = slot->version;
+	entry_r->headers = slot->headers;
+	entry_r->body = slot->body;
+}
+
+static struct journal_slot *find(const struct journal_shard *shard,
+				 const message_id *id)
+{
+	struct journal_slot *slot;
+	uint32_t i;
+
+	if (shard->chain_count == 0)
+		return NULL;
+	for (i = shard->chains[chain_of(shard, id)]; i != 0; i = slot->next) {
+		slot = &shard->slots[i - 1];
+		if (message_id_cmp(&slot->id, id) == 0)
+			return slot;
+	}
+	return NULL;
+}
+
+static void link_slot(struct journal_shard *shard, uint32_t i)
+{
+	struct journal_slot *slot = &shard->slots[i];
+	uint32_t *chain = &shard->chains[chain_of(shard, &slot->id)];
+
+	slot->next = *chain;
+	*chain = i + 1;
+}
+
+/* As many chains as slots, about. */
+static bool grow_chains(struct journal_shard *shard)
+{
+	uint32_t count = shard->chain_count == 0 ? 16 : shard->chain_count * 2;
+	uint32_t *chains = try_calloc(count, sizeof(*chains)), i;
+
+	if (chains == NULL)
+		return false;
+	i_free(shard->chains);
+	shard->chains = chains;
+	shard->chain_count = count;
+	for (i = 0; i < shard->slot_count; i++) {
+		if ((shard->slots[i].flags & SLOT_USED) != 0)
+			link_slot(shard, i);
+	}
+	return true;
+}
+
+/* An eighth more: what is not used yet is memory, too. */
+static bool grow_slots(struct journal_shard *shard)
+{
+	uint32_t room = shard->slot_room + shard->slot_room / 8 + 4;
+	struct journal_slot *slots =
+		try_realloc(shard->slots, room * sizeof(*slots));
+
+	if (slots == NULL)
+		return false;
+	shard->slots = slots;
+	shard->slot_room = room;
+	return true;
+}
+
+static struct journal_slot *add(struct journal_shard *shard,
+				const message_id *id)
+{
+	struct journal_slot *slot;
+	uint32_t i;
+
+	if (shard->free_slots != 0) {
+		i = shard->free_slots - 1;
+		shard->free_slots = shard->slots[i].next;
+	} else {
+		if (shard->slot_count == shard->slot_room && !grow_slots(shard))
+			return NULL;
+		if (shard->slot_count >= shard->chain_count &&
+		    !grow_chains(shard))
+			return NULL;
+		i = shard->slot_count++;
+	}
+	slot = &shard->slots[i];
+	memset(slot, 0, sizeof(*slot));
+	slot->id = *id;
+	slot->flags = SLOT_USED;
+	link_slot(shard, i);
+	return slot;
+}
+
+static void drop_unneeded(struct journal_shard *shard,
+			  struct journal_slot *slot)
+{
+	uint32_t i = (uint32_t)(slot - shard->slots), *pos;
+
+	if (slot->headers.offset != 0 || (slot->flags & SLOT_CLAIMED) != 0 ||
+	    slot->waiting > 0)
+		return;
+	pos = &shard->chains[chain_of(shard, &slot->id)];
+	while (*pos != i + 1)
+		pos = &shard->slots[*pos - 1].next;
+	*pos = slot->next;
+	slot->flags = 0;
+	slot->next = shard->free_slots;
+	shard->free_slots = i + 1;
+}
+
+void journal_index_init(struct journal_index *index)
+{
+	unsigned int i;
+
+	memset(index, 0, sizeof(*index));
+	for (i = 0; i < JOURNAL_SHARDS; i++) {
+		(void)pthread_mutex_init(&index->shards[i].mutex, NULL);
+		(void)pthread_cond_init(&index->shards[i].released, NULL);
+	}
+}
+
+void journal_index_deinit(struct journal_index *index)
+{
+	struct journal_shard *shard;
+
+	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
+	     shard++) {
+		(void)pthread_cond_destroy(&shard->released);
+		(void)pthread_mutex_destroy(&shard->mutex);
+		i_free(shard->slots);
+		i_free(shard->chains);
+	}
+}
+
+bool journal_index_find(struct journal_index *index, const message_id *id,
+			struct journal_entry *entry_r)
+{
+	struct journal_shard *shard = shard_of(index, id);
+	const struct journal_slot *slot;
+	bool found;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = find(shard, id);
+	found = slot != NULL && slot->headers.offset != 0;
+	if (found)
+		slot_entry(slot, entry_r);
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return found;
+}
+
+bool journal_index_claim(struct journal_index *index, const message_id *id,
+			 struct journal_entry *entry_r)
+{
+	struct journal_shard *shard = shard_of(index, id);
+	struct journal_slot *slot;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = find(shard, id);
+	if (slot == NULL)
+		slot = add(shard, id);
+	while (slot != NULL && (slot->flags & SLOT_CLAIMED) != 0) {
+		slot->waiting++;
+		(void)pthread_cond_wait(&shard->released, &shard->mutex);
+		/* the slots may have moved */
+		slot = find(shard, id);
+		slot->waiting--;
+	}
+	if (slot != NULL) {
+		slot->flags |= SLOT_CLAIMED;
+		slot_entry(slot, entry_r);
+	}
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return slot != NULL;
+}
+
+void journal_index_release(struct journal_index *index, const message_id *id)
+{
+	struct journal_shard *shard = shard_of(index, id);
+	struct journal_slot *slot;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = find(shard, id);
+	i_assert(slot != NULL && (slot->flags & SLOT_CLAIMED) != 0);
+	slot->flags &= (uint16_t)~SLOT_CLAIMED;
+	if (slot->waiting > 0)
+		(void)pthread_cond_broadcast(&shard->released);
+	drop_unneeded(shard, slot);
+	(void)pthread_mutex_unlock(&shard->mutex);
+}
+
+bool journal_index_set(struct journal_index *index,
+		       const struct journal_entry *entry,
+		       struct journal_entry *old_r)
+{
+	struct journal_shard *shard = shard_of(index, &entry->id);
+	struct journal_slot *slot;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = find(shard, &entry->id);
+	if (slot == NULL)
+		slot = add(shard, &entry->id);
+	if (slot != NULL) {
+		slot_entry(slot, old_r);
+		slot->version = entry->version;
+		slot->headers = entry->headers;
+		slot->body = entry->body;
+	}
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return slot != NULL;
+}
+
+bool journal_index_remove(struct journal_index *index, const message_id *id,
+			  struct journal_entry *old_r)
+{
+	struct journal_shard *shard = shard_of(index, id);
+	struct journal_slot *slot;
+	bool found;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = find(shard, id);
+	found = slot != NULL && slot->headers.offset != 0;
+	if (found) {
+		slot_entry(slot, old_r);
+		memset(&slot->headers, 0, sizeof(slot->headers));
+		memset(&slot->body, 0, sizeof(slot->body));
+		drop_unneeded(shard, slot);
+	}
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return found;
+}
+
+void journal_index_mark_old(struct journal_index *index)
+{
+	struct journal_shard *shard;
+	uint32_t i;
+
+	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
+	     shard++) {
+		for (i = 0; i < shard->slot_count; i++)
+			shard->slots[i].flags |= SLOT_OLD;
+	}
+}
+
+/* The next one from *pos on; false: there is none. */
+static bool next_entry(struct journal_shard *shard, bool old, uint32_t *pos,
+		       struct journal_entry *entry_r)
+{
+	struct journal_slot *slot;
+	bool found = false;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	while (!found && *pos < shard->slot_count) {
+		slot = &shard->slots[(*pos)++];
+		if ((slot->flags & SLOT_USED) == 0 ||
+		    slot->headers.offset == 0 ||
+		    (old && (slot->flags & SLOT_OLD) == 0))
+			continue;
+		if (old)
+			slot->flags &= (uint16_t)~SLOT_OLD;
+		slot_entry(slot, entry_r);
+		found = true;
+	}
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return found;
+}
+
+/* Without a lock while the callback runs: it may change what is there. */
+void journal_index_for_each(struct journal_index *index, bool old,
+			    journal_entry_t *callback, void *context)
+{
+	struct journal_shard *shard;
+	struct journal_entry entry;
+	uint32_t pos;
+
+	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
+	     shard++) {
+		for (pos = 0; next_entry(shard, old, &pos, &entry);) {
+			if (!callback(&entry, context))
+				return;
+		}
+	}
+}

@@ -1,0 +1,53 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_JOURNAL_INDEX_H
+#define BOBBIN_JOURNAL_INDEX_H
+
+/* Which records are a message's, in memory: 48 bytes each, in shards that grow one by
+   one. It also keeps, for each message, who may change it. Not installed. */
+
+#include "journal/journal.h"
+
+#include <pthread.h>
+
+#define JOURNAL_SHARDS 256
+
+struct journal_slot;
+
+struct journal_shard {
+	pthread_mutex_t mutex;
+	pthread_cond_t released;
+	struct journal_slot *slots;
+	uint32_t *chains;     /* the first slot + 1 of each; 0: none */
+	uint32_t chain_count; /* a power of two, or 0 */
+	uint32_t slot_count, slot_room;
+	uint32_t free_slots; /* a list, slot + 1 */
+};
+
+struct journal_index {
+	struct journal_shard shards[JOURNAL_SHARDS];
+};
+
+void journal_index_init(struct journal_index *index);
+void journal_index_deinit(struct journal_index *index);
+
+bool journal_index_find(struct journal_index *index, const message_id *id,
+			struct journal_entry *entry_r);
+/* See journal_claim(). */
+bool journal_index_claim(struct journal_index *index, const message_id *id,
+			 struct journal_entry *entry_r);
+void journal_index_release(struct journal_index *index, const message_id *id);
+/* Makes the entry the message's, as `old_r` tells what it was before (headers.offset
+   0: none). False: no memory, which cannot be where it was claimed. */
+bool journal_index_set(struct journal_index *index,
+		       const struct journal_entry *entry,
+		       struct journal_entry *old_r);
+/* False: there was none. */
+bool journal_index_remove(struct journal_index *index, const message_id *id,
+			  struct journal_entry *old_r);
+/* From now on all that is there is old. */
+void journal_index_mark_old(struct journal_index *index);
+/* See journal_for_each(). */
+void journal_index_for_each(struct journal_index *index, bool old,
+			    journal_entry_t *callback, void *context);
+
+#endif

@@ -1,0 +1,107 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_JOURNAL_PRIVATE_H
+#define BOBBIN_JOURNAL_PRIVATE_H
+
+#include "journal/journal.h"
+#include "journal/journal-index.h"
+
+#include <pthread.h>
+
+#define JOURNAL_DIR_NAME "journal"
+#define JOURNAL_NEW_NAME "new.tmp"
+#define JOURNAL_SEGMENT_DEFAULT ((uint64_t)32 * 1024 * 1024)
+/* "00000001.seg" */
+#define JOURNAL_NAME_SIZE 13
+
+struct journal_segment {
+	int fd;
+	struct journal_segment_header header;
+	uint64_t pos;  /* where the next group goes */
+	uint64_t live; /* records that are a message's */
+	/* Segments that must be written anew before this one may be: records of
+	   theirs are overruled by some of its. */
+	uint32_t *outlives;
+	unsigned int outlives_count;
+	bool failed; /* a write or sync failed: never written again */
+};
+
+/* A range that is to be declared void at the beginning of the next segment. */
+struct journal_void {
+	struct journal_void *next;
+	uint32_t segment;
+	struct journal_target target;
+};
+
+struct journal {
+	int dir_fd;    /* the spool's */
+	int fd;        /* SPOOL/journal */
+	char *dir;     /* for messages */
+	struct journal_settings settings;
+	struct journal_index index;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t progress;
+	/* Under the mutex. */
+	struct journal_request *queue, **queue_end;
+	bool committing;
+	/* by number, from 1; NULL: none */
+	struct journal_segment **segments;
+	uint32_t segment_end; /* behind the largest number */
+
+	/* Of who is committing. */
+	struct journal_segment *active; /* NULL: the next one is to be taken */
+	uint64_t next_sequence;
+	struct journal_void *voids;
+	int broken; /* errno; nothing can be written any more */
+};
+
+/* journal.c */
+void journal_warn(struct journal *journal, const char *fmt, ...)
+	ATTR_FORMAT(2, 3);
+int journal_fail(char **error_r, int error, const char *fmt, ...)
+	ATTR_FORMAT(3, 4);
+
+/* journal-segment.c: the files. What fails says so by errno. */
+void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);
+/* Adds a segment to the table. False: no memory. */
+bool journal_segment_add(struct journal *journal,
+			 struct journal_segment *segment);
+void journal_segment_free(struct journal_segment **segment);
+/* An empty one to write in: a dead one that is written anew, or a new file. NULL
+   with errno. */
+struct journal_segment *journal_segment_next(struct journal *journal);
+/* Whether so many bytes can go into it. */
+bool journal_segment_has_room(const struct journal_segment *segment,
+			      uint64_t size);
+/* By number; NULL: there is none. */
+struct journal_segment *journal_segment_get(struct journal *journal,
+					    uint32_t number);
+/* By incarnation; NULL: it is gone. */
+struct journal_segment *journal_segment_find(
+	struct journal *journal,
+	const unsigned char incarnation[JOURNAL_INCARNATION_SIZE]);
+
+/* journal-account.c: which segments are needed. Under the mutex. */
+void journal_account(struct journal *journal, const struct journal_place *place,
+		     int change);
+/* A record at `by` overrules the one at `old`. */
+void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);
+/* The segment was written anew: nothing has to outlive it. */
+void journal_forget_segment(struct journal *journal, uint32_t number);
+
+/* journal-apply.c: what a record changes, once it is durable (or was read). `body`:
+   the record before it, of the same request; NULL: none. */
+void journal_apply(struct journal *journal, const struct journal_header *header,
+		   const struct journal_place *place,
+		   const struct journal_target *target,
+		   const struct journal_place *body);
+
+/* journal-recover.c: reads all segments. -1 with errno and *error_r. */
+int journal_recover(struct journal *journal, char **error_r);
+
+/* journal-read.c: the header of the record there; false with errno (0: it is
+   none). */
+bool journal_read_header(const struct journal_segment *segment,
+			 uint64_t offset, struct journal_header *header_r);
+
+#endif

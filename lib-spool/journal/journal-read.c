@@ -1,0 +1,157 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Reading records, without a lock: a segment may be written anew meanwhile, and then
+   the record's checksum, which covers the incarnation, says so. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+#include "crc32c.h"
+#include "file-ops.h"
+#include "io-infrastructure.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* 1; 0: the file ends before; -1 with errno. */
+static int read_all(int fd, unsigned char *data, size_t size, uint64_t offset)
+{
+	ssize_t ret;
+
+	while (size > 0) {
+		ret = file_pread(fd, data, size, (off_t)offset);
+		if (ret <= 0)
+			return (int)ret;
+		data += ret;
+		size -= (size_t)ret;
+		offset += (uint64_t)ret;
+	}
+	return 1;
+}
+
+bool journal_read_header(const struct journal_segment *segment, uint64_t offset,
+			 struct journal_header *header_r)
+{
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	int ret = read_all(segment->fd, bytes, sizeof(bytes), offset);
+
+	if (ret == 0)
+		errno = 0;
+	if (ret <= 0)
+		return false;
+	errno = 0;
+	return journal_header_get(header_r, segment->header.incarnation,
+				  bytes) &&
+		journal_record_size(header_r) <=
+		segment->header.size - I_MIN(segment->header.size, offset);
+}
+
+/* The payload, with the stack's name before it. 1; 0: it is not what was written;
+   -1 with errno. */
+static int read_payload(const struct journal_segment *segment, uint64_t offset,
+			const struct journal_header *header, char *stack_r,
+			unsigned char **payload_r)
+{
+	size_t size = header->stack_size + (size_t)header->stored_size;
+	unsigned char *data;
+	int ret;
+
+	if (header->stack_size > JOURNAL_STACK_MAX)
+		return 0;
+	data = try_malloc(I_MAX(size, (size_t)1));
+	if (data == NULL)
+		return -1;
+	ret = read_all(segment->fd, data, size, offset + JOURNAL_HEADER_SIZE);
+	if (ret > 0 && crc32c(0, data, size) != header->payload_crc)
+		ret = 0;
+	if (ret <= 0) {
+		i_free(data);
+		return ret;
+	}
+	memcpy(stack_r, data, header->stack_size);
+	stack_r[header->stack_size] = '\0';
+	memmove(data, data + header->stack_size, (size_t)header->stored_size);
+	*payload_r = data;
+	return 1;
+}
+
+static int read_record(struct journal *journal,
+		       const struct journal_place *place, const message_id *id,
+		       enum journal_type type, struct journal_header *header_r,
+		       char *stack_r, unsigned char **payload_r)
+{
+	const struct journal_segment *segment =
+		journal_segment_get(journal, place->segment);
+	uint64_t offset = (uint64_t)place->offset * JOURNAL_ALIGN;
+
+	if (segment == NULL)
+		return 0;
+	if (!journal_read_header(segment, offset, header_r))
+		return errno != 0 ? -1 : 0;
+	if (header_r->type != type || message_id_cmp(&header_r->id, id) != 0)
+		return 0;
+	return read_payload(segment, offset, header_r, stack_r, payload_r);
+}
+
+static bool same_place(const struct journal_place *a,
+		       const struct journal_place *b)
+{
+	return a->segment == b->segment && a->offset == b->offset;
+}
+
+static int not_there(void)
+{
+	errno = ENOENT;
+	io_set_error("there is no such message");
+	return -1;
+}
+
+int journal_read(struct journal *journal, const message_id *id,
+		 enum journal_type type, struct journal_header *header_r,
+		 char *stack_r, unsigned char **payload_r)
+{
+	struct journal_place place, last = { 0, 0 };
+	struct journal_entry entry;
+	int ret, error;
+
+	for (;; last = place) {
+		if (!journal_find(journal, id, &entry))
+			return not_there();
+		place = type == JOURNAL_BODY ? entry.body : entry.headers;
+		ret = read_record(journal, &place, id, type, header_r, stack_r,
+				  payload_r);
+		if (ret > 0)
+			return 0;
+		error = errno;
+		/* read once more in vain from the same place: it is no one that
+		   changes it */
+		if (ret < 0 || same_place(&place, &last))
+			break;
+	}
+	if (ret == 0)
+		error = EINVAL;
+	errno = error;
+	io_set_error(ret < 0 ? "%s: reading segment %u at byte %llu failed: %s" :
+			       "%s: segment %u is damaged at byte %llu%.0s",
+		     journal->dir, place.segment,
+		     (unsigned long long)place.offset * JOURNAL_ALIGN,
+		     strerror(error));
+	errno = error;
+	return -1;
+}
+
+uint64_t journal_stored_size(struct journal *journal,
+			     const struct journal_place *place)
+{
+	const struct journal_segment *segment =
+		journal_segment_get(journal, place->segment);
+	struct journal_header header;
+
+	if (place->offset == 0 || segment == NULL ||
+	    !journal_read_header(segment,
+				 (uint64_t)place->offset * JOURNAL_ALIGN,
+				 &header))
+		return 0;
+	return journal_record_size(&header);
+}

@@ -1,0 +1,451 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What a journal is, found in its segments. They are read in the order in which they
+   were written, and their records applied. Where bytes should be a record and are
+   none: in the last group, which may not have been synced when the power went, they
+   are void, and the next segment will say so; before that, they are damage, and are
+   put aside. */
+
+#include "config.h"
+#include "journal/journal-scan.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+#include "ostream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct recovery {
+	struct journal *journal;
+	char **error_r;
+	struct journal_segment **sorted;
+	unsigned int count;
+	struct journal_items voids; /* all there are */
+};
+
+static int recover_fail(struct recovery *recovery,
+			const struct journal_segment *segment, const char *what)
+{
+	return journal_fail(recovery->error_r, errno,
+			    "%s: %s segment %u failed: %s",
+			    recovery->journal->dir, what,
+			    segment->header.number, strerror(errno));
+}
+
+/*
+ * The files
+ */
+
+/* "00000001.seg"; 0: it is something else. */
+static uint32_t number_from_name(const char *name)
+{
+	if (strlen(name) != JOURNAL_NAME_SIZE - 1 ||
+	    strspn(name, "0123456789") != 8 || strcmp(name + 8, ".seg") != 0)
+		return 0;
+	return (uint32_t)strtoul(name, NULL, 10);
+}
+
+static int read_segment_header(struct recovery *recovery,
+			       struct journal_segment *segment, uint32_t number)
+{
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	enum journal_segment_state state = JOURNAL_SEGMENT_DAMAGED;
+	ssize_t ret = file_pread(segment->fd, bytes, sizeof(bytes), 0);
+
+	segment->header.number = number;
+	if (ret < 0)
+		return recover_fail(recovery, segment, "reading");
+	if (ret == sizeof(bytes))
+		state = journal_segment_header_get(&segment->header, bytes);
+	if (state == JOURNAL_SEGMENT_NEWER)
+		return journal_fail(recovery->error_r, ENOTSUP,
+				    "%s: segment %u was written by a newer "
+				    "version of Bobbin: open the spool with "
+				    "that one",
+				    recovery->journal->dir, number);
+	if (state == JOURNAL_SEGMENT_VALID && segment->header.number == number)
+		return 0;
+	/* one cannot tell which of its records are its own */
+	return journal_fail(recovery->error_r, EINVAL,
+			    "%s: the first block of segment %u is damaged: "
+			    "restore the file from a copy, or move it away to "
+			    "go on without its messages",
+			    recovery->journal->dir, number);
+}
+
+static int open_segment(struct recovery *recovery, const char *name,
+			uint32_t number)
+{
+	struct journal *journal = recovery->journal;
+	struct journal_segment *segment = i_new(struct journal_segment, 1);
+	int error;
+
+	segment->header.number = number;
+	segment->pos = JOURNAL_BLOCK_SIZE;
+	segment->fd = file_open(
+		journal->fd, name,
+		(journal->settings.read_only ? O_RDONLY : O_RDWR) |
+			O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		0);
+	if (segment->fd < 0)
+		(void)recover_fail(recovery, segment, "opening");
+	/* what a killed process wrote, and we go by, has to stay */
+	else if (!journal->settings.read_only &&
+		 file_fdatasync(segment->fd) < 0)
+		(void)recover_fail(recovery, segment, "fdatasync of");
+	else if (read_segment_header(recovery, segment, number) == 0) {
+		if (journal_segment_add(journal, segment))
+			return 0;
+		(void)recover_fail(recovery, segment, "keeping");
+	}
+	error = errno;
+	journal_segment_free(&segment);
+	errno = error;
+	return -1;
+}
+
+static int open_listed(struct recovery *recovery, DIR *listing)
+{
+	struct dirent *entry;
+	uint32_t number;
+
+	for (;;) {
+		errno = 0;
+		entry = file_ops()->readdir(listing);
+		if (entry == NULL)
+			break;
+		number = number_from_name(entry->d_name);
+		if (number > 0 &&
+		    open_segment(recovery, entry->d_name, number) < 0)
+			return -1;
+	}
+	return errno == 0 ? 0 :
+			    journal_fail(recovery->error_r, errno,
+					 "reading %s failed: %s",
+					 recovery->journal->dir,
+					 strerror(errno));
+}
+
+static int open_segments(struct recovery *recovery)
+{
+	struct journal *journal = recovery->journal;
+	DIR *listing = NULL;
+	int fd, ret, error;
+
+	fd = file_open(journal->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd >= 0)
+		listing = file_ops()->fdopendir(fd);
+	if (listing == NULL) {
+		error = errno;
+		(void)file_close(&fd);
+		return journal_fail(recovery->error_r, error,
+				    "reading %s failed: %s", journal->dir,
+				    strerror(error));
+	}
+	ret = open_listed(recovery, listing);
+	error = errno;
+	(void)file_ops()->closedir(listing);
+	errno = error;
+	return ret;
+}
+
+static int by_age(const void *_a, const void *_b)
+{
+	const struct journal_segment *a =
+		*(struct journal_segment *const *)_a;
+	const struct journal_segment *b =
+		*(struct journal_segment *const *)_b;
+
+	if (a->header.first_sequence != b->header.first_sequence)
+		return a->header.first_sequence < b->header.first_sequence ? -1 :
+									     1;
+	return a->header.number < b->header.number ? -1 : 1;
+}
+
+static int sort_segments(struct recovery *recovery)
+{
+	struct journal *journal = recovery->journal;
+	uint32_t i;
+
+	recovery->sorted = try_calloc(I_MAX(journal->segment_end, 1u),
+				      sizeof(*recovery->sorted));
+	if (recovery->sorted == NULL)
+		return journal_fail(recovery->error_r, ENOMEM, "out of memory");
+	for (i = 0; i < journal->segment_end; i++) {
+		if (journal->segments[i] != NULL)
+			recovery->sorted[recovery->count++] =
+				journal->segments[i];
+	}
+	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),
+	      by_age);
+	return 0;
+}
+
+/*
+ * What is void
+ */
+
+static int read_voids(struct recovery *recovery)
+{
+	struct journal_items found, *all = &recovery->voids;
+	struct journal_item *items;
+	unsigned int i;
+
+	for (i = 0; i < recovery->count; i++) {
+		if (journal_scan_voids(recovery->sorted[i], &found) < 0)
+			return recover_fail(recovery, recovery->sorted[i],
+					    "reading");
+		items = try_realloc(all->items, (all->count + found.count + 1) *
+					    sizeof(*items));
+		if (items == NULL) {
+			journal_items_free(&found);
+			return journal_fail(recovery->error_r, ENOMEM,
+					    "out of memory");
+		}
+		all->items = items;
+		if (found.count > 0)
+			memcpy(items + all->count, found.items,
+			       found.count * sizeof(*items));
+		all->count += found.count;
+		journal_items_free(&found);
+	}
+	return 0;
+}
+
+static bool is_void(const struct recovery *recovery,
+		    const struct journal_segment *segment,
+		    const struct journal_item *item)
+{
+	const struct journal_item *v = recovery->voids.items;
+	const struct journal_item *end = v + recovery->voids.count;
+	uint64_t from, to;
+
+	for (; v < end; v++) {
+		if (v->state != JOURNAL_ITEM_WHOLE ||
+		    v->header.type != JOURNAL_VOID ||
+		    memcmp(v->target.incarnation, segment->header.incarnation,
+			   JOURNAL_INCARNATION_SIZE) != 0)
+			continue;
+		from = (uint64_t)v->target.offset * JOURNAL_ALIGN;
+		to = from + (uint64_t)v->target.size * JOURNAL_ALIGN;
+		if (item->pos >= from && item->pos + item->size <= to)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What is bad
+ */
+
+/* Keeps a copy of the bytes, and why: once. */
+static void put_aside(struct journal *journal,
+		      const struct journal_segment *segment,
+		      const struct journal_item *item, const char *why)
+{
+	char hex[9], name[128], why_name[136];
+	unsigned char *bytes = try_malloc((size_t)item->size);
+	struct ostream *output;
+	ssize_t size;
+
+	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
+	(void)snprintf(name, sizeof(name),
+		       "quarantine/journal-%08u-%s-%llu.bytes",
+		       segment->header.number, hex,
+		       (unsigned long long)item->pos);
+	(void)snprintf(why_name, sizeof(why_name), "%s.why", name);
+	journal_warn(journal, "%s: segment %u, byte %llu: %s: %s", journal->dir,
+		     segment->header.number, (unsigned long long)item->pos, why,
+		     "a copy is kept in quarantine");
+	size = bytes == NULL ? -1 :
+			       file_pread(segment->fd, bytes,
+					  (size_t)item->size, (off_t)item->pos);
+	output = o_stream_create_file_atomic_at(
+		journal->dir_fd, name, -1, 0600,
+		OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
+	if (size > 0)
+		o_stream_nsend(output, bytes, (size_t)size);
+	(void)o_stream_finish(output);
+	o_stream_destroy(&output);
+	output = o_stream_create_file_atomic_at(journal->dir_fd, why_name, -1,
+						0600, 0);
+	o_stream_nsend_str(output, why);
+	o_stream_nsend_str(output, "\n");
+	(void)o_stream_finish(output);
+	o_stream_destroy(&output);
+	i_free(bytes);
+}
+
+static void drop_message(struct journal *journal, const message_id *id)
+{
+	struct journal_entry old;
+
+	if (!journal_index_remove(&journal->index, id, &old))
+		return;
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_account(journal, &old.headers, -1);
+	journal_account(journal, &old.body, -1);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+static void add_void(struct journal *journal,
+		     const struct journal_segment *segment,
+		     const struct journal_item *item)
+{
+	struct journal_void *range = i_new(struct journal_void, 1);
+
+	range->segment = segment->header.number;
+	memcpy(range->target.incarnation, segment->header.incarnation,
+	       JOURNAL_INCARNATION_SIZE);
+	range->target.offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
+	range->target.size = (uint32_t)(item->size / JOURNAL_ALIGN);
+	range->next = journal->voids;
+	journal->voids = range;
+}
+
+/* `torn`: of a group that may not have been synced. */
+static void reject(struct journal *journal,
+		   const struct journal_segment *segment,
+		   const struct journal_item *item, bool torn, const char *why)
+{
+	if (journal->settings.read_only)
+		return;
+	if (torn)
+		add_void(journal, segment, item);
+	else
+		put_aside(journal, segment, item, why);
+	/* an older version of it is not what was acknowledged last */
+	if (!torn && item->state == JOURNAL_ITEM_BAD &&
+	    item->header.type == JOURNAL_HEADERS)
+		drop_message(journal, &item->header.id);
+}
+
+/*
+ * What is there
+ */
+
+/* Whether the item before is the body that the headers came with. */
+static bool has_its_body(const struct journal_items *items, size_t i)
+{
+	const struct journal_item *item = &items->items[i];
+
+	return i > 0 && item[-1].state == JOURNAL_ITEM_WHOLE &&
+		item[-1].header.type == JOURNAL_BODY &&
+		message_id_cmp(&item[-1].header.id, &item->header.id) == 0 &&
+		item[-1].header.version == item->header.version;
+}
+
+static void set_place(struct journal_place *place,
+		      const struct journal_segment *segment,
+		      const struct journal_item *item)
+{
+	place->segment = segment->header.number;
+	place->offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
+}
+
+static void apply_item(struct journal *journal,
+		       const struct journal_segment *segment,
+		       const struct journal_items *items, size_t i, bool last)
+{
+	const struct journal_item *item = &items->items[i];
+	bool torn = last && i >= items->last_group;
+	bool with_body = item->header.type == JOURNAL_HEADERS &&
+		(item->header.flags & JOURNAL_WITH_BODY) != 0;
+	struct journal_place place, body = { 0, 0 };
+
+	journal->next_sequence =
+		I_MAX(journal->next_sequence, item->header.sequence + 1);
+	if (item->state != JOURNAL_ITEM_WHOLE) {
+		reject(journal, segment, item, torn,
+		       item->state == JOURNAL_ITEM_BAD ?
+			       "the checksum of a record is wrong" :
+			       "there should be a record");
+		return;
+	}
+	if (with_body && !has_its_body(items, i)) {
+		reject(journal, segment, item, torn,
+		       "there is no body for these headers");
+		return;
+	}
+	set_place(&place, segment, item);
+	if (with_body)
+		set_place(&body, segment, item - 1);
+	journal_apply(journal, &item->header, &place, &item->target,
+		      with_body ? &body : NULL);
+}
+
+static void apply_items(struct recovery *recovery,
+			struct journal_segment *segment,
+			const struct journal_items *items, bool last)
+{
+	const struct journal_item *item;
+	size_t i;
+
+	for (i = 0; i < items->count; i++) {
+		item = &items->items[i];
+		if (!is_void(recovery, segment, item))
+			apply_item(recovery->journal, segment, items, i, last);
+		segment->pos = item->pos + item->size;
+	}
+	segment->pos = (segment->pos + JOURNAL_BLOCK_SIZE - 1) /
+		JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
+}
+
+/* What was written last goes on, unless something of it is void. */
+static void choose_active(struct journal *journal,
+			  struct journal_segment *segment)
+{
+	if (segment != NULL && journal->voids == NULL)
+		journal->active = segment;
+}
+
+/* Each segment is applied when it is known whether a later one has records. */
+static int read_segments(struct recovery *recovery)
+{
+	struct journal *journal = recovery->journal;
+	struct journal_segment *segment, *held = NULL;
+	struct journal_items held_items = { 0 }, items;
+	unsigned int i;
+
+	for (i = 0; i < recovery->count; i++) {
+		segment = recovery->sorted[i];
+		journal->next_sequence = I_MAX(journal->next_sequence,
+					       segment->header.first_sequence);
+		if (journal_scan(segment, &items) < 0) {
+			journal_items_free(&held_items);
+			return recover_fail(recovery, segment, "reading");
+		}
+		if (items.count == 0)
+			continue;
+		if (held != NULL)
+			apply_items(recovery, held, &held_items, false);
+		journal_items_free(&held_items);
+		held = segment;
+		held_items = items;
+	}
+	if (held != NULL)
+		apply_items(recovery, held, &held_items, true);
+	journal_items_free(&held_items);
+	choose_active(journal, held);
+	return 0;
+}
+
+int journal_recover(struct journal *journal, char **error_r)
+{
+	struct recovery recovery = { .journal = journal, .error_r = error_r };
+	int ret = -1, error;
+
+	if (open_segments(&recovery) == 0 && sort_segments(&recovery) == 0 &&
+	    read_voids(&recovery) == 0 && read_segments(&recovery) == 0)
+		ret = 0;
+	error = errno;
+	journal_items_free(&recovery.voids);
+	i_free(recovery.sorted);
+	errno = error;
+	return ret;
+}

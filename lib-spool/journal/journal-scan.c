@@ -1,0 +1,255 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "journal/journal-scan.h"
+#include "crc32c.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Bytes that are read at a time. */
+#define WINDOW_SIZE ((size_t)1024 * 1024)
+
+struct scanner {
+	const struct journal_segment *segment;
+	struct journal_items *items;
+	uint64_t end; /* of the file, at most of the segment */
+	unsigned char *window;
+	uint64_t window_pos;
+	size_t window_size;
+};
+
+void journal_items_free(struct journal_items *items)
+{
+	i_free(items->items);
+	memset(items, 0, sizeof(*items));
+}
+
+/* Reads the window that begins at pos; -1 with errno. */
+static int read_window(struct scanner *scanner, uint64_t pos)
+{
+	size_t size = (size_t)I_MIN(scanner->end - pos, (uint64_t)WINDOW_SIZE);
+	ssize_t ret;
+
+	scanner->window_pos = pos;
+	scanner->window_size = 0;
+	while (scanner->window_size < size) {
+		ret = file_pread(scanner->segment->fd,
+				 scanner->window + scanner->window_size,
+				 size - scanner->window_size,
+				 (off_t)(pos + scanner->window_size));
+		if (ret < 0)
+			return -1;
+		if (ret == 0) {
+			/* it is shorter than it was */
+			scanner->end = pos + scanner->window_size;
+			break;
+		}
+		scanner->window_size += (size_t)ret;
+	}
+	return 0;
+}
+
+/* Bytes at pos, of *size at most; NULL with errno, or with 0: there are none. */
+static const unsigned char *look(struct scanner *scanner, uint64_t pos,
+				 size_t *size)
+{
+	uint64_t window_end = scanner->window_pos + scanner->window_size;
+
+	errno = 0;
+	if (pos >= scanner->end)
+		return NULL;
+	if ((pos < scanner->window_pos ||
+	     pos + I_MIN(*size, (size_t)JOURNAL_HEADER_SIZE) > window_end) &&
+	    read_window(scanner, pos) < 0)
+		return NULL;
+	window_end = scanner->window_pos + scanner->window_size;
+	if (pos >= window_end)
+		return NULL;
+	*size = (size_t)I_MIN(window_end - pos, (uint64_t)*size);
+	return scanner->window + (pos - scanner->window_pos);
+}
+
+/* 1: a header of this segment's incarnation; 0: none; -1 with errno. */
+static int look_header(struct scanner *scanner, uint64_t pos,
+		       struct journal_header *header)
+{
+	size_t size = JOURNAL_HEADER_SIZE;
+	const unsigned char *bytes = look(scanner, pos, &size);
+
+	if (bytes == NULL)
+		return errno != 0 ? -1 : 0;
+	return size == JOURNAL_HEADER_SIZE &&
+			journal_header_get(header,
+					   scanner->segment->header.incarnation,
+					   bytes) &&
+			journal_record_size(header) <=
+				scanner->segment->header.size - pos ?
+		1 :
+		0;
+}
+
+/* Whether the payload is what was written: 1, 0, -1 with errno. It keeps the bytes
+   of a target. */
+static int check_payload(struct scanner *scanner, struct journal_item *item)
+{
+	uint64_t left = item->header.stack_size + item->header.stored_size;
+	uint64_t pos = item->pos + JOURNAL_HEADER_SIZE;
+	unsigned char target[JOURNAL_TARGET_SIZE];
+	const unsigned char *bytes;
+	size_t size, kept = 0, n;
+	uint32_t crc = 0;
+
+	for (; left > 0; pos += size, left -= size) {
+		size = (size_t)I_MIN(left, (uint64_t)WINDOW_SIZE);
+		bytes = look(scanner, pos, &size);
+		if (bytes == NULL)
+			return errno != 0 ? -1 : 0;
+		crc = crc32c(crc, bytes, size);
+		n = I_MIN(sizeof(target) - kept, size);
+		memcpy(target + kept, bytes, n);
+		kept += n;
+	}
+	if (crc != item->header.payload_crc)
+		return 0;
+	if (item->header.type != JOURNAL_UNLINK &&
+	    item->header.type != JOURNAL_VOID)
+		return 1;
+	if (kept < sizeof(target))
+		return 0;
+	journal_target_get(&item->target, target);
+	return 1;
+}
+
+static struct journal_item *add_item(struct scanner *scanner,
+				     enum journal_item_state state,
+				     uint64_t pos, uint64_t size)
+{
+	struct journal_items *items = scanner->items;
+	struct journal_item *item;
+	size_t room = items->room == 0 ? 64 : items->room * 2;
+
+	if (items->count == items->room) {
+		item = try_realloc(items->items, room * sizeof(*item));
+		if (item == NULL)
+			return NULL;
+		items->items = item;
+		items->room = room;
+	}
+	item = &items->items[items->count++];
+	memset(item, 0, sizeof(*item));
+	item->state = state;
+	item->pos = pos;
+	item->size = size;
+	return item;
+}
+
+/* Where a group begins, what is before it was synced. That the first record of one is
+   missing shows where padding ended the one before. */
+static void note_group(struct journal_items *items)
+{
+	const struct journal_item *item = &items->items[items->count - 1];
+
+	if (item->state == JOURNAL_ITEM_GAP ?
+		    items->count > 1 &&
+			    item[-1].header.type == JOURNAL_PADDING :
+		    (item->header.flags & JOURNAL_GROUP_START) != 0)
+		items->last_group = items->count - 1;
+}
+
+/* The record at pos, whose header is right; -1 with errno. */
+static int add_record(struct scanner *scanner, uint64_t pos,
+		      const struct journal_header *header)
+{
+	struct journal_item *item = add_item(scanner, JOURNAL_ITEM_WHOLE, pos,
+					     journal_record_size(header));
+	int ret = 1;
+
+	if (item == NULL)
+		return -1;
+	item->header = *header;
+	if (header->type != JOURNAL_PADDING)
+		ret = check_payload(scanner, item);
+	if (ret < 0)
+		return -1;
+	if (ret == 0)
+		item->state = JOURNAL_ITEM_BAD;
+	note_group(scanner->items);
+	return 0;
+}
+
+/* Looks for the next header behind pos: where it is, or the end; -1 with errno. */
+static int find_header(struct scanner *scanner, uint64_t *pos,
+		       struct journal_header *header)
+{
+	int ret = 0;
+
+	for (; ret == 0 && *pos < scanner->end; *pos += JOURNAL_ALIGN) {
+		ret = look_header(scanner, *pos, header);
+		if (ret > 0)
+			break;
+	}
+	return ret;
+}
+
+static int scan(struct scanner *scanner, bool voids_only)
+{
+	uint64_t pos = JOURNAL_BLOCK_SIZE, found;
+	struct journal_header header;
+	int ret;
+
+	for (; pos < scanner->end; pos = found + journal_record_size(&header)) {
+		found = pos;
+		ret = voids_only ? look_header(scanner, pos, &header) :
+				   find_header(scanner, &found, &header);
+		if (ret <= 0)
+			return ret;
+		if (voids_only && header.type != JOURNAL_VOID &&
+		    header.type != JOURNAL_PADDING)
+			return 0;
+		if (found > pos) {
+			if (add_item(scanner, JOURNAL_ITEM_GAP, pos,
+				     found - pos) == NULL)
+				return -1;
+			note_group(scanner->items);
+		}
+		if (add_record(scanner, found, &header) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int run_scan(const struct journal_segment *segment,
+		    struct journal_items *items, bool voids_only)
+{
+	struct scanner scanner;
+	int ret, error;
+
+	memset(&scanner, 0, sizeof(scanner));
+	memset(items, 0, sizeof(*items));
+	scanner.segment = segment;
+	scanner.items = items;
+	scanner.end = segment->header.size;
+	scanner.window = try_malloc(WINDOW_SIZE);
+	ret = scanner.window == NULL ? -1 : scan(&scanner, voids_only);
+	error = errno;
+	i_free(scanner.window);
+	if (ret < 0)
+		journal_items_free(items);
+	errno = error;
+	return ret;
+}
+
+int journal_scan(const struct journal_segment *segment,
+		 struct journal_items *items)
+{
+	return run_scan(segment, items, false);
+}
+
+int journal_scan_voids(const struct journal_segment *segment,
+		       struct journal_items *items)
+{
+	return run_scan(segment, items, true);
+}

@@ -1,0 +1,39 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_JOURNAL_SCAN_H
+#define BOBBIN_JOURNAL_SCAN_H
+
+/* What is in a segment, from its first record to its last: also where records should
+   be, and are not. Not installed. */
+
+#include "journal/journal-private.h"
+
+enum journal_item_state {
+	JOURNAL_ITEM_WHOLE,
+	JOURNAL_ITEM_BAD, /* its header is right, its payload is not */
+	JOURNAL_ITEM_GAP  /* bytes that are no record, with a record behind them */
+};
+
+struct journal_item {
+	enum journal_item_state state;
+	uint64_t pos, size; /* in the segment, in bytes */
+	struct journal_header header;
+	struct journal_target target; /* of an UNLINK and a VOID */
+};
+
+struct journal_items {
+	struct journal_item *items;
+	size_t count, room;
+	/* The index of the first one that no later group vouches for: the last
+	   group may not have been synced. */
+	size_t last_group;
+};
+
+/* Reads all of a segment; -1 with errno. */
+int journal_scan(const struct journal_segment *segment,
+		 struct journal_items *items);
+/* Only the VOID records, which are its first. */
+int journal_scan_voids(const struct journal_segment *segment,
+		       struct journal_items *items);
+void journal_items_free(struct journal_items *items);
+
+#endif

@@ -1,0 +1,242 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The files of a journal: made whole, and later written anew when nothing of what is
+   in them is needed. Either way a commit overwrites blocks that are there, and its
+   fdatasync() changes nothing but them. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Zeros are written in pieces of this size, in bytes. */
+#define FILL_SIZE ((size_t)256 * 1024)
+
+void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE])
+{
+	(void)snprintf(name_r, JOURNAL_NAME_SIZE, "%08u.seg",
+		       number % 100000000u);
+}
+
+void journal_segment_free(struct journal_segment **_segment)
+{
+	struct journal_segment *segment = *_segment;
+
+	*_segment = NULL;
+	if (segment == NULL)
+		return;
+	(void)file_close(&segment->fd);
+	i_free(segment->outlives);
+	i_free(segment);
+}
+
+bool journal_segment_add(struct journal *journal,
+			 struct journal_segment *segment)
+{
+	uint32_t end = I_MAX(journal->segment_end, segment->header.number + 1);
+	struct journal_segment **segments;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	segments = try_realloc(journal->segments, end * sizeof(*segments));
+	if (segments != NULL) {
+		memset(segments + journal->segment_end, 0,
+		       (end - journal->segment_end) * sizeof(*segments));
+		journal->segments = segments;
+		journal->segment_end = end;
+		segments[segment->header.number] = segment;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return segments != NULL;
+}
+
+struct journal_segment *journal_segment_get(struct journal *journal,
+					    uint32_t number)
+{
+	struct journal_segment *segment = NULL;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (number < journal->segment_end)
+		segment = journal->segments[number];
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return segment;
+}
+
+struct journal_segment *journal_segment_find(
+	struct journal *journal,
+	const unsigned char incarnation[JOURNAL_INCARNATION_SIZE])
+{
+	struct journal_segment *segment;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (segment != NULL &&
+		    memcmp(segment->header.incarnation, incarnation,
+			   JOURNAL_INCARNATION_SIZE) == 0)
+			return segment;
+	}
+	return NULL;
+}
+
+bool journal_segment_has_room(const struct journal_segment *segment,
+			      uint64_t size)
+{
+	return size <= segment->header.size - segment->pos;
+}
+
+/* Writes all of the vector's bytes. */
+static int write_all(int fd, const void *data, size_t size, uint64_t offset)
+{
+	struct iovec iov = { (void *)(uintptr_t)data, size };
+	ssize_t ret;
+
+	while (iov.iov_len > 0) {
+		ret = file_pwritev(fd, &iov, 1, (off_t)offset);
+		if (ret <= 0) {
+			if (ret == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		iov.iov_base = (char *)iov.iov_base + ret;
+		iov.iov_len -= (size_t)ret;
+		offset += (uint64_t)ret;
+	}
+	return 0;
+}
+
+/* The first block, under a fresh incarnation, which nobody could have guessed. */
+static int write_header(struct journal_segment *segment)
+{
+	unsigned char block[JOURNAL_BLOCK_SIZE] = { 0 };
+
+	randombytes_buf(segment->header.incarnation,
+			sizeof(segment->header.incarnation));
+	journal_segment_header_put(&segment->header, block);
+	return write_all(segment->fd, block, sizeof(block), 0);
+}
+
+static int fill(const struct journal_segment *segment)
+{
+	uint64_t pos = JOURNAL_BLOCK_SIZE, size = segment->header.size;
+	unsigned char *zeros = try_calloc(1, FILL_SIZE);
+	int ret = zeros == NULL ? -1 : 0;
+
+	for (; ret == 0 && pos < size; pos += FILL_SIZE)
+		ret = write_all(segment->fd, zeros,
+				(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos),
+				pos);
+	i_free(zeros);
+	return ret;
+}
+
+/* Makes the file. A crash before the rename leaves a temporary file, which opening
+   removes; behind it, an empty segment or none. */
+static int make_file(const struct journal *journal,
+		     struct journal_segment *segment)
+{
+	char name[JOURNAL_NAME_SIZE];
+	int error;
+
+	segment->fd = file_open(journal->fd, JOURNAL_NEW_NAME,
+				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+					O_CLOEXEC,
+				0600);
+	if (segment->fd < 0)
+		return -1;
+	journal_segment_name(segment->header.number, name);
+	if (write_header(segment) == 0 && fill(segment) == 0 &&
+	    file_fdatasync(segment->fd) == 0 &&
+	    file_ops()->renameat2(journal->fd, JOURNAL_NEW_NAME, journal->fd,
+				  name, 0) == 0) {
+		/* a name that did not become durable must not be used */
+		if (file_sync_dir_fd(journal->fd) == 0)
+			return 0;
+		error = errno;
+		(void)file_ops()->unlinkat(journal->fd, name, 0);
+	} else {
+		error = errno;
+		(void)file_ops()->unlinkat(journal->fd, JOURNAL_NEW_NAME, 0);
+	}
+	errno = error;
+	return -1;
+}
+
+static struct journal_segment *make_segment(struct journal *journal)
+{
+	struct journal_segment *segment = i_new(struct journal_segment, 1);
+	int error;
+
+	segment->fd = -1;
+	segment->header.number = I_MAX(journal->segment_end, 1u);
+	segment->header.size = journal->settings.segment_size;
+	segment->header.first_sequence = journal->next_sequence;
+	segment->pos = JOURNAL_BLOCK_SIZE;
+	if (make_file(journal, segment) == 0 &&
+	    journal_segment_add(journal, segment))
+		return segment;
+	error = errno;
+	journal_segment_free(&segment);
+	errno = error;
+	return NULL;
+}
+
+static bool is_dead(const struct journal *journal,
+		    const struct journal_segment *segment)
+{
+	return segment != NULL && segment != journal->active &&
+		!segment->failed && segment->live == 0 &&
+		segment->outlives_count == 0;
+}
+
+static struct journal_segment *find_dead(struct journal *journal)
+{
+	struct journal_segment *segment, *found = NULL;
+	uint32_t i;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (i = 0; found == NULL && i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (is_dead(journal, segment))
+			found = segment;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return found;
+}
+
+/* A crash in the middle leaves the old header or the new one: it is within one
+   sector. What is stale is not of the new incarnation. */
+static bool write_anew(struct journal *journal, struct journal_segment *segment)
+{
+	struct journal_segment_header old = segment->header;
+
+	segment->header.first_sequence = journal->next_sequence;
+	if (write_header(segment) < 0 || file_fdatasync(segment->fd) < 0) {
+		/* nobody knows which of the two is on the disk */
+		segment->failed = true;
+		segment->header = old;
+		return false;
+	}
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment->pos = JOURNAL_BLOCK_SIZE;
+	journal_forget_segment(journal, segment->header.number);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return true;
+}
+
+struct journal_segment *journal_segment_next(struct journal *journal)
+{
+	struct journal_segment *segment;
+
+	while ((segment = find_dead(journal)) != NULL) {
+		if (write_anew(journal, segment))
+			return segment;
+	}
+	return make_segment(journal);
+}

@@ -1,0 +1,141 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Making, opening and closing a journal. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+#include "file-ops.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+void journal_warn(struct journal *journal, const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	if (journal->settings.warning == NULL)
+		return;
+	va_start(args, fmt);
+	text = i_strdup_vprintf(fmt, args);
+	va_end(args);
+	journal->settings.warning(journal->settings.context, text);
+	i_free(text);
+}
+
+int journal_fail(char **error_r, int error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	*error_r = i_strdup_vprintf(fmt, args);
+	va_end(args);
+	errno = error;
+	return -1;
+}
+
+int journal_init(int dir_fd)
+{
+	if (file_ops()->mkdirat(dir_fd, JOURNAL_DIR_NAME, 0700) < 0)
+		return -1;
+	return file_sync_dir_fd(dir_fd);
+}
+
+static int open_dir(struct journal *journal, char **error_r)
+{
+	journal->fd = file_open(journal->dir_fd, JOURNAL_DIR_NAME,
+				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+				0);
+	if (journal->fd < 0)
+		return journal_fail(error_r, errno, "open(%s) failed: %s",
+				    journal->dir, strerror(errno));
+	if (!journal->settings.read_only)
+		/* what a crash left; the lock is ours */
+		(void)file_ops()->unlinkat(journal->fd, JOURNAL_NEW_NAME, 0);
+	return 0;
+}
+
+struct journal *journal_open(int dir_fd, const char *dir,
+			     const struct journal_settings *settings,
+			     char **error_r)
+{
+	struct journal *journal = try_calloc(1, sizeof(*journal));
+	int error;
+
+	if (journal == NULL) {
+		(void)journal_fail(error_r, ENOMEM, "out of memory");
+		return NULL;
+	}
+	journal->dir_fd = dir_fd;
+	journal->fd = -1;
+	journal->dir = i_strdup_printf("%s/" JOURNAL_DIR_NAME, dir);
+	journal->settings = *settings;
+	if (journal->settings.segment_size == 0)
+		journal->settings.segment_size = JOURNAL_SEGMENT_DEFAULT;
+	journal->next_sequence = 1;
+	journal->queue_end = &journal->queue;
+	journal_index_init(&journal->index);
+	(void)pthread_mutex_init(&journal->mutex, NULL);
+	(void)pthread_cond_init(&journal->progress, NULL);
+	if (open_dir(journal, error_r) == 0 &&
+	    journal_recover(journal, error_r) == 0) {
+		journal_index_mark_old(&journal->index);
+		return journal;
+	}
+	error = errno;
+	journal_close(&journal);
+	errno = error;
+	return NULL;
+}
+
+void journal_close(struct journal **_journal)
+{
+	struct journal *journal = *_journal;
+	struct journal_void *range;
+	uint32_t i;
+
+	*_journal = NULL;
+	if (journal == NULL)
+		return;
+	for (i = 0; i < journal->segment_end; i++)
+		journal_segment_free(&journal->segments[i]);
+	i_free(journal->segments);
+	while ((range = journal->voids) != NULL) {
+		journal->voids = range->next;
+		i_free(range);
+	}
+	(void)file_close(&journal->fd);
+	(void)pthread_cond_destroy(&journal->progress);
+	(void)pthread_mutex_destroy(&journal->mutex);
+	journal_index_deinit(&journal->index);
+	i_free(journal->dir);
+	i_free(journal);
+}
+
+int journal_claim(struct journal *journal, const message_id *id,
+		  struct journal_entry *entry_r)
+{
+	if (journal_index_claim(&journal->index, id, entry_r))
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
+void journal_release(struct journal *journal, const message_id *id)
+{
+	journal_index_release(&journal->index, id);
+}
+
+bool journal_find(struct journal *journal, const message_id *id,
+		  struct journal_entry *entry_r)
+{
+	return journal_index_find(&journal->index, id, entry_r);
+}
+
+void journal_for_each(struct journal *journal, bool old,
+		      journal_entry_t *callback, void *context)
+{
+	journal_index_for_each(&journal->index, old, callback, context);
+}

@@ -1,0 +1,114 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_JOURNAL_H
+#define BOBBIN_JOURNAL_H
+
+/* Durable records of messages in segments that are written one after the other:
+   many of them for one fdatasync(). It knows ids, versions and bytes, and nothing of
+   what the bytes mean. Calls may come from many threads. Not installed. */
+
+#include "journal/journal-format.h"
+
+struct journal;
+
+/* Where a record begins; size 0 stands for none. */
+struct journal_place {
+	uint32_t segment; /* its number */
+	uint32_t offset;  /* in units of JOURNAL_ALIGN; 0: nowhere */
+};
+
+/* What is known about a message. */
+struct journal_entry {
+	message_id id;
+	uint64_t version;
+	struct journal_place headers, body;
+};
+
+struct journal_settings {
+	uint64_t segment_size; /* of new segments, in bytes; 0: the default */
+	bool read_only;        /* nothing is written, nothing is put aside */
+	/* of damage, and of what a person should know */
+	void (*warning)(void *context, const char *text);
+	void *context;
+};
+
+/* Makes the directory of an empty journal below dir_fd. -1 with errno. */
+int journal_init(int dir_fd);
+/* Opens the journal below dir_fd (a directory's, which has to stay open), and reads
+   what there is. NULL with errno and a sentence in *error_r (i_free() it). */
+struct journal *journal_open(int dir_fd, const char *dir,
+			     const struct journal_settings *settings,
+			     char **error_r);
+/* No other call may be running. NULL is allowed. */
+void journal_close(struct journal **journal);
+
+/*
+ * Writing
+ */
+
+/* A record to be written. The caller's memory, until it is. */
+struct journal_record {
+	enum journal_type type;
+	unsigned int flags;
+	message_id id;
+	uint64_t version, plain_size;
+	const char *stack; /* its name, at most JOURNAL_STACK_MAX octets */
+	const void *data;
+	size_t size;
+
+	struct journal_place place; /* where it was written */
+	uint32_t payload_crc;       /* the journal's */
+};
+
+#define JOURNAL_REQUEST_MAX 2
+
+/* Records that are written together, or not at all. */
+struct journal_request {
+	struct journal_record records[JOURNAL_REQUEST_MAX];
+	unsigned int count;
+	/* Called when they are on stable storage, or (errno `error`) will not be:
+	   on the thread of whoever writes, who holds no lock. May be NULL. */
+	void (*done)(struct journal_request *request, int error);
+	void *context;
+
+	/* the journal's */
+	struct journal_request *next;
+	bool waited_for, finished;
+	int error;
+};
+
+/* Queues the request, which has to stay until done() was called. Where nobody is
+   writing, this call writes, for others as well. The messages have to be claimed. */
+void journal_submit(struct journal *journal, struct journal_request *request);
+/* The same, and waits: 0, or -1 with errno. */
+int journal_commit(struct journal *journal, struct journal_request *request);
+
+/* Waits until nobody else is changing the message, and keeps others from it: what is
+   known of it (headers.offset 0: there is none). -1: no memory. */
+int journal_claim(struct journal *journal, const message_id *id,
+		  struct journal_entry *entry_r);
+void journal_release(struct journal *journal, const message_id *id);
+
+/*
+ * Reading
+ */
+
+/* False: there is no such message. */
+bool journal_find(struct journal *journal, const message_id *id,
+		  struct journal_entry *entry_r);
+/* Reads and checks a record of the message: its payload, for i_free(), and its
+   header. stack_r: room for JOURNAL_STACK_MAX + 1. -1 with errno (ENOENT: there is no
+   such message any more; EINVAL: damaged) and io_set_error(). */
+int journal_read(struct journal *journal, const message_id *id,
+		 enum journal_type type, struct journal_header *header_r,
+		 char *stack_r, unsigned char **payload_r);
+/* Calls back for each message; false stops. `old`: only those that were there when
+   the journal was opened, and each once for the journal's life. Messages that come
+   or go meanwhile may be left out. */
+typedef bool journal_entry_t(const struct journal_entry *entry, void *context);
+void journal_for_each(struct journal *journal, bool old,
+		      journal_entry_t *callback, void *context);
+/* What a record takes on disk, in bytes; 0 where it cannot be read. */
+uint64_t journal_stored_size(struct journal *journal,
+			     const struct journal_place *place);
+
+#endif
