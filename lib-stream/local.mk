@@ -10,7 +10,8 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
 	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
 	lib-stream/transform-step.h \
-	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
+	lib-stream/transform-cache.h lib-stream/copy-line.h \
+	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
 	lib-stream/transforms/escape-text.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
@@ -39,6 +40,7 @@ stream_sources += lib-stream/transforms/transform-zstd.c
 stream_sources += lib-stream/transforms/transform-bzip2.c
 stream_sources += lib-stream/transforms/transform-xz.c
 stream_sources += lib-stream/transforms/transform-dot.c
+stream_sources += lib-stream/transforms/dot-blocks.c
 stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-escape.c
