@@ -8,7 +8,8 @@ stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
-	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/byte-queue.h lib-stream/temp-file.h \
+	lib-stream/temp-seals.h lib-stream/temp-store.h \
 	lib-stream/transform-step.h \
 	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
 	lib-stream/transforms/escape-text.h
@@ -22,6 +23,7 @@ stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c
 stream_sources += lib-stream/temp-file.c
+stream_sources += lib-stream/temp-seals.c
 stream_sources += lib-stream/temp-store.c
 
 # transforms and what makes streams of them
