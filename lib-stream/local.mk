@@ -16,6 +16,7 @@ stream_private_headers += lib-stream/iostream-private.h \
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
+stream_sources += lib-stream/istream-read.c
 stream_sources += lib-stream/istream-buffer.c
 stream_sources += lib-stream/istream-line.c
 stream_sources += lib-stream/istream-io.c
