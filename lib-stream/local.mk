@@ -81,6 +81,7 @@ stream_sources += lib-stream/stack-detect.c
 stream_private_headers += lib-stream/ends/ostream-file-private.h \
 	lib-stream/ends/istream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c
+stream_sources += lib-stream/ends/ostream-file-write.c
 stream_sources += lib-stream/ends/ostream-file-copy.c
 stream_sources += lib-stream/ends/ostream-file-atomic.c
 stream_sources += lib-stream/ends/ostream-unix.c
