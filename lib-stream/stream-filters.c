@@ -39,6 +39,8 @@ OUTPUT(dovecot_lz4, (struct ostream * output),
        transform_create_dovecot_lz4_encoder())
 OUTPUT(zstd, (struct ostream * output, int level),
        transform_create_zstd_encoder(level))
+OUTPUT(zstd_threads, (struct ostream * output, int level, unsigned int threads),
+       transform_create_zstd_threads_encoder(level, threads))
 OUTPUT(bzip2, (struct ostream * output, int level),
        transform_create_bzip2_encoder(level))
 OUTPUT(bz2, (struct ostream * output, int level),
