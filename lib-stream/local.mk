@@ -124,6 +124,7 @@ stream_private_headers += lib-stream/plumbing/multiplex-format.h \
 	lib-stream/plumbing/multiplex-framer.h \
 	lib-stream/plumbing/ostream-multiplex-private.h
 stream_sources += lib-stream/plumbing/istream-multiplex.c
+stream_sources += lib-stream/plumbing/multiplex-format.c
 stream_sources += lib-stream/plumbing/multiplex-framer.c
 stream_sources += lib-stream/plumbing/ostream-multiplex.c
 stream_sources += lib-stream/plumbing/ostream-multiplex-send.c
