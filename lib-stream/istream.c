@@ -153,6 +153,18 @@ struct istream *i_stream_create(struct istream_private *stream,
 	return &stream->istream;
 }
 
+void i_stream_add_input(struct istream_private *stream, struct istream *input)
+{
+	i_stream_ref(input);
+	stream->istream.blocking = stream->istream.blocking && input->blocking;
+	stream->iostream.depth = I_MAX(stream->iostream.depth,
+				       input->real_stream->iostream.depth + 1);
+	if (stream->iostream.depth > IOSTREAM_MAX_DEPTH)
+		(void)i_stream_fail(stream, ELOOP,
+				    "more than %d streams on top of each other",
+				    IOSTREAM_MAX_DEPTH);
+}
+
 /*
  * Names and errors
  */
