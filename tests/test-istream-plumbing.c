@@ -234,21 +234,6 @@ static void test_callback_full_buffer(void **state ATTR_UNUSED)
  * Progress
  */
 
-struct told {
-	char text[256];
-	unsigned int calls, cancel_at;
-};
-
-static bool tell(uoff_t offset, void *context)
-{
-	struct told *told = context;
-	size_t len = strlen(told->text);
-
-	(void)snprintf(told->text + len, sizeof(told->text) - len, "%llu ",
-		       (unsigned long long)offset);
-	return ++told->calls != told->cancel_at;
-}
-
 static void test_progress(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -259,13 +244,13 @@ static void test_progress(void **state ATTR_UNUSED)
 		{ 10, "10 " },      { 100, "10 " },
 	};
 	struct istream *parent, *s;
-	struct told told;
+	struct test_told told;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(cases); i++) {
 		memset(&told, 0, sizeof(told));
 		parent = test_trickle_create("0123456789", 10, 3, i % 2 == 0);
-		s = i_stream_create_progress(parent, cases[i].step, tell,
+		s = i_stream_create_progress(parent, cases[i].step, test_tell,
 					     &told);
 		i_stream_unref(&parent);
 		gives(s, "0123456789", 0);
@@ -275,10 +260,11 @@ static void test_progress(void **state ATTR_UNUSED)
 
 static void test_progress_counts_bytes_once(void **state ATTR_UNUSED)
 {
-	struct told told = { "", 0, 0 };
+	struct test_told told = { "", 0, 0 };
 	struct istream *parent =
 		test_trickle_create("0123456789", 10, 5, false);
-	struct istream *s = i_stream_create_progress(parent, 0, tell, &told);
+	struct istream *s =
+		i_stream_create_progress(parent, 0, test_tell, &told);
 
 	assert_int_equal(i_stream_read(s), 5);
 	i_stream_skip(s, 5);
@@ -290,10 +276,11 @@ static void test_progress_counts_bytes_once(void **state ATTR_UNUSED)
 
 static void test_progress_cancels(void **state ATTR_UNUSED)
 {
-	struct told told = { "", 0, 2 };
+	struct test_told told = { "", 0, 2 };
 	struct istream *parent =
 		test_trickle_create("0123456789", 10, 3, false);
-	struct istream *s = i_stream_create_progress(parent, 0, tell, &told);
+	struct istream *s =
+		i_stream_create_progress(parent, 0, test_tell, &told);
 
 	gives(s, "012345", ECANCELED);
 	assert_string_equal(told.text, "3 6 ");

@@ -21,14 +21,7 @@ static char recipient_text[AGE_RECIPIENT_TEXT_SIZE];
 
 static int setup(void **state ATTR_UNUSED)
 {
-	char *error;
-
-	identities = age_identities_new();
-	recipients = age_recipients_new();
-	if (age_keygen(test_path("key"), recipient_text, &error) < 0 ||
-	    age_identities_add_file(identities, test_path("key"), NULL,
-				    &error) < 0 ||
-	    age_recipients_add(recipients, recipient_text, &error) < 0)
+	if (test_make_keys(&identities, &recipients, recipient_text) < 0)
 		return -1;
 	test_write_file(test_path("recipients"), recipient_text,
 			strlen(recipient_text));
