@@ -90,6 +90,22 @@ INPUT(qp_decoder_loose, (struct istream * input),
 INPUT(crlf, (struct istream * input), transform_create_crlf_encoder())
 INPUT(lf, (struct istream * input), transform_create_crlf_decoder())
 
+struct istream *i_stream_create_base64_encoder(struct istream *input,
+					       unsigned int chars_per_line,
+					       bool crlf)
+{
+	struct transform *encoder =
+		transform_create_base64_encoder(chars_per_line);
+	struct istream *stream = i_stream_create_transform(input, encoder);
+	struct istream *lines;
+
+	if (crlf || chars_per_line == 0)
+		return stream;
+	lines = i_stream_create_lf(stream);
+	i_stream_unref(&stream);
+	return lines;
+}
+
 void o_stream_escaped_hex(buffer_t *dest, unsigned char chr,
 			  void *context ATTR_UNUSED)
 {
