@@ -231,6 +231,46 @@ static void test_callback_full_buffer(void **state ATTR_UNUSED)
 }
 
 /*
+ * Whole
+ */
+
+static void test_whole(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *source, *text;
+		int error;
+	} cases[] = {
+		{ "a\r\n.\r\n", "a\r\n", 0 },
+		{ "a\r\n.\r\nb", "a\r\n", EINVAL },
+		{ "a\r\n.", "a\r\n", EPIPE },
+	};
+	struct istream *source, *dot, *s;
+	size_t i, step;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		for (step = 1; step < 4; step++) {
+			source = test_trickle_create(cases[i].source,
+						     strlen(cases[i].source),
+						     step, step == 2);
+			dot = i_stream_create_dot(source, 0);
+			s = i_stream_create_whole(dot, source);
+			i_stream_unref(&source);
+			i_stream_unref(&dot);
+			gives(s, cases[i].text, cases[i].error);
+		}
+	}
+	/* an error of what is behind the end */
+	dot = i_stream_create_from_data("a\r\n.\r\n", 6);
+	source = i_stream_create_failure_at_eof(dot, EIO, "the disk");
+	i_stream_unref(&dot);
+	dot = i_stream_create_dot(source, 0);
+	s = i_stream_create_whole(dot, source);
+	i_stream_unref(&source);
+	i_stream_unref(&dot);
+	gives(s, "a\r\n", EIO);
+}
+
+/*
  * Progress
  */
 
@@ -516,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_callback),
 		cmocka_unit_test(test_callback_error),
 		cmocka_unit_test(test_callback_full_buffer),
+		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_progress_counts_bytes_once),
 		cmocka_unit_test(test_progress_cancels),
