@@ -103,6 +103,10 @@ void i_stream_copy_error_from_parent(struct istream_private *stream);
    -2), or no memory (stream_errno ENOMEM is set: answer -1). */
 unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 				size_t *size_r);
+/* For a stream with inputs of its own keeping: takes a reference on one more, which
+   it stands on top of (ELOOP where that is too high), and is blocking no more where
+   that is not. */
+void i_stream_add_input(struct istream_private *stream, struct istream *input);
 /* Copies what `input` has buffered behind pos, as far as the buffer may grow, and
    skips it there: as i_stream_read(), where input has something. */
 ssize_t i_stream_take_from(struct istream_private *stream,

@@ -8,7 +8,8 @@ stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
-	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/byte-queue.h lib-stream/temp-file.h \
+	lib-stream/temp-seals.h lib-stream/temp-store.h \
 	lib-stream/transform-step.h \
 	lib-stream/transform-cache.h lib-stream/copy-line.h \
 	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
@@ -16,6 +17,7 @@ stream_private_headers += lib-stream/iostream-private.h \
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
+stream_sources += lib-stream/istream-read.c
 stream_sources += lib-stream/istream-buffer.c
 stream_sources += lib-stream/istream-line.c
 stream_sources += lib-stream/istream-io.c
@@ -23,6 +25,7 @@ stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
 stream_sources += lib-stream/byte-queue.c
 stream_sources += lib-stream/temp-file.c
+stream_sources += lib-stream/temp-seals.c
 stream_sources += lib-stream/temp-store.c
 
 # transforms and what makes streams of them
@@ -80,6 +83,7 @@ stream_sources += lib-stream/stack-detect.c
 stream_private_headers += lib-stream/ends/ostream-file-private.h \
 	lib-stream/ends/istream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c
+stream_sources += lib-stream/ends/ostream-file-write.c
 stream_sources += lib-stream/ends/ostream-file-copy.c
 stream_sources += lib-stream/ends/ostream-file-atomic.c
 stream_sources += lib-stream/ends/ostream-unix.c
@@ -122,6 +126,7 @@ stream_private_headers += lib-stream/plumbing/multiplex-format.h \
 	lib-stream/plumbing/multiplex-framer.h \
 	lib-stream/plumbing/ostream-multiplex-private.h
 stream_sources += lib-stream/plumbing/istream-multiplex.c
+stream_sources += lib-stream/plumbing/multiplex-format.c
 stream_sources += lib-stream/plumbing/multiplex-framer.c
 stream_sources += lib-stream/plumbing/ostream-multiplex.c
 stream_sources += lib-stream/plumbing/ostream-multiplex-send.c

@@ -43,7 +43,8 @@ unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
 quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
-unit_tests += tests/test-transforms
+unit_tests += tests/test-transforms tests/test-stream-filters
+quick_tests += tests/test-stream-filters
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
 unit_tests += tests/test-transform-escape tests/test-ostream-escaped \

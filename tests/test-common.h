@@ -81,6 +81,8 @@ buffer_t *test_read_file(const char *path);
 const char *test_data_path(const char *name);
 /* Removes a file or directory and all that is in it, if it is there. */
 void test_remove_tree(const char *path);
+/* How many threads this process has; one that was joined may count for a moment. */
+unsigned int test_count_threads(void);
 /* Runs a shell command; its exit status. */
 int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* Whether a program is there; if not, says NOT RUN. */

@@ -8,7 +8,6 @@
 #include "stack-spec.h"
 #include "test-stream-common.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,14 +21,7 @@ static char recipient_text[AGE_RECIPIENT_TEXT_SIZE];
 
 static int setup(void **state ATTR_UNUSED)
 {
-	char *error;
-
-	identities = age_identities_new();
-	recipients = age_recipients_new();
-	if (age_keygen(test_path("key"), recipient_text, &error) < 0 ||
-	    age_identities_add_file(identities, test_path("key"), NULL,
-				    &error) < 0 ||
-	    age_recipients_add(recipients, recipient_text, &error) < 0)
+	if (test_make_keys(&identities, &recipients, recipient_text) < 0)
 		return -1;
 	test_write_file(test_path("recipients"), recipient_text,
 			strlen(recipient_text));
@@ -752,18 +744,6 @@ static void test_limit(void **state ATTR_UNUSED)
 	stack_spec_free(&gzip);
 }
 
-static unsigned int threads_of_process(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	assert_int_equal(closedir(dir), 0);
-	return count;
-}
-
 /* The options that ask for threads get them, and these end with the stream. */
 static void test_threads(void **state ATTR_UNUSED)
 {
@@ -778,7 +758,7 @@ static void test_threads(void **state ATTR_UNUSED)
 		     { "zstd:threads=2,async=yes", 3 },
 #endif
 		     { "dot | hex", 0 } };
-	unsigned int before = threads_of_process(), left;
+	unsigned int before = test_count_threads(), left;
 	struct stack_spec *spec;
 	struct ostream *end, *s;
 	size_t i;
@@ -789,14 +769,14 @@ static void test_threads(void **state ATTR_UNUSED)
 		s = stack_spec_create_output(spec, NULL, end, NULL);
 		assert_int_equal(o_stream_send_str(s, "hello"), 5);
 		assert_int_equal(o_stream_flush(s), 1);
-		assert_int_equal(threads_of_process(),
+		assert_int_equal(test_count_threads(),
 				 before + rows[i].threads);
 		assert_int_equal(o_stream_finish(s), 1);
 		o_stream_destroy(&s);
 		o_stream_unref(&end);
 		stack_spec_free(&spec);
 		/* one that was joined may be listed for a moment more */
-		for (left = 1000000; threads_of_process() != before; left--)
+		for (left = 1000000; test_count_threads() != before; left--)
 			assert_true(left > 0);
 	}
 }
