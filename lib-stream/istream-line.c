@@ -48,6 +48,7 @@ static char *take_short_line(struct istream_private *s,
 			     const unsigned char *data, size_t size)
 {
 	size_t len;
+	bool crlf;
 
 	if (s->line_searched > 0)
 		return NULL;
@@ -55,8 +56,9 @@ static char *take_short_line(struct istream_private *s,
 			I_MIN(size, s->line_size));
 	if (len == COPY_LINE_NONE)
 		return NULL;
-	s->line_crlf = len > 0 && data[len - 1] == '\r';
-	return end_line(s, s->line_crlf ? len - 1 : len, len + 1);
+	crlf = len > 0 && data[len - 1] == '\r';
+	s->line_crlf = crlf;
+	return end_line(s, len - (crlf ? 1 : 0), len + 1);
 }
 
 char *i_stream_next_line(struct istream *stream)
@@ -66,9 +68,13 @@ char *i_stream_next_line(struct istream *stream)
 	size_t size, len;
 	char *line;
 
-	data = i_stream_get_data(stream, &size);
+	/* what is not a view cannot be stale */
+	if (s->is_view)
+		(void)i_stream_get_data(stream, &size);
+	size = s->pos - s->skip;
 	if (size == 0)
 		return NULL;
+	data = s->buffer + s->skip;
 	line = take_short_line(s, data, size);
 	if (line != NULL)
 		return line;

@@ -75,10 +75,10 @@ struct istream_private {
 	size_t line_size;
 	/* bytes behind skip that were searched for LF already */
 	size_t line_searched;
+	bool line_crlf; /* written for each line: no bit among others */
 
 	/* buffer points into the parent's memory */
 	bool is_view:1;
-	bool line_crlf:1;
 	bool return_nolf_line:1;
 	bool nonpersistent_buffers:1;
 	bool closing:1;

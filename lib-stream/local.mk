@@ -20,6 +20,7 @@ stream_sources += lib-stream/istream.c
 stream_sources += lib-stream/istream-read.c
 stream_sources += lib-stream/istream-buffer.c
 stream_sources += lib-stream/istream-line.c
+stream_sources += lib-stream/copy-line.c
 stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
