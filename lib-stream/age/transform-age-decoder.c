@@ -2,11 +2,12 @@
 
 /* The payload of an age file, read: each chunk is verified before a byte of it is given
    out, and so is where the last one is. Where the windows are large enough a chunk goes
-   straight from one to the other, else through a buffer. */
+   straight from one to the other, else through a buffer.
+   With threads, a long file goes through a crew. */
 
 #include "config.h"
 #include "transform-age.h"
-#include "age-chunks.h"
+#include "age-crew.h"
 #include "age-header.h"
 #include "macros.h"
 #include "mem.h"
@@ -22,6 +23,7 @@ enum decoder_state {
 
 struct age_decoder {
 	struct transform transform;
+	struct transform_class class_; /* where there are threads */
 	struct age_identities *identities;
 	enum decoder_state state;
 	struct age_header header;
@@ -30,7 +32,10 @@ struct age_decoder {
 	size_t nonce_have;
 	uoff_t payload_offset; /* where the chunks begin */
 	struct age_aead aead;
-	uint64_t counter;
+	uint64_t counter;        /* of the chunk that comes out next */
+	uint64_t begin;          /* of the chunk that reading began at */
+	unsigned int threads;    /* below 2: none */
+	struct age_crew *crew;   /* NULL: not begun */
 	struct age_chunk sealed; /* gathered */
 	struct age_chunk plain;  /* verified, waiting for a window */
 	bool last_opened;
@@ -78,18 +83,16 @@ static bool decoder_read_nonce(struct age_decoder *age, struct transform_io *io)
 }
 
 /* Opens a sealed chunk: a full one is most likely not the last. */
-static bool open_chunk(struct age_decoder *age, const unsigned char *in,
-		       size_t size, unsigned char *out)
+static bool open_chunk(struct age_aead *aead, uint64_t counter,
+		       const unsigned char *in, size_t size, unsigned char *out,
+		       bool *last_r)
 {
-	bool full = size == AGE_SEALED_CHUNK_SIZE;
-
-	if (full &&
-	    age_open_chunk(&age->aead, age->counter, false, in, size, out))
+	*last_r = false;
+	if (size == AGE_SEALED_CHUNK_SIZE &&
+	    age_open_chunk(aead, counter, false, in, size, out))
 		return true;
-	if (!age_open_chunk(&age->aead, age->counter, true, in, size, out))
-		return false;
-	age->last_opened = true;
-	return true;
+	*last_r = age_open_chunk(aead, counter, true, in, size, out);
+	return *last_r;
 }
 
 static enum transform_status bad_chunk(struct age_decoder *age, bool cut)
@@ -113,7 +116,8 @@ static enum transform_status decoder_open(struct age_decoder *age,
 
 	if (!direct && !age_chunk_alloc(&age->plain, &age->transform))
 		return TRANSFORM_ERROR;
-	if (!open_chunk(age, in, size, direct ? io->out : age->plain.data))
+	if (!open_chunk(&age->aead, age->counter, in, size,
+			direct ? io->out : age->plain.data, &age->last_opened))
 		return bad_chunk(age, cut);
 	if (direct) {
 		io->out += plain;
@@ -176,10 +180,108 @@ static enum transform_status next_chunk(struct age_decoder *age,
 					TRANSFORM_NEED_IN;
 }
 
-static void free_chunks(struct age_decoder *age)
+/*
+ * The crew: all full chunks; what is behind them is opened here
+ */
+
+static size_t open_job(struct age_aead *aead, struct age_job *job,
+		       unsigned char *out)
 {
+	job->ok = open_chunk(aead, job->counter, job->chunk.data,
+			     job->chunk.have, out, &job->last);
+	return job->ok ? job->chunk.have - AGE_TAG_SIZE : 0;
+}
+
+/* Once there was work enough for it, and another chunk is there to begin with. */
+static bool decoder_wants_crew(const struct age_decoder *age,
+			       const struct transform_io *io)
+{
+	return age->threads > 1 && age->crew == NULL &&
+		age->counter - age->begin >= AGE_CREW_AFTER &&
+		age->sealed.have + age_in_size(io) >= AGE_SEALED_CHUNK_SIZE;
+}
+
+/* Gives it what fills a chunk, as long as it has a free slot. What is left of the
+   input then waits for one. */
+static bool decoder_feed_crew(struct age_decoder *age, struct transform_io *io)
+{
+	for (;;) {
+		if (age->sealed.have == AGE_SEALED_CHUNK_SIZE) {
+			if (age_crew_is_full(age->crew))
+				return true;
+			age_crew_give(age->crew, &age->sealed,
+				      age->counter + age_crew_count(age->crew));
+		}
+		if (age_in_size(io) == 0)
+			return true;
+		if (!age_chunk_alloc(&age->sealed, &age->transform))
+			return false;
+		age_chunk_gather(&age->sealed, io, AGE_SEALED_CHUNK_SIZE);
+	}
+}
+
+/* Whether the decoder has bytes that are behind the last chunk. */
+static bool has_more(const struct age_decoder *age)
+{
+	return age->sealed.have > 0 ||
+		(age->crew != NULL && age_crew_count(age->crew) > 0);
+}
+
+/* NEED_IN: all input was taken; with FINISH also that the crew has none of it. It
+   waits where it could not go on else: for a slot, for the end, and where it is
+   asked without input for a chunk at least. */
+static enum transform_status decode_by_crew(struct age_decoder *age,
+					    struct transform_io *io,
+					    enum transform_op op)
+{
+	bool asked = age_in_size(io) == 0 || op == TRANSFORM_FINISH, wait;
+	struct age_job *job;
+
+	while (!age->last_opened) {
+		if (!decoder_feed_crew(age, io))
+			return TRANSFORM_ERROR;
+		wait = (asked || age_in_size(io) > 0) && age_out_size(io) > 0;
+		job = age_crew_first(age->crew, wait);
+		if (job == NULL)
+			break;
+		/* what the crew made of the chunks behind it is of no use */
+		if (!job->ok)
+			return bad_chunk(age, false);
+		if (!age_chunk_drain(&job->chunk, io))
+			return TRANSFORM_NEED_OUT;
+		age->counter++;
+		age->last_opened = job->last;
+		age_crew_drop(age->crew);
+		asked = op == TRANSFORM_FINISH;
+	}
+	if (!age->last_opened &&
+	    (age_in_size(io) > 0 ||
+	     (op == TRANSFORM_FINISH && age_crew_count(age->crew) > 0)))
+		return TRANSFORM_NEED_OUT;
+	return TRANSFORM_NEED_IN;
+}
+
+/*
+ * Both
+ */
+
+static void drop_chunks(struct age_decoder *age)
+{
+	age_crew_stop(&age->crew);
 	age_chunk_free(&age->sealed);
 	age_chunk_free(&age->plain);
+}
+
+/* The last chunk is out. What else the input window has is left there. */
+static enum transform_status decode_end(struct age_decoder *age)
+{
+	bool more = has_more(age);
+
+	drop_chunks(age);
+	if (more)
+		return transform_error(&age->transform, EINVAL,
+				       "data after the end");
+	return TRANSFORM_END;
 }
 
 static enum transform_status decode_chunks(struct age_decoder *age,
@@ -191,9 +293,22 @@ static enum transform_status decode_chunks(struct age_decoder *age,
 	for (;;) {
 		if (!age_chunk_drain(&age->plain, io))
 			return TRANSFORM_NEED_OUT;
-		if (age->last_opened) {
-			free_chunks(age);
-			return TRANSFORM_END;
+		if (age->last_opened)
+			return decode_end(age);
+		if (decoder_wants_crew(age, io)) {
+			age->crew = age_crew_start(&age->transform,
+						   age->threads, age->aead.key,
+						   open_job);
+			if (age->crew == NULL)
+				return TRANSFORM_ERROR;
+		}
+		if (age->crew != NULL) {
+			status = decode_by_crew(age, io, op);
+			if (age->last_opened)
+				continue;
+			if (status != TRANSFORM_NEED_IN ||
+			    op != TRANSFORM_FINISH)
+				return status;
 		}
 		status = next_chunk(age, io, op);
 		if (status != TRANSFORM_NEED_OUT)
@@ -259,8 +374,8 @@ static int age_layout(struct age_decoder *age, uoff_t encoded_size,
 static void go_to_chunk(struct age_decoder *age, uint64_t chunk,
 			struct transform_point *point)
 {
-	free_chunks(age);
-	age->counter = chunk;
+	drop_chunks(age);
+	age->counter = age->begin = chunk;
 	age->last_opened = false;
 	point->encoded_offset =
 		age->payload_offset + chunk * AGE_SEALED_CHUNK_SIZE;
@@ -300,12 +415,12 @@ static void age_decoder_reset(struct transform *t)
 {
 	struct age_decoder *age = age_decoder(t);
 
-	free_chunks(age);
+	drop_chunks(age);
 	age_header_free(&age->header);
 	age_header_init(&age->header);
 	age->state = AGE_READ_HEADER;
 	age->nonce_have = 0;
-	age->counter = 0;
+	age->counter = age->begin = 0;
 	age->last_opened = false;
 	age_aead_clear(&age->aead);
 	sodium_memzero(age->file_key, sizeof(age->file_key));
@@ -336,13 +451,29 @@ static const struct transform_class age_decoder_class = {
 };
 
 struct transform *
-transform_create_age_decoder(struct age_identities *identities)
+transform_create_age_threads_decoder(struct age_identities *identities,
+				     unsigned int threads)
 {
-	struct age_decoder *age = i_new(struct age_decoder, 1);
+	const struct transform_class *class_ = &age_decoder_class;
+	struct age_decoder *age;
 
-	age->transform.class_ = &age_decoder_class;
+	if (threads > AGE_THREADS_MAX)
+		return age_create_threads_error(class_, threads);
+	age = i_new(struct age_decoder, 1);
+	age->transform.class_ = class_;
+	age->threads = threads;
+	if (threads > 1) {
+		age_crew_class(&age->class_, class_, threads);
+		age->transform.class_ = &age->class_;
+	}
 	age_identities_ref(identities);
 	age->identities = identities;
 	age_header_init(&age->header);
 	return &age->transform;
+}
+
+struct transform *
+transform_create_age_decoder(struct age_identities *identities)
+{
+	return transform_create_age_threads_decoder(identities, 1);
 }

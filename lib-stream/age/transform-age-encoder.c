@@ -2,11 +2,12 @@
 
 /* The payload of an age file, written: chunks of 64 KiB, each sealed under its number
    and whether it is the last. Where the windows are large enough a chunk goes
-   straight from one to the other, else through a buffer. */
+   straight from one to the other, else through a buffer.
+   With threads, a long file goes through a crew. */
 
 #include "config.h"
 #include "transform-age.h"
-#include "age-chunks.h"
+#include "age-crew.h"
 #include "age-header.h"
 #include "macros.h"
 #include "mem.h"
@@ -16,12 +17,15 @@
 
 struct age_encoder {
 	struct transform transform;
+	struct transform_class class_; /* where there are threads */
 	struct age_recipients *recipients;
 	buffer_t *header;  /* with the nonce behind it; NULL: not begun */
 	size_t header_pos; /* how much of it is out */
 	struct age_aead aead;
 	uint64_t counter;
 	struct age_chunk chunk;
+	unsigned int threads;  /* below 2: none */
+	struct age_crew *crew; /* NULL: not begun */
 	bool last_sealed;
 };
 
@@ -104,6 +108,146 @@ static bool encoder_is_direct(const struct age_encoder *age,
 		age_out_size(io) >= AGE_SEALED_CHUNK_SIZE;
 }
 
+/*
+ * The crew: all chunks but the last, which is sealed here when the crew is done
+ */
+
+static size_t seal_job(struct age_aead *aead, struct age_job *job,
+		       unsigned char *out)
+{
+	size_t size = job->chunk.have;
+
+	job->last = false;
+	job->ok = age_seal_chunk(aead, job->counter, false, job->chunk.data,
+				 size, out);
+	return job->ok ? size + AGE_TAG_SIZE : 0;
+}
+
+/* Once there was work enough for it, and another chunk is there to begin with. */
+static bool encoder_wants_crew(const struct age_encoder *age,
+			       const struct transform_io *io)
+{
+	return age->threads > 1 && age->crew == NULL &&
+		age->counter >= AGE_CREW_AFTER &&
+		age->chunk.have + age_in_size(io) > AGE_CHUNK_SIZE;
+}
+
+/* Gives it what fills a chunk and is not the last, as long as it has a free slot.
+   What is left of the input then waits for one. */
+static bool encoder_feed_crew(struct age_encoder *age, struct transform_io *io)
+{
+	while (age_in_size(io) > 0) {
+		if (age->chunk.have == AGE_CHUNK_SIZE) {
+			if (age_crew_is_full(age->crew))
+				return true;
+			age_crew_give(age->crew, &age->chunk, age->counter++);
+		}
+		if (!age_chunk_alloc(&age->chunk, &age->transform))
+			return false;
+		age_chunk_gather(&age->chunk, io, AGE_CHUNK_SIZE);
+	}
+	return true;
+}
+
+/* NEED_IN: all input was taken; with FINISH also that the crew has none of it. It
+   waits where it could not go on else: for a slot, for the end, and where it is
+   asked without input for a chunk at least. */
+static enum transform_status encode_by_crew(struct age_encoder *age,
+					    struct transform_io *io,
+					    enum transform_op op)
+{
+	bool asked = age_in_size(io) == 0 || op == TRANSFORM_FINISH, wait;
+	struct age_job *job;
+
+	for (;;) {
+		if (!encoder_feed_crew(age, io))
+			return TRANSFORM_ERROR;
+		wait = (asked || age_in_size(io) > 0) && age_out_size(io) > 0;
+		job = age_crew_first(age->crew, wait);
+		if (job == NULL)
+			break;
+		if (!job->ok)
+			return transform_error(&age->transform, ENOMEM,
+					       "out of memory");
+		if (!age_chunk_drain(&job->chunk, io))
+			return TRANSFORM_NEED_OUT;
+		age_crew_drop(age->crew);
+		asked = op == TRANSFORM_FINISH;
+	}
+	if (age_in_size(io) > 0 ||
+	    (op == TRANSFORM_FINISH && age_crew_count(age->crew) > 0))
+		return TRANSFORM_NEED_OUT;
+	return TRANSFORM_NEED_IN;
+}
+
+/*
+ * Both
+ */
+
+/* A step without the crew: a chunk, or all that there is of one. NEED_OUT: there may
+   be something to be put out. */
+static enum transform_status encode_chunk(struct age_encoder *age,
+					  struct transform_io *io,
+					  enum transform_op op)
+{
+	bool last;
+
+	if (encoder_is_direct(age, io)) {
+		if (!encoder_seal(age, io, io->in, AGE_CHUNK_SIZE, false))
+			return TRANSFORM_ERROR;
+		io->in += AGE_CHUNK_SIZE;
+		return TRANSFORM_NEED_OUT;
+	}
+	if (!age_chunk_alloc(&age->chunk, &age->transform))
+		return TRANSFORM_ERROR;
+	age_chunk_gather(&age->chunk, io, AGE_CHUNK_SIZE);
+	last = age_in_size(io) == 0;
+	if (last && op != TRANSFORM_FINISH)
+		return TRANSFORM_NEED_IN;
+	if (!encoder_seal(age, io, age->chunk.data, age->chunk.have, last))
+		return TRANSFORM_ERROR;
+	return TRANSFORM_NEED_OUT;
+}
+
+static void encoder_drop_chunks(struct age_encoder *age)
+{
+	age_crew_stop(&age->crew);
+	age_chunk_free(&age->chunk);
+}
+
+static enum transform_status encode_chunks(struct age_encoder *age,
+					   struct transform_io *io,
+					   enum transform_op op)
+{
+	enum transform_status status;
+
+	for (;;) {
+		if (!encoder_drain_header(age, io) ||
+		    !age_chunk_drain(&age->chunk, io))
+			return TRANSFORM_NEED_OUT;
+		if (age->last_sealed) {
+			encoder_drop_chunks(age);
+			return TRANSFORM_DONE;
+		}
+		if (encoder_wants_crew(age, io)) {
+			age->crew = age_crew_start(&age->transform,
+						   age->threads, age->aead.key,
+						   seal_job);
+			if (age->crew == NULL)
+				return TRANSFORM_ERROR;
+		}
+		if (age->crew != NULL) {
+			status = encode_by_crew(age, io, op);
+			if (status != TRANSFORM_NEED_IN ||
+			    op != TRANSFORM_FINISH)
+				return status;
+		}
+		status = encode_chunk(age, io, op);
+		if (status != TRANSFORM_NEED_OUT)
+			return status;
+	}
+}
+
 static enum transform_status
 age_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
@@ -115,38 +259,7 @@ age_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 		if (!encoder_begin(age))
 			return TRANSFORM_ERROR;
 	}
-	for (;;) {
-		if (!encoder_drain_header(age, io) ||
-		    !age_chunk_drain(&age->chunk, io))
-			return TRANSFORM_NEED_OUT;
-		if (age->last_sealed) {
-			age_chunk_free(&age->chunk);
-			return TRANSFORM_DONE;
-		}
-		if (encoder_is_direct(age, io)) {
-			if (!encoder_seal(age, io, io->in, AGE_CHUNK_SIZE,
-					  false))
-				return TRANSFORM_ERROR;
-			io->in += AGE_CHUNK_SIZE;
-			continue;
-		}
-		if (!age_chunk_alloc(&age->chunk, t))
-			return TRANSFORM_ERROR;
-		if (age->chunk.have == AGE_CHUNK_SIZE && age_in_size(io) > 0) {
-			if (!encoder_seal(age, io, age->chunk.data,
-					  AGE_CHUNK_SIZE, false))
-				return TRANSFORM_ERROR;
-			continue;
-		}
-		age_chunk_gather(&age->chunk, io, AGE_CHUNK_SIZE);
-		if (age_in_size(io) > 0)
-			continue;
-		if (op != TRANSFORM_FINISH)
-			return TRANSFORM_NEED_IN;
-		if (!encoder_seal(age, io, age->chunk.data, age->chunk.have,
-				  true))
-			return TRANSFORM_ERROR;
-	}
+	return encode_chunks(age, io, op);
 }
 
 /* Keys and nonces are never used twice: the next file gets its own. */
@@ -154,7 +267,7 @@ static void age_encoder_reset(struct transform *t)
 {
 	struct age_encoder *age = age_encoder(t);
 
-	age_chunk_free(&age->chunk);
+	encoder_drop_chunks(age);
 	buffer_free(&age->header);
 	age->header_pos = 0;
 	age->counter = 0;
@@ -182,18 +295,33 @@ static const struct transform_class age_encoder_class = {
 };
 
 struct transform *
-transform_create_age_encoder(struct age_recipients *recipients)
+transform_create_age_threads_encoder(struct age_recipients *recipients,
+				     unsigned int threads)
 {
+	const struct transform_class *class_ = &age_encoder_class;
 	struct age_encoder *age;
 
 	if (age_recipients_count(recipients) == 0)
-		return transform_create_error(age_encoder_class.name,
-					      age_encoder_class.flags, EINVAL,
+		return transform_create_error(class_->name, class_->flags,
+					      EINVAL,
 					      "there is no recipient: nobody "
 					      "could read it");
+	if (threads > AGE_THREADS_MAX)
+		return age_create_threads_error(class_, threads);
 	age = i_new(struct age_encoder, 1);
-	age->transform.class_ = &age_encoder_class;
+	age->transform.class_ = class_;
+	age->threads = threads;
+	if (threads > 1) {
+		age_crew_class(&age->class_, class_, threads);
+		age->transform.class_ = &age->class_;
+	}
 	age_recipients_ref(recipients);
 	age->recipients = recipients;
 	return &age->transform;
+}
+
+struct transform *
+transform_create_age_encoder(struct age_recipients *recipients)
+{
+	return transform_create_age_threads_encoder(recipients, 1);
 }

@@ -65,6 +65,7 @@ struct async_transform {
 	struct async_block *making; /* output that is not queued yet */
 	enum transform_status inner_status;
 	bool unit_ended;
+	bool made_some; /* in the last turn */
 };
 
 static struct async_transform *async_transform(struct transform *t)
@@ -206,6 +207,7 @@ static bool worker_turn(struct async_transform *async,
 		transform_step(async->inner, &io, op, async->inner_status);
 	if (block->pos < block->size)
 		block->pos = (size_t)(io.in - block->data);
+	async->made_some = io.out != async->making->data + async->making->size;
 	async->making->size = (size_t)(io.out - async->making->data);
 	return async->inner_status != TRANSFORM_ERROR;
 }
@@ -253,6 +255,32 @@ static bool worker_finish_decoder(struct async_transform *async,
 	return true;
 }
 
+static bool worker_has_more_to_do(struct async_transform *async)
+{
+	bool more;
+
+	(void)pthread_mutex_lock(&async->lock);
+	more = async->in.count > 0 || async->cancelled;
+	(void)pthread_mutex_unlock(&async->lock);
+	return more;
+}
+
+/* Where the inner transform has threads of its own: what these have is waited for
+   when there is nothing else to do. */
+static bool worker_take_deferred(struct async_transform *async,
+				 struct async_block *block)
+{
+	do {
+		if (async->unit_ended || worker_has_more_to_do(async))
+			return true;
+		if (!worker_turn(async, block, TRANSFORM_RUN))
+			return false;
+		if (async->inner_status == TRANSFORM_END)
+			async->unit_ended = true;
+	} while (async->made_some || async->inner_status == TRANSFORM_NEED_OUT);
+	return true;
+}
+
 /* False after an error, or where the owner does not want the rest. */
 static bool worker_do(struct async_transform *async, struct async_block *block)
 {
@@ -266,6 +294,9 @@ static bool worker_do(struct async_transform *async, struct async_block *block)
 		return false;
 	if (decodes && op == TRANSFORM_FINISH && !async->unit_ended &&
 	    !worker_finish_decoder(async, block))
+		return false;
+	if (op == TRANSFORM_RUN && (class_->flags & TRANSFORM_DEFERS) != 0 &&
+	    !worker_take_deferred(async, block))
 		return false;
 	return worker_put_out(async);
 }
