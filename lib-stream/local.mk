@@ -11,7 +11,8 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
 	lib-stream/transform-step.h \
 	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
-	lib-stream/transforms/escape-text.h
+	lib-stream/transforms/escape-text.h \
+	lib-stream/transforms/async-private.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
@@ -43,6 +44,8 @@ stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-escape.c
 stream_sources += lib-stream/transforms/transform-async.c
+stream_sources += lib-stream/transforms/async-worker.c
+stream_sources += lib-stream/transforms/async-queue.c
 stream_sources += lib-stream/transforms/transform-base64.c
 stream_sources += lib-stream/transforms/transform-qp.c
 stream_sources += lib-stream/transforms/transform-crlf.c

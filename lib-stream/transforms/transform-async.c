@@ -8,336 +8,23 @@
    on, and to the owner else: the queue's lock hands it over. */
 
 #include "config.h"
+#include "async-private.h"
 #include "macros.h"
 #include "mem.h"
 #include "transform-step.h"
 #include "transforms.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sodium.h>
 #include <string.h>
 
 /* What a block has room for, unless the codec likes more. */
 #define BLOCK_SIZE ((size_t)64 * 1024)
-/* So many blocks may wait in each direction. */
-#define BLOCKS_MAX 4
-
-struct async_block {
-	struct async_block *next;
-	size_t size;          /* bytes of data */
-	size_t pos;           /* how many of them were taken */
-	size_t room;          /* bytes that there is memory for */
-	enum transform_op op; /* of input: what is to be done behind it */
-	unsigned char data[];
-};
-
-struct async_queue {
-	struct async_block *first, **end;
-	unsigned int count;
-};
-
-struct async_transform {
-	struct transform transform;
-	struct transform_class class_;
-	struct transform *inner;
-	size_t in_room, out_room; /* of a block */
-	bool secret;
-	bool started;
-	pthread_t thread;
-
-	/* The owner's. */
-	struct async_block *filling;  /* not queued yet */
-	struct async_block *emptying; /* taken out of the queue */
-	enum transform_status last;   /* what process() answered */
-	bool op_queued;               /* a SYNC or FINISH is on its way */
-
-	pthread_mutex_t lock;
-	pthread_cond_t to_worker, to_owner;
-	/* Under the lock. */
-	struct async_queue in, out;
-	bool busy, cancelled, quit;
-	bool op_answered;
-	bool failed; /* the inner transform has the error */
-
-	/* The worker's while it is busy. */
-	struct async_block *making; /* output that is not queued yet */
-	enum transform_status inner_status;
-	bool unit_ended;
-	bool made_some; /* in the last turn */
-};
 
 static struct async_transform *async_transform(struct transform *t)
 {
 	return container_of(t, struct async_transform, transform);
 }
-
-/*
- * Blocks
- */
-
-static struct async_block *block_new(size_t room)
-{
-	struct async_block *block = try_malloc(sizeof(*block) + room);
-
-	if (block != NULL) {
-		memset(block, 0, sizeof(*block));
-		block->room = room;
-	}
-	return block;
-}
-
-static void block_free(const struct async_transform *async,
-		       struct async_block **block)
-{
-	if (*block != NULL && async->secret)
-		sodium_memzero((*block)->data, (*block)->size);
-	i_free(*block);
-	*block = NULL;
-}
-
-static void queue_add(struct async_queue *queue, struct async_block *block)
-{
-	if (queue->count++ == 0)
-		queue->end = &queue->first;
-	*queue->end = block;
-	queue->end = &block->next;
-}
-
-static struct async_block *queue_take(struct async_queue *queue)
-{
-	struct async_block *block = queue->first;
-
-	if (block != NULL) {
-		queue->first = block->next;
-		block->next = NULL;
-		queue->count--;
-	}
-	return block;
-}
-
-static void queue_free(const struct async_transform *async,
-		       struct async_queue *queue)
-{
-	struct async_block *block;
-
-	while ((block = queue_take(queue)) != NULL)
-		block_free(async, &block);
-}
-
-/*
- * The worker
- */
-
-static bool worker_fail(struct async_transform *async, int error,
-			const char *text)
-{
-	(void)transform_error(async->inner, error, "%s", text);
-	return false;
-}
-
-/* Gives the owner what was made. False: nobody wants it any more. */
-static bool worker_put_out(struct async_transform *async)
-{
-	bool wanted;
-
-	if (async->making == NULL || async->making->size == 0)
-		return true;
-	(void)pthread_mutex_lock(&async->lock);
-	while (async->out.count >= BLOCKS_MAX && !async->cancelled)
-		(void)pthread_cond_wait(&async->to_worker, &async->lock);
-	wanted = !async->cancelled;
-	if (wanted) {
-		queue_add(&async->out, async->making);
-		async->making = NULL;
-		(void)pthread_cond_signal(&async->to_owner);
-	}
-	(void)pthread_mutex_unlock(&async->lock);
-	return wanted;
-}
-
-/* Room for the inner transform's output. */
-static bool worker_make_room(struct async_transform *async)
-{
-	const struct async_block *block = async->making;
-
-	if (block != NULL &&
-	    block->room - block->size < async->inner->class_->min_out &&
-	    !worker_put_out(async))
-		return false;
-	if (async->making == NULL)
-		async->making = block_new(async->out_room);
-	return async->making != NULL ||
-		worker_fail(async, ENOMEM, "out of memory");
-}
-
-/* Behind a unit: the next member, or an error. */
-static bool worker_begin_member(struct async_transform *async,
-				const struct async_block *block)
-{
-	const struct transform_class *class_ = async->inner->class_;
-
-	if ((class_->flags & TRANSFORM_MEMBERS) == 0 ||
-	    !class_->may_begin(block->data + block->pos,
-			       block->size - block->pos))
-		return worker_fail(async, EINVAL, "data after the end");
-	class_->reset(async->inner);
-	async->unit_ended = false;
-	async->inner_status = TRANSFORM_NEED_IN;
-	return true;
-}
-
-/* One call of the inner transform; false: it failed, or is not wanted any more. */
-static bool worker_turn(struct async_transform *async,
-			struct async_block *block, enum transform_op op)
-{
-	struct transform_io io;
-
-	if (!worker_make_room(async))
-		return false;
-	transform_no_input(&io);
-	if (block->pos < block->size) {
-		io.in = block->data + block->pos;
-		io.in_end = block->data + block->size;
-	}
-	io.out = async->making->data + async->making->size;
-	io.out_end = async->making->data + async->making->room;
-	async->inner_status =
-		transform_step(async->inner, &io, op, async->inner_status);
-	if (block->pos < block->size)
-		block->pos = (size_t)(io.in - block->data);
-	async->made_some = io.out != async->making->data + async->making->size;
-	async->making->size = (size_t)(io.out - async->making->data);
-	return async->inner_status != TRANSFORM_ERROR;
-}
-
-static bool worker_is_done(const struct async_transform *async,
-			   const struct async_block *block,
-			   enum transform_op op)
-{
-	if (block->pos < block->size)
-		return false;
-	switch (async->inner_status) {
-	case TRANSFORM_NEED_OUT:
-		return false;
-	case TRANSFORM_END:
-		return true;
-	default:
-		return op == TRANSFORM_RUN ||
-			async->inner_status == TRANSFORM_DONE;
-	}
-}
-
-static bool worker_run(struct async_transform *async, struct async_block *block,
-		       enum transform_op op)
-{
-	do {
-		if (async->unit_ended && block->pos < block->size &&
-		    !worker_begin_member(async, block))
-			return false;
-		if (!worker_turn(async, block, op))
-			return false;
-		if (async->inner_status == TRANSFORM_END)
-			async->unit_ended = true;
-	} while (!worker_is_done(async, block, op));
-	return true;
-}
-
-static bool worker_finish_decoder(struct async_transform *async,
-				  struct async_block *block)
-{
-	do {
-		if (!worker_turn(async, block, TRANSFORM_FINISH))
-			return false;
-	} while (async->inner_status == TRANSFORM_NEED_OUT);
-	async->unit_ended = async->inner_status == TRANSFORM_END;
-	return true;
-}
-
-static bool worker_has_more_to_do(struct async_transform *async)
-{
-	bool more;
-
-	(void)pthread_mutex_lock(&async->lock);
-	more = async->in.count > 0 || async->cancelled;
-	(void)pthread_mutex_unlock(&async->lock);
-	return more;
-}
-
-/* Where the inner transform has threads of its own: what these have is waited for
-   when there is nothing else to do. */
-static bool worker_take_deferred(struct async_transform *async,
-				 struct async_block *block)
-{
-	do {
-		if (async->unit_ended || worker_has_more_to_do(async))
-			return true;
-		if (!worker_turn(async, block, TRANSFORM_RUN))
-			return false;
-		if (async->inner_status == TRANSFORM_END)
-			async->unit_ended = true;
-	} while (async->made_some || async->inner_status == TRANSFORM_NEED_OUT);
-	return true;
-}
-
-/* False after an error, or where the owner does not want the rest. */
-static bool worker_do(struct async_transform *async, struct async_block *block)
-{
-	const struct transform_class *class_ = async->inner->class_;
-	enum transform_op op = block->op;
-	bool decodes = transform_is_decoder(class_);
-
-	/* a decoder's FINISH comes without input, and not at the border of a unit */
-	if ((block->size > 0 || (!decodes && op != TRANSFORM_RUN)) &&
-	    !worker_run(async, block, decodes ? TRANSFORM_RUN : op))
-		return false;
-	if (decodes && op == TRANSFORM_FINISH && !async->unit_ended &&
-	    !worker_finish_decoder(async, block))
-		return false;
-	if (op == TRANSFORM_RUN && (class_->flags & TRANSFORM_DEFERS) != 0 &&
-	    !worker_take_deferred(async, block))
-		return false;
-	return worker_put_out(async);
-}
-
-static void *worker(void *context)
-{
-	struct async_transform *async = context;
-	struct async_block *block;
-	bool ok = true;
-
-	(void)pthread_mutex_lock(&async->lock);
-	for (;;) {
-		while (async->in.count == 0 && !async->quit)
-			(void)pthread_cond_wait(&async->to_worker,
-						&async->lock);
-		if (async->quit)
-			break;
-		block = queue_take(&async->in);
-		async->busy = true;
-		(void)pthread_cond_signal(&async->to_owner);
-		if (!async->failed && !async->cancelled) {
-			(void)pthread_mutex_unlock(&async->lock);
-			ok = worker_do(async, block);
-			if (!ok)
-				(void)worker_put_out(async);
-			(void)pthread_mutex_lock(&async->lock);
-			async->failed = !ok && !async->cancelled;
-		}
-		if (block->op != TRANSFORM_RUN)
-			async->op_answered = true;
-		async->busy = false;
-		(void)pthread_cond_signal(&async->to_owner);
-		block_free(async, &block);
-	}
-	(void)pthread_mutex_unlock(&async->lock);
-	return NULL;
-}
-
-/*
- * The owner
- */
 
 static bool start(struct async_transform *async)
 {
@@ -349,7 +36,7 @@ static bool start(struct async_transform *async)
 	/* the program's signals are its own threads' */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&async->thread, NULL, worker, async);
+	error = pthread_create(&async->thread, NULL, async_worker, async);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error != 0) {
 		/* EAGAIN would say that one may try again */
@@ -371,7 +58,7 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 	while (io->out < io->out_end) {
 		if (async->emptying == NULL) {
 			(void)pthread_mutex_lock(&async->lock);
-			async->emptying = queue_take(&async->out);
+			async->emptying = async_queue_take(&async->out);
 			(void)pthread_cond_signal(&async->to_worker);
 			(void)pthread_mutex_unlock(&async->lock);
 		}
@@ -384,7 +71,7 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 		io->out += size;
 		block->pos += size;
 		if (block->pos == block->size)
-			block_free(async, &async->emptying);
+			async_block_free(async, &async->emptying);
 	}
 }
 
@@ -394,7 +81,7 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	struct async_block *block = async->filling;
 
 	if (block == NULL)
-		block = block_new(0);
+		block = async_block_new(0);
 	if (block == NULL) {
 		(void)transform_error(&async->transform, ENOMEM,
 				      "out of memory");
@@ -403,7 +90,7 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	block->op = op;
 	async->filling = NULL;
 	(void)pthread_mutex_lock(&async->lock);
-	queue_add(&async->in, block);
+	async_queue_add(&async->in, block);
 	(void)pthread_cond_signal(&async->to_worker);
 	(void)pthread_mutex_unlock(&async->lock);
 	return true;
@@ -424,7 +111,7 @@ static bool wait_for(struct async_transform *async, enum async_wait what)
 	(void)pthread_mutex_lock(&async->lock);
 	for (;;) {
 		output = async->out.count > 0;
-		ready = what == WAIT_ROOM ? async->in.count < BLOCKS_MAX :
+		ready = what == WAIT_ROOM ? async->in.count < ASYNC_BLOCKS_MAX :
 			what == WAIT_IDLE ? async->in.count == 0 &&
 				!async->busy :
 					    async->op_answered;
@@ -479,7 +166,7 @@ static bool put_input(struct async_transform *async, struct transform_io *io)
 		if (async->filling == NULL) {
 			if (!wait_for(async, WAIT_ROOM))
 				return false;
-			async->filling = block_new(async->in_room);
+			async->filling = async_block_new(async->in_room);
 		}
 		block = async->filling;
 		if (block == NULL) {
@@ -597,11 +284,11 @@ static void stop_work(struct async_transform *async)
 	async->cancelled = false;
 	async->failed = async->op_answered = false;
 	(void)pthread_mutex_unlock(&async->lock);
-	queue_free(async, &async->in);
-	queue_free(async, &async->out);
-	block_free(async, &async->making);
-	block_free(async, &async->filling);
-	block_free(async, &async->emptying);
+	async_queue_free(async, &async->in);
+	async_queue_free(async, &async->out);
+	async_block_free(async, &async->making);
+	async_block_free(async, &async->filling);
+	async_block_free(async, &async->emptying);
 	/* met while it was ahead of the owner, who may never come there */
 	transform_clear_error(async->inner);
 	async->op_queued = async->unit_ended = false;
@@ -678,7 +365,8 @@ static void init_class(struct async_transform *async)
 		class_->may_begin = NULL;
 	}
 	class_->min_out = 1;
-	class_->max_state += BLOCKS_MAX * (async->in_room + async->out_room);
+	class_->max_state +=
+		ASYNC_BLOCKS_MAX * (async->in_room + async->out_room);
 	class_->process = async_process;
 	class_->reset = inner->reset == NULL ? NULL : async_reset;
 	class_->free = async_free;

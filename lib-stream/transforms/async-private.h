@@ -1,0 +1,74 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_ASYNC_PRIVATE_H
+#define BOBBIN_ASYNC_PRIVATE_H
+
+/* What the two sides of transform_create_async() share: the owner's
+   (transform-async.c) and the worker's (async-worker.c). Not installed. */
+
+#include "transform.h"
+
+#include <pthread.h>
+
+/* So many blocks may wait in each direction. */
+#define ASYNC_BLOCKS_MAX 4
+
+struct async_block {
+	struct async_block *next;
+	size_t size;          /* bytes of data */
+	size_t pos;           /* how many of them were taken */
+	size_t room;          /* bytes that there is memory for */
+	enum transform_op op; /* of input: what is to be done behind it */
+	unsigned char data[];
+};
+
+struct async_queue {
+	struct async_block *first, **end;
+	unsigned int count;
+};
+
+struct async_transform {
+	struct transform transform;
+	struct transform_class class_;
+	struct transform *inner;
+	size_t in_room, out_room; /* of a block */
+	bool secret;
+	bool started;
+	pthread_t thread;
+
+	/* The owner's. */
+	struct async_block *filling;  /* not queued yet */
+	struct async_block *emptying; /* taken out of the queue */
+	enum transform_status last;   /* what process() answered */
+	bool op_queued;               /* a SYNC or FINISH is on its way */
+
+	pthread_mutex_t lock;
+	pthread_cond_t to_worker, to_owner;
+	/* Under the lock. */
+	struct async_queue in, out;
+	bool busy, cancelled, quit;
+	bool op_answered;
+	bool failed; /* the inner transform has the error */
+
+	/* The worker's while it is busy. */
+	struct async_block *making; /* output that is not queued yet */
+	enum transform_status inner_status;
+	bool unit_ended;
+	bool made_some; /* in the last turn */
+};
+
+/* NULL without memory. */
+struct async_block *async_block_new(size_t room);
+/* Wipes what was secret, and sets the pointer to NULL; NULL is allowed. */
+void async_block_free(const struct async_transform *async,
+		      struct async_block **block);
+
+void async_queue_add(struct async_queue *queue, struct async_block *block);
+/* NULL where it is empty. */
+struct async_block *async_queue_take(struct async_queue *queue);
+void async_queue_free(const struct async_transform *async,
+		      struct async_queue *queue);
+
+/* The thread; the context is the async_transform. */
+void *async_worker(void *context);
+
+#endif
