@@ -9,7 +9,7 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
 	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
-	lib-stream/transform-step.h \
+	lib-stream/transform-step.h lib-stream/wake-fd.h \
 	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
 	lib-stream/transforms/escape-text.h \
 	lib-stream/transforms/async-private.h
@@ -21,6 +21,7 @@ stream_sources += lib-stream/istream-line.c
 stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
+stream_sources += lib-stream/wake-fd.c
 stream_sources += lib-stream/byte-queue.c
 stream_sources += lib-stream/temp-file.c
 stream_sources += lib-stream/temp-store.c

@@ -6,6 +6,7 @@
    (transform-async.c) and the worker's (async-worker.c). Not installed. */
 
 #include "transform.h"
+#include "wake-fd.h"
 
 #include <pthread.h>
 
@@ -45,6 +46,8 @@ struct async_transform {
 	pthread_cond_t to_worker, to_owner;
 	/* Under the lock. */
 	struct async_queue in, out;
+	size_t in_size, out_size; /* bytes: of input until its block is done */
+	struct wake_fd wake;      /* the owner's loop */
 	bool busy, cancelled, quit;
 	bool op_answered;
 	bool failed; /* the inner transform has the error */

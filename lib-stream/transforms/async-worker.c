@@ -28,7 +28,9 @@ static bool worker_put_out(struct async_transform *async)
 		(void)pthread_cond_wait(&async->to_worker, &async->lock);
 	wanted = !async->cancelled;
 	if (wanted) {
+		async->out_size += async->making->size;
 		async_queue_add(&async->out, async->making);
+		wake_fd_set(&async->wake);
 		async->making = NULL;
 		(void)pthread_cond_signal(&async->to_owner);
 	}
@@ -207,6 +209,9 @@ void *async_worker(void *context)
 		if (block->op != TRANSFORM_RUN)
 			async->op_answered = true;
 		async->busy = false;
+		async->in_size -= block->size;
+		if (async->in.count == 0)
+			wake_fd_set(&async->wake);
 		(void)pthread_cond_signal(&async->to_owner);
 		async_block_free(async, &block);
 	}

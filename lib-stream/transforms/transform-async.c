@@ -59,6 +59,8 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 		if (async->emptying == NULL) {
 			(void)pthread_mutex_lock(&async->lock);
 			async->emptying = async_queue_take(&async->out);
+			if (async->emptying != NULL)
+				async->out_size -= async->emptying->size;
 			(void)pthread_cond_signal(&async->to_worker);
 			(void)pthread_mutex_unlock(&async->lock);
 		}
@@ -90,6 +92,7 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	block->op = op;
 	async->filling = NULL;
 	(void)pthread_mutex_lock(&async->lock);
+	async->in_size += block->size;
 	async_queue_add(&async->in, block);
 	(void)pthread_cond_signal(&async->to_worker);
 	(void)pthread_mutex_unlock(&async->lock);
@@ -252,6 +255,44 @@ static enum transform_status async_run(struct async_transform *async,
 		TRANSFORM_NEED_IN;
 }
 
+/* Under the lock. */
+static bool is_idle(const struct async_transform *async)
+{
+	return async->in.count == 0 && !async->busy;
+}
+
+/* What there is, without waiting. What was gathered goes to a worker that has nothing
+   else to do. */
+static enum transform_status async_take_ready(struct async_transform *async,
+					      struct transform_io *io)
+{
+	bool idle;
+
+	(void)pthread_mutex_lock(&async->lock);
+	wake_fd_clear(&async->wake);
+	idle = is_idle(async);
+	(void)pthread_mutex_unlock(&async->lock);
+	if (idle && async->filling != NULL &&
+	    !put_filling(async, TRANSFORM_RUN))
+		return TRANSFORM_ERROR;
+	take_output(async, io);
+	if (io->out == io->out_end && has_output(async))
+		return TRANSFORM_NEED_OUT;
+	return has_failed(async) ? TRANSFORM_ERROR : TRANSFORM_NEED_IN;
+}
+
+/* What was gathered is for the worker where the loop comes by and that has nothing to
+   do: all that is sent until then goes in one block. */
+static void wake_for_gathered(struct async_transform *async)
+{
+	if (async->filling == NULL)
+		return;
+	(void)pthread_mutex_lock(&async->lock);
+	if (is_idle(async))
+		wake_fd_set(&async->wake);
+	(void)pthread_mutex_unlock(&async->lock);
+}
+
 static enum transform_status async_process(struct transform *t,
 					   struct transform_io *io,
 					   enum transform_op op)
@@ -263,12 +304,17 @@ static enum transform_status async_process(struct transform *t,
 	if (!start(async))
 		return TRANSFORM_ERROR;
 	status = TRANSFORM_NEED_IN;
-	if (input || (op == TRANSFORM_RUN && async->last == TRANSFORM_NEED_OUT))
+	if (op == TRANSFORM_POLL)
+		status = async_take_ready(async, io);
+	else if (input ||
+		 (op == TRANSFORM_RUN && async->last == TRANSFORM_NEED_OUT))
 		status = async_run(async, io);
 	else if (op == TRANSFORM_RUN)
 		status = async_poll(async, io);
-	if (status == TRANSFORM_NEED_IN && op != TRANSFORM_RUN)
+	if (status == TRANSFORM_NEED_IN &&
+	    (op == TRANSFORM_SYNC || op == TRANSFORM_FINISH))
 		status = async_complete(async, io, op);
+	wake_for_gathered(async);
 	async->last = status;
 	return status;
 }
@@ -283,6 +329,8 @@ static void stop_work(struct async_transform *async)
 		(void)pthread_cond_wait(&async->to_owner, &async->lock);
 	async->cancelled = false;
 	async->failed = async->op_answered = false;
+	async->in_size = async->out_size = 0;
+	wake_fd_clear(&async->wake);
 	(void)pthread_mutex_unlock(&async->lock);
 	async_queue_free(async, &async->in);
 	async_queue_free(async, &async->out);
@@ -316,6 +364,7 @@ static void async_free(struct transform *t)
 		(void)pthread_mutex_unlock(&async->lock);
 		(void)pthread_join(async->thread, NULL);
 	}
+	wake_fd_free(&async->wake);
 	(void)pthread_cond_destroy(&async->to_owner);
 	(void)pthread_cond_destroy(&async->to_worker);
 	(void)pthread_mutex_destroy(&async->lock);
@@ -350,6 +399,34 @@ static int async_vouch(struct transform *t, uoff_t encoded_size,
 	return ret;
 }
 
+static size_t async_get_pending(struct transform *t)
+{
+	struct async_transform *async = async_transform(t);
+	size_t size = 0;
+	bool more;
+
+	if (async->filling != NULL)
+		size += async->filling->size;
+	if (async->emptying != NULL)
+		size += async->emptying->size - async->emptying->pos;
+	(void)pthread_mutex_lock(&async->lock);
+	size += async->in_size + async->out_size;
+	more = !is_idle(async) || async->failed;
+	(void)pthread_mutex_unlock(&async->lock);
+	return size == 0 && more ? 1 : size;
+}
+
+static int async_get_wake_fd(struct transform *t)
+{
+	struct async_transform *async = async_transform(t);
+	int fd;
+
+	(void)pthread_mutex_lock(&async->lock);
+	fd = wake_fd_get(&async->wake);
+	(void)pthread_mutex_unlock(&async->lock);
+	return fd;
+}
+
 static void init_class(struct async_transform *async)
 {
 	const struct transform_class *inner = async->inner->class_;
@@ -370,6 +447,8 @@ static void init_class(struct async_transform *async)
 	class_->process = async_process;
 	class_->reset = inner->reset == NULL ? NULL : async_reset;
 	class_->free = async_free;
+	class_->get_pending = async_get_pending;
+	class_->get_wake_fd = async_get_wake_fd;
 	if (class_->locate != NULL)
 		class_->locate = async_locate;
 	if (class_->vouch != NULL)
