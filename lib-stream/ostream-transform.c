@@ -474,7 +474,7 @@ static int take_deferred(struct transform_ostream *s)
 	size_t consumed;
 	int ret = 1;
 
-	while (ret > 0 && s->deferred && !s->finish_written) {
+	while (ret > 0 && s->deferred && !s->unit_ended && !s->finish_written) {
 		if (codec_turn(s, NULL, 0, TRANSFORM_RUN, &consumed) == 0)
 			return 0;
 		ret = drain(s, true);
@@ -622,7 +622,7 @@ static int take_ready(struct transform_ostream *s)
 		ret = send_stage(s);
 		if (ret >= 0 && s->failure_errno != 0)
 			return ret == 0 ? 0 : raise_failure(s);
-	} while (ret > 0 && s->given_size != given);
+	} while (ret > 0 && s->given_size != given && !s->unit_ended);
 	return ret;
 }
 
@@ -654,10 +654,10 @@ static void watch_worker(struct transform_ostream *s)
 	const struct ostream *stream = &s->ostream.ostream;
 	int fd;
 
-	if (!s->deferred || s->class_->get_wake_fd == NULL || ioloop == NULL ||
-	    s->finish_written || stream->closed || s->ostream.closing ||
-	    stream->stream_errno != 0 || s->failure_errno != 0 ||
-	    byte_queue_used(&s->stage) > 0) {
+	if (!s->deferred || s->unit_ended || s->class_->get_wake_fd == NULL ||
+	    ioloop == NULL || s->finish_written || stream->closed ||
+	    s->ostream.closing || stream->stream_errno != 0 ||
+	    s->failure_errno != 0 || byte_queue_used(&s->stage) > 0) {
 		io_remove(&s->worker_io);
 		return;
 	}

@@ -8,15 +8,18 @@
 
 #include "age-crew.h"
 #include "age-keys.h"
+#include "ioloop.h"
 #include "transform-age.h"
 #include "transforms.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define CHUNK AGE_CHUNK_SIZE
 #define SEALED AGE_SEALED_CHUNK_SIZE
@@ -174,8 +177,9 @@ static void give(struct age_crew *crew, struct age_chunk *chunk,
 static struct age_crew *held_crew(void)
 {
 	static const unsigned char key[AGE_AEAD_KEY_SIZE];
+	static struct wake_fd nobody;
 	struct transform *t = encoder(2);
-	struct age_crew *crew = age_crew_start(t, 2, key, held_work);
+	struct age_crew *crew = age_crew_start(t, 2, key, held_work, &nobody);
 
 	assert_non_null(crew);
 	transform_free(&t);
@@ -619,6 +623,122 @@ static void test_with_async(void **state ATTR_UNUSED)
 }
 
 /*
+ * In an event loop
+ */
+
+static int stop_loop(void *context)
+{
+	io_loop_stop(context);
+	return 1;
+}
+
+/* Nobody flushes: the crew says that there is something. */
+static void test_the_crew_wakes_the_loop(void **state ATTR_UNUSED)
+{
+	struct ioloop *loop = io_loop_create();
+	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
+	buffer_t *file = encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
+	buffer_t *out = buffer_create_dynamic(default_pool, file->used);
+	struct ostream *end, *s;
+	unsigned int way;
+	size_t want;
+
+	for (way = 0; way < 2; way++) {
+		buffer_set_used_size(out, 0);
+		end = o_stream_create_buffer(out);
+		s = o_stream_create_transform(
+			end, way == 0 ? encoder(2) : decoder(2));
+		o_stream_set_flush_callback(s, stop_loop, loop);
+		if (way == 0)
+			o_stream_nsend(s, data, MANY * CHUNK);
+		else
+			o_stream_nsend(s, file->data, file->used);
+		/* unless it was faster than we are */
+		if (o_stream_get_buffer_used_size(s) > 0)
+			io_loop_run(loop);
+		assert_int_equal(o_stream_get_buffer_used_size(s), 0);
+		want = way == 0 ? HEADER + (MANY - 1) * SEALED : MANY * CHUNK;
+		assert_int_equal(out->used, want);
+		assert_memory_equal(out->data,
+				    way == 0 ? file->data : (void *)data, want);
+		assert_int_equal(o_stream_finish(s), 1);
+		o_stream_destroy(&s);
+		o_stream_destroy(&end);
+	}
+	io_loop_destroy(&loop);
+	buffer_free(&out);
+	buffer_free(&file);
+	free(data);
+}
+
+/* A pipe that a crew reads from, without waiting for it in a read. */
+struct reading {
+	struct ioloop *loop;
+	struct ostream *output;
+	struct istream *input;
+	buffer_t *got;
+};
+
+static int finish_output(void *context)
+{
+	struct reading *r = context;
+	int ret = o_stream_finish(r->output);
+
+	if (ret != 0)
+		o_stream_destroy(&r->output);
+	return ret;
+}
+
+static void read_some(void *context)
+{
+	struct reading *r = context;
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(r->input, &data, &size) > 0) {
+		buffer_append(r->got, data, size);
+		i_stream_skip(r->input, size);
+	}
+	if (r->input->eof)
+		io_loop_stop(r->loop);
+}
+
+static void test_the_crew_wakes_a_reader(void **state ATTR_UNUSED)
+{
+	struct reading r = { .loop = io_loop_create() };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK + 10);
+	buffer_t *file =
+		encrypt(encoder(1), data, MANY * CHUNK + 10, SIZE_MAX, 0);
+	struct istream *pipe_input;
+	struct io *io;
+	int fds[2], i;
+
+	assert_int_equal(pipe(fds), 0);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(fcntl(fds[i], F_SETFL, O_NONBLOCK), 0);
+	r.got = buffer_create_dynamic(default_pool, MANY * CHUNK);
+	pipe_input = i_stream_create_fd_autoclose(&fds[0], 0);
+	r.output = o_stream_create_fd_autoclose(&fds[1], SIZE_MAX);
+	r.input = i_stream_create_transform(pipe_input, decoder(2));
+	io = io_add_istream(r.input, read_some, &r);
+	/* all of it goes into the buffer; the loop moves it into the pipe */
+	o_stream_nsend(r.output, file->data, file->used);
+	o_stream_set_flush_callback(r.output, finish_output, &r);
+	io_loop_run(r.loop);
+	assert_null(r.output);
+	assert_int_equal(r.input->stream_errno, 0);
+	assert_int_equal(r.got->used, MANY * CHUNK + 10);
+	assert_memory_equal(r.got->data, data, r.got->used);
+	io_remove(&io);
+	i_stream_destroy(&r.input);
+	i_stream_destroy(&pipe_input);
+	io_loop_destroy(&r.loop);
+	buffer_free(&r.got);
+	buffer_free(&file);
+	free(data);
+}
+
+/*
  * Failures
  */
 
@@ -723,6 +843,8 @@ int main(void)
 		cmocka_unit_test(test_data_behind_a_full_last_chunk),
 		cmocka_unit_test(test_random_access),
 		cmocka_unit_test(test_with_async),
+		cmocka_unit_test(test_the_crew_wakes_the_loop),
+		cmocka_unit_test(test_the_crew_wakes_a_reader),
 		cmocka_unit_test(test_no_thread_to_be_had),
 		cmocka_unit_test(test_too_many_threads),
 		cmocka_unit_test(test_the_age_command),

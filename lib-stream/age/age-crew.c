@@ -39,6 +39,7 @@ struct age_crew {
 	   Slot n % slot_count is number n's. */
 	uint64_t given, dropped;
 
+	struct wake_fd *wake; /* under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t to_workers, to_owner;
 	/* Under the lock. */
@@ -88,6 +89,7 @@ static void *worker_main(void *context)
 		work_on(worker, &slot->job);
 		(void)pthread_mutex_lock(&crew->lock);
 		slot->done = true;
+		wake_fd_set(crew->wake);
 		if (crew->awaited == slot)
 			(void)pthread_cond_signal(&crew->to_owner);
 	}
@@ -153,6 +155,36 @@ void age_crew_drop(struct age_crew *crew)
 	crew->dropped++;
 }
 
+size_t age_crew_pending(const struct age_crew *crew)
+{
+	size_t count = crew == NULL ? 0 : age_crew_count(crew);
+
+	return count * AGE_CHUNK_SIZE;
+}
+
+int age_crew_get_wake_fd(struct age_crew *crew, struct wake_fd *wake)
+{
+	int fd;
+
+	if (crew == NULL)
+		return wake_fd_get(wake);
+	(void)pthread_mutex_lock(&crew->lock);
+	fd = wake_fd_get(wake);
+	(void)pthread_mutex_unlock(&crew->lock);
+	return fd;
+}
+
+void age_crew_clear_wake(struct age_crew *crew, struct wake_fd *wake)
+{
+	if (crew == NULL) {
+		wake_fd_clear(wake);
+		return;
+	}
+	(void)pthread_mutex_lock(&crew->lock);
+	wake_fd_clear(wake);
+	(void)pthread_mutex_unlock(&crew->lock);
+}
+
 /*
  * Start and stop
  */
@@ -215,13 +247,15 @@ static bool add_worker(struct age_crew *crew, struct transform *t,
 
 struct age_crew *age_crew_start(struct transform *t, unsigned int threads,
 				const unsigned char key[AGE_AEAD_KEY_SIZE],
-				age_crew_work_t *work)
+				age_crew_work_t *work, struct wake_fd *wake)
 {
 	struct age_crew *crew = crew_new(threads, work);
 	unsigned int i;
 
 	if (crew == NULL)
 		(void)transform_error(t, ENOMEM, "out of memory");
+	else
+		crew->wake = wake;
 	for (i = 0; i < threads && crew != NULL; i++) {
 		if (!add_worker(crew, t, key))
 			age_crew_stop(&crew);

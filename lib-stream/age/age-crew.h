@@ -8,6 +8,7 @@
    Not installed. */
 
 #include "age-chunks.h"
+#include "wake-fd.h"
 
 #define AGE_THREADS_MAX 64
 /* So many chunks are done without: a small file does not pay for threads. */
@@ -30,10 +31,11 @@ typedef size_t age_crew_work_t(struct age_aead *aead, struct age_job *job,
 
 struct age_crew;
 
-/* Starts the threads, each with the key. NULL: the transform has the error. */
+/* Starts the threads, each with the key; wake, which is the caller's, is set whenever a
+   chunk is done. NULL: the transform has the error. */
 struct age_crew *age_crew_start(struct transform *t, unsigned int threads,
 				const unsigned char key[AGE_AEAD_KEY_SIZE],
-				age_crew_work_t *work);
+				age_crew_work_t *work, struct wake_fd *wake);
 /* Lets each thread end what it is at, joins them, and wipes all that is left. NULL
    is allowed; the pointer is set to NULL. */
 void age_crew_stop(struct age_crew **crew);
@@ -50,6 +52,11 @@ void age_crew_give(struct age_crew *crew, struct age_chunk *chunk,
 struct age_job *age_crew_first(struct age_crew *crew, bool wait);
 /* The next one is the first. */
 void age_crew_drop(struct age_crew *crew);
+/* About the wake_fd, with a crew or without. */
+int age_crew_get_wake_fd(struct age_crew *crew, struct wake_fd *wake);
+void age_crew_clear_wake(struct age_crew *crew, struct wake_fd *wake);
+/* Bytes that it has, roughly; 0 where it has no chunk, or there is no crew. */
+size_t age_crew_pending(const struct age_crew *crew);
 
 /* The class of a codec with a crew of so many. */
 void age_crew_class(struct transform_class *class_,

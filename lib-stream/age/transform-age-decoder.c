@@ -35,6 +35,7 @@ struct age_decoder {
 	uint64_t counter;        /* of the chunk that comes out next */
 	uint64_t begin;          /* of the chunk that reading began at */
 	unsigned int threads;    /* below 2: none */
+	struct wake_fd wake;     /* the owner's loop, for a crew */
 	struct age_crew *crew;   /* NULL: not begun */
 	struct age_chunk sealed; /* gathered */
 	struct age_chunk plain;  /* verified, waiting for a window */
@@ -234,8 +235,10 @@ static enum transform_status decode_by_crew(struct age_decoder *age,
 					    struct transform_io *io,
 					    enum transform_op op)
 {
-	bool asked = age_in_size(io) == 0 || op == TRANSFORM_FINISH, wait;
+	bool asked = op == TRANSFORM_FINISH ||
+		(op == TRANSFORM_RUN && age_in_size(io) == 0);
 	struct age_job *job;
+	bool wait;
 
 	while (!age->last_opened) {
 		if (!decoder_feed_crew(age, io))
@@ -298,11 +301,13 @@ static enum transform_status decode_chunks(struct age_decoder *age,
 		if (decoder_wants_crew(age, io)) {
 			age->crew = age_crew_start(&age->transform,
 						   age->threads, age->aead.key,
-						   open_job);
+						   open_job, &age->wake);
 			if (age->crew == NULL)
 				return TRANSFORM_ERROR;
 		}
 		if (age->crew != NULL) {
+			if (op == TRANSFORM_POLL)
+				age_crew_clear_wake(age->crew, &age->wake);
 			status = decode_by_crew(age, io, op);
 			if (age->last_opened)
 				continue;
@@ -431,9 +436,22 @@ static void age_decoder_free(struct transform *t)
 	struct age_decoder *age = age_decoder(t);
 
 	age_decoder_reset(t);
+	wake_fd_free(&age->wake);
 	age_header_free(&age->header);
 	age_identities_unref(&age->identities);
 	i_free(age);
+}
+
+static size_t decoder_get_pending(struct transform *t)
+{
+	return age_crew_pending(age_decoder(t)->crew);
+}
+
+static int decoder_get_wake_fd(struct transform *t)
+{
+	struct age_decoder *age = age_decoder(t);
+
+	return age_crew_get_wake_fd(age->crew, &age->wake);
 }
 
 static const struct transform_class age_decoder_class = {
@@ -464,6 +482,8 @@ transform_create_age_threads_decoder(struct age_identities *identities,
 	age->threads = threads;
 	if (threads > 1) {
 		age_crew_class(&age->class_, class_, threads);
+		age->class_.get_pending = decoder_get_pending;
+		age->class_.get_wake_fd = decoder_get_wake_fd;
 		age->transform.class_ = &age->class_;
 	}
 	age_identities_ref(identities);

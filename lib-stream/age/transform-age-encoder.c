@@ -25,6 +25,7 @@ struct age_encoder {
 	uint64_t counter;
 	struct age_chunk chunk;
 	unsigned int threads;  /* below 2: none */
+	struct wake_fd wake;   /* the owner's loop, for a crew */
 	struct age_crew *crew; /* NULL: not begun */
 	bool last_sealed;
 };
@@ -156,8 +157,10 @@ static enum transform_status encode_by_crew(struct age_encoder *age,
 					    struct transform_io *io,
 					    enum transform_op op)
 {
-	bool asked = age_in_size(io) == 0 || op == TRANSFORM_FINISH, wait;
+	bool asked = op == TRANSFORM_FINISH ||
+		(op == TRANSFORM_RUN && age_in_size(io) == 0);
 	struct age_job *job;
+	bool wait;
 
 	for (;;) {
 		if (!encoder_feed_crew(age, io))
@@ -232,11 +235,13 @@ static enum transform_status encode_chunks(struct age_encoder *age,
 		if (encoder_wants_crew(age, io)) {
 			age->crew = age_crew_start(&age->transform,
 						   age->threads, age->aead.key,
-						   seal_job);
+						   seal_job, &age->wake);
 			if (age->crew == NULL)
 				return TRANSFORM_ERROR;
 		}
 		if (age->crew != NULL) {
+			if (op == TRANSFORM_POLL)
+				age_crew_clear_wake(age->crew, &age->wake);
 			status = encode_by_crew(age, io, op);
 			if (status != TRANSFORM_NEED_IN ||
 			    op != TRANSFORM_FINISH)
@@ -278,8 +283,21 @@ static void age_encoder_reset(struct transform *t)
 static void age_encoder_free(struct transform *t)
 {
 	age_encoder_reset(t);
+	wake_fd_free(&age_encoder(t)->wake);
 	age_recipients_unref(&age_encoder(t)->recipients);
 	i_free(age_encoder(t));
+}
+
+static size_t encoder_get_pending(struct transform *t)
+{
+	return age_crew_pending(age_encoder(t)->crew);
+}
+
+static int encoder_get_wake_fd(struct transform *t)
+{
+	struct age_encoder *age = age_encoder(t);
+
+	return age_crew_get_wake_fd(age->crew, &age->wake);
 }
 
 static const struct transform_class age_encoder_class = {
@@ -313,6 +331,8 @@ transform_create_age_threads_encoder(struct age_recipients *recipients,
 	age->threads = threads;
 	if (threads > 1) {
 		age_crew_class(&age->class_, class_, threads);
+		age->class_.get_pending = encoder_get_pending;
+		age->class_.get_wake_fd = encoder_get_wake_fd;
 		age->transform.class_ = &age->class_;
 	}
 	age_recipients_ref(recipients);
