@@ -46,6 +46,9 @@ struct async_transform {
 	pthread_cond_t to_worker, to_owner;
 	/* Under the lock. */
 	struct async_queue in, out;
+	/* Blocks to be used again: one side allocates and the other one frees, and
+	   malloc would give the pages back each time. */
+	struct async_queue in_spare, out_spare;
 	size_t in_size, out_size; /* bytes: of input until its block is done */
 	struct wake_fd wake;      /* the owner's loop */
 	bool busy, cancelled, quit;
@@ -59,8 +62,13 @@ struct async_transform {
 	bool made_some; /* in the last turn */
 };
 
-/* NULL without memory. */
-struct async_block *async_block_new(size_t room);
+/* A spare block, or a new one of so much room; NULL without memory. Takes the lock. */
+struct async_block *async_block_get(struct async_transform *async,
+				    struct async_queue *spare, size_t room);
+/* Makes it a spare one, unless it has no room. Sets the pointer to NULL. Under the
+   lock. */
+void async_block_put(struct async_transform *async, struct async_queue *spare,
+		     struct async_block **block);
 /* Wipes what was secret, and sets the pointer to NULL; NULL is allowed. */
 void async_block_free(const struct async_transform *async,
 		      struct async_block **block);

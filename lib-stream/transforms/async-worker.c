@@ -48,7 +48,8 @@ static bool worker_make_room(struct async_transform *async)
 	    !worker_put_out(async))
 		return false;
 	if (async->making == NULL)
-		async->making = async_block_new(async->out_room);
+		async->making = async_block_get(async, &async->out_spare,
+						async->out_room);
 	return async->making != NULL ||
 		worker_fail(async, ENOMEM, "out of memory");
 }
@@ -213,7 +214,7 @@ void *async_worker(void *context)
 		if (async->in.count == 0)
 			wake_fd_set(&async->wake);
 		(void)pthread_cond_signal(&async->to_owner);
-		async_block_free(async, &block);
+		async_block_put(async, &async->in_spare, &block);
 	}
 	(void)pthread_mutex_unlock(&async->lock);
 	return NULL;

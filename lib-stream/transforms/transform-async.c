@@ -72,8 +72,11 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 		memcpy(io->out, block->data + block->pos, size);
 		io->out += size;
 		block->pos += size;
-		if (block->pos == block->size)
-			async_block_free(async, &async->emptying);
+		if (block->pos < block->size)
+			continue;
+		(void)pthread_mutex_lock(&async->lock);
+		async_block_put(async, &async->out_spare, &async->emptying);
+		(void)pthread_mutex_unlock(&async->lock);
 	}
 }
 
@@ -83,7 +86,7 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	struct async_block *block = async->filling;
 
 	if (block == NULL)
-		block = async_block_new(0);
+		block = async_block_get(async, NULL, 0);
 	if (block == NULL) {
 		(void)transform_error(&async->transform, ENOMEM,
 				      "out of memory");
@@ -169,7 +172,8 @@ static bool put_input(struct async_transform *async, struct transform_io *io)
 		if (async->filling == NULL) {
 			if (!wait_for(async, WAIT_ROOM))
 				return false;
-			async->filling = async_block_new(async->in_room);
+			async->filling = async_block_get(
+				async, &async->in_spare, async->in_room);
 		}
 		block = async->filling;
 		if (block == NULL) {
@@ -334,6 +338,8 @@ static void stop_work(struct async_transform *async)
 	(void)pthread_mutex_unlock(&async->lock);
 	async_queue_free(async, &async->in);
 	async_queue_free(async, &async->out);
+	async_queue_free(async, &async->in_spare);
+	async_queue_free(async, &async->out_spare);
 	async_block_free(async, &async->making);
 	async_block_free(async, &async->filling);
 	async_block_free(async, &async->emptying);
