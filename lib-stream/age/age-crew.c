@@ -125,7 +125,10 @@ void age_crew_give(struct age_crew *crew, struct age_chunk *chunk,
 	(void)pthread_mutex_lock(&crew->lock);
 	slot->done = false;
 	crew->queued++;
-	(void)pthread_cond_signal(&crew->to_workers);
+	/* a sleeping thread costs a system call to wake, and it more to fall asleep:
+	   one chunk alone waits for a second one, or for who waits for it */
+	if (crew->queued - crew->begun > 1 || crew->wake->open)
+		(void)pthread_cond_signal(&crew->to_workers);
 	(void)pthread_mutex_unlock(&crew->lock);
 }
 
@@ -138,6 +141,8 @@ struct age_job *age_crew_first(struct age_crew *crew, bool wait)
 		return NULL;
 	(void)pthread_mutex_lock(&crew->lock);
 	crew->awaited = slot;
+	if (!slot->done && wait && crew->queued > crew->begun)
+		(void)pthread_cond_signal(&crew->to_workers);
 	while (!slot->done && wait)
 		(void)pthread_cond_wait(&crew->to_owner, &crew->lock);
 	crew->awaited = NULL;
@@ -170,6 +175,9 @@ int age_crew_get_wake_fd(struct age_crew *crew, struct wake_fd *wake)
 		return wake_fd_get(wake);
 	(void)pthread_mutex_lock(&crew->lock);
 	fd = wake_fd_get(wake);
+	/* who waits for it waits for all */
+	if (crew->queued > crew->begun)
+		(void)pthread_cond_signal(&crew->to_workers);
 	(void)pthread_mutex_unlock(&crew->lock);
 	return fd;
 }
