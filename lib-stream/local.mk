@@ -14,6 +14,11 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/transform-cache.h lib-stream/copy-line.h \
 	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
 	lib-stream/transforms/escape-text.h
+	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/transform-step.h lib-stream/wake-fd.h \
+	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
+	lib-stream/transforms/escape-text.h \
+	lib-stream/transforms/async-private.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
@@ -24,6 +29,7 @@ stream_sources += lib-stream/copy-line.c
 stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
+stream_sources += lib-stream/wake-fd.c
 stream_sources += lib-stream/byte-queue.c
 stream_sources += lib-stream/temp-file.c
 stream_sources += lib-stream/temp-seals.c
@@ -49,6 +55,8 @@ stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-escape.c
 stream_sources += lib-stream/transforms/transform-async.c
+stream_sources += lib-stream/transforms/async-worker.c
+stream_sources += lib-stream/transforms/async-queue.c
 stream_sources += lib-stream/transforms/transform-base64.c
 stream_sources += lib-stream/transforms/transform-qp.c
 stream_sources += lib-stream/transforms/transform-crlf.c
@@ -59,14 +67,18 @@ stream_public_headers += lib-stream/age/age-keys.h \
 stream_private_headers += lib-stream/age/age-keys-private.h \
 	lib-stream/age/age-aead.h lib-stream/age/age-bech32.h \
 	lib-stream/age/age-crypto.h lib-stream/age/age-hmac.h \
-	lib-stream/age/age-header.h
+	lib-stream/age/age-header.h lib-stream/age/age-chunks.h \
+	lib-stream/age/age-crew.h
 stream_sources += lib-stream/age/age-bech32.c
 stream_sources += lib-stream/age/age-keys.c
 stream_sources += lib-stream/age/age-aead.c
 stream_sources += lib-stream/age/age-crypto.c
 stream_sources += lib-stream/age/age-header.c
 stream_sources += lib-stream/age/age-hmac.c
-stream_sources += lib-stream/age/transform-age.c
+stream_sources += lib-stream/age/age-chunks.c
+stream_sources += lib-stream/age/age-crew.c
+stream_sources += lib-stream/age/transform-age-encoder.c
+stream_sources += lib-stream/age/transform-age-decoder.c
 stream_sources += lib-stream/age/transform-armor.c
 
 # stacks as text

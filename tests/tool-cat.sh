@@ -108,6 +108,7 @@ if "$BOBBIN" --version | grep -q "^streams:.* lzma"; then
 	guessed=yes
 fi
 tool age "age:recipients=public" "age -R public" "age -d -i key"
+tool age "age:recipients=public,threads=2" "age -R public" "age -d -i key"
 tool age "age:recipients=public | armor" "age -a -R public" "age -d -i key"
 if command -v age >/dev/null && command -v gzip >/dev/null; then
 	both "gzip and age" "gzip | age:recipients=public" \
