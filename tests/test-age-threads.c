@@ -12,7 +12,6 @@
 #include "transform-age.h"
 #include "transforms.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -81,24 +80,12 @@ static struct transform *decoder(unsigned int threads)
 	return transform_create_age_threads_decoder(identities, threads);
 }
 
-static unsigned int threads_of_process(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	assert_int_equal(closedir(dir), 0);
-	return count;
-}
-
 /* One that was joined may be listed for a moment more. */
 static void must_be_alone(unsigned int threads)
 {
 	unsigned int left;
 
-	for (left = 1000000; threads_of_process() != threads; left--)
+	for (left = 1000000; test_count_threads() != threads; left--)
 		assert_true(left > 0);
 }
 
@@ -232,7 +219,7 @@ static void *let_all_go(void *context ATTR_UNUSED)
 /* Chunks that are being worked on are waited for, those behind them are not begun. */
 static void test_stop_at_work(void **state ATTR_UNUSED)
 {
-	unsigned int before = threads_of_process(), i;
+	unsigned int before = test_count_threads(), i;
 	struct age_crew *crew = held_crew();
 	struct age_chunk chunk = { .data = NULL };
 	pthread_t opener;
@@ -353,7 +340,7 @@ static void test_flush_waits_for_the_crew(void **state ATTR_UNUSED)
 /* Who writes little starts no thread; a long file has them until it ends. */
 static void test_threads_come_late_and_go(void **state ATTR_UNUSED)
 {
-	unsigned int before = threads_of_process(), way;
+	unsigned int before = test_count_threads(), way;
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
 	struct ostream *end, *s;
 
@@ -361,9 +348,9 @@ static void test_threads_come_late_and_go(void **state ATTR_UNUSED)
 		end = o_stream_create_null();
 		s = o_stream_create_transform(end, encoder(3));
 		o_stream_nsend(s, data, (AGE_CREW_AFTER + 1) * CHUNK);
-		assert_int_equal(threads_of_process(), before);
+		assert_int_equal(test_count_threads(), before);
 		o_stream_nsend(s, data, CHUNK);
-		assert_int_equal(threads_of_process(), before + 3);
+		assert_int_equal(test_count_threads(), before + 3);
 		o_stream_nsend(s, data, (way + 1) * 3 * CHUNK);
 		if (way == 0) {
 			assert_int_equal(o_stream_finish(s), 1);
