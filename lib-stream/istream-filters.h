@@ -201,6 +201,12 @@ struct istream *i_stream_create_hex_decoder(struct istream *input);
 struct istream *i_stream_create_json_decoder(struct istream *input);
 /* Line breaks (CR, LF) between the letters are skipped. */
 struct istream *i_stream_create_base64_decoder(struct istream *input);
+/* The other direction, RFC 4648 4: with CRLF (or LF) after each chars_per_line letters
+   that more follow (a multiple of 4; 0: one line). Any other encoder is an input stream
+   by i_stream_create_transform(). */
+struct istream *i_stream_create_base64_encoder(struct istream *input,
+					       unsigned int chars_per_line,
+					       bool crlf);
 /* Quoted-printable, RFC 2045 6.7; what is malformed is EINVAL. _loose: it is passed on
    as it is. */
 struct istream *i_stream_create_qp_decoder(struct istream *input);

@@ -4,10 +4,21 @@
    as they were. */
 
 #include "config.h"
+#include "copy-line.h"
 #include "istream-private.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* Ends the line that was copied, and skips it and the line end behind it. */
+static char *end_line(struct istream_private *s, size_t size, size_t skip)
+{
+	s->line[size] = '\0';
+	/* i_stream_skip() of what get_data gave, without looking again */
+	s->skip += skip;
+	s->istream.v_offset += skip;
+	return s->line;
+}
 
 /* Takes `size` bytes as a line and skips them and the line end behind them. */
 static char *take_line(struct istream_private *s, const unsigned char *data,
@@ -28,11 +39,26 @@ static char *take_line(struct istream_private *s, const unsigned char *data,
 	}
 	if (size > 0)
 		memcpy(s->line, data, size);
-	s->line[size] = '\0';
-	/* i_stream_skip() of what get_data gave, without looking again */
-	s->skip += skip;
-	s->istream.v_offset += skip;
-	return s->line;
+	return end_line(s, size, skip);
+}
+
+/* A line of mail, mostly: it is short, all of it is there, and there is memory for
+   it. NULL: it is not. */
+static char *take_short_line(struct istream_private *s,
+			     const unsigned char *data, size_t size)
+{
+	size_t len;
+	bool crlf;
+
+	if (s->line_searched > 0)
+		return NULL;
+	len = copy_line((unsigned char *)s->line, data,
+			I_MIN(size, s->line_size));
+	if (len == COPY_LINE_NONE)
+		return NULL;
+	crlf = len > 0 && data[len - 1] == '\r';
+	s->line_crlf = crlf;
+	return end_line(s, len - (crlf ? 1 : 0), len + 1);
 }
 
 char *i_stream_next_line(struct istream *stream)
@@ -40,10 +66,18 @@ char *i_stream_next_line(struct istream *stream)
 	struct istream_private *s = stream->real_stream;
 	const unsigned char *data, *lf = NULL;
 	size_t size, len;
+	char *line;
 
-	data = i_stream_get_data(stream, &size);
+	/* what is not a view cannot be stale */
+	if (s->is_view)
+		(void)i_stream_get_data(stream, &size);
+	size = s->pos - s->skip;
 	if (size == 0)
 		return NULL;
+	data = s->buffer + s->skip;
+	line = take_short_line(s, data, size);
+	if (line != NULL)
+		return line;
 	if (s->line_searched < size)
 		lf = memchr(data + s->line_searched, '\n',
 			    size - s->line_searched);

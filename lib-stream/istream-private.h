@@ -75,10 +75,10 @@ struct istream_private {
 	size_t line_size;
 	/* bytes behind skip that were searched for LF already */
 	size_t line_searched;
+	bool line_crlf; /* written for each line: no bit among others */
 
 	/* buffer points into the parent's memory */
 	bool is_view:1;
-	bool line_crlf:1;
 	bool return_nolf_line:1;
 	bool nonpersistent_buffers:1;
 	bool closing:1;
@@ -103,6 +103,10 @@ void i_stream_copy_error_from_parent(struct istream_private *stream);
    -2), or no memory (stream_errno ENOMEM is set: answer -1). */
 unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 				size_t *size_r);
+/* For a stream with inputs of its own keeping: takes a reference on one more, which
+   it stands on top of (ELOOP where that is too high), and is blocking no more where
+   that is not. */
+void i_stream_add_input(struct istream_private *stream, struct istream *input);
 /* Copies what `input` has buffered behind pos, as far as the buffer may grow, and
    skips it there: as i_stream_read(), where input has something. */
 ssize_t i_stream_take_from(struct istream_private *stream,

@@ -35,7 +35,8 @@ struct transform_istream {
 
 	uoff_t max_plain;       /* 0: no bound */
 	unsigned int max_ratio; /* 0: no bound */
-	uoff_t known_size;      /* UOFF_T_MAX: the end was never seen */
+	struct io *worker_io; /* a reader waits, for another thread's output */
+	uoff_t known_size;    /* UOFF_T_MAX: the end was never seen */
 
 	bool unit_ended:1; /* END (or an encoder's DONE) was answered */
 	bool deferred:1;   /* another thread may have output for us */
@@ -130,6 +131,17 @@ void i_stream_transform_set_limits(struct istream *stream, uoff_t max_plain,
  * One turn of the codec
  */
 
+/* Whether another thread may still have output for us, after a turn that moved
+   something or answered more than "nothing". */
+static bool codec_defers(const struct transform_istream *s, bool moved)
+{
+	if ((s->class_->flags & TRANSFORM_DEFERS) == 0)
+		return false;
+	if (s->class_->get_pending != NULL)
+		return s->class_->get_pending(s->transform) > 0;
+	return moved || s->status != TRANSFORM_NEED_IN;
+}
+
 /* Decodes from in..in_end to out..out_end and acts on the answer; returns the
    bytes that came out. */
 static size_t codec_turn(struct transform_istream *s, struct transform_io *io,
@@ -144,8 +156,7 @@ static size_t codec_turn(struct transform_istream *s, struct transform_io *io,
 	status = transform_step(s->transform, io, op, s->status);
 	produced = (size_t)(io->out - out);
 	s->status = status;
-	s->deferred = (s->class_->flags & TRANSFORM_DEFERS) != 0 &&
-		(io->in != in || produced > 0 || status != TRANSFORM_NEED_IN);
+	s->deferred = codec_defers(s, io->in != in || produced > 0);
 	if (io->in != in)
 		i_stream_skip_parent(&s->istream, (size_t)(io->in - in));
 	allowed = plain_allowance(s);
@@ -206,6 +217,33 @@ static bool parent_may_wait(struct istream *parent)
 		(file_ops()->fstat(fd, &st) < 0 || !S_ISREG(st.st_mode));
 }
 
+/* What another thread has made can be read, or there will be nothing. */
+static void worker_ready(void *context)
+{
+	struct transform_istream *s = context;
+
+	io_remove(&s->worker_io);
+	i_stream_set_input_pending(&s->istream.istream, true);
+}
+
+/* Whether there is a loop that other threads can wake, so that the reader need not
+   wait for them here. */
+static bool watch_worker(struct transform_istream *s)
+{
+	struct ioloop *ioloop = io_stream_get_ioloop(&s->istream.iostream);
+	int fd;
+
+	if (s->istream.istream.blocking || ioloop == NULL ||
+	    s->class_->get_wake_fd == NULL)
+		return false;
+	if (s->worker_io != NULL)
+		return true;
+	fd = s->class_->get_wake_fd(s->transform);
+	if (fd != -1)
+		s->worker_io = io_add_to(ioloop, fd, IO_READ, worker_ready, s);
+	return fd != -1;
+}
+
 /* What the codec gets next. 1: data; 2: nothing, but it does not need any, or
    the parent is at its clean end (then `op` is FINISH); 0: the parent has none
    now; -1: the parent failed. */
@@ -231,6 +269,8 @@ static int get_input(struct transform_istream *s, struct transform_io *io,
 		io->in_end = data + size;
 		return 1;
 	}
+	if (ret == 0 && s->deferred && watch_worker(s))
+		*op_r = TRANSFORM_POLL;
 	if (ret == 0)
 		return s->deferred ? 2 : 0;
 	if (parent->stream_errno != 0 && s->deferred)
@@ -271,6 +311,8 @@ static ssize_t decode(struct transform_istream *s, struct transform_io *io)
 		produced = codec_turn(s, io, op);
 		if (produced > 0)
 			return (ssize_t)produced;
+		if (op == TRANSFORM_POLL && s->failure_errno == 0)
+			return 0;
 	}
 	return -1;
 }
@@ -547,11 +589,36 @@ static int i_stream_transform_stat(struct istream_private *stream, bool exact)
 	return 0;
 }
 
+static void i_stream_transform_switch_ioloop_to(struct istream_private *stream,
+						struct ioloop *ioloop)
+{
+	struct transform_istream *s = transform_istream(stream);
+	bool watched = s->worker_io != NULL;
+
+	stream->iostream.ioloop = ioloop;
+	i_stream_switch_ioloop_to(stream->parent, ioloop);
+	io_remove(&s->worker_io);
+	if (watched)
+		(void)watch_worker(s);
+}
+
+static void i_stream_transform_close(struct iostream_private *stream,
+				     bool close_parent)
+{
+	struct transform_istream *s = container_of(
+		stream, struct transform_istream, istream.iostream);
+
+	io_remove(&s->worker_io);
+	if (close_parent)
+		i_stream_close(s->istream.parent);
+}
+
 static void i_stream_transform_destroy(struct iostream_private *stream)
 {
 	struct transform_istream *s = container_of(
 		stream, struct transform_istream, istream.iostream);
 
+	io_remove(&s->worker_io);
 	byte_queue_free(&s->stage);
 	transform_free(&s->transform);
 	i_free(s->failure);
@@ -570,7 +637,9 @@ struct istream *i_stream_create_transform(struct istream *input,
 	s->known_size = UOFF_T_MAX;
 	s->stage.secret = (class_->flags & TRANSFORM_AUTHENTICATED) != 0 &&
 		is_decoder(s);
+	s->istream.iostream.close = i_stream_transform_close;
 	s->istream.iostream.destroy = i_stream_transform_destroy;
+	s->istream.switch_ioloop_to = i_stream_transform_switch_ioloop_to;
 	s->istream.read = i_stream_transform_read;
 	s->istream.seek = i_stream_transform_seek;
 	s->istream.stat = i_stream_transform_stat;

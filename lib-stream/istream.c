@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The core of input streams: what holds for every class. */
+/* The core of input streams: their life, names and errors, and the methods of a class
+   that has none of its own. */
 
 #include "config.h"
 #include "istream-private.h"
@@ -150,6 +151,18 @@ struct istream *i_stream_create(struct istream_private *stream,
 				    i_stream_get_name(parent),
 				    IOSTREAM_MAX_DEPTH);
 	return &stream->istream;
+}
+
+void i_stream_add_input(struct istream_private *stream, struct istream *input)
+{
+	i_stream_ref(input);
+	stream->istream.blocking = stream->istream.blocking && input->blocking;
+	stream->iostream.depth = I_MAX(stream->iostream.depth,
+				       input->real_stream->iostream.depth + 1);
+	if (stream->iostream.depth > IOSTREAM_MAX_DEPTH)
+		(void)i_stream_fail(stream, ELOOP,
+				    "more than %d streams on top of each other",
+				    IOSTREAM_MAX_DEPTH);
 }
 
 /*
@@ -319,177 +332,6 @@ void i_stream_sync(struct istream *stream)
 	if (stream->closed || stream->stream_errno != 0)
 		return;
 	s->sync(s);
-}
-
-/*
- * Reading
- */
-
-/* A view of memory that the parent may have changed since shows nothing. */
-static void drop_stale_view(struct istream_private *s)
-{
-	if (s->is_view &&
-	    s->parent->real_stream->access_counter != s->view_counter)
-		s->skip = s->pos = 0;
-}
-
-/* Calls the class until a seek forward has dropped all it had to. */
-static ssize_t read_through_lag(struct istream_private *s)
-{
-	size_t drop;
-	ssize_t ret;
-
-	for (;;) {
-		ret = s->read(s);
-		if (ret <= 0 || s->lag == 0)
-			return ret;
-		drop = (size_t)I_MIN(s->lag, (uoff_t)(s->pos - s->skip));
-		s->skip += drop;
-		s->lag -= drop;
-		if (s->pos > s->skip)
-			return (ssize_t)(s->pos - s->skip);
-	}
-}
-
-ssize_t i_stream_read(struct istream *stream)
-{
-	struct istream_private *s = stream->real_stream;
-	ssize_t ret;
-
-	if (stream->closed || stream->stream_errno != 0) {
-		stream->eof = true;
-		errno = stream->stream_errno;
-		return -1;
-	}
-	stream->eof = false;
-	drop_stale_view(s);
-	ret = read_through_lag(s);
-	s->access_counter++;
-	if (ret > 0) {
-		i_stream_free_old_buffer(s);
-		io_stream_get_time(&s->last_read_timeval);
-	} else if (ret == -1) {
-		i_assert(stream->eof || stream->stream_errno != 0);
-		stream->eof = true;
-		errno = stream->stream_errno;
-	}
-	return ret;
-}
-
-const unsigned char *i_stream_get_data(struct istream *stream, size_t *size_r)
-{
-	struct istream_private *s = stream->real_stream;
-
-	drop_stale_view(s);
-	*size_r = s->pos - s->skip;
-	return *size_r == 0 ? NULL : s->buffer + s->skip;
-}
-
-size_t i_stream_get_data_size(struct istream *stream)
-{
-	size_t size;
-
-	(void)i_stream_get_data(stream, &size);
-	return size;
-}
-
-int i_stream_read_data(struct istream *stream, const unsigned char **data_r,
-		       size_t *size_r, size_t threshold)
-{
-	ssize_t ret;
-
-	for (;;) {
-		*data_r = i_stream_get_data(stream, size_r);
-		if (*size_r > threshold)
-			return 1;
-		ret = i_stream_read(stream);
-		if (ret <= 0)
-			break;
-	}
-	*data_r = i_stream_get_data(stream, size_r);
-	return *size_r > threshold ? 1 : (int)ret;
-}
-
-int i_stream_read_limited(struct istream *stream, const unsigned char **data_r,
-			  size_t *size_r, size_t limit)
-{
-	struct istream_private *s = stream->real_stream;
-	int ret;
-
-	i_assert(limit > 0);
-	s->data_limit = limit;
-	ret = i_stream_read_more(stream, data_r, size_r);
-	s->data_limit = 0;
-	*size_r = I_MIN(*size_r, limit);
-	return ret;
-}
-
-/*
- * Skipping and seeking
- */
-
-static void seek_to(struct istream_private *s, uoff_t v_offset, bool mark)
-{
-	uoff_t current = s->istream.v_offset;
-
-	drop_stale_view(s);
-	if (v_offset >= current && v_offset - current <= s->pos - s->skip) {
-		s->skip += (size_t)(v_offset - current);
-		s->istream.v_offset = v_offset;
-	} else if (v_offset < current && current - v_offset <= s->skip &&
-		   s->lag == 0 && !s->is_view) {
-		/* what was skipped is still there */
-		s->skip -= (size_t)(current - v_offset);
-		s->istream.v_offset = v_offset;
-	} else {
-		s->seek(s, v_offset, mark);
-	}
-	s->line_searched = 0;
-}
-
-void i_stream_skip(struct istream *stream, uoff_t count)
-{
-	struct istream_private *s = stream->real_stream;
-
-	if (count == 0)
-		return;
-	/* data that was read is still there after a close or an error */
-	if (count > i_stream_get_data_size(stream) &&
-	    (stream->closed || stream->stream_errno != 0)) {
-		stream->v_offset += s->pos - s->skip;
-		s->skip = s->pos;
-		return;
-	}
-	if (count > UOFF_T_MAX - stream->v_offset)
-		count = UOFF_T_MAX - stream->v_offset;
-	seek_to(s, stream->v_offset + count, false);
-}
-
-static void seek_stream(struct istream *stream, uoff_t v_offset, bool mark)
-{
-	if (v_offset == stream->v_offset)
-		return;
-	if (stream->closed || stream->stream_errno != 0) {
-		/* what was read before the error is still there, and a child
-		   that shows it has to get past it */
-		if (v_offset > stream->v_offset)
-			i_stream_skip(stream, v_offset - stream->v_offset);
-		stream->eof = true;
-		return;
-	}
-	stream->eof = false;
-	stream->real_stream->access_counter++;
-	seek_to(stream->real_stream, v_offset, mark);
-}
-
-void i_stream_seek(struct istream *stream, uoff_t v_offset)
-{
-	seek_stream(stream, v_offset, false);
-}
-
-void i_stream_seek_mark(struct istream *stream, uoff_t v_offset)
-{
-	seek_stream(stream, v_offset, true);
 }
 
 /*

@@ -8,20 +8,31 @@ stream_public_headers += lib-stream/ostream.h lib-stream/ostream-filters.h \
 stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/ostream-private.h lib-stream/istream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
-	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/byte-queue.h lib-stream/temp-file.h \
+	lib-stream/temp-seals.h lib-stream/temp-store.h \
 	lib-stream/transform-step.h \
-	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
+	lib-stream/transform-cache.h lib-stream/copy-line.h \
+	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
 	lib-stream/transforms/escape-text.h
+	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
+	lib-stream/transform-step.h lib-stream/wake-fd.h \
+	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
+	lib-stream/transforms/escape-text.h \
+	lib-stream/transforms/async-private.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
 stream_sources += lib-stream/istream.c
+stream_sources += lib-stream/istream-read.c
 stream_sources += lib-stream/istream-buffer.c
 stream_sources += lib-stream/istream-line.c
+stream_sources += lib-stream/copy-line.c
 stream_sources += lib-stream/istream-io.c
 stream_sources += lib-stream/thread-exit.c
 stream_sources += lib-stream/block-cache.c
+stream_sources += lib-stream/wake-fd.c
 stream_sources += lib-stream/byte-queue.c
 stream_sources += lib-stream/temp-file.c
+stream_sources += lib-stream/temp-seals.c
 stream_sources += lib-stream/temp-store.c
 
 # transforms and what makes streams of them
@@ -39,10 +50,13 @@ stream_sources += lib-stream/transforms/transform-zstd.c
 stream_sources += lib-stream/transforms/transform-bzip2.c
 stream_sources += lib-stream/transforms/transform-xz.c
 stream_sources += lib-stream/transforms/transform-dot.c
+stream_sources += lib-stream/transforms/dot-blocks.c
 stream_sources += lib-stream/transforms/transform-hex.c
 stream_sources += lib-stream/transforms/transform-json.c
 stream_sources += lib-stream/transforms/transform-escape.c
 stream_sources += lib-stream/transforms/transform-async.c
+stream_sources += lib-stream/transforms/async-worker.c
+stream_sources += lib-stream/transforms/async-queue.c
 stream_sources += lib-stream/transforms/transform-base64.c
 stream_sources += lib-stream/transforms/transform-qp.c
 stream_sources += lib-stream/transforms/transform-crlf.c
@@ -53,14 +67,18 @@ stream_public_headers += lib-stream/age/age-keys.h \
 stream_private_headers += lib-stream/age/age-keys-private.h \
 	lib-stream/age/age-aead.h lib-stream/age/age-bech32.h \
 	lib-stream/age/age-crypto.h lib-stream/age/age-hmac.h \
-	lib-stream/age/age-header.h
+	lib-stream/age/age-header.h lib-stream/age/age-chunks.h \
+	lib-stream/age/age-crew.h
 stream_sources += lib-stream/age/age-bech32.c
 stream_sources += lib-stream/age/age-keys.c
 stream_sources += lib-stream/age/age-aead.c
 stream_sources += lib-stream/age/age-crypto.c
 stream_sources += lib-stream/age/age-header.c
 stream_sources += lib-stream/age/age-hmac.c
-stream_sources += lib-stream/age/transform-age.c
+stream_sources += lib-stream/age/age-chunks.c
+stream_sources += lib-stream/age/age-crew.c
+stream_sources += lib-stream/age/transform-age-encoder.c
+stream_sources += lib-stream/age/transform-age-decoder.c
 stream_sources += lib-stream/age/transform-armor.c
 
 # stacks as text
@@ -78,6 +96,7 @@ stream_sources += lib-stream/stack-detect.c
 stream_private_headers += lib-stream/ends/ostream-file-private.h \
 	lib-stream/ends/istream-file-private.h
 stream_sources += lib-stream/ends/ostream-file.c
+stream_sources += lib-stream/ends/ostream-file-write.c
 stream_sources += lib-stream/ends/ostream-file-copy.c
 stream_sources += lib-stream/ends/ostream-file-atomic.c
 stream_sources += lib-stream/ends/ostream-unix.c
@@ -120,6 +139,7 @@ stream_private_headers += lib-stream/plumbing/multiplex-format.h \
 	lib-stream/plumbing/multiplex-framer.h \
 	lib-stream/plumbing/ostream-multiplex-private.h
 stream_sources += lib-stream/plumbing/istream-multiplex.c
+stream_sources += lib-stream/plumbing/multiplex-format.c
 stream_sources += lib-stream/plumbing/multiplex-framer.c
 stream_sources += lib-stream/plumbing/ostream-multiplex.c
 stream_sources += lib-stream/plumbing/ostream-multiplex-send.c

@@ -111,6 +111,12 @@ struct ostream *o_stream_create_dovecot_lz4(struct ostream *output);
 /* RFC 8878 with content checksum; level 1 to 22 (negative: faster). Fails
    with ENOTSUP where the library was built without zstd. */
 struct ostream *o_stream_create_zstd(struct ostream *output, int level);
+/* The same, compressed by so many threads of libzstd's own, up to 64 (0: none), which
+   end with the stream. The file is not the same, but as good. A send returns before
+   its bytes are compressed; for a few MiB of them there is nothing to be won. ENOTSUP
+   where libzstd was built without threads, too. */
+struct ostream *o_stream_create_zstd_threads(struct ostream *output, int level,
+					     unsigned int threads);
 
 /* bzip2, level 1 to 9. A flush cannot push out the last, partly filled block (of
    level times 100 kB). Fails with ENOTSUP where the library was built without

@@ -129,12 +129,19 @@ void o_stream_copy_error_from_parent(struct ostream_private *stream);
 ssize_t o_stream_send_parent(struct ostream_private *stream,
 			     const struct const_iovec *iov,
 			     unsigned int iov_count);
+/* The same for filters that look at what passes: show(context, data, size) for each
+   piece that the parent took. */
+typedef void o_stream_show_t(void *context, const void *data, size_t size);
+ssize_t o_stream_send_parent_shown(struct ostream_private *stream,
+				   const struct const_iovec *iov,
+				   unsigned int iov_count,
+				   o_stream_show_t *show, void *context);
 /* Flushes the parent in the mode that follows from this stream's: FINISH
    becomes a finish of the parent where both flags allow it, else SYNC. Errors
    are copied. 1, 0 or -1. */
 int o_stream_flush_parent(struct ostream_private *stream,
 			  enum ostream_flush_mode mode);
-/* The same two for a stream with several parents, of its own keeping: `output` is
+/* The sending and the flushing for a stream with several parents, of its own keeping: `output` is
    one of them, and its error is copied with its text. */
 ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
 			 const struct const_iovec *iov, unsigned int iov_count);

@@ -48,6 +48,8 @@ struct transform_ostream {
 	stream_flush_callback_t *parent_callback;
 	void *parent_context;
 
+	struct io *worker_io; /* another thread may have output for us */
+
 	bool watching_parent:1;
 	bool unit_ended:1;     /* a decoder answered END */
 	bool deferred:1;       /* another thread may have output for us */
@@ -161,6 +163,17 @@ static int begin_member(struct transform_ostream *s, const unsigned char *in,
 	return 1;
 }
 
+/* Whether another thread may still have output for us, after a turn that moved
+   something or answered more than "nothing". */
+static bool codec_defers(const struct transform_ostream *s, bool moved)
+{
+	if ((s->class_->flags & TRANSFORM_DEFERS) == 0)
+		return false;
+	if (s->class_->get_pending != NULL)
+		return s->class_->get_pending(s->transform) > 0;
+	return moved || s->status != TRANSFORM_NEED_IN;
+}
+
 /* 1: it did something; 0: there is no room for output; -1: failure is set.
    *consumed_r is always set. */
 static int codec_turn(struct transform_ostream *s, const unsigned char *in,
@@ -195,9 +208,7 @@ static int codec_turn(struct transform_ostream *s, const unsigned char *in,
 	s->taken_size += *consumed_r;
 	s->given_size += (uoff_t)(io.out - out);
 	s->status = status;
-	s->deferred = (s->class_->flags & TRANSFORM_DEFERS) != 0 &&
-		(*consumed_r > 0 || io.out != out ||
-		 status != TRANSFORM_NEED_IN);
+	s->deferred = codec_defers(s, *consumed_r > 0 || io.out != out);
 	if (status == TRANSFORM_ERROR)
 		return take_codec_error(s);
 	if (status == TRANSFORM_END)
@@ -312,6 +323,7 @@ static int drain(struct transform_ostream *s, bool all)
 }
 
 static void watch_parent(struct transform_ostream *s);
+static void watch_worker(struct transform_ostream *s);
 
 /* After a call: idle streams own no buffers, and a full parent tells us when
    it has room. */
@@ -322,6 +334,7 @@ static void settle(struct transform_ostream *s)
 	if (byte_queue_used(&s->stage) > 0 || s->status == TRANSFORM_NEED_OUT ||
 	    (s->wants_deferred && s->ostream.ostream.stream_errno == 0))
 		watch_parent(s);
+	watch_worker(s);
 }
 
 /*
@@ -461,7 +474,7 @@ static int take_deferred(struct transform_ostream *s)
 	size_t consumed;
 	int ret = 1;
 
-	while (ret > 0 && s->deferred && !s->finish_written) {
+	while (ret > 0 && s->deferred && !s->unit_ended && !s->finish_written) {
 		if (codec_turn(s, NULL, 0, TRANSFORM_RUN, &consumed) == 0)
 			return 0;
 		ret = drain(s, true);
@@ -502,6 +515,9 @@ o_stream_transform_get_used_size(const struct ostream_private *stream)
 	const struct transform_ostream *s = transform_ostream_const(stream);
 	size_t used = byte_queue_used(&s->hold) + byte_queue_used(&s->stage);
 
+	if (s->class_->get_pending != NULL)
+		used = size_add_saturate(used,
+					 s->class_->get_pending(s->transform));
 	return size_add_saturate(used,
 				 o_stream_get_buffer_used_size(stream->parent));
 }
@@ -592,6 +608,77 @@ static void unwatch_parent(struct transform_ostream *s)
 						   s->parent_context);
 }
 
+/* Another thread's output, as far as it is there: as drain(). */
+static int take_ready(struct transform_ostream *s)
+{
+	uoff_t given;
+	size_t consumed;
+	int ret;
+
+	do {
+		given = s->given_size;
+		if (codec_turn(s, NULL, 0, TRANSFORM_POLL, &consumed) == 0)
+			return 0;
+		ret = send_stage(s);
+		if (ret >= 0 && s->failure_errno != 0)
+			return ret == 0 ? 0 : raise_failure(s);
+	} while (ret > 0 && s->given_size != given && !s->unit_ended);
+	return ret;
+}
+
+/* The user comes when nothing is on its way any more. */
+static void worker_ready(void *context)
+{
+	struct transform_ostream *s = context;
+	struct ostream *stream = &s->ostream.ostream;
+	int ret;
+
+	o_stream_ref(stream);
+	s->ostream.append.open = false;
+	o_stream_cork_internal(stream);
+	ret = take_ready(s);
+	settle(s);
+	if ((ret < 0 || (ret > 0 && !s->deferred)) &&
+	    o_stream_call_flush_callback(&s->ostream, 1) == 0)
+		o_stream_set_flush_pending(stream, true);
+	if (!stream->closed && !s->ostream.closing)
+		o_stream_uncork_internal(stream);
+	o_stream_unref(&stream);
+}
+
+/* Where the stream has a loop, other threads wake it: not while the parent is full,
+   for it tells us when it is not. */
+static void watch_worker(struct transform_ostream *s)
+{
+	struct ioloop *ioloop = io_stream_get_ioloop(&s->ostream.iostream);
+	const struct ostream *stream = &s->ostream.ostream;
+	int fd;
+
+	if (!s->deferred || s->unit_ended || s->class_->get_wake_fd == NULL ||
+	    ioloop == NULL || s->finish_written || stream->closed ||
+	    s->ostream.closing || stream->stream_errno != 0 ||
+	    s->failure_errno != 0 || byte_queue_used(&s->stage) > 0) {
+		io_remove(&s->worker_io);
+		return;
+	}
+	if (s->worker_io != NULL)
+		return;
+	fd = s->class_->get_wake_fd(s->transform);
+	if (fd != -1)
+		s->worker_io = io_add_to(ioloop, fd, IO_READ, worker_ready, s);
+}
+
+static void o_stream_transform_switch_ioloop_to(struct ostream_private *stream,
+						struct ioloop *ioloop)
+{
+	struct transform_ostream *s = transform_ostream(stream);
+
+	stream->iostream.ioloop = ioloop;
+	o_stream_switch_ioloop_to(stream->parent, ioloop);
+	io_remove(&s->worker_io);
+	watch_worker(s);
+}
+
 static void
 o_stream_transform_set_flush_callback(struct ostream_private *stream,
 				      stream_flush_callback_t *callback,
@@ -617,6 +704,7 @@ static void o_stream_transform_close(struct iostream_private *stream,
 		stream, struct transform_ostream, ostream.iostream);
 
 	unwatch_parent(s);
+	io_remove(&s->worker_io);
 	if (close_parent)
 		o_stream_close(s->ostream.parent);
 }
@@ -627,6 +715,7 @@ static void o_stream_transform_destroy(struct iostream_private *stream)
 		stream, struct transform_ostream, ostream.iostream);
 
 	unwatch_parent(s);
+	io_remove(&s->worker_io);
 	byte_queue_free(&s->stage);
 	byte_queue_free(&s->hold);
 	transform_free(&s->transform);
@@ -661,6 +750,7 @@ struct ostream *o_stream_create_transform(struct ostream *output,
 	s->ostream.get_buffer_avail_size = o_stream_transform_get_avail_size;
 	s->ostream.set_flush_callback = o_stream_transform_set_flush_callback;
 	s->ostream.flush_pending = o_stream_transform_flush_pending;
+	s->ostream.switch_ioloop_to = o_stream_transform_switch_ioloop_to;
 
 	stream = o_stream_create(&s->ostream, output, -1);
 	s->ostream.needs_finish = (class_->flags & TRANSFORM_TRAILER) != 0;

@@ -615,6 +615,22 @@ ssize_t o_stream_send_parent(struct ostream_private *stream,
 	return o_stream_send_to(stream, stream->parent, iov, iov_count);
 }
 
+ssize_t o_stream_send_parent_shown(struct ostream_private *stream,
+				   const struct const_iovec *iov,
+				   unsigned int iov_count,
+				   o_stream_show_t *show, void *context)
+{
+	ssize_t ret = o_stream_send_parent(stream, iov, iov_count);
+	size_t left = ret < 0 ? 0 : (size_t)ret, len;
+	unsigned int i;
+
+	for (i = 0; i < iov_count && left > 0; i++, left -= len) {
+		len = I_MIN(iov[i].iov_len, left);
+		show(context, iov[i].iov_base, len);
+	}
+	return ret;
+}
+
 unsigned char *o_stream_reserve(struct ostream *stream, size_t min,
 				size_t *size_r)
 {

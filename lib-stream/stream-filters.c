@@ -39,6 +39,8 @@ OUTPUT(dovecot_lz4, (struct ostream * output),
        transform_create_dovecot_lz4_encoder())
 OUTPUT(zstd, (struct ostream * output, int level),
        transform_create_zstd_encoder(level))
+OUTPUT(zstd_threads, (struct ostream * output, int level, unsigned int threads),
+       transform_create_zstd_threads_encoder(level, threads))
 OUTPUT(bzip2, (struct ostream * output, int level),
        transform_create_bzip2_encoder(level))
 OUTPUT(bz2, (struct ostream * output, int level),
@@ -87,6 +89,22 @@ INPUT(qp_decoder_loose, (struct istream * input),
       transform_create_qp_decoder(true))
 INPUT(crlf, (struct istream * input), transform_create_crlf_encoder())
 INPUT(lf, (struct istream * input), transform_create_crlf_decoder())
+
+struct istream *i_stream_create_base64_encoder(struct istream *input,
+					       unsigned int chars_per_line,
+					       bool crlf)
+{
+	struct transform *encoder =
+		transform_create_base64_encoder(chars_per_line);
+	struct istream *stream = i_stream_create_transform(input, encoder);
+	struct istream *lines;
+
+	if (crlf || chars_per_line == 0)
+		return stream;
+	lines = i_stream_create_lf(stream);
+	i_stream_unref(&stream);
+	return lines;
+}
 
 void o_stream_escaped_hex(buffer_t *dest, unsigned char chr,
 			  void *context ATTR_UNUSED)

@@ -144,14 +144,25 @@ MAKE(qp_decoder)
 					   0);
 }
 
+enum {
+	AGE_RECIPIENTS,
+	AGE_RECIPIENT,
+	AGE_IDENTITY,
+	AGE_THREADS
+};
+
 MAKE(age_encoder)
 {
-	return transform_create_age_encoder(options->recipients);
+	return transform_create_age_threads_encoder(
+		options->recipients,
+		(unsigned int)options->values[AGE_THREADS].number);
 }
 
 MAKE(age_decoder)
 {
-	return transform_create_age_decoder(options->identities);
+	return transform_create_age_threads_decoder(
+		options->identities,
+		(unsigned int)options->values[AGE_THREADS].number);
 }
 
 static struct ostream *limit_output(struct ostream *parent,
@@ -323,6 +334,12 @@ static const struct stream_kind kinds[] = {
 		       { .name = "identity",
 			 .type = STREAM_OPTION_IDENTITIES,
 			 .help = "reading: a file of secret keys" },
+		       { .name = "threads",
+			 .type = STREAM_OPTION_INT,
+			 .min = 1,
+			 .max = 64,
+			 .def = 1,
+			 .help = "so many chunks of a long file at once" },
 		       ASYNC } },
 	{ TRANSFORM(armor), MAGIC("-----BEGIN AGE ENCRYPTED FILE"),
 	  .flags = STREAM_KIND_LOSSLESS,

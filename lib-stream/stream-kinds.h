@@ -37,7 +37,7 @@ struct stream_option {
 	const char *help;
 };
 
-#define STREAM_OPTIONS_MAX 4
+#define STREAM_OPTIONS_MAX 5
 
 /* What one layer was given, in the order of the kind's options. */
 struct stream_options {

@@ -4,7 +4,8 @@
    times the size of a sealed chunk, and always a whole one. Each sealing has a number
    of its own, which is its nonce: a chunk that is written once more never meets its
    old nonce again. The numbers of the current ones are kept in memory, so that a chunk
-   in another one's place, or an old one, is as wrong as one that was changed. */
+   in another one's place, or an old one, is as wrong as one that was changed. What was
+   never written is a hole, in memory as in the file. */
 
 #include "config.h"
 #include "temp-file.h"
@@ -12,6 +13,7 @@
 #include "block-cache.h"
 #include "endian-io.h"
 #include "file-ops.h"
+#include "temp-seals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,10 +40,7 @@ struct temp_file {
 
 	bool encrypted;
 	struct age_aead aead;
-	/* The number of each chunk's sealing (1 in a plain file), 0 where it was
-	   never stored: it is all zeros then. */
-	uint64_t *seals;
-	size_t seals_count;
+	struct temp_seals seals;
 	uint64_t last_seal;
 };
 
@@ -144,35 +143,16 @@ static size_t chunk_part(uint64_t index, uoff_t end)
 			      (size_t)I_MIN(end - start, (uoff_t)CHUNK_SIZE);
 }
 
-/* Room for the number of the current chunk's sealing. */
-static bool grow_seals(struct temp_file *file)
-{
-	size_t count = I_MAX(file->seals_count * 2, (size_t)16);
-	uint64_t *seals;
-
-	if (file->current < file->seals_count)
-		return true;
-	count = I_MAX(count, (size_t)file->current + 1);
-	if (count > SIZE_MAX / sizeof(*seals)) {
-		errno = ENOMEM;
-		return false;
-	}
-	seals = try_realloc(file->seals, count * sizeof(*seals));
-	if (seals == NULL)
-		return false;
-	memset(seals + file->seals_count, 0,
-	       (count - file->seals_count) * sizeof(*seals));
-	file->seals = seals;
-	file->seals_count = count;
-	return true;
-}
-
-static int store_sealed(struct temp_file *file, uint64_t seal)
+static int store_sealed(struct temp_file *file)
 {
 	unsigned char nonce[AGE_AEAD_NONCE_SIZE];
-	unsigned char *sealed = block_get(SEALED_SIZE);
+	uint64_t seal = ++file->last_seal; /* one that was tried is used up */
+	unsigned char *sealed;
 	int ret = -1;
 
+	if (temp_seals_reserve(&file->seals, file->current) < 0)
+		return -1;
+	sealed = block_get(SEALED_SIZE);
 	if (sealed == NULL)
 		return -1;
 	seal_nonce(nonce, seal);
@@ -182,6 +162,8 @@ static int store_sealed(struct temp_file *file, uint64_t seal)
 	else
 		errno = ENOMEM;
 	block_put(&sealed, SEALED_SIZE, 0);
+	if (ret == 0)
+		temp_seals_set(&file->seals, file->current, seal);
 	return ret;
 }
 
@@ -199,17 +181,10 @@ static int store_plain(struct temp_file *file)
 /* Where this fails the chunk is still in memory, and to be stored. */
 static int store_chunk(struct temp_file *file)
 {
-	uint64_t seal;
-
 	if (!file->dirty)
 		return 0;
-	/* one that was tried is used up */
-	seal = file->encrypted ? ++file->last_seal : 1;
-	if (!grow_seals(file) ||
-	    (file->encrypted ? store_sealed(file, seal) : store_plain(file)) <
-		    0)
+	if ((file->encrypted ? store_sealed(file) : store_plain(file)) < 0)
 		return -1;
-	file->seals[file->current] = seal;
 	file->dirty = false;
 	return 0;
 }
@@ -219,20 +194,23 @@ static int read_chunk(struct temp_file *file, uint64_t index,
 		      unsigned char *data)
 {
 	unsigned char nonce[AGE_AEAD_NONCE_SIZE];
+	uint64_t seal;
 	size_t size;
 
-	if (index >= file->seals_count || file->seals[index] == 0) {
-		memset(data, 0, CHUNK_SIZE);
-		return 0;
-	}
 	if (!file->encrypted) {
+		/* where nothing was written the file has zeros, too */
 		size = chunk_part(index, file->stored_end);
 		memset(data + size, 0, CHUNK_SIZE - size);
 		return read_all(file->fd, data, size, index * CHUNK_SIZE);
 	}
+	seal = temp_seals_get(&file->seals, index);
+	if (seal == 0) {
+		memset(data, 0, CHUNK_SIZE);
+		return 0;
+	}
 	if (read_all(file->fd, data, SEALED_SIZE, index * SEALED_SIZE) < 0)
 		return -1;
-	seal_nonce(nonce, file->seals[index]);
+	seal_nonce(nonce, seal);
 	if (!age_aead_open(&file->aead, nonce, data, SEALED_SIZE, data)) {
 		errno = EINVAL;
 		return -1;
@@ -293,7 +271,7 @@ void temp_file_free(struct temp_file **_file)
 	(void)file_close(&file->fd);
 	block_put(&file->chunk, SEALED_SIZE, file->encrypted ? SEALED_SIZE : 0);
 	age_aead_clear(&file->aead);
-	i_free(file->seals);
+	temp_seals_free(&file->seals);
 	i_free(file);
 }
 

@@ -5,8 +5,10 @@
 /* A file without a name, for bytes that this process reads again: written and read
    at any place. One chunk of it is in memory, and goes to the disk when another one
    is wanted; encrypted on its way, under a key that is nowhere but in memory, if that
-   was asked for. What fails is a call, and not the bytes that were there before it:
-   temp_file_rescue() has them all, as long as they can be read. Not installed. */
+   was asked for. It takes memory for that chunk and a few bytes for each one that was
+   written encrypted (temp-seals.h), not for how far from the beginning that was. What
+   fails is a call, and not the bytes that were there before it: temp_file_rescue() has
+   them all, as long as they can be read. Not installed. */
 
 #include "types.h"
 

@@ -12,11 +12,12 @@ static bool answer_is_legal(bool decoder, const struct transform_io *io,
 	case TRANSFORM_NEED_IN:
 		if (io->in != io->in_end)
 			return false;
-		return decoder || op == TRANSFORM_RUN;
+		return decoder || op == TRANSFORM_RUN || op == TRANSFORM_POLL;
 	case TRANSFORM_NEED_OUT:
 		return moved || last != TRANSFORM_NEED_OUT;
 	case TRANSFORM_DONE:
-		return !decoder && op != TRANSFORM_RUN && io->in == io->in_end;
+		return !decoder && io->in == io->in_end &&
+			(op == TRANSFORM_SYNC || op == TRANSFORM_FINISH);
 	case TRANSFORM_END:
 		return decoder;
 	case TRANSFORM_ERROR:

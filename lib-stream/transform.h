@@ -34,7 +34,10 @@ enum transform_op {
 	/* put out all that the reader needs to decode everything given so far */
 	TRANSFORM_SYNC,
 	/* no more input after this: put out the rest, and the trailer */
-	TRANSFORM_FINISH
+	TRANSFORM_FINISH,
+	/* without input, classes that DEFER only: put out what other threads have
+	   ready, give them what was gathered, and do not wait for them */
+	TRANSFORM_POLL
 };
 
 enum transform_status {
@@ -66,7 +69,7 @@ enum transform_flags {
 	/* NEED_IN does not say that nothing is left to be put out: another thread
 	   may be at it (transform_create_async()). Who has no more input calls
 	   process() with TRANSFORM_RUN and without input, which waits for that,
-	   until it moves nothing. */
+	   until it moves nothing; or with TRANSFORM_POLL, where get_wake_fd is. */
 	TRANSFORM_DEFERS = 0x40,
 
 	/* After a decoder's END: exactly one of these three, unless UNFRAMED. */
@@ -130,6 +133,16 @@ struct transform_class {
 	   sets the transform to that place. Same returns. */
 	int (*vouch)(struct transform *t, uoff_t encoded_size,
 		     struct transform_point *point);
+
+	/* Optional, both or none of them, for classes that DEFER. How many bytes
+	   other threads have, of the input that process() took or of output; never 0
+	   while something is still to come of them, be it an error. */
+	size_t (*get_pending)(struct transform *t);
+	/* A descriptor that polls readable when TRANSFORM_POLL has something to do:
+	   there is output or an error, or nothing is under way any more. That call
+	   makes it unreadable. It is the transform's, and stays as long as that. -1
+	   with errno where there is none to be had. */
+	int (*get_wake_fd)(struct transform *t);
 };
 
 /* Embedded first in every codec's own struct. */

@@ -13,6 +13,8 @@
 #define ATTR_COLD __attribute__((cold))
 #define ATTR_EXPORT __attribute__((visibility("default")))
 #define BOBBIN_NOINLINE __attribute__((noinline))
+/* For functions that use instructions which not every CPU has. */
+#define BOBBIN_TARGET(names) __attribute__((target(names)))
 #define BOBBIN_LIKELY(expr) __builtin_expect(!!(expr), 1)
 #define BOBBIN_UNLIKELY(expr) __builtin_expect(!!(expr), 0)
 /* Where the calling function's frame is on the stack; 0: not known. */
@@ -26,6 +28,7 @@
 #define ATTR_COLD
 #define ATTR_EXPORT
 #define BOBBIN_NOINLINE
+#define BOBBIN_TARGET(names)
 #define BOBBIN_LIKELY(expr) (expr)
 #define BOBBIN_UNLIKELY(expr) (expr)
 #define BOBBIN_FRAME_ADDRESS() ((uintptr_t)0)

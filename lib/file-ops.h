@@ -35,8 +35,8 @@ struct file_ops {
 	int (*fdatasync)(int fd);
 	/* fsync() of a directory's fd: what makes names durable. */
 	int (*fsync_dir)(int dir_fd);
-	int (*renameat)(int old_dir_fd, const char *old_path, int new_dir_fd,
-			const char *new_path);
+	int (*renameat2)(int old_dir_fd, const char *old_path, int new_dir_fd,
+			 const char *new_path, unsigned int flags);
 	int (*linkat)(int old_dir_fd, const char *old_path, int new_dir_fd,
 		      const char *new_path, int flags);
 	int (*unlinkat)(int dir_fd, const char *path, int flags);

@@ -43,7 +43,8 @@ unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
 quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
-unit_tests += tests/test-transforms
+unit_tests += tests/test-transforms tests/test-stream-filters
+quick_tests += tests/test-stream-filters
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
 unit_tests += tests/test-transform-escape tests/test-ostream-escaped \
@@ -58,7 +59,8 @@ quick_tests += tests/test-transform-escape tests/test-ostream-escaped \
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4
-unit_tests += tests/test-age
+unit_tests += tests/test-age tests/test-age-threads
+threaded_tests += tests/test-age-threads
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
@@ -67,8 +69,8 @@ quick_tests += tests/test-message-id tests/test-email-message \
 unit_tests += tests/test-transform-async
 threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
-unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
-quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends
+unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
+quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 unit_tests += tests/test-module-memory tests/test-module-failure
 quick_tests += tests/test-module-memory tests/test-module-failure
 threaded_tests += tests/test-module-memory tests/test-module-failure

@@ -72,6 +72,13 @@ check_empty()
 	fi
 }
 
+# sanitized: whether the program was built with a sanitizer.
+sanitized()
+{
+	nm "$top_builddir/tools/.libs/bobbin" 2>/dev/null | grep -q __.san_ ||
+		nm "$top_builddir/tools/bobbin" 2>/dev/null | grep -q __.san_
+}
+
 # catches PID: waits until this process handles SIGTERM.
 catches()
 {

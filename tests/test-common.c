@@ -2,6 +2,7 @@
 #include "config.h"
 #include "test-common.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -200,6 +201,19 @@ buffer_t *test_read_file(const char *path)
 		buffer_append(buf, block, n);
 	(void)fclose(f);
 	return buf;
+}
+
+unsigned int test_count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	const struct dirent *entry;
+	unsigned int count = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.' ? 1 : 0;
+	assert_int_equal(closedir(dir), 0);
+	return count;
 }
 
 int test_command(const char *fmt, ...)

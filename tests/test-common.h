@@ -19,6 +19,19 @@
 #include "panic.h"
 #include "test-faults.h"
 
+/* Under AddressSanitizer the memory of a codec is dear: where a test tries every
+   place, there it tries every fifth, and the plain build has them all. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_STEP 5
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_STEP 5
+#endif
+#endif
+#ifndef TEST_STEP
+#define TEST_STEP 1
+#endif
+
 /*
  * Panics: EXPECT_PANIC("text", statement;) fails unless the statement panics
  * with a text that contains this one.
@@ -68,6 +81,8 @@ buffer_t *test_read_file(const char *path);
 const char *test_data_path(const char *name);
 /* Removes a file or directory and all that is in it, if it is there. */
 void test_remove_tree(const char *path);
+/* How many threads this process has; one that was joined may count for a moment. */
+unsigned int test_count_threads(void);
 /* Runs a shell command; its exit status. */
 int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* Whether a program is there; if not, says NOT RUN. */

@@ -226,12 +226,13 @@ static int t_fsync_dir(int fd)
 	return faulty(TEST_OP_FSYNC_DIR) ? -1 : file_ops_system.fsync_dir(fd);
 }
 
-static int t_renameat(int old_fd, const char *old_path, int new_fd,
-		      const char *new_path)
+static int t_renameat2(int old_fd, const char *old_path, int new_fd,
+		       const char *new_path, unsigned int flags)
 {
 	return faulty(TEST_OP_RENAME) ?
 		-1 :
-		file_ops_system.renameat(old_fd, old_path, new_fd, new_path);
+		file_ops_system.renameat2(old_fd, old_path, new_fd, new_path,
+					  flags);
 }
 
 static int t_linkat(int old_fd, const char *old_path, int new_fd,
@@ -294,7 +295,7 @@ static const struct file_ops faulty_ops = {
 	.fsync = t_fsync,
 	.fdatasync = t_fdatasync,
 	.fsync_dir = t_fsync_dir,
-	.renameat = t_renameat,
+	.renameat2 = t_renameat2,
 	.linkat = t_linkat,
 	.unlinkat = t_unlinkat,
 	.mkdirat = t_mkdirat,

@@ -121,6 +121,29 @@ static void test_references(void **state ATTR_UNUSED)
 	EXPECT_PANIC("assertion failed", (void)iostream_fd_init(-1));
 }
 
+/* An output alone, beside a reference of the caller's own. */
+static void test_output_of_a_reference(void **state ATTR_UNUSED)
+{
+	struct iostream_fd *ref;
+	struct ostream *output;
+	char text[4];
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ref = iostream_fd_init(fds[0]);
+	output = o_stream_create_fd_ref_autoclose(ref, 0);
+	assert_int_equal(o_stream_send(output, "abc", 3), 3);
+	o_stream_destroy(&output);
+	assert_int_equal(read(fds[1], text, 4), 3);
+	assert_memory_equal(text, "abc", 3);
+	/* still open for its owner */
+	assert_int_equal(write(ref->fd, "d", 1), 1);
+	assert_false(iostream_fd_unref(&ref));
+	assert_int_equal(read(fds[1], text, 4), 1);
+	assert_int_equal(read(fds[1], text, 4), 0);
+	assert_int_equal(close(fds[1]), 0);
+}
+
 /* A late write error, which only close() tells, is the output's if it is the last. */
 static void test_close_fails(void **state ATTR_UNUSED)
 {
@@ -183,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_input_first),
 		cmocka_unit_test(test_output_first),
 		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_output_of_a_reference),
 		cmocka_unit_test(test_close_fails),
 		cmocka_unit_test(test_disconnect_reason),
 	};

@@ -231,23 +231,48 @@ static void test_callback_full_buffer(void **state ATTR_UNUSED)
 }
 
 /*
- * Progress
+ * Whole
  */
 
-struct told {
-	char text[256];
-	unsigned int calls, cancel_at;
-};
-
-static bool tell(uoff_t offset, void *context)
+static void test_whole(void **state ATTR_UNUSED)
 {
-	struct told *told = context;
-	size_t len = strlen(told->text);
+	static const struct {
+		const char *source, *text;
+		int error;
+	} cases[] = {
+		{ "a\r\n.\r\n", "a\r\n", 0 },
+		{ "a\r\n.\r\nb", "a\r\n", EINVAL },
+		{ "a\r\n.", "a\r\n", EPIPE },
+	};
+	struct istream *source, *dot, *s;
+	size_t i, step;
 
-	(void)snprintf(told->text + len, sizeof(told->text) - len, "%llu ",
-		       (unsigned long long)offset);
-	return ++told->calls != told->cancel_at;
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		for (step = 1; step < 4; step++) {
+			source = test_trickle_create(cases[i].source,
+						     strlen(cases[i].source),
+						     step, step == 2);
+			dot = i_stream_create_dot(source, 0);
+			s = i_stream_create_whole(dot, source);
+			i_stream_unref(&source);
+			i_stream_unref(&dot);
+			gives(s, cases[i].text, cases[i].error);
+		}
+	}
+	/* an error of what is behind the end */
+	dot = i_stream_create_from_data("a\r\n.\r\n", 6);
+	source = i_stream_create_failure_at_eof(dot, EIO, "the disk");
+	i_stream_unref(&dot);
+	dot = i_stream_create_dot(source, 0);
+	s = i_stream_create_whole(dot, source);
+	i_stream_unref(&source);
+	i_stream_unref(&dot);
+	gives(s, "a\r\n", EIO);
 }
+
+/*
+ * Progress
+ */
 
 static void test_progress(void **state ATTR_UNUSED)
 {
@@ -259,13 +284,13 @@ static void test_progress(void **state ATTR_UNUSED)
 		{ 10, "10 " },      { 100, "10 " },
 	};
 	struct istream *parent, *s;
-	struct told told;
+	struct test_told told;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(cases); i++) {
 		memset(&told, 0, sizeof(told));
 		parent = test_trickle_create("0123456789", 10, 3, i % 2 == 0);
-		s = i_stream_create_progress(parent, cases[i].step, tell,
+		s = i_stream_create_progress(parent, cases[i].step, test_tell,
 					     &told);
 		i_stream_unref(&parent);
 		gives(s, "0123456789", 0);
@@ -275,10 +300,11 @@ static void test_progress(void **state ATTR_UNUSED)
 
 static void test_progress_counts_bytes_once(void **state ATTR_UNUSED)
 {
-	struct told told = { "", 0, 0 };
+	struct test_told told = { "", 0, 0 };
 	struct istream *parent =
 		test_trickle_create("0123456789", 10, 5, false);
-	struct istream *s = i_stream_create_progress(parent, 0, tell, &told);
+	struct istream *s =
+		i_stream_create_progress(parent, 0, test_tell, &told);
 
 	assert_int_equal(i_stream_read(s), 5);
 	i_stream_skip(s, 5);
@@ -290,10 +316,11 @@ static void test_progress_counts_bytes_once(void **state ATTR_UNUSED)
 
 static void test_progress_cancels(void **state ATTR_UNUSED)
 {
-	struct told told = { "", 0, 2 };
+	struct test_told told = { "", 0, 2 };
 	struct istream *parent =
 		test_trickle_create("0123456789", 10, 3, false);
-	struct istream *s = i_stream_create_progress(parent, 0, tell, &told);
+	struct istream *s =
+		i_stream_create_progress(parent, 0, test_tell, &told);
 
 	gives(s, "012345", ECANCELED);
 	assert_string_equal(told.text, "3 6 ");
@@ -529,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_callback),
 		cmocka_unit_test(test_callback_error),
 		cmocka_unit_test(test_callback_full_buffer),
+		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_progress_counts_bytes_once),
 		cmocka_unit_test(test_progress_cancels),

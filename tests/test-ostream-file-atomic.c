@@ -228,6 +228,36 @@ static void test_no_replace(void **state ATTR_UNUSED)
 	assert_int_equal(files_in_dir(), 3);
 }
 
+/* Not every filesystem can rename without replacing. */
+static void test_no_replace_where_rename_cannot(void **state ATTR_UNUSED)
+{
+	static const int errors[] = { EINVAL, ENOSYS };
+	struct ostream *s;
+	size_t i;
+
+	write_text("d/x", "old");
+	for (i = 0; i < N_ELEMENTS(errors) * 2; i++) {
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_RENAME] = 1;
+		test_faults.fail_errno[TEST_OP_RENAME] = errors[i / 2];
+		s = o_stream_create_file_atomic(
+			test_path(i % 2 == 0 ? "d/x" : "d/y"), 0600,
+			OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
+		o_stream_nsend_str(s, "new");
+		assert_int_equal(o_stream_finish(s), i % 2 == 0 ? -1 : 1);
+		assert_int_equal(s->stream_errno, i % 2 == 0 ? EEXIST : 0);
+		assert_int_equal(test_faults.calls[TEST_OP_LINK], 1);
+		o_stream_destroy(&s);
+		test_faults_end();
+		assert_int_equal(files_in_dir(), 1 + i % 2);
+		if (i % 2 == 1) {
+			file_has("d/y", "new");
+			assert_int_equal(unlink(test_path("d/y")), 0);
+		}
+	}
+	file_has("d/x", "old");
+}
+
 /*
  * What is no regular file
  */
@@ -480,6 +510,7 @@ int main(void)
 		TEST(test_neither_finished_nor_aborted),
 		TEST(test_permissions),
 		TEST(test_no_replace),
+		TEST(test_no_replace_where_rename_cannot),
 		TEST(test_what_is_no_file_is_refused),
 		TEST(test_a_device_is_written_to),
 		TEST(test_a_link_stays),

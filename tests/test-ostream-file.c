@@ -401,6 +401,28 @@ static void test_finish_over_a_slow_socket(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Somebody else writes to the same open file: each behind the other. */
+static void test_blocking_fd(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("shared");
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	struct ostream *s = o_stream_create_fd_blocking(fd);
+	buffer_t *text;
+
+	assert_true(s->blocking);
+	assert_int_equal(write(fd, "1", 1), 1);
+	assert_int_equal(o_stream_send(s, "2", 1), 1);
+	assert_int_equal(write(fd, "3", 1), 1);
+	assert_int_equal(o_stream_send(s, "4", 1), 1);
+	assert_int_equal(s->offset, 2);
+	o_stream_destroy(&s);
+	/* it is the caller's */
+	assert_int_equal(close(fd), 0);
+	text = test_read_file(path);
+	assert_string_equal(buffer_c_str(text), "1234");
+	buffer_free(&text);
+}
+
 static void test_tcp_cork(void **state ATTR_UNUSED)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
@@ -445,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_full_pipe),
 		cmocka_unit_test(test_flush_callback),
 		cmocka_unit_test(test_finish_over_a_slow_socket),
+		cmocka_unit_test(test_blocking_fd),
 		cmocka_unit_test(test_tcp_cork),
 	};
 

@@ -10,21 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct told {
-	char text[256];
-	unsigned int calls, cancel_at;
-};
-
-static bool tell(uoff_t offset, void *context)
-{
-	struct told *told = context;
-	size_t len = strlen(told->text);
-
-	(void)snprintf(told->text + len, sizeof(told->text) - len, "%llu ",
-		       (unsigned long long)offset);
-	return ++told->calls != told->cancel_at;
-}
-
 /* Three sends of "abc" and one of "d", of which the sink takes `step` at once. */
 static void test_progress(void **state ATTR_UNUSED)
 {
@@ -39,14 +24,14 @@ static void test_progress(void **state ATTR_UNUSED)
 	};
 	struct test_sink *sink;
 	struct ostream *s;
-	struct told told;
+	struct test_told told;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(cases); i++) {
 		memset(&told, 0, sizeof(told));
 		sink = test_sink_create(SIZE_MAX, 0);
-		s = o_stream_create_progress(sink->stream, cases[i].step, tell,
-					     &told);
+		s = o_stream_create_progress(sink->stream, cases[i].step,
+					     test_tell, &told);
 		assert_int_equal(o_stream_send(s, "abc", 3), 3);
 		assert_int_equal(o_stream_send(s, "abc", 3), 3);
 		assert_int_equal(o_stream_send(s, "abc", 3), 3);
@@ -64,10 +49,10 @@ static void test_progress(void **state ATTR_UNUSED)
 
 static void test_progress_counts_what_was_taken(void **state ATTR_UNUSED)
 {
-	struct told told = { "", 0, 0 };
+	struct test_told told = { "", 0, 0 };
 	struct test_sink *sink = test_sink_create(4, 0);
 	struct ostream *s =
-		o_stream_create_progress(sink->stream, 0, tell, &told);
+		o_stream_create_progress(sink->stream, 0, test_tell, &told);
 
 	assert_int_equal(o_stream_send(s, "abcdef", 6), 4);
 	assert_int_equal(o_stream_send(s, "ef", 2), 0);
@@ -82,10 +67,10 @@ static void test_progress_counts_what_was_taken(void **state ATTR_UNUSED)
 /* The bytes that were taken are; the calls after them fail. */
 static void test_progress_cancels(void **state ATTR_UNUSED)
 {
-	struct told told = { "", 0, 1 };
+	struct test_told told = { "", 0, 1 };
 	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
 	struct ostream *s =
-		o_stream_create_progress(sink->stream, 0, tell, &told);
+		o_stream_create_progress(sink->stream, 0, test_tell, &told);
 
 	o_stream_set_name(s, "upload");
 	assert_int_equal(o_stream_send(s, "abc", 3), 3);

@@ -16,16 +16,9 @@ static struct age_recipients *recipients;
 
 static int setup(void **state ATTR_UNUSED)
 {
-	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+	char text[AGE_RECIPIENT_TEXT_SIZE];
 
-	identities = age_identities_new();
-	recipients = age_recipients_new();
-	return age_keygen(test_path("key"), text, &error) < 0 ||
-			age_identities_add_file(identities, test_path("key"),
-						NULL, &error) < 0 ||
-			age_recipients_add(recipients, text, &error) < 0 ?
-		-1 :
-		0;
+	return test_make_keys(&identities, &recipients, text);
 }
 
 static int teardown(void **state ATTR_UNUSED)

@@ -8,7 +8,6 @@
 #include "stack-spec.h"
 #include "test-stream-common.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,14 +21,7 @@ static char recipient_text[AGE_RECIPIENT_TEXT_SIZE];
 
 static int setup(void **state ATTR_UNUSED)
 {
-	char *error;
-
-	identities = age_identities_new();
-	recipients = age_recipients_new();
-	if (age_keygen(test_path("key"), recipient_text, &error) < 0 ||
-	    age_identities_add_file(identities, test_path("key"), NULL,
-				    &error) < 0 ||
-	    age_recipients_add(recipients, recipient_text, &error) < 0)
+	if (test_make_keys(&identities, &recipients, recipient_text) < 0)
 		return -1;
 	test_write_file(test_path("recipients"), recipient_text,
 			strlen(recipient_text));
@@ -86,6 +78,9 @@ static void test_every_spelling_has_one_form(void **state ATTR_UNUSED)
 		  "age", 1, NULL },
 		{ "age:recipient=" KEY, "age:recipient=" KEY, "age", "age", 1,
 		  NULL },
+		{ "age:threads=2,recipients=r,async=no",
+		  "age:recipients=r,threads=2,async=no",
+		  "age:threads=2,async=no", "age", 1, NULL },
 		{ "age:dir\" and \"file", "age:recipients=\"dir and file\"",
 		  "age", "age", 1, NULL },
 		{ "file:out", "file:out", "plain", "plain", 0, "file" },
@@ -169,6 +164,8 @@ static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 		{ "dot:yes,yes", 9, "yes", "expected NAME=VALUE" },
 		{ "gzip:3,", 8, "", "expected NAME=VALUE" },
 		{ "gzip:3,level=4", 8, "level=4", "level is given twice" },
+		{ "age:threads=0", 5, "threads=0",
+		  "threads must be a number from 1 to 64" },
 		{ "age:recipients=", 5, "recipients=", "recipients is empty" },
 		{ "age:recipient=age1xyz", 5, "recipient=age1xyz",
 		  "not an age recipient" },
@@ -752,33 +749,29 @@ static void test_limit(void **state ATTR_UNUSED)
 	stack_spec_free(&gzip);
 }
 
-static unsigned int threads_of_process(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	assert_int_equal(closedir(dir), 0);
-	return count;
-}
-
-/* The options that ask for threads get them, and these end with the stream. */
+/* The options that ask for threads get them, and these end with the stream; age's
+   when they are worth it. */
 static void test_threads(void **state ATTR_UNUSED)
 {
 	static const struct {
 		const char *spec;
+		size_t size;
 		unsigned int threads;
-	} rows[] = { { "gzip", 0 },
-		     { "gzip:async=yes", 1 },
-		     { "lz4:async=yes | zlib:async=yes", 2 },
+	} rows[] = { { "gzip", 5, 0 },
+		     { "gzip:async=yes", 5, 1 },
+		     { "lz4:async=yes | zlib:async=yes", 5, 2 },
 #ifdef HAVE_ZSTD
-		     { "zstd:threads=2", 2 },
-		     { "zstd:threads=2,async=yes", 3 },
+		     { "zstd:threads=2", 5, 2 },
+		     { "zstd:threads=2,async=yes", 5, 3 },
 #endif
-		     { "dot | hex", 0 } };
-	unsigned int before = threads_of_process(), left;
+		     { "age", 1000000, 0 },
+		     { "age:threads=1", 1000000, 0 },
+		     { "age:threads=3", 1000000, 3 },
+		     { "age:threads=3", 500000, 0 },
+		     { "dot | hex", 5, 0 } };
+	struct stream_context context = { .recipients = recipients };
+	unsigned char *data = test_data(TEST_DATA_TEXT, 1000000);
+	unsigned int before = test_count_threads(), left;
 	struct stack_spec *spec;
 	struct ostream *end, *s;
 	size_t i;
@@ -786,19 +779,49 @@ static void test_threads(void **state ATTR_UNUSED)
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		spec = parse(rows[i].spec);
 		end = o_stream_create_null();
-		s = stack_spec_create_output(spec, NULL, end, NULL);
-		assert_int_equal(o_stream_send_str(s, "hello"), 5);
+		s = stack_spec_create_output(spec, &context, end, NULL);
+		assert_int_equal(o_stream_send(s, data, rows[i].size),
+				 rows[i].size);
 		assert_int_equal(o_stream_flush(s), 1);
-		assert_int_equal(threads_of_process(),
+		assert_int_equal(test_count_threads(),
 				 before + rows[i].threads);
 		assert_int_equal(o_stream_finish(s), 1);
 		o_stream_destroy(&s);
 		o_stream_unref(&end);
 		stack_spec_free(&spec);
 		/* one that was joined may be listed for a moment more */
-		for (left = 1000000; threads_of_process() != before; left--)
+		for (left = 1000000; test_count_threads() != before; left--)
 			assert_true(left > 0);
 	}
+	free(data);
+}
+
+/* And so does a reader. */
+static void test_threads_of_a_reader(void **state ATTR_UNUSED)
+{
+	struct stream_context context = { .recipients = recipients,
+					  .identities = identities };
+	struct stack_spec *spec = parse("age:threads=3");
+	unsigned char *data = test_data(TEST_DATA_TEXT, 1000000);
+	buffer_t *file = write_through(spec, &context, data, 1000000);
+	struct istream *source =
+		i_stream_create_from_data(file->data, file->used);
+	struct istream *input =
+		stack_spec_create_input(spec, &context, source, NULL);
+	unsigned int before = test_count_threads(), left;
+
+	while (input->v_offset < 800000) {
+		assert_true(i_stream_read(input) > 0);
+		i_stream_skip(input, i_stream_get_data_size(input));
+	}
+	assert_int_equal(test_count_threads(), before + 3);
+	i_stream_unref(&input);
+	for (left = 1000000; test_count_threads() != before; left--)
+		assert_true(left > 0);
+	i_stream_unref(&source);
+	buffer_free(&file);
+	stack_spec_free(&spec);
+	free(data);
 }
 
 int main(void)
@@ -821,6 +844,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_follows_the_end),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_threads_of_a_reader),
 	};
 
 	return cmocka_run_group_tests_name("stack-spec", tests, setup,

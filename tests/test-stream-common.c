@@ -93,6 +93,32 @@ void test_sink_free(struct test_sink **_sink)
 	free(sink);
 }
 
+bool test_tell(uoff_t offset, void *context)
+{
+	struct test_told *told = context;
+	size_t len = strlen(told->text);
+
+	(void)snprintf(told->text + len, sizeof(told->text) - len, "%llu ",
+		       (unsigned long long)offset);
+	return ++told->calls != told->cancel_at;
+}
+
+int test_make_keys(struct age_identities **identities_r,
+		   struct age_recipients **recipients_r,
+		   char recipient_r[AGE_RECIPIENT_TEXT_SIZE])
+{
+	char *error;
+
+	*identities_r = age_identities_new();
+	*recipients_r = age_recipients_new();
+	if (age_keygen(test_path("key"), recipient_r, &error) < 0 ||
+	    age_identities_add_file(*identities_r, test_path("key"), NULL,
+				    &error) < 0 ||
+	    age_recipients_add(*recipients_r, recipient_r, &error) < 0)
+		return -1;
+	return 0;
+}
+
 /*
  * Trickle
  */

@@ -4,6 +4,7 @@
 
 /* Streams that are difficult on purpose. */
 
+#include "age-keys.h"
 #include "istream.h"
 #include "ostream.h"
 #include "test-common.h"
@@ -22,6 +23,20 @@ struct test_sink *test_sink_create(size_t room, size_t step);
 void test_sink_allow(struct test_sink *sink, size_t room);
 /* Drops the stream (unless somebody still refers to it) and the data. */
 void test_sink_free(struct test_sink **sink);
+
+/* For progress streams: what it was told, with a space behind each; cancels with the
+   call of number cancel_at. */
+struct test_told {
+	char text[256];
+	unsigned int calls, cancel_at;
+};
+bool test_tell(uoff_t offset, void *context);
+
+/* A new key: as sets, as text, and its secret half in test_path("key"). 0 or -1; both
+   sets are the caller's in any case. */
+int test_make_keys(struct age_identities **identities_r,
+		   struct age_recipients **recipients_r,
+		   char recipient_r[AGE_RECIPIENT_TEXT_SIZE]);
 
 /* Input that comes `step` bytes a read, with a "nothing now" between two of them
    where `pauses` is set. The data must outlive it. */

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "temp-file.h"
+#include "temp-seals.h"
 #include "test-common.h"
 
 #include <dirent.h>
@@ -124,6 +125,76 @@ static void test_gaps(void **state ATTR_UNUSED)
 		expect_rescue(&f);
 		end(&f);
 	}
+}
+
+#define TIB ((uoff_t)1 << 40)
+
+/* Wherever it is, what is written is found again, and the gaps are zeros. */
+static void test_far_apart(void **state ATTR_UNUSED)
+{
+	static const uoff_t places[] = { 0,       4 * TIB,     TIB,
+					 1000000, 4 * TIB - 4, TIB / 3 };
+	unsigned int kind, i;
+	struct fixture f;
+	char data[8];
+	int ret = 0;
+
+	for (kind = 0; kind < 2; kind++) {
+		begin(&f, kind == 1);
+		for (i = 0; i < N_ELEMENTS(places) && ret == 0; i++)
+			ret = temp_file_write(f.file, places[i], "here", 4);
+		if (ret < 0 && errno == EFBIG) {
+			print_message("NOT RUN: the filesystem has no files "
+				      "of 4 TiB\n");
+			end(&f);
+			return;
+		}
+		assert_int_equal(ret, 0);
+		assert_int_equal(temp_file_size(f.file), 4 * TIB + 4);
+		for (i = 0; i < N_ELEMENTS(places); i++) {
+			assert_int_equal(
+				temp_file_read(f.file, places[i], data, 4), 0);
+			assert_memory_equal(data, "here", 4);
+		}
+		assert_int_equal(temp_file_read(f.file, TIB + 4, data, 8), 0);
+		assert_memory_equal(data, "\0\0\0\0\0\0\0\0", 8);
+		assert_int_equal(temp_file_read(f.file, 2 * TIB, data, 8), 0);
+		assert_memory_equal(data, "\0\0\0\0\0\0\0\0", 8);
+		end(&f);
+	}
+}
+
+/* The numbers of many chunks, near each other and far away, in memory that is a
+   bounded multiple of theirs. */
+static void test_seals(void **state ATTR_UNUSED)
+{
+	struct temp_seals seals = { NULL, 0, 0 };
+	const uint64_t far = (uint64_t)1 << 44;
+	uint64_t i;
+
+	assert_int_equal(temp_seals_get(&seals, 0), 0);
+	for (i = 0; i < 1000; i++) {
+		assert_int_equal(temp_seals_reserve(&seals, i), 0);
+		temp_seals_set(&seals, i, i + 1);
+		assert_int_equal(temp_seals_reserve(&seals, far * i + 7777), 0);
+		temp_seals_set(&seals, far * i + 7777, far + i);
+	}
+	assert_int_equal(seals.used, 2000);
+	assert_true(seals.size <= 4096);
+	/* another number for one that is there takes no more */
+	for (i = 0; i < 5000; i++) {
+		assert_int_equal(temp_seals_reserve(&seals, 5), 0);
+		temp_seals_set(&seals, 5, 6);
+	}
+	assert_int_equal(seals.used, 2000);
+	for (i = 0; i < 1000; i++) {
+		assert_int_equal(temp_seals_get(&seals, i), i + 1);
+		assert_int_equal(temp_seals_get(&seals, far * i + 7777),
+				 far + i);
+		assert_int_equal(temp_seals_get(&seals, 2000 + i), 0);
+	}
+	temp_seals_free(&seals);
+	assert_int_equal(temp_seals_get(&seals, 5), 0);
 }
 
 /* An fd of a plain file has all of the bytes, and nothing else. */
@@ -406,6 +477,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_place),
 		cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_far_apart),
+		cmocka_unit_test(test_seals),
 		cmocka_unit_test(test_take_fd),
 		cmocka_unit_test(test_what_the_disk_sees),
 		cmocka_unit_test(test_sealed_anew),

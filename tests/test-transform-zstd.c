@@ -234,6 +234,47 @@ static void test_levels(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* The threads are there while it is open, and what they make is a file like any
+   other. */
+static void test_threads_of_a_stream(void **state ATTR_UNUSED)
+{
+	const size_t size = 3000000;
+	unsigned char *data = test_data(TEST_DATA_TEXT, size);
+	buffer_t *buf = buffer_create_dynamic(default_pool, size);
+	buffer_t *out = buffer_create_dynamic(default_pool, size);
+	unsigned int before = test_count_threads(), threads, left;
+	struct ostream *end, *s;
+
+	for (threads = 0; threads <= 2; threads++) {
+		buffer_set_used_size(buf, 0);
+		end = o_stream_create_buffer(buf);
+		s = o_stream_create_zstd_threads(end, 1, threads);
+		assert_int_equal(o_stream_send(s, data, size), size);
+		assert_int_equal(test_count_threads(), before + threads);
+		assert_int_equal(o_stream_flush(s), 1);
+		assert_int_equal(o_stream_finish(s), 1);
+		o_stream_destroy(&s);
+		o_stream_destroy(&end);
+		for (left = 1000000; test_count_threads() != before; left--)
+			assert_true(left > 0);
+		buffer_set_used_size(out, 0);
+		assert_int_equal(test_decode(transform_create_zstd_decoder(),
+					     buf->data, buf->used, out),
+				 0);
+		assert_int_equal(out->used, size);
+		assert_memory_equal(out->data, data, size);
+	}
+	end = o_stream_create_null();
+	s = o_stream_create_zstd_threads(end, 1, 65);
+	assert_int_equal(s->stream_errno, EINVAL);
+	assert_non_null(strstr(o_stream_get_error(s), "65 threads"));
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	buffer_free(&buf);
+	buffer_free(&out);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_dictionary_id),
 		cmocka_unit_test(test_reset_within_a_frame),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_threads_of_a_stream),
 	};
 
 	return cmocka_run_group_tests_name("transform-zstd", tests, NULL, NULL);

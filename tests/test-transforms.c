@@ -4,12 +4,14 @@
    codec and both directions. A new codec is a row in the table. */
 
 #include "config.h"
+#include "age-keys.h"
 #include "stream-kinds.h"
 #include "test-stream-common.h"
 #include "transform-age.h"
 #include "transforms.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 
 struct codec {
@@ -115,6 +117,34 @@ static struct transform *async_armor_decoder(void)
 	return transform_create_async(transform_create_armor_decoder());
 }
 
+static struct age_identities *identities;
+static struct age_recipients *recipients;
+
+static struct transform *age_encoder(void)
+{
+	return transform_create_age_encoder(recipients);
+}
+static struct transform *age_decoder(void)
+{
+	return transform_create_age_decoder(identities);
+}
+static struct transform *age_threads_encoder(void)
+{
+	return transform_create_age_threads_encoder(recipients, 2);
+}
+static struct transform *age_threads_decoder(void)
+{
+	return transform_create_age_threads_decoder(identities, 2);
+}
+static struct transform *async_age_encoder(void)
+{
+	return transform_create_async(age_threads_encoder());
+}
+static struct transform *async_age_decoder(void)
+{
+	return transform_create_async(age_threads_decoder());
+}
+
 static const struct codec codecs[] = {
 	{ "gzip", gzip_encoder, transform_create_gzip_decoder, true, false,
 	  true, 0 },
@@ -159,6 +189,11 @@ static const struct codec codecs[] = {
 	  0 },
 	{ "armor, async", async_armor_encoder, async_armor_decoder, false,
 	  false, true, 1 },
+	{ "age", age_encoder, age_decoder, true, false, true, 0 },
+	{ "age, 2 threads", age_threads_encoder, age_threads_decoder, true,
+	  false, true, 0 },
+	{ "age, 2 threads, async", async_age_encoder, async_age_decoder, true,
+	  false, true, 0 },
 };
 
 /* Lets each codec's row say its name when something fails. */
@@ -317,7 +352,7 @@ static void test_full_parent_at_finish_loses_nothing(void **state ATTR_UNUSED)
 		size = 500;
 		data = plain_for(codec, &size);
 		want = encode(codec, data, size);
-		for (room = 0; room <= want->used; room++) {
+		for (room = 0; room <= want->used; room += TEST_STEP) {
 			sink = test_sink_create(room, 0);
 			output = o_stream_create_transform(sink->stream,
 							   codec->encoder());
@@ -391,7 +426,7 @@ static void test_every_truncation_is_an_error(void **state ATTR_UNUSED)
 		data = plain_for(codec, &size);
 		encoded = encode(codec, data, size);
 		for (cut = 0; cut + codec->optional_end < encoded->used;
-		     cut++) {
+		     cut += TEST_STEP) {
 			ret = decode(codec, encoded->data, cut, out);
 			if (ret != EPIPE)
 				fail_msg("%s cut at %zu of %zu: errno %d",
@@ -423,7 +458,7 @@ static void test_every_flipped_bit_is_found(void **state ATTR_UNUSED)
 		encoded = encode(codec, data, size);
 		damaged = malloc(encoded->used);
 		assert_non_null(damaged);
-		for (bit = 0; bit < encoded->used * 8; bit++) {
+		for (bit = 0; bit < encoded->used * 8; bit += TEST_STEP) {
 			memcpy(damaged, encoded->data, encoded->used);
 			damaged[bit / 8] ^= (unsigned char)(1 << bit % 8);
 			ret = decode(codec, damaged, encoded->used, out);
@@ -431,7 +466,8 @@ static void test_every_flipped_bit_is_found(void **state ATTR_UNUSED)
 			if (ret == 0)
 				same_bytes(data, size, out, "flipped bit");
 			else
-				assert_true(ret == EINVAL || ret == EPIPE);
+				assert_true(ret == EINVAL || ret == EPIPE ||
+					    ret == ENOKEY);
 		}
 		free(damaged);
 		buffer_free(&encoded);
@@ -567,6 +603,12 @@ static void test_push_decoding(void **state ATTR_UNUSED)
 	}
 }
 
+/* age's last chunk ends where the input does: what is behind it damages it. */
+static bool ends_with_input(const struct codec *codec)
+{
+	return strncmp(codec->name, "age", 3) == 0;
+}
+
 /* What was good before the error is given out first, however little of it the parent
    takes at a time. */
 static void test_pushed_data_comes_before_the_error(void **state ATTR_UNUSED)
@@ -582,7 +624,8 @@ static void test_pushed_data_comes_before_the_error(void **state ATTR_UNUSED)
 	FOR_EACH_CODEC(codec)
 	{
 		decoder = codec->decoder();
-		if ((decoder->class_->flags & TRANSFORM_UNFRAMED) != 0) {
+		if ((decoder->class_->flags & TRANSFORM_UNFRAMED) != 0 ||
+		    ends_with_input(codec)) {
 			transform_free(&decoder);
 			continue;
 		}
@@ -659,7 +702,7 @@ static void test_data_behind_the_end(void **state ATTR_UNUSED)
 		decoder = codec->decoder();
 		flags = decoder->class_->flags;
 		transform_free(&decoder);
-		if ((flags & TRANSFORM_UNFRAMED) != 0)
+		if ((flags & TRANSFORM_UNFRAMED) != 0 || ends_with_input(codec))
 			continue;
 		size = 1000;
 		data = plain_for(codec, &size);
@@ -1096,19 +1139,12 @@ static void test_reset_forgets_everything(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
-/* What encrypts gives other bytes each time, and has a suite of its own. */
-static const char *const tested_elsewhere[] = { "age" };
-
 static bool is_tested(const char *name)
 {
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(codecs); i++) {
 		if (strcmp(codecs[i].name, name) == 0)
-			return true;
-	}
-	for (i = 0; i < N_ELEMENTS(tested_elsewhere); i++) {
-		if (strcmp(tested_elsewhere[i], name) == 0)
 			return true;
 	}
 	return false;
@@ -1126,6 +1162,46 @@ static void test_every_registered_transform_is_here(void **state ATTR_UNUSED)
 		    strcmp(kind->name, "lf") != 0 && !is_tested(kind->name))
 			fail_msg("%s is missing from this suite", kind->name);
 	}
+}
+
+/* What encrypts would give other bytes each time. */
+static const char *fixed_name(void)
+{
+	return "fixed";
+}
+static uint32_t fixed_random(void)
+{
+	return 7;
+}
+static void fixed_buf(void *buf, size_t size)
+{
+	memset(buf, 7, size);
+}
+static struct randombytes_implementation fixed_bytes = {
+	.implementation_name = fixed_name,
+	.random = fixed_random,
+	.buf = fixed_buf,
+};
+
+static int setup(void **state ATTR_UNUSED)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+
+	identities = age_identities_new();
+	recipients = age_recipients_new();
+	if (age_keygen(test_path("key"), text, &error) < 0 ||
+	    age_identities_add_file(identities, test_path("key"), NULL,
+				    &error) < 0 ||
+	    age_recipients_add(recipients, text, &error) < 0)
+		return -1;
+	return randombytes_set_implementation(&fixed_bytes);
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	age_identities_unref(&identities);
+	age_recipients_unref(&recipients);
+	return 0;
 }
 
 int main(void)
@@ -1156,5 +1232,6 @@ int main(void)
 		cmocka_unit_test(test_depth),
 	};
 
-	return cmocka_run_group_tests_name("transforms", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("transforms", tests, setup,
+					   teardown);
 }

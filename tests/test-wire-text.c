@@ -4,6 +4,7 @@
    as in small ones; and the end of the text, wherever it is cut. */
 
 #include "config.h"
+#include "dot-blocks.h"
 #include "test-stream-common.h"
 #include "transforms.h"
 #include "wire-text.h"
@@ -106,6 +107,75 @@ static void test_random_texts_of_every_size(void **state ATTR_UNUSED)
 	}
 }
 
+/* One byte at a time: what the blocks must do. */
+static size_t plain_encode(unsigned char *out, const unsigned char *in,
+			   size_t size)
+{
+	unsigned char *start = out;
+	size_t i;
+
+	for (i = 0; i < size; i++) {
+		if (is_wire_special((in + i)[-1], in[i]))
+			out = put_wire_special(out, (in + i)[-1], in[i]);
+		*out++ = in[i];
+	}
+	return (size_t)(out - start);
+}
+
+/* text[0] is the byte before. */
+static void must_encode(void (*encode)(struct transform_io *),
+			const unsigned char *text, size_t size, size_t room)
+{
+	unsigned char want[2048], *out = malloc(room);
+	struct transform_io io = { .in = text + 1, .in_end = text + 1 + size };
+	size_t taken, given;
+
+	assert_non_null(out);
+	io.out = out;
+	io.out_end = out + room;
+	encode(&io);
+	taken = (size_t)(io.in - text) - 1;
+	given = (size_t)(io.out - out);
+	/* it stops for the reasons that it names */
+	assert_int_equal(taken % WIRE_BLOCK, 0);
+	assert_true(size - taken < 2 * WIRE_BLOCK ||
+		    room - given < 4 * WIRE_BLOCK);
+	if (plain_encode(want, text + 1, taken) != given ||
+	    memcmp(want, out, given) != 0)
+		fail_msg("%zu bytes: another output", size);
+	free(out);
+}
+
+static void test_blocks_are_encoded_as_bytes_are(void **state ATTR_UNUSED)
+{
+	static const char *const alphabets[] = {
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+		"aaaaaaaaaaa\xff\n",
+		"ab.\r\n\n",
+		"a.\r\n",
+		"\n",
+		".\n"
+	};
+	unsigned char text[1 + 600];
+	uint32_t random = 11;
+	size_t i, j, size;
+
+	for (i = 0; i < N_ELEMENTS(alphabets); i++) {
+		for (size = 0; size < 600; size += 7) {
+			for (j = 0; j < sizeof(text); j++)
+				text[j] = (unsigned char)
+					alphabets[i][test_random(&random) %
+						     strlen(alphabets[i])];
+			must_encode(dot_encode_blocks, text, size, 2000);
+			must_encode(dot_encode_blocks_portable, text, size,
+				    2000);
+			must_encode(dot_encode_blocks, text, size, 300 + size);
+			must_encode(dot_encode_blocks_portable, text, size,
+				    300 + size);
+		}
+	}
+}
+
 /* Three pieces of a text: true where its end was seen, in the last byte. */
 static bool decode_pieces(const char *wire, size_t first, size_t second,
 			  buffer_t *out)
@@ -180,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_special_bytes),
 		cmocka_unit_test(test_all_short_texts_at_every_place),
 		cmocka_unit_test(test_random_texts_of_every_size),
+		cmocka_unit_test(test_blocks_are_encoded_as_bytes_are),
 		cmocka_unit_test(test_the_end_at_every_split),
 	};
 

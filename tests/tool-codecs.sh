@@ -21,8 +21,8 @@ have()
 }
 
 # theirs KIND COMMAND [OPTIONS...]: what the command makes of each file with each
-# of the options (one word is one set of them) is read back, from a pipe as well
-# as from a file.
+# of the options (one word is one set of them) is read back; of text also what it
+# makes of a file, and whether it is found by itself.
 guessed=yes # whether it is found by itself
 theirs()
 {
@@ -33,13 +33,13 @@ theirs()
 			sh -c "$theirs_command $options -c" <$file >made &&
 				"$BOBBIN" cat --from "$theirs_kind" made |
 				cmp - $file &&
-				{ [ $guessed = no ] ||
-					"$BOBBIN" cat <made | cmp - $file; } &&
-				sh -c "$theirs_command $options -c $file" >made &&
-				"$BOBBIN" cat --from "$theirs_kind" made |
-				cmp - $file ||
+				{ [ $guessed = no ] || [ $file != text ] ||
+					"$BOBBIN" cat <made | cmp - text; } ||
 				echo "$theirs_command $options: $file"
 		done
+		sh -c "$theirs_command $options -c text" >made &&
+			"$BOBBIN" cat --from "$theirs_kind" made | cmp - text ||
+			echo "$theirs_command $options text"
 	done >theirs.out 2>&1
 	check_empty "$theirs_kind reads what $theirs_command makes" theirs.out
 }

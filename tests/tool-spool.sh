@@ -36,14 +36,17 @@ round_trip()
 	shift
 	"$BOBBIN" spool init "$name" "$@" || return 1
 	"$BOBBIN" spool put "$name" --sender a@example.org -r b@example.org \
-		"$mail"/*.eml >"$name.ids" || return 1
-	ls "$mail"/*.eml | paste -d' ' "$name.ids" - >"$name.pairs"
+		"$mail"/$some.eml >"$name.ids" || return 1
+	ls "$mail"/$some.eml | paste -d' ' "$name.ids" - >"$name.pairs"
 	while read -r id file; do
 		"$BOBBIN" spool get -i key "$name" "$id" | cmp - "$file" ||
 			return 1
 	done <"$name.pairs"
 	"$BOBBIN" spool verify -i key "$name"
 }
+# with sanitizers processes start slowly
+some='*'
+! sanitized || some='l*'
 check "all mails come back, plain" round_trip plain
 check "all mails come back, gzip" round_trip gzip --body gzip
 check "all mails come back, zstd and age" round_trip secret \

@@ -60,7 +60,7 @@ static int look_before(const struct spool_args *args,
 
 static int repair(const struct spool_args *args)
 {
-	struct spool_strays before, after;
+	struct spool_strays before = { 0 }, after = { 0 };
 	uint64_t messages = 0;
 	struct spool *spool;
 	int code;

@@ -121,7 +121,7 @@ int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		     email_message *message)
 {
 	struct file_store *store = container_of(io, struct file_store, io);
-	struct istream *source, *input;
+	struct istream *source = NULL, *input;
 	struct file_entry entry;
 	buffer_t *record;
 	int bucket_fd, answer;

@@ -40,8 +40,8 @@ static bool put_aside(int bucket_fd, const char *name, void *context)
 
 	if (strncmp(name, walk->id, sizeof(walk->id) - 1) == 0 &&
 	    file_look(quarantine_fd, name) == 0)
-		(void)file_ops()->renameat(bucket_fd, name, quarantine_fd,
-					   name);
+		(void)file_ops()->renameat2(bucket_fd, name, quarantine_fd,
+					    name, 0);
 	return true;
 }
 

@@ -126,8 +126,10 @@ static void visit_names(struct store_walk *walk, int bucket_fd)
 	message_id id;
 
 	names = sort_names(walk->names, &count);
-	if (names == NULL)
+	if (names == NULL) {
 		walk->error = ENOMEM;
+		return;
+	}
 	for (i = 0; i < count && !walk->stopped; i++) {
 		if ((i > 0 && strcmp(names[i], names[i - 1]) == 0) ||
 		    !parse_name(names[i], &id, &kind))

@@ -19,6 +19,18 @@ transform_create_age_encoder(struct age_recipients *recipients);
    given out. Has random access. */
 struct transform *
 transform_create_age_decoder(struct age_identities *identities);
+/* The same with so many threads, up to 64 (else EINVAL), that work on the chunks of one
+   file at once; 0 and 1: none. The file is not another one, and what is read is verified
+   as without them. They are started once eight chunks (512 KiB) went by without, and by
+   every eighth in a row behind a seek; they end with the file. They take up to three
+   chunks' memory each. In an event loop they wake the owner, as
+   transform_create_async() says. */
+struct transform *
+transform_create_age_threads_encoder(struct age_recipients *recipients,
+				     unsigned int threads);
+struct transform *
+transform_create_age_threads_decoder(struct age_identities *identities,
+				     unsigned int threads);
 
 /* The ASCII armor of age files (c2sp.org/age, "ASCII armor"): base64 in lines of
    64 between "-----BEGIN AGE ENCRYPTED FILE-----" and "-----END ...". It holds any

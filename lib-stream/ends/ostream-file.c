@@ -1,8 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Writes to a file descriptor. A corked stream gathers blocks in `buffer`; else
-   only what the fd does not take waits there. A regular file is written with
-   pwrite() at an offset of the stream's own. */
+/* A stream over a file descriptor. A corked stream gathers blocks in `buffer`; else
+   only what the fd does not take waits there. */
 
 #include "config.h"
 #include "ends/ostream-file-private.h"
@@ -10,25 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* Vectors per system call; more would be copied onto a large stack. */
-#define MAX_VECTORS 64
-/* A write larger than this is never asked for at once: Linux takes less than
-   2 GiB. */
-#define MAX_WRITE_SIZE ((size_t)1 << 30)
-
-#define NO_SEEKING "it is no regular file, or is only appended to"
-
-static struct file_ostream *file_ostream(struct ostream_private *stream)
-{
-	return container_of(stream, struct file_ostream, ostream);
-}
 
 static const struct file_ostream *
 file_ostream_const(const struct ostream_private *stream)
@@ -88,150 +72,6 @@ static void file_update_io(struct file_ostream *file)
 }
 
 /*
- * System calls
- */
-
-ssize_t file_ostream_write(struct file_ostream *file, const struct iovec *iov,
-			   unsigned int count)
-{
-	struct msghdr msg;
-
-	if (file->regular)
-		return file_pwritev(file->ostream.fd, iov, (int)count,
-				    (off_t)file->file_offset);
-	if (!file->socket)
-		return file_writev(file->ostream.fd, iov, (int)count);
-	memset(&msg, 0, sizeof(msg));
-	msg.msg_iov = (struct iovec *)(uintptr_t)iov;
-	msg.msg_iovlen = count;
-	return file_sendmsg(file->ostream.fd, &msg, MSG_NOSIGNAL);
-}
-
-static int file_write_failed(struct file_ostream *file, int error)
-{
-	const char *name = o_stream_get_name(&file->ostream.ostream);
-
-	/* as a caller sees it; the fd is closed with the stream */
-	file->ostream.ostream.closed = true;
-	if (!file->regular)
-		return o_stream_fail(&file->ostream, error,
-				     "write(%s) failed: %s", name,
-				     strerror(error));
-	return o_stream_fail(&file->ostream, error,
-			     "write(%s) failed at offset %llu: %s", name,
-			     (unsigned long long)file->file_offset,
-			     strerror(error));
-}
-
-bool file_ostream_wait(const struct file_ostream *file)
-{
-	struct pollfd pfd = { .fd = file->ostream.fd, .events = POLLOUT };
-
-	return poll(&pfd, 1, -1) > 0 || errno == EINTR;
-}
-
-/* Bytes that the fd took, 0 if it is not ready, -1 on errors. */
-static ssize_t file_write(struct file_ostream *file, const struct iovec *iov,
-			  unsigned int count)
-{
-	ssize_t ret;
-
-	for (;;) {
-		ret = file->write(file, iov, count);
-		if (ret > 0) {
-			if (file->regular)
-				file->file_offset += (uoff_t)ret;
-			return ret;
-		}
-		if (ret == 0)
-			/* a regular file that takes nothing is full */
-			return file_write_failed(file, ENOSPC);
-		if (errno != EAGAIN && errno != EWOULDBLOCK)
-			return file_write_failed(file, errno);
-		if (!file->ostream.ostream.blocking)
-			return 0;
-		if (!file_ostream_wait(file))
-			return file_write_failed(file, errno);
-	}
-}
-
-/* What is still to be written: the buffer, then the caller's vectors from
-   (index, skip) on. */
-struct file_output {
-	const struct const_iovec *iov;
-	unsigned int count, index;
-	size_t skip;
-	size_t taken; /* of the caller's bytes */
-};
-
-static void output_advance(struct file_output *output, size_t size)
-{
-	size_t left;
-
-	output->taken += size;
-	while (output->index < output->count) {
-		left = output->iov[output->index].iov_len - output->skip;
-		if (size < left) {
-			output->skip += size;
-			return;
-		}
-		size -= left;
-		output->skip = 0;
-		output->index++;
-	}
-}
-
-static unsigned int output_fill(const struct file_ostream *file,
-				const struct file_output *output,
-				struct iovec *iov)
-{
-	size_t used = byte_queue_used(&file->buffer), skip = output->skip, len;
-	size_t total = used;
-	unsigned int n = 0, i;
-
-	if (used > 0) {
-		iov[n].iov_base =
-			(void *)(uintptr_t)byte_queue_data(&file->buffer);
-		iov[n++].iov_len = I_MIN(used, MAX_WRITE_SIZE);
-	}
-	for (i = output->index;
-	     i < output->count && n < MAX_VECTORS && total < MAX_WRITE_SIZE;
-	     i++, skip = 0) {
-		len = I_MIN(output->iov[i].iov_len - skip,
-			    MAX_WRITE_SIZE - total);
-		if (len == 0)
-			continue;
-		iov[n].iov_base =
-			(char *)(uintptr_t)output->iov[i].iov_base + skip;
-		iov[n++].iov_len = len;
-		total += len;
-	}
-	return n;
-}
-
-/* Writes the buffer and then the caller's vectors, as far as the fd takes them
-   (all, if it is blocking). 0, or -1 with stream_errno. */
-static int file_write_output(struct file_ostream *file,
-			     struct file_output *output)
-{
-	struct iovec iov[MAX_VECTORS];
-	size_t size, from_buffer;
-	unsigned int n;
-	ssize_t ret;
-
-	while ((n = output_fill(file, output, iov)) > 0) {
-		ret = file_write(file, iov, n);
-		if (ret <= 0)
-			return (int)ret;
-		size = (size_t)ret;
-		from_buffer = I_MIN(size, byte_queue_used(&file->buffer));
-		byte_queue_skip(&file->buffer, from_buffer);
-		output_advance(output, size - from_buffer);
-	}
-	return 0;
-}
-
-/*
  * Buffer
  */
 
@@ -262,13 +102,13 @@ static int buffer_output(struct file_ostream *file, struct file_output *output,
 		if (len > 0) {
 			dest = byte_queue_reserve(&file->buffer, len);
 			if (dest == NULL)
-				return file_write_failed(file, ENOMEM);
+				return file_ostream_write_failed(file, ENOMEM);
 			memcpy(dest, (const char *)iov->iov_base + output->skip,
 			       len);
 			byte_queue_add(&file->buffer, len);
 		}
 		room -= len;
-		output_advance(output, len);
+		file_output_advance(output, len);
 		if (len == 0)
 			output->skip = 0;
 	}
@@ -284,7 +124,7 @@ static int send_corked(struct file_ostream *file, struct file_output *output,
 	if (size > buffer_room(file, block_size(file))) {
 		if (buffer_output(file, output,
 				  buffer_room(file, block_size(file))) < 0 ||
-		    file_write_output(file, &none) < 0)
+		    file_ostream_write_output(file, &none) < 0)
 			return -1;
 	}
 	return buffer_output(file, output, buffer_room(file, block_size(file)));
@@ -314,7 +154,7 @@ static ssize_t file_ostream_sendv(struct ostream_private *stream,
 	if (stream->corked && size < block_size(file) / 2)
 		ret = send_corked(file, &output, size);
 	else
-		ret = file_write_output(file, &output);
+		ret = file_ostream_write_output(file, &output);
 	/* what the fd does not take now */
 	if (ret == 0 && output.taken < size)
 		ret = buffer_output(file, &output,
@@ -335,7 +175,7 @@ int file_ostream_flush(struct ostream_private *stream,
 	struct file_output none = { 0 };
 
 	if (byte_queue_used(&file->buffer) > 0 &&
-	    file_write_output(file, &none) < 0)
+	    file_ostream_write_output(file, &none) < 0)
 		return -1;
 	byte_queue_relax(&file->buffer);
 	file_update_io(file);
@@ -373,88 +213,6 @@ static size_t file_ostream_get_used_size(const struct ostream_private *stream)
 static size_t file_ostream_get_avail_size(const struct ostream_private *stream)
 {
 	return buffer_room(file_ostream_const(stream), stream->max_buffer_size);
-}
-
-/*
- * Random access
- */
-
-static int file_ostream_seek(struct ostream_private *stream, uoff_t offset)
-{
-	struct file_ostream *file = file_ostream(stream);
-
-	if (!file->regular || offset > INT64_MAX)
-		return o_stream_fail(stream, file->regular ? EINVAL : ESPIPE,
-				     "%s: cannot seek to offset %llu: %s",
-				     o_stream_get_name(&stream->ostream),
-				     (unsigned long long)offset,
-				     file->regular ? "it is too large" :
-						     NO_SEEKING);
-	if (file_ostream_flush(stream, OSTREAM_PUSH) < 0)
-		return -1;
-	file->file_offset = offset;
-	stream->ostream.offset = offset;
-	return 1;
-}
-
-int file_ostream_pwrite_all(struct file_ostream *file,
-			    const unsigned char *data, size_t size,
-			    uoff_t offset)
-{
-	uoff_t old_offset = file->file_offset;
-	struct iovec iov;
-	ssize_t ret = 0;
-
-	file->file_offset = offset;
-	while (size > 0) {
-		iov.iov_base = (void *)(uintptr_t)data;
-		iov.iov_len = I_MIN(size, MAX_WRITE_SIZE);
-		ret = file_write(file, &iov, 1);
-		if (ret < 0)
-			break;
-		data += ret;
-		size -= (size_t)ret;
-	}
-	file->file_offset = old_offset;
-	return ret < 0 ? -1 : 0;
-}
-
-/* The part before the buffered range and the part behind it are written, the
-   part within is changed in the buffer. */
-static int file_ostream_write_at(struct ostream_private *stream,
-				 const void *_data, size_t size, uoff_t offset)
-{
-	struct file_ostream *file = file_ostream(stream);
-	const unsigned char *data = _data;
-	uoff_t start = file->file_offset;
-	size_t used = byte_queue_used(&file->buffer), part;
-
-	if (!file->regular || offset > INT64_MAX - size)
-		return o_stream_fail(stream, file->regular ? EINVAL : ESPIPE,
-				     "%s: cannot write at offset %llu: %s",
-				     o_stream_get_name(&stream->ostream),
-				     (unsigned long long)offset,
-				     file->regular ? "it is too large" :
-						     NO_SEEKING);
-	if (used > 0 && offset < start) {
-		part = (size_t)I_MIN(start - offset, (uoff_t)size);
-		if (file_ostream_pwrite_all(file, data, part, offset) < 0)
-			return -1;
-		data += part;
-		size -= part;
-		offset += part;
-	}
-	if (size > 0 && offset >= start && offset - start < used) {
-		part = I_MIN(used - (size_t)(offset - start), size);
-		memcpy(file->buffer.data + file->buffer.start +
-			       (size_t)(offset - start),
-		       data, part);
-		data += part;
-		size -= part;
-		offset += part;
-	}
-	return size == 0 ? 0 :
-			   file_ostream_pwrite_all(file, data, size, offset);
 }
 
 /*

@@ -127,15 +127,8 @@ static void append_link(struct istream_chain *chain, struct istream *input)
 
 void i_stream_chain_append(struct istream_chain *chain, struct istream *stream)
 {
-	struct iostream_private *io = &chain->istream.iostream;
-
-	i_stream_ref(stream);
+	i_stream_add_input(&chain->istream, stream);
 	append_link(chain, stream);
-	io->depth = I_MAX(io->depth, stream->real_stream->iostream.depth + 1);
-	if (io->depth > IOSTREAM_MAX_DEPTH)
-		(void)i_stream_fail(&chain->istream, ELOOP,
-				    "more than %d streams on top of each other",
-				    IOSTREAM_MAX_DEPTH);
 }
 
 void i_stream_chain_append_eof(struct istream_chain *chain)

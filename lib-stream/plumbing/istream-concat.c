@@ -156,17 +156,13 @@ static void concat_add(struct concat_istream *concat, struct istream *input)
 	struct concat_input *slot = &concat->inputs[concat->count++];
 	struct istream *stream = &concat->istream.istream;
 
-	i_stream_ref(input);
+	i_stream_add_input(&concat->istream, input);
 	slot->stream = input;
 	slot->first = input->v_offset;
-	stream->blocking = stream->blocking && input->blocking;
 	stream->seekable = stream->seekable && input->seekable;
 	concat->istream.max_buffer_size =
 		I_MAX(concat->istream.max_buffer_size,
 		      i_stream_get_max_buffer_size(input));
-	concat->istream.iostream.depth =
-		I_MAX(concat->istream.iostream.depth,
-		      input->real_stream->iostream.depth + 1);
 }
 
 struct istream *i_stream_create_concat(struct istream *input[])
@@ -196,9 +192,5 @@ struct istream *i_stream_create_concat(struct istream *input[])
 	for (i = 0; i < count; i++)
 		concat_add(concat, input[i]);
 	i_stream_set_name(&concat->istream.istream, "(concat)");
-	if (concat->istream.iostream.depth > IOSTREAM_MAX_DEPTH)
-		(void)i_stream_fail(&concat->istream, ELOOP,
-				    "more than %d streams on top of each other",
-				    IOSTREAM_MAX_DEPTH);
 	return &concat->istream.istream;
 }

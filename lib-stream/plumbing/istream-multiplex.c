@@ -228,25 +228,11 @@ static size_t take_header(struct multiplex_istream *multiplex,
 	return size;
 }
 
-/* The bytes before the next that may begin an escape. */
-static size_t plain_size(const unsigned char *data, size_t size)
-{
-	const unsigned char *pos = data, *end = data + size;
-
-	while ((pos = memchr(pos, MULTIPLEX_ESCAPE_1, (size_t)(end - pos))) !=
-	       NULL) {
-		if (pos + 1 == end || pos[1] == MULTIPLEX_ESCAPE_2)
-			return (size_t)(pos - data);
-		pos++;
-	}
-	return size;
-}
-
 static size_t take_stream_data(struct multiplex_istream *multiplex,
 			       struct multiplex_ichannel *reader,
 			       const unsigned char *data, size_t size)
 {
-	size_t plain = plain_size(data, size);
+	size_t plain = multiplex_plain_size(data, size);
 
 	if (plain > 0)
 		return deliver(multiplex, reader, data, plain);

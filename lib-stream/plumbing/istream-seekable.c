@@ -212,18 +212,6 @@ static void i_stream_seekable_destroy(struct iostream_private *stream)
 	i_free(seekable->path_prefix);
 }
 
-static void seekable_add(struct seekable_istream *seekable,
-			 struct istream *input)
-{
-	struct istream_private *s = &seekable->istream;
-
-	i_stream_ref(input);
-	seekable->inputs[seekable->count++] = input;
-	s->istream.blocking = s->istream.blocking && input->blocking;
-	s->iostream.depth = I_MAX(s->iostream.depth,
-				  input->real_stream->iostream.depth + 1);
-}
-
 static struct seekable_istream *
 merge(struct istream *input[], size_t max_buffer_size, temp_store_open_t *open)
 {
@@ -255,12 +243,11 @@ merge(struct istream *input[], size_t max_buffer_size, temp_store_open_t *open)
 				    "(seekable): out of memory");
 		return seekable;
 	}
-	for (i = 0; i < count; i++)
-		seekable_add(seekable, input[i]);
-	if (seekable->istream.iostream.depth > IOSTREAM_MAX_DEPTH)
-		(void)i_stream_fail(&seekable->istream, ELOOP,
-				    "more than %d streams on top of each other",
-				    IOSTREAM_MAX_DEPTH);
+	for (i = 0; i < count; i++) {
+		i_stream_add_input(&seekable->istream, input[i]);
+		inputs[i] = input[i];
+	}
+	seekable->count = count;
 	return seekable;
 }
 

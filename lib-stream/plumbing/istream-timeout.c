@@ -32,16 +32,17 @@ static bool has_unread_input(struct timeout_istream *t)
 static void timed_out(struct timeout_istream *t)
 {
 	struct istream *stream = &t->istream.istream;
+	uoff_t end;
 
 	if (has_unread_input(t))
 		return;
 	timeout_remove(&t->timeout);
+	end = stream->v_offset + i_stream_get_data_size(stream);
 	(void)i_stream_fail(
 		&t->istream, ETIMEDOUT,
 		"%s: nothing could be read for %u.%03u s, behind offset %llu",
 		i_stream_get_name(stream), t->msecs / 1000, t->msecs % 1000,
-		(unsigned long long)(stream->v_offset +
-				     i_stream_get_data_size(stream)));
+		(unsigned long long)end);
 	i_stream_set_input_pending(stream, true);
 }
 

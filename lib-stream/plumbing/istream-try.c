@@ -106,13 +106,10 @@ static void try_add(struct try_istream *try, struct istream *input)
 {
 	struct istream_private *s = &try->istream;
 
-	i_stream_ref(input);
+	i_stream_add_input(s, input);
 	try->inputs[try->count++] = input;
-	s->istream.blocking = s->istream.blocking && input->blocking;
 	s->max_buffer_size =
 		I_MAX(s->max_buffer_size, i_stream_get_max_buffer_size(input));
-	s->iostream.depth = I_MAX(s->iostream.depth,
-				  input->real_stream->iostream.depth + 1);
 }
 
 struct istream *i_stream_create_try(struct istream *const inputs[])
@@ -135,9 +132,5 @@ struct istream *i_stream_create_try(struct istream *const inputs[])
 	for (i = 0; i < count; i++)
 		try_add(try, inputs[i]);
 	i_stream_set_name(stream, "(try)");
-	if (try->istream.iostream.depth > IOSTREAM_MAX_DEPTH)
-		(void)i_stream_fail(&try->istream, ELOOP,
-				    "more than %d streams on top of each other",
-				    IOSTREAM_MAX_DEPTH);
 	return stream;
 }

@@ -5,6 +5,8 @@
 /* What the two formats of multiplexed data are made of; doc/formats.md has them
    byte by byte. Not installed. */
 
+#include "types.h"
+
 /* Packets: the channel, the length (32 bits, most significant byte first), data. */
 #define MULTIPLEX_PACKET_HEADER_SIZE 5
 
@@ -19,5 +21,10 @@
 #define MULTIPLEX_ESCAPE_2 0xfe
 #define MULTIPLEX_ESCAPE_CHANNEL 0x00 /* the channel's number follows */
 #define MULTIPLEX_ESCAPE_BYTE 0x01    /* it stands for MULTIPLEX_ESCAPE_1 */
+
+/* The bytes before the first one that begins an escape (reading), or that needs one
+   (writing). The last byte does where it is an escape's first: what follows it is
+   still to come, and a reader would have to wait for that. */
+size_t multiplex_plain_size(const unsigned char *data, size_t size) ATTR_PURE;
 
 #endif

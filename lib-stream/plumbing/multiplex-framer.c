@@ -122,21 +122,6 @@ static ssize_t send_packet(struct multiplex_framer *framer,
 	return ret > 0 ? (ssize_t)length : ret;
 }
 
-/* The bytes before the first one that needs an escape. The last byte of a frame
-   does where it is an escape's first, or its reader would have to wait. */
-static size_t plain_size(const unsigned char *data, size_t size)
-{
-	const unsigned char *pos = data, *end = data + size;
-
-	while ((pos = memchr(pos, MULTIPLEX_ESCAPE_1, (size_t)(end - pos))) !=
-	       NULL) {
-		if (pos + 1 == end || pos[1] == MULTIPLEX_ESCAPE_2)
-			return (size_t)(pos - data);
-		pos++;
-	}
-	return size;
-}
-
 static unsigned char *put_escape(unsigned char *dest, unsigned char what)
 {
 	*dest++ = MULTIPLEX_ESCAPE_1;
@@ -163,7 +148,7 @@ static unsigned char *put_escaped(unsigned char *dest,
 	size_t plain;
 
 	while (size > 0) {
-		plain = plain_size(data, size);
+		plain = multiplex_plain_size(data, size);
 		memcpy(dest, data, plain);
 		dest += plain;
 		data += plain;
@@ -212,7 +197,7 @@ static ssize_t send_stream(struct multiplex_framer *framer,
 	int ret;
 
 	size = good_size(stream, size);
-	if (framer->header_due || plain_size(data, size) < size)
+	if (framer->header_due || multiplex_plain_size(data, size) < size)
 		return send_escaped(framer, stream, channel, data, size);
 	iov[0].iov_len = (size_t)(put_switch(framer, head, channel) - head);
 	iov[1].iov_base = data;

@@ -18,17 +18,9 @@ static ssize_t o_stream_hash_sendv(struct ostream_private *stream,
 {
 	struct hash_ostream *hash =
 		container_of(stream, struct hash_ostream, ostream);
-	size_t left, len;
-	unsigned int i;
-	ssize_t ret;
 
-	ret = o_stream_send_parent(stream, iov, iov_count);
-	left = ret < 0 ? 0 : (size_t)ret;
-	for (i = 0; i < iov_count && left > 0; i++, left -= len) {
-		len = I_MIN(iov[i].iov_len, left);
-		hash->method->loop(hash->hash_context, iov[i].iov_base, len);
-	}
-	return ret;
+	return o_stream_send_parent_shown(
+		stream, iov, iov_count, hash->method->loop, hash->hash_context);
 }
 
 struct ostream *o_stream_create_hash(struct ostream *output,

@@ -16,22 +16,17 @@ static struct rawlog_ostream *rawlog_ostream(struct ostream_private *stream)
 	return container_of(stream, struct rawlog_ostream, ostream);
 }
 
+static void log_piece(void *context, const void *data, size_t size)
+{
+	rawlog_write(context, data, size);
+}
+
 static ssize_t o_stream_rawlog_sendv(struct ostream_private *stream,
 				     const struct const_iovec *iov,
 				     unsigned int iov_count)
 {
-	struct rawlog_ostream *rawlog = rawlog_ostream(stream);
-	size_t left, len;
-	unsigned int i;
-	ssize_t ret;
-
-	ret = o_stream_send_parent(stream, iov, iov_count);
-	left = ret < 0 ? 0 : (size_t)ret;
-	for (i = 0; i < iov_count && left > 0; i++, left -= len) {
-		len = I_MIN(iov[i].iov_len, left);
-		rawlog_write(&rawlog->log, iov[i].iov_base, len);
-	}
-	return ret;
+	return o_stream_send_parent_shown(stream, iov, iov_count, log_piece,
+					  &rawlog_ostream(stream)->log);
 }
 
 static void o_stream_rawlog_close(struct iostream_private *stream,

@@ -40,7 +40,8 @@ static inline size_t json_escape(unsigned char c,
 		out[1] = (unsigned char)letters[pos - plain];
 		return 2;
 	}
-	memcpy(out + 1, "u00", 3);
+	out[1] = 'u';
+	out[2] = out[3] = '0';
 	hex_escape(c, out + 4);
 	return JSON_ESCAPE_MAX;
 }

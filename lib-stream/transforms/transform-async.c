@@ -8,305 +8,23 @@
    on, and to the owner else: the queue's lock hands it over. */
 
 #include "config.h"
+#include "async-private.h"
 #include "macros.h"
 #include "mem.h"
 #include "transform-step.h"
 #include "transforms.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sodium.h>
 #include <string.h>
 
 /* What a block has room for, unless the codec likes more. */
 #define BLOCK_SIZE ((size_t)64 * 1024)
-/* So many blocks may wait in each direction. */
-#define BLOCKS_MAX 4
-
-struct async_block {
-	struct async_block *next;
-	size_t size;          /* bytes of data */
-	size_t pos;           /* how many of them were taken */
-	size_t room;          /* bytes that there is memory for */
-	enum transform_op op; /* of input: what is to be done behind it */
-	unsigned char data[];
-};
-
-struct async_queue {
-	struct async_block *first, **end;
-	unsigned int count;
-};
-
-struct async_transform {
-	struct transform transform;
-	struct transform_class class_;
-	struct transform *inner;
-	size_t in_room, out_room; /* of a block */
-	bool secret;
-	bool started;
-	pthread_t thread;
-
-	/* The owner's. */
-	struct async_block *filling;  /* not queued yet */
-	struct async_block *emptying; /* taken out of the queue */
-	enum transform_status last;   /* what process() answered */
-	bool op_queued;               /* a SYNC or FINISH is on its way */
-
-	pthread_mutex_t lock;
-	pthread_cond_t to_worker, to_owner;
-	/* Under the lock. */
-	struct async_queue in, out;
-	bool busy, cancelled, quit;
-	bool op_answered;
-	bool failed; /* the inner transform has the error */
-
-	/* The worker's while it is busy. */
-	struct async_block *making; /* output that is not queued yet */
-	enum transform_status inner_status;
-	bool unit_ended;
-};
 
 static struct async_transform *async_transform(struct transform *t)
 {
 	return container_of(t, struct async_transform, transform);
 }
-
-/*
- * Blocks
- */
-
-static struct async_block *block_new(size_t room)
-{
-	struct async_block *block = try_malloc(sizeof(*block) + room);
-
-	if (block != NULL) {
-		memset(block, 0, sizeof(*block));
-		block->room = room;
-	}
-	return block;
-}
-
-static void block_free(const struct async_transform *async,
-		       struct async_block **block)
-{
-	if (*block != NULL && async->secret)
-		sodium_memzero((*block)->data, (*block)->size);
-	i_free(*block);
-	*block = NULL;
-}
-
-static void queue_add(struct async_queue *queue, struct async_block *block)
-{
-	if (queue->count++ == 0)
-		queue->end = &queue->first;
-	*queue->end = block;
-	queue->end = &block->next;
-}
-
-static struct async_block *queue_take(struct async_queue *queue)
-{
-	struct async_block *block = queue->first;
-
-	if (block != NULL) {
-		queue->first = block->next;
-		block->next = NULL;
-		queue->count--;
-	}
-	return block;
-}
-
-static void queue_free(const struct async_transform *async,
-		       struct async_queue *queue)
-{
-	struct async_block *block;
-
-	while ((block = queue_take(queue)) != NULL)
-		block_free(async, &block);
-}
-
-/*
- * The worker
- */
-
-static bool worker_fail(struct async_transform *async, int error,
-			const char *text)
-{
-	(void)transform_error(async->inner, error, "%s", text);
-	return false;
-}
-
-/* Gives the owner what was made. False: nobody wants it any more. */
-static bool worker_put_out(struct async_transform *async)
-{
-	bool wanted;
-
-	if (async->making == NULL || async->making->size == 0)
-		return true;
-	(void)pthread_mutex_lock(&async->lock);
-	while (async->out.count >= BLOCKS_MAX && !async->cancelled)
-		(void)pthread_cond_wait(&async->to_worker, &async->lock);
-	wanted = !async->cancelled;
-	if (wanted) {
-		queue_add(&async->out, async->making);
-		async->making = NULL;
-		(void)pthread_cond_signal(&async->to_owner);
-	}
-	(void)pthread_mutex_unlock(&async->lock);
-	return wanted;
-}
-
-/* Room for the inner transform's output. */
-static bool worker_make_room(struct async_transform *async)
-{
-	const struct async_block *block = async->making;
-
-	if (block != NULL &&
-	    block->room - block->size < async->inner->class_->min_out &&
-	    !worker_put_out(async))
-		return false;
-	if (async->making == NULL)
-		async->making = block_new(async->out_room);
-	return async->making != NULL ||
-		worker_fail(async, ENOMEM, "out of memory");
-}
-
-/* Behind a unit: the next member, or an error. */
-static bool worker_begin_member(struct async_transform *async,
-				const struct async_block *block)
-{
-	const struct transform_class *class_ = async->inner->class_;
-
-	if ((class_->flags & TRANSFORM_MEMBERS) == 0 ||
-	    !class_->may_begin(block->data + block->pos,
-			       block->size - block->pos))
-		return worker_fail(async, EINVAL, "data after the end");
-	class_->reset(async->inner);
-	async->unit_ended = false;
-	async->inner_status = TRANSFORM_NEED_IN;
-	return true;
-}
-
-/* One call of the inner transform; false: it failed, or is not wanted any more. */
-static bool worker_turn(struct async_transform *async,
-			struct async_block *block, enum transform_op op)
-{
-	struct transform_io io;
-
-	if (!worker_make_room(async))
-		return false;
-	transform_no_input(&io);
-	if (block->pos < block->size) {
-		io.in = block->data + block->pos;
-		io.in_end = block->data + block->size;
-	}
-	io.out = async->making->data + async->making->size;
-	io.out_end = async->making->data + async->making->room;
-	async->inner_status =
-		transform_step(async->inner, &io, op, async->inner_status);
-	if (block->pos < block->size)
-		block->pos = (size_t)(io.in - block->data);
-	async->making->size = (size_t)(io.out - async->making->data);
-	return async->inner_status != TRANSFORM_ERROR;
-}
-
-static bool worker_is_done(const struct async_transform *async,
-			   const struct async_block *block,
-			   enum transform_op op)
-{
-	if (block->pos < block->size)
-		return false;
-	switch (async->inner_status) {
-	case TRANSFORM_NEED_OUT:
-		return false;
-	case TRANSFORM_END:
-		return true;
-	default:
-		return op == TRANSFORM_RUN ||
-			async->inner_status == TRANSFORM_DONE;
-	}
-}
-
-static bool worker_run(struct async_transform *async, struct async_block *block,
-		       enum transform_op op)
-{
-	do {
-		if (async->unit_ended && block->pos < block->size &&
-		    !worker_begin_member(async, block))
-			return false;
-		if (!worker_turn(async, block, op))
-			return false;
-		if (async->inner_status == TRANSFORM_END)
-			async->unit_ended = true;
-	} while (!worker_is_done(async, block, op));
-	return true;
-}
-
-static bool worker_finish_decoder(struct async_transform *async,
-				  struct async_block *block)
-{
-	do {
-		if (!worker_turn(async, block, TRANSFORM_FINISH))
-			return false;
-	} while (async->inner_status == TRANSFORM_NEED_OUT);
-	async->unit_ended = async->inner_status == TRANSFORM_END;
-	return true;
-}
-
-/* False after an error, or where the owner does not want the rest. */
-static bool worker_do(struct async_transform *async, struct async_block *block)
-{
-	const struct transform_class *class_ = async->inner->class_;
-	enum transform_op op = block->op;
-	bool decodes = transform_is_decoder(class_);
-
-	/* a decoder's FINISH comes without input, and not at the border of a unit */
-	if ((block->size > 0 || (!decodes && op != TRANSFORM_RUN)) &&
-	    !worker_run(async, block, decodes ? TRANSFORM_RUN : op))
-		return false;
-	if (decodes && op == TRANSFORM_FINISH && !async->unit_ended &&
-	    !worker_finish_decoder(async, block))
-		return false;
-	return worker_put_out(async);
-}
-
-static void *worker(void *context)
-{
-	struct async_transform *async = context;
-	struct async_block *block;
-	bool ok = true;
-
-	(void)pthread_mutex_lock(&async->lock);
-	for (;;) {
-		while (async->in.count == 0 && !async->quit)
-			(void)pthread_cond_wait(&async->to_worker,
-						&async->lock);
-		if (async->quit)
-			break;
-		block = queue_take(&async->in);
-		async->busy = true;
-		(void)pthread_cond_signal(&async->to_owner);
-		if (!async->failed && !async->cancelled) {
-			(void)pthread_mutex_unlock(&async->lock);
-			ok = worker_do(async, block);
-			if (!ok)
-				(void)worker_put_out(async);
-			(void)pthread_mutex_lock(&async->lock);
-			async->failed = !ok && !async->cancelled;
-		}
-		if (block->op != TRANSFORM_RUN)
-			async->op_answered = true;
-		async->busy = false;
-		(void)pthread_cond_signal(&async->to_owner);
-		block_free(async, &block);
-	}
-	(void)pthread_mutex_unlock(&async->lock);
-	return NULL;
-}
-
-/*
- * The owner
- */
 
 static bool start(struct async_transform *async)
 {
@@ -318,7 +36,7 @@ static bool start(struct async_transform *async)
 	/* the program's signals are its own threads' */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&async->thread, NULL, worker, async);
+	error = pthread_create(&async->thread, NULL, async_worker, async);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error != 0) {
 		/* EAGAIN would say that one may try again */
@@ -340,7 +58,9 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 	while (io->out < io->out_end) {
 		if (async->emptying == NULL) {
 			(void)pthread_mutex_lock(&async->lock);
-			async->emptying = queue_take(&async->out);
+			async->emptying = async_queue_take(&async->out);
+			if (async->emptying != NULL)
+				async->out_size -= async->emptying->size;
 			(void)pthread_cond_signal(&async->to_worker);
 			(void)pthread_mutex_unlock(&async->lock);
 		}
@@ -352,8 +72,11 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 		memcpy(io->out, block->data + block->pos, size);
 		io->out += size;
 		block->pos += size;
-		if (block->pos == block->size)
-			block_free(async, &async->emptying);
+		if (block->pos < block->size)
+			continue;
+		(void)pthread_mutex_lock(&async->lock);
+		async_block_put(async, &async->out_spare, &async->emptying);
+		(void)pthread_mutex_unlock(&async->lock);
 	}
 }
 
@@ -363,7 +86,7 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	struct async_block *block = async->filling;
 
 	if (block == NULL)
-		block = block_new(0);
+		block = async_block_get(async, NULL, 0);
 	if (block == NULL) {
 		(void)transform_error(&async->transform, ENOMEM,
 				      "out of memory");
@@ -372,7 +95,8 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	block->op = op;
 	async->filling = NULL;
 	(void)pthread_mutex_lock(&async->lock);
-	queue_add(&async->in, block);
+	async->in_size += block->size;
+	async_queue_add(&async->in, block);
 	(void)pthread_cond_signal(&async->to_worker);
 	(void)pthread_mutex_unlock(&async->lock);
 	return true;
@@ -393,7 +117,7 @@ static bool wait_for(struct async_transform *async, enum async_wait what)
 	(void)pthread_mutex_lock(&async->lock);
 	for (;;) {
 		output = async->out.count > 0;
-		ready = what == WAIT_ROOM ? async->in.count < BLOCKS_MAX :
+		ready = what == WAIT_ROOM ? async->in.count < ASYNC_BLOCKS_MAX :
 			what == WAIT_IDLE ? async->in.count == 0 &&
 				!async->busy :
 					    async->op_answered;
@@ -448,7 +172,8 @@ static bool put_input(struct async_transform *async, struct transform_io *io)
 		if (async->filling == NULL) {
 			if (!wait_for(async, WAIT_ROOM))
 				return false;
-			async->filling = block_new(async->in_room);
+			async->filling = async_block_get(
+				async, &async->in_spare, async->in_room);
 		}
 		block = async->filling;
 		if (block == NULL) {
@@ -534,6 +259,44 @@ static enum transform_status async_run(struct async_transform *async,
 		TRANSFORM_NEED_IN;
 }
 
+/* Under the lock. */
+static bool is_idle(const struct async_transform *async)
+{
+	return async->in.count == 0 && !async->busy;
+}
+
+/* What there is, without waiting. What was gathered goes to a worker that has nothing
+   else to do. */
+static enum transform_status async_take_ready(struct async_transform *async,
+					      struct transform_io *io)
+{
+	bool idle;
+
+	(void)pthread_mutex_lock(&async->lock);
+	wake_fd_clear(&async->wake);
+	idle = is_idle(async);
+	(void)pthread_mutex_unlock(&async->lock);
+	if (idle && async->filling != NULL &&
+	    !put_filling(async, TRANSFORM_RUN))
+		return TRANSFORM_ERROR;
+	take_output(async, io);
+	if (io->out == io->out_end && has_output(async))
+		return TRANSFORM_NEED_OUT;
+	return has_failed(async) ? TRANSFORM_ERROR : TRANSFORM_NEED_IN;
+}
+
+/* What was gathered is for the worker where the loop comes by and that has nothing to
+   do: all that is sent until then goes in one block. */
+static void wake_for_gathered(struct async_transform *async)
+{
+	if (async->filling == NULL)
+		return;
+	(void)pthread_mutex_lock(&async->lock);
+	if (is_idle(async))
+		wake_fd_set(&async->wake);
+	(void)pthread_mutex_unlock(&async->lock);
+}
+
 static enum transform_status async_process(struct transform *t,
 					   struct transform_io *io,
 					   enum transform_op op)
@@ -545,12 +308,17 @@ static enum transform_status async_process(struct transform *t,
 	if (!start(async))
 		return TRANSFORM_ERROR;
 	status = TRANSFORM_NEED_IN;
-	if (input || (op == TRANSFORM_RUN && async->last == TRANSFORM_NEED_OUT))
+	if (op == TRANSFORM_POLL)
+		status = async_take_ready(async, io);
+	else if (input ||
+		 (op == TRANSFORM_RUN && async->last == TRANSFORM_NEED_OUT))
 		status = async_run(async, io);
 	else if (op == TRANSFORM_RUN)
 		status = async_poll(async, io);
-	if (status == TRANSFORM_NEED_IN && op != TRANSFORM_RUN)
+	if (status == TRANSFORM_NEED_IN &&
+	    (op == TRANSFORM_SYNC || op == TRANSFORM_FINISH))
 		status = async_complete(async, io, op);
+	wake_for_gathered(async);
 	async->last = status;
 	return status;
 }
@@ -565,12 +333,16 @@ static void stop_work(struct async_transform *async)
 		(void)pthread_cond_wait(&async->to_owner, &async->lock);
 	async->cancelled = false;
 	async->failed = async->op_answered = false;
+	async->in_size = async->out_size = 0;
+	wake_fd_clear(&async->wake);
 	(void)pthread_mutex_unlock(&async->lock);
-	queue_free(async, &async->in);
-	queue_free(async, &async->out);
-	block_free(async, &async->making);
-	block_free(async, &async->filling);
-	block_free(async, &async->emptying);
+	async_queue_free(async, &async->in);
+	async_queue_free(async, &async->out);
+	async_queue_free(async, &async->in_spare);
+	async_queue_free(async, &async->out_spare);
+	async_block_free(async, &async->making);
+	async_block_free(async, &async->filling);
+	async_block_free(async, &async->emptying);
 	/* met while it was ahead of the owner, who may never come there */
 	transform_clear_error(async->inner);
 	async->op_queued = async->unit_ended = false;
@@ -598,6 +370,7 @@ static void async_free(struct transform *t)
 		(void)pthread_mutex_unlock(&async->lock);
 		(void)pthread_join(async->thread, NULL);
 	}
+	wake_fd_free(&async->wake);
 	(void)pthread_cond_destroy(&async->to_owner);
 	(void)pthread_cond_destroy(&async->to_worker);
 	(void)pthread_mutex_destroy(&async->lock);
@@ -632,6 +405,34 @@ static int async_vouch(struct transform *t, uoff_t encoded_size,
 	return ret;
 }
 
+static size_t async_get_pending(struct transform *t)
+{
+	struct async_transform *async = async_transform(t);
+	size_t size = 0;
+	bool more;
+
+	if (async->filling != NULL)
+		size += async->filling->size;
+	if (async->emptying != NULL)
+		size += async->emptying->size - async->emptying->pos;
+	(void)pthread_mutex_lock(&async->lock);
+	size += async->in_size + async->out_size;
+	more = !is_idle(async) || async->failed;
+	(void)pthread_mutex_unlock(&async->lock);
+	return size == 0 && more ? 1 : size;
+}
+
+static int async_get_wake_fd(struct transform *t)
+{
+	struct async_transform *async = async_transform(t);
+	int fd;
+
+	(void)pthread_mutex_lock(&async->lock);
+	fd = wake_fd_get(&async->wake);
+	(void)pthread_mutex_unlock(&async->lock);
+	return fd;
+}
+
 static void init_class(struct async_transform *async)
 {
 	const struct transform_class *inner = async->inner->class_;
@@ -647,10 +448,13 @@ static void init_class(struct async_transform *async)
 		class_->may_begin = NULL;
 	}
 	class_->min_out = 1;
-	class_->max_state += BLOCKS_MAX * (async->in_room + async->out_room);
+	class_->max_state +=
+		ASYNC_BLOCKS_MAX * (async->in_room + async->out_room);
 	class_->process = async_process;
 	class_->reset = inner->reset == NULL ? NULL : async_reset;
 	class_->free = async_free;
+	class_->get_pending = async_get_pending;
+	class_->get_wake_fd = async_get_wake_fd;
 	if (class_->locate != NULL)
 		class_->locate = async_locate;
 	if (class_->vouch != NULL)

@@ -4,6 +4,7 @@
    beginning of a line doubled, and a line with one dot at the end. */
 
 #include "config.h"
+#include "dot-blocks.h"
 #include "macros.h"
 #include "mem.h"
 #include "transforms.h"
@@ -30,43 +31,24 @@ static void put_bytes(struct transform_io *io, const char *str, size_t size)
 	io->out += size;
 }
 
-/* What must come before this byte. */
-static unsigned char *put_before(unsigned char *out, unsigned char last,
-				 unsigned char c)
-{
-	if (!is_wire_special(last, c))
-		return out;
-	if (c == '\n') {
-		*out++ = '\r';
-		return out;
-	}
-	/* some server may take a lone CR for a line end, and the dot behind it
-	   for one that begins a line: so it shall be */
-	if (last == '\r')
-		*out++ = '\n';
-	*out++ = '.';
-	return out;
-}
-
 /* Moves text until there is no more of it, or no room for another piece. */
 static void encode_text(struct dot_encoder *dot, struct transform_io *io)
 {
-	const unsigned char *in = io->in;
-	unsigned char *out = io->out;
 	size_t size;
 
-	while (in < io->in_end && (size_t)(io->out_end - out) >= DOT_MIN_OUT) {
-		out = put_before(out, dot->last, *in);
-		*out++ = *in++;
-		size = I_MIN((size_t)(io->in_end - in),
-			     (size_t)(io->out_end - out));
-		size = copy_wire_text(out, in, size);
-		in += size;
-		out += size;
-		dot->last = in[-1];
+	while (io->in < io->in_end &&
+	       (size_t)(io->out_end - io->out) >= DOT_MIN_OUT) {
+		if (is_wire_special(dot->last, *io->in))
+			io->out = put_wire_special(io->out, dot->last, *io->in);
+		*io->out++ = *io->in++;
+		dot_encode_blocks(io);
+		size = I_MIN((size_t)(io->in_end - io->in),
+			     (size_t)(io->out_end - io->out));
+		size = copy_wire_text(io->out, io->in, size);
+		io->in += size;
+		io->out += size;
+		dot->last = io->in[-1];
 	}
-	io->in = in;
-	io->out = out;
 }
 
 static enum transform_status

@@ -129,9 +129,14 @@ struct transform *transform_create_crlf_decoder(void);
    same bytes come out, and the same errors: after the bytes before them, at the
    latest where a flush, a finish or the end is asked for. Up to four blocks of
    64 KiB (or of what the codec likes) wait in each direction; a send returns once
-   its bytes are in one, and waits for the thread only where all are full. Bytes that
-   wait there are not counted by o_stream_get_buffer_used_size(). The thread is started
-   by the first bytes and ends with the stream.
+   its bytes are in one, and waits for the thread only where all are full; a flush, a
+   finish and the end of a stream that is read wait for all of them. The bytes that
+   wait are counted by o_stream_get_buffer_used_size(). The thread is started by the
+   first bytes and ends with the stream.
+
+   In an event loop the thread wakes the owner: what comes out goes on to the parent,
+   and when nothing is on its way any more the flush callback is called; a reader of a
+   non-blocking stream gets 0, and is called when there are bytes (io_add_istream()).
 
    Useful for codecs that take longer than a copy. A decoder whose end leaves bytes to
    somebody else (dot) stays on the owner's thread: it is returned as it is. */

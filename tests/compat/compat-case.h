@@ -14,6 +14,8 @@
 #include "ioloop.h"
 #include "iostream-proxy.h"
 #include "iostream-pump.h"
+#include "iostream-rawlog.h"
+#include "iostream-temp.h"
 #include "istream.h"
 #include "istream-base64.h"
 #include "istream-concat.h"
@@ -22,6 +24,9 @@
 #include "istream-failure-at.h"
 #include "istream-hash.h"
 #include "istream-multiplex.h"
+#include "istream-rawlog.h"
+#include "istream-seekable.h"
+#include "istream-timeout.h"
 #include "istream-zlib.h"
 #include "ostream.h"
 #include "ostream-dot.h"
@@ -29,6 +34,7 @@
 #include "ostream-hash.h"
 #include "ostream-multiplex.h"
 #include "ostream-null.h"
+#include "ostream-rawlog.h"
 #include "ostream-zlib.h"
 
 #if DOVECOT_VERSION_MAJOR == 2 && DOVECOT_VERSION_MINOR < 4
@@ -46,6 +52,8 @@
 #include <bobbin/ioloop.h>
 #include <bobbin/iostream-proxy.h>
 #include <bobbin/iostream-pump.h>
+#include <bobbin/iostream-rawlog.h>
+#include <bobbin/iostream-temp.h>
 #include <bobbin/istream.h>
 #include <bobbin/ostream.h>
 
@@ -85,6 +93,10 @@ extern const struct compat_case compat_send_istream[];
 extern const struct compat_case compat_compression[];
 extern const struct compat_case compat_multiplex[];
 extern const struct compat_case compat_pump[];
+extern const struct compat_case compat_iostream_temp[];
+extern const struct compat_case compat_iostream_rawlog[];
+extern const struct compat_case compat_istream_seekable[];
+extern const struct compat_case compat_istream_timeout[];
 
 /* A line of the transcript. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

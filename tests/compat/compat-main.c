@@ -41,7 +41,8 @@ const char *errno_name(int error)
 		      { ENOSPC, "ENOSPC" },
 		      { ENOTDIR, "ENOTDIR" },
 		      { EPIPE, "EPIPE" },
-		      { ESPIPE, "ESPIPE" } };
+		      { ESPIPE, "ESPIPE" },
+		      { ETIMEDOUT, "ETIMEDOUT" } };
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -330,7 +331,11 @@ int main(int argc, char *argv[])
 		compat_istream_filters,
 		compat_compression,
 		compat_multiplex,
-		compat_pump
+		compat_pump,
+		compat_iostream_temp,
+		compat_iostream_rawlog,
+		compat_istream_seekable,
+		compat_istream_timeout
 	};
 	size_t i;
 

@@ -167,6 +167,25 @@ static void base64(void)
 	}
 }
 
+static void base64_encoder(void)
+{
+	char *text = make_text(100);
+	struct istream *data, *s;
+
+	for (unsigned int line = 0; line <= 76; line += 76) {
+		for (size_t size = 0; size <= 60; size += 20) {
+			data = i_stream_create_from_data(text, size);
+			say("%zu bytes, lines of %u", size, line);
+			s = i_stream_create_base64_encoder(data, line,
+							   size >= 40);
+			say_rest("encoded", s);
+			i_stream_destroy(&s);
+			i_stream_destroy(&data);
+		}
+	}
+	free(text);
+}
+
 const struct compat_case compat_istream_filters[] = {
 	{ "istream-filters hash", hash },
 	{ "istream-filters failure at", failure_at },
@@ -176,5 +195,6 @@ const struct compat_case compat_istream_filters[] = {
 	{ "istream-filters dot trickling", dot_trickling },
 	{ "istream-filters line ends", line_ends },
 	{ "istream-filters base64", base64 },
+	{ "istream-filters base64 encoder", base64_encoder },
 	{ NULL, NULL }
 };

@@ -278,10 +278,11 @@ static int c_fsync_dir(int fd)
 	return 0;
 }
 
-static int c_renameat(int old_fd, const char *old_path, int new_fd,
-		      const char *new_path)
+static int c_renameat2(int old_fd, const char *old_path, int new_fd,
+		       const char *new_path, unsigned int flags)
 {
-	int ret = file_ops_system.renameat(old_fd, old_path, new_fd, new_path);
+	int ret = file_ops_system.renameat2(old_fd, old_path, new_fd, new_path,
+					    flags);
 	int node;
 
 	if (!recording || ret < 0 || fd_node(old_fd) < 0)
@@ -378,7 +379,7 @@ void crash_record_begin(const char *root)
 	table.fsync_dir = c_fsync_dir;
 	table.copy_file_range = c_copy_file_range;
 	table.sendfile = c_sendfile;
-	table.renameat = c_renameat;
+	table.renameat2 = c_renameat2;
 	table.linkat = c_linkat;
 	table.unlinkat = c_unlinkat;
 	table.mkdirat = c_mkdirat;

@@ -1,0 +1,316 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "age-crew.h"
+#include "macros.h"
+#include "mem.h"
+#include "panic.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+/* A slot for what each thread is at, one for what it does next, and two for the
+   owner: the one that it fills and the one that it empties. */
+#define SLOTS(threads) (2 * (threads) + 2)
+
+struct age_slot {
+	struct age_job job;
+	bool done; /* under the lock */
+};
+
+struct age_worker {
+	struct age_crew *crew;
+	pthread_t thread;
+	struct age_aead aead; /* libcrypto's contexts cannot be shared */
+	/* A chunk comes out here, and the slot's memory stays instead: an opened
+	   one must not be lost where it turns out to be the last. */
+	struct age_chunk scratch;
+};
+
+struct age_crew {
+	age_crew_work_t *work;
+	struct age_slot *slots;
+	unsigned int slot_count;
+	struct age_worker *workers;
+	unsigned int worker_count; /* that were started */
+
+	/* How many were given, and how many dropped, since the start: the owner's.
+	   Slot n % slot_count is number n's. */
+	uint64_t given, dropped;
+
+	struct wake_fd *wake; /* under the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t to_workers, to_owner;
+	/* Under the lock. */
+	uint64_t queued;                /* == given */
+	uint64_t begun;                 /* how many were taken by a thread */
+	const struct age_slot *awaited; /* by the owner */
+	bool quit;
+};
+
+static struct age_slot *slot_of(const struct age_crew *crew, uint64_t number)
+{
+	return &crew->slots[number % crew->slot_count];
+}
+
+/*
+ * The threads
+ */
+
+static void work_on(struct age_worker *worker, struct age_job *job)
+{
+	struct age_chunk *chunk = &job->chunk, *scratch = &worker->scratch;
+	unsigned char *data = chunk->data;
+
+	scratch->dirty = AGE_SEALED_CHUNK_SIZE;
+	chunk->out_pos = 0;
+	chunk->out_end = worker->crew->work(&worker->aead, job, scratch->data);
+	chunk->have = 0;
+	chunk->data = scratch->data;
+	chunk->dirty = AGE_SEALED_CHUNK_SIZE;
+	scratch->data = data;
+}
+
+static void *worker_main(void *context)
+{
+	struct age_worker *worker = context;
+	struct age_crew *crew = worker->crew;
+	struct age_slot *slot;
+
+	(void)pthread_mutex_lock(&crew->lock);
+	for (;;) {
+		while (crew->begun == crew->queued && !crew->quit)
+			(void)pthread_cond_wait(&crew->to_workers, &crew->lock);
+		if (crew->quit)
+			break;
+		slot = slot_of(crew, crew->begun++);
+		(void)pthread_mutex_unlock(&crew->lock);
+		work_on(worker, &slot->job);
+		(void)pthread_mutex_lock(&crew->lock);
+		slot->done = true;
+		wake_fd_set(crew->wake);
+		if (crew->awaited == slot)
+			(void)pthread_cond_signal(&crew->to_owner);
+	}
+	(void)pthread_mutex_unlock(&crew->lock);
+	return NULL;
+}
+
+/*
+ * The owner
+ */
+
+unsigned int age_crew_count(const struct age_crew *crew)
+{
+	return (unsigned int)(crew->given - crew->dropped);
+}
+
+bool age_crew_is_full(const struct age_crew *crew)
+{
+	return age_crew_count(crew) == crew->slot_count;
+}
+
+void age_crew_give(struct age_crew *crew, struct age_chunk *chunk,
+		   uint64_t counter)
+{
+	struct age_slot *slot = slot_of(crew, crew->given);
+	struct age_chunk empty = slot->job.chunk;
+
+	i_assert(!age_crew_is_full(crew));
+	slot->job.chunk = *chunk;
+	slot->job.counter = counter;
+	*chunk = empty;
+	crew->given++;
+	(void)pthread_mutex_lock(&crew->lock);
+	slot->done = false;
+	crew->queued++;
+	/* a sleeping thread costs a system call to wake, and it more to fall asleep:
+	   one chunk alone waits for a second one, or for who waits for it */
+	if (crew->queued - crew->begun > 1 || crew->wake->open)
+		(void)pthread_cond_signal(&crew->to_workers);
+	(void)pthread_mutex_unlock(&crew->lock);
+}
+
+struct age_job *age_crew_first(struct age_crew *crew, bool wait)
+{
+	struct age_slot *slot = slot_of(crew, crew->dropped);
+	bool done;
+
+	if (age_crew_count(crew) == 0)
+		return NULL;
+	(void)pthread_mutex_lock(&crew->lock);
+	crew->awaited = slot;
+	if (!slot->done && wait && crew->queued > crew->begun)
+		(void)pthread_cond_signal(&crew->to_workers);
+	while (!slot->done && wait)
+		(void)pthread_cond_wait(&crew->to_owner, &crew->lock);
+	crew->awaited = NULL;
+	done = slot->done;
+	(void)pthread_mutex_unlock(&crew->lock);
+	return done ? &slot->job : NULL;
+}
+
+void age_crew_drop(struct age_crew *crew)
+{
+	struct age_chunk *chunk = &slot_of(crew, crew->dropped)->job.chunk;
+
+	i_assert(age_crew_count(crew) > 0);
+	chunk->out_pos = chunk->out_end = 0;
+	crew->dropped++;
+}
+
+size_t age_crew_pending(const struct age_crew *crew)
+{
+	size_t count = crew == NULL ? 0 : age_crew_count(crew);
+
+	return count * AGE_CHUNK_SIZE;
+}
+
+int age_crew_get_wake_fd(struct age_crew *crew, struct wake_fd *wake)
+{
+	int fd;
+
+	if (crew == NULL)
+		return wake_fd_get(wake);
+	(void)pthread_mutex_lock(&crew->lock);
+	fd = wake_fd_get(wake);
+	/* who waits for it waits for all */
+	if (crew->queued > crew->begun)
+		(void)pthread_cond_signal(&crew->to_workers);
+	(void)pthread_mutex_unlock(&crew->lock);
+	return fd;
+}
+
+void age_crew_clear_wake(struct age_crew *crew, struct wake_fd *wake)
+{
+	if (crew == NULL) {
+		wake_fd_clear(wake);
+		return;
+	}
+	(void)pthread_mutex_lock(&crew->lock);
+	wake_fd_clear(wake);
+	(void)pthread_mutex_unlock(&crew->lock);
+}
+
+/*
+ * Start and stop
+ */
+
+static struct age_crew *crew_new(unsigned int threads, age_crew_work_t *work)
+{
+	struct age_crew *crew = i_new(struct age_crew, 1);
+
+	crew->work = work;
+	crew->slot_count = SLOTS(threads);
+	crew->slots = try_calloc(crew->slot_count, sizeof(*crew->slots));
+	crew->workers = try_calloc(threads, sizeof(*crew->workers));
+	if (crew->slots == NULL || crew->workers == NULL) {
+		i_free(crew->slots);
+		i_free(crew->workers);
+		i_free(crew);
+		return NULL;
+	}
+	(void)pthread_mutex_init(&crew->lock, NULL);
+	(void)pthread_cond_init(&crew->to_workers, NULL);
+	(void)pthread_cond_init(&crew->to_owner, NULL);
+	return crew;
+}
+
+/* 0 or an errno. The program's signals are its own threads'. */
+static int start_thread(struct age_worker *worker)
+{
+	sigset_t all, old;
+	int error;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(&worker->thread, NULL, worker_main, worker);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return error;
+}
+
+static bool add_worker(struct age_crew *crew, struct transform *t,
+		       const unsigned char key[AGE_AEAD_KEY_SIZE])
+{
+	struct age_worker *worker = &crew->workers[crew->worker_count];
+	int error;
+
+	worker->crew = crew;
+	if (!age_chunk_alloc(&worker->scratch, t))
+		return false;
+	age_aead_set_key(&worker->aead, key);
+	error = start_thread(worker);
+	if (error == 0) {
+		crew->worker_count++;
+		return true;
+	}
+	age_aead_clear(&worker->aead);
+	age_chunk_free(&worker->scratch);
+	/* EAGAIN would say that one may try again */
+	(void)transform_error(t, ENOMEM, "cannot start a thread: %s",
+			      strerror(error));
+	return false;
+}
+
+struct age_crew *age_crew_start(struct transform *t, unsigned int threads,
+				const unsigned char key[AGE_AEAD_KEY_SIZE],
+				age_crew_work_t *work, struct wake_fd *wake)
+{
+	struct age_crew *crew = crew_new(threads, work);
+	unsigned int i;
+
+	if (crew == NULL)
+		(void)transform_error(t, ENOMEM, "out of memory");
+	else
+		crew->wake = wake;
+	for (i = 0; i < threads && crew != NULL; i++) {
+		if (!add_worker(crew, t, key))
+			age_crew_stop(&crew);
+	}
+	return crew;
+}
+
+void age_crew_stop(struct age_crew **_crew)
+{
+	struct age_crew *crew = *_crew;
+	unsigned int i;
+
+	if (crew == NULL)
+		return;
+	*_crew = NULL;
+	(void)pthread_mutex_lock(&crew->lock);
+	crew->quit = true;
+	(void)pthread_cond_broadcast(&crew->to_workers);
+	(void)pthread_mutex_unlock(&crew->lock);
+	for (i = 0; i < crew->worker_count; i++) {
+		(void)pthread_join(crew->workers[i].thread, NULL);
+		age_aead_clear(&crew->workers[i].aead);
+		age_chunk_free(&crew->workers[i].scratch);
+	}
+	for (i = 0; i < crew->slot_count; i++)
+		age_chunk_free(&crew->slots[i].job.chunk);
+	(void)pthread_cond_destroy(&crew->to_owner);
+	(void)pthread_cond_destroy(&crew->to_workers);
+	(void)pthread_mutex_destroy(&crew->lock);
+	i_free(crew->workers);
+	i_free(crew->slots);
+	i_free(crew);
+}
+
+void age_crew_class(struct transform_class *class_,
+		    const struct transform_class *alone, unsigned int threads)
+{
+	*class_ = *alone;
+	class_->flags |= TRANSFORM_DEFERS;
+	class_->max_state += (SLOTS(threads) + threads) * AGE_SEALED_CHUNK_SIZE;
+}
+
+struct transform *age_create_threads_error(const struct transform_class *class_,
+					   unsigned int threads)
+{
+	return transform_create_error(class_->name, class_->flags, EINVAL,
+				      "%u threads are too many: the most are "
+				      "%u",
+				      threads, (unsigned int)AGE_THREADS_MAX);
+}
