@@ -4,8 +4,13 @@ spool_public_headers += lib-spool/message-id.h lib-spool/email-message.h \
 	lib-spool/io-infrastructure.h lib-spool/spool.h \
 	lib-spool/spool-modules.h
 spool_private_headers += lib-spool/message-record.h \
-	lib-spool/spool-private.h lib-spool/modules/module-file.h \
-	lib-spool/modules/module-file-private.h
+	lib-spool/spool-private.h lib-spool/spool-stacks.h lib-spool/modules/module-file.h \
+	lib-spool/modules/module-file-private.h \
+	lib-spool/modules/module-journal.h \
+	lib-spool/modules/module-journal-private.h \
+	lib-spool/journal/journal-format.h lib-spool/journal/journal.h \
+	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
+	lib-spool/journal/journal-scan.h
 
 spool_sources += lib-spool/message-id.c
 spool_sources += lib-spool/email-message.c
@@ -19,6 +24,9 @@ spool_sources += lib-spool/spool-message.c
 spool_sources += lib-spool/spool-body.c
 spool_sources += lib-spool/spool-scan.c
 spool_sources += lib-spool/spool-conf.c
+spool_sources += lib-spool/spool-stacks.c
+spool_sources += lib-spool/spool-dir.c
+spool_sources += lib-spool/spool-store.c
 spool_sources += lib-spool/modules/module-file.c
 spool_sources += lib-spool/modules/module-file-entry.c
 spool_sources += lib-spool/modules/module-file-note.c
@@ -30,6 +38,20 @@ spool_sources += lib-spool/modules/module-file-walk.c
 spool_sources += lib-spool/modules/module-file-list.c
 spool_sources += lib-spool/modules/module-file-verify.c
 spool_sources += lib-spool/modules/module-file-strays.c
+spool_sources += lib-spool/modules/module-journal.c
+spool_sources += lib-spool/modules/module-journal-pending.c
+spool_sources += lib-spool/modules/module-journal-write.c
+spool_sources += lib-spool/modules/module-journal-read.c
 spool_sources += lib-spool/modules/module-memory.c
+spool_sources += lib-spool/journal/journal-format.c
+spool_sources += lib-spool/journal/journal-index.c
+spool_sources += lib-spool/journal/journal-segment.c
+spool_sources += lib-spool/journal/journal-account.c
+spool_sources += lib-spool/journal/journal-apply.c
+spool_sources += lib-spool/journal/journal-commit.c
+spool_sources += lib-spool/journal/journal-read.c
+spool_sources += lib-spool/journal/journal-scan.c
+spool_sources += lib-spool/journal/journal-recover.c
+spool_sources += lib-spool/journal/journal.c
 spool_sources += lib-spool/modules/module-null.c
 spool_sources += lib-spool/modules/module-failure.c

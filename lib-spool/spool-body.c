@@ -64,7 +64,8 @@ int spool_send_body(struct ostream *output, struct istream *body)
 /* An open file that has no name any more. -1 with errno and io_set_error(). */
 static int open_unnamed(const struct spool *spool)
 {
-	const char *dir = "messages/tmp";
+	const char *dir = spool->store_class == NULL ? "" :
+						       spool->store_class->tmp;
 	int dir_fd = spool->dir_fd, fd;
 	uint32_t random[2];
 	char *path;

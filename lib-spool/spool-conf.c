@@ -5,6 +5,7 @@
 #include "config.h"
 #include "spool-private.h"
 #include "file-ops.h"
+#include "journal/journal-format.h"
 #include "macros.h"
 #include "mem.h"
 #include "istream.h"
@@ -124,6 +125,28 @@ static int check_version(struct conf_reader *reader, const char *value)
 			 value);
 }
 
+/* Of the journal: bytes, a multiple of its blocks. */
+static int set_segment_size(struct conf_reader *reader, const char *value)
+{
+	uint64_t *size = &reader->conf->segment_size;
+	char *end;
+
+	if (*size != 0)
+		return second_time(reader, "segment-size");
+	errno = 0;
+	if (*value >= '0' && *value <= '9')
+		*size = strtoull(value, &end, 10);
+	if (*size == 0 || errno != 0 || *end != '\0' ||
+	    *size < JOURNAL_SEGMENT_MIN || *size > JOURNAL_SEGMENT_MAX ||
+	    *size % JOURNAL_BLOCK_SIZE != 0)
+		return line_fail(reader, EINVAL,
+				 "segment-size " SHOWN " is none: a multiple "
+				 "of %u bytes from %u on is expected",
+				 value, JOURNAL_BLOCK_SIZE,
+				 JOURNAL_SEGMENT_MIN);
+	return 0;
+}
+
 static int set_field(struct conf_reader *reader, const char *name,
 		     const char *value)
 {
@@ -133,6 +156,8 @@ static int set_field(struct conf_reader *reader, const char *name,
 		return check_version(reader, value);
 	if (strcmp(name, "module") == 0)
 		return add_module(reader, value);
+	if (strcmp(name, "segment-size") == 0)
+		return set_segment_size(reader, value);
 	if (strcmp(name, "store") == 0)
 		slot = &reader->conf->store;
 	else if (strcmp(name, "body") == 0)
@@ -142,7 +167,8 @@ static int set_field(struct conf_reader *reader, const char *name,
 	else
 		return line_fail(reader, EINVAL,
 				 "unknown name " SHOWN " (version, store, "
-				 "body, headers and module are known)",
+				 "body, headers, segment-size and module are "
+				 "known)",
 				 name);
 	if (*slot != NULL)
 		return second_time(reader, name);

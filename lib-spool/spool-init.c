@@ -8,7 +8,6 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
-#include "module-file.h"
 #include "ostream.h"
 
 #include <errno.h>
@@ -119,7 +118,7 @@ static int init_in_dir(int dir_fd, const struct spool_conf *conf,
 {
 	int fd;
 
-	if (module_file_init(dir_fd, error_r) < 0 ||
+	if (spool_store_find(conf->store, error_r)->init(dir_fd, error_r) < 0 ||
 	    write_recipients(dir_fd, recipients, error_r) < 0)
 		return -1;
 	fd = file_open(dir_fd, SPOOL_LOCK_NAME,
@@ -147,6 +146,7 @@ static void undo_init(int dir_fd)
 		{ "quarantine", AT_REMOVEDIR },
 		{ "messages/tmp", AT_REMOVEDIR },
 		{ "messages", AT_REMOVEDIR },
+		{ "journal", AT_REMOVEDIR },
 	};
 	size_t i;
 
@@ -211,12 +211,8 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 
 	conf.store =
 		i_strdup(settings->store == NULL ? "file" : settings->store);
-	if (strcmp(conf.store, "file") != 0) {
-		(void)spool_fail(error_r, EINVAL,
-				 "unknown store \"%s\" (known is \"file\")",
-				 conf.store);
+	if (spool_store_find(conf.store, error_r) == NULL)
 		goto out;
-	}
 	conf.body = take_stack("body", body, recipients, error_r);
 	if (conf.body == NULL)
 		goto out;

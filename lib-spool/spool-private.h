@@ -26,7 +26,8 @@ struct spool_conf_module {
 /* What spool.conf says. */
 struct spool_conf {
 	char *store;
-	char *body, *headers; /* specs; "" for plain */
+	uint64_t segment_size; /* of the journal, in bytes; 0: the default */
+	char *body, *headers;  /* specs; "" for plain */
 	struct spool_conf_module modules[SPOOL_MODULES_MAX - 1];
 	unsigned int module_count;
 };
@@ -43,6 +44,7 @@ struct spool {
 	struct spool_module modules[SPOOL_MODULES_MAX];
 	unsigned int module_count; /* the native store included, last */
 	io_infrastructure *store;  /* NULL: none */
+	const struct spool_store *store_class;
 	unsigned int flags;
 	char *dir; /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
@@ -89,6 +91,35 @@ int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
 		    char **error_r);
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
 void spool_conf_free(struct spool_conf *conf);
+
+/* spool-dir.c: is called for each entry of a directory but "." and ".."; false
+   stops. -1 with errno. */
+typedef bool spool_dir_entry_t(int dir_fd, const char *name, void *context);
+int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
+		   void *context);
+/* Adds what scans have put aside. -1 with errno. */
+int spool_count_quarantined(const struct spool *spool,
+			    struct spool_strays *strays);
+
+/* spool-store.c: what a native store is to the rest. */
+struct spool_store {
+	const char *name; /* in the configuration */
+	/* where temporary files may be, below the spool */
+	const char *tmp;
+	/* Makes what it needs in the directory of a new spool. -1 with errno and
+	   *error_r. */
+	int (*init)(int dir_fd, char **error_r);
+	/* For a spool whose directory, configuration and keys are set. NULL with
+	   errno and *error_r. Freed by its deinit. */
+	io_infrastructure *(*open)(struct spool *spool, char **error_r);
+	/* spool_list() and spool_verify(), spool_count_strays() */
+	int (*list)(io_infrastructure *io, bool verify, spool_entry_t *callback,
+		    void *context, char **error_r);
+	int (*count_strays)(io_infrastructure *io,
+			    struct spool_strays *strays_r, char **error_r);
+};
+/* NULL with EINVAL and *error_r: there is none of this name. */
+const struct spool_store *spool_store_find(const char *name, char **error_r);
 
 /* NULL with EINVAL and *error_r; for "" NULL without an error. */
 struct stack_spec *spool_parse_stack(const char *text, char **error_r);

@@ -8,7 +8,6 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
-#include "module-file.h"
 #include "ostream.h"
 #include "panic.h"
 
@@ -231,19 +230,23 @@ static int open_for_writing(struct spool *spool, char **error_r)
 
 static int open_in_dir(struct spool *spool, char **error_r)
 {
+	char *why;
+
 	if (spool_conf_read(spool->dir_fd, spool->dir, &spool->conf, error_r) <
 	    0)
 		return -1;
-	if (strcmp(spool->conf.store, "file") != 0)
-		return spool_fail(error_r, ENOTSUP,
-				  "%s/" SPOOL_CONF_NAME ": store \"%s\" is not "
-				  "known to this version of Bobbin (known is "
-				  "\"file\")",
-				  spool->dir, spool->conf.store);
+	spool->store_class = spool_store_find(spool->conf.store, &why);
+	if (spool->store_class == NULL) {
+		(void)spool_fail(error_r, ENOTSUP, "%s/" SPOOL_CONF_NAME ": %s",
+				 spool->dir, why);
+		i_free(why);
+		errno = ENOTSUP;
+		return -1;
+	}
 	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
 	    open_for_writing(spool, error_r) < 0)
 		return -1;
-	spool->store = module_file_open(spool, error_r);
+	spool->store = spool->store_class->open(spool, error_r);
 	if (spool->store == NULL)
 		return -1;
 	spool->modules[spool->module_count++].io = spool->store;
@@ -324,8 +327,8 @@ int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 {
 	if (need_store(spool, error_r) < 0)
 		return -1;
-	return module_file_list(spool->store, false, callback, context,
-				error_r);
+	return spool->store_class->list(spool->store, false, callback, context,
+					error_r);
 }
 
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
@@ -333,7 +336,8 @@ int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 {
 	if (need_store(spool, error_r) < 0)
 		return -1;
-	return module_file_list(spool->store, true, callback, context, error_r);
+	return spool->store_class->list(spool->store, true, callback, context,
+					error_r);
 }
 
 int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
@@ -341,5 +345,6 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
 {
 	if (need_store(spool, error_r) < 0)
 		return -1;
-	return module_file_count_strays(spool->store, strays_r, error_r);
+	return spool->store_class->count_strays(spool->store, strays_r,
+						error_r);
 }

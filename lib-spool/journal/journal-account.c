@@ -69,3 +69,17 @@ void journal_forget_segment(struct journal *journal, uint32_t number)
 			remove_number(journal->segments[i], number);
 	}
 }
+
+void journal_add_void(struct journal *journal,
+		      const struct journal_segment *segment, uint64_t pos,
+		      uint64_t size)
+{
+	struct journal_void *range = i_new(struct journal_void, 1);
+
+	memcpy(range->target.incarnation, segment->header.incarnation,
+	       JOURNAL_INCARNATION_SIZE);
+	range->target.offset = (uint32_t)(pos / JOURNAL_ALIGN);
+	range->target.size = (uint32_t)(size / JOURNAL_ALIGN);
+	range->next = journal->voids;
+	journal->voids = range;
+}

@@ -148,21 +148,6 @@ static int write_group(struct journal_group *group)
 	return file_fdatasync(fd);
 }
 
-static void add_void(struct journal *journal,
-		     const struct journal_segment *segment, uint64_t pos,
-		     uint64_t end)
-{
-	struct journal_void *range = i_new(struct journal_void, 1);
-
-	range->segment = segment->header.number;
-	memcpy(range->target.incarnation, segment->header.incarnation,
-	       JOURNAL_INCARNATION_SIZE);
-	range->target.offset = (uint32_t)(pos / JOURNAL_ALIGN);
-	range->target.size = (uint32_t)((end - pos) / JOURNAL_ALIGN);
-	range->next = journal->voids;
-	journal->voids = range;
-}
-
 static void begin_group(struct journal_group *group,
 			struct journal_segment *segment)
 {
@@ -185,7 +170,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	error = errno;
 	segment->failed = true;
 	journal->active = NULL;
-	add_void(journal, segment, group->pos, group->end);
+	journal_add_void(journal, segment, group->pos, group->end - group->pos);
 	errno = error;
 	return -1;
 }
@@ -211,10 +196,9 @@ static void set_crc(struct journal_record *record)
 {
 	size_t size = record->stack == NULL ? 0 : strlen(record->stack);
 
-	record->payload_crc =
-		crc32c(crc32c(0, record->stack == NULL ? "" : record->stack,
-			      size),
-		       record->size == 0 ? "" : record->data, record->size);
+	record->payload_crc = crc32c(
+		crc32c(0, record->stack == NULL ? "" : record->stack, size),
+		record->size == 0 ? "" : record->data, record->size);
 }
 
 /* One VOID record; false: it is not durable, and the segment no good. */
@@ -263,9 +247,8 @@ static int write_voids(struct journal *journal, struct journal_group *group,
 }
 
 /* The segment that takes so many bytes; NULL with errno. */
-static struct journal_segment *get_segment(struct journal *journal,
-					   struct journal_group *group,
-					   uint64_t size)
+static struct journal_segment *
+get_segment(struct journal *journal, struct journal_group *group, uint64_t size)
 {
 	if (journal->broken != 0) {
 		errno = journal->broken;

@@ -9,7 +9,7 @@
 
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
-#define JOURNAL_SEGMENT_DEFAULT ((uint64_t)32 * 1024 * 1024)
+#define JOURNAL_SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
 /* "00000001.seg" */
 #define JOURNAL_NAME_SIZE 13
 
@@ -28,14 +28,13 @@ struct journal_segment {
 /* A range that is to be declared void at the beginning of the next segment. */
 struct journal_void {
 	struct journal_void *next;
-	uint32_t segment;
 	struct journal_target target;
 };
 
 struct journal {
-	int dir_fd;    /* the spool's */
-	int fd;        /* SPOOL/journal */
-	char *dir;     /* for messages */
+	int dir_fd; /* the spool's */
+	int fd;     /* SPOOL/journal */
+	char *dir;  /* for messages */
 	struct journal_settings settings;
 	struct journal_index index;
 
@@ -77,9 +76,9 @@ bool journal_segment_has_room(const struct journal_segment *segment,
 struct journal_segment *journal_segment_get(struct journal *journal,
 					    uint32_t number);
 /* By incarnation; NULL: it is gone. */
-struct journal_segment *journal_segment_find(
-	struct journal *journal,
-	const unsigned char incarnation[JOURNAL_INCARNATION_SIZE]);
+struct journal_segment *
+journal_segment_find(struct journal *journal,
+		     const unsigned char incarnation[JOURNAL_INCARNATION_SIZE]);
 
 /* journal-account.c: which segments are needed. Under the mutex. */
 void journal_account(struct journal *journal, const struct journal_place *place,
@@ -88,6 +87,11 @@ void journal_account(struct journal *journal, const struct journal_place *place,
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);
 /* The segment was written anew: nothing has to outlive it. */
 void journal_forget_segment(struct journal *journal, uint32_t number);
+
+/* Remembers that this range of the segment, in bytes, is to be declared void. */
+void journal_add_void(struct journal *journal,
+		      const struct journal_segment *segment, uint64_t pos,
+		      uint64_t size);
 
 /* journal-apply.c: what a record changes, once it is durable (or was read). `body`:
    the record before it, of the same request; NULL: none. */
@@ -101,7 +105,7 @@ int journal_recover(struct journal *journal, char **error_r);
 
 /* journal-read.c: the header of the record there; false with errno (0: it is
    none). */
-bool journal_read_header(const struct journal_segment *segment,
-			 uint64_t offset, struct journal_header *header_r);
+bool journal_read_header(const struct journal_segment *segment, uint64_t offset,
+			 struct journal_header *header_r);
 
 #endif

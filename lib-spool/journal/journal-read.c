@@ -47,13 +47,14 @@ bool journal_read_header(const struct journal_segment *segment, uint64_t offset,
 		segment->header.size - I_MIN(segment->header.size, offset);
 }
 
-/* The payload, with the stack's name before it. 1; 0: it is not what was written;
+/* The stack's name, and (where payload_r is not NULL) the payload behind it. 1; 0: it is not what was written;
    -1 with errno. */
 static int read_payload(const struct journal_segment *segment, uint64_t offset,
 			const struct journal_header *header, char *stack_r,
 			unsigned char **payload_r)
 {
-	size_t size = header->stack_size + (size_t)header->stored_size;
+	size_t size = header->stack_size +
+		(payload_r == NULL ? 0 : (size_t)header->stored_size);
 	unsigned char *data;
 	int ret;
 
@@ -63,7 +64,8 @@ static int read_payload(const struct journal_segment *segment, uint64_t offset,
 	if (data == NULL)
 		return -1;
 	ret = read_all(segment->fd, data, size, offset + JOURNAL_HEADER_SIZE);
-	if (ret > 0 && crc32c(0, data, size) != header->payload_crc)
+	if (ret > 0 && payload_r != NULL &&
+	    crc32c(0, data, size) != header->payload_crc)
 		ret = 0;
 	if (ret <= 0) {
 		i_free(data);
@@ -71,6 +73,10 @@ static int read_payload(const struct journal_segment *segment, uint64_t offset,
 	}
 	memcpy(stack_r, data, header->stack_size);
 	stack_r[header->stack_size] = '\0';
+	if (payload_r == NULL) {
+		i_free(data);
+		return 1;
+	}
 	memmove(data, data + header->stack_size, (size_t)header->stored_size);
 	*payload_r = data;
 	return 1;
@@ -107,9 +113,10 @@ static int not_there(void)
 	return -1;
 }
 
-int journal_read(struct journal *journal, const message_id *id,
-		 enum journal_type type, struct journal_header *header_r,
-		 char *stack_r, unsigned char **payload_r)
+static int find_and_read(struct journal *journal, const message_id *id,
+			 enum journal_type type,
+			 struct journal_header *header_r, char *stack_r,
+			 unsigned char **payload_r)
 {
 	struct journal_place place, last = { 0, 0 };
 	struct journal_entry entry;
@@ -132,8 +139,9 @@ int journal_read(struct journal *journal, const message_id *id,
 	if (ret == 0)
 		error = EINVAL;
 	errno = error;
-	io_set_error(ret < 0 ? "%s: reading segment %u at byte %llu failed: %s" :
-			       "%s: segment %u is damaged at byte %llu%.0s",
+	io_set_error(ret < 0 ?
+			     "%s: reading segment %u at byte %llu failed: %s" :
+			     "%s: segment %u is damaged at byte %llu%.0s",
 		     journal->dir, place.segment,
 		     (unsigned long long)place.offset * JOURNAL_ALIGN,
 		     strerror(error));
@@ -141,17 +149,16 @@ int journal_read(struct journal *journal, const message_id *id,
 	return -1;
 }
 
-uint64_t journal_stored_size(struct journal *journal,
-			     const struct journal_place *place)
+int journal_read(struct journal *journal, const message_id *id,
+		 enum journal_type type, struct journal_header *header_r,
+		 char *stack_r, unsigned char **payload_r)
 {
-	const struct journal_segment *segment =
-		journal_segment_get(journal, place->segment);
-	struct journal_header header;
+	return find_and_read(journal, id, type, header_r, stack_r, payload_r);
+}
 
-	if (place->offset == 0 || segment == NULL ||
-	    !journal_read_header(segment,
-				 (uint64_t)place->offset * JOURNAL_ALIGN,
-				 &header))
-		return 0;
-	return journal_record_size(&header);
+int journal_peek(struct journal *journal, const message_id *id,
+		 enum journal_type type, struct journal_header *header_r,
+		 char *stack_r)
+{
+	return find_and_read(journal, id, type, header_r, stack_r, NULL);
 }

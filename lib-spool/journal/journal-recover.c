@@ -89,8 +89,8 @@ static int open_segment(struct recovery *recovery, const char *name,
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	segment->fd = file_open(
 		journal->fd, name,
-		(journal->settings.read_only ? O_RDONLY : O_RDWR) |
-			O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		(journal->settings.read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW |
+			O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 		0);
 	if (segment->fd < 0)
 		(void)recover_fail(recovery, segment, "opening");
@@ -124,11 +124,10 @@ static int open_listed(struct recovery *recovery, DIR *listing)
 		    open_segment(recovery, entry->d_name, number) < 0)
 			return -1;
 	}
-	return errno == 0 ? 0 :
-			    journal_fail(recovery->error_r, errno,
-					 "reading %s failed: %s",
-					 recovery->journal->dir,
-					 strerror(errno));
+	return errno == 0 ?
+		0 :
+		journal_fail(recovery->error_r, errno, "reading %s failed: %s",
+			     recovery->journal->dir, strerror(errno));
 }
 
 static int open_segments(struct recovery *recovery)
@@ -156,14 +155,13 @@ static int open_segments(struct recovery *recovery)
 
 static int by_age(const void *_a, const void *_b)
 {
-	const struct journal_segment *a =
-		*(struct journal_segment *const *)_a;
-	const struct journal_segment *b =
-		*(struct journal_segment *const *)_b;
+	const struct journal_segment *a = *(struct journal_segment *const *)_a;
+	const struct journal_segment *b = *(struct journal_segment *const *)_b;
 
 	if (a->header.first_sequence != b->header.first_sequence)
-		return a->header.first_sequence < b->header.first_sequence ? -1 :
-									     1;
+		return a->header.first_sequence < b->header.first_sequence ?
+			-1 :
+			1;
 	return a->header.number < b->header.number ? -1 : 1;
 }
 
@@ -200,7 +198,8 @@ static int read_voids(struct recovery *recovery)
 		if (journal_scan_voids(recovery->sorted[i], &found) < 0)
 			return recover_fail(recovery, recovery->sorted[i],
 					    "reading");
-		items = try_realloc(all->items, (all->count + found.count + 1) *
+		items = try_realloc(all->items,
+				    (all->count + found.count + 1) *
 					    sizeof(*items));
 		if (items == NULL) {
 			journal_items_free(&found);
@@ -293,21 +292,6 @@ static void drop_message(struct journal *journal, const message_id *id)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-static void add_void(struct journal *journal,
-		     const struct journal_segment *segment,
-		     const struct journal_item *item)
-{
-	struct journal_void *range = i_new(struct journal_void, 1);
-
-	range->segment = segment->header.number;
-	memcpy(range->target.incarnation, segment->header.incarnation,
-	       JOURNAL_INCARNATION_SIZE);
-	range->target.offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
-	range->target.size = (uint32_t)(item->size / JOURNAL_ALIGN);
-	range->next = journal->voids;
-	journal->voids = range;
-}
-
 /* `torn`: of a group that may not have been synced. */
 static void reject(struct journal *journal,
 		   const struct journal_segment *segment,
@@ -316,7 +300,7 @@ static void reject(struct journal *journal,
 	if (journal->settings.read_only)
 		return;
 	if (torn)
-		add_void(journal, segment, item);
+		journal_add_void(journal, segment, item->pos, item->size);
 	else
 		put_aside(journal, segment, item, why);
 	/* an older version of it is not what was acknowledged last */

@@ -10,7 +10,7 @@
 enum journal_item_state {
 	JOURNAL_ITEM_WHOLE,
 	JOURNAL_ITEM_BAD, /* its header is right, its payload is not */
-	JOURNAL_ITEM_GAP  /* bytes that are no record, with a record behind them */
+	JOURNAL_ITEM_GAP /* bytes that are no record, with a record behind them */
 };
 
 struct journal_item {

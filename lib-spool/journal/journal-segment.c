@@ -68,9 +68,9 @@ struct journal_segment *journal_segment_get(struct journal *journal,
 	return segment;
 }
 
-struct journal_segment *journal_segment_find(
-	struct journal *journal,
-	const unsigned char incarnation[JOURNAL_INCARNATION_SIZE])
+struct journal_segment *
+journal_segment_find(struct journal *journal,
+		     const unsigned char incarnation[JOURNAL_INCARNATION_SIZE])
 {
 	struct journal_segment *segment;
 	uint32_t i;
@@ -144,10 +144,9 @@ static int make_file(const struct journal *journal,
 	char name[JOURNAL_NAME_SIZE];
 	int error;
 
-	segment->fd = file_open(journal->fd, JOURNAL_NEW_NAME,
-				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
-					O_CLOEXEC,
-				0600);
+	segment->fd = file_open(
+		journal->fd, JOURNAL_NEW_NAME,
+		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (segment->fd < 0)
 		return -1;
 	journal_segment_name(segment->header.number, name);

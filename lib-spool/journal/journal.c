@@ -139,3 +139,27 @@ void journal_for_each(struct journal *journal, bool old,
 {
 	journal_index_for_each(&journal->index, old, callback, context);
 }
+
+/* Headers have to have room beside it. */
+uint64_t journal_max_size(const struct journal *journal)
+{
+	uint64_t size = journal->settings.segment_size;
+
+	return size - size / 8 - 2 * JOURNAL_BLOCK_SIZE;
+}
+
+void journal_make_target(struct journal *journal,
+			 const struct journal_place *place,
+			 unsigned char target_r[JOURNAL_TARGET_SIZE])
+{
+	const struct journal_segment *segment =
+		journal_segment_get(journal, place->segment);
+	struct journal_target target;
+
+	memset(&target, 0, sizeof(target));
+	/* who has the claim has a live record: its segment stays what it is */
+	memcpy(target.incarnation, segment->header.incarnation,
+	       JOURNAL_INCARNATION_SIZE);
+	target.offset = place->offset;
+	journal_target_put(&target, target_r);
+}

@@ -10,7 +10,7 @@
 
 struct journal;
 
-/* Where a record begins; size 0 stands for none. */
+/* Where a record begins. */
 struct journal_place {
 	uint32_t segment; /* its number */
 	uint32_t offset;  /* in units of JOURNAL_ALIGN; 0: nowhere */
@@ -107,8 +107,18 @@ int journal_read(struct journal *journal, const message_id *id,
 typedef bool journal_entry_t(const struct journal_entry *entry, void *context);
 void journal_for_each(struct journal *journal, bool old,
 		      journal_entry_t *callback, void *context);
-/* What a record takes on disk, in bytes; 0 where it cannot be read. */
-uint64_t journal_stored_size(struct journal *journal,
-			     const struct journal_place *place);
+/* Reads the header and the stack alone, unchecked but for the header. As
+   journal_read(). */
+int journal_peek(struct journal *journal, const message_id *id,
+		 enum journal_type type, struct journal_header *header_r,
+		 char *stack_r);
+
+/* Most bytes of a body, as its stack made it, that a segment has room for, with its
+   headers. */
+uint64_t journal_max_size(const struct journal *journal);
+/* What a tombstone of the record there says. */
+void journal_make_target(struct journal *journal,
+			 const struct journal_place *place,
+			 unsigned char target_r[JOURNAL_TARGET_SIZE]);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "file-ops.h"
 #include "module-file.h"
-#include "stack-spec.h"
+#include "spool-stacks.h"
 
 /* The two files of a message are called by its id and these. A body that took the
    place of another has the beginning of its hash between them: ID.HASH.b. */
@@ -15,7 +15,7 @@
 #define FILE_BUCKET_SIZE 3 /* two characters of the id, and a NUL */
 
 #define FILE_HASH_SIZE 32
-#define FILE_STACK_SIZE 128
+#define FILE_STACK_SIZE SPOOL_STACK_SIZE
 
 struct busy_id;
 
@@ -23,8 +23,7 @@ struct file_store {
 	io_infrastructure io;
 	struct spool *spool;
 	int messages_fd, tmp_fd, quarantine_fd;
-	struct stack_spec *body_spec, *headers_spec; /* NULL: plain */
-	char *body_kinds, *headers_kinds;
+	struct spool_stacks stacks;
 
 	/* module-file-busy.c */
 	pthread_mutex_t mutex;
@@ -180,9 +179,5 @@ typedef bool file_visit_t(struct file_store *store, int bucket_fd,
 
 /* -1 with the first errno; what can be read is visited all the same. */
 int file_walk(struct file_store *store, file_visit_t *visit, void *context);
-/* Is called for each entry of a directory but "." and ".."; false stops. */
-typedef bool file_dir_entry_t(int dir_fd, const char *name, void *context);
-int file_walk_dir(int parent_fd, const char *name, file_dir_entry_t *callback,
-		  void *context);
 
 #endif

@@ -15,53 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The stack that a record names, undone. */
-static struct istream *undo_stack(struct file_store *store, const char *stack,
-				  struct istream *source)
-{
-	struct stack_spec *spec;
-	struct istream *input;
-	char *error;
-
-	spec = spool_parse_stack(stack, &error);
-	if (spec == NULL && error != NULL) {
-		input = i_stream_create_error_str(ENOTSUP, "%s", error);
-		i_free(error);
-		return input;
-	}
-	if (spec == NULL) {
-		i_stream_ref(source);
-		return source;
-	}
-	input = stack_spec_create_input(spec, &store->spool->keys, source,
-					NULL);
-	stack_spec_free(&spec);
-	return input;
-}
-
-/* Reads all of a record, within its bound. */
-static int read_record(struct istream *input, buffer_t *record)
-{
-	const unsigned char *data;
-	size_t size;
-
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		if (record->used + size > MESSAGE_RECORD_MAX ||
-		    !buffer_try_append(record, data, size)) {
-			errno = EINVAL;
-			io_set_error("%s: the record is too large",
-				     i_stream_get_name(input));
-			return IO_FAIL;
-		}
-		i_stream_skip(input, size);
-	}
-	if (input->stream_errno == 0)
-		return IO_DONE;
-	errno = input->stream_errno;
-	io_set_error("%s", i_stream_get_error(input));
-	return io_answer_for_errno(input->stream_errno);
-}
-
 static int parse_record(email_message *message, const struct file_entry *entry,
 			const buffer_t *record)
 {
@@ -131,8 +84,8 @@ int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	if (answer != IO_DONE)
 		return answer;
 	record = buffer_create_dynamic(default_pool, 1024);
-	input = undo_stack(store, entry.headers_stack, source);
-	answer = read_record(input, record);
+	input = spool_undo_stack(store->spool, entry.headers_stack, source);
+	answer = spool_read_record(input, record);
 	if (answer == IO_DONE)
 		answer = parse_record(message, &entry, record);
 	i_stream_destroy(&input);
@@ -189,7 +142,7 @@ int file_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	source = i_stream_create_fd_autoclose(&fd, 0);
 	i_stream_set_name(source, path);
 	i_free(path);
-	input = undo_stack(store, entry.body_stack, source);
+	input = spool_undo_stack(store->spool, entry.body_stack, source);
 	i_stream_unref(&source);
 	email_message_set_body(message, input, entry.body_len);
 	i_stream_unref(&input);

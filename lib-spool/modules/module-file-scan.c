@@ -23,7 +23,7 @@ static bool sweep_tmp_entry(int dir_fd, const char *name,
 void file_sweep_tmp(struct file_store *store)
 {
 	/* the lock is ours: whoever wrote these is gone */
-	(void)file_walk_dir(store->messages_fd, "tmp", sweep_tmp_entry, NULL);
+	(void)spool_walk_dir(store->messages_fd, "tmp", sweep_tmp_entry, NULL);
 }
 
 struct quarantine_walk {
@@ -66,7 +66,7 @@ static void quarantine(struct file_store *store, int bucket_fd,
 	(void)o_stream_finish(reason);
 	o_stream_destroy(&reason);
 	/* a damaged line does not tell which body was the message's */
-	(void)file_walk_dir(bucket_fd, ".", put_aside, &walk);
+	(void)spool_walk_dir(bucket_fd, ".", put_aside, &walk);
 	(void)file_sync_dir_fd(store->quarantine_fd);
 	(void)file_sync_dir_fd(bucket_fd);
 }

@@ -57,19 +57,6 @@ static bool count_temporary(int dir_fd, const char *name, void *context)
 	return true;
 }
 
-static bool count_quarantined(int dir_fd ATTR_UNUSED, const char *name,
-			      void *context)
-{
-	static const char suffix[] = ".why";
-	struct spool_strays *strays = context;
-	size_t size = strlen(name);
-
-	if (size >= sizeof(suffix) &&
-	    strcmp(name + size - (sizeof(suffix) - 1), suffix) == 0)
-		strays->quarantined++;
-	return true;
-}
-
 int module_file_count_strays(io_infrastructure *io,
 			     struct spool_strays *strays_r, char **error_r)
 {
@@ -77,10 +64,9 @@ int module_file_count_strays(io_infrastructure *io,
 
 	memset(strays_r, 0, sizeof(*strays_r));
 	if (file_walk(store, count_body, strays_r) < 0 ||
-	    file_walk_dir(store->messages_fd, "tmp", count_temporary,
-			  strays_r) < 0 ||
-	    file_walk_dir(store->quarantine_fd, ".", count_quarantined,
-			  strays_r) < 0)
+	    spool_walk_dir(store->messages_fd, "tmp", count_temporary,
+			   strays_r) < 0 ||
+	    spool_count_quarantined(store->spool, strays_r) < 0)
 		return file_walk_fail(store, error_r);
 	return 0;
 }

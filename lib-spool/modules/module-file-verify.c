@@ -13,20 +13,6 @@
 
 /* What follows says what is wrong by an errno, with io_set_error(); 0: nothing. */
 
-static int read_through(struct istream *input, uint64_t *size_r)
-{
-	const unsigned char *data;
-	size_t size;
-
-	while (i_stream_read_more(input, &data, &size) > 0)
-		i_stream_skip(input, size);
-	*size_r = input->v_offset;
-	errno = input->stream_errno;
-	if (input->stream_errno != 0)
-		io_set_error("%s", i_stream_get_error(input));
-	return input->stream_errno;
-}
-
 int file_damaged(const char *why)
 {
 	errno = EINVAL;
@@ -54,7 +40,7 @@ static int verify_body_hash(struct file_store *store, int bucket_fd,
 	method->init(context);
 	file = i_stream_create_fd_autoclose(&fd, 0);
 	input = i_stream_create_hash(file, method, context);
-	error = read_through(input, &size);
+	error = spool_read_through(input, &size);
 	method->result(context, hash);
 	i_free(context);
 	i_stream_destroy(&input);
@@ -64,18 +50,11 @@ static int verify_body_hash(struct file_store *store, int bucket_fd,
 	return error;
 }
 
-/* Without the key of an encrypted stack, its hash has to do. */
-static bool can_decode(const struct file_store *store, const char *stack)
-{
-	return strstr(stack, "age") == NULL ||
-		store->spool->keys.identities != NULL;
-}
-
 static int verify_headers(struct file_store *store,
 			  const struct file_entry *entry,
 			  email_message *message)
 {
-	if (!can_decode(store, entry->headers_stack) ||
+	if (!spool_can_decode(store->spool, entry->headers_stack) ||
 	    file_readheaders(&store->io, IO_SYNCHRONOUS, message) == IO_DONE)
 		return 0;
 	return io_get_errno() != 0 ? io_get_errno() : EINVAL;
@@ -87,11 +66,11 @@ static int verify_body(struct file_store *store, const struct file_entry *entry,
 	uint64_t size;
 	int error;
 
-	if (!can_decode(store, entry->body_stack))
+	if (!spool_can_decode(store->spool, entry->body_stack))
 		return 0;
 	if (file_readbody(&store->io, IO_SYNCHRONOUS, message) != IO_DONE)
 		return io_get_errno() != 0 ? io_get_errno() : EINVAL;
-	error = read_through(message->body, &size);
+	error = spool_read_through(message->body, &size);
 	if (error == 0 && size != entry->body_len)
 		error = file_damaged(
 			"the body has another length than its headers "

@@ -12,40 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int file_walk_dir(int parent_fd, const char *name, file_dir_entry_t *callback,
-		  void *context)
-{
-	struct dirent *entry;
-	bool more = true;
-	int fd, old_errno;
-	DIR *dir;
-
-	fd = file_open(parent_fd, name,
-		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	dir = file_ops()->fdopendir(fd);
-	if (dir == NULL) {
-		old_errno = errno;
-		(void)file_close(&fd);
-		errno = old_errno;
-		return -1;
-	}
-	do {
-		errno = 0;
-		entry = file_ops()->readdir(dir);
-		if (entry == NULL)
-			break;
-		if (strcmp(entry->d_name, ".") != 0 &&
-		    strcmp(entry->d_name, "..") != 0)
-			more = callback(fd, entry->d_name, context);
-	} while (more);
-	old_errno = entry == NULL ? errno : 0;
-	(void)file_ops()->closedir(dir);
-	errno = old_errno;
-	return old_errno == 0 ? 0 : -1;
-}
-
 /* "ID.h", "ID.b" or "ID.HASH.b"; false for any other name. */
 static bool parse_name(const char *name, message_id *id_r,
 		       enum file_kind *kind_r)
@@ -150,7 +116,7 @@ static bool visit_bucket(int messages_fd, const char *name, void *context)
 	if (strlen(name) != FILE_BUCKET_SIZE - 1)
 		return true; /* tmp */
 	buffer_set_used_size(walk->names, 0);
-	if (file_walk_dir(messages_fd, name, take_name, walk) < 0 &&
+	if (spool_walk_dir(messages_fd, name, take_name, walk) < 0 &&
 	    walk->error == 0)
 		walk->error = errno;
 	if (walk->names->used == 0)
@@ -172,7 +138,7 @@ int file_walk(struct file_store *store, file_visit_t *visit, void *context)
 				   .context = context };
 
 	walk.names = buffer_create_dynamic(default_pool, 1024);
-	if (file_walk_dir(store->messages_fd, ".", visit_bucket, &walk) < 0 &&
+	if (spool_walk_dir(store->messages_fd, ".", visit_bucket, &walk) < 0 &&
 	    walk.error == 0)
 		walk.error = errno;
 	buffer_free(&walk.names);

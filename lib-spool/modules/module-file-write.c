@@ -29,44 +29,6 @@ static struct file_store *file_store(io_infrastructure *io)
 	return container_of(io, struct file_store, io);
 }
 
-static int fail_stream(struct ostream *output)
-{
-	errno = output->stream_errno;
-	io_set_error("%s", o_stream_get_error(output));
-	return io_answer_for_errno(output->stream_errno);
-}
-
-static struct ostream *push_stack(struct file_store *store,
-				  const struct stack_spec *spec,
-				  struct ostream *sink)
-{
-	if (spec == NULL) {
-		o_stream_ref(sink);
-		return sink;
-	}
-	return stack_spec_create_output(spec, &store->spool->keys, sink, NULL);
-}
-
-static void abort_stream(struct ostream **stream)
-{
-	o_stream_abort(*stream);
-	o_stream_destroy(stream);
-}
-
-/* Finishes and destroys: the answer. */
-static int finish_stream(struct ostream **stream)
-{
-	int answer;
-
-	if (o_stream_finish(*stream) > 0) {
-		o_stream_destroy(stream);
-		return IO_DONE;
-	}
-	answer = fail_stream(*stream);
-	abort_stream(stream);
-	return answer;
-}
-
 /* What becomes one of the message's files when it is finished; `is_new`: only where
    there is none of this name. */
 static struct ostream *create_sink(struct file_store *store, int bucket_fd,
@@ -122,13 +84,13 @@ static int fill_body(struct file_store *store, struct ostream *sink,
 	method->init(context);
 	o_stream_set_finish_via_child(sink, false);
 	hashed = o_stream_create_hash(sink, method, context);
-	output = push_stack(store, store->body_spec, hashed);
+	output = spool_push_stack(store->spool, store->stacks.body, hashed);
 	o_stream_cork(output);
 	answer = send_body(output, message, &entry->body_len);
 	if (answer == IO_DONE)
-		answer = finish_stream(&output);
+		answer = spool_finish_stream(&output);
 	else
-		abort_stream(&output);
+		spool_abort_stream(&output);
 	if (answer != IO_DONE)
 		o_stream_abort(hashed);
 	o_stream_destroy(&hashed);
@@ -165,19 +127,19 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 
 	memset(&entry, 0, sizeof(entry));
 	(void)snprintf(entry.body_stack, sizeof(entry.body_stack), "%s",
-		       store->body_kinds);
+		       store->stacks.body_kinds);
 	file_name(id, FILE_BODY_SUFFIX, name);
 	sink = create_sink(store, bucket_fd, id, name, first);
 	answer = fill_body(store, sink, message, &entry);
 	if (answer != IO_DONE) {
-		abort_stream(&sink);
+		spool_abort_stream(&sink);
 		return answer;
 	}
 	if (!first) {
 		file_body_name(id, entry.body_hash, name);
 		o_stream_file_atomic_set_name(sink, name);
 	}
-	answer = finish_stream(&sink);
+	answer = spool_finish_stream(&sink);
 	if (answer != IO_DONE)
 		return answer;
 	if (!first && email_message_get_version(message) == 0 &&
@@ -256,16 +218,16 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 		return answer;
 	}
 	(void)snprintf(entry->headers_stack, sizeof(entry->headers_stack), "%s",
-		       store->headers_kinds);
+		       store->stacks.headers_kinds);
 	file_entry_format(entry, line);
 	file_name(&entry->id, FILE_HEADERS_SUFFIX, name);
 	sink = create_sink(store, bucket_fd, &entry->id, name,
 			   entry->version == 1);
 	o_stream_cork(sink);
 	o_stream_nsend_str(sink, line);
-	output = push_stack(store, store->headers_spec, sink);
+	output = spool_push_stack(store->spool, store->stacks.headers, sink);
 	o_stream_nsend(output, record->data, record->used);
-	answer = finish_stream(&output);
+	answer = spool_finish_stream(&output);
 	if (answer != IO_DONE)
 		o_stream_abort(sink);
 	o_stream_destroy(&sink);

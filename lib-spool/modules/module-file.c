@@ -30,10 +30,7 @@ static void file_deinit(io_infrastructure *io)
 	(void)file_close(&store->messages_fd);
 	(void)file_close(&store->tmp_fd);
 	(void)file_close(&store->quarantine_fd);
-	stack_spec_free(&store->body_spec);
-	stack_spec_free(&store->headers_spec);
-	i_free(store->body_kinds);
-	i_free(store->headers_kinds);
+	spool_stacks_close(&store->stacks);
 	file_busy_deinit(store);
 	i_free(store);
 }
@@ -83,65 +80,6 @@ static int open_subdirs(struct file_store *store, char **error_r)
 	return 0;
 }
 
-static int conf_stack_fail(const struct spool *spool, const char *name,
-			   int error, char *why, char **error_r)
-{
-	(void)spool_fail(error_r, error, "%s/" SPOOL_CONF_NAME ": %s: %s",
-			 spool->dir, name, why);
-	i_free(why);
-	errno = error;
-	return -1;
-}
-
-/* The stack that the configuration calls by `name`, and its kinds for the
-   records. */
-static int parse_conf_stack(const struct spool *spool, const char *name,
-			    const char *text, struct stack_spec **spec_r,
-			    char **kinds_r, char **error_r)
-{
-	char *why;
-
-	*spec_r = spool_parse_stack(text, &why);
-	if (*spec_r == NULL && why != NULL)
-		return conf_stack_fail(spool, name, errno, why, error_r);
-	*kinds_r = *spec_r == NULL ?
-		i_strdup("plain") :
-		stack_spec_format(*spec_r, STACK_SPEC_DECODING);
-	if (strlen(*kinds_r) >= FILE_STACK_SIZE)
-		return spool_fail(error_r, EINVAL,
-				  "%s/" SPOOL_CONF_NAME ": %s: the stack is "
-				  "too long",
-				  spool->dir, name);
-	if (*spec_r == NULL ||
-	    stack_spec_load_keys(*spec_r, true, &spool->keys, &why) == 0)
-		return 0;
-	if (errno != EDESTADDRREQ)
-		return conf_stack_fail(spool, name, errno, why, error_r);
-	i_free(why);
-	return spool_fail(error_r, EINVAL,
-			  "%s/" SPOOL_CONF_NAME ": %s = %s: it encrypts, and "
-			  "%s/" SPOOL_RECIPIENTS_NAME ", which says for whom, "
-			  "is missing: write a public key (\"age1...\") a line "
-			  "into it",
-			  spool->dir, name, text, spool->dir);
-}
-
-static int parse_conf_stacks(struct file_store *store, char **error_r)
-{
-	const struct spool *spool = store->spool;
-
-	/* who only reads goes by what each message says of itself */
-	if ((spool->flags & SPOOL_OPEN_READ_ONLY) != 0)
-		return 0;
-	if (parse_conf_stack(spool, "body", spool->conf.body, &store->body_spec,
-			     &store->body_kinds, error_r) < 0 ||
-	    parse_conf_stack(spool, "headers", spool->conf.headers,
-			     &store->headers_spec, &store->headers_kinds,
-			     error_r) < 0)
-		return -1;
-	return 0;
-}
-
 io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 {
 	static const shared_module_infrastructure shared =
@@ -166,7 +104,7 @@ io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 		return NULL;
 	}
 	if (open_subdirs(store, error_r) < 0 ||
-	    parse_conf_stacks(store, error_r) < 0) {
+	    spool_stacks_open(spool, &store->stacks, error_r) < 0) {
 		int old_errno = errno;
 
 		file_deinit(&store->io);

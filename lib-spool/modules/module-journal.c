@@ -1,0 +1,122 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The journal store. Bodies and headers go through their stacks on the threads of
+   those who write them, outside of every lock; what comes out is one record each in
+   the journal. A body waits in memory for its headers, and both are written together:
+   the headers' record, which comes last, is the commit point, and one sync makes both
+   durable. A crash before that leaves nothing. */
+
+#include "config.h"
+#include "module-journal-private.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct journal_store *journal_store(io_infrastructure *io)
+{
+	return container_of(io, struct journal_store, io);
+}
+
+int journal_store_fail(const char *what, const message_id *id, int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s of message %s failed: %s", what, text,
+		     strerror(error));
+	return io_answer_for_errno(error);
+}
+
+int module_journal_init(int dir_fd, char **error_r)
+{
+	if (file_ops()->mkdirat(dir_fd, "quarantine", 0700) < 0)
+		return spool_fail(error_r, errno,
+				  "mkdir(quarantine) failed: %s",
+				  strerror(errno));
+	if (journal_init(dir_fd) < 0)
+		return spool_fail(error_r, errno,
+				  "making the journal's directory failed: %s",
+				  strerror(errno));
+	return 0;
+}
+
+static void journal_store_warning(void *context, const char *text)
+{
+	spool_warn(context, "%s", text);
+}
+
+static void journal_store_deinit(io_infrastructure *io)
+{
+	struct journal_store *store = journal_store(io);
+
+	journal_close(&store->journal);
+	journal_pending_deinit(store);
+	spool_stacks_close(&store->stacks);
+	i_free(store);
+}
+
+static int open_journal(struct journal_store *store, char **error_r)
+{
+	struct spool *spool = store->spool;
+	struct journal_settings settings = {
+		.segment_size = spool->conf.segment_size,
+		.read_only = (spool->flags & SPOOL_OPEN_READ_ONLY) != 0,
+		.warning = journal_store_warning,
+		.context = spool
+	};
+
+	store->journal =
+		journal_open(spool->dir_fd, spool->dir, &settings, error_r);
+	return store->journal == NULL ? -1 : 0;
+}
+
+static bool hand_out(const struct journal_entry *entry, void *context)
+{
+	struct spool_scan *scan = context;
+
+	if (spool_scan_is_stopping(scan))
+		return false;
+	spool_scan_found(scan, &entry->id);
+	return true;
+}
+
+static void *journal_process_disk_queue(io_infrastructure *io, void *scan)
+{
+	journal_for_each(journal_store(io)->journal, true, hand_out, scan);
+	return NULL;
+}
+
+io_infrastructure *module_journal_open(struct spool *spool, char **error_r)
+{
+	static const shared_module_infrastructure shared = SPOOL_MODULE_SHARED(
+		"journal", "The Bobbin authors", "many messages for one sync");
+	struct journal_store *store = try_calloc(1, sizeof(*store));
+	int error;
+
+	if (store == NULL) {
+		(void)spool_fail(error_r, ENOMEM, "out of memory");
+		return NULL;
+	}
+	store->spool = spool;
+	store->io.shared = shared;
+	store->io.shared.deinit = journal_store_deinit;
+	store->io.io_process_disk_queue = journal_process_disk_queue;
+	store->io.io_writeheaders = journal_writeheaders;
+	store->io.io_readheaders = journal_readheaders;
+	store->io.io_unlinkheaders = journal_unlinkheaders;
+	store->io.io_writebody = journal_writebody;
+	store->io.io_readbody = journal_readbody;
+	store->io.io_unlinkbody = journal_unlinkbody;
+	journal_pending_init(store);
+	if (spool_stacks_open(spool, &store->stacks, error_r) == 0 &&
+	    open_journal(store, error_r) == 0)
+		return &store->io;
+	error = errno;
+	journal_store_deinit(&store->io);
+	errno = error;
+	return NULL;
+}

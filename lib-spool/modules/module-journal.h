@@ -1,0 +1,17 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_MODULE_JOURNAL_H
+#define BOBBIN_MODULE_JOURNAL_H
+
+/* The journal store: many durable messages for one sync. Not installed; a spool opens
+   it by its configuration. What the calls are is in struct spool_store. */
+
+#include "spool-private.h"
+
+int module_journal_init(int dir_fd, char **error_r);
+io_infrastructure *module_journal_open(struct spool *spool, char **error_r);
+int module_journal_list(io_infrastructure *io, bool verify,
+			spool_entry_t *callback, void *context, char **error_r);
+int module_journal_count_strays(io_infrastructure *io,
+				struct spool_strays *strays_r, char **error_r);
+
+#endif

@@ -1,0 +1,188 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The stacks of a spool: what is written goes through those that its configuration
+   names, what is read through those that each record names. */
+
+#include "config.h"
+#include "spool-stacks.h"
+#include "istream.h"
+#include "mem.h"
+#include "message-record.h"
+#include "ostream.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * The configuration
+ */
+
+static int conf_stack_fail(const struct spool *spool, const char *name,
+			   int error, char *why, char **error_r)
+{
+	(void)spool_fail(error_r, error, "%s/" SPOOL_CONF_NAME ": %s: %s",
+			 spool->dir, name, why);
+	i_free(why);
+	errno = error;
+	return -1;
+}
+
+/* The stack that the configuration calls by `name`, and its kinds for the
+   records. */
+static int parse_conf_stack(const struct spool *spool, const char *name,
+			    const char *text, struct stack_spec **spec_r,
+			    char **kinds_r, char **error_r)
+{
+	char *why;
+
+	*spec_r = spool_parse_stack(text, &why);
+	if (*spec_r == NULL && why != NULL)
+		return conf_stack_fail(spool, name, errno, why, error_r);
+	*kinds_r = *spec_r == NULL ?
+		i_strdup("plain") :
+		stack_spec_format(*spec_r, STACK_SPEC_DECODING);
+	if (strlen(*kinds_r) >= SPOOL_STACK_SIZE)
+		return spool_fail(error_r, EINVAL,
+				  "%s/" SPOOL_CONF_NAME ": %s: the stack is "
+				  "too long",
+				  spool->dir, name);
+	if (*spec_r == NULL ||
+	    stack_spec_load_keys(*spec_r, true, &spool->keys, &why) == 0)
+		return 0;
+	if (errno != EDESTADDRREQ)
+		return conf_stack_fail(spool, name, errno, why, error_r);
+	i_free(why);
+	return spool_fail(error_r, EINVAL,
+			  "%s/" SPOOL_CONF_NAME ": %s = %s: it encrypts, and "
+			  "%s/" SPOOL_RECIPIENTS_NAME ", which says for whom, "
+			  "is missing: write a public key (\"age1...\") a line "
+			  "into it",
+			  spool->dir, name, text, spool->dir);
+}
+
+int spool_stacks_open(const struct spool *spool, struct spool_stacks *stacks,
+		      char **error_r)
+{
+	memset(stacks, 0, sizeof(*stacks));
+	/* who only reads goes by what each message says of itself */
+	if ((spool->flags & SPOOL_OPEN_READ_ONLY) != 0)
+		return 0;
+	if (parse_conf_stack(spool, "body", spool->conf.body, &stacks->body,
+			     &stacks->body_kinds, error_r) < 0 ||
+	    parse_conf_stack(spool, "headers", spool->conf.headers,
+			     &stacks->headers, &stacks->headers_kinds,
+			     error_r) < 0)
+		return -1;
+	return 0;
+}
+
+void spool_stacks_close(struct spool_stacks *stacks)
+{
+	stack_spec_free(&stacks->body);
+	stack_spec_free(&stacks->headers);
+	i_free_and_null(stacks->body_kinds);
+	i_free_and_null(stacks->headers_kinds);
+}
+
+/*
+ * Writing
+ */
+
+struct ostream *spool_push_stack(const struct spool *spool,
+				 const struct stack_spec *spec,
+				 struct ostream *sink)
+{
+	if (spec == NULL) {
+		o_stream_ref(sink);
+		return sink;
+	}
+	return stack_spec_create_output(spec, &spool->keys, sink, NULL);
+}
+
+void spool_abort_stream(struct ostream **stream)
+{
+	o_stream_abort(*stream);
+	o_stream_destroy(stream);
+}
+
+int spool_finish_stream(struct ostream **stream)
+{
+	int answer;
+
+	if (o_stream_finish(*stream) > 0) {
+		o_stream_destroy(stream);
+		return IO_DONE;
+	}
+	errno = (*stream)->stream_errno;
+	io_set_error("%s", o_stream_get_error(*stream));
+	answer = io_answer_for_errno((*stream)->stream_errno);
+	spool_abort_stream(stream);
+	return answer;
+}
+
+/*
+ * Reading
+ */
+
+struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
+				 struct istream *source)
+{
+	struct stack_spec *spec;
+	struct istream *input;
+	char *error;
+
+	spec = spool_parse_stack(stack, &error);
+	if (spec == NULL && error != NULL) {
+		input = i_stream_create_error_str(ENOTSUP, "%s", error);
+		i_free(error);
+		return input;
+	}
+	if (spec == NULL) {
+		i_stream_ref(source);
+		return source;
+	}
+	input = stack_spec_create_input(spec, &spool->keys, source, NULL);
+	stack_spec_free(&spec);
+	return input;
+}
+
+int spool_read_record(struct istream *input, buffer_t *record)
+{
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		if (record->used + size > MESSAGE_RECORD_MAX ||
+		    !buffer_try_append(record, data, size)) {
+			errno = EINVAL;
+			io_set_error("%s: the record is too large",
+				     i_stream_get_name(input));
+			return IO_FAIL;
+		}
+		i_stream_skip(input, size);
+	}
+	if (input->stream_errno == 0)
+		return IO_DONE;
+	errno = input->stream_errno;
+	io_set_error("%s", i_stream_get_error(input));
+	return io_answer_for_errno(input->stream_errno);
+}
+
+bool spool_can_decode(const struct spool *spool, const char *stack)
+{
+	return strstr(stack, "age") == NULL || spool->keys.identities != NULL;
+}
+
+int spool_read_through(struct istream *input, uint64_t *size_r)
+{
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(input, &data, &size) > 0)
+		i_stream_skip(input, size);
+	*size_r = input->v_offset;
+	errno = input->stream_errno;
+	if (input->stream_errno != 0)
+		io_set_error("%s", i_stream_get_error(input));
+	return input->stream_errno;
+}

@@ -1,0 +1,45 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_SPOOL_STACKS_H
+#define BOBBIN_SPOOL_STACKS_H
+
+/* What the native stores share: stacks, and reading what they wrote. Not
+   installed. */
+
+#include "buffer.h"
+#include "spool-private.h"
+
+/* Room for the text by which a record names a stack, with the NUL. */
+#define SPOOL_STACK_SIZE 128
+
+/* What the configuration wants. */
+struct spool_stacks {
+	struct stack_spec *body, *headers; /* NULL: plain */
+	char *body_kinds, *headers_kinds;  /* for the records */
+};
+
+/* Who only reads needs none, and has no mistakes in them. -1 with errno and
+   *error_r. */
+int spool_stacks_open(const struct spool *spool, struct spool_stacks *stacks,
+		      char **error_r);
+void spool_stacks_close(struct spool_stacks *stacks);
+
+/* A stack on top of a sink, which is referenced; NULL: the sink. */
+struct ostream *spool_push_stack(const struct spool *spool,
+				 const struct stack_spec *spec,
+				 struct ostream *sink);
+void spool_abort_stream(struct ostream **stream);
+/* Finishes and destroys: the answer, with io_set_error(). */
+int spool_finish_stream(struct ostream **stream);
+
+/* The stack that a record names, undone; the source is referenced. */
+struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
+				 struct istream *source);
+/* Reads all of a headers' record, within its bound: the answer. */
+int spool_read_record(struct istream *input, buffer_t *record);
+/* Whether there is a key for a stack that needs one; without, a checksum has to
+   do. */
+bool spool_can_decode(const struct spool *spool, const char *stack);
+/* Reads all: 0, or the errno with io_set_error(). */
+int spool_read_through(struct istream *input, uint64_t *size_r);
+
+#endif
