@@ -25,7 +25,8 @@ struct bench {
 	uint64_t total;
 	const char *codec;
 	int level;
-	unsigned int layers;
+	/* a stack's spec, and a layer that is no part of specs */
+	const char *spec, *layer;
 	const char *in_path, *out_path, *key_path;
 
 	/* Results. A work counts what it did; out_bytes only where that differs
