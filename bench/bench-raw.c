@@ -469,8 +469,8 @@ static void file_to_socket(struct bench *b)
  * Two durable files a message, as the spool's file store has them
  */
 
-/* What a line of headers takes in the file store, about. */
-#define HEADERS_SIZE 400
+/* What a header file takes in the file store, about, when nobody added a header. */
+#define HEADERS_SIZE 240
 
 static void put_file(int dir, int tmp, const char *name, const void *data,
 		     size_t size)
@@ -521,10 +521,10 @@ static void put_files(struct bench *b)
 	while (b->calls < b->total) {
 		message = bench_message(b, &size);
 		dir = open_bucket(messages, b->calls);
-		(void)snprintf(name, sizeof(name), "%llu.b",
+		(void)snprintf(name, sizeof(name), "%026llu.b",
 			       (unsigned long long)b->calls);
 		put_file(dir, tmp, name, message, size);
-		(void)snprintf(name, sizeof(name), "%llu.h",
+		(void)snprintf(name, sizeof(name), "%026llu.h",
 			       (unsigned long long)b->calls);
 		put_file(dir, tmp, name, headers, sizeof(headers));
 		(void)close(dir);

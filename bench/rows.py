@@ -167,6 +167,12 @@ def layers():
             yield Row("one more layer: above dot over file on tmpfs",
                       f"{layer}, {size} B sends", ours + layer,
                       ours.replace("/a", "/b"), target=target)
+        # the kernel's part is not counted, so that null is the more telling end
+        ours = (f"stacks send spec=dot corpus={{crlf}} piece=4096 "
+                f"total={2 * MIB} layer=")
+        yield Row("one more layer: above dot over null",
+                  f"{layer}, 4096 B sends, instructions", ours + layer, ours,
+                  "rate", "instructions")
     for layer in LAYERS:
         ours = f"stacks read spec=dot in={{dot}} total={256 * MIB} layer="
         yield Row("one more layer: between dot and the file it reads", layer,

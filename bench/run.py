@@ -252,8 +252,8 @@ def unit(row):
             "allocations": "", "resident": "KiB", "plain": "/s"}[row.kind]
 
 
-def number(value):
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}" \
+def number(value, digits=3):
+    return f"{value:.{digits}f}" if abs(value) < 10 else f"{value:,.0f}" \
         if abs(value) >= 1000 else f"{value:.1f}"
 
 
@@ -265,9 +265,11 @@ COLUMNS = ("group", "name", "clock", "figure", "low", "high", "unit", "target",
 def line_of(row, figures, ours, peer):
     low, high = interval(figures)
     has_rates = row.kind in ("rate", "excess")
+    digits = 4 if row.clock == "instructions" else 3
     return dict(zip(COLUMNS, (
-        row.group, row.name, row.clock, number(statistics.median(figures)),
-        number(low), number(high), unit(row),
+        row.group, row.name, row.clock,
+        *(number(value, digits)
+          for value in (statistics.median(figures), low, high)), unit(row),
         "" if row.target is None else f"{row.target:g}",
         verdict(row, low, high),
         mb_s(ours, "cpu") if has_rates else "",
