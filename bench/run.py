@@ -7,7 +7,8 @@ A row runs as pairs, ours and the peer's, the order changing from pair to pair. 
 is the median of the pairs' ratios, and its spread the interval that holds the median with
 96 % certainty (for 9 pairs: the second smallest to the second largest). The verdict is
 MET or MISSED where all of the interval is on one side of the target, else UNCLEAR. A
-row whose clock is instructions runs under valgrind, once: a count does not move.
+row whose clock is instructions runs under valgrind, once: a count does not move. What
+needs one core gets one, always the same: another may run at another speed.
 
 Needs only the programs that "make bench" builds; a peer that is missing is NOT RUN."""
 
@@ -41,6 +42,9 @@ class Bench:
                        "tmpfs": pathlib.Path(args.tmpfs) /
                        f"bobbin-bench-{os.getpid()}"}
         self.words = {}
+        self.cores = os.sched_getaffinity(0)
+        # the first one often has the interrupts
+        self.core = max(self.cores) if args.core is None else args.core
 
     def prepare(self, rows):
         """Corpora, a key, and the files that decoders read."""
@@ -107,8 +111,7 @@ class Bench:
 
     def missing(self, row):
         """What the row cannot run without and is not here."""
-        cores = len(os.sched_getaffinity(0))
-        if cores < row.cores:
+        if len(self.cores) < row.cores:
             return f"there are not {row.cores} cores"
         if row.clock == "instructions" and shutil.which("valgrind") is None:
             return "there is no valgrind (package valgrind)"
@@ -164,6 +167,14 @@ class Bench:
                       for key in ("bytes", "calls")}
         return {**difference, "instructions": counts[1] - counts[0], "out": 0}
 
+    def run_row(self, row, work):
+        """A work of the row, on as many cores as it may have."""
+        os.sched_setaffinity(0, {self.core} if row.cores == 1 else self.cores)
+        try:
+            return self.run(work, row.clock)
+        finally:
+            os.sched_setaffinity(0, self.cores)
+
     def run(self, work, clock="cpu"):
         work = work.format(**self.words)
         # a spool, or a file of a command's, is made anew each time
@@ -184,7 +195,7 @@ class Bench:
         once = row.kind not in ("rate", "excess") or row.clock == "instructions"
         for i in range(1 if once else self.args.pairs + 1):
             first, second = (row.ours, row.peer)[::1 if i % 2 else -1]
-            results = {w: self.run(w, row.clock) for w in (first, second) if w}
+            results = {w: self.run_row(row, w) for w in (first, second) if w}
             ours, peer = results[row.ours], results.get(row.peer)
             if row.peer.startswith("$ "):
                 peer["bytes"] = ours["bytes"]
@@ -308,16 +319,16 @@ def write_table(path, lines, args):
                        f"{line['verdict']} | {rates[0]} | {rates[1]} |\n")
 
 
-PLOT = """set terminal svg size 1100,{height} font "sans,11"
+PLOT = """set terminal svg size 1200,{height} font "sans,11" noenhanced
 set output "{svg}"
-set title "Bobbin beside its peers: median ratio of CPU or wall time, and its spread"
+set title "Bobbin beside its peers: median ratios with their spread (dots), targets (crosses)"
 set style data points
 set grid x
 set logscale x 2
 set xlabel "times as fast as the peer (1 = the same)"
-set yrange [0:{count}+1] reverse
+set yrange [{count}+1:0]
 set ytics ({tics})
-set lmargin 62
+set lmargin {margin}
 unset key
 plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6, \
  "{data}" using 5:1 with points lc rgb "#d55e00" pt 2 ps 0.9
@@ -335,11 +346,12 @@ def write_plot(out, lines):
     data.write_text("".join(
         f"{i} {plain(l['figure'])} {plain(l['low'])} {plain(l['high'])} "
         f"{l['target'] or 'nan'}\n" for i, l in enumerate(lines, 1)))
-    tics = ", ".join('"%s: %s" %d' % (l["group"].split(",")[0], l["name"], i)
-                     for i, l in enumerate(lines, 1))
+    labels = [f"{l['group']}: {l['name']}" for l in lines]
+    tics = ", ".join(f'"{label}" {i}' for i, label in enumerate(labels, 1))
     script = out / "ratios.gnuplot"
     script.write_text(PLOT.format(height=120 + 18 * len(lines), svg=svg,
-                                  count=len(lines), tics=tics, data=data))
+                                  count=len(lines), tics=tics, data=data,
+                                  margin=max(map(len, labels)) + 2))
     subprocess.run(["gnuplot", script], check=True)
 
 
@@ -353,6 +365,8 @@ def main():
     parser.add_argument("--tmpfs", default="/dev/shm")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--corpus", type=int, default=32, help="in MiB")
+    parser.add_argument("--core", type=int,
+                        help="for what needs only one; the last")
     parser.add_argument("--big", type=int, default=1024,
                         help="in MiB, from file to file on threads")
     parser.add_argument("--messages", type=int, default=100000,
