@@ -136,6 +136,7 @@ int bench_main(int argc, char *argv[], const struct bench_work *works)
 	}
 	if (b.window == 0 || b.window > b.size)
 		b.window = b.size;
+	b.stride = b.piece + (b.piece < BENCH_PAGE ? 0 : BENCH_GAP);
 	while (works->name != NULL && strcmp(works->name, name) != 0)
 		works++;
 	if (works->name == NULL) {

@@ -32,7 +32,7 @@ struct bench {
 	/* Results. A work counts what it did; out_bytes only where that differs
 	   from bytes. */
 	uint64_t bytes, calls, out_bytes;
-	size_t pos, next_message;
+	size_t pos, stride, next_message;
 };
 
 typedef void bench_work_t(struct bench *b);
@@ -74,10 +74,10 @@ static inline const unsigned char *bench_piece(struct bench *b)
 {
 	const unsigned char *piece;
 
-	if (b->pos > b->window || b->window - b->pos < b->piece)
+	if (b->pos + b->piece > b->window)
 		b->pos = 0;
 	piece = b->data + b->pos;
-	b->pos += b->piece + (b->piece < BENCH_PAGE ? 0 : BENCH_GAP);
+	b->pos += b->stride;
 	return piece;
 }
 

@@ -321,7 +321,7 @@ def write_table(path, lines, args):
 
 PLOT = """set terminal svg size 1200,{height} font "sans,11" noenhanced
 set output "{svg}"
-set title "Bobbin beside its peers: median ratios with their spread (dots), targets (crosses)"
+set title "Bobbin beside its peers"
 set style data points
 set grid x
 set logscale x 2
@@ -329,9 +329,10 @@ set xlabel "times as fast as the peer (1 = the same)"
 set yrange [{count}+1:0]
 set ytics ({tics})
 set lmargin {margin}
-unset key
-plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6, \
- "{data}" using 5:1 with points lc rgb "#d55e00" pt 2 ps 0.9
+set key outside top center horizontal
+plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6 \
+ title "median and spread", \
+ "{data}" using 5:1 with points lc rgb "#d55e00" pt 2 ps 0.9 title "target"
 """
 
 
@@ -351,7 +352,7 @@ def write_plot(out, lines):
     script = out / "ratios.gnuplot"
     script.write_text(PLOT.format(height=120 + 18 * len(lines), svg=svg,
                                   count=len(lines), tics=tics, data=data,
-                                  margin=max(map(len, labels)) + 2))
+                                  margin=int(max(map(len, labels)) * 0.9) + 2))
     subprocess.run(["gnuplot", script], check=True)
 
 
