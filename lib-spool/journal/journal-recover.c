@@ -376,15 +376,16 @@ static void apply_items(struct recovery *recovery,
 			apply_item(recovery->journal, segment, items, i, last);
 		segment->pos = item->pos + item->size;
 	}
-	segment->pos = (segment->pos + JOURNAL_BLOCK_SIZE - 1) /
-		JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
-/* What was written last goes on, unless something of it is void. */
+/* What was written last goes on, unless something of it is void; or its last group
+   has lost its padding, and with it perhaps more: then no other group may come behind
+   it, which would vouch for what is not there. */
 static void choose_active(struct journal *journal,
 			  struct journal_segment *segment)
 {
-	if (segment != NULL && journal->voids == NULL)
+	if (segment != NULL && journal->voids == NULL &&
+	    segment->pos % JOURNAL_BLOCK_SIZE == 0)
 		journal->active = segment;
 }
 
