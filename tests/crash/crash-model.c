@@ -190,9 +190,8 @@ static ssize_t vector_size(const struct iovec *iov, int count)
 static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
 			 off_t offset)
 {
-	ssize_t ret = killed ?
-		vector_size(iov, count) :
-		file_ops_system.pwritev(fd, iov, count, offset);
+	ssize_t ret = killed ? vector_size(iov, count) :
+			       file_ops_system.pwritev(fd, iov, count, offset);
 	size_t left = ret > 0 ? (size_t)ret : 0, done = 0, n;
 	struct op *op;
 	int i;
@@ -566,9 +565,9 @@ void crash_forget(void)
 enum fate {
 	LOST,
 	THERE,
-	TORN,	 /* of a write: only its first part is there */
+	TORN,    /* of a write: only its first part is there */
 	SECTORS, /* some of its sectors */
-	BLOCKS	 /* some of its blocks */
+	BLOCKS   /* some of its blocks */
 };
 static unsigned char fate[OPS_MAX];
 static uint32_t fate_seed[OPS_MAX]; /* where it is torn, or which are there */

@@ -22,7 +22,7 @@ enum crash_sync {
 	CRASH_SYNC_HEADERS_NAME,
 	CRASH_SYNC_UNLINK_NAME,
 	/* of the journal store */
-	CRASH_SYNC_OPENED,	   /* what a killed process wrote */
+	CRASH_SYNC_OPENED,         /* what a killed process wrote */
 	CRASH_SYNC_SEGMENT_DATA,   /* a new segment's zeros */
 	CRASH_SYNC_SEGMENT_NAME,   /* and its directory */
 	CRASH_SYNC_SEGMENT_HEADER, /* a segment is written anew */

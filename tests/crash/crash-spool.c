@@ -80,7 +80,8 @@ struct spool *crash_spool_begin(const char *dir,
 	test_remove_tree(dir);
 	if (spool_init(dir, settings, &error) < 0)
 		fail_msg("%s", error);
-	if (settings->store != NULL && strcmp(settings->store, "journal") == 0) {
+	if (settings->store != NULL &&
+	    strcmp(settings->store, "journal") == 0) {
 		(void)snprintf(path, sizeof(path), "%s/spool.conf", dir);
 		conf = fopen(path, "a");
 		assert_non_null(conf);

@@ -56,9 +56,9 @@ static void workload(const char *stack, enum crash_sync sync)
 		must_put(spool, i);
 		/* those whose headers, or bodies as well, are changed */
 		if (i % 4 == 3)
-			assert_int_equal(
-				crash_rewrite(spool, i - 2, i % 8 == 3),
-				IO_DONE);
+			assert_int_equal(crash_rewrite(spool, i - 2,
+						       i % 8 == 3),
+					 IO_DONE);
 		if (i >= ALIVE)
 			must_remove(spool, i - ALIVE);
 	}
@@ -97,8 +97,9 @@ static void test_every_sync_is_needed(void **state ATTR_UNUSED)
 	} mutants[] = {
 		{ CRASH_SYNC_SEGMENT_DATA, "a new segment's data" },
 		{ CRASH_SYNC_SEGMENT_NAME, "a new segment's name" },
-		{ CRASH_SYNC_SEGMENT_HEADER, "the header of one that is "
-					     "written anew" },
+		{ CRASH_SYNC_SEGMENT_HEADER,
+		  "the header of one that is "
+		  "written anew" },
 		{ CRASH_SYNC_GROUP, "a group" },
 	};
 	struct crash_keeping keeping = { 0 };
