@@ -81,6 +81,7 @@ unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 unit_tests += tests/test-spool-body
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
+unit_tests += tests/crash/test-crash-journal tests/crash/test-crash-journal-faults
 
 script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
@@ -108,6 +109,14 @@ tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 tests_crash_test_crash_file_store_SOURCES = \
 	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \
 	tests/crash/crash-model.h
+tests_crash_test_crash_journal_SOURCES = \
+	tests/crash/test-crash-journal.c tests/crash/crash-model.c \
+	tests/crash/crash-model.h tests/crash/crash-spool.c \
+	tests/crash/crash-spool.h
+tests_crash_test_crash_journal_faults_SOURCES = \
+	tests/crash/test-crash-journal-faults.c tests/crash/crash-model.c \
+	tests/crash/crash-model.h tests/crash/crash-spool.c \
+	tests/crash/crash-spool.h
 
 # The same tests over the example's loop.
 if HAVE_LIBEV
@@ -199,7 +208,9 @@ conformance: all
 .PHONY: crash-soak
 crash-soak:
 	CRASH_STATES=400 $(MAKE) check-some \
-		SOME='tests/crash/test-crash-file-store'
+		SOME='tests/crash/test-crash-file-store \
+		tests/crash/test-crash-journal \
+		tests/crash/test-crash-journal-faults'
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large

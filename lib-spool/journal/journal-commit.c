@@ -201,74 +201,86 @@ static void set_crc(struct journal_record *record)
 		record->size == 0 ? "" : record->data, record->size);
 }
 
-/* One VOID record; false: it is not durable, and the segment no good. */
-static bool write_void(struct journal *journal, struct journal_group *group,
-		       struct journal_segment *segment,
-		       const struct journal_target *target)
-{
-	unsigned char payload[JOURNAL_TARGET_SIZE];
-	struct journal_record record;
+/* As many as fit into one block. */
+#define VOIDS_MAX                                                           \
+	(JOURNAL_BLOCK_SIZE /                                               \
+	 ((JOURNAL_HEADER_SIZE + JOURNAL_TARGET_SIZE + JOURNAL_ALIGN - 1) / \
+	  JOURNAL_ALIGN * JOURNAL_ALIGN))
 
+static void add_void(struct journal *journal, struct journal_group *group,
+		     struct journal_record *record,
+		     const struct journal_target *target,
+		     unsigned char payload[JOURNAL_TARGET_SIZE])
+{
 	journal_target_put(target, payload);
-	memset(&record, 0, sizeof(record));
-	record.type = JOURNAL_VOID;
-	record.data = payload;
-	record.size = sizeof(payload);
-	set_crc(&record);
-	begin_group(group, segment);
-	add_record(journal, group, &record);
-	if (end_group(journal, group) < 0)
-		return false;
-	apply_record(journal, &record, NULL);
-	return true;
+	memset(record, 0, sizeof(*record));
+	record->type = JOURNAL_VOID;
+	record->data = payload;
+	record->size = JOURNAL_TARGET_SIZE;
+	set_crc(record);
+	add_record(journal, group, record);
 }
 
-/* What was void is said to be, before anything else. Where that fails, too, nobody
-   can be promised anything here. */
-static int write_voids(struct journal *journal, struct journal_group *group,
-		       struct journal_segment *segment)
+/* Says what is void, a block of it: before anything else is written. Where that fails,
+   too, nobody can be promised anything here. */
+static void write_voids(struct journal *journal, struct journal_group *group)
 {
+	unsigned char payloads[VOIDS_MAX][JOURNAL_TARGET_SIZE];
+	struct journal_record records[VOIDS_MAX];
 	struct journal_void *range;
+	unsigned int i, count = 0;
 
-	while ((range = journal->voids) != NULL) {
-		if (!write_void(journal, group, segment, &range->target)) {
-			journal->broken = errno;
-			journal_warn(journal,
-				     "%s: two writes in a row failed (%s): "
-				     "nothing more is written before the "
-				     "spool is opened again",
-				     journal->dir, strerror(errno));
-			return -1;
-		}
+	begin_group(group, journal->active);
+	for (range = journal->voids; range != NULL && count < VOIDS_MAX;
+	     range = range->next, count++)
+		add_void(journal, group, &records[count], &range->target,
+			 payloads[count]);
+	if (end_group(journal, group) < 0) {
+		journal->broken = errno;
+		journal_warn(journal,
+			     "%s: two writes in a row failed (%s): nothing "
+			     "more is written before the spool is opened again",
+			     journal->dir, strerror(errno));
+		return;
+	}
+	for (i = 0; i < count; i++) {
+		apply_record(journal, &records[i], NULL);
+		range = journal->voids;
 		journal->voids = range->next;
 		i_free(range);
 	}
-	return 0;
 }
 
 /* The segment that takes so many bytes; NULL with errno. */
 static struct journal_segment *
 get_segment(struct journal *journal, struct journal_group *group, uint64_t size)
 {
-	if (journal->broken != 0) {
-		errno = journal->broken;
-		return NULL;
+	bool has_voids;
+
+	while (journal->broken == 0) {
+		has_voids = journal->voids != NULL;
+		if (journal->active != NULL &&
+		    journal_segment_has_room(journal->active,
+					     has_voids ? JOURNAL_BLOCK_SIZE :
+							 size)) {
+			if (!has_voids)
+				return journal->active;
+			write_voids(journal, group);
+			continue;
+		}
+		if (size >
+		    journal->settings.segment_size - JOURNAL_BLOCK_SIZE) {
+			errno = EFBIG;
+			return NULL;
+		}
+		/* dead, the full one may be the next */
+		journal->active = NULL;
+		journal->active = journal_segment_next(journal);
+		if (journal->active == NULL)
+			return NULL;
 	}
-	if (journal->active != NULL &&
-	    journal_segment_has_room(journal->active, size))
-		return journal->active;
-	if (size > journal->settings.segment_size - JOURNAL_BLOCK_SIZE) {
-		errno = EFBIG;
-		return NULL;
-	}
-	journal->active = NULL;
-	journal->active = journal_segment_next(journal);
-	if (journal->active == NULL ||
-	    write_voids(journal, group, journal->active) < 0)
-		return NULL;
-	return journal_segment_has_room(journal->active, size) ?
-		journal->active :
-		NULL;
+	errno = journal->broken;
+	return NULL;
 }
 
 /*

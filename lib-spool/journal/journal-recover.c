@@ -20,11 +20,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct held {
+	struct journal_segment *segment;
+	struct journal_items items;
+};
+
 struct recovery {
 	struct journal *journal;
 	char **error_r;
 	struct journal_segment **sorted;
 	unsigned int count;
+	/* what was read, and is not applied yet: room for all */
+	struct held *held;
+	unsigned int held_count;
 	struct journal_items voids; /* all there are */
 };
 
@@ -172,7 +180,9 @@ static int sort_segments(struct recovery *recovery)
 
 	recovery->sorted = try_calloc(I_MAX(journal->segment_end, 1u),
 				      sizeof(*recovery->sorted));
-	if (recovery->sorted == NULL)
+	recovery->held = try_calloc(I_MAX(journal->segment_end, 1u),
+				    sizeof(*recovery->held));
+	if (recovery->sorted == NULL || recovery->held == NULL)
 		return journal_fail(recovery->error_r, ENOMEM, "out of memory");
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal->segments[i] != NULL)
@@ -376,52 +386,79 @@ static void apply_items(struct recovery *recovery,
 			apply_item(recovery->journal, segment, items, i, last);
 		segment->pos = item->pos + item->size;
 	}
-	segment->pos = (segment->pos + JOURNAL_BLOCK_SIZE - 1) /
-		JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
-/* What was written last goes on, unless something of it is void. */
+/* What was written last goes on, unless something of it is void; or its last group
+   has lost its padding, and with it perhaps more: then no other group may come behind
+   it, which would vouch for what is not there. */
 static void choose_active(struct journal *journal,
 			  struct journal_segment *segment)
 {
-	if (segment != NULL && journal->voids == NULL)
+	if (segment != NULL && journal->voids == NULL &&
+	    segment->pos % JOURNAL_BLOCK_SIZE == 0)
 		journal->active = segment;
 }
 
-/* Each segment is applied when it is known whether a later one has records. */
+/* A record that is not written before all that is void is durably said to be. */
+static bool has_real_record(const struct journal_items *items)
+{
+	size_t i;
+
+	for (i = 0; i < items->count; i++) {
+		if (items->items[i].state != JOURNAL_ITEM_GAP &&
+		    items->items[i].header.type != JOURNAL_VOID &&
+		    items->items[i].header.type != JOURNAL_PADDING)
+			return true;
+	}
+	return false;
+}
+
+static void apply_held(struct recovery *recovery, bool last)
+{
+	struct held *held;
+	unsigned int i;
+
+	for (i = 0; i < recovery->held_count; i++) {
+		held = &recovery->held[i];
+		apply_items(recovery, held->segment, &held->items, last);
+		journal_items_free(&held->items);
+	}
+	recovery->held_count = 0;
+}
+
+/* Each segment is applied when it is known whether a later one has records: else its
+   last group may not have been synced. Some that only began to say what is void may be
+   behind it, one for each crash in the middle of that. */
 static int read_segments(struct recovery *recovery)
 {
 	struct journal *journal = recovery->journal;
-	struct journal_segment *segment, *held = NULL;
-	struct journal_items held_items = { 0 }, items;
+	struct journal_segment *segment, *last = NULL;
+	struct journal_items items;
 	unsigned int i;
 
 	for (i = 0; i < recovery->count; i++) {
 		segment = recovery->sorted[i];
 		journal->next_sequence = I_MAX(journal->next_sequence,
 					       segment->header.first_sequence);
-		if (journal_scan(segment, &items) < 0) {
-			journal_items_free(&held_items);
+		if (journal_scan(segment, &items) < 0)
 			return recover_fail(recovery, segment, "reading");
-		}
 		if (items.count == 0)
 			continue;
-		if (held != NULL)
-			apply_items(recovery, held, &held_items, false);
-		journal_items_free(&held_items);
-		held = segment;
-		held_items = items;
+		if (has_real_record(&items))
+			apply_held(recovery, false);
+		recovery->held[recovery->held_count].segment = segment;
+		recovery->held[recovery->held_count++].items = items;
+		last = segment;
 	}
-	if (held != NULL)
-		apply_items(recovery, held, &held_items, true);
-	journal_items_free(&held_items);
-	choose_active(journal, held);
+	apply_held(recovery, true);
+	choose_active(journal, last);
 	return 0;
 }
 
 int journal_recover(struct journal *journal, char **error_r)
 {
 	struct recovery recovery = { .journal = journal, .error_r = error_r };
+	unsigned int i;
 	int ret = -1, error;
 
 	if (open_segments(&recovery) == 0 && sort_segments(&recovery) == 0 &&
@@ -429,6 +466,9 @@ int journal_recover(struct journal *journal, char **error_r)
 		ret = 0;
 	error = errno;
 	journal_items_free(&recovery.voids);
+	for (i = 0; i < recovery.held_count; i++)
+		journal_items_free(&recovery.held[i].items);
+	i_free(recovery.held);
 	i_free(recovery.sorted);
 	errno = error;
 	return ret;

@@ -191,7 +191,9 @@ static bool is_dead(const struct journal *journal,
 {
 	return segment != NULL && segment != journal->active &&
 		!segment->failed && segment->live == 0 &&
-		segment->outlives_count == 0;
+		segment->outlives_count == 0 &&
+		/* it may have been made when they were to be smaller */
+		segment->header.size >= journal->settings.segment_size;
 }
 
 static struct journal_segment *find_dead(struct journal *journal)
@@ -209,6 +211,22 @@ static struct journal_segment *find_dead(struct journal *journal)
 	return found;
 }
 
+/* Nobody knows which of the two headers is on the disk: the file goes. Where even that
+   fails, what overrules its records has to stay. */
+static void give_up(struct journal *journal, struct journal_segment *segment)
+{
+	char name[JOURNAL_NAME_SIZE];
+
+	segment->failed = true;
+	journal_segment_name(segment->header.number, name);
+	if (file_ops()->unlinkat(journal->fd, name, 0) < 0 ||
+	    file_sync_dir_fd(journal->fd) < 0)
+		return;
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_forget_segment(journal, segment->header.number);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 /* A crash in the middle leaves the old header or the new one: it is within one
    sector. What is stale is not of the new incarnation. */
 static bool write_anew(struct journal *journal, struct journal_segment *segment)
@@ -217,9 +235,8 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 
 	segment->header.first_sequence = journal->next_sequence;
 	if (write_header(segment) < 0 || file_fdatasync(segment->fd) < 0) {
-		/* nobody knows which of the two is on the disk */
-		segment->failed = true;
 		segment->header = old;
+		give_up(journal, segment);
 		return false;
 	}
 	(void)pthread_mutex_lock(&journal->mutex);

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ struct op {
 	size_t offset, size;
 	unsigned char *data;
 	int event;
+	bool failed; /* a sync that was to cover it failed: no later one does */
 };
 
 static struct node nodes[NODES_MAX];
@@ -46,22 +48,32 @@ static struct op ops[OPS_MAX];
 static size_t op_count;
 static size_t base_count;     /* operations that make the first state */
 static int fd_nodes[FDS_MAX]; /* node + 1 */
+/* where it was written to last; -1: nowhere yet */
+static off_t fd_offsets[FDS_MAX];
 static char root_path[512];
-static enum crash_sync left_out;
-static size_t sync_counts[CRASH_SYNC_UNLINK_NAME + 1];
+static enum crash_sync left_out, failing, killing;
+static unsigned int failing_after;
+static size_t sync_counts[CRASH_SYNC_COUNT];
 static bool recording;
+static bool killed; /* the process: nothing that it does has an effect */
 
 /*
  * Writing down
  */
 
+/* Events may come from any thread, operations from one at a time. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
 static struct op *add_op(enum op_kind kind)
 {
-	struct op *op = &ops[op_count++];
+	struct op *op;
 
+	(void)pthread_mutex_lock(&mutex);
+	op = &ops[op_count++];
 	assert_true(op_count < OPS_MAX);
 	memset(op, 0, sizeof(*op));
 	op->kind = kind;
+	(void)pthread_mutex_unlock(&mutex);
 	return op;
 }
 
@@ -108,6 +120,7 @@ static void set_fd(int fd, int node)
 {
 	assert_true(fd < FDS_MAX);
 	fd_nodes[fd] = node + 1;
+	fd_offsets[fd] = -1;
 }
 
 /* The last part of the path; *dir becomes the directory that it is in. */
@@ -165,16 +178,27 @@ static int c_closedir(DIR *dir)
 	return file_ops_system.closedir(dir);
 }
 
+static ssize_t vector_size(const struct iovec *iov, int count)
+{
+	ssize_t size = 0;
+
+	for (; count > 0; iov++, count--)
+		size += (ssize_t)iov->iov_len;
+	return size;
+}
+
 static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
 			 off_t offset)
 {
-	ssize_t ret = file_ops_system.pwritev(fd, iov, count, offset);
+	ssize_t ret = killed ? vector_size(iov, count) :
+			       file_ops_system.pwritev(fd, iov, count, offset);
 	size_t left = ret > 0 ? (size_t)ret : 0, done = 0, n;
 	struct op *op;
 	int i;
 
-	if (!recording || ret <= 0 || fd_node(fd) < 0)
+	if (!recording || killed || ret <= 0 || fd_node(fd) < 0)
 		return ret;
+	fd_offsets[fd] = offset;
 	op = add_op(OP_WRITE);
 	op->node = fd_node(fd);
 	op->offset = (size_t)offset;
@@ -218,6 +242,26 @@ static int c_ftruncate(int fd, off_t size)
 	return ret;
 }
 
+static bool is_segment_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 4 && strcmp(name + len - 4, ".seg") == 0;
+}
+
+/* The name that it got last. */
+static const char *name_of(int node)
+{
+	const char *name = "";
+	size_t i;
+
+	for (i = 0; i < op_count; i++) {
+		if (ops[i].kind == OP_NAME && ops[i].node == node)
+			name = ops[i].name;
+	}
+	return name;
+}
+
 /* The last thing that was done with names: what a sync of the directory is for. */
 static enum crash_sync dir_sync_purpose(int dir)
 {
@@ -229,6 +273,8 @@ static enum crash_sync dir_sync_purpose(int dir)
 
 		if (op->dir != dir)
 			continue;
+		if (op->kind == OP_NAME && is_segment_name(op->name))
+			return CRASH_SYNC_SEGMENT_NAME;
 		if (op->kind == OP_UNNAME && len == 28)
 			return CRASH_SYNC_UNLINK_NAME;
 		if (op->kind == OP_NAME && len == 2)
@@ -240,11 +286,25 @@ static enum crash_sync dir_sync_purpose(int dir)
 	return CRASH_SYNC_NONE;
 }
 
-/* A header file says what it is at its beginning. */
-static enum crash_sync data_sync_purpose(int node)
+static enum crash_sync segment_sync_purpose(int fd)
 {
+	if (fd_offsets[fd] < 0)
+		return CRASH_SYNC_OPENED;
+	return fd_offsets[fd] == 0 ? CRASH_SYNC_SEGMENT_HEADER :
+				     CRASH_SYNC_GROUP;
+}
+
+/* A header file says what it is at its beginning. */
+static enum crash_sync data_sync_purpose(int fd)
+{
+	int node = fd_node(fd);
+	const char *name = name_of(node);
 	size_t i;
 
+	if (strcmp(name, "new.tmp") == 0)
+		return CRASH_SYNC_SEGMENT_DATA;
+	if (is_segment_name(name))
+		return segment_sync_purpose(fd);
 	for (i = 0; i < op_count; i++) {
 		if (ops[i].kind == OP_WRITE && ops[i].node == node &&
 		    ops[i].offset == 0 && ops[i].size > 9)
@@ -255,27 +315,73 @@ static enum crash_sync data_sync_purpose(int node)
 	return CRASH_SYNC_NONE;
 }
 
-static void add_sync(enum op_kind kind, int node, enum crash_sync purpose)
+/* Whether a sync among the operations before `moment` covers this one. */
+static bool is_durable(size_t at, size_t moment)
+{
+	const struct op *op = &ops[at];
+	bool of_name = op->kind == OP_NAME || op->kind == OP_UNNAME;
+	size_t i;
+
+	if (at < base_count)
+		return true;
+	if (op->failed)
+		return false;
+	for (i = at + 1; i < moment; i++) {
+		if (of_name ? ops[i].kind == OP_SYNC_DIR &&
+				    ops[i].node == op->dir :
+			      ops[i].kind == OP_SYNC && ops[i].node == op->node)
+			return true;
+	}
+	return false;
+}
+
+/* What a failed sync was to cover the kernel takes for clean: nobody knows whether it
+   is on the disk, and no later sync tells. */
+static void fail_writes(int node)
+{
+	size_t i;
+
+	for (i = base_count; i < op_count; i++) {
+		if (ops[i].kind == OP_WRITE && ops[i].node == node &&
+		    !is_durable(i, op_count))
+			ops[i].failed = true;
+	}
+}
+
+static int add_sync(enum op_kind kind, int node, enum crash_sync purpose)
 {
 	sync_counts[purpose]++;
-	if (purpose != CRASH_SYNC_NONE && purpose == left_out)
-		return;
-	add_op(kind)->node = node;
+	if (purpose != CRASH_SYNC_NONE && purpose == killing) {
+		killed = true;
+		killing = CRASH_SYNC_NONE;
+	}
+	if (killed)
+		return 0;
+	if (purpose != CRASH_SYNC_NONE && purpose == failing &&
+	    failing_after-- == 0) {
+		failing = CRASH_SYNC_NONE;
+		fail_writes(node);
+		errno = EIO;
+		return -1;
+	}
+	if (purpose == CRASH_SYNC_NONE || purpose != left_out)
+		add_op(kind)->node = node;
+	return 0;
 }
 
 static int c_fdatasync(int fd)
 {
-	if (recording && fd_node(fd) >= 0)
-		add_sync(OP_SYNC, fd_node(fd), data_sync_purpose(fd_node(fd)));
-	return 0;
+	if (!recording || fd_node(fd) < 0)
+		return 0;
+	return add_sync(OP_SYNC, fd_node(fd), data_sync_purpose(fd));
 }
 
 static int c_fsync_dir(int fd)
 {
-	if (recording && fd_node(fd) >= 0)
-		add_sync(OP_SYNC_DIR, fd_node(fd),
-			 dir_sync_purpose(fd_node(fd)));
-	return 0;
+	if (!recording || fd_node(fd) < 0)
+		return 0;
+	return add_sync(OP_SYNC_DIR, fd_node(fd),
+			dir_sync_purpose(fd_node(fd)));
 }
 
 static int c_renameat2(int old_fd, const char *old_path, int new_fd,
@@ -361,6 +467,30 @@ void crash_leave_out(enum crash_sync sync)
 	left_out = sync;
 }
 
+void crash_fail_later(enum crash_sync sync, unsigned int after)
+{
+	failing = sync;
+	failing_after = after;
+}
+
+void crash_fail(enum crash_sync sync)
+{
+	crash_fail_later(sync, 0);
+}
+
+void crash_kill(enum crash_sync sync)
+{
+	killing = sync;
+}
+
+bool crash_revive(void)
+{
+	bool was_killed = killed;
+
+	killed = false;
+	return was_killed;
+}
+
 void crash_record_begin(const char *root)
 {
 	static struct file_ops table;
@@ -389,7 +519,8 @@ void crash_record_begin(const char *root)
 
 void crash_record_event(int event)
 {
-	add_op(OP_EVENT)->event = event;
+	if (recording && !killed)
+		add_op(OP_EVENT)->event = event;
 }
 
 void crash_record_end(void)
@@ -416,7 +547,8 @@ void crash_forget(void)
 		free(ops[i].data);
 	op_count = base_count = 0;
 	node_count = 0;
-	left_out = CRASH_SYNC_NONE;
+	left_out = failing = killing = CRASH_SYNC_NONE;
+	killed = false;
 	memset(fd_nodes, 0, sizeof(fd_nodes));
 	memset(sync_counts, 0, sizeof(sync_counts));
 }
@@ -425,26 +557,20 @@ void crash_forget(void)
  * Building states
  */
 
-/* Whether a sync among the operations before `moment` covers this one. */
-static bool is_durable(size_t at, size_t moment)
-{
-	const struct op *op = &ops[at];
-	bool of_name = op->kind == OP_NAME || op->kind == OP_UNNAME;
-	size_t i;
+/* A disk writes a sector or does not; a filesystem, a block. */
+#define SECTOR 512u
+#define BLOCK 4096u
 
-	if (at < base_count)
-		return true;
-	for (i = at + 1; i < moment; i++) {
-		if (of_name ? ops[i].kind == OP_SYNC_DIR &&
-				    ops[i].node == op->dir :
-			      ops[i].kind == OP_SYNC && ops[i].node == op->node)
-			return true;
-	}
-	return false;
-}
-
-/* For each operation before the moment: 0 lost, 1 there, 2 torn. */
+/* What became of each operation before the moment. */
+enum fate {
+	LOST,
+	THERE,
+	TORN,    /* of a write: only its first part is there */
+	SECTORS, /* some of its sectors */
+	BLOCKS   /* some of its blocks */
+};
 static unsigned char fate[OPS_MAX];
+static uint32_t fate_seed[OPS_MAX]; /* where it is torn, or which are there */
 
 struct dir_state {
 	char names[512][NAMES_MAX];
@@ -468,6 +594,32 @@ static void set_entry(struct dir_state *dir, const char *name, int node)
 	dir->nodes[i] = node;
 }
 
+static size_t torn_size(size_t size, uint32_t seed)
+{
+	if (size < 2 * SECTOR)
+		return size / 2;
+	return seed % (size / SECTOR) * SECTOR;
+}
+
+/* What is not written stays what it was. */
+static void build_write(buffer_t *content, const struct op *op, enum fate how,
+			uint32_t seed)
+{
+	size_t unit = how == SECTORS ? SECTOR : BLOCK, pos;
+
+	if (how == THERE || how == TORN) {
+		buffer_write(content, op->offset, op->data,
+			     how == TORN ? torn_size(op->size, seed) :
+					   op->size);
+		return;
+	}
+	for (pos = 0; pos < op->size; pos += unit) {
+		if ((test_random(&seed) >> 9 & 1) != 0)
+			buffer_write(content, op->offset + pos, op->data + pos,
+				     I_MIN(unit, op->size - pos));
+	}
+}
+
 static void build_file(const char *path, int node, size_t moment)
 {
 	buffer_t *content = buffer_create_dynamic(default_pool, 256);
@@ -476,11 +628,11 @@ static void build_file(const char *path, int node, size_t moment)
 
 	for (i = 0; i < moment; i++) {
 		op = &ops[i];
-		if (op->node != node || fate[i] == 0)
+		if (op->node != node || fate[i] == LOST)
 			continue;
 		if (op->kind == OP_WRITE)
-			buffer_write(content, op->offset, op->data,
-				     fate[i] == 2 ? op->size / 2 : op->size);
+			build_write(content, op, (enum fate)fate[i],
+				    fate_seed[i]);
 		else if (op->kind == OP_TRUNCATE && op->size < content->used)
 			buffer_set_used_size(content, op->size);
 	}
@@ -517,34 +669,66 @@ static void build_dir(const char *path, int node, size_t moment)
 	free(dir);
 }
 
+static enum fate random_fate(const struct op *op, bool there, uint32_t *seed)
+{
+	if (!there)
+		return LOST;
+	if (op->kind != OP_WRITE || test_random(seed) % 8 > 0)
+		return THERE;
+	return TORN;
+}
+
+/* Of a write that has several sectors. */
+static enum fate parted_fate(uint32_t *seed)
+{
+	static const enum fate fates[] = { LOST,    THERE,   TORN,  TORN,
+					   SECTORS, SECTORS, BLOCKS };
+
+	return fates[(test_random(seed) >> 7) % N_ELEMENTS(fates)];
+}
+
+static bool has_parts(const struct op *op)
+{
+	return op->kind == OP_WRITE && op->size > SECTOR;
+}
+
 /* Chooses fates for what no sync covers: number 0 all lost, 1 all there, 2 all
    torn, then by the bits of the number, or at random where there are too many. */
 static void choose(const size_t *pending, size_t count, unsigned int number,
 		   uint32_t *seed)
 {
-	size_t i;
+	bool there;
+	size_t i, at;
 
 	for (i = 0; i < count; i++) {
+		at = pending[i];
+		/* not 0: it would be 0 for ever */
+		fate_seed[at] = test_random(seed) | 1;
+		there = count < 16 ? ((number - 3) >> i & 1) != 0 :
+				     (test_random(seed) >> 7 & 1) != 0;
 		if (number < 3)
-			fate[pending[i]] = (unsigned char)number;
-		else if (count < 16)
-			fate[pending[i]] =
-				(unsigned char)((number - 3) >> i & 1);
+			fate[at] = (unsigned char)number;
+		else if (has_parts(&ops[at]))
+			fate[at] = (unsigned char)parted_fate(seed);
 		else
-			fate[pending[i]] =
-				(unsigned char)(test_random(seed) >> 7 & 1);
-		if (fate[pending[i]] == 1 && number > 2 &&
-		    test_random(seed) % 8 == 0)
-			fate[pending[i]] = 2;
+			fate[at] = (unsigned char)random_fate(&ops[at], there,
+							      seed);
 	}
 }
 
-static unsigned int states_of(size_t pending, unsigned int max)
+static unsigned int states_of(const size_t *pending, size_t count,
+			      unsigned int max)
 {
-	if (pending == 0)
+	size_t i;
+
+	if (count == 0)
 		return 1;
-	if (pending < 16 && (1u << pending) + 3 < max)
-		return (1u << pending) + 3;
+	for (i = 0; i < count; i++) {
+		if (has_parts(&ops[pending[i]]))
+			return max;
+	}
+	if (count < 16 && (1u << count) + 3 < max)
+		return (1u << count) + 3;
 	return max;
 }
 
@@ -569,7 +753,7 @@ static const char *explore_moment(const char *dir, size_t moment,
 			pending[count++] = i;
 		}
 	}
-	for (number = 0; number < states_of(count, max); number++) {
+	for (number = 0; number < states_of(pending, count, max); number++) {
 		choose(pending, count, number, &seed);
 		test_remove_tree(dir);
 		build_dir(dir, 0, moment);

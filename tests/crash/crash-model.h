@@ -11,16 +11,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The syncs of the file store, in the order in which a message meets them. One of
-   them can be left out, as if the code did not have it. */
+/* What syncs are for. One of them can be left out, as if the code did not have it. */
 enum crash_sync {
 	CRASH_SYNC_NONE,
+	/* of the file store, in the order in which a message meets them */
 	CRASH_SYNC_BUCKET_NAME, /* the directory above a new bucket */
 	CRASH_SYNC_BODY_DATA,
 	CRASH_SYNC_BODY_NAME,
 	CRASH_SYNC_HEADERS_DATA,
 	CRASH_SYNC_HEADERS_NAME,
-	CRASH_SYNC_UNLINK_NAME
+	CRASH_SYNC_UNLINK_NAME,
+	/* of the journal store */
+	CRASH_SYNC_OPENED,         /* what a killed process wrote */
+	CRASH_SYNC_SEGMENT_DATA,   /* a new segment's zeros */
+	CRASH_SYNC_SEGMENT_NAME,   /* and its directory */
+	CRASH_SYNC_SEGMENT_HEADER, /* a segment is written anew */
+	CRASH_SYNC_GROUP,
+	CRASH_SYNC_COUNT
 };
 
 /* Begins to write down; what is below root now is on stable storage. */
@@ -30,6 +37,16 @@ void crash_record_begin(const char *root);
 void crash_record_event(int event);
 /* As if this sync were not in the code. Before begin. */
 void crash_leave_out(enum crash_sync sync);
+/* The next of these syncs fails with EIO: what it was to cover is on the disk or not
+   from then on, whatever is synced later. */
+void crash_fail(enum crash_sync sync);
+/* The same after so many of them that do not. */
+void crash_fail_later(enum crash_sync sync, unsigned int after);
+/* The process is killed before the next of these syncs: what it wrote until then is
+   in the kernel's hands, and what it does from then on is not done, until
+   crash_revive(), which is false where it was not killed. */
+void crash_kill(enum crash_sync sync);
+bool crash_revive(void);
 void crash_record_end(void);
 /* What was written down: operations, and how many of each sync there were. */
 size_t crash_operation_count(void);

@@ -1,0 +1,403 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "crash-spool.h"
+#include "istream.h"
+#include "test-common.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Events, each with a message's number. */
+enum {
+	STORED = 100,
+	REMOVING = 200,
+	REMOVED = 300,
+	REWRITTEN = 400,
+	NOT_REWRITTEN = 500
+};
+
+static message_id ids[CRASH_MESSAGES];
+static char *bodies[CRASH_MESSAGES], *changed[CRASH_MESSAGES];
+static char wrong[1200];
+
+/*
+ * Workload
+ */
+
+/* Lines of letters, as different as messages are. */
+static void make_body(char **body, unsigned int i, size_t size,
+		      const char *subject)
+{
+	static const char end[] = "\r\n.\r\n";
+	uint32_t seed = i + 1;
+	size_t pos;
+
+	free(*body);
+	*body = malloc(size + 128);
+	assert_non_null(*body);
+	pos = (size_t)snprintf(*body, 64, "Subject: %s %u\r\n\r\n", subject, i);
+	for (; pos < size; pos++) {
+		(*body)[pos] = (char)('a' + (test_random(&seed) >> 8) % 26);
+		if (pos % 64 == 63) {
+			memcpy(*body + pos - 1, "\r\n", 2);
+		}
+	}
+	memcpy(*body + pos, end, sizeof(end));
+}
+
+static void set_body(email_message *message, const char *text)
+{
+	struct istream *input = i_stream_create_from_data(text, strlen(text));
+
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+}
+
+struct spool *crash_spool_open(const char *dir)
+{
+	struct spool *spool;
+	char *error;
+
+	spool = spool_open(dir, 0, NULL, &error);
+	if (spool == NULL)
+		fail_msg("%s", error);
+	return spool;
+}
+
+struct spool *crash_spool_begin(const char *dir,
+				const struct spool_settings *settings)
+{
+	char path[600], *error;
+	unsigned int i;
+	FILE *conf;
+
+	for (i = 0; i < CRASH_MESSAGES; i++) {
+		free(bodies[i]);
+		free(changed[i]);
+		bodies[i] = changed[i] = NULL;
+	}
+	test_remove_tree(dir);
+	if (spool_init(dir, settings, &error) < 0)
+		fail_msg("%s", error);
+	if (settings->store != NULL &&
+	    strcmp(settings->store, "journal") == 0) {
+		(void)snprintf(path, sizeof(path), "%s/spool.conf", dir);
+		conf = fopen(path, "a");
+		assert_non_null(conf);
+		assert_true(fputs("segment-size = 65536\n", conf) >= 0);
+		assert_int_equal(fclose(conf), 0);
+	}
+	crash_record_begin(dir);
+	return crash_spool_open(dir);
+}
+
+int crash_put(struct spool *spool, unsigned int i, size_t size)
+{
+	email_message *message;
+	int answer;
+
+	assert_true(i < CRASH_MESSAGES);
+	make_body(&bodies[i], i, size, "number");
+	spool_new_id(spool, &ids[i]);
+	message = email_message_new(&ids[i]);
+	set_body(message, bodies[i]);
+	answer = spool_put(spool, message);
+	if (answer == IO_DONE)
+		crash_record_event(STORED + (int)i);
+	email_message_unref(&message);
+	return answer;
+}
+
+int crash_rewrite(struct spool *spool, unsigned int i, bool body)
+{
+	email_message *message;
+	int answer = IO_DONE;
+
+	assert_int_equal(spool_get(spool, &ids[i], &message), IO_DONE);
+	assert_int_equal(email_message_set_value(message, "x", "y", "z"), 0);
+	if (body) {
+		make_body(&changed[i], i, strlen(bodies[i]) / 2, "not");
+		set_body(message, changed[i]);
+		answer = spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+	}
+	if (answer == IO_DONE)
+		answer = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+	if (answer == IO_DONE)
+		crash_record_event(REWRITTEN + (int)i);
+	email_message_unref(&message);
+	return answer;
+}
+
+int crash_remove(struct spool *spool, unsigned int i)
+{
+	int answer;
+
+	crash_record_event(REMOVING + (int)i);
+	answer = spool_remove(spool, &ids[i]);
+	if (answer == IO_DONE)
+		crash_record_event(REMOVED + (int)i);
+	return answer;
+}
+
+void crash_note_stored(unsigned int i)
+{
+	crash_record_event(STORED + (int)i);
+}
+
+void crash_note_absent(unsigned int i)
+{
+	crash_record_event(REMOVED + (int)i);
+}
+
+void crash_note_not_rewritten(unsigned int i)
+{
+	crash_record_event(NOT_REWRITTEN + (int)i);
+}
+
+/*
+ * States
+ */
+
+struct state {
+	const int *events[2];
+	size_t counts[2];
+};
+
+static bool happened(const struct state *state, int event, unsigned int i)
+{
+	size_t part, at;
+
+	for (part = 0; part < 2; part++) {
+		for (at = 0; at < state->counts[part]; at++) {
+			if (state->events[part][at] == event + (int)i)
+				return true;
+		}
+	}
+	return false;
+}
+
+static const char *problem(const char *what, unsigned int i)
+{
+	(void)snprintf(wrong, sizeof(wrong), "message %u: %s (%s)", i, what,
+		       io_get_error());
+	return wrong;
+}
+
+/* 1: there and whole; 0: absent; -1: there in part. */
+static int look(struct spool *spool, unsigned int i, uint64_t *version_r)
+{
+	const unsigned char *data;
+	email_message *message;
+	const char *body;
+	size_t size;
+	int ret = -1;
+
+	io_set_error("%s", "");
+	if (spool_get(spool, &ids[i], &message) != IO_DONE)
+		return strstr(io_get_error(), "there is no message") != NULL ?
+			0 :
+			-1;
+	*version_r = email_message_get_version(message);
+	body = changed[i] != NULL && *version_r > 1 ? changed[i] : bodies[i];
+	if (i_stream_read_bytes(message->body, &data, &size, strlen(body)) ==
+		    1 &&
+	    size == strlen(body) && memcmp(data, body, size) == 0)
+		ret = 1;
+	email_message_unref(&message);
+	return ret;
+}
+
+static const char *check_message(struct spool *spool, unsigned int i,
+				 const struct state *state,
+				 unsigned int handed_out)
+{
+	uint64_t version = 0;
+	int there = look(spool, i, &version);
+
+	if (there < 0)
+		return problem("there in part", i);
+	if (handed_out != (there > 0 ? 1u : 0u))
+		return problem("handed out wrongly by the scan", i);
+	if (happened(state, REMOVED, i))
+		return there > 0 ? problem("came back", i) : NULL;
+	if (happened(state, STORED, i) && there == 0 &&
+	    !happened(state, REMOVING, i))
+		return problem("lost", i);
+	if (there > 0 && happened(state, REWRITTEN, i) && version < 2)
+		return problem("lost its rewrite", i);
+	if (there > 0 && happened(state, NOT_REWRITTEN, i) && version > 1)
+		return problem("has a version that was not to be", i);
+	return NULL;
+}
+
+static void found(const message_id *id, void *context)
+{
+	unsigned int *counts = context, i;
+
+	for (i = 0; i < CRASH_MESSAGES; i++) {
+		if (message_id_cmp(id, &ids[i]) == 0)
+			counts[i]++;
+	}
+}
+
+static void scan(struct spool *spool, unsigned int counts[CRASH_MESSAGES])
+{
+	memset(counts, 0, CRASH_MESSAGES * sizeof(*counts));
+	spool_start_scan(spool, found, NULL, counts);
+	spool_wait_scan(spool);
+}
+
+static struct spool *try_open(const char *dir)
+{
+	struct spool *spool;
+	char *error;
+
+	spool = spool_open(dir, 0, NULL, &error);
+	if (spool == NULL) {
+		(void)snprintf(wrong, sizeof(wrong), "cannot be opened: %s",
+			       error);
+		free(error);
+	}
+	return spool;
+}
+
+/* What was put aside, and why; NULL: nothing. */
+static const char *put_aside(const char *dir)
+{
+	const char *result = NULL;
+	struct dirent *entry;
+	char path[600];
+	DIR *listing;
+
+	(void)snprintf(path, sizeof(path), "%s/quarantine", dir);
+	listing = opendir(path);
+	assert_non_null(listing);
+	while ((entry = readdir(listing)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(wrong, sizeof(wrong), "%s was put aside",
+			       entry->d_name);
+		result = wrong;
+	}
+	(void)closedir(listing);
+	return result;
+}
+
+static const char *check_messages(struct spool *spool,
+				  const struct state *state,
+				  unsigned int handed_out[CRASH_MESSAGES])
+{
+	const char *result = NULL;
+	unsigned int i;
+
+	scan(spool, handed_out);
+	for (i = 0; i < CRASH_MESSAGES && result == NULL; i++) {
+		if (bodies[i] != NULL)
+			result = check_message(spool, i, state, handed_out[i]);
+	}
+	return result;
+}
+
+/* Opens it, and looks at all; *extra: puts one more, and says so. */
+static const char *run_once(const char *dir, const struct state *state,
+			    unsigned int handed_out[CRASH_MESSAGES], bool extra)
+{
+	struct spool *spool = try_open(dir);
+	const char *result;
+
+	if (spool == NULL)
+		return wrong;
+	result = check_messages(spool, state, handed_out);
+	if (result == NULL && extra &&
+	    crash_put(spool, CRASH_EXTRA, 700) != IO_DONE)
+		result = problem("not taken after the start", CRASH_EXTRA);
+	spool_close(&spool);
+	/* headers are whole, and come with their bodies: nothing ever has to be
+	   put aside after a mere power cut */
+	return result != NULL ? result : put_aside(dir);
+}
+
+static const char *run_all(const char *dir, const struct state *state,
+			   bool keep)
+{
+	unsigned int first[CRASH_MESSAGES], again[CRASH_MESSAGES];
+	const char *result;
+
+	free(bodies[CRASH_EXTRA]);
+	bodies[CRASH_EXTRA] = NULL;
+	result = run_once(dir, state, first, !keep);
+	if (result != NULL || keep)
+		return result;
+	result = run_once(dir, state, again, false);
+	if (result != NULL)
+		return result;
+	/* recovery is idempotent, and what came behind it is there */
+	first[CRASH_EXTRA] = 1;
+	return memcmp(first, again, sizeof(again)) == 0 ?
+		NULL :
+		"a second start finds another set";
+}
+
+static void keep_state(struct crash_keeping *keeping, const char *dir,
+		       const struct state *state)
+{
+	struct crash_kept *kept = &keeping->kept[keeping->count];
+
+	assert_true(keeping->count < N_ELEMENTS(keeping->kept));
+	(void)snprintf(kept->dir, sizeof(kept->dir), "%s%u", dir,
+		       keeping->count++);
+	test_remove_tree(kept->dir);
+	assert_int_equal(rename(dir, kept->dir), 0);
+	kept->count = state->counts[1];
+	kept->events = malloc((kept->count + 1) * sizeof(*kept->events));
+	assert_non_null(kept->events);
+	if (kept->count > 0)
+		memcpy(kept->events, state->events[1],
+		       kept->count * sizeof(*kept->events));
+}
+
+const char *crash_check_spool(const char *dir, const int *events, size_t count,
+			      void *context)
+{
+	struct crash_keeping *keeping = context;
+	struct state state = { .events = { NULL, events },
+			       .counts = { 0, count } };
+	const char *result;
+	bool keep;
+
+	if (keeping->before != NULL) {
+		state.events[0] = keeping->before->events;
+		state.counts[0] = keeping->before->count;
+	}
+	keep = keeping->every > 0 &&
+		keeping->states++ % keeping->every == keeping->every - 1;
+	result = run_all(dir, &state, keep);
+	if (result == NULL && keep)
+		keep_state(keeping, dir, &state);
+	return result;
+}
+
+void crash_keeping_free(struct crash_keeping *keeping)
+{
+	unsigned int i;
+
+	for (i = 0; i < keeping->count; i++) {
+		test_remove_tree(keeping->kept[i].dir);
+		free(keeping->kept[i].events);
+	}
+	keeping->count = keeping->states = 0;
+}
+
+unsigned int crash_states_per_moment(unsigned int usual)
+{
+	const char *text = getenv("CRASH_STATES");
+
+	return text != NULL ? (unsigned int)atoi(text) : usual;
+}
+
+void crash_use_memory(void)
+{
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
+}

@@ -1,0 +1,322 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The journal store where more than the power fails: a sync says no, the process is
+   killed, many messages are in one group, the power fails again during the start. */
+
+#include "config.h"
+#include "crash-spool.h"
+#include "module-journal-private.h"
+#include "journal/journal-private.h"
+#include "mem.h"
+#include "spool-private.h"
+#include "test-common.h"
+
+#include <sched.h>
+
+static struct spool *begin(void)
+{
+	struct spool_settings settings = { .store = "journal" };
+
+	crash_forget();
+	return crash_spool_begin(test_path("work"), &settings);
+}
+
+static void end(struct spool **spool)
+{
+	spool_close(spool);
+	crash_record_end();
+}
+
+static void must_put(struct spool *spool, unsigned int i, size_t size)
+{
+	assert_int_equal(crash_put(spool, i, size), IO_DONE);
+}
+
+static void explore(struct crash_keeping *keeping, unsigned int max)
+{
+	const char *result;
+	size_t states;
+
+	result = crash_explore(test_path("state"), crash_states_per_moment(max),
+			       crash_check_spool, keeping, &states);
+	printf("%zu operations, %zu states\n", crash_operation_count(), states);
+	if (result != NULL)
+		fail_msg("%s", result);
+}
+
+static void explore_all(void)
+{
+	struct crash_keeping keeping = { 0 };
+
+	explore(&keeping, 24);
+	crash_forget();
+}
+
+/*
+ * Syncs that fail
+ */
+
+static void test_failed_put(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	must_put(spool, 0, 3000);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
+	must_put(spool, 2, 700);
+	crash_note_absent(1);
+	must_put(spool, 3, 5000);
+	/* and once more */
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 4, 100), IO_TRANS_FAIL);
+	must_put(spool, 5, 100);
+	crash_note_absent(4);
+	assert_int_equal(crash_remove(spool, 2), IO_DONE);
+	end(&spool);
+	explore_all();
+}
+
+static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	must_put(spool, 0, 3000);
+	must_put(spool, 1, 700);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_rewrite(spool, 0, false), IO_TRANS_FAIL);
+	must_put(spool, 2, 700);
+	crash_note_not_rewritten(0);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_rewrite(spool, 1, true), IO_TRANS_FAIL);
+	assert_int_equal(crash_remove(spool, 2), IO_DONE);
+	crash_note_not_rewritten(1);
+	end(&spool);
+	explore_all();
+}
+
+/* The segment that is to be written anew does not take its header: another one is
+   used, and what it was goes on to be overruled. */
+static void test_failed_header(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+	unsigned int i;
+
+	crash_fail(CRASH_SYNC_SEGMENT_HEADER);
+	for (i = 0; i < 40; i++) {
+		must_put(spool, i, 14000);
+		if (i > 1)
+			assert_int_equal(crash_remove(spool, i - 2), IO_DONE);
+	}
+	assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 2);
+	end(&spool);
+	explore_all();
+}
+
+static void test_failed_segment(void **state ATTR_UNUSED)
+{
+	static const enum crash_sync syncs[] = { CRASH_SYNC_SEGMENT_DATA,
+						 CRASH_SYNC_SEGMENT_NAME };
+	struct spool *spool;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(syncs); i++) {
+		spool = begin();
+		crash_fail(syncs[i]);
+		assert_int_equal(crash_put(spool, 0, 3000), IO_TRANS_FAIL);
+		crash_note_absent(0);
+		must_put(spool, 1, 3000);
+		end(&spool);
+		explore_all();
+	}
+}
+
+/*
+ * Processes that are killed
+ */
+
+/* What it wrote and never synced the next one finds, and hands out: then it stays. */
+static void test_killed_before_sync(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	must_put(spool, 0, 3000);
+	crash_kill(CRASH_SYNC_GROUP);
+	(void)crash_put(spool, 1, 6000);
+	spool_close(&spool);
+	assert_true(crash_revive());
+	spool = crash_spool_open(test_path("work"));
+	crash_note_stored(1);
+	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
+	must_put(spool, 2, 700);
+	end(&spool);
+	explore_all();
+}
+
+/*
+ * Groups
+ */
+
+#define TOGETHER 12
+
+static struct journal *the_journal;
+static struct spool *the_spool;
+static struct file_ops table;
+static int (*real_fdatasync)(int fd);
+static pthread_t threads[TOGETHER];
+static unsigned int thread_count, first_number;
+static int answers[TOGETHER];
+
+static void *put_one(void *number)
+{
+	unsigned int n = *(unsigned int *)number;
+
+	answers[n] = crash_put(the_spool, first_number + n, n * 700 + 50);
+	i_free(number);
+	return NULL;
+}
+
+static unsigned int queue_length(void)
+{
+	const struct journal_request *request;
+	unsigned int count = 0;
+
+	(void)pthread_mutex_lock(&the_journal->mutex);
+	for (request = the_journal->queue; request != NULL;
+	     request = request->next)
+		count++;
+	(void)pthread_mutex_unlock(&the_journal->mutex);
+	return count;
+}
+
+/* Within the first group's sync the others come, so that they are the next group. */
+static int gathering_fdatasync(int fd)
+{
+	unsigned int *n;
+
+	for (; thread_count < TOGETHER; thread_count++) {
+		n = i_new(unsigned int, 1);
+		*n = thread_count;
+		assert_int_equal(pthread_create(&threads[thread_count], NULL,
+						put_one, n),
+				 0);
+		while (queue_length() < thread_count + 1)
+			(void)sched_yield();
+	}
+	return real_fdatasync(fd);
+}
+
+/* Puts a message, and TOGETHER more as one group behind it. */
+static void put_group(struct spool *spool, unsigned int first)
+{
+	const struct file_ops *recorder = file_ops();
+	unsigned int i;
+
+	the_spool = spool;
+	the_journal = journal_store(spool->store)->journal;
+	thread_count = 0;
+	first_number = first + 1;
+	table = *recorder;
+	real_fdatasync = table.fdatasync;
+	table.fdatasync = gathering_fdatasync;
+	file_ops_set(&table);
+	must_put(spool, first, 100);
+	for (i = 0; i < TOGETHER; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	file_ops_set(recorder);
+}
+
+static void test_group(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+	unsigned int i;
+	size_t before;
+
+	must_put(spool, 0, 100);
+	before = crash_sync_count(CRASH_SYNC_GROUP);
+	put_group(spool, 1);
+	assert_int_equal(crash_sync_count(CRASH_SYNC_GROUP), before + 2);
+	for (i = 0; i < TOGETHER; i++) {
+		assert_int_equal(answers[i], IO_DONE);
+		assert_int_equal(crash_remove(spool, 2 + i), IO_DONE);
+	}
+	end(&spool);
+	explore_all();
+}
+
+/* The sync of many fails: none of them is there. */
+static void test_failed_group(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+	unsigned int i;
+
+	must_put(spool, 0, 100);
+	crash_fail_later(CRASH_SYNC_GROUP, 1);
+	put_group(spool, 1);
+	for (i = 0; i < TOGETHER; i++)
+		assert_int_equal(answers[i], IO_TRANS_FAIL);
+	must_put(spool, 40, 100);
+	for (i = 0; i < TOGETHER; i++)
+		crash_note_absent(2 + i);
+	end(&spool);
+	explore_all();
+}
+
+/*
+ * One cut after the other
+ */
+
+static void go_on(const struct crash_kept *kept)
+{
+	struct crash_keeping keeping = { .before = kept };
+	struct spool *spool;
+	unsigned int i;
+
+	crash_forget();
+	crash_record_begin(kept->dir);
+	spool = crash_spool_open(kept->dir);
+	for (i = 50; i < 53; i++)
+		must_put(spool, i, (i - 49) * 3000);
+	assert_int_equal(crash_remove(spool, 51), IO_DONE);
+	end(&spool);
+	explore(&keeping, 6);
+}
+
+/* States with a group of many that is there in part, one after the other cut again
+   while they are put in order. */
+static void test_second_cut(void **state ATTR_UNUSED)
+{
+	struct crash_keeping keeping = { .every = 7 };
+	struct spool *spool = begin();
+	unsigned int i;
+
+	must_put(spool, 0, 3000);
+	put_group(spool, 1);
+	assert_int_equal(crash_rewrite(spool, 3, false), IO_DONE);
+	assert_int_equal(crash_rewrite(spool, 4, true), IO_DONE);
+	assert_int_equal(crash_remove(spool, 0), IO_DONE);
+	end(&spool);
+	explore(&keeping, 24);
+	assert_true(keeping.count > 10);
+	for (i = 0; i < keeping.count; i++)
+		go_on(&keeping.kept[i]);
+	crash_keeping_free(&keeping);
+	crash_forget();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_failed_put),
+		cmocka_unit_test(test_failed_rewrite_and_removal),
+		cmocka_unit_test(test_failed_header),
+		cmocka_unit_test(test_failed_segment),
+		cmocka_unit_test(test_killed_before_sync),
+		cmocka_unit_test(test_group),
+		cmocka_unit_test(test_failed_group),
+		cmocka_unit_test(test_second_cut),
+	};
+
+	crash_use_memory();
+	return cmocka_run_group_tests_name("crash-journal-faults", tests, NULL,
+					   NULL);
+}
