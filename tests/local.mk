@@ -71,9 +71,12 @@ threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-unit_tests += tests/test-module-memory tests/test-module-failure tests/test-journal
-quick_tests += tests/test-module-memory tests/test-module-failure tests/test-journal
-threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-journal
+unit_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-module-journal
+quick_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-module-journal
+threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-module-journal
 unit_tests += tests/test-spool-scan
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
