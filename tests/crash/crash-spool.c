@@ -208,6 +208,14 @@ static int look(struct spool *spool, unsigned int i, uint64_t *version_r)
 	return ret;
 }
 
+uint64_t crash_version(struct spool *spool, unsigned int i)
+{
+	uint64_t version = 0;
+
+	assert_true(look(spool, i, &version) >= 0);
+	return version;
+}
+
 static const char *check_message(struct spool *spool, unsigned int i,
 				 const struct state *state,
 				 unsigned int handed_out)
