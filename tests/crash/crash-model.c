@@ -517,6 +517,11 @@ void crash_record_begin(const char *root)
 	file_ops_set(&table);
 }
 
+void crash_record_base(void)
+{
+	base_count = op_count;
+}
+
 void crash_record_event(int event)
 {
 	if (recording && !killed)

@@ -32,6 +32,8 @@ enum crash_sync {
 
 /* Begins to write down; what is below root now is on stable storage. */
 void crash_record_begin(const char *root);
+/* The exploration is to begin here: all that was done is on stable storage. */
+void crash_record_base(void);
 /* The workload says that something was acknowledged: `event` comes back with each
    state that is built at or after this moment. */
 void crash_record_event(int event);
