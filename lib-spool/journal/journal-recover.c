@@ -144,6 +144,11 @@ static int open_segments(struct recovery *recovery)
 	DIR *listing = NULL;
 	int fd, ret, error;
 
+	/* a name that a killed process made has to stay, too */
+	if (!journal->settings.read_only && file_sync_dir_fd(journal->fd) < 0)
+		return journal_fail(recovery->error_r, errno,
+				    "fsync(%s) failed: %s", journal->dir,
+				    strerror(errno));
 	fd = file_open(journal->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd >= 0)
 		listing = file_ops()->fdopendir(fd);
@@ -413,6 +418,27 @@ static bool has_real_record(const struct journal_items *items)
 	return false;
 }
 
+/* Where the last sync failed, the kernel may show what the disk does not have, and takes
+   it for written. So what is gone by is written: the same bytes, which harm nobody. */
+static int rewrite_last_groups(struct recovery *recovery)
+{
+	const struct journal_item *first, *last;
+	struct journal_items *items;
+	unsigned int i;
+
+	for (i = 0; i < recovery->held_count; i++) {
+		items = &recovery->held[i].items;
+		first = &items->items[items->last_group];
+		last = &items->items[items->count - 1];
+		if (journal_segment_rewrite(
+			    recovery->held[i].segment, first->pos,
+			    last->pos + last->size - first->pos) < 0)
+			return recover_fail(recovery, recovery->held[i].segment,
+					    "writing");
+	}
+	return 0;
+}
+
 static void apply_held(struct recovery *recovery, bool last)
 {
 	struct held *held;
@@ -450,6 +476,8 @@ static int read_segments(struct recovery *recovery)
 		recovery->held[recovery->held_count++].items = items;
 		last = segment;
 	}
+	if (!journal->settings.read_only && rewrite_last_groups(recovery) < 0)
+		return -1;
 	apply_held(recovery, true);
 	choose_active(journal, last);
 	return 0;

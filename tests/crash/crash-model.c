@@ -142,8 +142,11 @@ static const char *enter(int *dir, const char *path)
 static int c_openat(int dir_fd, const char *path, int flags, mode_t mode)
 {
 	int dir = fd_node(dir_fd), node = -1;
-	int fd = file_ops_system.openat(dir_fd, path, flags, mode);
+	int fd;
 
+	if (killed && (flags & O_CREAT) != 0)
+		return open("/dev/null", O_RDWR | O_CLOEXEC);
+	fd = file_ops_system.openat(dir_fd, path, flags, mode);
 	if (fd < 0 || !recording)
 		return fd;
 	if (strcmp(path, root_path) == 0) {
@@ -387,11 +390,12 @@ static int c_fsync_dir(int fd)
 static int c_renameat2(int old_fd, const char *old_path, int new_fd,
 		       const char *new_path, unsigned int flags)
 {
-	int ret = file_ops_system.renameat2(old_fd, old_path, new_fd, new_path,
-					    flags);
+	int ret = killed ? 0 :
+			   file_ops_system.renameat2(old_fd, old_path, new_fd,
+						     new_path, flags);
 	int node;
 
-	if (!recording || ret < 0 || fd_node(old_fd) < 0)
+	if (!recording || killed || ret < 0 || fd_node(old_fd) < 0)
 		return ret;
 	node = lookup(fd_node(old_fd), old_path);
 	add_name(OP_NAME, fd_node(new_fd), new_path, node);
@@ -413,9 +417,9 @@ static int c_linkat(int old_fd, const char *old_path, int new_fd,
 
 static int c_unlinkat(int fd, const char *path, int flags)
 {
-	int ret = file_ops_system.unlinkat(fd, path, flags);
+	int ret = killed ? 0 : file_ops_system.unlinkat(fd, path, flags);
 
-	if (recording && ret == 0 && fd_node(fd) >= 0)
+	if (recording && !killed && ret == 0 && fd_node(fd) >= 0)
 		add_name(OP_UNNAME, fd_node(fd), path, -1);
 	return ret;
 }
@@ -481,6 +485,11 @@ void crash_fail(enum crash_sync sync)
 void crash_kill(enum crash_sync sync)
 {
 	killing = sync;
+}
+
+bool crash_is_killed(void)
+{
+	return killed;
 }
 
 bool crash_revive(void)

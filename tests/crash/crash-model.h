@@ -48,6 +48,7 @@ void crash_fail_later(enum crash_sync sync, unsigned int after);
    in the kernel's hands, and what it does from then on is not done, until
    crash_revive(), which is false where it was not killed. */
 void crash_kill(enum crash_sync sync);
+bool crash_is_killed(void);
 bool crash_revive(void);
 void crash_record_end(void);
 /* What was written down: operations, and how many of each sync there were. */

@@ -136,15 +136,59 @@ static void test_failed_segment(void **state ATTR_UNUSED)
 	}
 }
 
+/* What failed the kernel still shows to the next start. If that hands it out, it stays:
+   no sync of the file alone would see to that. */
+static void test_start_after_failure(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	must_put(spool, 0, 3000);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
+	spool_close(&spool);
+
+	spool = crash_spool_open(test_path("work"));
+	assert_int_equal(crash_version(spool, 1), 1);
+	crash_note_stored(1);
+	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
+	must_put(spool, 2, 700);
+	end(&spool);
+	explore_all(12);
+}
+
+/* After the second failure nothing is taken any more, before the next start. That one
+   is shown that the first was declared void: it stays so. */
+static void test_two_failures(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	must_put(spool, 0, 3000);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 2, 100), IO_TRANS_FAIL);
+	assert_int_equal(crash_put(spool, 3, 100), IO_TRANS_FAIL);
+	assert_int_equal(crash_remove(spool, 0), IO_TRANS_FAIL);
+	assert_int_equal(crash_version(spool, 0), 1);
+	spool_close(&spool);
+
+	spool = crash_spool_open(test_path("work"));
+	assert_int_equal(crash_version(spool, 1), 0);
+	must_put(spool, 4, 700);
+	crash_note_absent(1);
+	end(&spool);
+	explore_all(12);
+}
+
 /*
  * Processes that are killed
  */
 
-static void kill_before_sync(enum crash_sync sync)
+/* What it wrote and never synced the next one finds, and hands out: then it stays. */
+static void test_killed_before_sync(void **state ATTR_UNUSED)
 {
 	struct spool *spool = begin();
 
-	crash_leave_out(sync);
 	must_put(spool, 0, 3000);
 	crash_kill(CRASH_SYNC_GROUP);
 	(void)crash_put(spool, 1, 6000);
@@ -156,13 +200,54 @@ static void kill_before_sync(enum crash_sync sync)
 	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
 	must_put(spool, 2, 700);
 	end(&spool);
+	explore_all(12);
 }
 
-/* What it wrote and never synced the next one finds, and hands out: then it stays. */
-static void test_killed_before_sync(void **state ATTR_UNUSED)
+static void must_remove(struct spool *spool, unsigned int first,
+			unsigned int count)
 {
-	kill_before_sync(CRASH_SYNC_NONE);
-	explore_all(6);
+	for (; count > 0; first++, count--)
+		assert_int_equal(crash_remove(spool, first), IO_DONE);
+}
+
+/* Four blocks each: three of them, and three tombstones, fill a segment. */
+static void put_large(struct spool *spool, unsigned int first,
+		      unsigned int count)
+{
+	for (; count > 0; first++, count--)
+		must_put(spool, first, 14000);
+}
+
+/* The second segment is about to be written anew; all of its tombstones are in the
+   first one, which is full and has nothing else. Killed there, the next process must
+   not take the new header for written, and the first segment. */
+static void kill_in_header(enum crash_sync left_out)
+{
+	struct spool *spool = begin();
+
+	crash_leave_out(left_out);
+	put_large(spool, 0, 6);
+	must_remove(spool, 0, 3);
+	put_large(spool, 6, 1); /* the first one, written anew */
+	must_remove(spool, 3, 3);
+	put_large(spool, 7, 1);
+	must_remove(spool, 6, 2);
+	must_put(spool, 8, 100);
+	must_remove(spool, 8, 1);
+	assert_int_equal(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER), 1);
+	crash_kill(CRASH_SYNC_SEGMENT_HEADER);
+	put_large(spool, 9, 1);
+	spool_close(&spool);
+	assert_true(crash_revive());
+	spool = crash_spool_open(test_path("work"));
+	put_large(spool, 10, 1);
+	end(&spool);
+}
+
+static void test_killed_in_header(void **state ATTR_UNUSED)
+{
+	kill_in_header(CRASH_SYNC_NONE);
+	explore_all(4);
 }
 
 static void test_sync_of_the_start_is_needed(void **state ATTR_UNUSED)
@@ -171,13 +256,41 @@ static void test_sync_of_the_start_is_needed(void **state ATTR_UNUSED)
 	const char *result;
 	size_t states;
 
-	kill_before_sync(CRASH_SYNC_OPENED);
+	kill_in_header(CRASH_SYNC_OPENED);
 	assert_true(crash_sync_count(CRASH_SYNC_OPENED) > 0);
 	result = crash_explore(test_path("state"), 24, crash_check_spool,
 			       &keeping, &states);
 	assert_non_null(result);
 	printf("without the sync of what was found: %s\n", result);
 	crash_forget();
+}
+
+/* Killed while a segment is made, or written anew: what the next process goes on with
+   has to be as durable as if it had made it. */
+static void test_killed_in_segment(void **state ATTR_UNUSED)
+{
+	static const enum crash_sync syncs[] = { CRASH_SYNC_SEGMENT_DATA,
+						 CRASH_SYNC_SEGMENT_NAME,
+						 CRASH_SYNC_SEGMENT_HEADER };
+	struct spool *spool;
+	unsigned int n, i;
+
+	for (n = 0; n < N_ELEMENTS(syncs); n++) {
+		spool = begin();
+		must_put(spool, 0, 14000);
+		crash_kill(syncs[n]);
+		for (i = 1; !crash_is_killed(); i++) {
+			must_put(spool, i, 14000);
+			assert_int_equal(crash_remove(spool, i - 1), IO_DONE);
+		}
+		spool_close(&spool);
+		assert_true(crash_revive());
+		spool = crash_spool_open(test_path("work"));
+		for (; i < 20; i++)
+			must_put(spool, i, 7000);
+		end(&spool);
+		explore_all(3);
+	}
 }
 
 /*
@@ -338,7 +451,11 @@ int main(void)
 		cmocka_unit_test(test_failed_rewrite_and_removal),
 		cmocka_unit_test(test_failed_header),
 		cmocka_unit_test(test_failed_segment),
+		cmocka_unit_test(test_start_after_failure),
+		cmocka_unit_test(test_two_failures),
 		cmocka_unit_test(test_killed_before_sync),
+		cmocka_unit_test(test_killed_in_header),
+		cmocka_unit_test(test_killed_in_segment),
 		cmocka_unit_test(test_sync_of_the_start_is_needed),
 		cmocka_unit_test(test_group),
 		cmocka_unit_test(test_failed_group),
