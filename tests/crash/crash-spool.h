@@ -22,6 +22,8 @@ struct spool *crash_spool_open(const char *dir);
 /* Each is IO_DONE and noted as acknowledged, or fails and is not. The size of the
    body is in octets, about. */
 int crash_put(struct spool *spool, unsigned int i, size_t size);
+/* What the headers of those that are put from now on have, in octets, about. */
+void crash_set_headers_size(size_t size);
 /* Only the headers, or another body as well. */
 int crash_rewrite(struct spool *spool, unsigned int i, bool body);
 int crash_remove(struct spool *spool, unsigned int i);

@@ -112,6 +112,24 @@ static void test_failed_header(void **state ATTR_UNUSED)
 	explore_all(2);
 }
 
+/* The next segment says first what is void: a message that takes all of a segment has
+   no room behind it, and goes into one more. */
+static void test_large_behind_void(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	must_put(spool, 0, 100);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
+	crash_set_headers_size(10000);
+	must_put(spool, 2, 48500);
+	crash_set_headers_size(0);
+	assert_int_equal(crash_version(spool, 2), 1);
+	crash_note_absent(1);
+	end(&spool);
+	explore_all(6);
+}
+
 static void test_failed_segment(void **state ATTR_UNUSED)
 {
 	static const enum crash_sync syncs[] = { CRASH_SYNC_SEGMENT_DATA,
@@ -293,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_failed_put),
 		cmocka_unit_test(test_failed_rewrite_and_removal),
 		cmocka_unit_test(test_failed_header),
+		cmocka_unit_test(test_large_behind_void),
 		cmocka_unit_test(test_failed_segment),
 		cmocka_unit_test(test_start_after_failure),
 		cmocka_unit_test(test_two_failures),
