@@ -49,13 +49,16 @@ static void put_aside(struct journal *journal,
 	i_free(bytes);
 }
 
-static void drop_message(struct journal *journal, const message_id *id)
+/* What is damaged overrules it for as long as it is there. */
+static void drop_message(struct journal *journal, const message_id *id,
+			 uint32_t by)
 {
 	struct journal_entry old;
 
 	if (!journal_index_remove(&journal->index, id, &old))
 		return;
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal_overrule(journal, by, old.headers.segment);
 	journal_account(journal, &old.headers, -1);
 	journal_account(journal, &old.body, -1);
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -74,5 +77,5 @@ void journal_reject(struct journal *journal,
 	/* an older version of it is not what was acknowledged last */
 	if (!torn && item->state == JOURNAL_ITEM_BAD &&
 	    item->header.type == JOURNAL_HEADERS)
-		drop_message(journal, &item->header.id);
+		drop_message(journal, &item->header.id, segment->header.number);
 }

@@ -7,6 +7,9 @@
 #include "crash-spool.h"
 #include "test-common.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 static struct spool *begin(void)
 {
 	struct spool_settings settings = { .store = "journal" };
@@ -36,6 +39,29 @@ static size_t explore(struct crash_keeping *keeping, unsigned int max)
 	if (result != NULL)
 		fail_msg("%s", result);
 	return states;
+}
+
+static void must_remove(struct spool *spool, unsigned int first,
+			unsigned int count)
+{
+	for (; count > 0; first++, count--)
+		assert_int_equal(crash_remove(spool, first), IO_DONE);
+}
+
+/* Four blocks each: three of them, and three tombstones, fill a segment. */
+static void put_large(struct spool *spool, unsigned int first,
+		      unsigned int count)
+{
+	for (; count > 0; first++, count--)
+		must_put(spool, first, 14000);
+}
+
+/* A block each. */
+static void must_put_small(struct spool *spool, unsigned int first,
+			   unsigned int count)
+{
+	for (; count > 0; first++, count--)
+		must_put(spool, first, 100);
 }
 
 static void explore_all(unsigned int max)
@@ -215,21 +241,6 @@ static void test_killed_before_sync(void **state ATTR_UNUSED)
 	explore_all(12);
 }
 
-static void must_remove(struct spool *spool, unsigned int first,
-			unsigned int count)
-{
-	for (; count > 0; first++, count--)
-		assert_int_equal(crash_remove(spool, first), IO_DONE);
-}
-
-/* Four blocks each: three of them, and three tombstones, fill a segment. */
-static void put_large(struct spool *spool, unsigned int first,
-		      unsigned int count)
-{
-	for (; count > 0; first++, count--)
-		must_put(spool, first, 14000);
-}
-
 /* The second segment is about to be written anew; all of its tombstones are in the
    first one, which is full and has nothing else. Killed there, the next process must
    not take the new header for written, and the first segment. */
@@ -305,6 +316,56 @@ static void test_killed_in_segment(void **state ATTR_UNUSED)
 	}
 }
 
+/*
+ * Damage
+ */
+
+static void flip_byte(const char *segment, off_t offset)
+{
+	char path[600];
+	unsigned char byte;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/%s", test_path("work"),
+		       segment);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, offset), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+	assert_int_equal(close(fd), 0);
+}
+
+/* A message whose rewrite is damaged is gone: the older version must not come back when
+   the segment that had the rewrite is written anew. */
+static void test_damaged_rewrite(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	put_large(spool, 0, 3);
+	must_put_small(spool, 3, 3);
+	/* the second segment: the rewrite, and what is gone with it */
+	assert_int_equal(crash_rewrite(spool, 0, false), IO_DONE);
+	put_large(spool, 6, 1);
+	must_remove(spool, 6, 1);
+	put_large(spool, 7, 1);
+	must_remove(spool, 7, 1);
+	put_large(spool, 8, 1);
+	must_remove(spool, 8, 1);
+	end(&spool);
+	flip_byte("00000002.seg", 4096 + 64 + 20);
+
+	spool = crash_spool_open(test_path("work"));
+	assert_int_equal(crash_version(spool, 0), 0);
+	assert_int_equal(crash_version(spool, 1), 1);
+	put_large(spool, 10, 6);
+	spool_close(&spool);
+	spool = crash_spool_open(test_path("work"));
+	assert_int_equal(crash_version(spool, 0), 0);
+	spool_close(&spool);
+	crash_forget();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_killed_in_header),
 		cmocka_unit_test(test_killed_in_segment),
 		cmocka_unit_test(test_sync_of_the_start_is_needed),
+		cmocka_unit_test(test_damaged_rewrite),
 	};
 
 	crash_use_memory();
