@@ -68,14 +68,18 @@ void journal_reject(struct journal *journal,
 		    const struct journal_segment *segment,
 		    const struct journal_item *item, bool torn, const char *why)
 {
-	if (journal->settings.read_only)
+	if (torn) {
+		if (!journal->settings.read_only)
+			journal_add_void(journal, segment, item->pos,
+					 item->size);
 		return;
-	if (torn)
-		journal_add_void(journal, segment, item->pos, item->size);
-	else
+	}
+	if (!journal->settings.read_only)
 		put_aside(journal, segment, item, why);
-	/* an older version of it is not what was acknowledged last */
-	if (!torn && item->state == JOURNAL_ITEM_BAD &&
-	    item->header.type == JOURNAL_HEADERS)
+	/* an older version of it is not what was acknowledged last; and a
+	   tombstone is one, whatever its target is */
+	if (item->state == JOURNAL_ITEM_BAD &&
+	    (item->header.type == JOURNAL_HEADERS ||
+	     item->header.type == JOURNAL_UNLINK))
 		drop_message(journal, &item->header.id, segment->header.number);
 }

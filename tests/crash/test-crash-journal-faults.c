@@ -366,6 +366,25 @@ static void test_damaged_rewrite(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* A tombstone whose target cannot be read still is one. */
+static void test_damaged_tombstone(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin();
+
+	put_large(spool, 0, 3);
+	must_put_small(spool, 3, 3);
+	must_remove(spool, 0, 1);
+	must_put_small(spool, 6, 1);
+	end(&spool);
+	flip_byte("00000002.seg", 4096 + 64 + 4);
+
+	spool = crash_spool_open(test_path("work"));
+	assert_int_equal(crash_version(spool, 0), 0);
+	assert_int_equal(crash_version(spool, 1), 1);
+	spool_close(&spool);
+	crash_forget();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_killed_in_segment),
 		cmocka_unit_test(test_sync_of_the_start_is_needed),
 		cmocka_unit_test(test_damaged_rewrite),
+		cmocka_unit_test(test_damaged_tombstone),
 	};
 
 	crash_use_memory();
