@@ -73,7 +73,7 @@ static struct age_identities *identities(const struct bench *b)
 	return set;
 }
 
-/* layers=N: that many recipients, all the same (each costs what any costs). */
+/* The one that key=FILE decrypts for. */
 static struct age_recipients *recipients(const struct bench *b)
 {
 	struct age_identities *set = identities(b);
@@ -365,18 +365,13 @@ static struct spool *open_spool(const struct bench *b, bool make)
 	return spool;
 }
 
-/* The folders of a spool that is in use: doc/spool-format.md. */
+/* The folders of a spool that is in use. */
 static void make_buckets(const struct bench *b)
 {
-	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
 	char path[4096];
-	unsigned int i;
 
-	for (i = 0; i < 1024; i++) {
-		(void)snprintf(path, sizeof(path), "%s/messages/%c%c",
-			       b->out_path, digits[i / 32], digits[i % 32]);
-		bench_check(mkdir(path, 0700) == 0);
-	}
+	(void)snprintf(path, sizeof(path), "%s/messages", b->out_path);
+	bench_make_buckets(path);
 }
 
 struct wire {

@@ -54,6 +54,29 @@ unsigned char *bench_read_file(const char *path, size_t *size_r)
 	return data;
 }
 
+void bench_bucket_name(unsigned int bucket, char name_r[3])
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+	name_r[0] = digits[bucket / 32];
+	name_r[1] = digits[bucket % 32];
+	name_r[2] = '\0';
+}
+
+void bench_make_buckets(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned int i;
+	char name[3];
+
+	bench_check(fd >= 0);
+	for (i = 0; i < BENCH_BUCKETS; i++) {
+		bench_bucket_name(i, name);
+		bench_check(mkdirat(fd, name, 0700) == 0);
+	}
+	(void)close(fd);
+}
+
 static void *drop_all(void *context)
 {
 	static char data[1 << 18];

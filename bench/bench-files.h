@@ -17,6 +17,12 @@ int bench_open_out(const struct bench *b);
 /* All of a file; free() it. */
 unsigned char *bench_read_file(const char *path, size_t *size_r);
 
+/* Directories as below a file store's messages/ (doc/spool-format.md), in one that
+   exists. */
+#define BENCH_BUCKETS 1024
+void bench_bucket_name(unsigned int bucket, char name_r[3]);
+void bench_make_buckets(const char *dir);
+
 /* A socket whose other end a thread reads and drops. */
 struct bench_drain {
 	pthread_t thread;

@@ -469,8 +469,8 @@ static void file_to_socket(struct bench *b)
  * Two durable files a message, as the spool's file store has them
  */
 
-/* What a line of headers takes in the file store, about. */
-#define HEADERS_SIZE 400
+/* What a header file takes in the file store, about, when nobody added a header. */
+#define HEADERS_SIZE 240
 
 static void put_file(int dir, int tmp, const char *name, const void *data,
 		     size_t size)
@@ -489,29 +489,45 @@ static void put_file(int dir, int tmp, const char *name, const void *data,
 	bench_check(renameat(tmp, "new", dir, name) == 0 && fsync(dir) == 0);
 }
 
+/* Opens the directory that a message is for: one after the other, in an order that
+   is none of the disk's. */
+static int open_bucket(int messages, uint64_t message)
+{
+	char name[3];
+	int fd;
+
+	bench_bucket_name((unsigned int)(message * 613 % BENCH_BUCKETS), name);
+	fd = openat(messages, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bench_check(fd >= 0);
+	return fd;
+}
+
 /* out=DIR, which must not be there yet. */
 static void put_files(struct bench *b)
 {
 	char headers[HEADERS_SIZE], name[64];
 	const unsigned char *message;
-	int dir, tmp;
+	int messages, dir, tmp;
 	size_t size;
 
 	memset(headers, 'h', sizeof(headers));
 	bench_check(mkdir(b->out_path, 0700) == 0);
-	dir = open(b->out_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bench_check(dir >= 0 && mkdirat(dir, "tmp", 0700) == 0);
-	tmp = openat(dir, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bench_make_buckets(b->out_path);
+	messages = open(b->out_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bench_check(messages >= 0 && mkdirat(messages, "tmp", 0700) == 0);
+	tmp = openat(messages, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bench_check(tmp >= 0);
 	bench_start();
 	while (b->calls < b->total) {
 		message = bench_message(b, &size);
-		(void)snprintf(name, sizeof(name), "%llu.b",
+		dir = open_bucket(messages, b->calls);
+		(void)snprintf(name, sizeof(name), "%026llu.b",
 			       (unsigned long long)b->calls);
 		put_file(dir, tmp, name, message, size);
-		(void)snprintf(name, sizeof(name), "%llu.h",
+		(void)snprintf(name, sizeof(name), "%026llu.h",
 			       (unsigned long long)b->calls);
 		put_file(dir, tmp, name, headers, sizeof(headers));
+		(void)close(dir);
 		b->bytes += size;
 		b->calls++;
 	}

@@ -9,18 +9,25 @@
 #include "buffer.h"
 #include "istream.h"
 #include "istream-dot.h"
+#include "istream-multiplex.h"
 #include "istream-zlib.h"
 #include "ostream.h"
 #include "ostream-dot.h"
+#include "ostream-multiplex.h"
 #include "ostream-null.h"
 #include "ostream-zlib.h"
 #define dot_reader(input) i_stream_create_dot(input, TRUE)
+/* packets are all that 2.3 knows */
+#define multiplexer(output) o_stream_create_multiplex(output, SIZE_MAX)
 #else
 #define _GNU_SOURCE
 #include <bobbin/buffer.h>
 #include <bobbin/istream.h>
 #include <bobbin/ostream.h>
 #define dot_reader(input) i_stream_create_dot(input, 0)
+#define multiplexer(output)                         \
+	o_stream_create_multiplex(output, SIZE_MAX, \
+				  OSTREAM_MULTIPLEX_FORMAT_PACKET)
 #endif
 
 #include "bench.h"
@@ -265,6 +272,96 @@ static void messages(struct bench *b)
 }
 
 /*
+ * Channels
+ */
+
+#define CHANNELS 8
+
+/* total bytes, a packet of piece bytes after the other, each on the next channel. */
+static void send_packets(struct bench *b, struct ostream *output)
+{
+	struct ostream *channels[CHANNELS];
+	unsigned int i;
+
+	channels[0] = multiplexer(output);
+	for (i = 1; i < CHANNELS; i++)
+		channels[i] =
+			o_stream_multiplex_add_channel(channels[0], (uint8_t)i);
+	while (b->bytes < b->total) {
+		bench_check(o_stream_send(channels[b->calls % CHANNELS],
+					  bench_piece(b),
+					  b->piece) == (ssize_t)b->piece);
+		b->bytes += b->piece;
+		b->calls++;
+	}
+	for (i = 0; i < CHANNELS; i++)
+		bench_check(o_stream_finish(channels[i]) > 0);
+	for (i = CHANNELS; i > 0; i--)
+		o_stream_unref(&channels[i - 1]);
+}
+
+/* Into out=FILE, or into null. */
+static void multiplex_send(struct bench *b)
+{
+	struct ostream *output;
+
+	if (b->out_path != NULL) {
+		output = o_stream_create_fd_file(bench_open_out(b), 0, true);
+	} else {
+		output = o_stream_create_null();
+		/* libdovecot's has room for nothing */
+		o_stream_set_max_buffer_size(output, 1 << 20);
+	}
+	bench_start();
+	o_stream_cork(output);
+	send_packets(b, output);
+	finish(&output);
+	bench_stop();
+}
+
+/* A read of each channel in turn, which is the order that they were written in. */
+static void read_channels(struct bench *b, struct istream *input)
+{
+	struct istream *channels[CHANNELS];
+	const unsigned char *data;
+	unsigned int i, ended;
+	size_t size;
+	int ret;
+
+	channels[0] = i_stream_create_multiplex(input, READ_SIZE);
+	for (i = 1; i < CHANNELS; i++)
+		channels[i] =
+			i_stream_multiplex_add_channel(channels[0], (uint8_t)i);
+	do {
+		for (i = 0, ended = 0; i < CHANNELS; i++) {
+			ret = i_stream_read_more(channels[i], &data, &size);
+			if (ret > 0) {
+				b->bytes += size;
+				b->calls++;
+				i_stream_skip(channels[i], size);
+			}
+			bench_check(ret >= 0 || channels[i]->stream_errno == 0);
+			ended += ret < 0;
+		}
+	} while (ended < CHANNELS);
+	for (i = CHANNELS; i > 0; i--)
+		i_stream_unref(&channels[i - 1]);
+}
+
+static void multiplex_read(struct bench *b)
+{
+	struct istream *input;
+
+	bench_start();
+	while (b->bytes < b->total) {
+		input = i_stream_create_file(b->in_path, READ_SIZE);
+		read_channels(b, input);
+		i_stream_destroy(&input);
+	}
+	bench_stop();
+}
+
+/*
  * Moving whole files
  */
 
@@ -316,6 +413,8 @@ static const struct bench_work works[] = {
 	{ "encode", encode },
 	{ "decode", decode },
 	{ "messages", messages },
+	{ "multiplex-send", multiplex_send },
+	{ "multiplex-read", multiplex_read },
 	{ "file-to-file", file_to_file },
 	{ "file-to-socket", file_to_socket },
 	{ NULL, NULL },

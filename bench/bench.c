@@ -100,8 +100,10 @@ static bool set(struct bench *b, const char *name, const char *value)
 		b->codec = value;
 	} else if (strcmp(name, "level") == 0) {
 		b->level = atoi(value);
-	} else if (strcmp(name, "layers") == 0) {
-		b->layers = (unsigned int)atoi(value);
+	} else if (strcmp(name, "spec") == 0) {
+		b->spec = value;
+	} else if (strcmp(name, "layer") == 0) {
+		b->layer = value;
 	} else if (strcmp(name, "in") == 0) {
 		b->in_path = value;
 	} else if (strcmp(name, "out") == 0) {
@@ -116,7 +118,9 @@ static bool set(struct bench *b, const char *name, const char *value)
 
 int bench_main(int argc, char *argv[], const struct bench_work *works)
 {
-	struct bench b = { .piece = 4096, .codec = "" };
+	struct bench b = {
+		.piece = 4096, .codec = "", .spec = "plain", .layer = ""
+	};
 	const char *name = "";
 	char *value;
 	int i;
@@ -132,6 +136,7 @@ int bench_main(int argc, char *argv[], const struct bench_work *works)
 	}
 	if (b.window == 0 || b.window > b.size)
 		b.window = b.size;
+	b.stride = b.piece + (b.piece < BENCH_PAGE ? 0 : BENCH_GAP);
 	while (works->name != NULL && strcmp(works->name, name) != 0)
 		works++;
 	if (works->name == NULL) {

@@ -25,13 +25,14 @@ struct bench {
 	uint64_t total;
 	const char *codec;
 	int level;
-	unsigned int layers;
+	/* a stack's spec, and a layer that is no part of specs */
+	const char *spec, *layer;
 	const char *in_path, *out_path, *key_path;
 
 	/* Results. A work counts what it did; out_bytes only where that differs
 	   from bytes. */
 	uint64_t bytes, calls, out_bytes;
-	size_t pos, next_message;
+	size_t pos, stride, next_message;
 };
 
 typedef void bench_work_t(struct bench *b);
@@ -61,15 +62,22 @@ uint64_t bench_allocations(void);
 /* Resident memory now, in bytes. */
 size_t bench_resident(void);
 
+/* A copy whose source and destination lie at the same place of their pages, or nearly
+   so, is much slower than others (loads take the stores before them for their own).
+   Where a buffer lies is luck; so large pieces are taken with gaps, and each lies
+   elsewhere. */
+#define BENCH_PAGE 4096
+#define BENCH_GAP 64
+
 /* The next piece of the corpus, which is read round and round. */
 static inline const unsigned char *bench_piece(struct bench *b)
 {
 	const unsigned char *piece;
 
-	if (b->window - b->pos < b->piece)
+	if (b->pos + b->piece > b->window)
 		b->pos = 0;
 	piece = b->data + b->pos;
-	b->pos += b->piece;
+	b->pos += b->stride;
 	return piece;
 }
 

@@ -5,7 +5,8 @@
 
 bench_common = bench/bench.c bench/bench.h bench/bench-files.c \
 	bench/bench-files.h
-bench_programs = bench/bench-raw bench/bench-streams bench/bench-bobbin
+bench_programs = bench/bench-raw bench/bench-streams bench/bench-bobbin \
+	bench/bench-stacks
 EXTRA_PROGRAMS = $(bench_programs)
 
 bench_bench_raw_SOURCES = bench/bench-raw.c $(bench_common)
@@ -23,8 +24,13 @@ bench_bench_bobbin_SOURCES = bench/bench-bobbin.c $(bench_common)
 bench_bench_bobbin_CPPFLAGS = -Ibench -Iexamples/include
 bench_bench_bobbin_CFLAGS = $(AM_CFLAGS)
 bench_bench_bobbin_LDADD = libspool-objects.la libstream-objects.la
+bench_bench_stacks_SOURCES = bench/bench-stacks.c $(bench_common)
+bench_bench_stacks_CPPFLAGS = -Ibench -Iexamples/include
+bench_bench_stacks_CFLAGS = $(AM_CFLAGS)
+bench_bench_stacks_LDADD = libstream-objects.la
 
 bench/bench_streams-bench-streams.$(OBJEXT) \
+bench/bench_stacks-bench-stacks.$(OBJEXT) \
 bench/bench_bobbin-bench-bobbin.$(OBJEXT): examples/include/bobbin.stamp
 
 EXTRA_DIST += bench/run.py bench/rows.py bench/corpus.py bench/bench-streams.c

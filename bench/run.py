@@ -6,7 +6,9 @@ target whether it is met.
 A row runs as pairs, ours and the peer's, the order changing from pair to pair. Its figure
 is the median of the pairs' ratios, and its spread the interval that holds the median with
 96 % certainty (for 9 pairs: the second smallest to the second largest). The verdict is
-MET or MISSED where all of the interval is on one side of the target, else UNCLEAR.
+MET or MISSED where all of the interval is on one side of the target, else UNCLEAR. A
+row whose clock is instructions runs under valgrind, once: a count does not move. What
+needs one core gets one, always the same: another may run at another speed.
 
 Needs only the programs that "make bench" builds; a peer that is missing is NOT RUN."""
 
@@ -15,6 +17,7 @@ import math
 import os
 import pathlib
 import platform
+import re
 import shlex
 import shutil
 import statistics
@@ -23,11 +26,11 @@ import sys
 
 import rows as table
 
-PREPARED = ("gzip", "zlib", "lz4", "zstd", "age")
+PREPARED = ("dot", "gzip", "zlib", "lz4", "zstd", "age")
 
 
 class WorkFailed(Exception):
-    """A program ended with an error: its row has no figure."""
+    """A program ended with an error, or is missing: its row has no figure."""
 
 
 class Bench:
@@ -39,8 +42,11 @@ class Bench:
                        "tmpfs": pathlib.Path(args.tmpfs) /
                        f"bobbin-bench-{os.getpid()}"}
         self.words = {}
+        self.cores = os.sched_getaffinity(0)
+        # the first one often has the interrupts
+        self.core = max(self.cores) if args.core is None else args.core
 
-    def prepare(self):
+    def prepare(self, rows):
         """Corpora, a key, and the files that decoders read."""
         for name, place in self.places.items():
             shutil.rmtree(place, ignore_errors=True)
@@ -64,58 +70,135 @@ class Bench:
                              check=True, capture_output=True, text=True)
         self.words["recipient"] = key.stdout.strip()
         for codec in PREPARED:
-            self.words[codec] = str(tmpfs / codec)
-            self.run(f"bobbin write-file codec={codec} corpus={{lf}} level=6 "
-                     "key={key} piece=65536 total={lf_size} out={tmpfs}/"
-                     + codec)
+            self.prepare_file(codec, "lf", f"codec={codec}")
+            self.prepare_file(f"small_{codec}", "small", f"codec={codec}")
+        self.words["packets"] = str(tmpfs / "packets")
+        self.run("streams multiplex-send corpus={lf} piece=4096 "
+                 "total={lf_size} out={packets}")
+        self.prepare_big([work for row in rows for work in (row.ours, row.peer)])
+
+    def prepare_file(self, name, corpus, codec):
+        """The corpus as a stream writes it."""
+        path = self.places["tmpfs"] / name
+        self.words[name] = str(path)
+        size = os.path.getsize(self.words[corpus])
+        self.run(f"bobbin write-file {codec} corpus={{{corpus}}} level=6 "
+                 f"key={{key}} piece=65536 total={size} out={path}")
+
+    def prepare_big(self, works):
+        """The files of the rows on threads, only where there are such rows."""
+        # a build whose age has no threads runs on one
+        option = ",threads=2"
+        age = "age:recipient={recipient}" + option
+        try:
+            self.run(f"stacks known spec={age}")
+        except WorkFailed:
+            option = ""
+        self.words["age_threads"] = option
+        big, big_age = (self.places["tmpfs"] / name for name in ("big", "big_age"))
+        self.words["big"], self.words["big_age"] = str(big), str(big_age)
+        if any("{big" in work for work in works):
+            with open(big, "wb") as file:
+                data = pathlib.Path(self.words["lf"]).read_bytes()
+                for _ in range(max(self.args.big // self.args.corpus, 1)):
+                    file.write(data)
+            self.run("stacks encode-file in={big} out={big_age} "
+                     "spec=age:recipient={recipient}")
 
     def clean(self):
         for place in self.places.values():
             shutil.rmtree(place, ignore_errors=True)
 
-    def has(self, work):
-        if work.startswith("$ "):
-            return shutil.which(work.split()[1]) is not None
-        return (self.programs / f"bench-{work.split()[0]}").exists()
+    def missing(self, row):
+        """What the row cannot run without and is not here."""
+        if len(self.cores) < row.cores:
+            return f"there are not {row.cores} cores"
+        if row.clock == "instructions" and shutil.which("valgrind") is None:
+            return "there is no valgrind (package valgrind)"
+        peer = row.peer.split()
+        if peer[:1] == ["$"] and shutil.which(peer[1]) is None:
+            return f"there is no {peer[1]}"
+        if peer and peer[0] != "$" and \
+                not (self.programs / f"bench-{peer[0]}").exists():
+            return f"there is no bench-{peer[0]}"
+        return None
 
     def run_command(self, command):
-        """A whole process: what it starts with counts, too."""
+        """A whole process: what it starts with counts, too. The bytes are those of
+        the other side."""
         before = os.times()
         subprocess.run(command, shell=True, check=True)
         after = os.times()
         cpu = (after.children_user - before.children_user +
                after.children_system - before.children_system)
-        return {"bytes": int(self.words["lf_size"]), "calls": 1, "out": 0,
+        return {"bytes": 0, "calls": 1, "out": 0,
                 "wall": (after.elapsed - before.elapsed) * 1e9,
                 "cpu": max(cpu, 0.01) * 1e9, "rss": 0}
 
-    def run(self, work):
-        work = work.format(**self.words)
-        if work.startswith("$ "):
-            return self.run_command(work[2:])
-        program, name, *args = shlex.split(work)
-        for arg in args:
-            # a spool is made anew each time
-            if name in ("spool-put", "put-files") and arg.startswith("out="):
-                shutil.rmtree(arg[4:], ignore_errors=True)
+    def run_program(self, words, wrapper=()):
+        """One work's result, and what was said on stderr."""
+        program, name, *args = words
         result = subprocess.run(
-            [self.programs / f"bench-{program}", f"work={name}", *args],
-            capture_output=True, text=True)
+            [*wrapper, self.programs / f"bench-{program}", f"work={name}",
+             *args], capture_output=True, text=True)
         if result.returncode != 0:
             raise WorkFailed(f"bench-{program} work={name} {' '.join(args)}:\n"
                              f"{result.stderr}")
         keys = ("bytes", "calls", "out", "wall", "cpu", "rss")
-        return dict(zip(keys, map(int, result.stdout.split())))
+        return dict(zip(keys, map(int, result.stdout.split()))), result.stderr
+
+    def count(self, words):
+        """The instructions between total= and twice as much: what a program starts
+        with is not among them."""
+        counts, results = [], []
+        for factor in (1, 2):
+            result, said = self.run_program(
+                [re.sub(r"^total=(\d+)$",
+                        lambda m: f"total={factor * int(m[1])}", word)
+                 for word in words],
+                ("valgrind", "--tool=cachegrind", "--cache-sim=no",
+                 "--cachegrind-out-file=/dev/null"))
+            count = re.search(r"I\s+refs:\s+([\d,]+)", said)
+            if count is None:
+                raise WorkFailed(f"valgrind counts nothing:\n{said}")
+            counts.append(int(count[1].replace(",", "")))
+            results.append(result)
+        difference = {key: results[1][key] - results[0][key]
+                      for key in ("bytes", "calls")}
+        return {**difference, "instructions": counts[1] - counts[0], "out": 0}
+
+    def run_row(self, row, work):
+        """A work of the row, on as many cores as it may have."""
+        os.sched_setaffinity(0, {self.core} if row.cores == 1 else self.cores)
+        try:
+            return self.run(work, row.clock)
+        finally:
+            os.sched_setaffinity(0, self.cores)
+
+    def run(self, work, clock="cpu"):
+        work = work.format(**self.words)
+        # a spool, or a file of a command's, is made anew each time
+        for path in re.findall(r"/\S*/fresh\S*", work):
+            shutil.rmtree(path, ignore_errors=True)
+            pathlib.Path(path).unlink(missing_ok=True)
+        if work.startswith("$ "):
+            return self.run_command(work[2:])
+        words = shlex.split(work)
+        if clock == "instructions":
+            return self.count(words)
+        return self.run_program(words)[0]
 
     def measure(self, row):
         """The figures of all pairs, and the last result of each side."""
         figures = []
         ours = peer = None
-        once = row.kind not in ("rate", "excess")
+        once = row.kind not in ("rate", "excess") or row.clock == "instructions"
         for i in range(1 if once else self.args.pairs + 1):
             first, second = (row.ours, row.peer)[::1 if i % 2 else -1]
-            results = {w: self.run(w) for w in (first, second) if w}
+            results = {w: self.run_row(row, w) for w in (first, second) if w}
             ours, peer = results[row.ours], results.get(row.peer)
+            if row.peer.startswith("$ "):
+                peer["bytes"] = ours["bytes"]
             # the first pair warms up
             if once or i > 0:
                 figures.append(figure(row, ours, peer))
@@ -170,16 +253,18 @@ def verdict(row, low, high):
 
 
 def mb_s(result, clock):
-    return "" if result is None else f"{result['bytes'] / result[clock] * 1e3:.0f}"
+    return "" if result is None or clock not in result else f"{result['bytes'] / result[clock] * 1e3:.0f}"
 
 
 def unit(row):
+    if row.clock == "instructions" and row.kind == "excess":
+        return "instructions"
     return {"rate": "x", "excess": "ns", "value": "B", "bytes": "B",
             "allocations": "", "resident": "KiB", "plain": "/s"}[row.kind]
 
 
-def number(value):
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}" \
+def number(value, digits=3):
+    return f"{value:.{digits}f}" if abs(value) < 10 else f"{value:,.0f}" \
         if abs(value) >= 1000 else f"{value:.1f}"
 
 
@@ -191,9 +276,11 @@ COLUMNS = ("group", "name", "clock", "figure", "low", "high", "unit", "target",
 def line_of(row, figures, ours, peer):
     low, high = interval(figures)
     has_rates = row.kind in ("rate", "excess")
+    digits = 4 if row.clock == "instructions" else 3
     return dict(zip(COLUMNS, (
-        row.group, row.name, row.clock, number(statistics.median(figures)),
-        number(low), number(high), unit(row),
+        row.group, row.name, row.clock,
+        *(number(value, digits)
+          for value in (statistics.median(figures), low, high)), unit(row),
         "" if row.target is None else f"{row.target:g}",
         verdict(row, low, high),
         mb_s(ours, "cpu") if has_rates else "",
@@ -232,19 +319,20 @@ def write_table(path, lines, args):
                        f"{line['verdict']} | {rates[0]} | {rates[1]} |\n")
 
 
-PLOT = """set terminal svg size 1100,{height} font "sans,11"
+PLOT = """set terminal svg size 1200,{height} font "sans,11" noenhanced
 set output "{svg}"
-set title "Bobbin beside its peers: median ratio of CPU or wall time, and its spread"
+set title "Bobbin beside its peers"
 set style data points
 set grid x
 set logscale x 2
 set xlabel "times as fast as the peer (1 = the same)"
-set yrange [0:{count}+1] reverse
+set yrange [{count}+1:0]
 set ytics ({tics})
-set lmargin 62
-unset key
-plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6, \
- "{data}" using 5:1 with points lc rgb "#d55e00" pt 2 ps 0.9
+set lmargin {margin}
+set key outside top center horizontal
+plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6 \
+ title "median and spread", \
+ "{data}" using 5:1 with points lc rgb "#d55e00" pt 2 ps 0.9 title "target"
 """
 
 
@@ -259,11 +347,12 @@ def write_plot(out, lines):
     data.write_text("".join(
         f"{i} {plain(l['figure'])} {plain(l['low'])} {plain(l['high'])} "
         f"{l['target'] or 'nan'}\n" for i, l in enumerate(lines, 1)))
-    tics = ", ".join('"%s: %s" %d' % (l["group"].split(",")[0], l["name"], i)
-                     for i, l in enumerate(lines, 1))
+    labels = [f"{l['group']}: {l['name']}" for l in lines]
+    tics = ", ".join(f'"{label}" {i}' for i, label in enumerate(labels, 1))
     script = out / "ratios.gnuplot"
     script.write_text(PLOT.format(height=120 + 18 * len(lines), svg=svg,
-                                  count=len(lines), tics=tics, data=data))
+                                  count=len(lines), tics=tics, data=data,
+                                  margin=int(max(map(len, labels)) * 0.9) + 2))
     subprocess.run(["gnuplot", script], check=True)
 
 
@@ -277,6 +366,10 @@ def main():
     parser.add_argument("--tmpfs", default="/dev/shm")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--corpus", type=int, default=32, help="in MiB")
+    parser.add_argument("--core", type=int,
+                        help="for what needs only one; the last")
+    parser.add_argument("--big", type=int, default=1024,
+                        help="in MiB, from file to file on threads")
     parser.add_argument("--messages", type=int, default=100000,
                         help="of the large spool; 0: none")
     parser.add_argument("--only", default="",
@@ -291,13 +384,12 @@ def main():
     rows = [r for r in rows if args.only in f"{r.group}: {r.name}"]
     lines = []
     try:
-        bench.prepare()
+        bench.prepare(rows)
         for row in rows:
-            if row.peer and not bench.has(row.peer):
-                print(f"NOT RUN: {row.group}: {row.name}: there is no "
-                      f"{row.peer.split()[0 if row.peer[0] != '$' else 1]}")
-                continue
             try:
+                why = bench.missing(row)
+                if why is not None:
+                    raise WorkFailed(why)
                 line = line_of(row, *bench.measure(row))
             except WorkFailed as error:
                 print(f"NOT RUN: {row.group}: {row.name}: {error}", flush=True)

@@ -28,6 +28,7 @@ void spool_conf_free(struct spool_conf *conf)
 	i_free_and_null(conf->store);
 	i_free_and_null(conf->body);
 	i_free_and_null(conf->headers);
+	conf->segment_size = 0;
 }
 
 static char *trim(char *text)

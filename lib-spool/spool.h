@@ -20,7 +20,7 @@ struct spool_settings {
 	   the body. */
 	const char *body;
 	const char *headers;
-	/* The native store: "file". NULL: that. */
+	/* The native store: "file" or "journal". NULL: "file". */
 	const char *store;
 };
 

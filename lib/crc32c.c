@@ -57,8 +57,8 @@ uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size)
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-BOBBIN_TARGET("sse4.2") static uint32_t
-crc32c_sse42(uint32_t crc, const unsigned char *p, size_t size)
+BOBBIN_TARGET("sse4.2")
+static uint32_t crc32c_sse42(uint32_t crc, const unsigned char *p, size_t size)
 {
 	uint64_t crc64 = (uint32_t)~crc, word;
 

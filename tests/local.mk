@@ -71,9 +71,12 @@ threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-unit_tests += tests/test-module-memory tests/test-module-failure
-quick_tests += tests/test-module-memory tests/test-module-failure
-threaded_tests += tests/test-module-memory tests/test-module-failure
+unit_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-module-journal
+quick_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-module-journal
+threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-module-journal
 unit_tests += tests/test-spool-scan
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
@@ -92,6 +95,7 @@ script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-codecs.sh
 script_tests += tests/tool-spool.sh
+script_tests += tests/read-journal.sh
 script_tests += tests/check-doveadm.sh
 script_tests += tests/check-outside-program.sh
 script_tests += tests/check-outside-module.sh
@@ -141,7 +145,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) tests/mutants.py tests/mutants.list \
+EXTRA_DIST += $(script_tests) tests/read-journal.py tests/mutants.py tests/mutants.list \
 	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
 	tests/conformance \
 	tests/install-packages

@@ -49,14 +49,33 @@ struct spool *test_spool_open(unsigned int flags)
 	return spool;
 }
 
-void test_spool_init(const char *body)
+static void init_of(const char *store, const char *body)
 {
-	struct spool_settings settings = { body, NULL, NULL };
+	struct spool_settings settings = { body, NULL, store };
 	char *error;
 
 	spool_number++;
 	if (spool_init(test_spool_dir(), &settings, &error) < 0)
 		fail_msg("%s", error);
+}
+
+void test_spool_init(const char *body)
+{
+	init_of(NULL, body);
+}
+
+struct spool *test_spool_new_of(const char *store, const char *body)
+{
+	char path[600];
+	FILE *conf;
+
+	init_of(store, body);
+	(void)snprintf(path, sizeof(path), "%s/spool.conf", test_spool_dir());
+	conf = fopen(path, "a");
+	assert_non_null(conf);
+	assert_true(fputs("segment-size = 65536\n", conf) >= 0);
+	assert_int_equal(fclose(conf), 0);
+	return test_spool_open(0);
 }
 
 struct spool *test_spool_new(const char *body)

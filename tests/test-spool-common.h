@@ -19,6 +19,8 @@ int test_spool_teardown(void **state);
 const char *test_spool_dir(void);
 /* A new one, whose bodies go through this stack. */
 void test_spool_init(const char *body);
+/* The same of this store, whose segments are small where it has any; opened. */
+struct spool *test_spool_new_of(const char *store, const char *body);
 /* Opens the newest one. */
 struct spool *test_spool_open(unsigned int flags);
 /* Both. */

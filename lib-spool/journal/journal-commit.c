@@ -1,7 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Group commit. Who finds nobody committing does it, for all that is queued: one
-   pwritev(), one fdatasync(); the next group gathers meanwhile. A lone writer pays
+   write, one sync; the next group gathers meanwhile. A lone writer pays
    for one sync and waits for nobody. The index changes after the sync.
 
    A group whose write or sync failed is void: its segment is written no more (whether

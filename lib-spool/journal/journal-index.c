@@ -199,9 +199,10 @@ bool journal_index_claim(struct journal_index *index, const message_id *id,
 	while (slot != NULL && (slot->flags & SLOT_CLAIMED) != 0) {
 		slot->waiting++;
 		(void)pthread_cond_wait(&shard->released, &shard->mutex);
-		/* the slots may have moved */
+		/* the slots may have moved; this one is still there for us */
 		slot = find(shard, id);
-		slot->waiting--;
+		if (slot != NULL)
+			slot->waiting--;
 	}
 	if (slot != NULL) {
 		slot->flags |= SLOT_CLAIMED;

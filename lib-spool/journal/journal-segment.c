@@ -2,7 +2,7 @@
 
 /* The files of a journal: made whole, and later written anew when nothing of what is
    in them is needed. Either way a commit overwrites blocks that are there, and its
-   fdatasync() changes nothing but them. */
+   sync changes nothing but them. */
 
 #include "config.h"
 #include "journal/journal-private.h"

@@ -3,7 +3,7 @@
 #define BOBBIN_JOURNAL_H
 
 /* Durable records of messages in segments that are written one after the other:
-   many of them for one fdatasync(). It knows ids, versions and bytes, and nothing of
+   many of them for one sync. It knows ids, versions and bytes, and nothing of
    what the bytes mean. Calls may come from many threads. Not installed. */
 
 #include "journal/journal-format.h"

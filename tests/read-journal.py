@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
+"""Reads a journal with nothing but doc/journal-format.md: read-journal.py SPOOL prints a
+line for each message: id, version, octets of the body, the two stacks, the CRC of each
+payload. With an id it writes the payload of its body to stdout."""
+
+import pathlib
+import struct
+import sys
+
+TABLE = []
+for byte in range(256):
+    crc = byte
+    for _ in range(8):
+        crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    TABLE.append(crc)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def text_of(message_id):
+    number = int.from_bytes(message_id, "big")
+    digits = "0123456789abcdefghjkmnpqrstvwxyz"
+    return "".join(digits[number >> (5 * i) & 31] for i in range(25, -1, -1))
+
+
+class Record:
+    def __init__(self, pos, size, header, stack, payload):
+        (self.type, self.flags, _, _, self.id, self.version, self.sequence, _,
+         self.plain, self.crc) = header
+        self.pos, self.size, self.stack, self.payload = pos, size, stack, payload
+
+
+class Segment:
+    def __init__(self, path):
+        self.data = path.read_bytes()
+        head = self.data[:64]
+        assert head[:16] == b"bobbin-journal-1", path
+        assert struct.unpack("<I", head[60:])[0] == crc32c(head[:60]), path
+        self.incarnation = head[16:32]
+        self.size, self.first, self.number = struct.unpack("<QQI", head[32:52])
+        assert int(path.stem) == self.number and len(self.data) == self.size
+
+    def record(self, pos):
+        head = self.data[pos:pos + 64]
+        if len(head) < 64 or head[:4] != b"BJR1":
+            return None
+        if struct.unpack("<I", head[60:])[0] != \
+                crc32c(self.incarnation + head[:60]):
+            return None
+        header = struct.unpack("<BBBB16sQQQQI", head[4:60])
+        stack_size, stored = header[2], header[7]
+        size = (64 + stack_size + stored + 63) // 64 * 64
+        if pos + size > self.size:
+            return None
+        body = self.data[pos + 64:pos + 64 + stack_size + stored]
+        if header[0] != 5 and crc32c(body) != header[9]:
+            return None
+        return Record(pos, size, header, body[:stack_size].decode(),
+                      body[stack_size:])
+
+    def records(self):
+        pos, found = 4096, []
+        while pos < self.size:
+            record = self.record(pos)
+            if record is not None:
+                found.append(record)
+            pos += record.size if record is not None else 64
+        return found
+
+
+def messages(spool):
+    segments = sorted((Segment(p) for p in
+                       pathlib.Path(spool, "journal").glob("*.seg")),
+                      key=lambda s: (s.first, s.number))
+    records = [(s, r) for s in segments for r in s.records()]
+    voids = []
+    for _, record in records:
+        if record.type == 4:
+            offset, size = struct.unpack("<II", record.payload[16:24])
+            voids.append((record.payload[:16], offset * 64,
+                          (offset + size) * 64))
+    there, gone, before = {}, set(), None
+    for segment, record in records:
+        if any(segment.incarnation == v[0] and v[1] <= record.pos and
+               record.pos + record.size <= v[2] for v in voids):
+            continue
+        if record.type == 3:
+            gone.add(record.id)
+        if record.type == 2:
+            old = there.get(record.id)
+            body = old[1] if old else None
+            if record.flags & 1:
+                whole = before is not None and before[0] is segment and \
+                    before[1].type == 1 and before[1].id == record.id and \
+                    before[1].pos + before[1].size == record.pos
+                if not whole:
+                    continue
+                body = before[1]
+            if old is None or record.version > old[0].version:
+                there[record.id] = (record, body)
+        before = (segment, record)
+    return {text_of(i): m for i, m in there.items() if i not in gone}
+
+
+def main():
+    found = messages(sys.argv[1])
+    if len(sys.argv) > 2:
+        sys.stdout.buffer.write(found[sys.argv[2]][1].payload)
+        return
+    for name in sorted(found):
+        headers, body = found[name]
+        print(name, headers.version, body.plain, headers.stack, body.stack)
+
+
+main()

@@ -1,0 +1,695 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The journal by itself: groups, damage, segments that are written anew. What a power
+   cut leaves is crash/test-crash-journal.c's. */
+
+#include "config.h"
+#include "io-infrastructure.h"
+#include "journal/journal-private.h"
+#include "mem.h"
+#include "test-common.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SMALL JOURNAL_SEGMENT_MIN
+
+static int dir_fd = -1;
+static char dir[512];
+static unsigned int dir_number, warnings;
+
+static void count_warning(void *context ATTR_UNUSED,
+			  const char *text ATTR_UNUSED)
+{
+	warnings++;
+}
+
+static void new_dir(void)
+{
+	char name[32];
+
+	if (dir_fd != -1)
+		assert_int_equal(close(dir_fd), 0);
+	(void)snprintf(name, sizeof(name), "journal%u", ++dir_number);
+	(void)snprintf(dir, sizeof(dir), "%s", test_path(name));
+	assert_int_equal(mkdir(dir, 0700), 0);
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_true(dir_fd >= 0);
+	assert_int_equal(mkdirat(dir_fd, "quarantine", 0700), 0);
+	assert_int_equal(journal_init(dir_fd), 0);
+	warnings = 0;
+}
+
+static struct journal *open_dir(bool read_only)
+{
+	struct journal_settings settings = { .segment_size = SMALL,
+					     .read_only = read_only,
+					     .warning = count_warning };
+	struct journal *journal;
+	char *error;
+
+	journal = journal_open(dir_fd, dir, &settings, &error);
+	if (journal == NULL)
+		fail_msg("%s", error);
+	return journal;
+}
+
+static struct journal *new_journal(void)
+{
+	new_dir();
+	return open_dir(false);
+}
+
+/* As spread as real ones are. */
+static void make_id(unsigned int n, message_id *id)
+{
+	uint32_t random = n * 2654435761u + 1;
+	unsigned int i;
+
+	memset(id, 0, sizeof(*id));
+	id->bytes[4] = (unsigned char)(n >> 24);
+	id->bytes[5] = (unsigned char)(n >> 16);
+	id->bytes[6] = (unsigned char)(n >> 8);
+	id->bytes[7] = (unsigned char)n;
+	for (i = 8; i < 16; i++)
+		id->bytes[i] = (unsigned char)test_random(&random);
+}
+
+static void make_text(unsigned int n, const char *what, char text[64])
+{
+	(void)snprintf(text, 64, "%s of message %u", what, n);
+}
+
+struct put {
+	struct journal_request request;
+	char body[64], headers[64];
+	unsigned int done;
+	int error;
+};
+
+static void note_done(struct journal_request *request, int error)
+{
+	struct put *put = request->context;
+
+	put->done++;
+	put->error = error;
+}
+
+static void make_put(struct put *put, unsigned int n, uint64_t version)
+{
+	struct journal_record *record = put->request.records;
+	unsigned int i;
+
+	memset(put, 0, sizeof(*put));
+	make_text(n, "body", put->body);
+	make_text(n, "headers", put->headers);
+	record[0].type = JOURNAL_BODY;
+	record[0].data = put->body;
+	record[0].size = strlen(put->body);
+	record[1].type = JOURNAL_HEADERS;
+	record[1].flags = JOURNAL_WITH_BODY;
+	record[1].data = put->headers;
+	record[1].size = strlen(put->headers);
+	for (i = 0; i < 2; i++) {
+		make_id(n, &record[i].id);
+		record[i].version = version;
+		record[i].stack = "plain";
+	}
+	put->request.count = 2;
+	put->request.done = note_done;
+	put->request.context = put;
+}
+
+/* 0, or the errno. */
+static int store(struct journal *journal, unsigned int n)
+{
+	struct journal_entry entry;
+	struct put put;
+	int ret;
+
+	make_put(&put, n, 1);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	ret = journal_commit(journal, &put.request) < 0 ? errno : 0;
+	journal_release(journal, &put.request.records[0].id);
+	assert_int_equal(put.done, 1);
+	assert_int_equal(put.error, ret);
+	return ret;
+}
+
+static int drop(struct journal *journal, unsigned int n)
+{
+	unsigned char target[JOURNAL_TARGET_SIZE];
+	struct journal_request request = { .count = 1 };
+	struct journal_entry entry;
+	int ret = 0;
+
+	request.records[0].type = JOURNAL_UNLINK;
+	make_id(n, &request.records[0].id);
+	assert_int_equal(journal_claim(journal, &request.records[0].id, &entry),
+			 0);
+	assert_true(entry.headers.offset != 0);
+	journal_make_target(journal, &entry.headers, target);
+	request.records[0].data = target;
+	request.records[0].size = sizeof(target);
+	if (journal_commit(journal, &request) < 0)
+		ret = errno;
+	journal_release(journal, &request.records[0].id);
+	return ret;
+}
+
+static bool has_record(struct journal *journal, unsigned int n,
+		       enum journal_type type, const char *what)
+{
+	char stack[JOURNAL_STACK_MAX + 1], text[64];
+	struct journal_header header;
+	unsigned char *payload;
+	message_id id;
+
+	make_id(n, &id);
+	if (journal_read(journal, &id, type, &header, stack, &payload) < 0) {
+		assert_int_equal(errno, ENOENT);
+		return false;
+	}
+	make_text(n, what, text);
+	assert_string_equal(stack, "plain");
+	assert_int_equal(header.stored_size, strlen(text));
+	assert_memory_equal(payload, text, strlen(text));
+	i_free(payload);
+	return true;
+}
+
+static bool has(struct journal *journal, unsigned int n)
+{
+	bool headers = has_record(journal, n, JOURNAL_HEADERS, "headers");
+
+	assert_int_equal(has_record(journal, n, JOURNAL_BODY, "body"), headers);
+	return headers;
+}
+
+static unsigned int files_in(const char *name)
+{
+	char path[600];
+	struct dirent *entry;
+	unsigned int count = 0;
+	DIR *listing;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	listing = opendir(path);
+	assert_non_null(listing);
+	while ((entry = readdir(listing)) != NULL)
+		count += entry->d_name[0] != '.';
+	assert_int_equal(closedir(listing), 0);
+	return count;
+}
+
+/*
+ * Format
+ */
+
+static void test_every_bit_of_a_header_counts(void **state ATTR_UNUSED)
+{
+	unsigned char incarnation[JOURNAL_INCARNATION_SIZE] = { 1, 2, 3 };
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	struct journal_header header, got;
+	unsigned int bit;
+
+	memset(&header, 0, sizeof(header));
+	header.type = JOURNAL_HEADERS;
+	header.flags = JOURNAL_WITH_BODY;
+	make_id(7, &header.id);
+	header.version = 0x0102030405060708;
+	header.sequence = 0x1112131415161718;
+	header.stored_size = 0x1234;
+	header.plain_size = 0x2122232425262728;
+	header.payload_crc = 0x31323334;
+	header.stack_size = 5;
+	journal_header_put(&header, incarnation, bytes);
+	memset(&got, 0, sizeof(got));
+	assert_true(journal_header_get(&got, incarnation, bytes));
+	assert_memory_equal(&got, &header, sizeof(got));
+	for (bit = 0; bit < sizeof(bytes) * 8; bit++) {
+		bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		assert_false(journal_header_get(&got, incarnation, bytes));
+		bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+	}
+	/* what another incarnation of the segment had is stale */
+	incarnation[15] ^= 1;
+	assert_false(journal_header_get(&got, incarnation, bytes));
+}
+
+/*
+ * Storing
+ */
+
+static void test_stored_and_there_after_reopening(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned int n;
+
+	for (n = 0; n < 8; n++)
+		assert_int_equal(store(journal, n), 0);
+	for (n = 0; n < 8; n += 4)
+		assert_int_equal(drop(journal, n), 0);
+	for (n = 0; n < 8; n++)
+		assert_int_equal(has(journal, n), n % 4 != 0);
+	journal_close(&journal);
+	journal = open_dir(true);
+	for (n = 0; n < 8; n++)
+		assert_int_equal(has(journal, n), n % 4 != 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	/* it goes on where it stood */
+	assert_int_equal(store(journal, 8), 0);
+	for (n = 0; n < 9; n++)
+		assert_int_equal(has(journal, n), n % 4 != 0 || n == 8);
+	journal_close(&journal);
+	assert_int_equal(files_in("journal"), 1);
+	assert_int_equal(files_in("quarantine"), 0);
+	assert_int_equal(warnings, 0);
+}
+
+/* Dead segments are written anew: a spool does not grow by what is gone. */
+static void test_segments_are_written_anew(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned int n;
+
+	for (n = 0; n < 500; n++) {
+		assert_int_equal(store(journal, n), 0);
+		if (n >= 5)
+			assert_int_equal(drop(journal, n - 5), 0);
+	}
+	assert_true(files_in("journal") <= 3);
+	for (n = 0; n < 500; n++)
+		assert_int_equal(has(journal, n), n >= 495);
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (n = 0; n < 500; n++)
+		assert_int_equal(has(journal, n), n >= 495);
+	journal_close(&journal);
+	assert_int_equal(files_in("quarantine"), 0);
+}
+
+static void test_too_large_is_refused(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned char *data = calloc(1, SMALL);
+	struct put put;
+
+	assert_non_null(data);
+	make_put(&put, 1, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = SMALL;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	assert_int_equal(errno, EFBIG);
+	assert_int_equal(put.error, EFBIG);
+	/* the largest one does go in */
+	make_put(&put, 2, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = (size_t)journal_max_size(journal);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	assert_int_equal(store(journal, 3), 0);
+	assert_true(has(journal, 3));
+	journal_close(&journal);
+	free(data);
+}
+
+/*
+ * Groups: the sync is held, and counted
+ */
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	bool held;
+	unsigned int inside, syncs;
+} gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0 };
+
+static int held_fdatasync(int fd)
+{
+	(void)pthread_mutex_lock(&gate.mutex);
+	gate.syncs++;
+	gate.inside++;
+	(void)pthread_cond_broadcast(&gate.changed);
+	while (gate.held)
+		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
+	gate.inside--;
+	(void)pthread_mutex_unlock(&gate.mutex);
+	return file_ops_system.fdatasync(fd);
+}
+
+static void set_gate(bool held)
+{
+	(void)pthread_mutex_lock(&gate.mutex);
+	gate.held = held;
+	(void)pthread_cond_broadcast(&gate.changed);
+	(void)pthread_mutex_unlock(&gate.mutex);
+}
+
+static void wait_for_sync(void)
+{
+	(void)pthread_mutex_lock(&gate.mutex);
+	while (gate.inside == 0)
+		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
+	(void)pthread_mutex_unlock(&gate.mutex);
+}
+
+#define MANY 64
+
+static struct put many[MANY];
+
+static void *submit_first(void *journal)
+{
+	journal_submit(journal, &many[0].request);
+	return NULL;
+}
+
+static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = new_journal();
+	pthread_t thread;
+	unsigned int n;
+
+	assert_int_equal(store(journal, 1000), 0); /* the segment is there */
+	ops.fdatasync = held_fdatasync;
+	file_ops_set(&ops);
+	gate.syncs = 0;
+	set_gate(true);
+	for (n = 0; n < MANY; n++)
+		make_put(&many[n], n, 1);
+	assert_int_equal(pthread_create(&thread, NULL, submit_first, journal),
+			 0);
+	wait_for_sync();
+	/* these find somebody at it, and do not wait */
+	for (n = 1; n < MANY; n++)
+		journal_submit(journal, &many[n].request);
+	for (n = 0; n < MANY; n++) {
+		assert_int_equal(many[n].done, 0);
+		/* and nothing is believed before its sync */
+		assert_false(has(journal, n));
+	}
+	set_gate(false);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	file_ops_set(NULL);
+	for (n = 0; n < MANY; n++) {
+		assert_int_equal(many[n].done, 1);
+		assert_int_equal(many[n].error, 0);
+		assert_true(has(journal, n));
+	}
+	assert_int_equal(gate.syncs, 2);
+	journal_close(&journal);
+}
+
+struct writer {
+	struct journal *journal;
+	unsigned int first;
+};
+
+static void *write_some(void *context)
+{
+	struct writer *writer = context;
+	unsigned int n;
+
+	for (n = 0; n < 50; n++) {
+		if (store(writer->journal, writer->first + n) != 0)
+			return writer;
+		if (n % 2 == 1 && drop(writer->journal, writer->first + n) != 0)
+			return writer;
+	}
+	return NULL;
+}
+
+static void test_many_writers(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	struct writer writers[4];
+	pthread_t threads[4];
+	unsigned int i, n;
+	void *failed;
+
+	for (i = 0; i < 4; i++) {
+		writers[i].journal = journal;
+		writers[i].first = i * 1000;
+		assert_int_equal(pthread_create(&threads[i], NULL, write_some,
+						&writers[i]),
+				 0);
+	}
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (i = 0; i < 4; i++) {
+		for (n = 0; n < 50; n++)
+			assert_int_equal(has(journal, i * 1000 + n),
+					 n % 2 == 0);
+	}
+	journal_close(&journal);
+}
+
+/*
+ * What fails
+ */
+
+static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_FDATASYNC, TEST_OP_WRITE };
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		journal = new_journal();
+		assert_int_equal(store(journal, 1), 0);
+		test_faults_begin();
+		test_faults.fail_at[ops[i]] = 1;
+		test_faults.fail_errno[ops[i]] = EIO;
+		assert_int_equal(store(journal, 2), EIO);
+		test_faults_end();
+		assert_false(has(journal, 2));
+		assert_int_equal(store(journal, 3), 0);
+		journal_close(&journal);
+		journal = open_dir(false);
+		assert_true(has(journal, 1));
+		/* its bytes may well be there: nobody was promised them */
+		assert_false(has(journal, 2));
+		assert_true(has(journal, 3));
+		assert_int_equal(store(journal, 4), 0);
+		journal_close(&journal);
+		assert_int_equal(files_in("journal"), 2);
+		assert_int_equal(files_in("quarantine"), 0);
+	}
+}
+
+static void test_two_failures_are_enough(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+
+	assert_int_equal(store(journal, 1), 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(store(journal, 2), EIO);
+	test_faults.calls[TEST_OP_FDATASYNC] = 0;
+	/* the next segment is made, and then its first group fails */
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 2;
+	assert_int_equal(store(journal, 3), EIO);
+	test_faults_end();
+	assert_int_equal(warnings, 1);
+	assert_int_equal(store(journal, 4), EIO);
+	assert_true(has(journal, 1));
+	journal_close(&journal);
+	journal = open_dir(false);
+	assert_true(has(journal, 1));
+	assert_int_equal(store(journal, 5), 0);
+	journal_close(&journal);
+}
+
+/* A full disk: no segment can be made, and nothing is left of the try. */
+static void test_a_full_disk(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_WRITE,
+					    TEST_OP_FDATASYNC, TEST_OP_RENAME,
+					    TEST_OP_FSYNC_DIR };
+	struct journal *journal = new_journal();
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		test_faults_begin();
+		test_faults.fail_at[ops[i]] = 1;
+		test_faults.fail_errno[ops[i]] = ENOSPC;
+		assert_int_equal(store(journal, 1), ENOSPC);
+		test_faults_end();
+		assert_int_equal(files_in("journal"), 0);
+	}
+	assert_int_equal(store(journal, 1), 0);
+	assert_true(has(journal, 1));
+	journal_close(&journal);
+}
+
+/*
+ * Damage
+ */
+
+static void flip(uint64_t offset)
+{
+	char path[600], c;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg", dir);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &c, 1, (off_t)offset), 1);
+	c = (char)(c ^ 4);
+	assert_int_equal(pwrite(fd, &c, 1, (off_t)offset), 1);
+	assert_int_equal(close(fd), 0);
+}
+
+/* Where the records of the second of three messages are, each in a group. */
+static void test_damage_is_put_aside(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *what;
+		unsigned int offset;
+	} rows[] = {
+		{ "the body's header", 10 },
+		{ "the body", JOURNAL_HEADER_SIZE + 8 },
+		{ "the headers' header", 2 * JOURNAL_ALIGN + 20 },
+		{ "the headers", 3 * JOURNAL_ALIGN + 9 },
+	};
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		journal = new_journal();
+		assert_int_equal(store(journal, 1), 0);
+		assert_int_equal(store(journal, 2), 0);
+		assert_int_equal(store(journal, 3), 0);
+		journal_close(&journal);
+		flip(2 * JOURNAL_BLOCK_SIZE + rows[i].offset);
+		journal = open_dir(true);
+		assert_false(has(journal, 2));
+		journal_close(&journal);
+		assert_int_equal(files_in("quarantine"), 0);
+		journal = open_dir(false);
+		if (has(journal, 2) || !has(journal, 1) || !has(journal, 3))
+			fail_msg("%s", rows[i].what);
+		assert_true(warnings > 0);
+		assert_true(files_in("quarantine") >= 2);
+		assert_int_equal(store(journal, 4), 0);
+		journal_close(&journal);
+	}
+}
+
+/* The last group may not have been synced: its damage is a torn tail, and stays
+   that. */
+static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
+{
+	static const unsigned int offsets[] = { 10, JOURNAL_HEADER_SIZE + 8,
+						2 * JOURNAL_ALIGN + 20,
+						3 * JOURNAL_ALIGN + 9 };
+	struct journal *journal;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		journal = new_journal();
+		assert_int_equal(store(journal, 1), 0);
+		assert_int_equal(store(journal, 2), 0);
+		journal_close(&journal);
+		flip(2 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		for (j = 0; j < 3; j++) {
+			journal = open_dir(false);
+			assert_true(has(journal, 1));
+			assert_false(has(journal, 2));
+			assert_int_equal(store(journal, 10 + (unsigned int)j),
+					 0);
+			journal_close(&journal);
+		}
+		assert_int_equal(warnings, 0);
+		assert_int_equal(files_in("quarantine"), 0);
+	}
+}
+
+static void test_first_blocks(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size = SMALL };
+	struct journal *journal;
+	char *error;
+
+	journal = new_journal();
+	assert_int_equal(store(journal, 1), 0);
+	journal_close(&journal);
+	flip(20);
+	journal = journal_open(dir_fd, dir, &settings, &error);
+	assert_null(journal);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "segment 1 is damaged"));
+	free(error);
+	flip(20);
+	journal = open_dir(false);
+	assert_true(has(journal, 1));
+	journal_close(&journal);
+}
+
+/*
+ * The index
+ */
+
+static void test_memory_of_a_message(void **state ATTR_UNUSED)
+{
+	const unsigned int count = 200000;
+	struct journal_index *index = malloc(sizeof(*index));
+	struct journal_entry entry, old;
+	struct mallinfo2 before, after;
+	unsigned int n;
+
+	assert_non_null(index);
+	before = mallinfo2();
+	journal_index_init(index);
+	memset(&entry, 0, sizeof(entry));
+	entry.headers.offset = 1;
+	for (n = 0; n < count; n++) {
+		make_id(n, &entry.id);
+		assert_true(journal_index_set(index, &entry, &old));
+	}
+	after = mallinfo2();
+	if (after.uordblks - before.uordblks > (size_t)count * 68)
+		fail_msg("%zu bytes a message",
+			 (after.uordblks - before.uordblks) / count);
+	for (n = 0; n < count; n++) {
+		make_id(n, &entry.id);
+		assert_true(journal_index_remove(index, &entry.id, &old));
+		assert_false(journal_index_find(index, &entry.id, &old));
+	}
+	journal_index_deinit(index);
+	free(index);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_bit_of_a_header_counts),
+		cmocka_unit_test(test_stored_and_there_after_reopening),
+		cmocka_unit_test(test_segments_are_written_anew),
+		cmocka_unit_test(test_too_large_is_refused),
+		cmocka_unit_test(test_what_gathers_is_one_group),
+		cmocka_unit_test(test_many_writers),
+		cmocka_unit_test(test_a_failed_sync_is_void),
+		cmocka_unit_test(test_two_failures_are_enough),
+		cmocka_unit_test(test_a_full_disk),
+		cmocka_unit_test(test_damage_is_put_aside),
+		cmocka_unit_test(test_a_torn_tail_is_void),
+		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_memory_of_a_message),
+	};
+
+	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
+}

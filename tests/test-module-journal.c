@@ -1,0 +1,259 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The journal store behind the hooks. */
+
+#include "config.h"
+#include "istream.h"
+#include "test-spool-common.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const char wire[] = TEST_SPOOL_WIRE;
+
+static void set_text(email_message *message, const char *text)
+{
+	struct istream *input = i_stream_create_from_data(text, strlen(text));
+
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+}
+
+static void test_put_get_and_remove(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "", "zstd:1", "gzip | age" };
+	struct spool *spool;
+	message_id ids[3];
+	char stack[600];
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		(void)snprintf(stack, sizeof(stack), "%s", stacks[i]);
+		if (i == 2)
+			(void)snprintf(stack, sizeof(stack),
+				       "gzip | age:recipients=%s",
+				       test_path("public"));
+		spool = test_spool_new_of("journal", stack);
+		for (j = 0; j < N_ELEMENTS(ids); j++) {
+			assert_int_equal(test_spool_put(spool, wire,
+							sizeof(wire) - 1,
+							&ids[j]),
+					 IO_DONE);
+			test_spool_must_have(spool, &ids[j], wire,
+					     sizeof(wire) - 1);
+		}
+		assert_int_equal(spool_remove(spool, &ids[1]), IO_DONE);
+		assert_int_equal(spool_remove(spool, &ids[1]), IO_DONE);
+		spool_close(&spool);
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_scan(spool), 2);
+		test_spool_must_have(spool, &ids[0], wire, sizeof(wire) - 1);
+		test_spool_must_have(spool, &ids[2], wire, sizeof(wire) - 1);
+		spool_close(&spool);
+	}
+}
+
+static void test_of_one_id_there_is_one(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(test_spool_put_as(spool, "other\r\n.\r\n", 10, &id),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EEXIST);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+static void test_the_last_rewrite_wins(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "gzip");
+	email_message *first, *second;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &first), IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &second), IO_DONE);
+	assert_int_equal(email_message_set_value(first, "x", "y", "1"), 0);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, first, 0),
+			 IO_DONE);
+	/* made from what is not the newest any more */
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, second, 0),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
+	email_message_unref(&second);
+	/* headers alone leave the body, and a body comes with headers */
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	set_text(first, "another\r\n.\r\n");
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, first, 0),
+			 IO_DONE);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, first, 0),
+			 IO_DONE);
+	email_message_unref(&first);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	test_spool_must_have(spool, &id, "another\r\n.\r\n", 12);
+	assert_int_equal(spool_get(spool, &id, &first), IO_DONE);
+	assert_int_equal(email_message_get_version(first), 3);
+	assert_string_equal(email_message_get_value(first, "x", "y"), "1");
+	email_message_unref(&first);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 0);
+	spool_close(&spool);
+}
+
+static void test_headers_need_their_body(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message;
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EINVAL);
+	set_text(message, wire);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	/* given up: then there is nothing to come with headers */
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id), IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	email_message_unref(&message);
+	assert_int_equal(test_spool_scan(spool), 0);
+	spool_close(&spool);
+}
+
+static void test_a_body_stays_while_headers_are_there(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id), IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+/* 13: whatever fails, once, is an answer; what was acknowledged is there, and what was
+   not is not. */
+static void test_every_failing_call(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_WRITE,
+					    TEST_OP_FDATASYNC, TEST_OP_RENAME,
+					    TEST_OP_FSYNC_DIR };
+	unsigned int n, hit, stored;
+	struct spool *spool;
+	message_id id;
+	size_t i;
+	int answer;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		spool = test_spool_new_of("journal", "gzip");
+		stored = 0;
+		for (n = 1, hit = 1; hit >= n; n++) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = ENOSPC;
+			answer = test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			if (answer == IO_DONE) {
+				stored++;
+				test_spool_must_have(spool, &id, wire,
+						     sizeof(wire) - 1);
+			} else {
+				assert_int_equal(answer, IO_TRANS_FAIL);
+				assert_int_equal(io_get_errno(), ENOSPC);
+			}
+		}
+		/* service goes on */
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		spool_close(&spool);
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_scan(spool), stored + 1);
+		spool_close(&spool);
+	}
+}
+
+static void *put_and_remove(void *context)
+{
+	struct spool *spool = context;
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 30; i++) {
+		if (test_spool_put(spool, wire, sizeof(wire) - 1, &id) !=
+		    IO_DONE)
+			return spool;
+		if (i % 3 == 0 && spool_remove(spool, &id) != IO_DONE)
+			return spool;
+	}
+	return NULL;
+}
+
+static void test_many_threads(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "gzip");
+	unsigned int total, i;
+	pthread_t threads[4];
+	void *failed;
+
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+						put_and_remove, spool),
+				 0);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, 80);
+	spool_close(&spool);
+}
+
+static void test_a_reader_changes_nothing(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", ""), *reader;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	test_spool_must_have(reader, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_remove(reader, &id), IO_FAIL);
+	spool_close(&reader);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_put_get_and_remove),
+		cmocka_unit_test(test_of_one_id_there_is_one),
+		cmocka_unit_test(test_the_last_rewrite_wins),
+		cmocka_unit_test(test_headers_need_their_body),
+		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
+		cmocka_unit_test(test_every_failing_call),
+		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_a_reader_changes_nothing),
+	};
+
+	return cmocka_run_group_tests_name(
+		"module-journal", tests, test_spool_setup, test_spool_teardown);
+}
