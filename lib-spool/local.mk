@@ -52,6 +52,7 @@ spool_sources += lib-spool/journal/journal-commit.c
 spool_sources += lib-spool/journal/journal-read.c
 spool_sources += lib-spool/journal/journal-scan.c
 spool_sources += lib-spool/journal/journal-recover.c
+spool_sources += lib-spool/journal/journal-damage.c
 spool_sources += lib-spool/journal/journal.c
 spool_sources += lib-spool/modules/module-null.c
 spool_sources += lib-spool/modules/module-failure.c

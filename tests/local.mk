@@ -84,7 +84,9 @@ unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 unit_tests += tests/test-spool-body
 threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
-unit_tests += tests/crash/test-crash-journal tests/crash/test-crash-journal-faults
+unit_tests += tests/crash/test-crash-journal \
+	tests/crash/test-crash-journal-faults \
+	tests/crash/test-crash-journal-groups
 
 script_tests += tests/check-symbols.sh
 script_tests += tests/check-headers.sh
@@ -109,17 +111,18 @@ tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
 tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 
-tests_crash_test_crash_file_store_SOURCES = \
-	tests/crash/test-crash-file-store.c tests/crash/crash-model.c \
-	tests/crash/crash-model.h
-tests_crash_test_crash_journal_SOURCES = \
-	tests/crash/test-crash-journal.c tests/crash/crash-model.c \
-	tests/crash/crash-model.h tests/crash/crash-spool.c \
-	tests/crash/crash-spool.h
-tests_crash_test_crash_journal_faults_SOURCES = \
-	tests/crash/test-crash-journal-faults.c tests/crash/crash-model.c \
-	tests/crash/crash-model.h tests/crash/crash-spool.c \
-	tests/crash/crash-spool.h
+crash_sources = tests/crash/crash-model.c tests/crash/crash-model.h \
+	tests/crash/crash-explore.c tests/crash/crash-private.h
+crash_spool_sources = $(crash_sources) \
+	tests/crash/crash-spool.c tests/crash/crash-spool.h
+tests_crash_test_crash_file_store_SOURCES = $(crash_sources) \
+	tests/crash/test-crash-file-store.c
+tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal.c
+tests_crash_test_crash_journal_faults_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-faults.c
+tests_crash_test_crash_journal_groups_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-groups.c
 
 # The same tests over the example's loop.
 if HAVE_LIBEV
@@ -213,7 +216,8 @@ crash-soak:
 	CRASH_STATES=400 $(MAKE) check-some \
 		SOME='tests/crash/test-crash-file-store \
 		tests/crash/test-crash-journal \
-		tests/crash/test-crash-journal-faults'
+		tests/crash/test-crash-journal-faults \
+		tests/crash/test-crash-journal-groups'
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large

@@ -72,6 +72,9 @@ struct journal_segment *journal_segment_next(struct journal *journal);
 /* Whether so many bytes can go into it. */
 bool journal_segment_has_room(const struct journal_segment *segment,
 			      uint64_t size);
+/* Writes the bytes that are there once more, and syncs: -1 with errno. */
+int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
+			    uint64_t size);
 /* By number; NULL: there is none. */
 struct journal_segment *journal_segment_get(struct journal *journal,
 					    uint32_t number);

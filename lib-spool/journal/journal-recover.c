@@ -11,11 +11,9 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
-#include "ostream.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +142,11 @@ static int open_segments(struct recovery *recovery)
 	DIR *listing = NULL;
 	int fd, ret, error;
 
+	/* a name that a killed process made has to stay, too */
+	if (!journal->settings.read_only && file_sync_dir_fd(journal->fd) < 0)
+		return journal_fail(recovery->error_r, errno,
+				    "fsync(%s) failed: %s", journal->dir,
+				    strerror(errno));
 	fd = file_open(journal->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd >= 0)
 		listing = file_ops()->fdopendir(fd);
@@ -249,77 +252,6 @@ static bool is_void(const struct recovery *recovery,
 }
 
 /*
- * What is bad
- */
-
-/* Keeps a copy of the bytes, and why: once. */
-static void put_aside(struct journal *journal,
-		      const struct journal_segment *segment,
-		      const struct journal_item *item, const char *why)
-{
-	char hex[9], name[128], why_name[136];
-	unsigned char *bytes = try_malloc((size_t)item->size);
-	struct ostream *output;
-	ssize_t size;
-
-	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
-	(void)snprintf(name, sizeof(name),
-		       "quarantine/journal-%08u-%s-%llu.bytes",
-		       segment->header.number, hex,
-		       (unsigned long long)item->pos);
-	(void)snprintf(why_name, sizeof(why_name), "%s.why", name);
-	journal_warn(journal, "%s: segment %u, byte %llu: %s: %s", journal->dir,
-		     segment->header.number, (unsigned long long)item->pos, why,
-		     "a copy is kept in quarantine");
-	size = bytes == NULL ? -1 :
-			       file_pread(segment->fd, bytes,
-					  (size_t)item->size, (off_t)item->pos);
-	output = o_stream_create_file_atomic_at(
-		journal->dir_fd, name, -1, 0600,
-		OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
-	if (size > 0)
-		o_stream_nsend(output, bytes, (size_t)size);
-	(void)o_stream_finish(output);
-	o_stream_destroy(&output);
-	output = o_stream_create_file_atomic_at(journal->dir_fd, why_name, -1,
-						0600, 0);
-	o_stream_nsend_str(output, why);
-	o_stream_nsend_str(output, "\n");
-	(void)o_stream_finish(output);
-	o_stream_destroy(&output);
-	i_free(bytes);
-}
-
-static void drop_message(struct journal *journal, const message_id *id)
-{
-	struct journal_entry old;
-
-	if (!journal_index_remove(&journal->index, id, &old))
-		return;
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal_account(journal, &old.headers, -1);
-	journal_account(journal, &old.body, -1);
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
-/* `torn`: of a group that may not have been synced. */
-static void reject(struct journal *journal,
-		   const struct journal_segment *segment,
-		   const struct journal_item *item, bool torn, const char *why)
-{
-	if (journal->settings.read_only)
-		return;
-	if (torn)
-		journal_add_void(journal, segment, item->pos, item->size);
-	else
-		put_aside(journal, segment, item, why);
-	/* an older version of it is not what was acknowledged last */
-	if (!torn && item->state == JOURNAL_ITEM_BAD &&
-	    item->header.type == JOURNAL_HEADERS)
-		drop_message(journal, &item->header.id);
-}
-
-/*
  * What is there
  */
 
@@ -355,15 +287,15 @@ static void apply_item(struct journal *journal,
 	journal->next_sequence =
 		I_MAX(journal->next_sequence, item->header.sequence + 1);
 	if (item->state != JOURNAL_ITEM_WHOLE) {
-		reject(journal, segment, item, torn,
-		       item->state == JOURNAL_ITEM_BAD ?
-			       "the checksum of a record is wrong" :
-			       "there should be a record");
+		journal_reject(journal, segment, item, torn,
+			       item->state == JOURNAL_ITEM_BAD ?
+				       "the checksum of a record is wrong" :
+				       "there should be a record");
 		return;
 	}
 	if (with_body && !has_its_body(items, i)) {
-		reject(journal, segment, item, torn,
-		       "there is no body for these headers");
+		journal_reject(journal, segment, item, torn,
+			       "there is no body for these headers");
 		return;
 	}
 	set_place(&place, segment, item);
@@ -413,6 +345,27 @@ static bool has_real_record(const struct journal_items *items)
 	return false;
 }
 
+/* Where the last sync failed, the kernel may show what the disk does not have, and takes
+   it for written. So what is gone by is written: the same bytes, which harm nobody. */
+static int rewrite_last_groups(struct recovery *recovery)
+{
+	const struct journal_item *first, *last;
+	struct journal_items *items;
+	unsigned int i;
+
+	for (i = 0; i < recovery->held_count; i++) {
+		items = &recovery->held[i].items;
+		first = &items->items[items->last_group];
+		last = &items->items[items->count - 1];
+		if (journal_segment_rewrite(
+			    recovery->held[i].segment, first->pos,
+			    last->pos + last->size - first->pos) < 0)
+			return recover_fail(recovery, recovery->held[i].segment,
+					    "writing");
+	}
+	return 0;
+}
+
 static void apply_held(struct recovery *recovery, bool last)
 {
 	struct held *held;
@@ -450,6 +403,8 @@ static int read_segments(struct recovery *recovery)
 		recovery->held[recovery->held_count++].items = items;
 		last = segment;
 	}
+	if (!journal->settings.read_only && rewrite_last_groups(recovery) < 0)
+		return -1;
 	apply_held(recovery, true);
 	choose_active(journal, last);
 	return 0;

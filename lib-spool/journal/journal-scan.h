@@ -36,4 +36,12 @@ int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
 void journal_items_free(struct journal_items *items);
 
+/* journal-damage.c: the item is no record, for this reason. `torn`: of a group that may
+   not have been synced, and so is to be declared void; else it is damage, which is put
+   aside. */
+void journal_reject(struct journal *journal,
+		    const struct journal_segment *segment,
+		    const struct journal_item *item, bool torn,
+		    const char *why);
+
 #endif

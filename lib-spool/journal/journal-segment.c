@@ -111,6 +111,27 @@ static int write_all(int fd, const void *data, size_t size, uint64_t offset)
 	return 0;
 }
 
+int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
+			    uint64_t size)
+{
+	unsigned char *data = try_malloc(FILL_SIZE);
+	ssize_t ret = data == NULL ? -1 : 0;
+
+	for (; ret >= 0 && size > 0;
+	     pos += (uint64_t)ret, size -= (uint64_t)ret) {
+		ret = file_pread(segment->fd, data,
+				 (size_t)I_MIN(size, (uint64_t)FILL_SIZE),
+				 (off_t)pos);
+		if (ret == 0)
+			break;
+		if (ret > 0 &&
+		    write_all(segment->fd, data, (size_t)ret, pos) < 0)
+			ret = -1;
+	}
+	i_free(data);
+	return ret < 0 ? -1 : file_fdatasync(segment->fd);
+}
+
 /* The first block, under a fresh incarnation, which nobody could have guessed. */
 static int write_header(struct journal_segment *segment)
 {

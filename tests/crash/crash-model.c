@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
-#include "crash-model.h"
+#include "crash-private.h"
 #include "file-ops.h"
 #include "test-common.h"
 
@@ -11,42 +11,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define NODES_MAX 4096
-#define NAMES_MAX 64
 #define FDS_MAX 256
-#define OPS_MAX 20000
-#define PENDING_MAX 256
 
-/* A file or directory, whatever its names are. */
-struct node {
-	bool is_dir;
-};
-
-enum op_kind {
-	OP_NAME,   /* node gets a name in dir */
-	OP_UNNAME, /* a name goes from dir */
-	OP_WRITE,
-	OP_TRUNCATE,
-	OP_SYNC, /* of a file */
-	OP_SYNC_DIR,
-	OP_EVENT
-};
-
-struct op {
-	enum op_kind kind;
-	int node, dir;
-	char name[NAMES_MAX];
-	size_t offset, size;
-	unsigned char *data;
-	int event;
-	bool failed; /* a sync that was to cover it failed: no later one does */
-};
-
-static struct node nodes[NODES_MAX];
+struct node crash_nodes[NODES_MAX];
 static int node_count;
-static struct op ops[OPS_MAX];
-static size_t op_count;
-static size_t base_count;     /* operations that make the first state */
+struct op crash_ops[OPS_MAX];
+size_t crash_op_count, crash_base_count;
 static int fd_nodes[FDS_MAX]; /* node + 1 */
 /* where it was written to last; -1: nowhere yet */
 static off_t fd_offsets[FDS_MAX];
@@ -69,8 +39,8 @@ static struct op *add_op(enum op_kind kind)
 	struct op *op;
 
 	(void)pthread_mutex_lock(&mutex);
-	op = &ops[op_count++];
-	assert_true(op_count < OPS_MAX);
+	op = &crash_ops[crash_op_count++];
+	assert_true(crash_op_count < OPS_MAX);
 	memset(op, 0, sizeof(*op));
 	op->kind = kind;
 	(void)pthread_mutex_unlock(&mutex);
@@ -80,7 +50,7 @@ static struct op *add_op(enum op_kind kind)
 static int new_node(bool is_dir)
 {
 	assert_true(node_count < NODES_MAX);
-	nodes[node_count].is_dir = is_dir;
+	crash_nodes[node_count].is_dir = is_dir;
 	return node_count++;
 }
 
@@ -102,11 +72,13 @@ static int lookup(int dir, const char *name)
 
 	if (strcmp(name, ".") == 0)
 		return dir;
-	for (i = 0; i < op_count; i++) {
-		if ((ops[i].kind != OP_NAME && ops[i].kind != OP_UNNAME) ||
-		    ops[i].dir != dir || strcmp(ops[i].name, name) != 0)
+	for (i = 0; i < crash_op_count; i++) {
+		if ((crash_ops[i].kind != OP_NAME &&
+		     crash_ops[i].kind != OP_UNNAME) ||
+		    crash_ops[i].dir != dir ||
+		    strcmp(crash_ops[i].name, name) != 0)
 			continue;
-		node = ops[i].kind == OP_NAME ? ops[i].node : -1;
+		node = crash_ops[i].kind == OP_NAME ? crash_ops[i].node : -1;
 	}
 	return node;
 }
@@ -142,8 +114,11 @@ static const char *enter(int *dir, const char *path)
 static int c_openat(int dir_fd, const char *path, int flags, mode_t mode)
 {
 	int dir = fd_node(dir_fd), node = -1;
-	int fd = file_ops_system.openat(dir_fd, path, flags, mode);
+	int fd;
 
+	if (killed && (flags & O_CREAT) != 0)
+		return open("/dev/null", O_RDWR | O_CLOEXEC);
+	fd = file_ops_system.openat(dir_fd, path, flags, mode);
 	if (fd < 0 || !recording)
 		return fd;
 	if (strcmp(path, root_path) == 0) {
@@ -255,9 +230,9 @@ static const char *name_of(int node)
 	const char *name = "";
 	size_t i;
 
-	for (i = 0; i < op_count; i++) {
-		if (ops[i].kind == OP_NAME && ops[i].node == node)
-			name = ops[i].name;
+	for (i = 0; i < crash_op_count; i++) {
+		if (crash_ops[i].kind == OP_NAME && crash_ops[i].node == node)
+			name = crash_ops[i].name;
 	}
 	return name;
 }
@@ -267,8 +242,8 @@ static enum crash_sync dir_sync_purpose(int dir)
 {
 	size_t i;
 
-	for (i = op_count; i > 0; i--) {
-		const struct op *op = &ops[i - 1];
+	for (i = crash_op_count; i > 0; i--) {
+		const struct op *op = &crash_ops[i - 1];
 		size_t len = strlen(op->name);
 
 		if (op->dir != dir)
@@ -305,31 +280,32 @@ static enum crash_sync data_sync_purpose(int fd)
 		return CRASH_SYNC_SEGMENT_DATA;
 	if (is_segment_name(name))
 		return segment_sync_purpose(fd);
-	for (i = 0; i < op_count; i++) {
-		if (ops[i].kind == OP_WRITE && ops[i].node == node &&
-		    ops[i].offset == 0 && ops[i].size > 9)
-			return memcmp(ops[i].data, "bobbin-h1", 9) == 0 ?
+	for (i = 0; i < crash_op_count; i++) {
+		if (crash_ops[i].kind == OP_WRITE &&
+		    crash_ops[i].node == node && crash_ops[i].offset == 0 &&
+		    crash_ops[i].size > 9)
+			return memcmp(crash_ops[i].data, "bobbin-h1", 9) == 0 ?
 				CRASH_SYNC_HEADERS_DATA :
 				CRASH_SYNC_BODY_DATA;
 	}
 	return CRASH_SYNC_NONE;
 }
 
-/* Whether a sync among the operations before `moment` covers this one. */
-static bool is_durable(size_t at, size_t moment)
+bool crash_is_durable(size_t at, size_t moment)
 {
-	const struct op *op = &ops[at];
+	const struct op *op = &crash_ops[at];
 	bool of_name = op->kind == OP_NAME || op->kind == OP_UNNAME;
 	size_t i;
 
-	if (at < base_count)
+	if (at < crash_base_count)
 		return true;
 	if (op->failed)
 		return false;
 	for (i = at + 1; i < moment; i++) {
-		if (of_name ? ops[i].kind == OP_SYNC_DIR &&
-				    ops[i].node == op->dir :
-			      ops[i].kind == OP_SYNC && ops[i].node == op->node)
+		if (of_name ? crash_ops[i].kind == OP_SYNC_DIR &&
+				    crash_ops[i].node == op->dir :
+			      crash_ops[i].kind == OP_SYNC &&
+				    crash_ops[i].node == op->node)
 			return true;
 	}
 	return false;
@@ -341,10 +317,11 @@ static void fail_writes(int node)
 {
 	size_t i;
 
-	for (i = base_count; i < op_count; i++) {
-		if (ops[i].kind == OP_WRITE && ops[i].node == node &&
-		    !is_durable(i, op_count))
-			ops[i].failed = true;
+	for (i = crash_base_count; i < crash_op_count; i++) {
+		if (crash_ops[i].kind == OP_WRITE &&
+		    crash_ops[i].node == node &&
+		    !crash_is_durable(i, crash_op_count))
+			crash_ops[i].failed = true;
 	}
 }
 
@@ -387,11 +364,12 @@ static int c_fsync_dir(int fd)
 static int c_renameat2(int old_fd, const char *old_path, int new_fd,
 		       const char *new_path, unsigned int flags)
 {
-	int ret = file_ops_system.renameat2(old_fd, old_path, new_fd, new_path,
-					    flags);
+	int ret = killed ? 0 :
+			   file_ops_system.renameat2(old_fd, old_path, new_fd,
+						     new_path, flags);
 	int node;
 
-	if (!recording || ret < 0 || fd_node(old_fd) < 0)
+	if (!recording || killed || ret < 0 || fd_node(old_fd) < 0)
 		return ret;
 	node = lookup(fd_node(old_fd), old_path);
 	add_name(OP_NAME, fd_node(new_fd), new_path, node);
@@ -413,9 +391,9 @@ static int c_linkat(int old_fd, const char *old_path, int new_fd,
 
 static int c_unlinkat(int fd, const char *path, int flags)
 {
-	int ret = file_ops_system.unlinkat(fd, path, flags);
+	int ret = killed ? 0 : file_ops_system.unlinkat(fd, path, flags);
 
-	if (recording && ret == 0 && fd_node(fd) >= 0)
+	if (recording && !killed && ret == 0 && fd_node(fd) >= 0)
 		add_name(OP_UNNAME, fd_node(fd), path, -1);
 	return ret;
 }
@@ -483,6 +461,11 @@ void crash_kill(enum crash_sync sync)
 	killing = sync;
 }
 
+bool crash_is_killed(void)
+{
+	return killed;
+}
+
 bool crash_revive(void)
 {
 	bool was_killed = killed;
@@ -498,7 +481,7 @@ void crash_record_begin(const char *root)
 	(void)snprintf(root_path, sizeof(root_path), "%s", root);
 	(void)new_node(true);
 	take_tree(root, 0);
-	base_count = op_count;
+	crash_base_count = crash_op_count;
 	table = file_ops_system;
 	table.openat = c_openat;
 	table.close = c_close;
@@ -517,6 +500,11 @@ void crash_record_begin(const char *root)
 	file_ops_set(&table);
 }
 
+void crash_record_base(void)
+{
+	crash_base_count = crash_op_count;
+}
+
 void crash_record_event(int event)
 {
 	if (recording && !killed)
@@ -531,7 +519,7 @@ void crash_record_end(void)
 
 size_t crash_operation_count(void)
 {
-	return op_count - base_count;
+	return crash_op_count - crash_base_count;
 }
 
 size_t crash_sync_count(enum crash_sync sync)
@@ -543,248 +531,12 @@ void crash_forget(void)
 {
 	size_t i;
 
-	for (i = 0; i < op_count; i++)
-		free(ops[i].data);
-	op_count = base_count = 0;
+	for (i = 0; i < crash_op_count; i++)
+		free(crash_ops[i].data);
+	crash_op_count = crash_base_count = 0;
 	node_count = 0;
 	left_out = failing = killing = CRASH_SYNC_NONE;
 	killed = false;
 	memset(fd_nodes, 0, sizeof(fd_nodes));
 	memset(sync_counts, 0, sizeof(sync_counts));
-}
-
-/*
- * Building states
- */
-
-/* A disk writes a sector or does not; a filesystem, a block. */
-#define SECTOR 512u
-#define BLOCK 4096u
-
-/* What became of each operation before the moment. */
-enum fate {
-	LOST,
-	THERE,
-	TORN,    /* of a write: only its first part is there */
-	SECTORS, /* some of its sectors */
-	BLOCKS   /* some of its blocks */
-};
-static unsigned char fate[OPS_MAX];
-static uint32_t fate_seed[OPS_MAX]; /* where it is torn, or which are there */
-
-struct dir_state {
-	char names[512][NAMES_MAX];
-	int nodes[512];
-	size_t count;
-};
-
-static void set_entry(struct dir_state *dir, const char *name, int node)
-{
-	size_t i;
-
-	for (i = 0; i < dir->count; i++) {
-		if (strcmp(dir->names[i], name) == 0)
-			break;
-	}
-	if (i == dir->count) {
-		assert_true(dir->count < N_ELEMENTS(dir->names));
-		(void)snprintf(dir->names[i], NAMES_MAX, "%s", name);
-		dir->count++;
-	}
-	dir->nodes[i] = node;
-}
-
-static size_t torn_size(size_t size, uint32_t seed)
-{
-	if (size < 2 * SECTOR)
-		return size / 2;
-	return seed % (size / SECTOR) * SECTOR;
-}
-
-/* What is not written stays what it was. */
-static void build_write(buffer_t *content, const struct op *op, enum fate how,
-			uint32_t seed)
-{
-	size_t unit = how == SECTORS ? SECTOR : BLOCK, pos;
-
-	if (how == THERE || how == TORN) {
-		buffer_write(content, op->offset, op->data,
-			     how == TORN ? torn_size(op->size, seed) :
-					   op->size);
-		return;
-	}
-	for (pos = 0; pos < op->size; pos += unit) {
-		if ((test_random(&seed) >> 9 & 1) != 0)
-			buffer_write(content, op->offset + pos, op->data + pos,
-				     I_MIN(unit, op->size - pos));
-	}
-}
-
-static void build_file(const char *path, int node, size_t moment)
-{
-	buffer_t *content = buffer_create_dynamic(default_pool, 256);
-	const struct op *op;
-	size_t i;
-
-	for (i = 0; i < moment; i++) {
-		op = &ops[i];
-		if (op->node != node || fate[i] == LOST)
-			continue;
-		if (op->kind == OP_WRITE)
-			build_write(content, op, (enum fate)fate[i],
-				    fate_seed[i]);
-		else if (op->kind == OP_TRUNCATE && op->size < content->used)
-			buffer_set_used_size(content, op->size);
-	}
-	test_write_file(path, content->data, content->used);
-	buffer_free(&content);
-}
-
-static void build_dir(const char *path, int node, size_t moment)
-{
-	struct dir_state *dir = calloc(1, sizeof(*dir));
-	char child[1024];
-	size_t i;
-
-	assert_non_null(dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	for (i = 0; i < moment; i++) {
-		if (ops[i].dir != node || fate[i] == 0)
-			continue;
-		if (ops[i].kind == OP_NAME)
-			set_entry(dir, ops[i].name, ops[i].node);
-		else if (ops[i].kind == OP_UNNAME)
-			set_entry(dir, ops[i].name, -1);
-	}
-	for (i = 0; i < dir->count; i++) {
-		if (dir->nodes[i] < 0)
-			continue;
-		(void)snprintf(child, sizeof(child), "%s/%s", path,
-			       dir->names[i]);
-		if (nodes[dir->nodes[i]].is_dir)
-			build_dir(child, dir->nodes[i], moment);
-		else
-			build_file(child, dir->nodes[i], moment);
-	}
-	free(dir);
-}
-
-static enum fate random_fate(const struct op *op, bool there, uint32_t *seed)
-{
-	if (!there)
-		return LOST;
-	if (op->kind != OP_WRITE || test_random(seed) % 8 > 0)
-		return THERE;
-	return TORN;
-}
-
-/* Of a write that has several sectors. */
-static enum fate parted_fate(uint32_t *seed)
-{
-	static const enum fate fates[] = { LOST,    THERE,   TORN,  TORN,
-					   SECTORS, SECTORS, BLOCKS };
-
-	return fates[(test_random(seed) >> 7) % N_ELEMENTS(fates)];
-}
-
-static bool has_parts(const struct op *op)
-{
-	return op->kind == OP_WRITE && op->size > SECTOR;
-}
-
-/* Chooses fates for what no sync covers: number 0 all lost, 1 all there, 2 all
-   torn, then by the bits of the number, or at random where there are too many. */
-static void choose(const size_t *pending, size_t count, unsigned int number,
-		   uint32_t *seed)
-{
-	bool there;
-	size_t i, at;
-
-	for (i = 0; i < count; i++) {
-		at = pending[i];
-		/* not 0: it would be 0 for ever */
-		fate_seed[at] = test_random(seed) | 1;
-		there = count < 16 ? ((number - 3) >> i & 1) != 0 :
-				     (test_random(seed) >> 7 & 1) != 0;
-		if (number < 3)
-			fate[at] = (unsigned char)number;
-		else if (has_parts(&ops[at]))
-			fate[at] = (unsigned char)parted_fate(seed);
-		else
-			fate[at] = (unsigned char)random_fate(&ops[at], there,
-							      seed);
-	}
-}
-
-static unsigned int states_of(const size_t *pending, size_t count,
-			      unsigned int max)
-{
-	size_t i;
-
-	if (count == 0)
-		return 1;
-	for (i = 0; i < count; i++) {
-		if (has_parts(&ops[pending[i]]))
-			return max;
-	}
-	if (count < 16 && (1u << count) + 3 < max)
-		return (1u << count) + 3;
-	return max;
-}
-
-static const char *explore_moment(const char *dir, size_t moment,
-				  unsigned int max, crash_check_t *check,
-				  void *context, size_t *states_r)
-{
-	size_t pending[PENDING_MAX], count = 0, event_count = 0, i;
-	int events[512];
-	uint32_t seed = (uint32_t)moment * 2654435761u + 1;
-	unsigned int number;
-	const char *wrong;
-
-	for (i = 0; i < moment; i++) {
-		if (ops[i].kind == OP_EVENT) {
-			assert_true(event_count < N_ELEMENTS(events));
-			events[event_count++] = ops[i].event;
-		}
-		fate[i] = 1;
-		if (ops[i].kind <= OP_TRUNCATE && !is_durable(i, moment)) {
-			assert_true(count < PENDING_MAX);
-			pending[count++] = i;
-		}
-	}
-	for (number = 0; number < states_of(pending, count, max); number++) {
-		choose(pending, count, number, &seed);
-		test_remove_tree(dir);
-		build_dir(dir, 0, moment);
-		(*states_r)++;
-		wrong = check(dir, events, event_count, context);
-		if (wrong != NULL)
-			return wrong;
-	}
-	return NULL;
-}
-
-/* States are looked at, not kept. */
-static int no_sync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-const char *crash_explore(const char *dir, unsigned int max_per_moment,
-			  crash_check_t *check, void *context, size_t *states_r)
-{
-	struct file_ops quick = file_ops_system;
-	const char *wrong = NULL;
-	size_t moment;
-
-	quick.fdatasync = quick.fsync_dir = no_sync;
-	file_ops_set(&quick);
-	*states_r = 0;
-	for (moment = base_count; moment <= op_count && wrong == NULL; moment++)
-		wrong = explore_moment(dir, moment, max_per_moment, check,
-				       context, states_r);
-	file_ops_set(NULL);
-	return wrong;
 }

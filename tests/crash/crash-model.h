@@ -32,6 +32,8 @@ enum crash_sync {
 
 /* Begins to write down; what is below root now is on stable storage. */
 void crash_record_begin(const char *root);
+/* The exploration is to begin here: all that was done is on stable storage. */
+void crash_record_base(void);
 /* The workload says that something was acknowledged: `event` comes back with each
    state that is built at or after this moment. */
 void crash_record_event(int event);
@@ -46,6 +48,7 @@ void crash_fail_later(enum crash_sync sync, unsigned int after);
    in the kernel's hands, and what it does from then on is not done, until
    crash_revive(), which is false where it was not killed. */
 void crash_kill(enum crash_sync sync);
+bool crash_is_killed(void);
 bool crash_revive(void);
 void crash_record_end(void);
 /* What was written down: operations, and how many of each sync there were. */

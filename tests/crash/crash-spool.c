@@ -19,6 +19,7 @@ enum {
 
 static message_id ids[CRASH_MESSAGES];
 static char *bodies[CRASH_MESSAGES], *changed[CRASH_MESSAGES];
+static char headers_value[16384];
 static char wrong[1200];
 
 /*
@@ -92,6 +93,13 @@ struct spool *crash_spool_begin(const char *dir,
 	return crash_spool_open(dir);
 }
 
+void crash_set_headers_size(size_t size)
+{
+	assert_true(size < sizeof(headers_value));
+	memset(headers_value, 'v', size);
+	headers_value[size] = '\0';
+}
+
 int crash_put(struct spool *spool, unsigned int i, size_t size)
 {
 	email_message *message;
@@ -102,6 +110,10 @@ int crash_put(struct spool *spool, unsigned int i, size_t size)
 	spool_new_id(spool, &ids[i]);
 	message = email_message_new(&ids[i]);
 	set_body(message, bodies[i]);
+	if (headers_value[0] != '\0')
+		assert_int_equal(email_message_set_value(message, "x", "y",
+							 headers_value),
+				 0);
 	answer = spool_put(spool, message);
 	if (answer == IO_DONE)
 		crash_record_event(STORED + (int)i);
@@ -206,6 +218,14 @@ static int look(struct spool *spool, unsigned int i, uint64_t *version_r)
 		ret = 1;
 	email_message_unref(&message);
 	return ret;
+}
+
+uint64_t crash_version(struct spool *spool, unsigned int i)
+{
+	uint64_t version = 0;
+
+	assert_true(look(spool, i, &version) >= 0);
+	return version;
 }
 
 static const char *check_message(struct spool *spool, unsigned int i,

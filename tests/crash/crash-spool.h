@@ -22,9 +22,13 @@ struct spool *crash_spool_open(const char *dir);
 /* Each is IO_DONE and noted as acknowledged, or fails and is not. The size of the
    body is in octets, about. */
 int crash_put(struct spool *spool, unsigned int i, size_t size);
+/* What the headers of those that are put from now on have, in octets, about. */
+void crash_set_headers_size(size_t size);
 /* Only the headers, or another body as well. */
 int crash_rewrite(struct spool *spool, unsigned int i, bool body);
 int crash_remove(struct spool *spool, unsigned int i);
+/* The version that a reader gets now; 0: there is no such message. */
+uint64_t crash_version(struct spool *spool, unsigned int i);
 /* A message that a start found, and that has to stay. Where it was told to have failed,
    and something behind it is acknowledged: a message that must not be there from now
    on; one whose second version must not. */

@@ -11,7 +11,10 @@
 
 /* How many messages are there at a time. */
 #define ALIVE 5
-#define LAST 40
+#define LAST 32
+/* The first one stays so long: meanwhile the segments behind its own may not be
+   written anew, as tombstones of its neighbours are in them. */
+#define FIRST_STAYS 10
 
 static struct spool *begin(const char *stack)
 {
@@ -59,7 +62,9 @@ static void workload(const char *stack, enum crash_sync sync)
 			assert_int_equal(crash_rewrite(spool, i - 2,
 						       i % 8 == 3),
 					 IO_DONE);
-		if (i >= ALIVE)
+		if (i == FIRST_STAYS)
+			must_remove(spool, 0);
+		if (i > ALIVE)
 			must_remove(spool, i - ALIVE);
 	}
 	end(&spool);
@@ -67,18 +72,22 @@ static void workload(const char *stack, enum crash_sync sync)
 
 static void test_every_power_cut(void **state ATTR_UNUSED)
 {
-	static const char *const stacks[] = { "", "gzip" };
+	static const struct {
+		const char *stack;
+		unsigned int states;
+	} rounds[] = { { "", 4 }, { "gzip", 2 } };
 	struct crash_keeping keeping = { 0 };
 	const char *result;
 	size_t states, i;
 
-	for (i = 0; i < N_ELEMENTS(stacks); i++) {
-		workload(stacks[i], CRASH_SYNC_NONE);
+	for (i = 0; i < N_ELEMENTS(rounds); i++) {
+		workload(rounds[i].stack, CRASH_SYNC_NONE);
 		/* the same file was several ones */
-		assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 3);
-		result = crash_explore(test_path("state"),
-				       crash_states_per_moment(12),
-				       crash_check_spool, &keeping, &states);
+		assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 1);
+		result =
+			crash_explore(test_path("state"),
+				      crash_states_per_moment(rounds[i].states),
+				      crash_check_spool, &keeping, &states);
 		printf("%zu operations, %zu states\n", crash_operation_count(),
 		       states);
 		if (result != NULL)
