@@ -11,12 +11,15 @@
 
 /* Bytes that are read at a time. */
 #define WINDOW_SIZE ((size_t)1024 * 1024)
+/* The same for VOIDs, of which there are few. */
+#define VOIDS_WINDOW_SIZE ((size_t)64 * 1024)
 
 struct scanner {
 	const struct journal_segment *segment;
 	struct journal_items *items;
 	uint64_t end; /* of the file, at most of the segment */
 	unsigned char *window;
+	size_t window_room;
 	uint64_t window_pos;
 	size_t window_size;
 };
@@ -30,7 +33,8 @@ void journal_items_free(struct journal_items *items)
 /* Reads the window that begins at pos; -1 with errno. */
 static int read_window(struct scanner *scanner, uint64_t pos)
 {
-	size_t size = (size_t)I_MIN(scanner->end - pos, (uint64_t)WINDOW_SIZE);
+	size_t size = (size_t)I_MIN(scanner->end - pos,
+				    (uint64_t)scanner->window_room);
 	ssize_t ret;
 
 	scanner->window_pos = pos;
@@ -103,7 +107,7 @@ static int check_payload(struct scanner *scanner, struct journal_item *item)
 	uint32_t crc = 0;
 
 	for (; left > 0; pos += size, left -= size) {
-		size = (size_t)I_MIN(left, (uint64_t)WINDOW_SIZE);
+		size = (size_t)I_MIN(left, (uint64_t)scanner->window_room);
 		bytes = look(scanner, pos, &size);
 		if (bytes == NULL)
 			return errno != 0 ? -1 : 0;
@@ -232,7 +236,10 @@ static int run_scan(const struct journal_segment *segment,
 	scanner.segment = segment;
 	scanner.items = items;
 	scanner.end = segment->header.size;
-	scanner.window = try_malloc(WINDOW_SIZE);
+	scanner.window_room = (size_t)I_MIN(
+		scanner.end,
+		(uint64_t)(voids_only ? VOIDS_WINDOW_SIZE : WINDOW_SIZE));
+	scanner.window = try_malloc(scanner.window_room);
 	ret = scanner.window == NULL ? -1 : scan(&scanner, voids_only);
 	error = errno;
 	i_free(scanner.window);
