@@ -10,13 +10,9 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/thread-exit.h lib-stream/block-cache.h \
 	lib-stream/byte-queue.h lib-stream/temp-file.h \
 	lib-stream/temp-seals.h lib-stream/temp-store.h \
-	lib-stream/transform-step.h \
+	lib-stream/transform-step.h lib-stream/wake-fd.h \
 	lib-stream/transform-cache.h lib-stream/copy-line.h \
 	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
-	lib-stream/transforms/escape-text.h
-	lib-stream/byte-queue.h lib-stream/temp-file.h lib-stream/temp-store.h \
-	lib-stream/transform-step.h lib-stream/wake-fd.h \
-	lib-stream/transform-cache.h lib-stream/transforms/wire-text.h \
 	lib-stream/transforms/escape-text.h \
 	lib-stream/transforms/async-private.h
 stream_sources += lib-stream/iostream.c

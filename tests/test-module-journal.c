@@ -23,7 +23,7 @@ static void set_text(email_message *message, const char *text)
 
 static void test_put_get_and_remove(void **state ATTR_UNUSED)
 {
-	static const char *const stacks[] = { "", "zstd:1", "gzip | age" };
+	static const char *const stacks[] = { "", "lz4", "gzip | age" };
 	struct spool *spool;
 	message_id ids[3];
 	char stack[600];
@@ -190,6 +190,32 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	}
 }
 
+/* What a segment has no room for is refused, whatever it goes through. */
+static void test_a_large_body(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "", "gzip", "lz4" };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 3000000);
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		spool = test_spool_new_of("journal", stacks[i]);
+		assert_int_equal(test_spool_put(spool, data, 70000, &id),
+				 IO_FAIL);
+		assert_int_equal(io_get_errno(), EFBIG);
+		assert_int_equal(test_spool_put(spool, data, 3000000, &id),
+				 IO_FAIL);
+		assert_int_equal(io_get_errno(), EFBIG);
+		assert_int_equal(test_spool_put(spool, data, 40000, &id),
+				 IO_DONE);
+		test_spool_must_have(spool, &id, data, 40000);
+		assert_int_equal(test_spool_scan(spool), 0);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 static void *put_and_remove(void *context)
 {
 	struct spool *spool = context;
@@ -250,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_headers_need_their_body),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
+		cmocka_unit_test(test_a_large_body),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};

@@ -78,6 +78,15 @@ int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 /* By number; NULL: there is none. */
 struct journal_segment *journal_segment_get(struct journal *journal,
 					    uint32_t number);
+/* What a reader needs of one, who holds no lock: the file stays open, and what is
+   written anew meanwhile has another incarnation. False: there is none. */
+struct journal_source {
+	int fd;
+	uint64_t size;
+	unsigned char incarnation[JOURNAL_INCARNATION_SIZE];
+};
+bool journal_segment_source(struct journal *journal, uint32_t number,
+			    struct journal_source *source_r);
 /* By incarnation; NULL: it is gone. */
 struct journal_segment *
 journal_segment_find(struct journal *journal,
@@ -105,10 +114,5 @@ void journal_apply(struct journal *journal, const struct journal_header *header,
 
 /* journal-recover.c: reads all segments. -1 with errno and *error_r. */
 int journal_recover(struct journal *journal, char **error_r);
-
-/* journal-read.c: the header of the record there; false with errno (0: it is
-   none). */
-bool journal_read_header(const struct journal_segment *segment, uint64_t offset,
-			 struct journal_header *header_r);
 
 #endif

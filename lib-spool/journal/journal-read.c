@@ -30,8 +30,9 @@ static int read_all(int fd, unsigned char *data, size_t size, uint64_t offset)
 	return 1;
 }
 
-bool journal_read_header(const struct journal_segment *segment, uint64_t offset,
-			 struct journal_header *header_r)
+/* The header of the record there; false with errno (0: it is none). */
+static bool read_header(const struct journal_source *segment, uint64_t offset,
+			struct journal_header *header_r)
 {
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
 	int ret = read_all(segment->fd, bytes, sizeof(bytes), offset);
@@ -41,15 +42,14 @@ bool journal_read_header(const struct journal_segment *segment, uint64_t offset,
 	if (ret <= 0)
 		return false;
 	errno = 0;
-	return journal_header_get(header_r, segment->header.incarnation,
-				  bytes) &&
+	return journal_header_get(header_r, segment->incarnation, bytes) &&
 		journal_record_size(header_r) <=
-		segment->header.size - I_MIN(segment->header.size, offset);
+		segment->size - I_MIN(segment->size, offset);
 }
 
-/* The stack's name, and (where payload_r is not NULL) the payload behind it. 1; 0: it is not what was written;
-   -1 with errno. */
-static int read_payload(const struct journal_segment *segment, uint64_t offset,
+/* The stack's name, and (where payload_r is not NULL) the payload behind it. 1; 0: it
+   is not what was written; -1 with errno. */
+static int read_payload(const struct journal_source *segment, uint64_t offset,
 			const struct journal_header *header, char *stack_r,
 			unsigned char **payload_r)
 {
@@ -87,17 +87,16 @@ static int read_record(struct journal *journal,
 		       enum journal_type type, struct journal_header *header_r,
 		       char *stack_r, unsigned char **payload_r)
 {
-	const struct journal_segment *segment =
-		journal_segment_get(journal, place->segment);
+	struct journal_source segment;
 	uint64_t offset = (uint64_t)place->offset * JOURNAL_ALIGN;
 
-	if (segment == NULL)
+	if (!journal_segment_source(journal, place->segment, &segment))
 		return 0;
-	if (!journal_read_header(segment, offset, header_r))
+	if (!read_header(&segment, offset, header_r))
 		return errno != 0 ? -1 : 0;
 	if (header_r->type != type || message_id_cmp(&header_r->id, id) != 0)
 		return 0;
-	return read_payload(segment, offset, header_r, stack_r, payload_r);
+	return read_payload(&segment, offset, header_r, stack_r, payload_r);
 }
 
 static bool same_place(const struct journal_place *a,

@@ -68,6 +68,24 @@ struct journal_segment *journal_segment_get(struct journal *journal,
 	return segment;
 }
 
+bool journal_segment_source(struct journal *journal, uint32_t number,
+			    struct journal_source *source_r)
+{
+	const struct journal_segment *segment = NULL;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (number < journal->segment_end)
+		segment = journal->segments[number];
+	if (segment != NULL) {
+		source_r->fd = segment->fd;
+		source_r->size = segment->header.size;
+		memcpy(source_r->incarnation, segment->header.incarnation,
+		       JOURNAL_INCARNATION_SIZE);
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return segment != NULL;
+}
+
 struct journal_segment *
 journal_segment_find(struct journal *journal,
 		     const unsigned char incarnation[JOURNAL_INCARNATION_SIZE])
@@ -133,14 +151,13 @@ int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 }
 
 /* The first block, under a fresh incarnation, which nobody could have guessed. */
-static int write_header(struct journal_segment *segment)
+static int write_header(int fd, struct journal_segment_header *header)
 {
 	unsigned char block[JOURNAL_BLOCK_SIZE] = { 0 };
 
-	randombytes_buf(segment->header.incarnation,
-			sizeof(segment->header.incarnation));
-	journal_segment_header_put(&segment->header, block);
-	return write_all(segment->fd, block, sizeof(block), 0);
+	randombytes_buf(header->incarnation, sizeof(header->incarnation));
+	journal_segment_header_put(header, block);
+	return write_all(fd, block, sizeof(block), 0);
 }
 
 static int fill(const struct journal_segment *segment)
@@ -171,8 +188,8 @@ static int make_file(const struct journal *journal,
 	if (segment->fd < 0)
 		return -1;
 	journal_segment_name(segment->header.number, name);
-	if (write_header(segment) == 0 && fill(segment) == 0 &&
-	    file_fdatasync(segment->fd) == 0 &&
+	if (write_header(segment->fd, &segment->header) == 0 &&
+	    fill(segment) == 0 && file_fdatasync(segment->fd) == 0 &&
 	    file_ops()->renameat2(journal->fd, JOURNAL_NEW_NAME, journal->fd,
 				  name, 0) == 0) {
 		/* a name that did not become durable must not be used */
@@ -252,15 +269,16 @@ static void give_up(struct journal *journal, struct journal_segment *segment)
    sector. What is stale is not of the new incarnation. */
 static bool write_anew(struct journal *journal, struct journal_segment *segment)
 {
-	struct journal_segment_header old = segment->header;
+	struct journal_segment_header fresh = segment->header;
 
-	segment->header.first_sequence = journal->next_sequence;
-	if (write_header(segment) < 0 || file_fdatasync(segment->fd) < 0) {
-		segment->header = old;
+	fresh.first_sequence = journal->next_sequence;
+	if (write_header(segment->fd, &fresh) < 0 ||
+	    file_fdatasync(segment->fd) < 0) {
 		give_up(journal, segment);
 		return false;
 	}
 	(void)pthread_mutex_lock(&journal->mutex);
+	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);

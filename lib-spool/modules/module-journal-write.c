@@ -27,6 +27,10 @@ static int refuse(int error, const char *text)
  * Bodies
  */
 
+/* A codec stops where it has not the room that it wants: then there has to be more than
+   a body may have. */
+#define SLACK ((size_t)1024 * 1024)
+
 /* All of the body through its stack into the buffer. */
 static int fill_body(struct journal_store *store, email_message *message,
 		     struct journal_pending *pending)
@@ -74,7 +78,8 @@ static int write_body(struct journal_store *store, email_message *message)
 	int answer;
 
 	pending->id = message->message_id;
-	pending->data = buffer_create_dynamic_max(default_pool, 4096, max + 1);
+	pending->data =
+		buffer_create_dynamic_max(default_pool, 4096, max + SLACK);
 	answer = fill_body(store, message, pending);
 	if (pending->data->used > max)
 		answer = too_large(store);
