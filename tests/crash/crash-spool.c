@@ -413,7 +413,8 @@ unsigned int crash_states_per_moment(unsigned int usual)
 {
 	const char *text = getenv("CRASH_STATES");
 
-	return text != NULL ? (unsigned int)atoi(text) : usual;
+	return text != NULL ? (unsigned int)atoi(text) :
+			      I_MAX(usual / TEST_STEP, 1u);
 }
 
 void crash_use_memory(void)

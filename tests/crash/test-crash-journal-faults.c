@@ -273,7 +273,8 @@ static void test_killed_in_header(void **state ATTR_UNUSED)
 	explore_all(4);
 }
 
-static void test_sync_of_the_start_is_needed(void **state ATTR_UNUSED)
+static void ATTR_UNUSED
+test_sync_of_the_start_is_needed(void **state ATTR_UNUSED)
 {
 	struct crash_keeping keeping = { 0 };
 	const char *result;
@@ -398,7 +399,9 @@ int main(void)
 		cmocka_unit_test(test_killed_before_sync),
 		cmocka_unit_test(test_killed_in_header),
 		cmocka_unit_test(test_killed_in_segment),
+#if TEST_STEP == 1
 		cmocka_unit_test(test_sync_of_the_start_is_needed),
+#endif
 		cmocka_unit_test(test_damaged_rewrite),
 		cmocka_unit_test(test_damaged_tombstone),
 	};
