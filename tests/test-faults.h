@@ -46,6 +46,9 @@ struct test_faults {
 	bool zero_write; /* writes take nothing */
 };
 extern struct test_faults test_faults;
+/* Call 1 fails, then 2, ..., until a round did not come so far: `hit` is to be the
+   number of calls that the round made. */
+#define TEST_EACH_CALL(n, hit) for ((n) = 1, (hit) = 0; (hit) + 1 >= (n); (n)++)
 /* Puts the table in use, without any fault yet: set some in test_faults. The
    other ends it; use both in a test's setup and teardown if it may fail. */
 void test_faults_begin(void);

@@ -119,7 +119,7 @@ static void test_a_scan_that_cannot_read(void **state ATTR_UNUSED)
 	spool_set_warning_callback(spool, count_warning, NULL);
 	for (op = 0; op < N_ELEMENTS(read_ops); op++) {
 		for (e = 0; e < N_ELEMENTS(errors); e++) {
-			for (n = 1, hit = 1; hit >= n; n++) {
+			TEST_EACH_CALL(n, hit) {
 				test_faults_begin();
 				test_faults.fail_at[read_ops[op]] = n;
 				test_faults.fail_errno[read_ops[op]] =
@@ -173,7 +173,7 @@ static void test_a_message_that_cannot_be_read_now(void **state ATTR_UNUSED)
 	put(spool, &id);
 	for (op = 0; op < N_ELEMENTS(read_ops); op++) {
 		for (e = 0; e < N_ELEMENTS(errors); e++) {
-			for (n = 1, hit = 1; hit >= n; n++) {
+			TEST_EACH_CALL(n, hit) {
 				test_faults_begin();
 				test_faults.fail_at[read_ops[op]] = n;
 				test_faults.fail_errno[read_ops[op]] =

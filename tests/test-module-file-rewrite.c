@@ -292,7 +292,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	int answer;
 
 	for (i = 0; i < N_ELEMENTS(ops); i++) {
-		for (n = 1, hit = 1; hit >= n; n++) {
+		TEST_EACH_CALL(n, hit) {
 			put(spool, &id);
 			message = get(spool, &id);
 			test_faults_begin();

@@ -243,7 +243,7 @@ static void test_transient_errors_of_a_scan(void **state ATTR_UNUSED)
 						&id),
 				 IO_DONE);
 	for (i = 0; i < N_ELEMENTS(ops); i++) {
-		for (n = 1, hit = 1; hit >= n; n++) {
+		TEST_EACH_CALL(n, hit) {
 			test_faults_begin();
 			test_faults.fail_at[ops[i]] = n;
 			test_faults.fail_errno[ops[i]] = EIO;
@@ -314,7 +314,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(ops); i++) {
 		for (j = 0; j < N_ELEMENTS(errors); j++) {
-			for (n = 1, hit = 1; hit >= n; n++) {
+			TEST_EACH_CALL(n, hit) {
 				test_faults_begin();
 				test_faults.fail_at[ops[i]] = n;
 				test_faults.fail_errno[ops[i]] = errors[j];
@@ -470,7 +470,7 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 	(void)snprintf(path, sizeof(path), "%s", test_path("broken"));
 	for (i = 0; i < N_ELEMENTS(ops) * 2; i++) {
 		had = i % 2; /* whether the directory was there before */
-		for (n = 1, hit = 1; hit >= n; n++) {
+		TEST_EACH_CALL(n, hit) {
 			if (had)
 				assert_int_equal(mkdir(path, 0700), 0);
 			test_faults_begin();

@@ -223,7 +223,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 
 	assert_int_equal(read_text(TEXT(MINIMUM)), 0);
 	for (i = 0; i < N_ELEMENTS(ops); i++) {
-		for (n = 1, hit = 1; hit >= n; n++) {
+		TEST_EACH_CALL(n, hit) {
 			test_faults_begin();
 			test_faults.fail_at[ops[i]] = n;
 			test_faults.fail_errno[ops[i]] = EIO;
