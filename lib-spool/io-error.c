@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ERROR_SIZE 1024
 
@@ -55,4 +56,15 @@ int io_answer_for_errno(int error)
 	default:
 		return IO_FAIL;
 	}
+}
+
+int io_fail_message(const char *what, const message_id *id, int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s of message %s failed: %s", what, text,
+		     strerror(error));
+	return io_answer_for_errno(error);
 }

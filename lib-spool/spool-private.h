@@ -127,5 +127,7 @@ struct stack_spec *spool_parse_stack(const char *text, char **error_r);
 /* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
    IO_FAIL for the rest. */
 int io_answer_for_errno(int error);
+/* That answer, with io_set_error(): "WHAT of message ID failed: ...". */
+int io_fail_message(const char *what, const message_id *id, int error);
 
 #endif

@@ -168,6 +168,29 @@ int spool_read_record(struct istream *input, buffer_t *record)
 	return io_answer_for_errno(input->stream_errno);
 }
 
+int spool_parse_record(email_message *message, const buffer_t *record,
+		       uint64_t version, uint64_t body_len)
+{
+	char *error;
+	int answer;
+
+	if (message_record_parse(message, record->data, record->used, &error) <
+	    0) {
+		answer = io_answer_for_errno(errno);
+		io_set_error("%s", error);
+		i_free(error);
+		return answer;
+	}
+	if (email_message_get_version(message) == version &&
+	    message->body_len == body_len)
+		return IO_DONE;
+	errno = EINVAL;
+	io_set_error("the message is damaged: its record and what the store "
+		     "says of it differ");
+	email_message_clear(message);
+	return IO_FAIL;
+}
+
 bool spool_can_decode(const struct spool *spool, const char *stack)
 {
 	return strstr(stack, "age") == NULL || spool->keys.identities != NULL;

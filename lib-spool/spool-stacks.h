@@ -36,6 +36,10 @@ struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
 				 struct istream *source);
 /* Reads all of a headers' record, within its bound: the answer. */
 int spool_read_record(struct istream *input, buffer_t *record);
+/* Fills the message from that; version and length are what the store knows: the
+   answer. */
+int spool_parse_record(email_message *message, const buffer_t *record,
+		       uint64_t version, uint64_t body_len);
 /* Whether there is a key for a stack that needs one; without, a checksum has to
    do. */
 bool spool_can_decode(const struct spool *spool, const char *stack);

@@ -180,7 +180,7 @@ static bool has_record(struct journal *journal, unsigned int n,
 	make_text(n, what, text);
 	assert_string_equal(stack, "plain");
 	assert_int_equal(header.stored_size, strlen(text));
-	assert_memory_equal(payload, text, strlen(text));
+	assert_memory_equal(payload + header.stack_size, text, strlen(text));
 	i_free(payload);
 	return true;
 }

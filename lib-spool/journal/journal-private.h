@@ -57,8 +57,6 @@ struct journal {
 /* journal.c */
 void journal_warn(struct journal *journal, const char *fmt, ...)
 	ATTR_FORMAT(2, 3);
-int journal_fail(char **error_r, int error, const char *fmt, ...)
-	ATTR_FORMAT(3, 4);
 
 /* journal-segment.c: the files. What fails says so by errno. */
 void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);

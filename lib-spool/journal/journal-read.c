@@ -47,14 +47,14 @@ static bool read_header(const struct journal_source *segment, uint64_t offset,
 		segment->size - I_MIN(segment->size, offset);
 }
 
-/* The stack's name, and (where payload_r is not NULL) the payload behind it. 1; 0: it
-   is not what was written; -1 with errno. */
+/* The stack's name, and (where data_r is not NULL) the payload behind it, which is
+   checked then. 1; 0: it is not what was written; -1 with errno. */
 static int read_payload(const struct journal_source *segment, uint64_t offset,
 			const struct journal_header *header, char *stack_r,
-			unsigned char **payload_r)
+			unsigned char **data_r)
 {
 	size_t size = header->stack_size +
-		(payload_r == NULL ? 0 : (size_t)header->stored_size);
+		(data_r == NULL ? 0 : (size_t)header->stored_size);
 	unsigned char *data;
 	int ret;
 
@@ -64,7 +64,7 @@ static int read_payload(const struct journal_source *segment, uint64_t offset,
 	if (data == NULL)
 		return -1;
 	ret = read_all(segment->fd, data, size, offset + JOURNAL_HEADER_SIZE);
-	if (ret > 0 && payload_r != NULL &&
+	if (ret > 0 && data_r != NULL &&
 	    crc32c(0, data, size) != header->payload_crc)
 		ret = 0;
 	if (ret <= 0) {
@@ -73,19 +73,17 @@ static int read_payload(const struct journal_source *segment, uint64_t offset,
 	}
 	memcpy(stack_r, data, header->stack_size);
 	stack_r[header->stack_size] = '\0';
-	if (payload_r == NULL) {
+	if (data_r != NULL)
+		*data_r = data;
+	else
 		i_free(data);
-		return 1;
-	}
-	memmove(data, data + header->stack_size, (size_t)header->stored_size);
-	*payload_r = data;
 	return 1;
 }
 
 static int read_record(struct journal *journal,
 		       const struct journal_place *place, const message_id *id,
 		       enum journal_type type, struct journal_header *header_r,
-		       char *stack_r, unsigned char **payload_r)
+		       char *stack_r, unsigned char **data_r)
 {
 	struct journal_source segment;
 	uint64_t offset = (uint64_t)place->offset * JOURNAL_ALIGN;
@@ -96,7 +94,7 @@ static int read_record(struct journal *journal,
 		return errno != 0 ? -1 : 0;
 	if (header_r->type != type || message_id_cmp(&header_r->id, id) != 0)
 		return 0;
-	return read_payload(&segment, offset, header_r, stack_r, payload_r);
+	return read_payload(&segment, offset, header_r, stack_r, data_r);
 }
 
 static bool same_place(const struct journal_place *a,
@@ -112,10 +110,9 @@ static int not_there(void)
 	return -1;
 }
 
-static int find_and_read(struct journal *journal, const message_id *id,
-			 enum journal_type type,
-			 struct journal_header *header_r, char *stack_r,
-			 unsigned char **payload_r)
+int journal_read(struct journal *journal, const message_id *id,
+		 enum journal_type type, struct journal_header *header_r,
+		 char *stack_r, unsigned char **data_r)
 {
 	struct journal_place place, last = { 0, 0 };
 	struct journal_entry entry;
@@ -126,7 +123,7 @@ static int find_and_read(struct journal *journal, const message_id *id,
 			return not_there();
 		place = type == JOURNAL_BODY ? entry.body : entry.headers;
 		ret = read_record(journal, &place, id, type, header_r, stack_r,
-				  payload_r);
+				  data_r);
 		if (ret > 0)
 			return 0;
 		error = errno;
@@ -146,18 +143,4 @@ static int find_and_read(struct journal *journal, const message_id *id,
 		     strerror(error));
 	errno = error;
 	return -1;
-}
-
-int journal_read(struct journal *journal, const message_id *id,
-		 enum journal_type type, struct journal_header *header_r,
-		 char *stack_r, unsigned char **payload_r)
-{
-	return find_and_read(journal, id, type, header_r, stack_r, payload_r);
-}
-
-int journal_peek(struct journal *journal, const message_id *id,
-		 enum journal_type type, struct journal_header *header_r,
-		 char *stack_r)
-{
-	return find_and_read(journal, id, type, header_r, stack_r, NULL);
 }

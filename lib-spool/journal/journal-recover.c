@@ -11,6 +11,7 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
+#include "spool-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@ struct held {
 struct recovery {
 	struct journal *journal;
 	char **error_r;
+	int open_errno; /* of a segment: *error_r is set */
 	struct journal_segment **sorted;
 	unsigned int count;
 	/* what was read, and is not applied yet: room for all */
@@ -37,10 +39,10 @@ struct recovery {
 static int recover_fail(struct recovery *recovery,
 			const struct journal_segment *segment, const char *what)
 {
-	return journal_fail(recovery->error_r, errno,
-			    "%s: %s segment %u failed: %s",
-			    recovery->journal->dir, what,
-			    segment->header.number, strerror(errno));
+	return spool_fail(recovery->error_r, errno,
+			  "%s: %s segment %u failed: %s",
+			  recovery->journal->dir, what, segment->header.number,
+			  strerror(errno));
 }
 
 /*
@@ -69,19 +71,19 @@ static int read_segment_header(struct recovery *recovery,
 	if (ret == sizeof(bytes))
 		state = journal_segment_header_get(&segment->header, bytes);
 	if (state == JOURNAL_SEGMENT_NEWER)
-		return journal_fail(recovery->error_r, ENOTSUP,
-				    "%s: segment %u was written by a newer "
-				    "version of Bobbin: open the spool with "
-				    "that one",
-				    recovery->journal->dir, number);
+		return spool_fail(recovery->error_r, ENOTSUP,
+				  "%s: segment %u was written by a newer "
+				  "version of Bobbin: open the spool with "
+				  "that one",
+				  recovery->journal->dir, number);
 	if (state == JOURNAL_SEGMENT_VALID && segment->header.number == number)
 		return 0;
 	/* one cannot tell which of its records are its own */
-	return journal_fail(recovery->error_r, EINVAL,
-			    "%s: the first block of segment %u is damaged: "
-			    "restore the file from a copy, or move it away to "
-			    "go on without its messages",
-			    recovery->journal->dir, number);
+	return spool_fail(recovery->error_r, EINVAL,
+			  "%s: the first block of segment %u is damaged: "
+			  "restore the file from a copy, or move it away to "
+			  "go on without its messages",
+			  recovery->journal->dir, number);
 }
 
 static int open_segment(struct recovery *recovery, const char *name,
@@ -115,53 +117,31 @@ static int open_segment(struct recovery *recovery, const char *name,
 	return -1;
 }
 
-static int open_listed(struct recovery *recovery, DIR *listing)
+static bool open_listed(int dir_fd ATTR_UNUSED, const char *name, void *context)
 {
-	struct dirent *entry;
-	uint32_t number;
+	struct recovery *recovery = context;
+	uint32_t number = number_from_name(name);
 
-	for (;;) {
-		errno = 0;
-		entry = file_ops()->readdir(listing);
-		if (entry == NULL)
-			break;
-		number = number_from_name(entry->d_name);
-		if (number > 0 &&
-		    open_segment(recovery, entry->d_name, number) < 0)
-			return -1;
-	}
-	return errno == 0 ?
-		0 :
-		journal_fail(recovery->error_r, errno, "reading %s failed: %s",
-			     recovery->journal->dir, strerror(errno));
+	if (number > 0 && open_segment(recovery, name, number) < 0)
+		recovery->open_errno = errno;
+	return recovery->open_errno == 0;
 }
 
 static int open_segments(struct recovery *recovery)
 {
 	struct journal *journal = recovery->journal;
-	DIR *listing = NULL;
-	int fd, ret, error;
 
 	/* a name that a killed process made has to stay, too */
 	if (!journal->settings.read_only && file_sync_dir_fd(journal->fd) < 0)
-		return journal_fail(recovery->error_r, errno,
-				    "fsync(%s) failed: %s", journal->dir,
-				    strerror(errno));
-	fd = file_open(journal->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd >= 0)
-		listing = file_ops()->fdopendir(fd);
-	if (listing == NULL) {
-		error = errno;
-		(void)file_close(&fd);
-		return journal_fail(recovery->error_r, error,
-				    "reading %s failed: %s", journal->dir,
-				    strerror(error));
-	}
-	ret = open_listed(recovery, listing);
-	error = errno;
-	(void)file_ops()->closedir(listing);
-	errno = error;
-	return ret;
+		return spool_fail(recovery->error_r, errno,
+				  "fsync(%s) failed: %s", journal->dir,
+				  strerror(errno));
+	if (spool_walk_dir(journal->fd, ".", open_listed, recovery) < 0)
+		return spool_fail(recovery->error_r, errno,
+				  "reading %s failed: %s", journal->dir,
+				  strerror(errno));
+	errno = recovery->open_errno;
+	return recovery->open_errno == 0 ? 0 : -1;
 }
 
 static int by_age(const void *_a, const void *_b)
@@ -186,7 +166,7 @@ static int sort_segments(struct recovery *recovery)
 	recovery->held = try_calloc(I_MAX(journal->segment_end, 1u),
 				    sizeof(*recovery->held));
 	if (recovery->sorted == NULL || recovery->held == NULL)
-		return journal_fail(recovery->error_r, ENOMEM, "out of memory");
+		return spool_fail(recovery->error_r, ENOMEM, "out of memory");
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal->segments[i] != NULL)
 			recovery->sorted[recovery->count++] =
@@ -216,8 +196,8 @@ static int read_voids(struct recovery *recovery)
 					    sizeof(*items));
 		if (items == NULL) {
 			journal_items_free(&found);
-			return journal_fail(recovery->error_r, ENOMEM,
-					    "out of memory");
+			return spool_fail(recovery->error_r, ENOMEM,
+					  "out of memory");
 		}
 		all->items = items;
 		if (found.count > 0)

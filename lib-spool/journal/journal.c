@@ -6,6 +6,7 @@
 #include "journal/journal-private.h"
 #include "file-ops.h"
 #include "mem.h"
+#include "spool-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,17 +26,6 @@ void journal_warn(struct journal *journal, const char *fmt, ...)
 	i_free(text);
 }
 
-int journal_fail(char **error_r, int error, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	*error_r = i_strdup_vprintf(fmt, args);
-	va_end(args);
-	errno = error;
-	return -1;
-}
-
 int journal_init(int dir_fd)
 {
 	if (file_ops()->mkdirat(dir_fd, JOURNAL_DIR_NAME, 0700) < 0)
@@ -49,8 +39,8 @@ static int open_dir(struct journal *journal, char **error_r)
 				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 				0);
 	if (journal->fd < 0)
-		return journal_fail(error_r, errno, "open(%s) failed: %s",
-				    journal->dir, strerror(errno));
+		return spool_fail(error_r, errno, "open(%s) failed: %s",
+				  journal->dir, strerror(errno));
 	if (!journal->settings.read_only)
 		/* what a crash left; the lock is ours */
 		(void)file_ops()->unlinkat(journal->fd, JOURNAL_NEW_NAME, 0);
@@ -65,7 +55,7 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	int error;
 
 	if (journal == NULL) {
-		(void)journal_fail(error_r, ENOMEM, "out of memory");
+		(void)spool_fail(error_r, ENOMEM, "out of memory");
 		return NULL;
 	}
 	journal->dir_fd = dir_fd;

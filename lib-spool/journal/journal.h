@@ -95,24 +95,20 @@ void journal_release(struct journal *journal, const message_id *id);
 /* False: there is no such message. */
 bool journal_find(struct journal *journal, const message_id *id,
 		  struct journal_entry *entry_r);
-/* Reads and checks a record of the message: its payload, for i_free(), and its
-   header. stack_r: room for JOURNAL_STACK_MAX + 1. -1 with errno (ENOENT: there is no
-   such message any more; EINVAL: damaged) and io_set_error(). */
+/* Reads a record of the message: its header, and its stack's name (stack_r: room for
+   JOURNAL_STACK_MAX + 1). Where data_r is not NULL, what follows the header is checked,
+   and given for i_free(): header_r->stack_size octets of the name, then the payload. -1
+   with errno (ENOENT: there is no such message any more; EINVAL: damaged) and
+   io_set_error(). */
 int journal_read(struct journal *journal, const message_id *id,
 		 enum journal_type type, struct journal_header *header_r,
-		 char *stack_r, unsigned char **payload_r);
+		 char *stack_r, unsigned char **data_r);
 /* Calls back for each message; false stops. `old`: only those that were there when
    the journal was opened, and each once for the journal's life. Messages that come
    or go meanwhile may be left out. */
 typedef bool journal_entry_t(const struct journal_entry *entry, void *context);
 void journal_for_each(struct journal *journal, bool old,
 		      journal_entry_t *callback, void *context);
-/* Reads the header and the stack alone, unchecked but for the header. As
-   journal_read(). */
-int journal_peek(struct journal *journal, const message_id *id,
-		 enum journal_type type, struct journal_header *header_r,
-		 char *stack_r);
-
 /* Most bytes of a body, as its stack made it, that a segment has room for, with its
    headers. */
 uint64_t journal_max_size(const struct journal *journal);

@@ -85,8 +85,6 @@ int file_body_missing(struct file_store *store, const message_id *id);
 /* The path of a file of a message, for messages; i_free() it. */
 char *file_path(const struct file_store *store, const message_id *id,
 		const char *name);
-/* module-file.c: the answer for a call that failed. */
-int file_fail(const char *what, const message_id *id, int error);
 
 /*
  * module-file-note.c

@@ -15,31 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int parse_record(email_message *message, const struct file_entry *entry,
-			const buffer_t *record)
-{
-	char *error;
-	int answer;
-
-	if (message_record_parse(message, record->data, record->used, &error) <
-	    0) {
-		answer = io_answer_for_errno(errno);
-		io_set_error("%s", error);
-		i_free(error);
-		return answer;
-	}
-	if (email_message_get_version(message) != entry->version ||
-	    message->body_len != entry->body_len) {
-		errno = EINVAL;
-		io_set_error("the record and the line before it differ: the "
-			     "file is damaged");
-		email_message_clear(message);
-		return IO_FAIL;
-	}
-	file_note_set(message, entry, false);
-	return IO_DONE;
-}
-
 /* Opens bucket and header file (input_r NULL: reads its line alone). The answer:
    IO_FAIL where there is none. */
 static int open_entry(struct file_store *store, const message_id *id,
@@ -87,7 +62,10 @@ int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	input = spool_undo_stack(store->spool, entry.headers_stack, source);
 	answer = spool_read_record(input, record);
 	if (answer == IO_DONE)
-		answer = parse_record(message, &entry, record);
+		answer = spool_parse_record(message, record, entry.version,
+					    entry.body_len);
+	if (answer == IO_DONE)
+		file_note_set(message, &entry, false);
 	i_stream_destroy(&input);
 	i_stream_unref(&source);
 	buffer_free(&record);

@@ -171,7 +171,7 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	}
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
-		return file_fail("writing the body", id, errno);
+		return io_fail_message("writing the body", id, errno);
 	file_busy_begin(store, id, email_message_get_version(message) == 0);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
@@ -212,8 +212,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	int answer;
 
 	if (message_record_write(message, record) < 0) {
-		answer = file_fail("making the headers' record",
-				   &message->message_id, errno);
+		answer = io_fail_message("making the headers' record",
+					 &message->message_id, errno);
 		buffer_free(&record);
 		return answer;
 	}
@@ -253,7 +253,8 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 		return answer;
 	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
 	if (found < 0)
-		return file_fail("looking for the body", &entry->id, errno);
+		return io_fail_message("looking for the body", &entry->id,
+				       errno);
 	if (found == 0) {
 		errno = EAGAIN;
 		io_set_error("the body that was written before the headers is "
@@ -291,7 +292,7 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	}
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
-		return file_fail("writing the headers", id, errno);
+		return io_fail_message("writing the headers", id, errno);
 	file_claim(store, id);
 	answer = commit_headers(store, bucket_fd, message, &entry, pending);
 	file_release(store, id);
@@ -336,7 +337,7 @@ static int unlink_headers(struct file_store *store, int bucket_fd,
 	if (answer != IO_TRANS_FAIL && file_sync_dir_fd(bucket_fd) < 0)
 		answer = IO_TRANS_FAIL;
 	if (answer == IO_TRANS_FAIL)
-		return file_fail("removing", id, errno);
+		return io_fail_message("removing", id, errno);
 	if (known)
 		unlink_changed_body(bucket_fd, &entry);
 	return answer;
@@ -351,7 +352,7 @@ int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
 		return errno == ENOENT ? IO_CONT :
-					 file_fail("removing", id, errno);
+					 io_fail_message("removing", id, errno);
 	file_claim(store, id);
 	answer = unlink_headers(store, bucket_fd, id);
 	file_release(store, id);
@@ -369,7 +370,7 @@ static int unlink_body(int bucket_fd, const message_id *id)
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	have_headers = file_look(bucket_fd, name);
 	if (have_headers < 0)
-		return file_fail("removing the body", id, errno);
+		return io_fail_message("removing the body", id, errno);
 	if (have_headers > 0) {
 		errno = EBUSY;
 		io_set_error("the headers of message %.*s are there: remove "
@@ -379,8 +380,9 @@ static int unlink_body(int bucket_fd, const message_id *id)
 	}
 	file_name(id, FILE_BODY_SUFFIX, name);
 	answer = unlink_name(bucket_fd, name);
-	return answer == IO_TRANS_FAIL ? file_fail("removing", id, errno) :
-					 answer;
+	return answer == IO_TRANS_FAIL ?
+		io_fail_message("removing", id, errno) :
+		answer;
 }
 
 /* Needs no sync: a body without headers is no message. */
@@ -393,7 +395,7 @@ int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
 		return errno == ENOENT ? IO_CONT :
-					 file_fail("removing", id, errno);
+					 io_fail_message("removing", id, errno);
 	file_claim(store, id);
 	answer = unlink_body(bucket_fd, id);
 	file_release(store, id);

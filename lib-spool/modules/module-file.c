@@ -12,17 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int file_fail(const char *what, const message_id *id, int error)
-{
-	char text[MESSAGE_ID_TEXT_SIZE];
-
-	message_id_to_text(id, text);
-	errno = error;
-	io_set_error("%s of message %s failed: %s", what, text,
-		     strerror(error));
-	return io_answer_for_errno(error);
-}
-
 static void file_deinit(io_infrastructure *io)
 {
 	struct file_store *store = container_of(io, struct file_store, io);

@@ -9,6 +9,10 @@
 
 #define PENDING_CHAINS 256
 
+/* What a message says of itself in memory: its body was written to this store, or read
+   from it. */
+#define JOURNAL_NOTE "journal"
+
 /* A body that waits for its headers. */
 struct journal_pending {
 	struct journal_pending *next;
@@ -28,8 +32,6 @@ struct journal_store {
 };
 
 struct journal_store *journal_store(io_infrastructure *io);
-/* The answer for a call that failed. */
-int journal_store_fail(const char *what, const message_id *id, int error);
 
 /* module-journal-pending.c */
 void journal_pending_init(struct journal_store *store);

@@ -29,9 +29,9 @@ static int read_fail(const message_id *id)
 	return io_answer_for_errno(io_get_errno());
 }
 
-static void free_payload(void *payload)
+static void free_data(void *data)
 {
-	i_free(payload);
+	i_free(data);
 }
 
 /* A record of the message, undone. */
@@ -41,41 +41,15 @@ static int open_record(struct journal_store *store, const message_id *id,
 {
 	char stack[JOURNAL_STACK_MAX + 1];
 	struct istream *source;
-	unsigned char *payload;
+	unsigned char *data;
 
-	if (journal_read(store->journal, id, type, header_r, stack, &payload) <
-	    0)
+	if (journal_read(store->journal, id, type, header_r, stack, &data) < 0)
 		return read_fail(id);
-	source = i_stream_create_from_data(payload,
+	source = i_stream_create_from_data(data + header_r->stack_size,
 					   (size_t)header_r->stored_size);
-	bobbin_i_stream_add_destroy_callback(source, free_payload, payload);
+	bobbin_i_stream_add_destroy_callback(source, free_data, data);
 	*input_r = spool_undo_stack(store->spool, stack, source);
 	i_stream_unref(&source);
-	return IO_DONE;
-}
-
-static int parse_record(email_message *message,
-			const struct journal_header *header,
-			const buffer_t *record)
-{
-	char *error;
-	int answer;
-
-	if (message_record_parse(message, record->data, record->used, &error) <
-	    0) {
-		answer = io_answer_for_errno(errno);
-		io_set_error("%s", error);
-		i_free(error);
-		return answer;
-	}
-	if (email_message_get_version(message) != header->version) {
-		errno = EINVAL;
-		io_set_error("the record is damaged: it has another version "
-			     "than the journal says");
-		email_message_clear(message);
-		return IO_FAIL;
-	}
-	email_message_set_store_note(message, "journal");
 	return IO_DONE;
 }
 
@@ -95,7 +69,10 @@ int journal_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	record = buffer_create_dynamic(default_pool, 1024);
 	answer = spool_read_record(input, record);
 	if (answer == IO_DONE)
-		answer = parse_record(message, &header, record);
+		answer = spool_parse_record(message, record, header.version,
+					    header.plain_size);
+	if (answer == IO_DONE)
+		email_message_set_store_note(message, JOURNAL_NOTE);
 	i_stream_destroy(&input);
 	buffer_free(&record);
 	return answer;
@@ -133,18 +110,12 @@ static int look_at(struct listing *listing, const message_id *id,
 		   enum journal_type type, char stack[JOURNAL_STACK_MAX + 1],
 		   struct journal_header *header)
 {
-	struct journal *journal = listing->store->journal;
-	unsigned char *payload;
-	int ret;
+	unsigned char *data = NULL;
 
-	if (!listing->verify)
-		return journal_peek(journal, id, type, header, stack) < 0 ?
-			errno :
-			0;
-	ret = journal_read(journal, id, type, header, stack, &payload);
-	if (ret < 0)
+	if (journal_read(listing->store->journal, id, type, header, stack,
+			 listing->verify ? &data : NULL) < 0)
 		return errno;
-	i_free(payload);
+	i_free(data);
 	return 0;
 }
 

@@ -12,10 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* What a message says of itself in memory: its body was written to this store, or
-   read from it. */
-#define NOTE "journal"
-
 static int refuse(int error, const char *text)
 {
 	errno = error;
@@ -91,7 +87,7 @@ static int write_body(struct journal_store *store, email_message *message)
 	}
 	message->body_len = pending->plain_size;
 	journal_pending_put(store, pending);
-	email_message_set_store_note(message, NOTE);
+	email_message_set_store_note(message, JOURNAL_NOTE);
 	return IO_DONE;
 }
 
@@ -127,8 +123,8 @@ static buffer_t *make_headers(struct journal_store *store,
 	struct ostream *sink, *output;
 
 	if (message_record_write(message, record) < 0) {
-		*answer_r = journal_store_fail("making the headers' record",
-					       &message->message_id, errno);
+		*answer_r = io_fail_message("making the headers' record",
+					    &message->message_id, errno);
 	} else {
 		sink = o_stream_create_buffer(data);
 		output = spool_push_stack(store->spool, store->stacks.headers,
@@ -219,8 +215,8 @@ static int commit_headers(struct journal_store *store, email_message *message,
 		return answer;
 	fill_request(store, message, body, headers, &request);
 	if (journal_commit(store->journal, &request) < 0)
-		answer = journal_store_fail("writing", &message->message_id,
-					    errno);
+		answer =
+			io_fail_message("writing", &message->message_id, errno);
 	buffer_free(&headers);
 	return answer;
 }
@@ -235,7 +231,7 @@ int journal_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	int answer;
 
 	if (journal_claim(store->journal, id, &entry) < 0)
-		return journal_store_fail("writing the headers", id, errno);
+		return io_fail_message("writing the headers", id, errno);
 	body = journal_pending_take(store, id);
 	answer = commit_headers(store, message, &entry, body);
 	journal_release(store->journal, id);
@@ -267,7 +263,7 @@ static int commit_unlink(struct journal_store *store, const message_id *id,
 	request.records[0].size = sizeof(payload);
 	if (journal_commit(store->journal, &request) == 0)
 		return IO_DONE;
-	return journal_store_fail("removing", id, errno);
+	return io_fail_message("removing", id, errno);
 }
 
 int journal_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
@@ -278,7 +274,7 @@ int journal_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	int answer = IO_CONT;
 
 	if (journal_claim(store->journal, id, &entry) < 0)
-		return journal_store_fail("removing", id, errno);
+		return io_fail_message("removing", id, errno);
 	/* what is gone from the index is so durably */
 	if (entry.headers.offset != 0)
 		answer = commit_unlink(store, id, &entry);

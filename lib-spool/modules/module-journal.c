@@ -20,17 +20,6 @@ struct journal_store *journal_store(io_infrastructure *io)
 	return container_of(io, struct journal_store, io);
 }
 
-int journal_store_fail(const char *what, const message_id *id, int error)
-{
-	char text[MESSAGE_ID_TEXT_SIZE];
-
-	message_id_to_text(id, text);
-	errno = error;
-	io_set_error("%s of message %s failed: %s", what, text,
-		     strerror(error));
-	return io_answer_for_errno(error);
-}
-
 int module_journal_init(int dir_fd, char **error_r)
 {
 	if (file_ops()->mkdirat(dir_fd, "quarantine", 0700) < 0)
