@@ -115,7 +115,7 @@ crash_sources = tests/crash/crash-model.c tests/crash/crash-model.h \
 	tests/crash/crash-explore.c tests/crash/crash-private.h
 crash_spool_sources = $(crash_sources) \
 	tests/crash/crash-spool.c tests/crash/crash-spool.h
-tests_crash_test_crash_file_store_SOURCES = $(crash_sources) \
+tests_crash_test_crash_file_store_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-file-store.c
 tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal.c

@@ -30,37 +30,10 @@
 static struct age_identities *identities;
 static struct age_recipients *recipients;
 
-/* Keys and nonces that are always the same, so that files can be compared. */
-static const char *fixed_name(void)
-{
-	return "fixed";
-}
-static uint32_t fixed_random(void)
-{
-	return 7;
-}
-static void fixed_buf(void *buf, size_t size)
-{
-	memset(buf, 7, size);
-}
-static struct randombytes_implementation fixed_bytes = {
-	.implementation_name = fixed_name,
-	.random = fixed_random,
-	.buf = fixed_buf,
-};
-
+/* Keys and nonces are always the same, so that files can be compared. */
 static int setup(void **state ATTR_UNUSED)
 {
-	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
-
-	identities = age_identities_new();
-	recipients = age_recipients_new();
-	if (age_keygen(test_path("key"), text, &error) < 0 ||
-	    age_identities_add_file(identities, test_path("key"), NULL,
-				    &error) < 0 ||
-	    age_recipients_add(recipients, text, &error) < 0)
-		return -1;
-	return randombytes_set_implementation(&fixed_bytes);
+	return test_make_fixed_keys(&identities, &recipients);
 }
 
 static int teardown(void **state ATTR_UNUSED)

@@ -7,6 +7,7 @@
 #include "transform-step.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 
 /*
@@ -117,6 +118,37 @@ int test_make_keys(struct age_identities **identities_r,
 	    age_recipients_add(*recipients_r, recipient_r, &error) < 0)
 		return -1;
 	return 0;
+}
+
+static const char *fixed_name(void)
+{
+	return "fixed";
+}
+
+static uint32_t fixed_random(void)
+{
+	return 7;
+}
+
+static void fixed_buf(void *buf, size_t size)
+{
+	memset(buf, 7, size);
+}
+
+static struct randombytes_implementation fixed_bytes = {
+	.implementation_name = fixed_name,
+	.random = fixed_random,
+	.buf = fixed_buf,
+};
+
+int test_make_fixed_keys(struct age_identities **identities_r,
+			 struct age_recipients **recipients_r)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE];
+
+	if (test_make_keys(identities_r, recipients_r, text) < 0)
+		return -1;
+	return randombytes_set_implementation(&fixed_bytes);
 }
 
 /*

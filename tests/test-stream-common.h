@@ -38,6 +38,11 @@ int test_make_keys(struct age_identities **identities_r,
 		   struct age_recipients **recipients_r,
 		   char recipient_r[AGE_RECIPIENT_TEXT_SIZE]);
 
+/* The same, and from then on all that is random is not: what encrypts gives the same
+   bytes each time. */
+int test_make_fixed_keys(struct age_identities **identities_r,
+			 struct age_recipients **recipients_r);
+
 /* Input that comes `step` bytes a read, with a "nothing now" between two of them
    where `pauses` is set. The data must outlive it. */
 struct istream *test_trickle_create(const void *data, size_t size, size_t step,

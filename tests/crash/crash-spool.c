@@ -66,9 +66,10 @@ struct spool *crash_spool_open(const char *dir)
 	return spool;
 }
 
-struct spool *crash_spool_begin(const char *dir,
-				const struct spool_settings *settings)
+struct spool *crash_spool_begin(const struct spool_settings *settings,
+				enum crash_sync left_out)
 {
+	const char *dir = test_path("work");
 	char path[600], *error;
 	unsigned int i;
 	FILE *conf;
@@ -89,8 +90,25 @@ struct spool *crash_spool_begin(const char *dir,
 		assert_true(fputs("segment-size = 65536\n", conf) >= 0);
 		assert_int_equal(fclose(conf), 0);
 	}
+	crash_forget();
+	crash_leave_out(left_out);
 	crash_record_begin(dir);
 	return crash_spool_open(dir);
+}
+
+struct spool *crash_journal_begin(const char *body_stack,
+				  enum crash_sync left_out)
+{
+	struct spool_settings settings = { .body = body_stack,
+					   .store = "journal" };
+
+	return crash_spool_begin(&settings, left_out);
+}
+
+void crash_spool_end(struct spool **spool)
+{
+	spool_close(spool);
+	crash_record_end();
 }
 
 void crash_set_headers_size(size_t size)
@@ -152,6 +170,16 @@ int crash_remove(struct spool *spool, unsigned int i)
 	return answer;
 }
 
+void crash_must_put(struct spool *spool, unsigned int i, size_t size)
+{
+	assert_int_equal(crash_put(spool, i, size), IO_DONE);
+}
+
+void crash_must_remove(struct spool *spool, unsigned int i)
+{
+	assert_int_equal(crash_remove(spool, i), IO_DONE);
+}
+
 void crash_note_stored(unsigned int i)
 {
 	crash_record_event(STORED + (int)i);
@@ -174,6 +202,7 @@ void crash_note_not_rewritten(unsigned int i)
 struct state {
 	const int *events[2];
 	size_t counts[2];
+	bool scans_again;
 };
 
 static bool happened(const struct state *state, int event, unsigned int i)
@@ -319,16 +348,22 @@ static const char *check_messages(struct spool *spool,
 	return result;
 }
 
-/* Opens it, and looks at all; *extra: puts one more, and says so. */
+/* Opens it, and looks at all; extra: puts one more. */
 static const char *run_once(const char *dir, const struct state *state,
 			    unsigned int handed_out[CRASH_MESSAGES], bool extra)
 {
 	struct spool *spool = try_open(dir);
+	unsigned int again[CRASH_MESSAGES];
 	const char *result;
 
 	if (spool == NULL)
 		return wrong;
 	result = check_messages(spool, state, handed_out);
+	if (result == NULL && state->scans_again) {
+		scan(spool, again);
+		if (memcmp(handed_out, again, sizeof(again)) != 0)
+			result = "a second scan gives another set";
+	}
 	if (result == NULL && extra &&
 	    crash_put(spool, CRASH_EXTRA, 700) != IO_DONE)
 		result = problem("not taken after the start", CRASH_EXTRA);
@@ -382,7 +417,8 @@ const char *crash_check_spool(const char *dir, const int *events, size_t count,
 {
 	struct crash_keeping *keeping = context;
 	struct state state = { .events = { NULL, events },
-			       .counts = { 0, count } };
+			       .counts = { 0, count },
+			       .scans_again = keeping->scans_again };
 	const char *result;
 	bool keep;
 
@@ -409,12 +445,40 @@ void crash_keeping_free(struct crash_keeping *keeping)
 	keeping->count = keeping->states = 0;
 }
 
-unsigned int crash_states_per_moment(unsigned int usual)
+static unsigned int states_per_moment(unsigned int usual)
 {
 	const char *text = getenv("CRASH_STATES");
 
 	return text != NULL ? (unsigned int)atoi(text) :
 			      I_MAX(usual / TEST_STEP, 1u);
+}
+
+size_t crash_must_hold(struct crash_keeping *keeping, unsigned int usual)
+{
+	const char *result;
+	size_t states;
+
+	result = crash_explore(test_path("state"), states_per_moment(usual),
+			       crash_check_spool, keeping, &states);
+	printf("%zu operations, %zu states\n", crash_operation_count(), states);
+	if (result != NULL)
+		fail_msg("%s", result);
+	return states;
+}
+
+void crash_must_break(enum crash_sync sync, const char *name,
+		      struct crash_keeping *keeping)
+{
+	const char *result;
+	size_t states;
+
+	/* the workload does meet it */
+	assert_true(crash_sync_count(sync) > 0);
+	result = crash_explore(test_path("state"), 40, crash_check_spool,
+			       keeping, &states);
+	if (result == NULL)
+		fail_msg("without the sync of %s nothing breaks", name);
+	printf("without the sync of %s: %s\n", name, result);
 }
 
 void crash_use_memory(void)

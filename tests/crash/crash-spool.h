@@ -12,10 +12,16 @@
 /* One that no workload uses: the states get it. */
 #define CRASH_EXTRA (CRASH_MESSAGES - 1)
 
-/* Begins to write down what is done to a new spool at dir. Segments of a journal are
-   as small as they may be. */
-struct spool *crash_spool_begin(const char *dir,
-				const struct spool_settings *settings);
+/* Forgets what was written down before, and begins to write down what is done to a new
+   spool at test_path("work"), with this sync left out. Segments of a journal are as
+   small as they may be. */
+struct spool *crash_spool_begin(const struct spool_settings *settings,
+				enum crash_sync left_out);
+/* The same of the journal store. */
+struct spool *crash_journal_begin(const char *body_stack,
+				  enum crash_sync left_out);
+/* Closes it: nothing more is written down. */
+void crash_spool_end(struct spool **spool);
 /* Opens a spool, which cannot fail. */
 struct spool *crash_spool_open(const char *dir);
 
@@ -27,6 +33,9 @@ void crash_set_headers_size(size_t size);
 /* Only the headers, or another body as well. */
 int crash_rewrite(struct spool *spool, unsigned int i, bool body);
 int crash_remove(struct spool *spool, unsigned int i);
+/* These have to be acknowledged. */
+void crash_must_put(struct spool *spool, unsigned int i, size_t size);
+void crash_must_remove(struct spool *spool, unsigned int i);
 /* The version that a reader gets now; 0: there is no such message. */
 uint64_t crash_version(struct spool *spool, unsigned int i);
 /* A message that a start found, and that has to stay. Where it was told to have failed,
@@ -47,6 +56,8 @@ struct crash_keeping {
 	unsigned int every, states;
 	struct crash_kept kept[512];
 	unsigned int count;
+	/* The store hands out all at each scan, not once for each opening. */
+	bool scans_again;
 	/* What was acknowledged before the run; may be NULL. */
 	const struct crash_kept *before;
 };
@@ -56,8 +67,13 @@ void crash_keeping_free(struct crash_keeping *keeping);
    its messages, scans it twice, puts one more into it, and does it again. */
 crash_check_t crash_check_spool;
 
-/* How many states a moment is to have: CRASH_STATES, or this. */
-unsigned int crash_states_per_moment(unsigned int usual);
+/* Explores what was written down: the test fails where anything is wrong with a state.
+   CRASH_STATES, or so many of them for each moment; how many there were in all. */
+size_t crash_must_hold(struct crash_keeping *keeping, unsigned int usual);
+/* The same, of what was written down with this sync left out: the test fails where
+   nothing is wrong. */
+void crash_must_break(enum crash_sync sync, const char *name,
+		      struct crash_keeping *keeping);
 /* Builds states in memory, where that is possible. Before anything else. */
 void crash_use_memory(void);
 

@@ -10,37 +10,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static struct spool *begin(void)
-{
-	struct spool_settings settings = { .store = "journal" };
-
-	crash_forget();
-	return crash_spool_begin(test_path("work"), &settings);
-}
-
-static void end(struct spool **spool)
-{
-	spool_close(spool);
-	crash_record_end();
-}
-
-static void must_put(struct spool *spool, unsigned int i, size_t size)
-{
-	assert_int_equal(crash_put(spool, i, size), IO_DONE);
-}
-
-static size_t explore(struct crash_keeping *keeping, unsigned int max)
-{
-	const char *result;
-	size_t states;
-
-	result = crash_explore(test_path("state"), crash_states_per_moment(max),
-			       crash_check_spool, keeping, &states);
-	if (result != NULL)
-		fail_msg("%s", result);
-	return states;
-}
-
 static void must_remove(struct spool *spool, unsigned int first,
 			unsigned int count)
 {
@@ -53,7 +22,7 @@ static void put_large(struct spool *spool, unsigned int first,
 		      unsigned int count)
 {
 	for (; count > 0; first++, count--)
-		must_put(spool, first, 14000);
+		crash_must_put(spool, first, 14000);
 }
 
 /* A block each. */
@@ -61,14 +30,14 @@ static void must_put_small(struct spool *spool, unsigned int first,
 			   unsigned int count)
 {
 	for (; count > 0; first++, count--)
-		must_put(spool, first, 100);
+		crash_must_put(spool, first, 100);
 }
 
 static void explore_all(unsigned int max)
 {
 	struct crash_keeping keeping = { 0 };
 
-	printf("%zu states\n", explore(&keeping, max));
+	printf("%zu states\n", crash_must_hold(&keeping, max));
 	crash_forget();
 }
 
@@ -78,45 +47,45 @@ static void explore_all(unsigned int max)
 
 static void test_failed_put(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
-	must_put(spool, 0, 3000);
+	crash_must_put(spool, 0, 3000);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
 	assert_int_equal(crash_version(spool, 1), 0);
-	must_put(spool, 2, 700);
+	crash_must_put(spool, 2, 700);
 	crash_note_absent(1);
-	must_put(spool, 3, 5000);
+	crash_must_put(spool, 3, 5000);
 	/* and once more */
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_put(spool, 4, 100), IO_TRANS_FAIL);
-	must_put(spool, 5, 100);
+	crash_must_put(spool, 5, 100);
 	crash_note_absent(4);
 	assert_int_equal(crash_remove(spool, 2), IO_DONE);
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(6);
 }
 
 static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
-	must_put(spool, 0, 3000);
-	must_put(spool, 1, 700);
+	crash_must_put(spool, 0, 3000);
+	crash_must_put(spool, 1, 700);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_rewrite(spool, 0, false), IO_TRANS_FAIL);
 	assert_int_equal(crash_version(spool, 0), 1);
-	must_put(spool, 2, 700);
+	crash_must_put(spool, 2, 700);
 	crash_note_not_rewritten(0);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_remove(spool, 2), IO_TRANS_FAIL);
 	assert_int_equal(crash_version(spool, 2), 1);
-	must_put(spool, 3, 700);
+	crash_must_put(spool, 3, 700);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_rewrite(spool, 1, true), IO_TRANS_FAIL);
 	assert_int_equal(crash_remove(spool, 2), IO_DONE);
 	crash_note_not_rewritten(1);
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(6);
 }
 
@@ -124,17 +93,17 @@ static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
    used, and what it was goes on to be overruled. */
 static void test_failed_header(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 	unsigned int i;
 
 	crash_fail(CRASH_SYNC_SEGMENT_HEADER);
 	for (i = 0; i < 26; i++) {
-		must_put(spool, i, 14000);
+		crash_must_put(spool, i, 14000);
 		if (i > 1)
 			assert_int_equal(crash_remove(spool, i - 2), IO_DONE);
 	}
 	assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 1);
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(2);
 }
 
@@ -142,17 +111,17 @@ static void test_failed_header(void **state ATTR_UNUSED)
    no room behind it, and goes into one more. */
 static void test_large_behind_void(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
-	must_put(spool, 0, 100);
+	crash_must_put(spool, 0, 100);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
 	crash_set_headers_size(10000);
-	must_put(spool, 2, 48500);
+	crash_must_put(spool, 2, 48500);
 	crash_set_headers_size(0);
 	assert_int_equal(crash_version(spool, 2), 1);
 	crash_note_absent(1);
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(6);
 }
 
@@ -164,12 +133,12 @@ static void test_failed_segment(void **state ATTR_UNUSED)
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(syncs); i++) {
-		spool = begin();
+		spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 		crash_fail(syncs[i]);
 		assert_int_equal(crash_put(spool, 0, 3000), IO_TRANS_FAIL);
 		crash_note_absent(0);
-		must_put(spool, 1, 3000);
-		end(&spool);
+		crash_must_put(spool, 1, 3000);
+		crash_spool_end(&spool);
 		explore_all(6);
 	}
 }
@@ -178,9 +147,9 @@ static void test_failed_segment(void **state ATTR_UNUSED)
    no sync of the file alone would see to that. */
 static void test_start_after_failure(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
-	must_put(spool, 0, 3000);
+	crash_must_put(spool, 0, 3000);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
 	spool_close(&spool);
@@ -189,8 +158,8 @@ static void test_start_after_failure(void **state ATTR_UNUSED)
 	assert_int_equal(crash_version(spool, 1), 1);
 	crash_note_stored(1);
 	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
-	must_put(spool, 2, 700);
-	end(&spool);
+	crash_must_put(spool, 2, 700);
+	crash_spool_end(&spool);
 	explore_all(12);
 }
 
@@ -198,9 +167,9 @@ static void test_start_after_failure(void **state ATTR_UNUSED)
    is shown that the first was declared void: it stays so. */
 static void test_two_failures(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
-	must_put(spool, 0, 3000);
+	crash_must_put(spool, 0, 3000);
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
 	crash_fail(CRASH_SYNC_GROUP);
@@ -212,9 +181,9 @@ static void test_two_failures(void **state ATTR_UNUSED)
 
 	spool = crash_spool_open(test_path("work"));
 	assert_int_equal(crash_version(spool, 1), 0);
-	must_put(spool, 4, 700);
+	crash_must_put(spool, 4, 700);
 	crash_note_absent(1);
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(12);
 }
 
@@ -225,9 +194,9 @@ static void test_two_failures(void **state ATTR_UNUSED)
 /* What it wrote and never synced the next one finds, and hands out: then it stays. */
 static void test_killed_before_sync(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
-	must_put(spool, 0, 3000);
+	crash_must_put(spool, 0, 3000);
 	crash_kill(CRASH_SYNC_GROUP);
 	(void)crash_put(spool, 1, 6000);
 	spool_close(&spool);
@@ -236,8 +205,8 @@ static void test_killed_before_sync(void **state ATTR_UNUSED)
 	assert_int_equal(crash_version(spool, 1), 1);
 	crash_note_stored(1);
 	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
-	must_put(spool, 2, 700);
-	end(&spool);
+	crash_must_put(spool, 2, 700);
+	crash_spool_end(&spool);
 	explore_all(12);
 }
 
@@ -246,7 +215,7 @@ static void test_killed_before_sync(void **state ATTR_UNUSED)
    not take the new header for written, and the first segment. */
 static void kill_in_header(enum crash_sync left_out)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
 	crash_leave_out(left_out);
 	put_large(spool, 0, 6);
@@ -255,7 +224,7 @@ static void kill_in_header(enum crash_sync left_out)
 	must_remove(spool, 3, 3);
 	put_large(spool, 7, 1);
 	must_remove(spool, 6, 2);
-	must_put(spool, 8, 100);
+	crash_must_put(spool, 8, 100);
 	must_remove(spool, 8, 1);
 	assert_int_equal(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER), 1);
 	crash_kill(CRASH_SYNC_SEGMENT_HEADER);
@@ -264,7 +233,7 @@ static void kill_in_header(enum crash_sync left_out)
 	assert_true(crash_revive());
 	spool = crash_spool_open(test_path("work"));
 	put_large(spool, 10, 1);
-	end(&spool);
+	crash_spool_end(&spool);
 }
 
 static void test_killed_in_header(void **state ATTR_UNUSED)
@@ -277,15 +246,9 @@ static void ATTR_UNUSED
 test_sync_of_the_start_is_needed(void **state ATTR_UNUSED)
 {
 	struct crash_keeping keeping = { 0 };
-	const char *result;
-	size_t states;
 
 	kill_in_header(CRASH_SYNC_OPENED);
-	assert_true(crash_sync_count(CRASH_SYNC_OPENED) > 0);
-	result = crash_explore(test_path("state"), 24, crash_check_spool,
-			       &keeping, &states);
-	assert_non_null(result);
-	printf("without the sync of what was found: %s\n", result);
+	crash_must_break(CRASH_SYNC_OPENED, "what was found", &keeping);
 	crash_forget();
 }
 
@@ -300,19 +263,19 @@ static void test_killed_in_segment(void **state ATTR_UNUSED)
 	unsigned int n, i;
 
 	for (n = 0; n < N_ELEMENTS(syncs); n++) {
-		spool = begin();
-		must_put(spool, 0, 14000);
+		spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
+		crash_must_put(spool, 0, 14000);
 		crash_kill(syncs[n]);
 		for (i = 1; !crash_is_killed(); i++) {
-			must_put(spool, i, 14000);
+			crash_must_put(spool, i, 14000);
 			assert_int_equal(crash_remove(spool, i - 1), IO_DONE);
 		}
 		spool_close(&spool);
 		assert_true(crash_revive());
 		spool = crash_spool_open(test_path("work"));
 		for (; i < 20; i++)
-			must_put(spool, i, 7000);
-		end(&spool);
+			crash_must_put(spool, i, 7000);
+		crash_spool_end(&spool);
 		explore_all(3);
 	}
 }
@@ -341,7 +304,7 @@ static void flip_byte(const char *segment, off_t offset)
    the segment that had the rewrite is written anew. */
 static void test_damaged_rewrite(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
 	put_large(spool, 0, 3);
 	must_put_small(spool, 3, 3);
@@ -353,7 +316,7 @@ static void test_damaged_rewrite(void **state ATTR_UNUSED)
 	must_remove(spool, 7, 1);
 	put_large(spool, 8, 1);
 	must_remove(spool, 8, 1);
-	end(&spool);
+	crash_spool_end(&spool);
 	flip_byte("00000002.seg", 4096 + 64 + 20);
 
 	spool = crash_spool_open(test_path("work"));
@@ -370,13 +333,13 @@ static void test_damaged_rewrite(void **state ATTR_UNUSED)
 /* A tombstone whose target cannot be read still is one. */
 static void test_damaged_tombstone(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 
 	put_large(spool, 0, 3);
 	must_put_small(spool, 3, 3);
 	must_remove(spool, 0, 1);
 	must_put_small(spool, 6, 1);
-	end(&spool);
+	crash_spool_end(&spool);
 	flip_byte("00000002.seg", 4096 + 64 + 4);
 
 	spool = crash_spool_open(test_path("work"));

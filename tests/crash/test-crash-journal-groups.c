@@ -13,42 +13,11 @@
 
 #include <sched.h>
 
-static struct spool *begin(void)
-{
-	struct spool_settings settings = { .store = "journal" };
-
-	crash_forget();
-	return crash_spool_begin(test_path("work"), &settings);
-}
-
-static void end(struct spool **spool)
-{
-	spool_close(spool);
-	crash_record_end();
-}
-
-static void must_put(struct spool *spool, unsigned int i, size_t size)
-{
-	assert_int_equal(crash_put(spool, i, size), IO_DONE);
-}
-
-static size_t explore(struct crash_keeping *keeping, unsigned int max)
-{
-	const char *result;
-	size_t states;
-
-	result = crash_explore(test_path("state"), crash_states_per_moment(max),
-			       crash_check_spool, keeping, &states);
-	if (result != NULL)
-		fail_msg("%s", result);
-	return states;
-}
-
 static void explore_all(unsigned int max)
 {
 	struct crash_keeping keeping = { 0 };
 
-	printf("%zu states\n", explore(&keeping, max));
+	printf("%zu states\n", crash_must_hold(&keeping, max));
 	crash_forget();
 }
 
@@ -115,7 +84,7 @@ static void put_group(struct spool *spool, unsigned int first)
 	real_fdatasync = table.fdatasync;
 	table.fdatasync = gathering_fdatasync;
 	file_ops_set(&table);
-	must_put(spool, first, 100);
+	crash_must_put(spool, first, 100);
 	for (i = 0; i < TOGETHER; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	file_ops_set(recorder);
@@ -123,11 +92,11 @@ static void put_group(struct spool *spool, unsigned int first)
 
 static void test_group(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 	unsigned int i;
 	size_t before;
 
-	must_put(spool, 0, 100);
+	crash_must_put(spool, 0, 100);
 	before = crash_sync_count(CRASH_SYNC_GROUP);
 	put_group(spool, 1);
 	assert_int_equal(crash_sync_count(CRASH_SYNC_GROUP), before + 2);
@@ -135,25 +104,25 @@ static void test_group(void **state ATTR_UNUSED)
 		assert_int_equal(answers[i], IO_DONE);
 		assert_int_equal(crash_remove(spool, 2 + i), IO_DONE);
 	}
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(6);
 }
 
 /* The sync of many fails: none of them is there. */
 static void test_failed_group(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 	unsigned int i;
 
-	must_put(spool, 0, 100);
+	crash_must_put(spool, 0, 100);
 	crash_fail_later(CRASH_SYNC_GROUP, 1);
 	put_group(spool, 1);
 	for (i = 0; i < TOGETHER; i++)
 		assert_int_equal(answers[i], IO_TRANS_FAIL);
-	must_put(spool, 40, 100);
+	crash_must_put(spool, 40, 100);
 	for (i = 0; i < TOGETHER; i++)
 		crash_note_absent(2 + i);
-	end(&spool);
+	crash_spool_end(&spool);
 	explore_all(6);
 }
 
@@ -167,10 +136,10 @@ static size_t go_on(const struct crash_kept *kept)
 	crash_record_begin(kept->dir);
 	spool = crash_spool_open(kept->dir);
 	for (i = 50; i < 52; i++)
-		must_put(spool, i, (i - 49) * 3000);
+		crash_must_put(spool, i, (i - 49) * 3000);
 	assert_int_equal(crash_remove(spool, 51), IO_DONE);
-	end(&spool);
-	return explore(&keeping, 3);
+	crash_spool_end(&spool);
+	return crash_must_hold(&keeping, 3);
 }
 
 /* States with a group of many that is there in part, one after the other cut again
@@ -178,15 +147,15 @@ static size_t go_on(const struct crash_kept *kept)
 static void test_second_cut(void **state ATTR_UNUSED)
 {
 	struct crash_keeping keeping = { .every = 4 };
-	struct spool *spool = begin();
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
 	size_t states = 0;
 	unsigned int i;
 
-	must_put(spool, 0, 3000);
+	crash_must_put(spool, 0, 3000);
 	crash_record_base();
 	put_group(spool, 1);
-	end(&spool);
-	(void)explore(&keeping, 40);
+	crash_spool_end(&spool);
+	(void)crash_must_hold(&keeping, 40);
 	assert_true(keeping.count > 10);
 	for (i = 0; i < keeping.count; i++)
 		states += go_on(&keeping.kept[i]);

@@ -16,19 +16,6 @@
    written anew, as tombstones of its neighbours are in them. */
 #define FIRST_STAYS 10
 
-static struct spool *begin(const char *stack)
-{
-	struct spool_settings settings = { .body = stack, .store = "journal" };
-
-	return crash_spool_begin(test_path("work"), &settings);
-}
-
-static void end(struct spool **spool)
-{
-	spool_close(spool);
-	crash_record_end();
-}
-
 /* Smaller than a sector, than a block, and of several blocks. */
 static size_t size_of(unsigned int i)
 {
@@ -37,37 +24,25 @@ static size_t size_of(unsigned int i)
 	return sizes[i % N_ELEMENTS(sizes)];
 }
 
-static void must_put(struct spool *spool, unsigned int i)
-{
-	assert_int_equal(crash_put(spool, i, size_of(i)), IO_DONE);
-}
-
-static void must_remove(struct spool *spool, unsigned int i)
-{
-	assert_int_equal(crash_remove(spool, i), IO_DONE);
-}
-
 static void workload(const char *stack, enum crash_sync sync)
 {
 	struct spool *spool;
 	unsigned int i;
 
-	crash_forget();
-	crash_leave_out(sync);
-	spool = begin(stack);
+	spool = crash_journal_begin(stack, sync);
 	for (i = 0; i < LAST; i++) {
-		must_put(spool, i);
+		crash_must_put(spool, i, size_of(i));
 		/* those whose headers, or bodies as well, are changed */
 		if (i % 4 == 3)
 			assert_int_equal(crash_rewrite(spool, i - 2,
 						       i % 8 == 3),
 					 IO_DONE);
 		if (i == FIRST_STAYS)
-			must_remove(spool, 0);
+			crash_must_remove(spool, 0);
 		if (i > ALIVE)
-			must_remove(spool, i - ALIVE);
+			crash_must_remove(spool, i - ALIVE);
 	}
-	end(&spool);
+	crash_spool_end(&spool);
 }
 
 static void test_every_power_cut(void **state ATTR_UNUSED)
@@ -77,22 +52,14 @@ static void test_every_power_cut(void **state ATTR_UNUSED)
 		unsigned int states;
 	} rounds[] = { { "", 4 }, { "gzip", 2 } };
 	struct crash_keeping keeping = { 0 };
-	const char *result;
-	size_t states, i;
+	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(rounds); i++) {
 		workload(rounds[i].stack, CRASH_SYNC_NONE);
 		/* the same file was several ones */
 		assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 1);
-		result =
-			crash_explore(test_path("state"),
-				      crash_states_per_moment(rounds[i].states),
-				      crash_check_spool, &keeping, &states);
-		printf("%zu operations, %zu states\n", crash_operation_count(),
-		       states);
-		if (result != NULL)
-			fail_msg("%s", result);
-		assert_true(states > 300 / TEST_STEP);
+		assert_true(crash_must_hold(&keeping, rounds[i].states) >
+			    300 / TEST_STEP);
 	}
 	crash_forget();
 }
@@ -112,19 +79,11 @@ static void ATTR_UNUSED test_every_sync_is_needed(void **state ATTR_UNUSED)
 		{ CRASH_SYNC_GROUP, "a group" },
 	};
 	struct crash_keeping keeping = { 0 };
-	const char *result;
-	size_t states, i;
+	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(mutants); i++) {
 		workload("", mutants[i].sync);
-		/* the workload does meet it */
-		assert_true(crash_sync_count(mutants[i].sync) > 0);
-		result = crash_explore(test_path("state"), 40,
-				       crash_check_spool, &keeping, &states);
-		if (result == NULL)
-			fail_msg("without the sync of %s nothing breaks",
-				 mutants[i].name);
-		printf("without the sync of %s: %s\n", mutants[i].name, result);
+		crash_must_break(mutants[i].sync, mutants[i].name, &keeping);
 	}
 	crash_forget();
 }
