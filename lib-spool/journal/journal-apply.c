@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static void apply_headers(struct journal *journal,
+static bool apply_headers(struct journal *journal,
 			  const struct journal_header *header,
 			  const struct journal_place *place,
 			  const struct journal_place *body)
@@ -23,9 +23,9 @@ static void apply_headers(struct journal *journal,
 	else if (journal_index_find(&journal->index, &header->id, &old))
 		entry.body = old.body;
 	else
-		return;
+		return true;
 	if (!journal_index_set(&journal->index, &entry, &old))
-		return;
+		return false;
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal_account(journal, place, 1);
 	journal_account(journal, &old.headers, -1);
@@ -36,6 +36,7 @@ static void apply_headers(struct journal *journal,
 		journal_account(journal, &old.body, -1);
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
+	return true;
 }
 
 static void apply_unlink(struct journal *journal,
@@ -76,15 +77,14 @@ static void apply_void(struct journal *journal,
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-void journal_apply(struct journal *journal, const struct journal_header *header,
+bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
 		   const struct journal_place *body)
 {
 	switch (header->type) {
 	case JOURNAL_HEADERS:
-		apply_headers(journal, header, place, body);
-		break;
+		return apply_headers(journal, header, place, body);
 	case JOURNAL_UNLINK:
 		apply_unlink(journal, header, place, target);
 		break;
@@ -95,4 +95,5 @@ void journal_apply(struct journal *journal, const struct journal_header *header,
 	case JOURNAL_PADDING:
 		break;
 	}
+	return true;
 }

@@ -189,7 +189,9 @@ static void apply_record(struct journal *journal,
 	record_header(record, &header);
 	if (record->type == JOURNAL_UNLINK || record->type == JOURNAL_VOID)
 		journal_target_get(&target, record->data);
-	journal_apply(journal, &header, &record->place, &target, body);
+	if (!journal_apply(journal, &header, &record->place, &target, body))
+		i_panic("a message was written to the journal without a claim "
+			"on it");
 }
 
 static void set_crc(struct journal_record *record)

@@ -104,8 +104,9 @@ void journal_add_void(struct journal *journal,
 		      uint64_t size);
 
 /* journal-apply.c: what a record changes, once it is durable (or was read). `body`:
-   the record before it, of the same request; NULL: none. */
-void journal_apply(struct journal *journal, const struct journal_header *header,
+   the record before it, of the same request; NULL: none. False: no memory for a message
+   that nobody has claimed. */
+bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
 		   const struct journal_place *body);

@@ -254,7 +254,8 @@ static void set_place(struct journal_place *place,
 	place->offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
 }
 
-static void apply_item(struct journal *journal,
+/* False: no memory. */
+static bool apply_item(struct journal *journal,
 		       const struct journal_segment *segment,
 		       const struct journal_items *items, size_t i, bool last)
 {
@@ -271,21 +272,21 @@ static void apply_item(struct journal *journal,
 			       item->state == JOURNAL_ITEM_BAD ?
 				       "the checksum of a record is wrong" :
 				       "there should be a record");
-		return;
+		return true;
 	}
 	if (with_body && !has_its_body(items, i)) {
 		journal_reject(journal, segment, item, torn,
 			       "there is no body for these headers");
-		return;
+		return true;
 	}
 	set_place(&place, segment, item);
 	if (with_body)
 		set_place(&body, segment, item - 1);
-	journal_apply(journal, &item->header, &place, &item->target,
-		      with_body ? &body : NULL);
+	return journal_apply(journal, &item->header, &place, &item->target,
+			     with_body ? &body : NULL);
 }
 
-static void apply_items(struct recovery *recovery,
+static bool apply_items(struct recovery *recovery,
 			struct journal_segment *segment,
 			const struct journal_items *items, bool last)
 {
@@ -294,10 +295,12 @@ static void apply_items(struct recovery *recovery,
 
 	for (i = 0; i < items->count; i++) {
 		item = &items->items[i];
-		if (!is_void(recovery, segment, item))
-			apply_item(recovery->journal, segment, items, i, last);
+		if (!is_void(recovery, segment, item) &&
+		    !apply_item(recovery->journal, segment, items, i, last))
+			return false;
 		segment->pos = item->pos + item->size;
 	}
+	return true;
 }
 
 /* What was written last goes on, unless something of it is void; or its last group
@@ -346,17 +349,21 @@ static int rewrite_last_groups(struct recovery *recovery)
 	return 0;
 }
 
-static void apply_held(struct recovery *recovery, bool last)
+static int apply_held(struct recovery *recovery, bool last)
 {
 	struct held *held;
 	unsigned int i;
 
 	for (i = 0; i < recovery->held_count; i++) {
 		held = &recovery->held[i];
-		apply_items(recovery, held->segment, &held->items, last);
+		/* a message that is left out would be lost */
+		if (!apply_items(recovery, held->segment, &held->items, last))
+			return spool_fail(recovery->error_r, ENOMEM,
+					  "out of memory");
 		journal_items_free(&held->items);
 	}
 	recovery->held_count = 0;
+	return 0;
 }
 
 /* Each segment is applied when it is known whether a later one has records: else its
@@ -377,15 +384,19 @@ static int read_segments(struct recovery *recovery)
 			return recover_fail(recovery, segment, "reading");
 		if (items.count == 0)
 			continue;
-		if (has_real_record(&items))
-			apply_held(recovery, false);
+		if (has_real_record(&items) &&
+		    apply_held(recovery, false) < 0) {
+			journal_items_free(&items);
+			return -1;
+		}
 		recovery->held[recovery->held_count].segment = segment;
 		recovery->held[recovery->held_count++].items = items;
 		last = segment;
 	}
 	if (!journal->settings.read_only && rewrite_last_groups(recovery) < 0)
 		return -1;
-	apply_held(recovery, true);
+	if (apply_held(recovery, true) < 0)
+		return -1;
 	choose_active(journal, last);
 	return 0;
 }
