@@ -131,17 +131,6 @@ void i_stream_transform_set_limits(struct istream *stream, uoff_t max_plain,
  * One turn of the codec
  */
 
-/* Whether another thread may still have output for us, after a turn that moved
-   something or answered more than "nothing". */
-static bool codec_defers(const struct transform_istream *s, bool moved)
-{
-	if ((s->class_->flags & TRANSFORM_DEFERS) == 0)
-		return false;
-	if (s->class_->get_pending != NULL)
-		return s->class_->get_pending(s->transform) > 0;
-	return moved || s->status != TRANSFORM_NEED_IN;
-}
-
 /* Decodes from in..in_end to out..out_end and acts on the answer; returns the
    bytes that came out. */
 static size_t codec_turn(struct transform_istream *s, struct transform_io *io,
@@ -156,7 +145,8 @@ static size_t codec_turn(struct transform_istream *s, struct transform_io *io,
 	status = transform_step(s->transform, io, op, s->status);
 	produced = (size_t)(io->out - out);
 	s->status = status;
-	s->deferred = codec_defers(s, io->in != in || produced > 0);
+	s->deferred = transform_defers(s->transform, status,
+				       io->in != in || produced > 0);
 	if (io->in != in)
 		i_stream_skip_parent(&s->istream, (size_t)(io->in - in));
 	allowed = plain_allowance(s);

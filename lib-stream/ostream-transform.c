@@ -163,17 +163,6 @@ static int begin_member(struct transform_ostream *s, const unsigned char *in,
 	return 1;
 }
 
-/* Whether another thread may still have output for us, after a turn that moved
-   something or answered more than "nothing". */
-static bool codec_defers(const struct transform_ostream *s, bool moved)
-{
-	if ((s->class_->flags & TRANSFORM_DEFERS) == 0)
-		return false;
-	if (s->class_->get_pending != NULL)
-		return s->class_->get_pending(s->transform) > 0;
-	return moved || s->status != TRANSFORM_NEED_IN;
-}
-
 /* 1: it did something; 0: there is no room for output; -1: failure is set.
    *consumed_r is always set. */
 static int codec_turn(struct transform_ostream *s, const unsigned char *in,
@@ -208,7 +197,8 @@ static int codec_turn(struct transform_ostream *s, const unsigned char *in,
 	s->taken_size += *consumed_r;
 	s->given_size += (uoff_t)(io.out - out);
 	s->status = status;
-	s->deferred = codec_defers(s, *consumed_r > 0 || io.out != out);
+	s->deferred = transform_defers(s->transform, status,
+				       *consumed_r > 0 || io.out != out);
 	if (status == TRANSFORM_ERROR)
 		return take_codec_error(s);
 	if (status == TRANSFORM_END)

@@ -3,6 +3,8 @@
 #include "transform-step.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <string.h>
 
 static bool answer_is_legal(bool decoder, const struct transform_io *io,
 			    enum transform_op op, enum transform_status status,
@@ -39,4 +41,32 @@ enum transform_status transform_step(struct transform *t,
 			    last, io->in != in || io->out != out))
 		return status;
 	return transform_error(t, EIO, "codec made no progress");
+}
+
+bool transform_defers(struct transform *t, enum transform_status status,
+		      bool moved)
+{
+	if ((t->class_->flags & TRANSFORM_DEFERS) == 0)
+		return false;
+	if (t->class_->get_pending != NULL)
+		return t->class_->get_pending(t) > 0;
+	return moved || status != TRANSFORM_NEED_IN;
+}
+
+bool transform_start_thread(struct transform *t, pthread_t *thread,
+			    void *(*main)(void *), void *context)
+{
+	sigset_t all, old;
+	int error;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(thread, NULL, main, context);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error == 0)
+		return true;
+	/* EAGAIN would say that one may try again */
+	(void)transform_error(t, ENOMEM, "cannot start a thread: %s",
+			      strerror(error));
+	return false;
 }

@@ -6,6 +6,8 @@
 
 #include "transform.h"
 
+#include <pthread.h>
+
 /* Calls process() and holds its answer against the rules of transform.h; an
    answer that breaks them becomes the error "codec made no progress" (EIO), so
    that a faulty codec never makes a stream spin. `last` is the answer before
@@ -14,6 +16,15 @@ enum transform_status transform_step(struct transform *t,
 				     struct transform_io *io,
 				     enum transform_op op,
 				     enum transform_status last);
+
+/* Whether another thread may still have output, after a call that gave this answer, and
+   moved something or did not. */
+bool transform_defers(struct transform *t, enum transform_status status,
+		      bool moved);
+/* Starts a thread for a transform: false with its error. The program's signals are its
+   own threads'. */
+bool transform_start_thread(struct transform *t, pthread_t *thread,
+			    void *(*main)(void *), void *context);
 
 /* An empty input window: codecs may do arithmetic with its pointers. */
 static inline void transform_no_input(struct transform_io *io)

@@ -92,6 +92,7 @@ struct held_codec {
 	pthread_t caller; /* whose thread called process() */
 	size_t fail_at;   /* SIZE_MAX: never */
 	size_t done;
+	bool mute; /* nothing comes out of it */
 };
 
 static struct held_codec *held_codec(struct transform *t)
@@ -111,9 +112,11 @@ held_process(struct transform *t, struct transform_io *io, enum transform_op op)
 	gate_pass(held->gate);
 	held->caller = pthread_self();
 	size = I_MIN(size, held->fail_at - held->done);
-	memcpy(io->out, io->in, size);
+	if (!held->mute) {
+		memcpy(io->out, io->in, size);
+		io->out += size;
+	}
 	io->in += size;
-	io->out += size;
 	held->done += size;
 	if (held->done == held->fail_at) {
 		(void)transform_error(t, EINVAL, "enough of it");
@@ -596,6 +599,7 @@ static struct counted *counted_new(struct transform *inner)
 struct waiting {
 	struct ioloop *loop;
 	struct gate gate;
+	struct held_codec *held;
 	struct counted *codec;
 	struct ostream *s;
 	struct istream *input;
@@ -606,15 +610,13 @@ struct waiting {
 
 static void waiting_init(struct waiting *w, size_t fail_at, bool decodes)
 {
-	struct held_codec *held;
-
 	memset(w, 0, sizeof(*w));
 	gate_init(&w->gate);
 	w->loop = io_loop_create();
-	held = held_new(&w->gate, fail_at);
+	w->held = held_new(&w->gate, fail_at);
 	if (decodes)
-		held->transform.class_ = &held_decoder_class;
-	w->codec = counted_new(transform_create_async(&held->transform));
+		w->held->transform.class_ = &held_decoder_class;
+	w->codec = counted_new(transform_create_async(&w->held->transform));
 	w->got = buffer_create_dynamic(default_pool, 1024);
 }
 
@@ -681,6 +683,32 @@ static void test_the_thread_wakes_the_loop(void **state ATTR_UNUSED)
 	turn(&w, 50);
 	assert_true(w.codec->polls <= 6);
 	assert_int_equal(w.calls, 1);
+	assert_int_equal(o_stream_finish(w.s), 1);
+	o_stream_destroy(&w.s);
+	o_stream_destroy(&end);
+	waiting_free(&w);
+	buffer_free(&buf);
+}
+
+/* Also where nothing comes of what it was given: then nothing is on its way. */
+static void test_the_thread_says_that_it_is_at_rest(void **state ATTR_UNUSED)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf);
+	struct waiting w;
+
+	waiting_init(&w, SIZE_MAX, false);
+	w.held->mute = true;
+	w.s = o_stream_create_transform(end, &w.codec->transform);
+	o_stream_set_flush_callback(w.s, all_went_out, &w);
+	assert_int_equal(o_stream_send(w.s, "hello", 5), 5);
+	turn(&w, 50);
+	gate_wait_for_caller(&w.gate);
+	assert_int_equal(w.calls, 0);
+	gate_open(&w.gate);
+	io_loop_run(w.loop);
+	assert_int_equal(w.calls, 1);
+	assert_int_equal(buf->used, 0);
 	assert_int_equal(o_stream_finish(w.s), 1);
 	o_stream_destroy(&w.s);
 	o_stream_destroy(&end);
@@ -1008,6 +1036,7 @@ int main(void)
 		cmocka_unit_test(test_destroy_of_a_pushed_decoder),
 		cmocka_unit_test(test_a_decoder_that_stops_stays),
 		cmocka_unit_test(test_the_thread_wakes_the_loop),
+		cmocka_unit_test(test_the_thread_says_that_it_is_at_rest),
 		cmocka_unit_test(test_the_loop_hears_of_an_error),
 		cmocka_unit_test(test_the_callback_may_destroy),
 		cmocka_unit_test(test_another_loop),

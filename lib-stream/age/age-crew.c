@@ -4,11 +4,10 @@
 #include "macros.h"
 #include "mem.h"
 #include "panic.h"
+#include "transform-step.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
-#include <string.h>
 
 /* A slot for what each thread is at, one for what it does next, and two for the
    owner: the one that it fills and the one that it empties. */
@@ -217,39 +216,21 @@ static struct age_crew *crew_new(unsigned int threads, age_crew_work_t *work)
 	return crew;
 }
 
-/* 0 or an errno. The program's signals are its own threads'. */
-static int start_thread(struct age_worker *worker)
-{
-	sigset_t all, old;
-	int error;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&worker->thread, NULL, worker_main, worker);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return error;
-}
-
 static bool add_worker(struct age_crew *crew, struct transform *t,
 		       const unsigned char key[AGE_AEAD_KEY_SIZE])
 {
 	struct age_worker *worker = &crew->workers[crew->worker_count];
-	int error;
 
 	worker->crew = crew;
 	if (!age_chunk_alloc(&worker->scratch, t))
 		return false;
 	age_aead_set_key(&worker->aead, key);
-	error = start_thread(worker);
-	if (error == 0) {
+	if (transform_start_thread(t, &worker->thread, worker_main, worker)) {
 		crew->worker_count++;
 		return true;
 	}
 	age_aead_clear(&worker->aead);
 	age_chunk_free(&worker->scratch);
-	/* EAGAIN would say that one may try again */
-	(void)transform_error(t, ENOMEM, "cannot start a thread: %s",
-			      strerror(error));
 	return false;
 }
 

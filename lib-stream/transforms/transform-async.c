@@ -15,7 +15,6 @@
 #include "transforms.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 /* What a block has room for, unless the codec likes more. */
@@ -28,25 +27,10 @@ static struct async_transform *async_transform(struct transform *t)
 
 static bool start(struct async_transform *async)
 {
-	sigset_t all, old;
-	int error;
-
-	if (async->started)
-		return true;
-	/* the program's signals are its own threads' */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&async->thread, NULL, async_worker, async);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error != 0) {
-		/* EAGAIN would say that one may try again */
-		(void)transform_error(&async->transform, ENOMEM,
-				      "cannot start a thread: %s",
-				      strerror(error));
-		return false;
-	}
-	async->started = true;
-	return true;
+	if (!async->started)
+		async->started = transform_start_thread(
+			&async->transform, &async->thread, async_worker, async);
+	return async->started;
 }
 
 /* Copies what is ready into the window. */
