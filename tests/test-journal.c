@@ -8,6 +8,7 @@
 #include "journal/journal-private.h"
 #include "mem.h"
 #include "test-common.h"
+#include "test-faults.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -703,6 +704,68 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Or the next start would not see what came behind it. */
+static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned char data[20000] = { 0 };
+	struct put put;
+	unsigned int n;
+
+	for (n = 0; n < 10; n++)
+		assert_int_equal(store(journal, n), 0);
+	/* this one has no room, and there cannot be another segment */
+	make_put(&put, 10, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_OPEN] = 1;
+	test_faults.fail_errno[TEST_OP_OPEN] = ENOSPC;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	assert_int_equal(files_in("journal"), 1);
+	journal_close(&journal);
+	journal = open_dir(false);
+	assert_int_equal(store(journal, 11), 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (n = 0; n < 12; n++)
+		assert_int_equal(has(journal, n), n != 10);
+	journal_close(&journal);
+}
+
+/* A rewrite that is damaged overrules what it came after; only who reads the segment whole
+   knows that. */
+static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	struct journal_entry entry;
+	struct put put;
+	unsigned int n;
+
+	assert_int_equal(store(journal, 1), 0);
+	make_put(&put, 1, 2);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	assert_int_equal(store(journal, 2), 0);
+	journal_close(&journal);
+	/* the payload of the second version's headers */
+	flip(2 * JOURNAL_BLOCK_SIZE + 3 * JOURNAL_ALIGN + 9);
+	journal = open_dir(false);
+	assert_false(has(journal, 1));
+	/* it goes on in the same segment, which gets full */
+	for (n = 3; n < 25; n++)
+		assert_int_equal(store(journal, n), 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	assert_false(has(journal, 1));
+	for (n = 2; n < 25; n++)
+		assert_true(has(journal, n));
+	journal_close(&journal);
+}
+
 /*
  * Damage
  */
@@ -842,6 +905,8 @@ int main(void)
 		cmocka_unit_test(test_segments_are_read_at_once),
 		cmocka_unit_test(test_footers),
 		cmocka_unit_test(test_damage_under_a_footer),
+		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
+		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_first_blocks),

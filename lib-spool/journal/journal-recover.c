@@ -347,6 +347,9 @@ static int rewrite_last_groups(struct recovery *recovery)
 
 	for (i = 0; i < recovery->held_count; i++) {
 		items = &recovery->held[i].items;
+		/* all of its groups were synced before that was written */
+		if (items->from_footer)
+			continue;
 		first = &items->items[items->last_group];
 		last = &items->items[items->count - 1];
 		if (journal_segment_rewrite(
@@ -416,32 +419,13 @@ static int read_segments(struct recovery *recovery)
 	return 0;
 }
 
-/* What the last groups are no footer tells. */
-static int read_held_whole(struct recovery *recovery)
-{
-	struct held *held;
-	unsigned int i;
-
-	for (i = 0; i < recovery->held_count; i++) {
-		held = &recovery->held[i];
-		if (!held->items.from_footer)
-			continue;
-		journal_items_free(&held->items);
-		if (journal_scan(held->segment, &held->items) < 0)
-			return recover_fail(recovery, held->segment, "reading");
-	}
-	return 0;
-}
-
 static int finish_last_segments(struct recovery *recovery)
 {
 	struct journal *journal = recovery->journal;
 	struct journal_segment *last = NULL;
 	unsigned int i;
 
-	if (!journal->settings.read_only &&
-	    (read_held_whole(recovery) < 0 ||
-	     rewrite_last_groups(recovery) < 0))
+	if (!journal->settings.read_only && rewrite_last_groups(recovery) < 0)
 		return -1;
 	for (i = 0; i < recovery->held_count; i++) {
 		last = recovery->held[i].segment;
