@@ -30,6 +30,7 @@ void spool_conf_free(struct spool_conf *conf)
 	i_free_and_null(conf->body);
 	i_free_and_null(conf->headers);
 	conf->segment_size = conf->inline_limit = 0;
+	conf->compaction_off = false;
 }
 
 static char *trim(char *text)
@@ -48,7 +49,7 @@ struct conf_reader {
 	struct spool_conf *conf;
 	const char *path; /* for messages */
 	unsigned int line;
-	bool have_version;
+	bool have_version, have_compaction;
 	char **error_r;
 };
 
@@ -127,6 +128,20 @@ static int check_version(struct conf_reader *reader, const char *value)
 			 value);
 }
 
+/* "on" is what there is without it. */
+static int set_compaction(struct conf_reader *reader, const char *value)
+{
+	if (reader->have_compaction)
+		return second_time(reader, "compaction");
+	reader->have_compaction = true;
+	reader->conf->compaction_off = strcmp(value, "off") == 0;
+	if (reader->conf->compaction_off || strcmp(value, "on") == 0)
+		return 0;
+	return line_fail(reader, EINVAL,
+			 "compaction " SHOWN " is none: on or off is expected",
+			 value);
+}
+
 /* Sizes of the journal's, in bytes. */
 static const struct conf_size {
 	const char *name;
@@ -191,6 +206,8 @@ static int set_field(struct conf_reader *reader, const char *name,
 		return check_version(reader, value);
 	if (strcmp(name, "module") == 0)
 		return add_module(reader, value);
+	if (strcmp(name, "compaction") == 0)
+		return set_compaction(reader, value);
 	if (strcmp(name, "store") == 0)
 		slot = &reader->conf->store;
 	else if (strcmp(name, "body") == 0)
@@ -200,8 +217,8 @@ static int set_field(struct conf_reader *reader, const char *name,
 	else
 		return line_fail(reader, EINVAL,
 				 "unknown name " SHOWN " (version, store, "
-				 "body, headers, segment-size, inline-limit "
-				 "and module are known)",
+				 "body, headers, segment-size, inline-limit, "
+				 "compaction and module are known)",
 				 name);
 	if (*slot != NULL)
 		return second_time(reader, name);

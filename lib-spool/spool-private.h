@@ -28,6 +28,7 @@ struct spool_conf {
 	char *store;
 	/* of the journal, in bytes; 0: the default */
 	uint64_t segment_size, inline_limit;
+	bool compaction_off;
 	char *body, *headers; /* specs; "" for plain */
 	struct spool_conf_module modules[SPOOL_MODULES_MAX - 1];
 	unsigned int module_count;
@@ -128,6 +129,9 @@ struct spool_store {
 		    void *context, char **error_r);
 	int (*count_strays)(io_infrastructure *io,
 			    struct spool_strays *strays_r, char **error_r);
+	/* spool_compact(); NULL: there is nothing to be done */
+	int (*compact)(io_infrastructure *io, uint64_t *moved_r,
+		       char **error_r);
 };
 /* NULL with EINVAL and *error_r: there is none of this name. */
 const struct spool_store *spool_store_find(const char *name, char **error_r);

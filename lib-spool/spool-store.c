@@ -13,9 +13,10 @@
 
 static const struct spool_store stores[] = {
 	{ "file", "messages/tmp", module_file_init, module_file_open,
-	  module_file_list, module_file_count_strays },
+	  module_file_list, module_file_count_strays, NULL },
 	{ "journal", "journal", module_journal_init, module_journal_open,
-	  module_journal_list, module_journal_count_strays },
+	  module_journal_list, module_journal_count_strays,
+	  module_journal_compact },
 };
 
 const struct spool_store *spool_store_find(const char *name, char **error_r)

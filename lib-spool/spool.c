@@ -348,3 +348,18 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
 	return spool->store_class->count_strays(spool->store, strays_r,
 						error_r);
 }
+
+int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r)
+{
+	*moved_r = 0;
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	if ((spool->flags & SPOOL_OPEN_READ_ONLY) != 0)
+		return spool_fail(error_r, EROFS,
+				  "%s is open for reading only: nothing can be "
+				  "moved in it",
+				  spool->dir);
+	if (spool->store_class->compact == NULL)
+		return 0;
+	return spool->store_class->compact(spool->store, moved_r, error_r);
+}

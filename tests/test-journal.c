@@ -767,6 +767,199 @@ static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
 }
 
 /*
+ * Compaction
+ */
+
+/* Of all segments, in bytes. */
+static uint64_t disk_use(void)
+{
+	char path[600];
+	struct stat st;
+	uint64_t used = 0;
+	unsigned int i;
+
+	for (i = 1; i < 1000; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg", dir,
+			       i);
+		if (stat(path, &st) < 0)
+			break;
+		used += (uint64_t)st.st_blocks * 512;
+	}
+	return used;
+}
+
+#define KEEPS(n) ((n) % 9 == 1)
+
+static void drop_most(struct journal *journal, unsigned int end)
+{
+	unsigned int n;
+
+	for (n = 0; n < end; n++) {
+		if (!KEEPS(n))
+			assert_int_equal(drop(journal, n), 0);
+	}
+}
+
+static void must_have_the_rest(struct journal *journal, unsigned int end)
+{
+	unsigned int n;
+
+	for (n = 0; n < end; n++)
+		assert_int_equal(has(journal, n), KEEPS(n));
+}
+
+static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	uint64_t before, moved;
+	unsigned int n, files;
+
+	for (n = 0; n < 200; n++)
+		assert_int_equal(store(journal, n), 0);
+	drop_most(journal, 200);
+	before = disk_use();
+	files = files_in("journal");
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(moved >= 20);
+	must_have_the_rest(journal, 200);
+	/* the 22 that are left, the active one, two spare ones, and of the others
+	   a block each */
+	assert_true(before > 20 * SMALL);
+	assert_true(disk_use() <= 7 * SMALL + files * JOURNAL_BLOCK_SIZE);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	must_have_the_rest(journal, 200);
+	/* those that were moved can be removed, and stay away */
+	assert_int_equal(drop(journal, 1), 0);
+	assert_int_equal(drop(journal, 10), 0);
+	/* and what was cut is used again */
+	for (n = 200; n < 500; n++)
+		assert_int_equal(store(journal, n), 0);
+	assert_true(files_in("journal") < files + 300 / 15);
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (n = 0; n < 500; n++)
+		assert_int_equal(has(journal, n),
+				 n >= 200 || (KEEPS(n) && n > 10));
+	journal_close(&journal);
+	assert_int_equal(files_in("quarantine"), 0);
+	assert_int_equal(warnings, 0);
+}
+
+/* What cannot be read is left where it is, and its segment. */
+static void test_compaction_leaves_what_is_damaged(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	uint64_t moved;
+	unsigned int n;
+
+	for (n = 0; n < 60; n++)
+		assert_int_equal(store(journal, n), 0);
+	drop_most(journal, 60);
+	/* the body of message 1 */
+	flip(2 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(moved > 0);
+	for (n = 2; n < 60; n++)
+		assert_int_equal(has(journal, n), KEEPS(n));
+	assert_int_equal(files_in("quarantine"), 2);
+	journal_close(&journal);
+}
+
+static void *read_the_rest(void *journal)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < 50; i++) {
+		for (n = 0; n < 200; n++) {
+			if (KEEPS(n) && !has(journal, n))
+				return journal;
+		}
+	}
+	return NULL;
+}
+
+/* Others read and write meanwhile, and nothing comes back. */
+static void test_compaction_while_others_work(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	pthread_t reader;
+	uint64_t moved;
+	void *failed;
+	unsigned int n;
+
+	for (n = 0; n < 200; n++)
+		assert_int_equal(store(journal, n), 0);
+	drop_most(journal, 200);
+	assert_int_equal(pthread_create(&reader, NULL, read_the_rest, journal),
+			 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	for (n = 200; n < 300; n++) {
+		assert_int_equal(store(journal, n), 0);
+		assert_int_equal(drop(journal, n), 0);
+		assert_int_equal(journal_compact(journal, &moved), 0);
+	}
+	assert_int_equal(pthread_join(reader, &failed), 0);
+	assert_null(failed);
+	journal_close(&journal);
+	journal = open_dir(false);
+	must_have_the_rest(journal, 200);
+	for (n = 200; n < 300; n++)
+		assert_false(has(journal, n));
+	journal_close(&journal);
+}
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned int cuts;
+} upkeep = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+
+static int counting_ftruncate(int fd, off_t size)
+{
+	int ret = file_ops_system.ftruncate(fd, size);
+
+	(void)pthread_mutex_lock(&upkeep.mutex);
+	upkeep.cuts++;
+	(void)pthread_cond_broadcast(&upkeep.changed);
+	(void)pthread_mutex_unlock(&upkeep.mutex);
+	return ret;
+}
+
+/* Nobody has to ask for it. */
+static void test_the_upkeep_works_by_itself(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size = SMALL,
+					     .upkeep = true };
+	struct file_ops ops = file_ops_system;
+	struct journal *journal;
+	char *error;
+	unsigned int n;
+
+	new_dir();
+	ops.ftruncate = counting_ftruncate;
+	file_ops_set(&ops);
+	upkeep.cuts = 0;
+	journal = journal_open(dir_fd, dir, &settings, &error);
+	assert_non_null(journal);
+	for (n = 0; n < 300; n++)
+		assert_int_equal(store(journal, n), 0);
+	drop_most(journal, 300);
+	(void)pthread_mutex_lock(&upkeep.mutex);
+	while (upkeep.cuts < 5)
+		(void)pthread_cond_wait(&upkeep.changed, &upkeep.mutex);
+	(void)pthread_mutex_unlock(&upkeep.mutex);
+	must_have_the_rest(journal, 300);
+	journal_close(&journal);
+	file_ops_set(NULL);
+	journal = open_dir(false);
+	must_have_the_rest(journal, 300);
+	journal_close(&journal);
+}
+
+/*
  * Damage
  */
 
@@ -907,6 +1100,10 @@ int main(void)
 		cmocka_unit_test(test_damage_under_a_footer),
 		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
+		cmocka_unit_test(test_compaction_gives_space_back),
+		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
+		cmocka_unit_test(test_compaction_while_others_work),
+		cmocka_unit_test(test_the_upkeep_works_by_itself),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_first_blocks),

@@ -73,7 +73,8 @@ struct spool *test_spool_new_of(const char *store, const char *body)
 	(void)snprintf(path, sizeof(path), "%s/spool.conf", test_spool_dir());
 	conf = fopen(path, "a");
 	assert_non_null(conf);
-	assert_true(fputs("segment-size = 65536\n", conf) >= 0);
+	assert_true(fputs("segment-size = 65536\ncompaction = off\n", conf) >=
+		    0);
 	assert_int_equal(fclose(conf), 0);
 	return test_spool_open(0);
 }

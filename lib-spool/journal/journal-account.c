@@ -12,6 +12,11 @@
 
 #include <string.h>
 
+bool journal_half_empty(const struct journal_segment *segment)
+{
+	return segment->live <= segment->total / 2;
+}
+
 void journal_account(struct journal *journal, const struct journal_place *place,
 		     int change)
 {
@@ -22,6 +27,10 @@ void journal_account(struct journal *journal, const struct journal_place *place,
 	segment = journal->segments[place->segment];
 	i_assert(change > 0 || segment->live > 0);
 	segment->live += (uint64_t)(int64_t)change;
+	if (change > 0)
+		segment->total++;
+	else if (segment != journal->active && journal_half_empty(segment))
+		journal_upkeep_wake(journal);
 }
 
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old)

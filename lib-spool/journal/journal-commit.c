@@ -425,17 +425,23 @@ static void commit_queue(struct journal *journal)
 	(void)pthread_cond_broadcast(&journal->progress);
 }
 
-static void enqueue(struct journal *journal, struct journal_request *request)
+/* With the mutex. */
+static void enqueue(struct journal *journal, struct journal_request *request,
+		    bool waited_for)
+{
+	request->next = NULL;
+	request->finished = false;
+	request->waited_for = waited_for;
+	*journal->queue_end = request;
+	journal->queue_end = &request->next;
+}
+
+static void set_crcs(struct journal_request *request)
 {
 	unsigned int i;
 
-	request->next = NULL;
-	request->finished = false;
 	for (i = 0; i < request->count; i++)
 		set_crc(&request->records[i]);
-	(void)pthread_mutex_lock(&journal->mutex);
-	*journal->queue_end = request;
-	journal->queue_end = &request->next;
 }
 
 /* Whether some thread waits for a request that is queued, and so will commit it. */
@@ -448,32 +454,71 @@ static bool somebody_waits(const struct journal *journal)
 	return request != NULL;
 }
 
-void journal_submit(struct journal *journal, struct journal_request *request)
+/* What nobody waits for is left to us. With the mutex. */
+static void commit_the_rest(struct journal *journal)
 {
-	request->waited_for = false;
-	enqueue(journal, request);
 	while (!journal->committing && journal->queue != NULL &&
 	       !somebody_waits(journal))
 		commit_queue(journal);
+}
+
+void journal_submit(struct journal *journal, struct journal_request *request)
+{
+	set_crcs(request);
+	(void)pthread_mutex_lock(&journal->mutex);
+	enqueue(journal, request, false);
+	commit_the_rest(journal);
 	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+int journal_commit_many(struct journal *journal,
+			struct journal_request **requests, unsigned int count)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < count; i++)
+		set_crcs(requests[i]);
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (i = 0; i < count; i++)
+		enqueue(journal, requests[i], true);
+	for (i = 0; i < count; i++) {
+		while (!requests[i]->finished) {
+			if (journal->committing)
+				(void)pthread_cond_wait(&journal->progress,
+							&journal->mutex);
+			else
+				commit_queue(journal);
+		}
+		if (error == 0)
+			error = requests[i]->error;
+	}
+	commit_the_rest(journal);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 int journal_commit(struct journal *journal, struct journal_request *request)
 {
-	request->waited_for = true;
-	enqueue(journal, request);
-	while (!request->finished) {
-		if (journal->committing)
-			(void)pthread_cond_wait(&journal->progress,
-						&journal->mutex);
-		else
-			commit_queue(journal);
-	}
-	/* what nobody waits for is left to us */
-	while (!journal->committing && journal->queue != NULL &&
-	       !somebody_waits(journal))
-		commit_queue(journal);
+	return journal_commit_many(journal, &request, 1);
+}
+
+void journal_begin_commit(struct journal *journal)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	while (journal->committing)
+		(void)pthread_cond_wait(&journal->progress, &journal->mutex);
+	journal->committing = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
-	errno = request->error;
-	return request->error == 0 ? 0 : -1;
+}
+
+void journal_end_commit(struct journal *journal)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->committing = false;
+	(void)pthread_cond_broadcast(&journal->progress);
+	/* what was submitted meanwhile */
+	commit_the_rest(journal);
+	(void)pthread_mutex_unlock(&journal->mutex);
 }

@@ -18,14 +18,17 @@
 struct journal_segment {
 	int fd;
 	struct journal_segment_header header;
-	uint64_t pos;  /* where the next group goes */
-	uint64_t live; /* records that are a message's */
+	uint64_t pos;   /* where the next group goes */
+	uint64_t live;  /* records that are a message's */
+	uint64_t total; /* that ever were, of this incarnation */
 	/* Segments that must be written anew before this one may be: records of
 	   theirs are overruled by some of its. */
 	uint32_t *outlives;
 	unsigned int outlives_count;
 	bool failed; /* a write or sync failed: never written again */
 	bool sealed; /* it ends in a footer: nothing more goes into it */
+	bool cut;    /* nothing but its first block is on the disk */
+	bool kept;   /* what is left in it could not be moved */
 	/* Of the one that is written: what its footer will have. NULL: nothing, as it
 	   will have none. */
 	buffer_t *footer;
@@ -62,6 +65,7 @@ struct journal {
 	int broken; /* errno; nothing can be written any more */
 
 	bool damaged; /* something is missing that was there: found at opening */
+	struct journal_upkeep *upkeep; /* NULL: it is not done by itself */
 };
 
 /* journal.c */
@@ -122,9 +126,34 @@ uint64_t journal_footer_size(const struct journal_segment *segment,
 void journal_footer_write(struct journal_segment *segment,
 			  uint64_t last_sequence);
 
+/* The same, whose file may be made a single block: NULL: there are not more of them
+   than are soon needed. */
+struct journal_segment *journal_segment_spare(struct journal *journal);
+/* Writes its header anew, and gives its blocks back. Of who is committing. */
+void journal_segment_cut(struct journal *journal,
+			 struct journal_segment *segment);
+
+/* journal-commit.c: takes the part of who is committing, and gives it back. */
+void journal_begin_commit(struct journal *journal);
+void journal_end_commit(struct journal *journal);
+/* journal_commit() of many, which are one group where that is possible. */
+int journal_commit_many(struct journal *journal,
+			struct journal_request **requests, unsigned int count);
+
+/* journal-compact.c: moves a batch of what is left in the emptiest of those segments that
+   are half empty: 1; 0: there is none; -1 with errno. */
+int journal_compact_some(struct journal *journal, uint64_t *moved);
+/* With the mutex: there may be something to do. */
+void journal_upkeep_wake(struct journal *journal);
+/* journal-upkeep.c: does that in a thread of its own, when it is woken. */
+bool journal_upkeep_start(struct journal *journal);
+void journal_upkeep_stop(struct journal *journal);
+
 /* journal-account.c: which segments are needed. Under the mutex. */
 void journal_account(struct journal *journal, const struct journal_place *place,
 		     int change);
+/* Whether of its records half are a message's at most. */
+bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;
 /* A record at `by` overrules the one at `old`. */
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);
 /* The segment was written anew: nothing has to outlive it. */

@@ -59,6 +59,18 @@ static uint32_t number_from_name(const char *name)
 	return (uint32_t)strtoul(name, NULL, 10);
 }
 
+/* Where it ends early, nothing is in it that is needed. */
+static int look_at_size(struct recovery *recovery,
+			struct journal_segment *segment)
+{
+	struct stat st;
+
+	if (file_ops()->fstat(segment->fd, &st) < 0)
+		return recover_fail(recovery, segment, "fstat of");
+	segment->cut = (uint64_t)st.st_size < segment->header.size;
+	return 0;
+}
+
 static int read_segment_header(struct recovery *recovery,
 			       struct journal_segment *segment, uint32_t number)
 {
@@ -78,7 +90,7 @@ static int read_segment_header(struct recovery *recovery,
 				  "that one",
 				  recovery->journal->dir, number);
 	if (state == JOURNAL_SEGMENT_VALID && segment->header.number == number)
-		return 0;
+		return look_at_size(recovery, segment);
 	/* one cannot tell which of its records are its own */
 	return spool_fail(recovery->error_r, EINVAL,
 			  "%s: the first block of segment %u is damaged: "

@@ -18,6 +18,8 @@
 
 /* Zeros are written in pieces of this size, in bytes. */
 #define FILL_SIZE ((size_t)256 * 1024)
+/* So many dead segments keep their blocks, to be written anew soon. */
+#define SPARE_MAX 2
 
 void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE])
 {
@@ -181,7 +183,7 @@ static int write_header(int fd, struct journal_segment_header *header)
 	return journal_pwrite_all(fd, block, sizeof(block), 0);
 }
 
-static int fill(const struct journal_segment *segment)
+static int fill(struct journal_segment *segment)
 {
 	uint64_t pos = JOURNAL_BLOCK_SIZE, size = segment->header.size;
 	unsigned char *zeros = try_calloc(1, FILL_SIZE);
@@ -192,6 +194,7 @@ static int fill(const struct journal_segment *segment)
 			segment->fd, zeros,
 			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
 	i_free(zeros);
+	segment->cut = ret < 0;
 	return ret;
 }
 
@@ -252,21 +255,48 @@ static bool is_dead(const struct journal *journal,
 {
 	return segment != NULL && segment != journal->active &&
 		!segment->failed && segment->live == 0 &&
-		segment->outlives_count == 0 &&
-		/* it may have been made when they were to be smaller */
+		segment->outlives_count == 0;
+}
+
+/* It may have been made when they were to be smaller. */
+static bool is_usable(const struct journal *journal,
+		      const struct journal_segment *segment)
+{
+	return is_dead(journal, segment) &&
 		segment->header.size >= journal->settings.segment_size;
 }
 
-static struct journal_segment *find_dead(struct journal *journal)
+/* One that has its blocks, if there is any. */
+static struct journal_segment *find_usable(struct journal *journal)
 {
 	struct journal_segment *segment, *found = NULL;
 	uint32_t i;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	for (i = 0; found == NULL && i < journal->segment_end; i++) {
+	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (is_dead(journal, segment))
+		if (is_usable(journal, segment) &&
+		    (found == NULL || (found->cut && !segment->cut)))
 			found = segment;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return found;
+}
+
+struct journal_segment *journal_segment_spare(struct journal *journal)
+{
+	struct journal_segment *segment, *found = NULL;
+	unsigned int usable = 0;
+	uint32_t i;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (!is_dead(journal, segment) || segment->cut)
+			continue;
+		if (is_usable(journal, segment) && ++usable <= SPARE_MAX)
+			continue;
+		found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return found;
@@ -295,7 +325,8 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 	struct journal_segment_header fresh = segment->header;
 
 	fresh.first_sequence = journal->next_sequence;
-	if (write_header(segment->fd, &fresh) < 0 ||
+	if ((segment->cut && fill(segment) < 0) ||
+	    write_header(segment->fd, &fresh) < 0 ||
 	    file_fdatasync(segment->fd) < 0) {
 		give_up(journal, segment);
 		return false;
@@ -303,18 +334,29 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
-	segment->sealed = false;
+	segment->total = 0;
+	segment->sealed = segment->kept = false;
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
 	journal_footer_begin(segment);
 	return true;
 }
 
+/* Its old records are stale before its blocks go: a crash leaves them, or none. */
+void journal_segment_cut(struct journal *journal,
+			 struct journal_segment *segment)
+{
+	if (write_anew(journal, segment) &&
+	    file_ops()->ftruncate(segment->fd, JOURNAL_BLOCK_SIZE) == 0)
+		segment->cut = true;
+	journal_footer_free(segment);
+}
+
 struct journal_segment *journal_segment_next(struct journal *journal)
 {
 	struct journal_segment *segment;
 
-	while ((segment = find_dead(journal)) != NULL) {
+	while ((segment = find_usable(journal)) != NULL) {
 		if (write_anew(journal, segment))
 			return segment;
 	}

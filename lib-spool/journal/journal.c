@@ -85,6 +85,13 @@ struct journal *journal_open(int dir_fd, const char *dir,
 		if (!settings->read_only)
 			journal_sweep_bodies(journal);
 		journal_index_mark_old(&journal->index);
+		if (settings->upkeep && !settings->read_only &&
+		    !journal_upkeep_start(journal))
+			journal_warn(journal,
+				     "%s: no thread for the upkeep: %s: space "
+				     "is given back when the spool is opened "
+				     "again",
+				     journal->dir, strerror(errno));
 		return journal;
 	}
 	error = errno;
@@ -102,6 +109,7 @@ void journal_close(struct journal **_journal)
 	*_journal = NULL;
 	if (journal == NULL)
 		return;
+	journal_upkeep_stop(journal);
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);
 	i_free(journal->segments);

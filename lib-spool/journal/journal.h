@@ -28,6 +28,8 @@ struct journal_entry {
 struct journal_settings {
 	uint64_t segment_size; /* of new segments, in bytes; 0: the default */
 	bool read_only;        /* nothing is written, nothing is put aside */
+	/* half empty segments are emptied, and blocks given back, by a thread */
+	bool upkeep;
 	/* of damage, and of what a person should know */
 	void (*warning)(void *context, const char *text);
 	void *context;
@@ -89,6 +91,10 @@ int journal_commit(struct journal *journal, struct journal_request *request);
 int journal_claim(struct journal *journal, const message_id *id,
 		  struct journal_entry *entry_r);
 void journal_release(struct journal *journal, const message_id *id);
+
+/* Does at once what the upkeep does in time: moves what is left in half empty segments,
+   and gives the blocks of most dead ones back. *moved_r: messages. -1 with errno. */
+int journal_compact(struct journal *journal, uint64_t *moved_r);
 
 /*
  * Bodies in files of their own

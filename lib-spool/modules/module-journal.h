@@ -13,5 +13,7 @@ int module_journal_list(io_infrastructure *io, bool verify,
 			spool_entry_t *callback, void *context, char **error_r);
 int module_journal_count_strays(io_infrastructure *io,
 				struct spool_strays *strays_r, char **error_r);
+int module_journal_compact(io_infrastructure *io, uint64_t *moved_r,
+			   char **error_r);
 
 #endif

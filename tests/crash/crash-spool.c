@@ -88,7 +88,8 @@ struct spool *crash_spool_begin(const struct spool_settings *settings,
 		conf = fopen(path, "a");
 		assert_non_null(conf);
 		/* the header, 15 blocks of records, and the footer's */
-		assert_true(fputs("segment-size = 69632\n", conf) >= 0);
+		assert_true(fputs("segment-size = 69632\ncompaction = off\n",
+				  conf) >= 0);
 		assert_int_equal(fclose(conf), 0);
 	}
 	crash_forget();
@@ -169,6 +170,16 @@ int crash_remove(struct spool *spool, unsigned int i)
 	if (answer == IO_DONE)
 		crash_record_event(REMOVED + (int)i);
 	return answer;
+}
+
+uint64_t crash_compact(struct spool *spool)
+{
+	uint64_t moved;
+	char *error;
+
+	if (spool_compact(spool, &moved, &error) < 0)
+		fail_msg("%s", error);
+	return moved;
 }
 
 void crash_must_put(struct spool *spool, unsigned int i, size_t size)

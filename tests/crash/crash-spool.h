@@ -33,6 +33,8 @@ void crash_set_headers_size(size_t size);
 /* Only the headers, or another body as well. */
 int crash_rewrite(struct spool *spool, unsigned int i, bool body);
 int crash_remove(struct spool *spool, unsigned int i);
+/* Moves what is left in half empty segments; how many messages that were. */
+uint64_t crash_compact(struct spool *spool);
 /* These have to be acknowledged. */
 void crash_must_put(struct spool *spool, unsigned int i, size_t size);
 void crash_must_remove(struct spool *spool, unsigned int i);

@@ -98,6 +98,48 @@ static void test_large_bodies(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* Segments become half empty, and are emptied: of messages, of rewritten ones, and of
+   bodies and headers that were written apart. Some of those that were moved go, and so
+   do blocks; what is dead is written anew. */
+static void compaction_workload(enum crash_sync sync)
+{
+	struct spool *spool = crash_journal_begin("", sync);
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		crash_must_put(spool, i, size_of(i));
+		if (i % 6 == 1)
+			assert_int_equal(crash_rewrite(spool, i, i % 4 == 1),
+					 IO_DONE);
+	}
+	for (i = 0; i < 20; i++) {
+		if (i % 5 != 1)
+			crash_must_remove(spool, i);
+	}
+	assert_true(crash_compact(spool) > 0);
+	crash_must_remove(spool, 1);
+	assert_int_equal(crash_rewrite(spool, 6, false), IO_DONE);
+	for (i = 20; i < 28; i++) {
+		crash_must_put(spool, i, size_of(i));
+		if (i % 2 == 0)
+			crash_must_remove(spool, i);
+	}
+	(void)crash_compact(spool);
+	crash_must_remove(spool, 11);
+	for (i = 28; i < 32; i++)
+		crash_must_put(spool, i, size_of(i));
+	crash_spool_end(&spool);
+}
+
+static void test_compaction(void **state ATTR_UNUSED)
+{
+	struct crash_keeping keeping = { 0 };
+
+	compaction_workload(CRASH_SYNC_NONE);
+	assert_true(crash_must_hold(&keeping, 4) > 300 / TEST_STEP);
+	crash_forget();
+}
+
 typedef void workload_t(enum crash_sync sync);
 
 static void small_workload(enum crash_sync sync)
@@ -122,6 +164,8 @@ static void ATTR_UNUSED test_every_sync_is_needed(void **state ATTR_UNUSED)
 		  "written anew",
 		  small_workload },
 		{ CRASH_SYNC_GROUP, "a group", small_workload },
+		{ CRASH_SYNC_GROUP, "a group of moved ones",
+		  compaction_workload },
 		{ CRASH_SYNC_BODY_DATA, "a body's file", large_workload },
 		{ CRASH_SYNC_BODY_NAME, "its name", large_workload },
 	};
@@ -140,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_power_cut),
 		cmocka_unit_test(test_large_bodies),
+		cmocka_unit_test(test_compaction),
 #if TEST_STEP == 1
 		cmocka_unit_test(test_every_sync_is_needed),
 #endif
