@@ -45,7 +45,8 @@ class Segment:
         assert struct.unpack("<I", head[60:])[0] == crc32c(head[:60]), path
         self.incarnation = head[16:32]
         self.size, self.first, self.number = struct.unpack("<QQI", head[32:52])
-        assert int(path.stem) == self.number and len(self.data) == self.size
+        assert int(path.stem) == self.number and len(self.data) <= self.size
+        self.data += bytes(self.size - len(self.data))
 
     def record(self, pos):
         head = self.data[pos:pos + 64]

@@ -30,7 +30,8 @@ for line in sys.stdin:
 for stack in "" gzip; do
 	spool=s$stack
 	"$BOBBIN" spool init --store journal --body "$stack" $spool
-	printf 'segment-size = 262144\ninline-limit = 8192\n' >>$spool/spool.conf
+	printf '%s\n' 'segment-size = 262144' 'inline-limit = 8192' \
+		'compaction = off' >>$spool/spool.conf
 	"$BOBBIN" spool put $spool "$mail"/*.eml >ids
 	check "what is put, through ${stack:-nothing}" agree $spool
 	"$BOBBIN" spool rm $spool $(sed -n '1~2p' ids)
@@ -40,6 +41,13 @@ for stack in "" gzip; do
 	"$BOBBIN" spool put $spool "$mail"/*.eml >more
 	"$BOBBIN" spool rm $spool $(sed -n '2~3p' more)
 	check "segments that were written anew" agree $spool
+	"$BOBBIN" spool put $spool "$mail"/*.eml "$mail"/*.eml >most
+	"$BOBBIN" spool rm $spool $(sed -n '3~9!p' most)
+	used=$(du -s $spool/journal | cut -f1)
+	"$BOBBIN" spool compact $spool >compact.out
+	check "messages that were moved" agree $spool
+	check "and blocks that were given back" \
+		test "$(du -s $spool/journal | cut -f1)" -lt "$used"
 	id=$(sed -n 2p ids)
 	check "the payload is what the public tool opens" sh -c "
 		python3 '$reader' $spool $id | ${stack:-cat} ${stack:+-dc} >wire &&

@@ -404,6 +404,40 @@ static void test_waiting_bodies_have_little_memory(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Moved are what the record of a body says, and headers; not the file. */
+static void test_compaction_leaves_files(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id large, ids[20];
+	uint64_t moved;
+	char *error;
+	size_t i;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &large), IO_DONE);
+	for (i = 0; i < N_ELEMENTS(ids); i++)
+		assert_int_equal(test_spool_put(spool, data, 9000, &ids[i]),
+				 IO_DONE);
+	for (i = 0; i < N_ELEMENTS(ids); i++)
+		assert_int_equal(spool_remove(spool, &ids[i]), IO_DONE);
+	assert_int_equal(spool_compact(spool, &moved, &error), 0);
+	assert_int_equal(moved, 1);
+	test_spool_must_have(spool, &large, data, LARGE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	test_spool_must_have(spool, &large, data, LARGE);
+	assert_int_equal(spool_remove(spool, &large), IO_DONE);
+	assert_int_equal(body_files().count, 0);
+	spool_close(&spool);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(spool_compact(spool, &moved, &error), -1);
+	assert_int_equal(errno, EROFS);
+	free(error);
+	spool_close(&spool);
+	free(data);
+}
+
 /* 6: the headers are kept, reported and not queued; 15: the neighbours stay. */
 static void test_a_missing_file(void **state ATTR_UNUSED)
 {
@@ -544,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_has_no_plain_text),
 		cmocka_unit_test(test_files_go_with_their_bodies),
 		cmocka_unit_test(test_waiting_bodies_have_little_memory),
+		cmocka_unit_test(test_compaction_leaves_files),
 		cmocka_unit_test(test_a_missing_file),
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_strange_files),
