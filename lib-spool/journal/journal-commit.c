@@ -163,6 +163,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	int error;
 
 	add_padding(journal, group);
+	segment->blank = false;
 	if (write_group(group) == 0) {
 		segment->pos = group->end;
 		return 0;

@@ -212,14 +212,14 @@ static int move_some(struct journal *journal, struct journal_segment *segment,
 	return ret < 0 ? -1 : 1;
 }
 
-static bool cut_some(struct journal *journal)
+static bool tidy_one(struct journal *journal)
 {
 	struct journal_segment *segment;
 
 	journal_begin_commit(journal);
-	segment = journal_segment_spare(journal);
+	segment = journal_segment_to_tidy(journal);
 	if (segment != NULL)
-		journal_segment_cut(journal, segment);
+		journal_segment_tidy(journal, segment);
 	journal_end_commit(journal);
 	return segment != NULL;
 }
@@ -233,7 +233,7 @@ int journal_compact_some(struct journal *journal, uint64_t *moved)
 	(void)pthread_mutex_unlock(&journal->mutex);
 	if (segment != NULL)
 		return move_some(journal, segment, moved);
-	return cut_some(journal) ? 1 : 0;
+	return tidy_one(journal) ? 1 : 0;
 }
 
 int journal_compact(struct journal *journal, uint64_t *moved_r)

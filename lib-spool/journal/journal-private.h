@@ -27,6 +27,7 @@ struct journal_segment {
 	unsigned int outlives_count;
 	bool failed; /* a write or sync failed: never written again */
 	bool sealed; /* it ends in a footer: nothing more goes into it */
+	bool blank;  /* no record of this incarnation was ever written */
 	bool cut;    /* nothing but its first block is on the disk */
 	bool kept;   /* what is left in it could not be moved */
 	/* Of the one that is written: what its footer will have. NULL: nothing, as it
@@ -126,12 +127,13 @@ uint64_t journal_footer_size(const struct journal_segment *segment,
 void journal_footer_write(struct journal_segment *segment,
 			  uint64_t last_sequence);
 
-/* The same, whose file may be made a single block: NULL: there are not more of them
-   than are soon needed. */
-struct journal_segment *journal_segment_spare(struct journal *journal);
-/* Writes its header anew, and gives its blocks back. Of who is committing. */
-void journal_segment_cut(struct journal *journal,
-			 struct journal_segment *segment);
+/* A dead one that something can be done about: it is not blank, or there are more blank
+   ones than are soon needed. NULL: there is none. */
+struct journal_segment *journal_segment_to_tidy(struct journal *journal);
+/* Does it: makes it blank, so that what outlives it needs to no more; or gives its blocks
+   back. Of who is committing. */
+void journal_segment_tidy(struct journal *journal,
+			  struct journal_segment *segment);
 
 /* journal-commit.c: takes the part of who is committing, and gives it back. */
 void journal_begin_commit(struct journal *journal);

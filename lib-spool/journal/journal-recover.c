@@ -416,6 +416,7 @@ static int read_segments(struct recovery *recovery)
 		if (journal_ahead_next(recovery->ahead, &items) < 0)
 			return recover_fail(recovery, segment, "reading");
 		segment->sealed = items.from_footer;
+		segment->blank = items.count == 0;
 		if (items.count == 0) {
 			journal_items_free(&items);
 			continue;

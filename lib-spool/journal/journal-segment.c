@@ -283,7 +283,7 @@ static struct journal_segment *find_usable(struct journal *journal)
 	return found;
 }
 
-struct journal_segment *journal_segment_spare(struct journal *journal)
+struct journal_segment *journal_segment_to_tidy(struct journal *journal)
 {
 	struct journal_segment *segment, *found = NULL;
 	unsigned int usable = 0;
@@ -294,7 +294,8 @@ struct journal_segment *journal_segment_spare(struct journal *journal)
 		segment = journal->segments[i];
 		if (!is_dead(journal, segment) || segment->cut)
 			continue;
-		if (is_usable(journal, segment) && ++usable <= SPARE_MAX)
+		if (segment->blank && is_usable(journal, segment) &&
+		    ++usable <= SPARE_MAX)
 			continue;
 		found = segment;
 	}
@@ -336,6 +337,7 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	segment->total = 0;
 	segment->sealed = segment->kept = false;
+	segment->blank = true;
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
 	journal_footer_begin(segment);
@@ -343,13 +345,17 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 }
 
 /* Its old records are stale before its blocks go: a crash leaves them, or none. */
-void journal_segment_cut(struct journal *journal,
-			 struct journal_segment *segment)
+void journal_segment_tidy(struct journal *journal,
+			  struct journal_segment *segment)
 {
-	if (write_anew(journal, segment) &&
-	    file_ops()->ftruncate(segment->fd, JOURNAL_BLOCK_SIZE) == 0)
+	if (segment->blank) {
+		/* where that fails, it may as well be thought to be so */
+		(void)file_ops()->ftruncate(segment->fd, JOURNAL_BLOCK_SIZE);
 		segment->cut = true;
-	journal_footer_free(segment);
+	} else {
+		(void)write_anew(journal, segment);
+		journal_footer_free(segment);
+	}
 }
 
 struct journal_segment *journal_segment_next(struct journal *journal)
