@@ -20,5 +20,6 @@ AC_DEFUN([BOBBIN_SANITIZER], [
 AC_ARG_ENABLE([$1], [AS_HELP_STRING([--enable-$1],
 	[build with -fsanitize=$2])],
 	[AS_IF([test "x$enableval" = xyes],
-		[BOBBIN_CFLAGS="$BOBBIN_CFLAGS -fsanitize=$2 -fno-sanitize-recover=all -fno-omit-frame-pointer"
+		[sanitized=yes
+		BOBBIN_CFLAGS="$BOBBIN_CFLAGS -fsanitize=$2 -fno-sanitize-recover=all -fno-omit-frame-pointer"
 		BOBBIN_LDFLAGS="$BOBBIN_LDFLAGS -fsanitize=$2"])])])

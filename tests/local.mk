@@ -88,19 +88,20 @@ unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
 	tests/crash/test-crash-journal-groups
 
-script_tests += tests/check-symbols.sh
-script_tests += tests/check-headers.sh
-script_tests += tests/check-docs.sh
 script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-codecs.sh
 script_tests += tests/tool-spool.sh
 script_tests += tests/read-journal.sh
 script_tests += tests/check-doveadm.sh
-script_tests += tests/check-outside-program.sh
-script_tests += tests/check-outside-module.sh
-script_tests += tests/check-both-libraries.sh
-script_tests += tests/compat.sh
+# What a sanitizer says nothing about.
+source_tests = tests/check-symbols.sh tests/check-headers.sh \
+	tests/check-docs.sh tests/check-outside-program.sh \
+	tests/check-outside-module.sh tests/check-both-libraries.sh \
+	tests/compat.sh
+if !SANITIZED
+script_tests += $(source_tests)
+endif
 unit_tests += tests/test-stack-spec
 unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
@@ -145,7 +146,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) tests/read-journal.py tests/mutants.py tests/mutants.list \
+EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutants.py tests/mutants.list \
 	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
 	tests/conformance \
 	tests/install-packages
