@@ -33,8 +33,8 @@ struct istream *i_stream_create_max_size(struct istream *input,
 					 uoff_t max_size);
 /* Input that has exactly `size` bytes from where it stands: EPIPE where it ends
    before that, EINVAL where it goes on behind the last one, after every byte
-   that belongs to it. _min_sized: it may go on. _range: from `offset` on, not
-   from where it stands. */
+   that belongs to it. _min_sized: it may go on, which is not given out. _range:
+   from `offset` on, not from where it stands. */
 struct istream *i_stream_create_sized(struct istream *input, uoff_t size);
 struct istream *i_stream_create_sized_range(struct istream *input,
 					    uoff_t offset, uoff_t size);

@@ -1,7 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Shows its parent as it is; one that is longer or shorter than it may be is an
-   error, behind every byte that is allowed. (The limit stream ends instead.) */
+   error, behind every byte that is allowed. (The limit stream ends instead, and so
+   does one that may be longer.) */
 
 #include "config.h"
 #include "istream-private.h"
@@ -11,7 +12,7 @@
 struct sized_istream {
 	struct istream_private istream;
 	uoff_t min_size, max_size;
-	int too_long_errno;
+	int too_long_errno; /* 0: what is too much is nobody's business */
 };
 
 static ssize_t fail_short(struct sized_istream *sized, uoff_t size)
@@ -46,6 +47,10 @@ static ssize_t i_stream_sized_read(struct istream_private *stream)
 	size_t old = stream->pos - stream->skip;
 	ssize_t ret;
 
+	if (sized->too_long_errno == 0 && old >= left) {
+		stream->istream.eof = true;
+		return -1;
+	}
 	/* a byte behind the last allowed one is looked at, never shown */
 	ret = i_stream_view_parent(stream,
 				   left == UOFF_T_MAX ? left : left + 1);
@@ -90,7 +95,7 @@ struct istream *i_stream_create_sized(struct istream *input, uoff_t size)
 struct istream *i_stream_create_min_sized(struct istream *input,
 					  uoff_t min_size)
 {
-	return create_sized(input, min_size, UOFF_T_MAX, EINVAL);
+	return create_sized(input, min_size, min_size, 0);
 }
 
 /* Made where the input stands, which is then put back. */
