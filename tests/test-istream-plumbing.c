@@ -7,6 +7,7 @@
 #include "transforms.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* All that a stream gives, and how it ends; the stream is destroyed. */
 static void gives(struct istream *s, const char *text, int error)
@@ -418,6 +419,106 @@ static void test_tee(void **state ATTR_UNUSED)
 	}
 }
 
+/* A child shows the input's own memory, which stays where it is for as long as the
+   child has not read on, however far the others are. */
+static void test_tee_lends(void **state ATTR_UNUSED)
+{
+	static const char text[] = "0123456789abcdefghij";
+	struct istream *parent, *fast, *slow;
+	struct tee_istream *tee;
+	const unsigned char *held, *data;
+	size_t size, held_size, step, skip;
+
+	for (step = 1; step <= 7; step++) {
+		for (skip = 0; skip <= step; skip++) {
+			parent = test_trickle_create(text, 20, step, false);
+			i_stream_set_init_buffer_size(parent, 4);
+			tee = tee_i_stream_create(parent);
+			fast = tee_i_stream_create_child(tee);
+			slow = tee_i_stream_create_child(tee);
+			i_stream_unref(&parent);
+			assert_int_equal(i_stream_read(fast), step);
+			assert_int_equal(i_stream_read(slow), step);
+			held = i_stream_get_data(slow, &held_size);
+			assert_ptr_equal(held, i_stream_get_data(fast, &size));
+			i_stream_skip(slow, skip);
+			gives(fast, text, 0);
+			assert_memory_equal(held, text, held_size);
+			if (skip < step) {
+				data = i_stream_get_data(slow, &size);
+				assert_ptr_equal(data, held + skip);
+			}
+			gives(slow, text + skip, 0);
+		}
+	}
+}
+
+/* Whatever else the input is asked for. */
+static void test_tee_lends_and_input_moves(void **state ATTR_UNUSED)
+{
+	unsigned char *plain = test_data(TEST_DATA_TEXT, 300000);
+	buffer_t *gzip =
+		test_encode(transform_create_gzip_encoder(1), plain, 300000);
+	struct istream *source, *input, *child;
+	struct tee_istream *tee;
+	const unsigned char *data;
+	uoff_t size;
+	size_t held;
+
+	source = i_stream_create_from_data(gzip->data, gzip->used);
+	input = i_stream_create_gzip(source);
+	tee = tee_i_stream_create(input);
+	child = tee_i_stream_create_child(tee);
+	assert_true(i_stream_read(child) > 0);
+	data = i_stream_get_data(child, &held);
+	/* that decodes everything into the input's buffer */
+	assert_int_equal(i_stream_get_size(child, true, &size), 1);
+	assert_int_equal(size, 300000);
+	assert_memory_equal(data, plain, held);
+	i_stream_sync(child);
+	assert_memory_equal(data, plain, held);
+	/* the input goes first, and what was read stays */
+	i_stream_close(child);
+	i_stream_unref(&input);
+	i_stream_unref(&source);
+	data = i_stream_get_data(child, &held);
+	assert_memory_equal(data, plain, held);
+	i_stream_unref(&child);
+	buffer_free(&gzip);
+	free(plain);
+}
+
+/* The lower one's child shows memory that is not its own. */
+static void test_tee_of_a_tee(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *children[4];
+	struct tee_istream *tee, *upper;
+	const unsigned char *data;
+	unsigned int i, step;
+	size_t size;
+
+	for (step = 1; step <= 11; step++) {
+		parent = test_trickle_create("0123456789", 10, step, false);
+		i_stream_set_init_buffer_size(parent, 2);
+		tee = tee_i_stream_create(parent);
+		i_stream_unref(&parent);
+		children[0] = tee_i_stream_create_child(tee);
+		children[1] = tee_i_stream_create_child(tee);
+		upper = tee_i_stream_create(children[1]);
+		i_stream_unref(&children[1]);
+		for (i = 1; i < 4; i++)
+			children[i] = tee_i_stream_create_child(upper);
+		assert_true(i_stream_read(children[1]) > 0);
+		assert_true(i_stream_read(children[0]) > 0);
+		gives(children[2], "0123456789", 0);
+		data = i_stream_get_data(children[1], &size);
+		assert_memory_equal(data, "0123456789", size);
+		gives(children[1], "0123456789", 0);
+		gives(children[0], "0123456789", 0);
+		gives(children[3], "0123456789", 0);
+	}
+}
+
 static void test_tee_fast_child_waits(void **state ATTR_UNUSED)
 {
 	struct istream *parent =
@@ -564,6 +665,9 @@ int main(void)
 		cmocka_unit_test(test_chain_frees_what_is_left),
 		cmocka_unit_test(test_chain_error),
 		cmocka_unit_test(test_tee),
+		cmocka_unit_test(test_tee_lends),
+		cmocka_unit_test(test_tee_lends_and_input_moves),
+		cmocka_unit_test(test_tee_of_a_tee),
 		cmocka_unit_test(test_tee_fast_child_waits),
 		cmocka_unit_test(test_tee_error_reaches_all),
 		cmocka_unit_test(test_try),
