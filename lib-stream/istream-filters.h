@@ -42,6 +42,25 @@ struct istream *i_stream_create_min_sized(struct istream *input,
 					  uoff_t min_size);
 struct istream *i_stream_create_min_sized_range(struct istream *input,
 						uoff_t offset, uoff_t min_size);
+/* i_stream_create_sized() with an error text of the caller's: what the callback returns
+   is copied at once. Called once at most. */
+struct istream_sized_error_data {
+	uoff_t v_offset;  /* of the stream, when it failed */
+	size_t new_bytes; /* input has these behind it, or more if not eof */
+	uoff_t wanted_size;
+	bool eof; /* input is too short, else it is too long */
+};
+typedef const char *
+istream_sized_callback_t(const struct istream_sized_error_data *data,
+			 void *context);
+struct istream *bobbin_i_stream_create_sized_with_callback(
+	struct istream *input, uoff_t size,
+	istream_sized_callback_t *error_callback, void *context);
+#define i_stream_create_sized_with_callback(input, size, error_callback,   \
+					    context)                       \
+	bobbin_i_stream_create_sized_with_callback(                        \
+		input, size, (istream_sized_callback_t *)(error_callback), \
+		context)
 /* All of input, which is a decoder that reads `source` and may end before source
    does (dot). Where it ends, what source still has is EINVAL "data after the
    end", and an error there an error here: for files that hold one thing. Takes

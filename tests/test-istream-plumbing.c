@@ -7,6 +7,7 @@
 #include "transforms.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* All that a stream gives, and how it ends; the stream is destroyed. */
@@ -78,6 +79,48 @@ static void test_sized(void **state ATTR_UNUSED)
 			i_stream_destroy(&parent);
 		}
 	}
+}
+
+static const char *say_size(const struct istream_sized_error_data *data,
+			    char *text)
+{
+	(void)sprintf(text, "%llu and %zu of %llu%s",
+		      (unsigned long long)data->v_offset, data->new_bytes,
+		      (unsigned long long)data->wanted_size,
+		      data->eof ? ", the end" : "");
+	return text;
+}
+
+static void test_sized_with_callback(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uoff_t size;
+		const char *text;
+	} cases[] = {
+		{ 11, "8 and 2 of 11, the end" },
+		{ 10, "EOF" },
+		{ 9, "8 and 2 of 9" },
+		{ 8, "8 and 1 of 8" },
+	};
+	struct istream *parent = i_stream_create_from_data("0123456789", 10);
+	char text[64];
+	struct istream *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		i_stream_seek(parent, 0);
+		s = i_stream_create_sized_with_callback(parent, cases[i].size,
+							say_size, text);
+		assert_true(i_stream_read(s) > 0);
+		i_stream_skip(s, 8);
+		while (i_stream_read(s) > 0)
+			;
+		/* the caller's text is its own again */
+		text[0] = '\0';
+		assert_string_equal(i_stream_get_error(s), cases[i].text);
+		i_stream_destroy(&s);
+	}
+	i_stream_destroy(&parent);
 }
 
 static void test_sized_range(void **state ATTR_UNUSED)
@@ -651,6 +694,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_noop),
 		cmocka_unit_test(test_sized),
+		cmocka_unit_test(test_sized_with_callback),
 		cmocka_unit_test(test_sized_range),
 		cmocka_unit_test(test_sized_seek_and_texts),
 		cmocka_unit_test(test_nonuls),

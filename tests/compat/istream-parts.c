@@ -58,6 +58,30 @@ static void sized_range(void)
 	i_stream_destroy(&data);
 }
 
+static const char *sized_error(const struct istream_sized_error_data *data,
+			       void *context)
+{
+	say("%s: %llu bytes, wanted %llu, eof %d", (const char *)context,
+	    (unsigned long long)data->v_offset + data->new_bytes,
+	    (unsigned long long)data->wanted_size, data->eof);
+	return "the size is wrong";
+}
+
+static void sized_with_callback(void)
+{
+	struct istream *data = data_stream("hello"), *s;
+
+	for (uoff_t size = 4; size <= 6; size++) {
+		i_stream_seek(data, 0);
+		s = i_stream_create_sized_with_callback(data, size, sized_error,
+							(void *)"callback");
+		say_rest("sized", s);
+		STR(i_stream_get_error(s));
+		i_stream_destroy(&s);
+	}
+	i_stream_destroy(&data);
+}
+
 static void sized_trickling(void)
 {
 	struct istream *pipe_input, *s;
@@ -317,6 +341,7 @@ static void callback_header(void)
 const struct compat_case compat_istream_parts[] = {
 	{ "istream-parts sized", sized },
 	{ "istream-parts sized range", sized_range },
+	{ "istream-parts sized with callback", sized_with_callback },
 	{ "istream-parts sized trickling", sized_trickling },
 	{ "istream-parts sized skipped", sized_skipped },
 	{ "istream-parts nonuls", nonuls },
