@@ -29,6 +29,30 @@ void i_stream_free_buffers(struct istream_private *stream)
 		put_buffer(&stream->w_buffer, &stream->buffer_size);
 }
 
+/* Whether somebody who shows w_buffer took it, so that it is the stream's no more. */
+static bool give_up_buffer(struct istream_private *stream)
+{
+	if (stream->offer_buffer == NULL || stream->w_buffer == NULL ||
+	    !stream->offer_buffer(stream->offer_context, stream->w_buffer,
+				  stream->buffer_size))
+		return false;
+	stream->w_buffer = NULL;
+	stream->buffer_size = 0;
+	return true;
+}
+
+/* w_buffer is kept for pointers into it only, until the next read that succeeds. */
+static void retire_buffer(struct istream_private *stream)
+{
+	if (stream->w_buffer == NULL || give_up_buffer(stream))
+		return;
+	i_stream_free_old_buffer(stream);
+	stream->old_buffer = stream->w_buffer;
+	stream->old_buffer_size = stream->buffer_size;
+	stream->w_buffer = NULL;
+	stream->buffer_size = 0;
+}
+
 /* The size of the buffer that is to hold used + wanted bytes, if max allows. */
 static size_t good_size(const struct istream_private *stream, size_t used,
 			size_t wanted)
@@ -55,10 +79,10 @@ static bool move_data(struct istream_private *stream, size_t size)
 	}
 	if (used > 0)
 		memcpy(buffer, stream->buffer + stream->skip, used);
-	stream->old_buffer = stream->w_buffer;
-	stream->old_buffer_size = stream->buffer_size;
+	retire_buffer(stream);
 	stream->buffer = stream->w_buffer = buffer;
 	stream->buffer_size = size;
+	stream->is_lent = false;
 	stream->skip = 0;
 	stream->pos = used;
 	return true;
@@ -73,8 +97,12 @@ unsigned char *i_stream_reserve(struct istream_private *stream, size_t wanted,
 	*size_r = 0;
 	if (used >= max)
 		return NULL;
-	if (used == 0)
+	if (used == 0) {
 		stream->skip = stream->pos = 0;
+		/* nothing else can be shown of an older one then */
+		if (give_up_buffer(stream))
+			i_stream_free_old_buffer(stream);
+	}
 	wanted = I_MAX(I_MIN(wanted, max - used), (size_t)1);
 	room = stream->w_buffer == NULL ? 0 : stream->buffer_size - stream->pos;
 	if (room < wanted && (room == 0 || stream->old_buffer == NULL)) {
@@ -135,7 +163,8 @@ bool i_stream_add_data(struct istream *stream, const unsigned char *data,
 
 	if (size == 0)
 		return true;
-	if (stream->closed || stream->stream_errno != 0 || !has_own_buffer(s) ||
+	if (stream->closed || stream->stream_errno != 0 ||
+	    (!has_own_buffer(s) && !s->is_lent) ||
 	    size > s->max_buffer_size -
 			    I_MIN(s->max_buffer_size, s->pos - s->skip))
 		return false;
@@ -148,6 +177,32 @@ bool i_stream_add_data(struct istream *stream, const unsigned char *data,
 	memcpy(dest, data, size);
 	s->pos += size;
 	return true;
+}
+
+bool i_stream_can_lend(const struct istream_private *stream)
+{
+	return has_own_buffer(stream) && stream->w_buffer != NULL;
+}
+
+void i_stream_show_lent(struct istream_private *stream,
+			const unsigned char *buffer, size_t skip, size_t pos)
+{
+	retire_buffer(stream);
+	stream->buffer = buffer;
+	stream->is_lent = true;
+	stream->skip = skip;
+	stream->pos = pos;
+}
+
+void i_stream_own_lent(struct istream_private *stream)
+{
+	size_t used = stream->pos - stream->skip;
+
+	if (!stream->is_lent || (used > 0 && move_data(stream, used)))
+		return;
+	stream->buffer = NULL;
+	stream->is_lent = false;
+	stream->skip = stream->pos = 0;
 }
 
 void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset)

@@ -33,8 +33,8 @@ struct istream *i_stream_create_max_size(struct istream *input,
 					 uoff_t max_size);
 /* Input that has exactly `size` bytes from where it stands: EPIPE where it ends
    before that, EINVAL where it goes on behind the last one, after every byte
-   that belongs to it. _min_sized: it may go on. _range: from `offset` on, not
-   from where it stands. */
+   that belongs to it. _min_sized: it may go on, which is not given out. _range:
+   from `offset` on, not from where it stands. */
 struct istream *i_stream_create_sized(struct istream *input, uoff_t size);
 struct istream *i_stream_create_sized_range(struct istream *input,
 					    uoff_t offset, uoff_t size);
@@ -42,6 +42,25 @@ struct istream *i_stream_create_min_sized(struct istream *input,
 					  uoff_t min_size);
 struct istream *i_stream_create_min_sized_range(struct istream *input,
 						uoff_t offset, uoff_t min_size);
+/* i_stream_create_sized() with an error text of the caller's: what the callback returns
+   is copied at once. Called once at most. */
+struct istream_sized_error_data {
+	uoff_t v_offset;  /* of the stream, when it failed */
+	size_t new_bytes; /* input has these behind it, or more if not eof */
+	uoff_t wanted_size;
+	bool eof; /* input is too short, else it is too long */
+};
+typedef const char *
+istream_sized_callback_t(const struct istream_sized_error_data *data,
+			 void *context);
+struct istream *bobbin_i_stream_create_sized_with_callback(
+	struct istream *input, uoff_t size,
+	istream_sized_callback_t *error_callback, void *context);
+#define i_stream_create_sized_with_callback(input, size, error_callback,   \
+					    context)                       \
+	bobbin_i_stream_create_sized_with_callback(                        \
+		input, size, (istream_sized_callback_t *)(error_callback), \
+		context)
 /* All of input, which is a decoder that reads `source` and may end before source
    does (dot). Where it ends, what source still has is EINVAL "data after the
    end", and an error there an error here: for files that hold one thing. Takes
@@ -121,6 +140,10 @@ uint8_t i_stream_multiplex_get_channel_id(struct istream *stream);
    and drops it when the stream is not the one; the caller drops its own before
    the first read, or the tee waits for the children of those. */
 struct istream *i_stream_create_try(struct istream *const inputs[]);
+/* Dovecot's name. Whether an input gives nothing because the tee is full is known
+   here: the size that tells it there is not needed. */
+#define istream_try_create(inputs, min_buffer_full_size) \
+	((void)(min_buffer_full_size), i_stream_create_try(inputs))
 /* Everything that is read goes through method->loop(context), too, once and in
    order, also when it is seeked over; seeking backwards is ESPIPE. */
 struct istream *i_stream_create_hash(struct istream *input,
@@ -197,20 +220,38 @@ struct istream *i_stream_create_lzma(struct istream *input);
 struct istream *i_stream_create_decrypt(struct istream *input,
 					struct age_identities *identities);
 
+/* RFC 4648 8 and RFC 8259 7. The encoders read what o_stream_create_hex() and
+   o_stream_create_json() would write. */
 struct istream *i_stream_create_hex_decoder(struct istream *input);
+struct istream *i_stream_create_hex_encoder(struct istream *input);
 struct istream *i_stream_create_json_decoder(struct istream *input);
-/* Line breaks (CR, LF) between the letters are skipped. */
+struct istream *i_stream_create_json_encoder(struct istream *input);
+/* RFC 4648 4; _base64url: RFC 4648 5. Line breaks (CR, LF) between the letters are
+   skipped; the padding has to be there. */
 struct istream *i_stream_create_base64_decoder(struct istream *input);
-/* The other direction, RFC 4648 4: with CRLF (or LF) after each chars_per_line letters
-   that more follow (a multiple of 4; 0: one line). Any other encoder is an input stream
-   by i_stream_create_transform(). */
+struct istream *i_stream_create_base64url_decoder(struct istream *input);
+/* The other direction: with CRLF (or LF) after each chars_per_line letters that more
+   follow (a multiple of 4; 0: one line). Any codec without an encoder here is an input
+   stream by i_stream_create_transform(). */
 struct istream *i_stream_create_base64_encoder(struct istream *input,
 					       unsigned int chars_per_line,
 					       bool crlf);
+struct istream *i_stream_create_base64url_encoder(struct istream *input,
+						  unsigned int chars_per_line,
+						  bool crlf);
 /* Quoted-printable, RFC 2045 6.7; what is malformed is EINVAL. _loose: it is passed on
    as it is. */
 struct istream *i_stream_create_qp_decoder(struct istream *input);
 struct istream *i_stream_create_qp_decoder_loose(struct istream *input);
+enum qp_encoder_flag {
+	/* Input is no text: only CRLF is a line end, and an LF without a CR is
+	   encoded, as o_stream_create_qp() does it. */
+	QP_ENCODER_FLAG_BINARY_DATA = 0x02
+};
+/* The other direction. Input is text, whose line ends may be LF or CRLF and become
+   CRLF, unless the flags say something else. */
+struct istream *i_stream_create_qp_encoder(struct istream *input,
+					   enum qp_encoder_flag flags);
 struct istream *i_stream_create_crlf(struct istream *input);
 struct istream *i_stream_create_lf(struct istream *input);
 

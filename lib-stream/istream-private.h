@@ -9,7 +9,9 @@
    fills a buffer of its own gets room by i_stream_reserve(), writes behind
    pos, moves pos. A class that shows its parent's bytes points `buffer` into
    the parent's. Nothing that get_data gave may move while read answers <= 0:
-   i_stream_reserve() keeps the old memory until the next read that succeeds. */
+   i_stream_reserve() keeps the old memory until the next read that succeeds.
+   A stream can lend its buffer to others, which go on showing it while it is
+   read (tee): i_stream_can_lend(). */
 
 #include "istream.h"
 #include "iostream-private.h"
@@ -47,6 +49,11 @@ struct istream_private {
 	unsigned char *w_buffer;   /* NULL where buffer is not ours */
 	unsigned char *old_buffer; /* kept for pointers that are still valid */
 	size_t buffer_size, old_buffer_size;
+	/* Of a stream that lends its buffer: is offered one before it is written
+	   over or freed, and takes it, by block_put() later, where somebody
+	   still shows it. */
+	bool (*offer_buffer)(void *context, unsigned char *buffer, size_t size);
+	void *offer_context;
 	size_t max_buffer_size, init_buffer_size;
 	size_t skip, pos;
 	/* read should not buffer much more than this, 0: no wish */
@@ -79,6 +86,8 @@ struct istream_private {
 
 	/* buffer points into the parent's memory */
 	bool is_view:1;
+	/* buffer is a lent one: it stays as it is for as long as it is shown */
+	bool is_lent:1;
 	bool return_nolf_line:1;
 	bool nonpersistent_buffers:1;
 	bool closing:1;
@@ -111,6 +120,15 @@ void i_stream_add_input(struct istream_private *stream, struct istream *input);
    skips it there: as i_stream_read(), where input has something. */
 ssize_t i_stream_take_from(struct istream_private *stream,
 			   struct istream *input);
+/* Whether what is buffered is in a buffer that offer_buffer would be asked about. */
+bool i_stream_can_lend(const struct istream_private *stream);
+/* Shows buffer[skip..pos), which another stream has lent, from now on: called by a
+   read that succeeds. */
+void i_stream_show_lent(struct istream_private *stream,
+			const unsigned char *buffer, size_t skip, size_t pos);
+/* Copies what is shown of a lent buffer, which is not needed any more then. Without
+   memory nothing is shown, and the stream has failed. */
+void i_stream_own_lent(struct istream_private *stream);
 /* Whether the last read of a tee's child below the stream, or of itself, gave 0
    because of another child. */
 bool i_stream_waits_for_tee(struct istream *stream);

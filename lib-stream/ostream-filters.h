@@ -158,6 +158,9 @@ void o_stream_escaped_json(buffer_t *dest, unsigned char chr, void *context);
 /* RFC 4648 4, without line breaks; RFC 2045 6.8 with MIME's lines of 76. */
 struct ostream *o_stream_create_base64(struct ostream *output);
 struct ostream *o_stream_create_base64_mime(struct ostream *output);
+/* RFC 4648 5, "-" and "_" for "+" and "/": what a URL or a file name may hold.
+   Without line breaks, with padding. */
+struct ostream *o_stream_create_base64url(struct ostream *output);
 /* Quoted-printable, RFC 2045 6.7: CRLF stays a line end, other CR and LF are
    encoded. */
 struct ostream *o_stream_create_qp(struct ostream *output);

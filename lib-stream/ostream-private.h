@@ -97,6 +97,9 @@ struct ostream_private {
 	/* a trailer is due: destroying it unfinished panics */
 	bool needs_finish:1;
 	bool aborted:1;
+	/* an aborted stream on top of it let go of it, and nobody used it since:
+	   what it cannot send when it is closed was given up, too */
+	bool abandoned:1;
 	bool last_errors_not_checked:1;
 	bool error_handling_disabled:1;
 	/* an nsend was cut short */

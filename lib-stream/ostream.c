@@ -163,6 +163,7 @@ struct ostream *o_stream_create(struct ostream_private *stream,
 		return &stream->ostream;
 
 	o_stream_ref(parent);
+	parent->real_stream->abandoned = false;
 	stream->parent = parent;
 	stream->iostream.depth = parent->real_stream->iostream.depth + 1;
 	stream->iostream.ioloop = parent->real_stream->iostream.ioloop;
@@ -276,8 +277,10 @@ static bool has_failed(const struct ostream *stream)
 
 static void mark_checked(struct ostream *stream)
 {
-	for (; stream != NULL; stream = stream->real_stream->parent)
+	for (; stream != NULL; stream = stream->real_stream->parent) {
 		stream->real_stream->last_errors_not_checked = false;
+		stream->real_stream->abandoned = false;
+	}
 }
 
 void o_stream_ignore_last_errors(struct ostream *stream)
@@ -409,7 +412,7 @@ static void close_stream(struct ostream *stream, bool close_parents)
 	panic_unless_finished(stream);
 	s->append.open = false;
 	s->closing = true;
-	if (!flush_before_close(stream) && !close_parents)
+	if (!flush_before_close(stream) && !close_parents && !s->abandoned)
 		s->last_errors_not_checked = true;
 	s->iostream.close(&s->iostream, close_parents);
 	stream->closed = true;
@@ -422,10 +425,19 @@ void o_stream_ref(struct ostream *stream)
 	stream->real_stream->iostream.refcount++;
 }
 
+/* Who gave up a stream gave up what waits below it, where nobody else has a use for
+   that. */
+static void abandon(struct ostream *parent)
+{
+	parent->real_stream->append.open = false;
+	parent->real_stream->abandoned = true;
+}
+
 void o_stream_unref(struct ostream **_stream)
 {
 	struct ostream *stream = *_stream, *parent;
 	struct ostream_private *s;
+	bool gave_up;
 
 	if (stream == NULL)
 		return;
@@ -445,9 +457,12 @@ void o_stream_unref(struct ostream **_stream)
 			o_stream_get_name(stream));
 	*_stream = NULL;
 	parent = s->parent;
+	gave_up = s->aborted || s->abandoned;
 	s->iostream.destroy(&s->iostream);
 	io_stream_free(&s->iostream);
 	i_free(s);
+	if (gave_up && parent != NULL)
+		abandon(parent);
 	o_stream_unref(&parent);
 }
 
@@ -510,6 +525,7 @@ static ssize_t send_bytes(struct ostream_private *s,
 	ssize_t ret;
 
 	s->append.open = false;
+	s->abandoned = false;
 	if (has_failed(&s->ostream))
 		return -1;
 	if (BOBBIN_UNLIKELY(s->finished))

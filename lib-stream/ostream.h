@@ -255,7 +255,8 @@ void o_stream_set_finish_via_child(struct ostream *stream, bool set);
 /* Forgets the errors so far, here and in the parents. */
 void o_stream_ignore_last_errors(struct ostream *stream);
 /* For giving up: errors count as handled, no trailer is required any more, and
-   the stream fails with EPIPE unless it failed already. */
+   the stream fails with EPIPE unless it failed already. What waits in its parents
+   may be lost without a panic, too, where nobody else uses them before their end. */
 void o_stream_abort(struct ostream *stream);
 /* Turns the check for unhandled errors off; filters created later on top of
    this stream copy the setting. */

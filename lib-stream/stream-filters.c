@@ -60,6 +60,8 @@ OUTPUT(escaped,
 OUTPUT(base64, (struct ostream * output), transform_create_base64_encoder(0))
 OUTPUT(base64_mime, (struct ostream * output),
        transform_create_base64_encoder(MIME_LINE_LENGTH))
+OUTPUT(base64url, (struct ostream * output),
+       transform_create_base64url_encoder(0))
 OUTPUT(qp, (struct ostream * output), transform_create_qp_encoder(false))
 OUTPUT(crlf, (struct ostream * output), transform_create_crlf_encoder())
 OUTPUT(lf, (struct ostream * output), transform_create_crlf_decoder())
@@ -81,29 +83,63 @@ INPUT(lzma, (struct istream * input), transform_create_lzma_decoder())
 INPUT(decrypt, (struct istream * input, struct age_identities *identities),
       transform_create_age_decoder(identities))
 INPUT(hex_decoder, (struct istream * input), transform_create_hex_decoder())
+INPUT(hex_encoder, (struct istream * input), transform_create_hex_encoder())
 INPUT(json_decoder, (struct istream * input), transform_create_json_decoder())
+INPUT(json_encoder, (struct istream * input), transform_create_json_encoder())
 INPUT(base64_decoder, (struct istream * input),
       transform_create_base64_decoder())
+INPUT(base64url_decoder, (struct istream * input),
+      transform_create_base64url_decoder())
 INPUT(qp_decoder, (struct istream * input), transform_create_qp_decoder(false))
 INPUT(qp_decoder_loose, (struct istream * input),
       transform_create_qp_decoder(true))
 INPUT(crlf, (struct istream * input), transform_create_crlf_encoder())
 INPUT(lf, (struct istream * input), transform_create_crlf_decoder())
 
-struct istream *i_stream_create_base64_encoder(struct istream *input,
-					       unsigned int chars_per_line,
-					       bool crlf)
+struct istream *i_stream_create_qp_encoder(struct istream *input,
+					   enum qp_encoder_flag flags)
 {
-	struct transform *encoder =
-		transform_create_base64_encoder(chars_per_line);
+	struct transform *encoder = transform_create_qp_encoder(false);
+	struct istream *lines, *stream;
+
+	if ((flags & QP_ENCODER_FLAG_BINARY_DATA) != 0)
+		return i_stream_create_transform(input, encoder);
+	lines = i_stream_create_crlf(input);
+	stream = i_stream_create_transform(lines, encoder);
+	i_stream_unref(&lines);
+	return stream;
+}
+
+/* The encoder, whose line breaks are CRLF, with those that were asked for. */
+static struct istream *base64_lines(struct istream *input,
+				    struct transform *encoder, bool crlf)
+{
 	struct istream *stream = i_stream_create_transform(input, encoder);
 	struct istream *lines;
 
-	if (crlf || chars_per_line == 0)
+	if (crlf)
 		return stream;
 	lines = i_stream_create_lf(stream);
 	i_stream_unref(&stream);
 	return lines;
+}
+
+struct istream *i_stream_create_base64_encoder(struct istream *input,
+					       unsigned int chars_per_line,
+					       bool crlf)
+{
+	return base64_lines(input,
+			    transform_create_base64_encoder(chars_per_line),
+			    crlf || chars_per_line == 0);
+}
+
+struct istream *i_stream_create_base64url_encoder(struct istream *input,
+						  unsigned int chars_per_line,
+						  bool crlf)
+{
+	return base64_lines(input,
+			    transform_create_base64url_encoder(chars_per_line),
+			    crlf || chars_per_line == 0);
 }
 
 void o_stream_escaped_hex(buffer_t *dest, unsigned char chr,

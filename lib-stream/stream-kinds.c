@@ -127,6 +127,17 @@ MAKE(base64_decoder)
 	return transform_create_base64_decoder();
 }
 
+MAKE(base64url_encoder)
+{
+	return transform_create_base64url_encoder(
+		(unsigned int)options->values[0].number);
+}
+
+MAKE(base64url_decoder)
+{
+	return transform_create_base64url_decoder();
+}
+
 enum {
 	QP_BINARY,
 	QP_LOOSE
@@ -353,6 +364,13 @@ static const struct stream_kind kinds[] = {
 			 .type = STREAM_OPTION_INT,
 			 .max = 1024,
 			 .help = "letters a line, a multiple of 4 (MIME: 76); "
+				 "0: one line" } } },
+	{ TRANSFORM(base64url), .flags = STREAM_KIND_LOSSLESS,
+	  .help = "base64 of URLs and file names (RFC 4648 5)",
+	  .options = { { .name = "line",
+			 .type = STREAM_OPTION_INT,
+			 .max = 1024,
+			 .help = "letters a line, a multiple of 4; "
 				 "0: one line" } } },
 	{ TRANSFORM(qp), .flags = STREAM_KIND_LOSSLESS,
 	  .help = "quoted-printable (RFC 2045)",

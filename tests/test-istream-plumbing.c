@@ -7,6 +7,8 @@
 #include "transforms.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* All that a stream gives, and how it ends; the stream is destroyed. */
 static void gives(struct istream *s, const char *text, int error)
@@ -56,8 +58,8 @@ static void test_sized(void **state ATTR_UNUSED)
 		{ i_stream_create_sized, 9, "012345678", EINVAL },
 		{ i_stream_create_sized, 0, "", EINVAL },
 		{ i_stream_create_min_sized, 10, "0123456789", 0 },
-		{ i_stream_create_min_sized, 4, "0123456789", 0 },
-		{ i_stream_create_min_sized, 0, "0123456789", 0 },
+		{ i_stream_create_min_sized, 4, "0123", 0 },
+		{ i_stream_create_min_sized, 0, "", 0 },
 		{ i_stream_create_min_sized, 11, "0123456789", EPIPE },
 		{ i_stream_create_max_size, 10, "0123456789", 0 },
 		{ i_stream_create_max_size, 9, "012345678", EFBIG },
@@ -79,6 +81,48 @@ static void test_sized(void **state ATTR_UNUSED)
 	}
 }
 
+static const char *say_size(const struct istream_sized_error_data *data,
+			    char *text)
+{
+	(void)sprintf(text, "%llu and %zu of %llu%s",
+		      (unsigned long long)data->v_offset, data->new_bytes,
+		      (unsigned long long)data->wanted_size,
+		      data->eof ? ", the end" : "");
+	return text;
+}
+
+static void test_sized_with_callback(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uoff_t size;
+		const char *text;
+	} cases[] = {
+		{ 11, "8 and 2 of 11, the end" },
+		{ 10, "EOF" },
+		{ 9, "8 and 2 of 9" },
+		{ 8, "8 and 1 of 8" },
+	};
+	struct istream *parent = i_stream_create_from_data("0123456789", 10);
+	char text[64];
+	struct istream *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		i_stream_seek(parent, 0);
+		s = i_stream_create_sized_with_callback(parent, cases[i].size,
+							say_size, text);
+		assert_true(i_stream_read(s) > 0);
+		i_stream_skip(s, 8);
+		while (i_stream_read(s) > 0)
+			;
+		/* the caller's text is its own again */
+		text[0] = '\0';
+		assert_string_equal(i_stream_get_error(s), cases[i].text);
+		i_stream_destroy(&s);
+	}
+	i_stream_destroy(&parent);
+}
+
 static void test_sized_range(void **state ATTR_UNUSED)
 {
 	struct istream *parent = i_stream_create_from_data("0123456789", 10);
@@ -91,7 +135,7 @@ static void test_sized_range(void **state ATTR_UNUSED)
 	i_stream_seek(parent, 1);
 	s = i_stream_create_min_sized_range(parent, 8, 1);
 	assert_int_equal(parent->v_offset, 1);
-	gives(s, "89", 0);
+	gives(s, "8", 0);
 	i_stream_destroy(&parent);
 }
 
@@ -418,6 +462,106 @@ static void test_tee(void **state ATTR_UNUSED)
 	}
 }
 
+/* A child shows the input's own memory, which stays where it is for as long as the
+   child has not read on, however far the others are. */
+static void test_tee_lends(void **state ATTR_UNUSED)
+{
+	static const char text[] = "0123456789abcdefghij";
+	struct istream *parent, *fast, *slow;
+	struct tee_istream *tee;
+	const unsigned char *held, *data;
+	size_t size, held_size, step, skip;
+
+	for (step = 1; step <= 7; step++) {
+		for (skip = 0; skip <= step; skip++) {
+			parent = test_trickle_create(text, 20, step, false);
+			i_stream_set_init_buffer_size(parent, 4);
+			tee = tee_i_stream_create(parent);
+			fast = tee_i_stream_create_child(tee);
+			slow = tee_i_stream_create_child(tee);
+			i_stream_unref(&parent);
+			assert_int_equal(i_stream_read(fast), step);
+			assert_int_equal(i_stream_read(slow), step);
+			held = i_stream_get_data(slow, &held_size);
+			assert_ptr_equal(held, i_stream_get_data(fast, &size));
+			i_stream_skip(slow, skip);
+			gives(fast, text, 0);
+			assert_memory_equal(held, text, held_size);
+			if (skip < step) {
+				data = i_stream_get_data(slow, &size);
+				assert_ptr_equal(data, held + skip);
+			}
+			gives(slow, text + skip, 0);
+		}
+	}
+}
+
+/* Whatever else the input is asked for. */
+static void test_tee_lends_and_input_moves(void **state ATTR_UNUSED)
+{
+	unsigned char *plain = test_data(TEST_DATA_TEXT, 300000);
+	buffer_t *gzip =
+		test_encode(transform_create_gzip_encoder(1), plain, 300000);
+	struct istream *source, *input, *child;
+	struct tee_istream *tee;
+	const unsigned char *data;
+	uoff_t size;
+	size_t held;
+
+	source = i_stream_create_from_data(gzip->data, gzip->used);
+	input = i_stream_create_gzip(source);
+	tee = tee_i_stream_create(input);
+	child = tee_i_stream_create_child(tee);
+	assert_true(i_stream_read(child) > 0);
+	data = i_stream_get_data(child, &held);
+	/* that decodes everything into the input's buffer */
+	assert_int_equal(i_stream_get_size(child, true, &size), 1);
+	assert_int_equal(size, 300000);
+	assert_memory_equal(data, plain, held);
+	i_stream_sync(child);
+	assert_memory_equal(data, plain, held);
+	/* the input goes first, and what was read stays */
+	i_stream_close(child);
+	i_stream_unref(&input);
+	i_stream_unref(&source);
+	data = i_stream_get_data(child, &held);
+	assert_memory_equal(data, plain, held);
+	i_stream_unref(&child);
+	buffer_free(&gzip);
+	free(plain);
+}
+
+/* The lower one's child shows memory that is not its own. */
+static void test_tee_of_a_tee(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *children[4];
+	struct tee_istream *tee, *upper;
+	const unsigned char *data;
+	unsigned int i, step;
+	size_t size;
+
+	for (step = 1; step <= 11; step++) {
+		parent = test_trickle_create("0123456789", 10, step, false);
+		i_stream_set_init_buffer_size(parent, 2);
+		tee = tee_i_stream_create(parent);
+		i_stream_unref(&parent);
+		children[0] = tee_i_stream_create_child(tee);
+		children[1] = tee_i_stream_create_child(tee);
+		upper = tee_i_stream_create(children[1]);
+		i_stream_unref(&children[1]);
+		for (i = 1; i < 4; i++)
+			children[i] = tee_i_stream_create_child(upper);
+		assert_true(i_stream_read(children[1]) > 0);
+		assert_true(i_stream_read(children[0]) > 0);
+		gives(children[2], "0123456789", 0);
+		data = i_stream_get_data(children[1], &size);
+		assert_memory_equal(data, "0123456789", size);
+		gives(children[1], "0123456789", 0);
+		gives(children[0], "0123456789", 0);
+		gives(children[3], "0123456789", 0);
+	}
+}
+
 static void test_tee_fast_child_waits(void **state ATTR_UNUSED)
 {
 	struct istream *parent =
@@ -550,6 +694,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_noop),
 		cmocka_unit_test(test_sized),
+		cmocka_unit_test(test_sized_with_callback),
 		cmocka_unit_test(test_sized_range),
 		cmocka_unit_test(test_sized_seek_and_texts),
 		cmocka_unit_test(test_nonuls),
@@ -564,6 +709,9 @@ int main(void)
 		cmocka_unit_test(test_chain_frees_what_is_left),
 		cmocka_unit_test(test_chain_error),
 		cmocka_unit_test(test_tee),
+		cmocka_unit_test(test_tee_lends),
+		cmocka_unit_test(test_tee_lends_and_input_moves),
+		cmocka_unit_test(test_tee_of_a_tee),
 		cmocka_unit_test(test_tee_fast_child_waits),
 		cmocka_unit_test(test_tee_error_reaches_all),
 		cmocka_unit_test(test_try),

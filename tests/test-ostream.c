@@ -7,7 +7,9 @@
 #include "test-stream-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void test_offset_and_overflow(void **state ATTR_UNUSED)
 {
@@ -340,6 +342,41 @@ static void test_abort_gives_up_the_stack(void **state ATTR_UNUSED)
 	buffer_free(&buf);
 }
 
+/* Who gives up the only stream that is held has given up what waits below it; who uses
+   that afterwards has not. */
+static void test_abort_gives_up_what_waits_below(void **state ATTR_UNUSED)
+{
+	static const char data[300000];
+	struct ostream *end, *middle, *top;
+	int fds[2], i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+		end = o_stream_create_fd(fds[1], SIZE_MAX);
+		middle = o_stream_create_passthrough(end);
+		top = o_stream_create_gzip(middle, 0);
+		o_stream_unref(&middle);
+		if (i == 0)
+			o_stream_unref(&end);
+		o_stream_nsend(top, data, sizeof(data));
+		o_stream_abort(top);
+		o_stream_destroy(&top);
+		if (i > 0) {
+			if (i == 1)
+				o_stream_nsend(end, data, 1);
+			else
+				assert_int_equal(o_stream_flush(end), 0);
+			EXPECT_PANIC("is missing error handling",
+				     o_stream_destroy(&end));
+			o_stream_ignore_last_errors(end);
+			o_stream_destroy(&end);
+		}
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+	}
+}
+
 static void test_send_istream_results(void **state ATTR_UNUSED)
 {
 	static const char data[] = "0123456789";
@@ -498,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_destroy_callbacks_and_references),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_abort_gives_up_the_stack),
+		cmocka_unit_test(test_abort_gives_up_what_waits_below),
 		cmocka_unit_test(test_send_istream_results),
 		cmocka_unit_test(test_failure_at),
 		cmocka_unit_test(test_buffer_sink),

@@ -58,6 +58,7 @@ OUTPUT(hex)
 OUTPUT(json)
 OUTPUT(base64)
 OUTPUT(base64_mime)
+OUTPUT(base64url)
 OUTPUT(qp)
 OUTPUT(crlf)
 OUTPUT(lf)
@@ -78,10 +79,18 @@ INPUT(decrypt, identities)
 INPUT(hex_decoder)
 INPUT(json_decoder)
 INPUT(base64_decoder)
+INPUT(base64url_decoder)
 INPUT(qp_decoder)
 INPUT(qp_decoder_loose)
 INPUT(crlf)
 INPUT(lf)
+
+/* The other direction of those that are named decoders. */
+INPUT(hex_encoder)
+INPUT(json_encoder)
+INPUT(base64_encoder, 0, true)
+INPUT(base64url_encoder, 0, true)
+INPUT(qp_encoder, QP_ENCODER_FLAG_BINARY_DATA)
 
 #define BYTES(text) text, sizeof(text) - 1
 
@@ -136,6 +145,8 @@ static const struct {
 	{ "base64", output_base64, input_base64_decoder, BYTES("aGVsbG8KIj0="),
 	  true, NULL },
 	{ "base64_mime", output_base64_mime, input_base64_decoder,
+	  BYTES("aGVsbG8KIj0="), true, NULL },
+	{ "base64url", output_base64url, input_base64url_decoder,
 	  BYTES("aGVsbG8KIj0="), true, NULL },
 	{ "qp", output_qp, input_qp_decoder, BYTES("hello=0A\"=3D"), true,
 	  NULL },
@@ -197,6 +208,67 @@ static void test_every_constructor(void **state ATTR_UNUSED)
 	}
 }
 
+/* An encoder that is read gives what the one that is written to sends. */
+static void test_encoders_that_are_read(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *name;
+		struct istream *(*input)(struct istream *input);
+		struct ostream *(*output)(struct ostream *output);
+	} encoders[] = {
+		{ "hex", input_hex_encoder, output_hex },
+		{ "json", input_json_encoder, output_json },
+		{ "base64", input_base64_encoder, output_base64 },
+		{ "base64url", input_base64url_encoder, output_base64url },
+		{ "qp", input_qp_encoder, output_qp },
+		{ "crlf", input_crlf, output_crlf },
+		{ "lf", input_lf, output_lf },
+	};
+	static const char text[] = "a\nb\r\n\xfb\xff\xbf \"=\"";
+	buffer_t *plain = buffer_create_dynamic(default_pool, 64);
+	buffer_t *sent, *out;
+	size_t i;
+
+	buffer_append(plain, BYTES(text));
+	for (i = 0; i < N_ELEMENTS(encoders); i++) {
+		sent = written(encoders[i].output, BYTES(text));
+		out = read_back(encoders[i].input, plain);
+		if (strcmp(buffer_c_str(sent), buffer_c_str(out)) != 0)
+			fail_msg("%s reads as %s", encoders[i].name,
+				 buffer_c_str(out));
+		buffer_free(&sent);
+		buffer_free(&out);
+	}
+	buffer_free(&plain);
+}
+
+/* Of text, a line may end with LF alone. */
+static struct istream *input_qp_text(struct istream *input)
+{
+	return i_stream_create_qp_encoder(input, 0);
+}
+
+static void test_qp_encoder(void **state ATTR_UNUSED)
+{
+	static const struct {
+		struct istream *(*input)(struct istream *input);
+		const char *text;
+	} cases[] = {
+		{ input_qp_text, "a=3D\r\nb\r\nc=0Dd" },
+		{ input_qp_encoder, "a=3D=0Ab\r\nc=0Dd" },
+	};
+	buffer_t *plain = buffer_create_dynamic(default_pool, 64), *out;
+	size_t i;
+
+	buffer_append(plain, BYTES("a=\nb\r\nc\rd"));
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		out = read_back(cases[i].input, plain);
+		assert_string_equal(buffer_c_str(out), cases[i].text);
+		buffer_free(&out);
+	}
+	buffer_free(&plain);
+}
+
 /* The two that differ in what one of them refuses only. */
 static void test_qp_loose(void **state ATTR_UNUSED)
 {
@@ -237,36 +309,47 @@ static void test_base64_lines(void **state ATTR_UNUSED)
 	free(data);
 }
 
-static void test_base64_encoder(void **state ATTR_UNUSED)
+static void test_base64_encoders(void **state ATTR_UNUSED)
 {
 	static const struct {
 		unsigned int chars_per_line;
 		bool crlf;
-		const char *text;
+		const char *text, *url_text;
 	} cases[] = {
-		{ 0, true, "aGVsbG8KIj0=" },
-		{ 0, false, "aGVsbG8KIj0=" },
-		{ 4, true, "aGVs\r\nbG8K\r\nIj0=" },
-		{ 4, false, "aGVs\nbG8K\nIj0=" },
-		{ 8, false, "aGVsbG8K\nIj0=" },
+		{ 0, true, "aGVs+/8=", "aGVs-_8=" },
+		{ 0, false, "aGVs+/8=", "aGVs-_8=" },
+		{ 4, true, "aGVs\r\n+/8=", "aGVs\r\n-_8=" },
+		{ 4, false, "aGVs\n+/8=", "aGVs\n-_8=" },
+		{ 8, false, "aGVs+/8=", "aGVs-_8=" },
 	};
-	struct istream *data = i_stream_create_from_data(BYTES(hello)), *input;
+	struct istream *data = i_stream_create_from_data(BYTES("hel\xfb\xff"));
+	struct istream *(*create)(struct istream * input, unsigned int chars,
+				  bool crlf);
 	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+	struct istream *input;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(cases); i++) {
+	for (i = 0; i < 2 * N_ELEMENTS(cases); i++) {
+		create = i % 2 == 0 ? i_stream_create_base64_encoder :
+				      i_stream_create_base64url_encoder;
 		i_stream_seek(data, 0);
 		buffer_set_used_size(out, 0);
-		input = i_stream_create_base64_encoder(
-			data, cases[i].chars_per_line, cases[i].crlf);
+		input = create(data, cases[i / 2].chars_per_line,
+			       cases[i / 2].crlf);
 		assert_int_equal(test_read_all(input, out), 0);
-		assert_string_equal(buffer_c_str(out), cases[i].text);
+		assert_string_equal(buffer_c_str(out),
+				    i % 2 == 0 ? cases[i / 2].text :
+						 cases[i / 2].url_text);
 		i_stream_destroy(&input);
 	}
-	input = i_stream_create_base64_encoder(data, 7, false);
-	assert_int_equal(i_stream_read(input), -1);
-	assert_int_equal(input->stream_errno, EINVAL);
-	i_stream_destroy(&input);
+	for (i = 0; i < 2; i++) {
+		create = i == 0 ? i_stream_create_base64_encoder :
+				  i_stream_create_base64url_encoder;
+		input = create(data, 7, false);
+		assert_int_equal(i_stream_read(input), -1);
+		assert_int_equal(input->stream_errno, EINVAL);
+		i_stream_destroy(&input);
+	}
 	i_stream_destroy(&data);
 	buffer_free(&out);
 }
@@ -275,9 +358,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_constructor),
+		cmocka_unit_test(test_encoders_that_are_read),
+		cmocka_unit_test(test_qp_encoder),
 		cmocka_unit_test(test_qp_loose),
 		cmocka_unit_test(test_base64_lines),
-		cmocka_unit_test(test_base64_encoder),
+		cmocka_unit_test(test_base64_encoders),
 	};
 
 	return cmocka_run_group_tests_name("stream-filters", tests, setup,

@@ -27,6 +27,7 @@ struct gate {
 	pthread_cond_t moved;
 	bool open;
 	unsigned int inside; /* calls that have come to the gate */
+	unsigned int let;    /* so many of them pass, also where it is shut */
 	bool failed;         /* the codec has met its error */
 };
 
@@ -53,20 +54,35 @@ static void gate_open(struct gate *gate)
 
 static void gate_pass(struct gate *gate)
 {
+	unsigned int number;
+
 	(void)pthread_mutex_lock(&gate->lock);
-	gate->inside++;
+	number = ++gate->inside;
 	(void)pthread_cond_broadcast(&gate->moved);
-	while (!gate->open)
+	while (!gate->open && number > gate->let)
+		(void)pthread_cond_wait(&gate->moved, &gate->lock);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_let(struct gate *gate, unsigned int calls)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	gate->let = calls;
+	(void)pthread_cond_broadcast(&gate->moved);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_wait_for_calls(struct gate *gate, unsigned int calls)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	while (gate->inside < calls)
 		(void)pthread_cond_wait(&gate->moved, &gate->lock);
 	(void)pthread_mutex_unlock(&gate->lock);
 }
 
 static void gate_wait_for_caller(struct gate *gate)
 {
-	(void)pthread_mutex_lock(&gate->lock);
-	while (gate->inside == 0)
-		(void)pthread_cond_wait(&gate->moved, &gate->lock);
-	(void)pthread_mutex_unlock(&gate->lock);
+	gate_wait_for_calls(gate, 1);
 }
 
 static void gate_note_failure(struct gate *gate)
@@ -164,6 +180,39 @@ static const struct transform_class held_decoder_class = {
 	.free = held_free,
 };
 
+/* One that has threads of its own: they keep all that it is given, until it is called
+   without input. */
+static enum transform_status
+crew_process(struct transform *t, struct transform_io *io, enum transform_op op)
+{
+	size_t size = (size_t)(io->in_end - io->in);
+
+	gate_pass(held_codec(t)->gate);
+	held_codec(t)->done = size == 0 ? 0 : held_codec(t)->done + size;
+	io->in = io->in_end;
+	return op == TRANSFORM_RUN ? TRANSFORM_NEED_IN : TRANSFORM_DONE;
+}
+
+static size_t crew_get_pending(struct transform *t)
+{
+	return held_codec(t)->done;
+}
+
+static int crew_get_wake_fd(struct transform *t ATTR_UNUSED)
+{
+	return -1;
+}
+
+static const struct transform_class crew_class = {
+	.name = "crew",
+	.flags = TRANSFORM_TRAILER | TRANSFORM_DEFERS,
+	.min_out = 1,
+	.process = crew_process,
+	.free = held_free,
+	.get_pending = crew_get_pending,
+	.get_wake_fd = crew_get_wake_fd,
+};
+
 static struct held_codec *held_new(struct gate *gate, size_t fail_at)
 {
 	struct held_codec *held = calloc(1, sizeof(*held));
@@ -217,6 +266,38 @@ static void test_sends_return_while_the_codec_works(void **state ATTR_UNUSED)
 	o_stream_destroy(&s);
 	o_stream_destroy(&end);
 	buffer_free(&buf);
+	gate_free(&gate);
+	free(data);
+}
+
+/* What the codec's own threads have is as little sent as what waits for the codec. */
+static void test_what_the_codecs_threads_have_counts(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 3 * BLOCK);
+	struct ostream *end = o_stream_create_null(), *s;
+	struct held_codec *held;
+	struct gate gate;
+
+	gate_init(&gate);
+	held = held_new(&gate, SIZE_MAX);
+	held->transform.class_ = &crew_class;
+	s = o_stream_create_transform(end,
+				      transform_create_async(&held->transform));
+	assert_int_equal(o_stream_send(s, data, 3 * BLOCK), 3 * BLOCK);
+	gate_wait_for_calls(&gate, 1);
+	assert_int_equal(o_stream_get_buffer_used_size(s), 3 * BLOCK);
+	/* the first block is done with, and so is the second */
+	gate_let(&gate, 1);
+	gate_wait_for_calls(&gate, 2);
+	assert_int_equal(o_stream_get_buffer_used_size(s), 3 * BLOCK);
+	gate_let(&gate, 2);
+	gate_wait_for_calls(&gate, 3);
+	assert_int_equal(o_stream_get_buffer_used_size(s), 3 * BLOCK);
+	gate_open(&gate);
+	assert_int_equal(o_stream_finish(s), 1);
+	assert_int_equal(o_stream_get_buffer_used_size(s), 0);
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
 	gate_free(&gate);
 	free(data);
 }
@@ -1026,6 +1107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sends_return_while_the_codec_works),
+		cmocka_unit_test(test_what_the_codecs_threads_have_counts),
 		cmocka_unit_test(test_flush_waits_for_the_codec),
 		cmocka_unit_test(test_errors_come_behind_the_bytes),
 		cmocka_unit_test(test_abort_at_any_moment),

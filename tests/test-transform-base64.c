@@ -49,6 +49,31 @@ static void test_vectors(void **state ATTR_UNUSED)
 	}
 }
 
+/* RFC 4648 5: two letters are others. */
+static void test_url(void **state ATTR_UNUSED)
+{
+	static const struct test_decoding rows[] = {
+		{ "the other letters", TEST_BYTES("-_-_"),
+		  TEST_BYTES("\xfb\xff\xbf"), 0, NULL },
+		{ "padded, in lines", TEST_BYTES("-_-_\r\n_w==\n"),
+		  TEST_BYTES("\xfb\xff\xbf\xff"), 0, NULL },
+		{ "not padded", TEST_BYTES("_w"), TEST_BYTES(""), EPIPE,
+		  "ends too early" },
+		{ "plain base64's 62nd", TEST_BYTES("Zm9v+"), TEST_BYTES("foo"),
+		  EINVAL, "byte 0x2b has no place in base64url" },
+		{ "plain base64's 63rd", TEST_BYTES("Zm9v/"), TEST_BYTES("foo"),
+		  EINVAL, "byte 0x2f has no place in base64url" },
+	};
+	buffer_t *encoded;
+
+	encoded = test_encode(transform_create_base64url_encoder(4),
+			      TEST_BYTES("\xfb\xff\xbf\xff"));
+	assert_string_equal(buffer_c_str(encoded), "-_-_\r\n_w==");
+	buffer_free(&encoded);
+	test_decodings(transform_create_base64url_decoder, rows,
+		       N_ELEMENTS(rows));
+}
+
 static void test_lines(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -92,8 +117,10 @@ static void test_bad_width(void **state ATTR_UNUSED)
 	struct transform *t;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(widths); i++) {
-		t = transform_create_base64_encoder(widths[i]);
+	for (i = 0; i < 2 * N_ELEMENTS(widths); i++) {
+		t = i % 2 == 0 ?
+			transform_create_base64_encoder(widths[i / 2]) :
+			transform_create_base64url_encoder(widths[i / 2]);
 		assert_int_equal(t->error_errno, EINVAL);
 		assert_non_null(strstr(t->error, "not a multiple of 4"));
 		transform_free(&t);
@@ -204,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_url),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_bad_width),
 		cmocka_unit_test(test_flush_keeps_a_partial_group),

@@ -83,6 +83,11 @@ static struct transform *base64_encoder(void)
 	return transform_create_base64_encoder(76);
 }
 
+static struct transform *base64url_encoder(void)
+{
+	return transform_create_base64url_encoder(0);
+}
+
 static struct transform *qp_encoder(void)
 {
 	return transform_create_qp_encoder(false);
@@ -178,6 +183,8 @@ static const struct codec codecs[] = {
 	  false, true, true, 0 },
 	{ "base64", base64_encoder, transform_create_base64_decoder, false,
 	  true, true, 0 },
+	{ "base64url", base64url_encoder, transform_create_base64url_decoder,
+	  false, true, true, 0 },
 	{ "qp", qp_encoder, qp_decoder, false, true, true, 0 },
 	{ "crlf", transform_create_crlf_encoder, transform_create_crlf_decoder,
 	  false, true, true, 0 },

@@ -181,6 +181,9 @@ if have base64; then
 	text_codec base64 base64 "tr -d '\\r' | base64 -d"
 	text_codec base64:0 "base64 -w0" "base64 -d"
 fi
+if have basenc; then
+	text_codec base64url "basenc --base64url" "basenc --base64url -d"
+fi
 if have xxd; then
 	text_codec hex "xxd -p | tr -d '\\n'" "xxd -r -p"
 fi

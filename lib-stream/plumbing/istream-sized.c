@@ -1,7 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Shows its parent as it is; one that is longer or shorter than it may be is an
-   error, behind every byte that is allowed. (The limit stream ends instead.) */
+   error, behind every byte that is allowed. (The limit stream ends instead, and so
+   does one that may be longer.) */
 
 #include "config.h"
 #include "istream-private.h"
@@ -11,11 +12,36 @@
 struct sized_istream {
 	struct istream_private istream;
 	uoff_t min_size, max_size;
-	int too_long_errno;
+	int too_long_errno; /* 0: what is too much is nobody's business */
+	istream_sized_callback_t *callback; /* NULL: the text is ours */
+	void *context;
 };
+
+static struct sized_istream *sized_istream(struct istream_private *stream)
+{
+	return container_of(stream, struct sized_istream, istream);
+}
+
+static ssize_t fail_by_callback(struct sized_istream *sized, int error,
+				size_t new_bytes, bool eof)
+{
+	struct istream_sized_error_data data;
+
+	data.v_offset = sized->istream.istream.v_offset;
+	data.new_bytes = new_bytes;
+	data.wanted_size = sized->max_size;
+	data.eof = eof;
+	return i_stream_fail(&sized->istream, error, "%s",
+			     sized->callback(&data, sized->context));
+}
 
 static ssize_t fail_short(struct sized_istream *sized, uoff_t size)
 {
+	const struct istream *stream = &sized->istream.istream;
+
+	if (sized->callback != NULL)
+		return fail_by_callback(
+			sized, EPIPE, (size_t)(size - stream->v_offset), true);
 	return i_stream_fail(
 		&sized->istream, EPIPE,
 		"%s: ended after %llu bytes, but %llu were to come",
@@ -26,7 +52,11 @@ static ssize_t fail_short(struct sized_istream *sized, uoff_t size)
 static ssize_t fail_long(struct sized_istream *sized)
 {
 	const char *name = i_stream_get_name(&sized->istream.istream);
+	size_t shown = sized->istream.pos - sized->istream.skip;
 
+	if (sized->callback != NULL)
+		return fail_by_callback(sized, sized->too_long_errno, shown + 1,
+					false);
 	if (sized->min_size == sized->max_size)
 		return i_stream_fail(&sized->istream, sized->too_long_errno,
 				     "%s: goes on after the %llu bytes that "
@@ -39,13 +69,16 @@ static ssize_t fail_long(struct sized_istream *sized)
 
 static ssize_t i_stream_sized_read(struct istream_private *stream)
 {
-	struct sized_istream *sized =
-		container_of(stream, struct sized_istream, istream);
+	struct sized_istream *sized = sized_istream(stream);
 	uoff_t offset = stream->istream.v_offset;
 	uoff_t left = sized->max_size - I_MIN(sized->max_size, offset);
 	size_t old = stream->pos - stream->skip;
 	ssize_t ret;
 
+	if (sized->too_long_errno == 0 && old >= left) {
+		stream->istream.eof = true;
+		return -1;
+	}
 	/* a byte behind the last allowed one is looked at, never shown */
 	ret = i_stream_view_parent(stream,
 				   left == UOFF_T_MAX ? left : left + 1);
@@ -87,10 +120,22 @@ struct istream *i_stream_create_sized(struct istream *input, uoff_t size)
 	return create_sized(input, size, size, EINVAL);
 }
 
+struct istream *bobbin_i_stream_create_sized_with_callback(
+	struct istream *input, uoff_t size,
+	istream_sized_callback_t *error_callback, void *context)
+{
+	struct istream *stream = i_stream_create_sized(input, size);
+	struct sized_istream *sized = sized_istream(stream->real_stream);
+
+	sized->callback = error_callback;
+	sized->context = context;
+	return stream;
+}
+
 struct istream *i_stream_create_min_sized(struct istream *input,
 					  uoff_t min_size)
 {
-	return create_sized(input, min_size, UOFF_T_MAX, EINVAL);
+	return create_sized(input, min_size, min_size, 0);
 }
 
 /* Made where the input stands, which is then put back. */

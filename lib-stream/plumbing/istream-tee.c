@@ -1,10 +1,13 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Several readers of one stream, each at its own pace. The input keeps what the
-   slowest of them has not read yet; each copies from there, so that nothing a
-   reader holds moves when another one reads. */
+   slowest of them has not read yet. Each shows the input's own buffer, or copies from
+   there where bytes that it holds already are elsewhere. Nothing a reader holds moves
+   when another one reads: a buffer that the input has done with is kept here for as
+   long as a reader shows it. */
 
 #include "config.h"
+#include "block-cache.h"
 #include "istream-private.h"
 
 #include <string.h>
@@ -13,13 +16,22 @@ struct tee_child {
 	struct istream_private istream;
 	struct tee_istream *tee;
 	struct tee_child *next;
-	uoff_t input_offset; /* the first byte that it did not copy */
+	uoff_t input_offset; /* the first byte that it did not read */
 	bool waiting;
+};
+
+/* A buffer that the input has given up. */
+struct tee_buffer {
+	struct tee_buffer *next;
+	unsigned char *data;
+	size_t size;
 };
 
 struct tee_istream {
 	struct istream *input;
 	struct tee_child *children;
+	struct tee_buffer *buffers;
+	bool lends; /* the input lends its buffer to this tee */
 };
 
 static struct tee_child *tee_child(struct istream_private *stream)
@@ -55,6 +67,78 @@ static void drop_what_all_read(struct tee_istream *tee)
 	wake_others(tee, NULL);
 }
 
+/*
+ * Buffers that readers show
+ */
+
+static bool is_shown(const struct tee_istream *tee, const unsigned char *buffer)
+{
+	const struct tee_child *child;
+
+	for (child = tee->children; child != NULL; child = child->next) {
+		if (child->istream.is_lent && child->istream.buffer == buffer)
+			return true;
+	}
+	return false;
+}
+
+/* The input is about to write over this, or to free it. */
+static bool keep_shown(void *context, unsigned char *data, size_t size)
+{
+	struct tee_istream *tee = context;
+	struct tee_buffer *buffer;
+
+	if (!is_shown(tee, data))
+		return false;
+	buffer = i_new(struct tee_buffer, 1);
+	buffer->data = data;
+	buffer->size = size;
+	buffer->next = tee->buffers;
+	tee->buffers = buffer;
+	return true;
+}
+
+static void free_what_nobody_shows(struct tee_istream *tee)
+{
+	struct tee_buffer **pos = &tee->buffers, *buffer;
+
+	while ((buffer = *pos) != NULL) {
+		if (is_shown(tee, buffer->data)) {
+			pos = &buffer->next;
+			continue;
+		}
+		*pos = buffer->next;
+		block_put(&buffer->data, buffer->size, 0);
+		i_free(buffer);
+	}
+}
+
+/* Makes the child show these bytes of the input without a copy. False where they have
+   to be copied: the input does not lend, or what the child holds is not right before
+   them. */
+static bool show_input(struct tee_child *child, const unsigned char *data,
+		       size_t size)
+{
+	const struct istream_private *input = child->tee->input->real_stream;
+	struct istream_private *s = &child->istream;
+	size_t begin;
+
+	if (!child->tee->lends || !i_stream_can_lend(input))
+		return false;
+	begin = (size_t)(data - input->buffer);
+	if (s->skip == s->pos)
+		i_stream_show_lent(s, input->buffer, begin, begin + size);
+	else if (s->is_lent && s->buffer == input->buffer && s->pos == begin)
+		s->pos += size;
+	else
+		return false;
+	return true;
+}
+
+/*
+ * Reading
+ */
+
 /* What the input has for the child and the child has not; reads where that is
    nothing. 1, or what i_stream_read() says. */
 static ssize_t next_bytes(struct tee_child *child, const unsigned char **data_r,
@@ -85,7 +169,7 @@ static ssize_t i_stream_tee_read(struct istream_private *stream)
 	struct tee_child *child = tee_child(stream);
 	const unsigned char *data;
 	unsigned char *dest;
-	size_t size, room;
+	size_t size, used, room;
 	ssize_t ret;
 
 	child->waiting = false;
@@ -99,13 +183,20 @@ static ssize_t i_stream_tee_read(struct istream_private *stream)
 		i_stream_copy_error_from_parent(stream);
 	if (ret <= 0)
 		return ret;
-	dest = i_stream_reserve(stream, size, &room);
-	if (dest == NULL)
-		return stream->istream.stream_errno != 0 ? -1 : -2;
-	size = I_MIN(size, room);
-	memcpy(dest, data, size);
-	stream->pos += size;
+	used = stream->pos - stream->skip;
+	if (used >= stream->max_buffer_size)
+		return -2;
+	size = I_MIN(size, stream->max_buffer_size - used);
+	if (!show_input(child, data, size)) {
+		dest = i_stream_reserve(stream, size, &room);
+		if (dest == NULL)
+			return -1;
+		size = I_MIN(size, room);
+		memcpy(dest, data, size);
+		stream->pos += size;
+	}
 	child->input_offset += size;
+	free_what_nobody_shows(child->tee);
 	drop_what_all_read(child->tee);
 	return (ssize_t)size;
 }
@@ -119,6 +210,9 @@ static void i_stream_tee_close(struct iostream_private *stream,
 	struct tee_istream *tee = child->tee;
 	struct tee_child **pos = &tee->children;
 
+	/* what it holds is its own from now on: the input may go first */
+	i_stream_own_lent(&child->istream);
+	free_what_nobody_shows(tee);
 	while (*pos != child)
 		pos = &(*pos)->next;
 	*pos = child->next;
@@ -128,6 +222,8 @@ static void i_stream_tee_close(struct iostream_private *stream,
 	}
 	if (close_parent)
 		i_stream_close(tee->input);
+	if (tee->lends)
+		tee->input->real_stream->offer_buffer = NULL;
 	i_stream_unref(&tee->input);
 	i_free(tee);
 }
@@ -138,6 +234,12 @@ struct tee_istream *tee_i_stream_create(struct istream *input)
 
 	i_stream_ref(input);
 	tee->input = input;
+	/* it asks one tee only */
+	tee->lends = input->real_stream->offer_buffer == NULL;
+	if (tee->lends) {
+		input->real_stream->offer_buffer = keep_shown;
+		input->real_stream->offer_context = tee;
+	}
 	return tee;
 }
 

@@ -50,7 +50,8 @@ struct async_transform {
 	   malloc would give the pages back each time. */
 	struct async_queue in_spare, out_spare;
 	size_t in_size, out_size; /* bytes: of input until its block is done */
-	struct wake_fd wake;      /* the owner's loop */
+	size_t inner_size; /* of done blocks, with threads of the codec's own */
+	struct wake_fd wake; /* the owner's loop */
 	bool busy, cancelled, quit;
 	bool op_answered;
 	bool failed; /* the inner transform has the error */

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "async-private.h"
+#include "macros.h"
 #include "transform-step.h"
 
 #include <errno.h>
@@ -16,19 +17,32 @@ static bool worker_fail(struct async_transform *async, int error,
 	return false;
 }
 
+/* What threads of the codec's own still have. */
+static size_t inner_pending(struct async_transform *async)
+{
+	const struct transform_class *class_ = async->inner->class_;
+
+	return class_->get_pending == NULL ? 0 :
+					     class_->get_pending(async->inner);
+}
+
 /* Gives the owner what was made. False: nobody wants it any more. */
 static bool worker_put_out(struct async_transform *async)
 {
+	size_t pending;
 	bool wanted;
 
 	if (async->making == NULL || async->making->size == 0)
 		return true;
+	pending = inner_pending(async);
 	(void)pthread_mutex_lock(&async->lock);
 	while (async->out.count >= ASYNC_BLOCKS_MAX && !async->cancelled)
 		(void)pthread_cond_wait(&async->to_worker, &async->lock);
 	wanted = !async->cancelled;
 	if (wanted) {
 		async->out_size += async->making->size;
+		/* some of it may be of the block that is not done yet */
+		async->inner_size = I_MIN(async->inner_size, pending);
 		async_queue_add(&async->out, async->making);
 		wake_fd_set(&async->wake);
 		async->making = NULL;
@@ -188,6 +202,7 @@ void *async_worker(void *context)
 	struct async_transform *async = context;
 	struct async_block *block;
 	bool ok = true;
+	size_t pending;
 
 	(void)pthread_mutex_lock(&async->lock);
 	for (;;) {
@@ -204,7 +219,9 @@ void *async_worker(void *context)
 			ok = worker_do(async, block);
 			if (!ok)
 				(void)worker_put_out(async);
+			pending = ok ? inner_pending(async) : 0;
 			(void)pthread_mutex_lock(&async->lock);
+			async->inner_size = pending;
 			async->failed = !ok && !async->cancelled;
 		}
 		if (block->op != TRANSFORM_RUN)

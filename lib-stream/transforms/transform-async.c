@@ -317,7 +317,7 @@ static void stop_work(struct async_transform *async)
 		(void)pthread_cond_wait(&async->to_owner, &async->lock);
 	async->cancelled = false;
 	async->failed = async->op_answered = false;
-	async->in_size = async->out_size = 0;
+	async->in_size = async->out_size = async->inner_size = 0;
 	wake_fd_clear(&async->wake);
 	(void)pthread_mutex_unlock(&async->lock);
 	async_queue_free(async, &async->in);
@@ -400,7 +400,7 @@ static size_t async_get_pending(struct transform *t)
 	if (async->emptying != NULL)
 		size += async->emptying->size - async->emptying->pos;
 	(void)pthread_mutex_lock(&async->lock);
-	size += async->in_size + async->out_size;
+	size += async->in_size + async->out_size + async->inner_size;
 	more = !is_idle(async) || async->failed;
 	(void)pthread_mutex_unlock(&async->lock);
 	return size == 0 && more ? 1 : size;

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Base64, RFC 4648 4; in lines, RFC 2045 6.8. */
+/* Base64, RFC 4648 4; in lines, RFC 2045 6.8; with the letters of URLs and file
+   names, RFC 4648 5. */
 
 #include "config.h"
 #include "macros.h"
@@ -11,6 +12,8 @@
 
 static const char alphabet[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char url_alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /*
  * Encoding
@@ -21,6 +24,7 @@ static const char alphabet[] =
 
 struct base64_encoder {
 	struct transform transform;
+	const char *alphabet;
 	unsigned int chars_per_line; /* 0: one line */
 	unsigned int column;
 	unsigned char bytes[3]; /* of a group that is not whole yet */
@@ -51,7 +55,7 @@ static void put_group(struct base64_encoder *b64, struct transform_io *io)
 	for (i = 0; i < 4; i++)
 		*io->out++ = i > have ?
 			'=' :
-			(unsigned char)alphabet[bits >> (18 - 6 * i) & 63];
+			(unsigned char)b64->alphabet[bits >> (18 - 6 * i) & 63];
 	b64->column += 4;
 	b64->have = 0;
 }
@@ -90,32 +94,51 @@ static void base64_encoder_free(struct transform *t)
 	i_free(base64_encoder(t));
 }
 
-static const struct transform_class base64_encoder_class = {
-	.name = "base64",
-	/* a flush keeps up to two bytes: they have no encoding yet */
-	.flags = TRANSFORM_UNFRAMED | TRANSFORM_TRAILER,
-	.min_out = BASE64_MIN_OUT,
-	.max_state = sizeof(struct base64_encoder),
-	.process = base64_encode,
-	.reset = base64_encoder_reset,
-	.free = base64_encoder_free,
-};
+/* A flush keeps up to two bytes: they have no encoding yet. */
+#define ENCODER_CLASS(class_name)                                        \
+	{                                                                \
+		.name = class_name,                                      \
+		.flags = TRANSFORM_UNFRAMED | TRANSFORM_TRAILER,         \
+		.min_out = BASE64_MIN_OUT,                               \
+		.max_state = sizeof(struct base64_encoder),              \
+		.process = base64_encode, .reset = base64_encoder_reset, \
+		.free = base64_encoder_free,                             \
+	}
 
-struct transform *transform_create_base64_encoder(unsigned int chars_per_line)
+static const struct transform_class base64_encoder_class =
+	ENCODER_CLASS("base64");
+static const struct transform_class base64url_encoder_class =
+	ENCODER_CLASS("base64url");
+
+static struct transform *encoder_create(const struct transform_class *class_,
+					const char *letters,
+					unsigned int chars_per_line)
 {
 	struct base64_encoder *b64;
 
 	if (chars_per_line % 4 != 0)
-		return transform_create_error(base64_encoder_class.name,
-					      base64_encoder_class.flags,
+		return transform_create_error(class_->name, class_->flags,
 					      EINVAL,
 					      "%u characters a line is not a "
 					      "multiple of 4",
 					      chars_per_line);
 	b64 = i_new(struct base64_encoder, 1);
-	b64->transform.class_ = &base64_encoder_class;
+	b64->transform.class_ = class_;
+	b64->alphabet = letters;
 	b64->chars_per_line = chars_per_line;
 	return &b64->transform;
+}
+
+struct transform *transform_create_base64_encoder(unsigned int chars_per_line)
+{
+	return encoder_create(&base64_encoder_class, alphabet, chars_per_line);
+}
+
+struct transform *
+transform_create_base64url_encoder(unsigned int chars_per_line)
+{
+	return encoder_create(&base64url_encoder_class, url_alphabet,
+			      chars_per_line);
 }
 
 /*
@@ -128,6 +151,7 @@ struct base64_decoder {
 	unsigned int have; /* characters of the group, padding included */
 	unsigned int padding;
 	bool ended; /* behind a padded group */
+	const char *alphabet;
 };
 
 static struct base64_decoder *base64_decoder(struct transform *t)
@@ -135,7 +159,7 @@ static struct base64_decoder *base64_decoder(struct transform *t)
 	return container_of(t, struct base64_decoder, transform);
 }
 
-static int base64_value(unsigned char c)
+static int base64_value(const char *letters, unsigned char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -143,9 +167,9 @@ static int base64_value(unsigned char c)
 		return c - 'a' + 26;
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
-	if (c == '+')
+	if (c == (unsigned char)letters[62])
 		return 62;
-	return c == '/' ? 63 : -1;
+	return c == (unsigned char)letters[63] ? 63 : -1;
 }
 
 static enum transform_status decode_group(struct base64_decoder *b64,
@@ -157,7 +181,8 @@ static enum transform_status decode_group(struct base64_decoder *b64,
 	/* RFC 4648 3.5: the bits that no byte takes are zero */
 	if (unused != 0)
 		return transform_error(&b64->transform, EINVAL,
-				       "base64 that is not canonical");
+				       "%s that is not canonical",
+				       b64->transform.class_->name);
 	for (i = 0; i < bytes; i++)
 		*io->out++ = (unsigned char)(b64->bits >> (16 - 8 * i));
 	b64->ended = b64->padding > 0;
@@ -171,7 +196,7 @@ static enum transform_status decode_char(struct base64_decoder *b64,
 					 struct transform_io *io,
 					 unsigned char c)
 {
-	int value = base64_value(c);
+	int value = base64_value(b64->alphabet, c);
 
 	if (c == '\r' || c == '\n')
 		return TRANSFORM_NEED_IN;
@@ -183,7 +208,8 @@ static enum transform_status decode_char(struct base64_decoder *b64,
 		value = 0;
 	} else if (value < 0 || b64->padding > 0) {
 		return transform_error(&b64->transform, EINVAL,
-				       "byte 0x%02x has no place in base64", c);
+				       "byte 0x%02x has no place in %s", c,
+				       b64->transform.class_->name);
 	}
 	b64->bits = b64->bits << 6 | (uint32_t)value;
 	return ++b64->have < 4 ? TRANSFORM_NEED_IN : decode_group(b64, io);
@@ -220,20 +246,36 @@ static void base64_decoder_free(struct transform *t)
 	i_free(base64_decoder(t));
 }
 
-static const struct transform_class base64_decoder_class = {
-	.name = "base64",
-	.flags = TRANSFORM_DECODER | TRANSFORM_UNFRAMED,
-	.min_out = 3,
-	.max_state = sizeof(struct base64_decoder),
-	.process = base64_decode,
-	.reset = base64_decoder_reset,
-	.free = base64_decoder_free,
-};
+#define DECODER_CLASS(class_name)                                              \
+	{                                                                      \
+		.name = class_name,                                            \
+		.flags = TRANSFORM_DECODER | TRANSFORM_UNFRAMED, .min_out = 3, \
+		.max_state = sizeof(struct base64_decoder),                    \
+		.process = base64_decode, .reset = base64_decoder_reset,       \
+		.free = base64_decoder_free,                                   \
+	}
 
-struct transform *transform_create_base64_decoder(void)
+static const struct transform_class base64_decoder_class =
+	DECODER_CLASS("base64");
+static const struct transform_class base64url_decoder_class =
+	DECODER_CLASS("base64url");
+
+static struct transform *decoder_create(const struct transform_class *class_,
+					const char *letters)
 {
 	struct base64_decoder *b64 = i_new(struct base64_decoder, 1);
 
-	b64->transform.class_ = &base64_decoder_class;
+	b64->transform.class_ = class_;
+	b64->alphabet = letters;
 	return &b64->transform;
+}
+
+struct transform *transform_create_base64_decoder(void)
+{
+	return decoder_create(&base64_decoder_class, alphabet);
+}
+
+struct transform *transform_create_base64url_decoder(void)
+{
+	return decoder_create(&base64url_decoder_class, url_alphabet);
 }

@@ -106,6 +106,12 @@ transform_create_escape_encoder(transform_escape_callback_t *callback,
    strict about everything else. */
 struct transform *transform_create_base64_encoder(unsigned int chars_per_line);
 struct transform *transform_create_base64_decoder(void);
+/* RFC 4648 5: the same with "-" and "_" for "+" and "/", which URLs and file names can
+   hold. The padding is written and has to be there, or a text that was cut would be a
+   whole one. */
+struct transform *
+transform_create_base64url_encoder(unsigned int chars_per_line);
+struct transform *transform_create_base64url_decoder(void);
 
 /* Quoted-printable, RFC 2045 6.7, in lines of up to 76 characters. A CRLF is a line
    end and stays one, unless `binary`, where it is encoded; every other CR and LF is

@@ -18,15 +18,23 @@
 #include "iostream-temp.h"
 #include "istream.h"
 #include "istream-base64.h"
+#include "istream-callback.h"
+#include "istream-chain.h"
 #include "istream-concat.h"
 #include "istream-crlf.h"
 #include "istream-dot.h"
 #include "istream-failure-at.h"
 #include "istream-hash.h"
 #include "istream-multiplex.h"
+#include "istream-nonuls.h"
+#include "istream-qp.h"
 #include "istream-rawlog.h"
 #include "istream-seekable.h"
+#include "istream-sized.h"
+#include "istream-tee.h"
 #include "istream-timeout.h"
+#include "istream-try.h"
+#include "istream-unix.h"
 #include "istream-zlib.h"
 #include "ostream.h"
 #include "ostream-dot.h"
@@ -35,6 +43,7 @@
 #include "ostream-multiplex.h"
 #include "ostream-null.h"
 #include "ostream-rawlog.h"
+#include "ostream-unix.h"
 #include "ostream-zlib.h"
 
 #if DOVECOT_VERSION_MAJOR == 2 && DOVECOT_VERSION_MINOR < 4
@@ -97,6 +106,9 @@ extern const struct compat_case compat_iostream_temp[];
 extern const struct compat_case compat_iostream_rawlog[];
 extern const struct compat_case compat_istream_seekable[];
 extern const struct compat_case compat_istream_timeout[];
+extern const struct compat_case compat_istream_parts[];
+extern const struct compat_case compat_istream_several[];
+extern const struct compat_case compat_unix[];
 
 /* A line of the transcript. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -335,7 +335,10 @@ int main(int argc, char *argv[])
 		compat_iostream_temp,
 		compat_iostream_rawlog,
 		compat_istream_seekable,
-		compat_istream_timeout
+		compat_istream_timeout,
+		compat_istream_parts,
+		compat_istream_several,
+		compat_unix
 	};
 	size_t i;
 
