@@ -4,7 +4,7 @@ spool_public_headers += lib-spool/message-id.h lib-spool/email-message.h \
 	lib-spool/io-infrastructure.h lib-spool/spool.h \
 	lib-spool/spool-modules.h
 spool_private_headers += lib-spool/message-record.h \
-	lib-spool/spool-private.h lib-spool/spool-stacks.h lib-spool/modules/module-file.h \
+	lib-spool/spool-private.h lib-spool/spool-chain.h lib-spool/spool-stacks.h lib-spool/modules/module-file.h \
 	lib-spool/modules/module-file-private.h \
 	lib-spool/modules/module-journal.h \
 	lib-spool/modules/module-journal-private.h \

@@ -3,6 +3,7 @@
 #define BOBBIN_SPOOL_PRIVATE_H
 
 #include "message-id.h"
+#include "spool-chain.h"
 #include "spool.h"
 #include "stack-spec.h"
 
@@ -117,6 +118,14 @@ struct spool_store {
 		    void *context, char **error_r);
 	int (*count_strays)(io_infrastructure *io,
 			    struct spool_strays *strays_r, char **error_r);
+	/* Where a store can write headers and remove them without a thread that
+	   waits (all three, or none): the hooks' answers, or SPOOL_LATER, and then
+	   finish() has them. The message is not used after that. */
+	int (*start_writeheaders)(io_infrastructure *io, email_message *message,
+				  struct spool_later *later);
+	int (*start_unlinkheaders)(io_infrastructure *io, const message_id *id,
+				   struct spool_later *later);
+	int (*finish)(struct spool_later *later);
 };
 /* NULL with EINVAL and *error_r: there is none of this name. */
 const struct spool_store *spool_store_find(const char *name, char **error_r);
