@@ -52,6 +52,7 @@ struct spool {
 	struct spool_conf conf;
 	struct stream_context keys;
 	struct message_id_generator *ids;
+	atomic_uint asyncs; /* spool_async_new() less spool_async_close() */
 	atomic_bool in_use; /* modules were asked: none is added any more */
 	spool_warning_t *warning;
 	void *warning_context;

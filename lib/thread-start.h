@@ -1,0 +1,13 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef BOBBIN_THREAD_START_H
+#define BOBBIN_THREAD_START_H
+
+/* Threads of the library's own. Not installed. */
+
+#include <pthread.h>
+
+/* pthread_create() of a thread that gets none of the program's signals: these are its
+   own threads'. 0, or an errno. */
+int thread_start(pthread_t *thread, void *(*main)(void *), void *context);
+
+#endif
