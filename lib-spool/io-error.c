@@ -58,6 +58,13 @@ int io_answer_for_errno(int error)
 	}
 }
 
+int io_refuse(int error, const char *text)
+{
+	errno = error;
+	io_set_error("%s", text);
+	return IO_FAIL;
+}
+
 int io_fail_message(const char *what, const message_id *id, int error)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];

@@ -61,6 +61,30 @@ int spool_send_body(struct ostream *output, struct istream *body)
 	}
 }
 
+int spool_check_body(const email_message *message)
+{
+	if (message->body == NULL)
+		return io_refuse(EINVAL, "the message has no body");
+	if (email_message_get_version(message) > 0 &&
+	    email_message_get_store_note(message) == NULL)
+		return io_refuse(EINVAL,
+				 "the message's headers were not read from "
+				 "this store: read them before its body is "
+				 "changed");
+	return IO_DONE;
+}
+
+int spool_check_body_len(const email_message *message, uint64_t size)
+{
+	if (message->body_len == 0 || message->body_len == size)
+		return IO_DONE;
+	errno = EINVAL;
+	io_set_error("the body has %llu octets where %llu were announced",
+		     (unsigned long long)size,
+		     (unsigned long long)message->body_len);
+	return IO_FAIL;
+}
+
 /* An open file that has no name any more. -1 with errno and io_set_error(). */
 static int open_unnamed(const struct spool *spool)
 {

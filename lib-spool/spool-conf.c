@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,7 +29,7 @@ void spool_conf_free(struct spool_conf *conf)
 	i_free_and_null(conf->store);
 	i_free_and_null(conf->body);
 	i_free_and_null(conf->headers);
-	conf->segment_size = 0;
+	conf->segment_size = conf->inline_limit = 0;
 }
 
 static char *trim(char *text)
@@ -126,39 +127,70 @@ static int check_version(struct conf_reader *reader, const char *value)
 			 value);
 }
 
-/* Of the journal: bytes, a multiple of its blocks. */
-static int set_segment_size(struct conf_reader *reader, const char *value)
+/* Sizes of the journal's, in bytes. */
+static const struct conf_size {
+	const char *name;
+	uint64_t min, max, multiple;
+	size_t offset; /* in struct spool_conf */
+} conf_sizes[] = {
+	{ "segment-size", JOURNAL_SEGMENT_MIN, JOURNAL_SEGMENT_MAX,
+	  JOURNAL_BLOCK_SIZE, offsetof(struct spool_conf, segment_size) },
+	{ "inline-limit", 1024, JOURNAL_SEGMENT_MAX, 1,
+	  offsetof(struct spool_conf, inline_limit) },
+};
+
+static int set_size(struct conf_reader *reader, const struct conf_size *size,
+		    const char *value)
 {
-	uint64_t *size = &reader->conf->segment_size;
+	uint64_t *slot = (void *)((unsigned char *)reader->conf + size->offset);
+	uint64_t number = 0;
 	char *end;
 
-	if (*size != 0)
-		return second_time(reader, "segment-size");
+	if (*slot != 0)
+		return second_time(reader, size->name);
 	errno = 0;
 	if (*value >= '0' && *value <= '9')
-		*size = strtoull(value, &end, 10);
-	if (*size == 0 || errno != 0 || *end != '\0' ||
-	    *size < JOURNAL_SEGMENT_MIN || *size > JOURNAL_SEGMENT_MAX ||
-	    *size % JOURNAL_BLOCK_SIZE != 0)
+		number = strtoull(value, &end, 10);
+	if (number == 0 || errno != 0 || *end != '\0' || number < size->min ||
+	    number > size->max || number % size->multiple != 0)
 		return line_fail(reader, EINVAL,
-				 "segment-size " SHOWN " is none: a multiple "
-				 "of %u bytes from %u on is expected",
-				 value, JOURNAL_BLOCK_SIZE,
-				 JOURNAL_SEGMENT_MIN);
+				 "%s " SHOWN " is none: a multiple of %llu "
+				 "bytes from %llu to %llu is expected",
+				 size->name, value,
+				 (unsigned long long)size->multiple,
+				 (unsigned long long)size->min,
+				 (unsigned long long)size->max);
+	*slot = number;
+	return 0;
+}
+
+/* 1; 0: it is no size; -1. */
+static int try_size(struct conf_reader *reader, const char *name,
+		    const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(conf_sizes); i++) {
+		if (strcmp(name, conf_sizes[i].name) == 0)
+			return set_size(reader, &conf_sizes[i], value) < 0 ?
+				-1 :
+				1;
+	}
 	return 0;
 }
 
 static int set_field(struct conf_reader *reader, const char *name,
 		     const char *value)
 {
+	int ret = try_size(reader, name, value);
 	char **slot;
 
+	if (ret != 0)
+		return ret < 0 ? -1 : 0;
 	if (strcmp(name, "version") == 0)
 		return check_version(reader, value);
 	if (strcmp(name, "module") == 0)
 		return add_module(reader, value);
-	if (strcmp(name, "segment-size") == 0)
-		return set_segment_size(reader, value);
 	if (strcmp(name, "store") == 0)
 		slot = &reader->conf->store;
 	else if (strcmp(name, "body") == 0)
@@ -168,8 +200,8 @@ static int set_field(struct conf_reader *reader, const char *name,
 	else
 		return line_fail(reader, EINVAL,
 				 "unknown name " SHOWN " (version, store, "
-				 "body, headers, segment-size and module are "
-				 "known)",
+				 "body, headers, segment-size, inline-limit "
+				 "and module are known)",
 				 name);
 	if (*slot != NULL)
 		return second_time(reader, name);

@@ -5,6 +5,8 @@
 #include "config.h"
 #include "spool-private.h"
 #include "file-ops.h"
+#include "mem.h"
+#include "ostream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +44,42 @@ int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
 	(void)file_ops()->closedir(dir);
 	errno = old_errno;
 	return old_errno == 0 ? 0 : -1;
+}
+
+uint64_t spool_file_size(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	if (file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return (uint64_t)st.st_size;
+}
+
+/* What cannot be kept stays where it was: it is a copy that is missing. */
+static void keep(int dir_fd, const char *name, const char *suffix,
+		 enum ostream_file_atomic_flags flags, const void *data,
+		 size_t size)
+{
+	char *path = i_strdup_printf("quarantine/%s%s", name, suffix);
+	struct ostream *output;
+
+	output = o_stream_create_file_atomic_at(dir_fd, path, -1, 0600, flags);
+	o_stream_nsend(output, data, size);
+	(void)o_stream_finish(output);
+	o_stream_destroy(&output);
+	i_free(path);
+}
+
+void spool_put_aside(int dir_fd, const char *name, const void *data,
+		     size_t size, const char *why)
+{
+	char *line = i_strdup_printf("%s\n", why);
+
+	if (data != NULL)
+		keep(dir_fd, name, "", OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE,
+		     data, size);
+	keep(dir_fd, name, ".why", 0, line, strlen(line));
+	i_free(line);
 }
 
 static bool count_quarantined(int dir_fd ATTR_UNUSED, const char *name,

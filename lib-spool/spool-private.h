@@ -27,8 +27,9 @@ struct spool_conf_module {
 /* What spool.conf says. */
 struct spool_conf {
 	char *store;
-	uint64_t segment_size; /* of the journal, in bytes; 0: the default */
-	char *body, *headers;  /* specs; "" for plain */
+	/* of the journal, in bytes; 0: the default */
+	uint64_t segment_size, inline_limit;
+	char *body, *headers; /* specs; "" for plain */
 	struct spool_conf_module modules[SPOOL_MODULES_MAX - 1];
 	unsigned int module_count;
 };
@@ -73,6 +74,10 @@ struct ostream;
 /* Sends all of a body: the answer, with io_set_error(). Given up streams are the
    caller's business. */
 int spool_send_body(struct ostream *output, struct istream *body);
+/* What a store asks before it writes the body, and when it has read all of it: the
+   answer, with io_set_error(). */
+int spool_check_body(const email_message *message);
+int spool_check_body_len(const email_message *message, uint64_t size);
 /* Where a body can be read only once, and more than one module reads it: reads it,
    and makes what was kept the message's body. The answer. */
 int spool_keep_body(struct spool *spool, email_message *message);
@@ -99,6 +104,12 @@ void spool_conf_free(struct spool_conf *conf);
 typedef bool spool_dir_entry_t(int dir_fd, const char *name, void *context);
 int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
 		   void *context);
+/* In bytes; 0 where it is not to be had. */
+uint64_t spool_file_size(int dir_fd, const char *name);
+/* Keeps bytes in quarantine/NAME (NULL: they are there already), once, and why in
+   NAME.why. dir_fd: the spool's. */
+void spool_put_aside(int dir_fd, const char *name, const void *data,
+		     size_t size, const char *why);
 /* Adds what scans have put aside. -1 with errno. */
 int spool_count_quarantined(const struct spool *spool,
 			    struct spool_strays *strays);
@@ -137,6 +148,8 @@ struct stack_spec *spool_parse_stack(const char *text, char **error_r);
 /* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
    IO_FAIL for the rest. */
 int io_answer_for_errno(int error);
+/* IO_FAIL, with errno and io_set_error(). */
+int io_refuse(int error, const char *text);
 /* That answer, with io_set_error(): "WHAT of message ID failed: ...". */
 int io_fail_message(const char *what, const message_id *id, int error);
 

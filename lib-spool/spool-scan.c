@@ -7,6 +7,7 @@
 #include "spool-private.h"
 #include "mem.h"
 #include "panic.h"
+#include "thread-start.h"
 
 #include <string.h>
 
@@ -72,7 +73,7 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 		i_free(scan);
 		i_panic("spool_start_scan(): a scan is running");
 	}
-	error = pthread_create(&thread, NULL, scan_thread, scan);
+	error = thread_start(&thread, scan_thread, scan);
 	if (error == 0) {
 		(void)pthread_detach(thread);
 		return;

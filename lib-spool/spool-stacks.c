@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "spool-stacks.h"
+#include "hash-method.h"
 #include "istream.h"
 #include "mem.h"
 #include "message-record.h"
@@ -208,4 +209,28 @@ int spool_read_through(struct istream *input, uint64_t *size_r)
 	if (input->stream_errno != 0)
 		io_set_error("%s", i_stream_get_error(input));
 	return input->stream_errno;
+}
+
+int spool_check_hash(struct istream *input,
+		     const unsigned char expected[SPOOL_HASH_SIZE])
+{
+	const struct hash_method *method = hash_method_lookup("blake2b");
+	void *context = i_calloc(1, method->context_size);
+	unsigned char hash[SPOOL_HASH_SIZE];
+	struct istream *hashed;
+	uint64_t size;
+	int error;
+
+	method->init(context);
+	hashed = i_stream_create_hash(input, method, context);
+	error = spool_read_through(hashed, &size);
+	i_stream_unref(&hashed);
+	method->result(context, hash);
+	i_free(context);
+	if (error != 0 || memcmp(hash, expected, sizeof(hash)) == 0)
+		return error;
+	errno = EINVAL;
+	io_set_error("%s: the body is damaged: its hash is wrong",
+		     i_stream_get_name(input));
+	return EINVAL;
 }

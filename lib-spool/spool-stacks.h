@@ -45,5 +45,9 @@ int spool_parse_record(email_message *message, const buffer_t *record,
 bool spool_can_decode(const struct spool *spool, const char *stack);
 /* Reads all: 0, or the errno with io_set_error(). */
 int spool_read_through(struct istream *input, uint64_t *size_r);
+/* The same, and EINVAL where the BLAKE2b of what it read is another one. */
+#define SPOOL_HASH_SIZE 32
+int spool_check_hash(struct istream *input,
+		     const unsigned char hash[SPOOL_HASH_SIZE]);
 
 #endif

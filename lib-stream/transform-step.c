@@ -1,9 +1,9 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "transform-step.h"
+#include "thread-start.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 static bool answer_is_legal(bool decoder, const struct transform_io *io,
@@ -56,13 +56,8 @@ bool transform_defers(struct transform *t, enum transform_status status,
 bool transform_start_thread(struct transform *t, pthread_t *thread,
 			    void *(*main)(void *), void *context)
 {
-	sigset_t all, old;
-	int error;
+	int error = thread_start(thread, main, context);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(thread, NULL, main, context);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error == 0)
 		return true;
 	/* EAGAIN would say that one may try again */

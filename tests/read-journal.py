@@ -2,8 +2,9 @@
 # Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
 """Reads a journal with nothing but doc/journal-format.md: read-journal.py SPOOL prints a
 line for each message: id, version, octets of the body, the two stacks, the CRC of each
-payload. With an id it writes the payload of its body to stdout."""
+payload. With an id it writes its stored body to stdout."""
 
+import hashlib
 import pathlib
 import struct
 import sys
@@ -74,10 +75,47 @@ class Segment:
         return found
 
 
+    def footer(self):
+        tail = self.data[-64:]
+        if tail[:4] != b"BJF1" or struct.unpack("<I", tail[60:])[0] != \
+                crc32c(self.incarnation + tail[:60]):
+            return None
+        count, size, last = struct.unpack("<IQQ", tail[4:24])
+        entries = self.data[-64 - size:-64]
+        assert struct.unpack("<I", tail[56:60])[0] == crc32c(entries)
+        found = []
+        for _ in range(count):
+            kind, flags, zero, offset, body, version = \
+                struct.unpack("<BBHIIQ", entries[:20])
+            end = 60 if kind in (3, 4) else 36
+            assert zero == 0
+            found.append((kind, flags & 0x7F, offset * 64, body * 64, version,
+                          entries[20:36], entries[36:end]))
+            entries = entries[end:]
+        assert entries == b"" and all(r.sequence <= last for r in self.records())
+        return found
+
+    def check_footer(self):
+        """It tells what the records tell."""
+        found, before = [], None
+        for r in self.records():
+            if r.type in (2, 3, 4):
+                found.append((r.type, r.flags & 0x7F, r.pos,
+                              before.pos if r.type == 2 and r.flags & 1 else 0,
+                              r.version, r.id,
+                              r.payload if r.type in (3, 4) else b""))
+            before = r
+        footer = self.footer()
+        assert footer is None or footer == found, self.number
+        return footer is not None
+
+
 def messages(spool):
     segments = sorted((Segment(p) for p in
                        pathlib.Path(spool, "journal").glob("*.seg")),
                       key=lambda s: (s.first, s.number))
+    footers = [s.number for s in segments if s.check_footer()]
+    print(len(footers), "footers", file=sys.stderr)
     records = [(s, r) for s in segments for r in s.records()]
     voids = []
     for _, record in records:
@@ -98,6 +136,7 @@ def messages(spool):
             if record.flags & 1:
                 whole = before is not None and before[0] is segment and \
                     before[1].type == 1 and before[1].id == record.id and \
+                    before[1].flags & 2 == record.flags & 2 and \
                     before[1].pos + before[1].size == record.pos
                 if not whole:
                     continue
@@ -108,13 +147,25 @@ def messages(spool):
     return {text_of(i): m for i, m in there.items() if i not in gone}
 
 
+def stored_body(spool, name, body):
+    if body.flags & 2 == 0:
+        return body.payload
+    tag, size = body.payload[:8].hex(), struct.unpack("<Q", body.payload[8:16])[0]
+    data = pathlib.Path(spool, "journal", "bodies", f"{name}.{tag}.b").read_bytes()
+    assert len(data) == size and \
+        hashlib.blake2b(data, digest_size=32).digest() == body.payload[16:], name
+    return data
+
+
 def main():
     found = messages(sys.argv[1])
     if len(sys.argv) > 2:
-        sys.stdout.buffer.write(found[sys.argv[2]][1].payload)
+        sys.stdout.buffer.write(stored_body(sys.argv[1], sys.argv[2],
+                                            found[sys.argv[2]][1]))
         return
     for name in sorted(found):
         headers, body = found[name]
+        stored_body(sys.argv[1], name, body)
         print(name, headers.version, body.plain, headers.stack, body.stack)
 
 

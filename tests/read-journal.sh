@@ -23,17 +23,19 @@ for line in sys.stdin:
     m = json.loads(line)
     print(m["queue_id"], m["version"], m["message_size"], m["headers_stack"],
           m["body_stack"])' <list.json | sort >ours
-	python3 "$reader" "$1" | sort >theirs
+	python3 "$reader" "$1" 2>footers | sort >theirs
 	cmp ours theirs && test -s ours
 }
 
 for stack in "" gzip; do
 	spool=s$stack
 	"$BOBBIN" spool init --store journal --body "$stack" $spool
-	echo "segment-size = 262144" >>$spool/spool.conf
+	printf 'segment-size = 262144\ninline-limit = 8192\n' >>$spool/spool.conf
 	"$BOBBIN" spool put $spool "$mail"/*.eml >ids
 	check "what is put, through ${stack:-nothing}" agree $spool
 	"$BOBBIN" spool rm $spool $(sed -n '1~2p' ids)
+	check "full segments have footers" grep -q "^[1-9]" footers
+	check "large ones are in files" test -n "$(ls $spool/journal/bodies)"
 	check "what is left after removals" agree $spool
 	"$BOBBIN" spool put $spool "$mail"/*.eml >more
 	"$BOBBIN" spool rm $spool $(sed -n '2~3p' more)

@@ -8,6 +8,7 @@
 #include "journal/journal-private.h"
 #include "mem.h"
 #include "test-common.h"
+#include "test-faults.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -204,7 +205,8 @@ static unsigned int files_in(const char *name)
 	listing = opendir(path);
 	assert_non_null(listing);
 	while ((entry = readdir(listing)) != NULL)
-		count += entry->d_name[0] != '.';
+		count += entry->d_name[0] != '.' &&
+			strcmp(entry->d_name, "bodies") != 0;
 	assert_int_equal(closedir(listing), 0);
 	return count;
 }
@@ -535,10 +537,6 @@ static void test_a_full_disk(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/*
- * Damage
- */
-
 static void flip(uint64_t offset)
 {
 	char path[600], c;
@@ -552,6 +550,225 @@ static void flip(uint64_t offset)
 	assert_int_equal(pwrite(fd, &c, 1, (off_t)offset), 1);
 	assert_int_equal(close(fd), 0);
 }
+
+/*
+ * Starts
+ */
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned int wanted, inside, most;
+	uint64_t bytes;
+} readers = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, 0 };
+
+/* Who wants to read the end of a segment waits for others to want it, too. Alone, it
+   would wait for ever: then the test has failed. */
+static ssize_t gathering_pread(int fd, void *data, size_t size, off_t offset)
+{
+	struct timespec deadline;
+	ssize_t ret = file_ops_system.pread(fd, data, size, offset);
+
+	(void)pthread_mutex_lock(&readers.mutex);
+	readers.bytes += ret > 0 ? (uint64_t)ret : 0;
+	if (offset == SMALL - 64) {
+		readers.inside++;
+		readers.most = I_MAX(readers.most, readers.inside);
+		(void)pthread_cond_broadcast(&readers.changed);
+		(void)clock_gettime(CLOCK_REALTIME, &deadline);
+		deadline.tv_sec += 60;
+		while (readers.most < readers.wanted &&
+		       pthread_cond_timedwait(&readers.changed, &readers.mutex,
+					      &deadline) == 0)
+			;
+		readers.inside--;
+	}
+	(void)pthread_mutex_unlock(&readers.mutex);
+	return ret;
+}
+
+/* Opens it, with so many readers at once: the bytes that were read. */
+static uint64_t open_with_readers(struct journal **journal_r,
+				  unsigned int wanted)
+{
+	struct file_ops ops = file_ops_system;
+
+	readers.wanted = wanted;
+	readers.most = readers.inside = 0;
+	readers.bytes = 0;
+	ops.pread = gathering_pread;
+	file_ops_set(&ops);
+	*journal_r = open_dir(false);
+	file_ops_set(NULL);
+	assert_true(readers.most >= wanted);
+	return readers.bytes;
+}
+
+#define FILLED 100
+
+/* Some segments with messages, rewrites and tombstones. */
+static void fill_segments(void)
+{
+	struct journal *journal = new_journal();
+	unsigned int n;
+
+	for (n = 0; n < FILLED; n++) {
+		assert_int_equal(store(journal, n), 0);
+		if (n % 5 == 4)
+			assert_int_equal(drop(journal, n - 2), 0);
+	}
+	assert_true(files_in("journal") > 6);
+	journal_close(&journal);
+}
+
+static void must_be_filled(struct journal *journal)
+{
+	unsigned int n;
+
+	for (n = 0; n < FILLED; n++)
+		assert_int_equal(has(journal, n), n % 5 != 2);
+}
+
+/* 21: several readers give the same set as one. */
+static void test_segments_are_read_at_once(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+
+	fill_segments();
+	(void)open_with_readers(&journal, 4);
+	must_be_filled(journal);
+	journal_close(&journal);
+}
+
+/* All that is read of a full segment is its first block, what may be void, and its
+   footer; where that is damaged, all of it. */
+static void test_footers(void **state ATTR_UNUSED)
+{
+	uint64_t with, without;
+	struct journal *journal;
+	unsigned int count, i;
+	char path[600];
+	int fd;
+
+	fill_segments();
+	with = open_with_readers(&journal, 0);
+	must_be_filled(journal);
+	journal_close(&journal);
+	count = files_in("journal");
+	for (i = 1; i <= count; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg", dir,
+			       i);
+		fd = open(path, O_RDWR);
+		assert_true(fd >= 0);
+		assert_int_equal(pwrite(fd, "damaged", 7, SMALL - 10), 7);
+		assert_int_equal(close(fd), 0);
+	}
+	without = open_with_readers(&journal, 0);
+	must_be_filled(journal);
+	/* the last one is read whole anyway */
+	assert_true(without - with >= (uint64_t)(count - 2) * SMALL / 2);
+	assert_int_equal(store(journal, FILLED), 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	must_be_filled(journal);
+	assert_true(has(journal, FILLED));
+	assert_int_equal(warnings, 0);
+	journal_close(&journal);
+}
+
+/* What a footer speaks of is looked at when it is read: 15, put aside, once; its
+   neighbours are there. */
+static void test_damage_under_a_footer(void **state ATTR_UNUSED)
+{
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	struct journal *journal;
+	unsigned char *payload;
+	unsigned int n;
+	message_id id;
+
+	fill_segments();
+	flip(JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	journal = open_dir(false);
+	make_id(0, &id);
+	for (n = 0; n < 2; n++) {
+		assert_int_equal(journal_read(journal, &id, JOURNAL_BODY,
+					      &header, stack, &payload),
+				 -1);
+		assert_int_equal(errno, EINVAL);
+		/* the bytes and the reason */
+		assert_int_equal(files_in("quarantine"), 2);
+	}
+	for (n = 1; n < FILLED; n++)
+		assert_int_equal(has(journal, n), n % 5 != 2);
+	journal_close(&journal);
+}
+
+/* Or the next start would not see what came behind it. */
+static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned char data[20000] = { 0 };
+	struct put put;
+	unsigned int n;
+
+	for (n = 0; n < 10; n++)
+		assert_int_equal(store(journal, n), 0);
+	/* this one has no room, and there cannot be another segment */
+	make_put(&put, 10, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_OPEN] = 1;
+	test_faults.fail_errno[TEST_OP_OPEN] = ENOSPC;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	assert_int_equal(files_in("journal"), 1);
+	journal_close(&journal);
+	journal = open_dir(false);
+	assert_int_equal(store(journal, 11), 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (n = 0; n < 12; n++)
+		assert_int_equal(has(journal, n), n != 10);
+	journal_close(&journal);
+}
+
+/* A rewrite that is damaged overrules what it came after; only who reads the segment whole
+   knows that. */
+static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	struct journal_entry entry;
+	struct put put;
+	unsigned int n;
+
+	assert_int_equal(store(journal, 1), 0);
+	make_put(&put, 1, 2);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	assert_int_equal(store(journal, 2), 0);
+	journal_close(&journal);
+	/* the payload of the second version's headers */
+	flip(2 * JOURNAL_BLOCK_SIZE + 3 * JOURNAL_ALIGN + 9);
+	journal = open_dir(false);
+	assert_false(has(journal, 1));
+	/* it goes on in the same segment, which gets full */
+	for (n = 3; n < 25; n++)
+		assert_int_equal(store(journal, n), 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	assert_false(has(journal, 1));
+	for (n = 2; n < 25; n++)
+		assert_true(has(journal, n));
+	journal_close(&journal);
+}
+
+/*
+ * Damage
+ */
 
 /* Where the records of the second of three messages are, each in a group. */
 static void test_damage_is_put_aside(void **state ATTR_UNUSED)
@@ -685,6 +902,11 @@ int main(void)
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),
+		cmocka_unit_test(test_segments_are_read_at_once),
+		cmocka_unit_test(test_footers),
+		cmocka_unit_test(test_damage_under_a_footer),
+		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
+		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_first_blocks),

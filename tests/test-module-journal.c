@@ -6,12 +6,17 @@
 #include "istream.h"
 #include "test-spool-common.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
+
+/* Goes to a file: segments are small here. */
+#define LARGE 70000
 
 static void set_text(email_message *message, const char *text)
 {
@@ -153,66 +158,325 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_WRITE,
 					    TEST_OP_FDATASYNC, TEST_OP_RENAME,
 					    TEST_OP_FSYNC_DIR };
+	static const size_t sizes[] = { sizeof(wire) - 1, LARGE };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
 	unsigned int n, hit, stored;
 	struct spool *spool;
 	message_id id;
-	size_t i;
+	size_t i, size;
 	int answer;
 
-	for (i = 0; i < N_ELEMENTS(ops); i++) {
+	memcpy(data, wire, sizeof(wire) - 1);
+	for (i = 0; i < 2 * N_ELEMENTS(ops); i++) {
+		size = sizes[i / N_ELEMENTS(ops)];
 		spool = test_spool_new_of("journal", "gzip");
 		stored = 0;
 		TEST_EACH_CALL(n, hit) {
 			test_faults_begin();
-			test_faults.fail_at[ops[i]] = n;
-			test_faults.fail_errno[ops[i]] = ENOSPC;
-			answer = test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id);
-			hit = test_faults.calls[ops[i]];
+			test_faults.fail_at[ops[i % N_ELEMENTS(ops)]] = n;
+			test_faults.fail_errno[ops[i % N_ELEMENTS(ops)]] =
+				ENOSPC;
+			answer = test_spool_put(spool, data, size, &id);
+			hit = test_faults.calls[ops[i % N_ELEMENTS(ops)]];
 			test_faults_end();
 			if (answer == IO_DONE) {
 				stored++;
-				test_spool_must_have(spool, &id, wire,
-						     sizeof(wire) - 1);
+				test_spool_must_have(spool, &id, data, size);
 			} else {
 				assert_int_equal(answer, IO_TRANS_FAIL);
 				assert_int_equal(io_get_errno(), ENOSPC);
 			}
 		}
 		/* service goes on */
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id),
+		assert_int_equal(test_spool_put(spool, data, size, &id),
 				 IO_DONE);
 		spool_close(&spool);
 		spool = test_spool_open(0);
 		assert_int_equal(test_spool_scan(spool), stored + 1);
 		spool_close(&spool);
 	}
+	free(data);
 }
 
-/* What a segment has no room for is refused, whatever it goes through. */
-static void test_a_large_body(void **state ATTR_UNUSED)
+/*
+ * Bodies in files
+ */
+
+struct files {
+	unsigned int count;
+	char path[1024]; /* of the last one */
+};
+
+static struct files files_in(const char *name)
 {
-	static const char *const stacks[] = { "", "gzip", "lz4" };
+	struct files files = { 0 };
+	struct dirent *entry;
+	char path[600];
+	DIR *listing;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", test_spool_dir(), name);
+	listing = opendir(path);
+	assert_non_null(listing);
+	while ((entry = readdir(listing)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 ||
+		    strcmp(entry->d_name, "..") == 0)
+			continue;
+		files.count++;
+		(void)snprintf(files.path, sizeof(files.path), "%s/%s", path,
+			       entry->d_name);
+	}
+	(void)closedir(listing);
+	return files;
+}
+
+static struct files body_files(void)
+{
+	return files_in("journal/bodies");
+}
+
+static void test_large_bodies(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *stack;
+		size_t size;
+		unsigned int files;
+	} rows[] = {
+		{ "", 20000, 0 },     { "", LARGE, 1 },
+		{ "", 3000000, 1 },   { "gzip", LARGE, 1 },
+		{ "lz4", LARGE, 1 },  { "lz4", 3000000, 1 },
+		{ "gzip", 20000, 0 }, { "hex", 20000, 1 },
+	};
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 3000000);
 	struct spool *spool;
+	unsigned int total;
 	message_id id;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(stacks); i++) {
-		spool = test_spool_new_of("journal", stacks[i]);
-		assert_int_equal(test_spool_put(spool, data, 70000, &id),
-				 IO_FAIL);
-		assert_int_equal(io_get_errno(), EFBIG);
-		assert_int_equal(test_spool_put(spool, data, 3000000, &id),
-				 IO_FAIL);
-		assert_int_equal(io_get_errno(), EFBIG);
-		assert_int_equal(test_spool_put(spool, data, 40000, &id),
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of("journal", rows[i].stack);
+		assert_int_equal(test_spool_put(spool, data, rows[i].size, &id),
 				 IO_DONE);
-		test_spool_must_have(spool, &id, data, 40000);
-		assert_int_equal(test_spool_scan(spool), 0);
+		assert_int_equal(body_files().count, rows[i].files);
+		test_spool_must_have(spool, &id, data, rows[i].size);
+		spool_close(&spool);
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_scan(spool), 1);
+		test_spool_must_have(spool, &id, data, rows[i].size);
+		assert_int_equal(test_spool_damaged(spool, &total), 0);
+		assert_int_equal(total, 1);
+		assert_int_equal(spool_remove(spool, &id), IO_DONE);
+		assert_int_equal(body_files().count, 0);
 		spool_close(&spool);
 	}
+	free(data);
+}
+
+/* What is in the file is what the stack made: the host cannot read it. */
+static void test_a_file_has_no_plain_text(void **state ATTR_UNUSED)
+{
+	static const char canary[] = "the canary sings\r\n";
+	char stack[600], *text = malloc(LARGE);
+	struct spool *spool;
+	buffer_t *stored;
+	size_t i;
+	message_id id;
+
+	assert_non_null(text);
+	for (i = 0; i < LARGE; i++)
+		text[i] = canary[i % (sizeof(canary) - 1)];
+	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
+		       test_path("public"));
+	spool = test_spool_new_of("journal", stack);
+	assert_int_equal(test_spool_put(spool, text, LARGE, &id), IO_DONE);
+	assert_int_equal(body_files().count, 1);
+	stored = test_read_file(body_files().path);
+	assert_null(memmem(stored->data, stored->used, "canary", 6));
+	assert_memory_equal(stored->data, "age-encryption.org", 18);
+	buffer_free(&stored);
+	test_spool_must_have(spool, &id, text, LARGE);
+	spool_close(&spool);
+	free(text);
+}
+
+/* One that is changed, given up, or taken back leaves no file. */
+static void test_files_go_with_their_bodies(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message;
+	struct istream *input;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	input = i_stream_create_from_data(data + 1, LARGE - 1);
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(body_files().count, 2);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(body_files().count, 1);
+	test_spool_must_have(spool, &id, data + 1, LARGE - 1);
+	/* headers alone */
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	test_spool_must_have(spool, &id, data + 1, LARGE - 1);
+	set_text(message, wire);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(body_files().count, 0);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	email_message_unref(&message);
+	/* one without headers */
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	input = i_stream_create_from_data(data, LARGE);
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(body_files().count, 1);
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id), IO_DONE);
+	assert_int_equal(body_files().count, 0);
+	/* or of another length than was said */
+	message->body_len = LARGE + 1;
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	message->body_len = 0;
+	assert_int_equal(body_files().count, 0);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+	spool_close(&spool);
+	assert_int_equal(body_files().count, 0);
+	free(data);
+}
+
+/* Bodies that wait for their headers have so much memory together; the others wait on
+   disk, however small they are. */
+static void test_waiting_bodies_have_little_memory(void **state ATTR_UNUSED)
+{
+	enum {
+		COUNT = 200,
+		SIZE = 20000,
+		MAX = 64 * 24576
+	};
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SIZE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *messages[COUNT];
+	struct istream *input;
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < COUNT; i++) {
+		spool_new_id(spool, &id);
+		messages[i] = email_message_new(&id);
+		assert_int_equal(email_message_set_sender(messages[i],
+							  "a@example.org"),
+				 0);
+		assert_int_equal(email_message_add_recipient(messages[i],
+							     "b@example.org"),
+				 0);
+		input = i_stream_create_from_data(data, SIZE);
+		email_message_set_body(messages[i], input, 0);
+		i_stream_unref(&input);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS,
+						 messages[i], 0),
+				 IO_DONE);
+	}
+	assert_int_equal(body_files().count, COUNT - MAX / SIZE);
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS,
+						    messages[i], 0),
+				 IO_DONE);
+		test_spool_must_have(spool, &messages[i]->message_id, data,
+				     SIZE);
+		email_message_unref(&messages[i]);
+	}
+	/* it was given back */
+	assert_int_equal(test_spool_put(spool, data, SIZE, &id), IO_DONE);
+	assert_int_equal(body_files().count, COUNT - MAX / SIZE);
+	spool_close(&spool);
+	free(data);
+}
+
+/* 6: the headers are kept, reported and not queued; 15: the neighbours stay. */
+static void test_a_missing_file(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	unsigned int total;
+	message_id ids[2];
+	struct files lost;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &ids[0]), IO_DONE);
+	lost = body_files();
+	assert_int_equal(test_spool_put(spool, data, LARGE, &ids[1]), IO_DONE);
+	spool_close(&spool);
+	assert_int_equal(unlink(lost.path), 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	/* the bytes and the reason */
+	assert_int_equal(files_in("quarantine").count, 2);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	assert_int_equal(total, 2);
+	test_spool_must_have(spool, &ids[1], data, LARGE);
+	spool_close(&spool);
+	free(data);
+}
+
+static void test_a_damaged_file(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	unsigned int total;
+	message_id id;
+	FILE *file;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	file = fopen(body_files().path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, LARGE / 2, SEEK_SET), 0);
+	assert_int_equal(fputc(data[LARGE / 2] ^ 1, file), data[LARGE / 2] ^ 1);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	spool_close(&spool);
+	free(data);
+}
+
+/* Where records are missing, nobody knows whose a file is. */
+static void test_strange_files(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	char path[700], away[710];
+	message_id id;
+	unsigned int i;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(test_spool_put(spool, data, 20000, &id),
+				 IO_DONE);
+	spool_close(&spool);
+	(void)snprintf(path, sizeof(path), "%s/journal/bodies/.bobbin-tmp-1",
+		       test_spool_dir());
+	test_write_file(path, data, 100);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	(void)snprintf(away, sizeof(away), "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	/* a reader touches nothing */
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	spool_close(&spool);
+	assert_int_equal(body_files().count, 2);
+	spool = test_spool_open(0);
+	assert_int_equal(body_files().count, 0);
+	assert_int_equal(files_in("quarantine").count, 2);
+	spool_close(&spool);
 	free(data);
 }
 
@@ -276,7 +540,13 @@ int main(void)
 		cmocka_unit_test(test_headers_need_their_body),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
-		cmocka_unit_test(test_a_large_body),
+		cmocka_unit_test(test_large_bodies),
+		cmocka_unit_test(test_a_file_has_no_plain_text),
+		cmocka_unit_test(test_files_go_with_their_bodies),
+		cmocka_unit_test(test_waiting_bodies_have_little_memory),
+		cmocka_unit_test(test_a_missing_file),
+		cmocka_unit_test(test_a_damaged_file),
+		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};

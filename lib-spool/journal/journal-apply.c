@@ -18,12 +18,15 @@ static bool apply_headers(struct journal *journal,
 	entry.id = header->id;
 	entry.version = header->version;
 	entry.headers = *place;
-	if (body != NULL)
+	if (body != NULL) {
 		entry.body = *body;
-	else if (journal_index_find(&journal->index, &header->id, &old))
+		entry.external = (header->flags & JOURNAL_EXTERNAL) != 0;
+	} else if (journal_index_find(&journal->index, &header->id, &old)) {
 		entry.body = old.body;
-	else
+		entry.external = old.external;
+	} else {
 		return true;
+	}
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
 	(void)pthread_mutex_lock(&journal->mutex);

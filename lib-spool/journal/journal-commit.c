@@ -180,6 +180,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
  */
 
 static void apply_record(struct journal *journal,
+			 struct journal_segment *segment,
 			 const struct journal_record *record,
 			 const struct journal_place *body)
 {
@@ -192,6 +193,8 @@ static void apply_record(struct journal *journal,
 	if (!journal_apply(journal, &header, &record->place, &target, body))
 		i_panic("a message was written to the journal without a claim "
 			"on it");
+	journal_footer_add(segment, &header, record->place.offset,
+			   body == NULL ? 0 : body->offset, &target);
 }
 
 static void set_crc(struct journal_record *record)
@@ -246,37 +249,65 @@ static void write_voids(struct journal *journal, struct journal_group *group)
 		return;
 	}
 	for (i = 0; i < count; i++) {
-		apply_record(journal, &records[i], NULL);
+		apply_record(journal, group->segment, &records[i], NULL);
 		range = journal->voids;
 		journal->voids = range->next;
 		i_free(range);
 	}
 }
 
-/* The segment that takes so many bytes; NULL with errno. */
-static struct journal_segment *
-get_segment(struct journal *journal, struct journal_group *group, uint64_t size)
+/* Nothing more goes into it. */
+static void seal(struct journal *journal)
 {
-	bool has_voids;
+	if (journal->active == NULL)
+		return;
+	journal->active->sealed = true;
+	journal_footer_write(journal->active, journal->next_sequence - 1);
+	/* dead, it may be the next */
+	journal->active = NULL;
+}
+
+/* Whether the active segment takes so many bytes of so many records. */
+static bool has_room(const struct journal *journal, uint64_t size,
+		     unsigned int records)
+{
+	return journal->active != NULL &&
+		journal_segment_has_room(journal->active, journal->active->pos,
+					 size, records);
+}
+
+static bool fits_at_all(const struct journal *journal, uint64_t size,
+			unsigned int records)
+{
+	struct journal_segment empty = {
+		.header.size = journal->settings.segment_size
+	};
+
+	return journal_segment_has_room(&empty, JOURNAL_BLOCK_SIZE, size,
+					records);
+}
+
+/* The segment that takes this request; NULL with errno. */
+static struct journal_segment *
+get_segment(struct journal *journal, struct journal_group *group,
+	    const struct journal_request *request)
+{
+	uint64_t size = request_size(request);
 
 	while (journal->broken == 0) {
-		has_voids = journal->voids != NULL;
-		if (journal->active != NULL &&
-		    journal_segment_has_room(journal->active,
-					     has_voids ? JOURNAL_BLOCK_SIZE :
-							 size)) {
-			if (!has_voids)
-				return journal->active;
+		if (journal->voids != NULL &&
+		    has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX)) {
 			write_voids(journal, group);
 			continue;
 		}
-		if (size >
-		    journal->settings.segment_size - JOURNAL_BLOCK_SIZE) {
+		if (journal->voids == NULL &&
+		    has_room(journal, size, request->count))
+			return journal->active;
+		if (!fits_at_all(journal, size, request->count)) {
 			errno = EFBIG;
 			return NULL;
 		}
-		/* dead, the full one may be the next */
-		journal->active = NULL;
+		seal(journal);
 		journal->active = journal_segment_next(journal);
 		if (journal->active == NULL)
 			return NULL;
@@ -306,13 +337,14 @@ static void finish_request(struct journal *journal,
 }
 
 static void apply_request(struct journal *journal,
+			  struct journal_segment *segment,
 			  const struct journal_request *request)
 {
 	const struct journal_place *body = NULL;
 	unsigned int i;
 
 	for (i = 0; i < request->count; i++) {
-		apply_record(journal, &request->records[i], body);
+		apply_record(journal, segment, &request->records[i], body);
 		body = request->records[i].type == JOURNAL_BODY ?
 			&request->records[i].place :
 			NULL;
@@ -328,8 +360,9 @@ static struct journal_request *fill_group(struct journal *journal,
 
 	while (request != NULL &&
 	       group->record_count + request->count <= RECORDS_MAX - 1 &&
-	       request_size(request) <=
-		       group->segment->header.size - group->end) {
+	       journal_segment_has_room(group->segment, group->end,
+					request_size(request),
+					group->record_count + request->count)) {
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
 		request = request->next;
@@ -342,8 +375,7 @@ static struct journal_request *commit_some(struct journal *journal,
 					   struct journal_group *group,
 					   struct journal_request *first)
 {
-	struct journal_segment *segment =
-		get_segment(journal, group, request_size(first));
+	struct journal_segment *segment = get_segment(journal, group, first);
 	struct journal_request *end = first->next, *next;
 	int error = 0;
 
@@ -358,7 +390,7 @@ static struct journal_request *commit_some(struct journal *journal,
 	for (; first != end; first = next) {
 		next = first->next;
 		if (error == 0)
-			apply_request(journal, first);
+			apply_request(journal, segment, first);
 		finish_request(journal, first, error);
 	}
 	return end;

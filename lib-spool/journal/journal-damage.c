@@ -6,47 +6,57 @@
 #include "journal/journal-scan.h"
 #include "file-ops.h"
 #include "mem.h"
-#include "ostream.h"
+#include "spool-private.h"
 
 #include <sodium.h>
 #include <stdio.h>
 
-/* Keeps a copy of the bytes, and why: once. */
+/* Keeps a copy of the bytes, and why. */
 static void put_aside(struct journal *journal,
 		      const struct journal_segment *segment,
 		      const struct journal_item *item, const char *why)
 {
-	char hex[9], name[128], why_name[136];
 	unsigned char *bytes = try_malloc((size_t)item->size);
-	struct ostream *output;
-	ssize_t size;
+	char hex[9], name[128];
+	ssize_t size = -1;
 
 	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
-	(void)snprintf(name, sizeof(name),
-		       "quarantine/journal-%08u-%s-%llu.bytes",
+	(void)snprintf(name, sizeof(name), "journal-%08u-%s-%llu.bytes",
 		       segment->header.number, hex,
 		       (unsigned long long)item->pos);
-	(void)snprintf(why_name, sizeof(why_name), "%s.why", name);
 	journal_warn(journal, "%s: segment %u, byte %llu: %s: %s", journal->dir,
 		     segment->header.number, (unsigned long long)item->pos, why,
 		     "a copy is kept in quarantine");
-	size = bytes == NULL ? -1 :
-			       file_pread(segment->fd, bytes,
-					  (size_t)item->size, (off_t)item->pos);
-	output = o_stream_create_file_atomic_at(
-		journal->dir_fd, name, -1, 0600,
-		OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
-	if (size > 0)
-		o_stream_nsend(output, bytes, (size_t)size);
-	(void)o_stream_finish(output);
-	o_stream_destroy(&output);
-	output = o_stream_create_file_atomic_at(journal->dir_fd, why_name, -1,
-						0600, 0);
-	o_stream_nsend_str(output, why);
-	o_stream_nsend_str(output, "\n");
-	(void)o_stream_finish(output);
-	o_stream_destroy(&output);
+	if (bytes != NULL)
+		size = file_pread(segment->fd, bytes, (size_t)item->size,
+				  (off_t)item->pos);
+	spool_put_aside(journal->dir_fd, name, size < 0 ? NULL : bytes,
+			size < 0 ? 0 : (size_t)size, why);
 	i_free(bytes);
+}
+
+/* What a footer spoke of was not looked at when the journal was opened. */
+void journal_damage_read(struct journal *journal,
+			 const struct journal_place *place)
+{
+	struct journal_segment *segment =
+		journal_segment_get(journal, place->segment);
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	struct journal_item item = { .pos = (uint64_t)place->offset *
+					     JOURNAL_ALIGN,
+				     .size = JOURNAL_ALIGN };
+
+	if (segment == NULL || journal->settings.read_only)
+		return;
+	if (journal_pread_all(segment->fd, bytes, sizeof(bytes), item.pos) >
+		    0 &&
+	    journal_header_get(&item.header, segment->header.incarnation,
+			       bytes) &&
+	    journal_record_size(&item.header) <=
+		    segment->header.size - item.pos)
+		item.size = journal_record_size(&item.header);
+	put_aside(journal, segment, &item,
+		  "a record is damaged that was asked for");
 }
 
 /* What is damaged overrules it for as long as it is there. */
@@ -74,6 +84,7 @@ void journal_reject(struct journal *journal,
 					 item->size);
 		return;
 	}
+	journal->damaged = true;
 	if (!journal->settings.read_only)
 		put_aside(journal, segment, item, why);
 	/* an older version of it is not what was acknowledged last; and a

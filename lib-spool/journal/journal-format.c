@@ -136,3 +136,21 @@ void journal_target_get(struct journal_target *target,
 	target->offset = get_le32(in + JOURNAL_INCARNATION_SIZE);
 	target->size = get_le32(in + JOURNAL_INCARNATION_SIZE + 4);
 }
+
+void journal_external_put(const struct journal_external *external,
+			  unsigned char out[JOURNAL_EXTERNAL_SIZE])
+{
+	memcpy(out, external->tag, sizeof(external->tag));
+	put_le64(out + sizeof(external->tag), external->size);
+	memcpy(out + sizeof(external->tag) + 8, external->hash,
+	       sizeof(external->hash));
+}
+
+void journal_external_get(struct journal_external *external,
+			  const unsigned char in[JOURNAL_EXTERNAL_SIZE])
+{
+	memcpy(external->tag, in, sizeof(external->tag));
+	external->size = get_le64(in + sizeof(external->tag));
+	memcpy(external->hash, in + sizeof(external->tag) + 8,
+	       sizeof(external->hash));
+}

@@ -45,7 +45,8 @@ enum journal_type {
 enum journal_flags {
 	/* of headers: the record right before is the body that they come with */
 	JOURNAL_WITH_BODY = 0x01,
-	/* the payload is not the body, but says which file holds it */
+	/* of a body: the payload is a journal_external; and of headers with such a
+	   body */
 	JOURNAL_EXTERNAL = 0x02,
 	/* the first record of a group: what is before it was synced */
 	JOURNAL_GROUP_START = 0x80
@@ -70,6 +71,15 @@ struct journal_target {
 	uint32_t size;   /* the same; 0 for an UNLINK */
 };
 #define JOURNAL_TARGET_SIZE (JOURNAL_INCARNATION_SIZE + 8u)
+
+/* A body in a file of its own. */
+struct journal_external {
+	/* random: a file that took the place of another has another name */
+	unsigned char tag[8];
+	uint64_t size;          /* of the file, in bytes */
+	unsigned char hash[32]; /* BLAKE2b of its bytes */
+};
+#define JOURNAL_EXTERNAL_SIZE (8u + 8u + 32u)
 
 /* What a record takes in a segment, up to the next border. */
 uint64_t journal_record_size(const struct journal_header *header) ATTR_PURE;
@@ -99,5 +109,10 @@ void journal_target_put(const struct journal_target *target,
 			unsigned char out[JOURNAL_TARGET_SIZE]);
 void journal_target_get(struct journal_target *target,
 			const unsigned char in[JOURNAL_TARGET_SIZE]);
+
+void journal_external_put(const struct journal_external *external,
+			  unsigned char out[JOURNAL_EXTERNAL_SIZE]);
+void journal_external_get(struct journal_external *external,
+			  const unsigned char in[JOURNAL_EXTERNAL_SIZE]);
 
 #endif

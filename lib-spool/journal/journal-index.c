@@ -9,7 +9,8 @@
 enum slot_flags {
 	SLOT_USED = 0x01,
 	SLOT_CLAIMED = 0x02,
-	SLOT_OLD = 0x04 /* to be handed out by a scan */
+	SLOT_OLD = 0x04, /* to be handed out by a scan */
+	SLOT_EXTERNAL = 0x08
 };
 
 /* A slot without headers is there for its claim alone. */
@@ -45,6 +46,7 @@ static void slot_entry(const struct journal_slot *slot,
 	entry_r->version = slot->version;
 	entry_r->headers = slot->headers;
 	entry_r->body = slot->body;
+	entry_r->external = (slot->flags & SLOT_EXTERNAL) != 0;
 }
 
 static struct journal_slot *find(const struct journal_shard *shard,
@@ -243,6 +245,8 @@ bool journal_index_set(struct journal_index *index,
 		slot->version = entry->version;
 		slot->headers = entry->headers;
 		slot->body = entry->body;
+		slot->flags &= (uint16_t)~SLOT_EXTERNAL;
+		slot->flags |= entry->external ? SLOT_EXTERNAL : 0;
 	}
 	(void)pthread_mutex_unlock(&shard->mutex);
 	return slot != NULL;
@@ -262,6 +266,7 @@ bool journal_index_remove(struct journal_index *index, const message_id *id,
 		slot_entry(slot, old_r);
 		memset(&slot->headers, 0, sizeof(slot->headers));
 		memset(&slot->body, 0, sizeof(slot->body));
+		slot->flags &= (uint16_t)~SLOT_EXTERNAL;
 		drop_unneeded(shard, slot);
 	}
 	(void)pthread_mutex_unlock(&shard->mutex);

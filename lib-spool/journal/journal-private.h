@@ -4,11 +4,13 @@
 
 #include "journal/journal.h"
 #include "journal/journal-index.h"
+#include "buffer.h"
 
 #include <pthread.h>
 
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
+#define JOURNAL_BODIES_NAME "bodies"
 #define JOURNAL_SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
 /* "00000001.seg" */
 #define JOURNAL_NAME_SIZE 13
@@ -23,6 +25,11 @@ struct journal_segment {
 	uint32_t *outlives;
 	unsigned int outlives_count;
 	bool failed; /* a write or sync failed: never written again */
+	bool sealed; /* it ends in a footer: nothing more goes into it */
+	/* Of the one that is written: what its footer will have. NULL: nothing, as it
+	   will have none. */
+	buffer_t *footer;
+	uint32_t footer_count;
 };
 
 /* A range that is to be declared void at the beginning of the next segment. */
@@ -34,7 +41,8 @@ struct journal_void {
 struct journal {
 	int dir_fd; /* the spool's */
 	int fd;     /* SPOOL/journal */
-	char *dir;  /* for messages */
+	int bodies_fd;
+	char *dir; /* for messages */
 	struct journal_settings settings;
 	struct journal_index index;
 
@@ -52,6 +60,8 @@ struct journal {
 	uint64_t next_sequence;
 	struct journal_void *voids;
 	int broken; /* errno; nothing can be written any more */
+
+	bool damaged; /* something is missing that was there: found at opening */
 };
 
 /* journal.c */
@@ -67,9 +77,15 @@ void journal_segment_free(struct journal_segment **segment);
 /* An empty one to write in: a dead one that is written anew, or a new file. NULL
    with errno. */
 struct journal_segment *journal_segment_next(struct journal *journal);
-/* Whether so many bytes can go into it. */
+/* Whether so many bytes, of so many records, can go behind `end`, and its footer behind
+   them. */
 bool journal_segment_has_room(const struct journal_segment *segment,
-			      uint64_t size);
+			      uint64_t end, uint64_t size,
+			      unsigned int records);
+/* All of the bytes. 0, or -1 with errno. */
+int journal_pwrite_all(int fd, const void *data, size_t size, uint64_t offset);
+/* 1; 0: the file ends before; -1 with errno. */
+int journal_pread_all(int fd, void *data, size_t size, uint64_t offset);
 /* Writes the bytes that are there once more, and syncs: -1 with errno. */
 int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 			    uint64_t size);
@@ -89,6 +105,22 @@ bool journal_segment_source(struct journal *journal, uint32_t number,
 struct journal_segment *
 journal_segment_find(struct journal *journal,
 		     const unsigned char incarnation[JOURNAL_INCARNATION_SIZE]);
+
+/* journal-footer.c: what a full segment ends in. */
+void journal_footer_begin(struct journal_segment *segment);
+void journal_footer_free(struct journal_segment *segment);
+/* A durable record, at this offset, in units of JOURNAL_ALIGN; `body`: that of the one
+   that it came with, or 0. Target: of an UNLINK and a VOID. */
+void journal_footer_add(struct journal_segment *segment,
+			const struct journal_header *header, uint32_t offset,
+			uint32_t body, const struct journal_target *target);
+/* Most bytes that it takes with so many more records. */
+uint64_t journal_footer_size(const struct journal_segment *segment,
+			     unsigned int records);
+/* No record of it has a higher sequence. What fails leaves a segment that will be
+   read whole. */
+void journal_footer_write(struct journal_segment *segment,
+			  uint64_t last_sequence);
 
 /* journal-account.c: which segments are needed. Under the mutex. */
 void journal_account(struct journal *journal, const struct journal_place *place,
@@ -110,6 +142,14 @@ bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
 		   const struct journal_place *body);
+
+/* journal-damage.c: a reader found no record there. */
+void journal_damage_read(struct journal *journal,
+			 const struct journal_place *place);
+
+/* journal-bodies.c: what files no record speaks of are removed; where records may be
+   missing, they are put aside. After the segments were read. */
+void journal_sweep_bodies(struct journal *journal);
 
 /* journal-recover.c: reads all segments. -1 with errno and *error_r. */
 int journal_recover(struct journal *journal, char **error_r);

@@ -14,28 +14,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* 1; 0: the file ends before; -1 with errno. */
-static int read_all(int fd, unsigned char *data, size_t size, uint64_t offset)
-{
-	ssize_t ret;
-
-	while (size > 0) {
-		ret = file_pread(fd, data, size, (off_t)offset);
-		if (ret <= 0)
-			return (int)ret;
-		data += ret;
-		size -= (size_t)ret;
-		offset += (uint64_t)ret;
-	}
-	return 1;
-}
-
 /* The header of the record there; false with errno (0: it is none). */
 static bool read_header(const struct journal_source *segment, uint64_t offset,
 			struct journal_header *header_r)
 {
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
-	int ret = read_all(segment->fd, bytes, sizeof(bytes), offset);
+	int ret = journal_pread_all(segment->fd, bytes, sizeof(bytes), offset);
 
 	if (ret == 0)
 		errno = 0;
@@ -63,7 +47,8 @@ static int read_payload(const struct journal_source *segment, uint64_t offset,
 	data = try_malloc(I_MAX(size, (size_t)1));
 	if (data == NULL)
 		return -1;
-	ret = read_all(segment->fd, data, size, offset + JOURNAL_HEADER_SIZE);
+	ret = journal_pread_all(segment->fd, data, size,
+				offset + JOURNAL_HEADER_SIZE);
 	if (ret > 0 && data_r != NULL &&
 	    crc32c(0, data, size) != header->payload_crc)
 		ret = 0;
@@ -132,8 +117,10 @@ int journal_read(struct journal *journal, const message_id *id,
 		if (ret < 0 || same_place(&place, &last))
 			break;
 	}
-	if (ret == 0)
+	if (ret == 0) {
+		journal_damage_read(journal, &place);
 		error = EINVAL;
+	}
 	errno = error;
 	io_set_error(ret < 0 ?
 			     "%s: reading segment %u at byte %llu failed: %s" :
@@ -142,5 +129,27 @@ int journal_read(struct journal *journal, const message_id *id,
 		     (unsigned long long)place.offset * JOURNAL_ALIGN,
 		     strerror(error));
 	errno = error;
+	return -1;
+}
+
+int journal_read_external(struct journal *journal, const message_id *id,
+			  struct journal_external *external_r)
+{
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	unsigned char *data;
+
+	if (journal_read(journal, id, JOURNAL_BODY, &header, stack, &data) < 0)
+		return -1;
+	if ((header.flags & JOURNAL_EXTERNAL) != 0 &&
+	    header.stored_size == JOURNAL_EXTERNAL_SIZE) {
+		journal_external_get(external_r, data + header.stack_size);
+		i_free(data);
+		return 0;
+	}
+	i_free(data);
+	errno = EINVAL;
+	io_set_error("%s: the record of a body in a file is none",
+		     journal->dir);
 	return -1;
 }

@@ -34,6 +34,7 @@ struct recovery {
 	struct held *held;
 	unsigned int held_count;
 	struct journal_items voids; /* all there are */
+	struct journal_ahead *ahead;
 };
 
 static int recover_fail(struct recovery *recovery,
@@ -172,6 +173,8 @@ static int sort_segments(struct recovery *recovery)
 			recovery->sorted[recovery->count++] =
 				journal->segments[i];
 	}
+	/* moved away by a person, or after its header could not be written */
+	journal->damaged = recovery->count + 1 < journal->segment_end;
 	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),
 	      by_age);
 	return 0;
@@ -243,7 +246,9 @@ static bool has_its_body(const struct journal_items *items, size_t i)
 	return i > 0 && item[-1].state == JOURNAL_ITEM_WHOLE &&
 		item[-1].header.type == JOURNAL_BODY &&
 		message_id_cmp(&item[-1].header.id, &item->header.id) == 0 &&
-		item[-1].header.version == item->header.version;
+		item[-1].header.version == item->header.version &&
+		((item[-1].header.flags ^ item->header.flags) &
+		 JOURNAL_EXTERNAL) == 0;
 }
 
 static void set_place(struct journal_place *place,
@@ -255,8 +260,7 @@ static void set_place(struct journal_place *place,
 }
 
 /* False: no memory. */
-static bool apply_item(struct journal *journal,
-		       const struct journal_segment *segment,
+static bool apply_item(struct journal *journal, struct journal_segment *segment,
 		       const struct journal_items *items, size_t i, bool last)
 {
 	const struct journal_item *item = &items->items[i];
@@ -272,16 +276,21 @@ static bool apply_item(struct journal *journal,
 			       item->state == JOURNAL_ITEM_BAD ?
 				       "the checksum of a record is wrong" :
 				       "there should be a record");
+		/* what it overruled only a whole scan knows */
+		journal_footer_free(segment);
 		return true;
 	}
 	if (with_body && !has_its_body(items, i)) {
 		journal_reject(journal, segment, item, torn,
 			       "there is no body for these headers");
+		journal_footer_free(segment);
 		return true;
 	}
 	set_place(&place, segment, item);
 	if (with_body)
 		set_place(&body, segment, item - 1);
+	journal_footer_add(segment, &item->header, place.offset, body.offset,
+			   &item->target);
 	return journal_apply(journal, &item->header, &place, &item->target,
 			     with_body ? &body : NULL);
 }
@@ -309,7 +318,7 @@ static bool apply_items(struct recovery *recovery,
 static void choose_active(struct journal *journal,
 			  struct journal_segment *segment)
 {
-	if (segment != NULL && journal->voids == NULL &&
+	if (segment != NULL && journal->voids == NULL && !segment->sealed &&
 	    segment->pos % JOURNAL_BLOCK_SIZE == 0)
 		journal->active = segment;
 }
@@ -338,6 +347,9 @@ static int rewrite_last_groups(struct recovery *recovery)
 
 	for (i = 0; i < recovery->held_count; i++) {
 		items = &recovery->held[i].items;
+		/* all of its groups were synced before that was written */
+		if (items->from_footer)
+			continue;
 		first = &items->items[items->last_group];
 		last = &items->items[items->count - 1];
 		if (journal_segment_rewrite(
@@ -366,13 +378,22 @@ static int apply_held(struct recovery *recovery, bool last)
 	return 0;
 }
 
+static int start_reading(struct recovery *recovery)
+{
+	recovery->ahead =
+		journal_ahead_start(recovery->sorted, recovery->count);
+	if (recovery->ahead == NULL)
+		return spool_fail(recovery->error_r, ENOMEM, "out of memory");
+	return 0;
+}
+
 /* Each segment is applied when it is known whether a later one has records: else its
    last group may not have been synced. Some that only began to say what is void may be
    behind it, one for each crash in the middle of that. */
 static int read_segments(struct recovery *recovery)
 {
 	struct journal *journal = recovery->journal;
-	struct journal_segment *segment, *last = NULL;
+	struct journal_segment *segment;
 	struct journal_items items;
 	unsigned int i;
 
@@ -380,10 +401,13 @@ static int read_segments(struct recovery *recovery)
 		segment = recovery->sorted[i];
 		journal->next_sequence = I_MAX(journal->next_sequence,
 					       segment->header.first_sequence);
-		if (journal_scan(segment, &items) < 0)
+		if (journal_ahead_next(recovery->ahead, &items) < 0)
 			return recover_fail(recovery, segment, "reading");
-		if (items.count == 0)
+		segment->sealed = items.from_footer;
+		if (items.count == 0) {
+			journal_items_free(&items);
 			continue;
+		}
 		if (has_real_record(&items) &&
 		    apply_held(recovery, false) < 0) {
 			journal_items_free(&items);
@@ -391,10 +415,22 @@ static int read_segments(struct recovery *recovery)
 		}
 		recovery->held[recovery->held_count].segment = segment;
 		recovery->held[recovery->held_count++].items = items;
-		last = segment;
 	}
+	return 0;
+}
+
+static int finish_last_segments(struct recovery *recovery)
+{
+	struct journal *journal = recovery->journal;
+	struct journal_segment *last = NULL;
+	unsigned int i;
+
 	if (!journal->settings.read_only && rewrite_last_groups(recovery) < 0)
 		return -1;
+	for (i = 0; i < recovery->held_count; i++) {
+		last = recovery->held[i].segment;
+		journal_footer_begin(last);
+	}
 	if (apply_held(recovery, true) < 0)
 		return -1;
 	choose_active(journal, last);
@@ -408,9 +444,12 @@ int journal_recover(struct journal *journal, char **error_r)
 	int ret = -1, error;
 
 	if (open_segments(&recovery) == 0 && sort_segments(&recovery) == 0 &&
-	    read_voids(&recovery) == 0 && read_segments(&recovery) == 0)
+	    read_voids(&recovery) == 0 && start_reading(&recovery) == 0 &&
+	    read_segments(&recovery) == 0 &&
+	    finish_last_segments(&recovery) == 0)
 		ret = 0;
 	error = errno;
+	journal_ahead_stop(&recovery.ahead);
 	journal_items_free(&recovery.voids);
 	for (i = 0; i < recovery.held_count; i++)
 		journal_items_free(&recovery.held[i].items);

@@ -26,6 +26,8 @@ struct journal_items {
 	/* The index of the first one that no later group vouches for: the last
 	   group may not have been synced. */
 	size_t last_group;
+	/* only what counts for the index is there, by the segment's footer */
+	bool from_footer;
 };
 
 /* Reads all of a segment; -1 with errno. */
@@ -35,6 +37,20 @@ int journal_scan(const struct journal_segment *segment,
 int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
 void journal_items_free(struct journal_items *items);
+/* journal-footer.c: what it says. 1; 0: there is none; -1 with errno. */
+int journal_footer_read(const struct journal_segment *segment,
+			struct journal_items *items);
+
+/* journal-ahead.c: reads segments by several threads, a few ahead of who wants to know
+   what is in them: by their footers, or whole. */
+struct journal_ahead;
+struct journal_ahead *journal_ahead_start(struct journal_segment **segments,
+					  unsigned int count);
+/* The next one's, which are the caller's then; -1 with errno. */
+int journal_ahead_next(struct journal_ahead *ahead,
+		       struct journal_items *items);
+/* What was read in vain is freed. NULL is allowed. */
+void journal_ahead_stop(struct journal_ahead **ahead);
 
 /* journal-damage.c: the item is no record, for this reason. `torn`: of a group that may
    not have been synced, and so is to be declared void; else it is damage, which is put

@@ -33,6 +33,7 @@ void journal_segment_free(struct journal_segment **_segment)
 	if (segment == NULL)
 		return;
 	(void)file_close(&segment->fd);
+	journal_footer_free(segment);
 	i_free(segment->outlives);
 	i_free(segment);
 }
@@ -104,13 +105,33 @@ journal_segment_find(struct journal *journal,
 }
 
 bool journal_segment_has_room(const struct journal_segment *segment,
-			      uint64_t size)
+			      uint64_t end, uint64_t size, unsigned int records)
 {
-	return size <= segment->header.size - segment->pos;
+	uint64_t blocks =
+		(end + size + JOURNAL_BLOCK_SIZE - 1) / JOURNAL_BLOCK_SIZE;
+
+	return blocks * JOURNAL_BLOCK_SIZE +
+		journal_footer_size(segment, records) <=
+		segment->header.size;
 }
 
-/* Writes all of the vector's bytes. */
-static int write_all(int fd, const void *data, size_t size, uint64_t offset)
+int journal_pread_all(int fd, void *data, size_t size, uint64_t offset)
+{
+	unsigned char *to = data;
+	ssize_t ret;
+
+	while (size > 0) {
+		ret = file_pread(fd, to, size, (off_t)offset);
+		if (ret <= 0)
+			return (int)ret;
+		to += ret;
+		size -= (size_t)ret;
+		offset += (uint64_t)ret;
+	}
+	return 1;
+}
+
+int journal_pwrite_all(int fd, const void *data, size_t size, uint64_t offset)
 {
 	struct iovec iov = { (void *)(uintptr_t)data, size };
 	ssize_t ret;
@@ -143,7 +164,7 @@ int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 		if (ret == 0)
 			break;
 		if (ret > 0 &&
-		    write_all(segment->fd, data, (size_t)ret, pos) < 0)
+		    journal_pwrite_all(segment->fd, data, (size_t)ret, pos) < 0)
 			ret = -1;
 	}
 	i_free(data);
@@ -157,7 +178,7 @@ static int write_header(int fd, struct journal_segment_header *header)
 
 	randombytes_buf(header->incarnation, sizeof(header->incarnation));
 	journal_segment_header_put(header, block);
-	return write_all(fd, block, sizeof(block), 0);
+	return journal_pwrite_all(fd, block, sizeof(block), 0);
 }
 
 static int fill(const struct journal_segment *segment)
@@ -167,9 +188,9 @@ static int fill(const struct journal_segment *segment)
 	int ret = zeros == NULL ? -1 : 0;
 
 	for (; ret == 0 && pos < size; pos += FILL_SIZE)
-		ret = write_all(segment->fd, zeros,
-				(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos),
-				pos);
+		ret = journal_pwrite_all(
+			segment->fd, zeros,
+			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
 	i_free(zeros);
 	return ret;
 }
@@ -216,8 +237,10 @@ static struct journal_segment *make_segment(struct journal *journal)
 	segment->header.first_sequence = journal->next_sequence;
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	if (make_file(journal, segment) == 0 &&
-	    journal_segment_add(journal, segment))
+	    journal_segment_add(journal, segment)) {
+		journal_footer_begin(segment);
 		return segment;
+	}
 	error = errno;
 	journal_segment_free(&segment);
 	errno = error;
@@ -280,8 +303,10 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
+	segment->sealed = false;
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
+	journal_footer_begin(segment);
 	return true;
 }
 

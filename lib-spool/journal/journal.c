@@ -28,18 +28,28 @@ void journal_warn(struct journal *journal, const char *fmt, ...)
 
 int journal_init(int dir_fd)
 {
-	if (file_ops()->mkdirat(dir_fd, JOURNAL_DIR_NAME, 0700) < 0)
+	if (file_ops()->mkdirat(dir_fd, JOURNAL_DIR_NAME, 0700) < 0 ||
+	    file_ops()->mkdirat(dir_fd,
+				JOURNAL_DIR_NAME "/" JOURNAL_BODIES_NAME,
+				0700) < 0 ||
+	    file_sync_dir(dir_fd, JOURNAL_DIR_NAME) < 0)
 		return -1;
 	return file_sync_dir_fd(dir_fd);
 }
 
-static int open_dir(struct journal *journal, char **error_r)
+static int open_dirs(struct journal *journal, char **error_r)
 {
-	journal->fd = file_open(journal->dir_fd, JOURNAL_DIR_NAME,
-				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-				0);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+	journal->fd = file_open(journal->dir_fd, JOURNAL_DIR_NAME, flags, 0);
 	if (journal->fd < 0)
 		return spool_fail(error_r, errno, "open(%s) failed: %s",
+				  journal->dir, strerror(errno));
+	journal->bodies_fd =
+		file_open(journal->fd, JOURNAL_BODIES_NAME, flags, 0);
+	if (journal->bodies_fd < 0)
+		return spool_fail(error_r, errno,
+				  "open(%s/" JOURNAL_BODIES_NAME ") failed: %s",
 				  journal->dir, strerror(errno));
 	if (!journal->settings.read_only)
 		/* what a crash left; the lock is ours */
@@ -60,6 +70,7 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	}
 	journal->dir_fd = dir_fd;
 	journal->fd = -1;
+	journal->bodies_fd = -1;
 	journal->dir = i_strdup_printf("%s/" JOURNAL_DIR_NAME, dir);
 	journal->settings = *settings;
 	if (journal->settings.segment_size == 0)
@@ -69,8 +80,10 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	journal_index_init(&journal->index);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
 	(void)pthread_cond_init(&journal->progress, NULL);
-	if (open_dir(journal, error_r) == 0 &&
+	if (open_dirs(journal, error_r) == 0 &&
 	    journal_recover(journal, error_r) == 0) {
+		if (!settings->read_only)
+			journal_sweep_bodies(journal);
 		journal_index_mark_old(&journal->index);
 		return journal;
 	}
@@ -96,6 +109,7 @@ void journal_close(struct journal **_journal)
 		journal->voids = range->next;
 		i_free(range);
 	}
+	(void)file_close(&journal->bodies_fd);
 	(void)file_close(&journal->fd);
 	(void)pthread_cond_destroy(&journal->progress);
 	(void)pthread_mutex_destroy(&journal->mutex);

@@ -9,6 +9,7 @@
 #include "journal/journal-format.h"
 
 struct journal;
+struct ostream;
 
 /* Where a record begins. */
 struct journal_place {
@@ -21,6 +22,7 @@ struct journal_entry {
 	message_id id;
 	uint64_t version;
 	struct journal_place headers, body;
+	bool external; /* the body is in a file of its own */
 };
 
 struct journal_settings {
@@ -89,6 +91,29 @@ int journal_claim(struct journal *journal, const message_id *id,
 void journal_release(struct journal *journal, const message_id *id);
 
 /*
+ * Bodies in files of their own
+ */
+
+/* Gives the file a name (external->tag), and creates it: its content is to be sent, and
+   the stream finished before the record that speaks of it is submitted. */
+struct ostream *journal_body_create(struct journal *journal,
+				    const message_id *id,
+				    struct journal_external *external);
+/* An fd of it, for reading; -1 with errno. */
+int journal_body_open(struct journal *journal, const message_id *id,
+		      const struct journal_external *external);
+/* Removes it, which no record speaks of any more, or none yet. Where that fails, the
+   next opening does it. */
+void journal_body_remove(struct journal *journal, const message_id *id,
+			 const struct journal_external *external);
+/* Adds those that no record speaks of. -1 with errno. */
+struct spool_strays;
+int journal_count_bodies(struct journal *journal, struct spool_strays *strays);
+/* "SPOOL/journal/bodies/NAME", for messages; i_free() it. */
+char *journal_body_path(const struct journal *journal, const message_id *id,
+			const struct journal_external *external);
+
+/*
  * Reading
  */
 
@@ -103,6 +128,10 @@ bool journal_find(struct journal *journal, const message_id *id,
 int journal_read(struct journal *journal, const message_id *id,
 		 enum journal_type type, struct journal_header *header_r,
 		 char *stack_r, unsigned char **data_r);
+/* Where the body of a message is in a file (journal_entry.external): which one. As
+   journal_read(). */
+int journal_read_external(struct journal *journal, const message_id *id,
+			  struct journal_external *external_r);
 /* Calls back for each message; false stops. `old`: only those that were there when
    the journal was opened, and each once for the journal's life. Messages that come
    or go meanwhile may be left out. */

@@ -22,7 +22,7 @@ static int find_body(struct file_store *store, int bucket_fd,
 
 	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, name);
 	if (found > 0) {
-		*size_r = file_stored_size(bucket_fd, name);
+		*size_r = spool_file_size(bucket_fd, name);
 		return 0;
 	}
 	if (found == 0) {
@@ -97,7 +97,7 @@ static bool list_entry(struct file_store *store, int bucket_fd,
 		return true;
 	memset(&shown, 0, sizeof(shown));
 	shown.id = *id;
-	shown.stored_size = file_stored_size(bucket_fd, name);
+	shown.stored_size = spool_file_size(bucket_fd, name);
 	if (!examine(store, bucket_fd, id, listing->verify, &entry, &shown,
 		     problem))
 		return true;

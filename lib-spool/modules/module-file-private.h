@@ -151,8 +151,6 @@ int file_verify(struct file_store *store, int bucket_fd,
 		const struct file_entry *entry);
 /* EINVAL, after io_set_error(). */
 int file_damaged(const char *why);
-/* module-file-strays.c: of a file, in bytes; 0 where it is not known. */
-uint64_t file_stored_size(int dir_fd, const char *name);
 /* module-file-list.c: -1 with *error_r, for file_walk() that failed. */
 int file_walk_fail(const struct file_store *store, char **error_r);
 

@@ -7,10 +7,8 @@
 #include "config.h"
 #include "module-file-private.h"
 #include "macros.h"
-#include "ostream.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static bool sweep_tmp_entry(int dir_fd, const char *name,
@@ -51,20 +49,13 @@ static void quarantine(struct file_store *store, int bucket_fd,
 		       const message_id *id, const char *why)
 {
 	struct quarantine_walk walk = { .store = store };
-	char reason_name[FILE_NAME_SIZE + 8];
-	struct ostream *reason;
+	char name[FILE_NAME_SIZE];
 
 	message_id_to_text(id, walk.id);
-	(void)snprintf(reason_name, sizeof(reason_name),
-		       "%s" FILE_HEADERS_SUFFIX ".why", walk.id);
+	file_name(id, FILE_HEADERS_SUFFIX, name);
 	spool_warn(store->spool, "message %s is put aside into quarantine: %s",
 		   walk.id, why);
-	reason = o_stream_create_file_atomic_at(store->quarantine_fd,
-						reason_name, -1, 0600, 0);
-	o_stream_nsend_str(reason, why);
-	o_stream_nsend_str(reason, "\n");
-	(void)o_stream_finish(reason);
-	o_stream_destroy(&reason);
+	spool_put_aside(store->spool->dir_fd, name, NULL, 0, why);
 	/* a damaged line does not tell which body was the message's */
 	(void)spool_walk_dir(bucket_fd, ".", put_aside, &walk);
 	(void)file_sync_dir_fd(store->quarantine_fd);

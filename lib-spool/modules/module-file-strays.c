@@ -7,22 +7,12 @@
 #include "macros.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-
-uint64_t file_stored_size(int dir_fd, const char *name)
-{
-	struct stat st;
-
-	if (file_ops()->fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	return (uint64_t)st.st_size;
-}
 
 static void count_size(struct spool_strays *strays, int dir_fd,
 		       const char *name)
 {
-	strays->bytes += file_stored_size(dir_fd, name);
+	strays->bytes += spool_file_size(dir_fd, name);
 }
 
 static bool count_body(struct file_store *store, int bucket_fd,

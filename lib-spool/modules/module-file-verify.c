@@ -4,12 +4,9 @@
 
 #include "config.h"
 #include "module-file-private.h"
-#include "hash-method.h"
 #include "istream.h"
-#include "mem.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* What follows says what is wrong by an errno, with io_set_error(); 0: nothing. */
 
@@ -24,11 +21,7 @@ int file_damaged(const char *why)
 static int verify_body_hash(struct file_store *store, int bucket_fd,
 			    const struct file_entry *entry)
 {
-	const struct hash_method *method = hash_method_lookup("blake2b");
-	unsigned char hash[FILE_HASH_SIZE];
-	struct istream *file, *input;
-	uint64_t size;
-	void *context;
+	struct istream *file;
 	int fd, error;
 
 	fd = file_open_body(store, bucket_fd, entry);
@@ -36,17 +29,9 @@ static int verify_body_hash(struct file_store *store, int bucket_fd,
 		(void)file_body_missing(store, &entry->id);
 	if (fd < 0)
 		return errno;
-	context = i_calloc(1, method->context_size);
-	method->init(context);
 	file = i_stream_create_fd_autoclose(&fd, 0);
-	input = i_stream_create_hash(file, method, context);
-	error = spool_read_through(input, &size);
-	method->result(context, hash);
-	i_free(context);
-	i_stream_destroy(&input);
+	error = spool_check_hash(file, entry->body_hash);
 	i_stream_destroy(&file);
-	if (error == 0 && memcmp(hash, entry->body_hash, FILE_HASH_SIZE) != 0)
-		error = file_damaged("the body is damaged: its hash is wrong");
 	return error;
 }
 

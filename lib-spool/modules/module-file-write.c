@@ -62,13 +62,7 @@ static int send_body(struct ostream *output, email_message *message,
 	if (answer != IO_DONE)
 		return answer;
 	*size_r = output->offset;
-	if (message->body_len == 0 || message->body_len == *size_r)
-		return IO_DONE;
-	errno = EINVAL;
-	io_set_error("the body has %llu octets where %llu were announced",
-		     (unsigned long long)*size_r,
-		     (unsigned long long)message->body_len);
-	return IO_FAIL;
+	return spool_check_body_len(message, *size_r);
 }
 
 /* Sends the body through its stack into the sink, which is not finished yet: the
@@ -155,20 +149,10 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 {
 	struct file_store *store = file_store(io);
 	const message_id *id = &message->message_id;
-	int bucket_fd, answer;
+	int bucket_fd, answer = spool_check_body(message);
 
-	if (message->body == NULL) {
-		errno = EINVAL;
-		io_set_error("the message has no body");
-		return IO_FAIL;
-	}
-	if (email_message_get_version(message) > 0 &&
-	    email_message_get_store_note(message) == NULL) {
-		errno = EINVAL;
-		io_set_error("the message's headers were not read from this "
-			     "store: read them before its body is changed");
-		return IO_FAIL;
-	}
+	if (answer != IO_DONE)
+		return answer;
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
 		return io_fail_message("writing the body", id, errno);
@@ -284,12 +268,10 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	entry.id = *id;
 	entry.version = email_message_get_version(message);
 	entry.body_len = message->body_len;
-	if (!file_note_get(message, &entry, &pending)) {
-		errno = EINVAL;
-		io_set_error("the body was not written to this store before "
-			     "the headers");
-		return IO_FAIL;
-	}
+	if (!file_note_get(message, &entry, &pending))
+		return io_refuse(EINVAL,
+				 "the body was not written to this store "
+				 "before the headers");
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
 		return io_fail_message("writing the headers", id, errno);

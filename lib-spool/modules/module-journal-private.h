@@ -7,6 +7,8 @@
 #include "module-journal.h"
 #include "spool-stacks.h"
 
+#include <stdatomic.h>
+
 #define PENDING_CHAINS 256
 
 /* What a message says of itself in memory: its body was written to this store, or read
@@ -17,8 +19,10 @@
 struct journal_pending {
 	struct journal_pending *next;
 	message_id id;
-	buffer_t *data; /* as its stack made it */
+	buffer_t *data; /* the record's payload */
 	uint64_t plain_size;
+	bool in_file; /* the payload says which one, as `external` does */
+	struct journal_external external;
 };
 
 struct journal_store {
@@ -26,6 +30,11 @@ struct journal_store {
 	struct spool *spool;
 	struct journal *journal;
 	struct spool_stacks stacks;
+
+	/* Longest body that goes into a segment, and the most that all those which
+	   wait for their headers may have in memory: bytes, as their stack made them. */
+	size_t inline_max, pending_max;
+	atomic_size_t pending_size;
 
 	pthread_mutex_t mutex;
 	struct journal_pending *pending[PENDING_CHAINS];
@@ -42,21 +51,36 @@ void journal_pending_put(struct journal_store *store,
 /* The message's, which is the caller's now; NULL: it has none. */
 struct journal_pending *journal_pending_take(struct journal_store *store,
 					     const message_id *id);
-void journal_pending_free(struct journal_pending **pending);
+/* It is in the journal now. NULL is allowed. */
+void journal_pending_free(struct journal_store *store,
+			  struct journal_pending **pending);
+/* It never will be: its file goes, too. NULL is allowed. */
+void journal_pending_drop(struct journal_store *store,
+			  struct journal_pending **pending);
 
-/* module-journal-write.c */
+/* module-journal-body.c */
 int journal_writebody(io_infrastructure *io, io_caller caller,
 		      email_message *message, int force);
+
+/* module-journal-write.c */
 int journal_writeheaders(io_infrastructure *io, io_caller caller,
 			 email_message *message, int force);
 int journal_unlinkheaders(io_infrastructure *io, io_caller caller,
 			  message_id *id);
 int journal_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
 
+/* module-journal-scan.c */
+void *journal_process_disk_queue(io_infrastructure *io, void *scan);
+
 /* module-journal-read.c */
 int journal_readheaders(io_infrastructure *io, io_caller caller,
 			email_message *message);
 int journal_readbody(io_infrastructure *io, io_caller caller,
 		     email_message *message);
+/* The file of a body; NULL with errno and io_set_error(), EINVAL where it is
+   missing. */
+struct istream *journal_open_external(struct journal_store *store,
+				      const message_id *id,
+				      const struct journal_external *external);
 
 #endif

@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The journal store's reading hooks, and what looks at all of it. */
+/* The journal store's reading hooks. */
 
 #include "config.h"
 #include "module-journal-private.h"
@@ -9,12 +9,7 @@
 #include "message-record.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-/*
- * Hooks
- */
 
 static int read_fail(const message_id *id)
 {
@@ -34,20 +29,74 @@ static void free_data(void *data)
 	i_free(data);
 }
 
-/* A record of the message, undone. */
+struct istream *journal_open_external(struct journal_store *store,
+				      const message_id *id,
+				      const struct journal_external *external)
+{
+	int fd = journal_body_open(store->journal, id, external), error = errno;
+	char *path = journal_body_path(store->journal, id, external);
+	struct istream *source = NULL;
+
+	if (fd >= 0) {
+		source = i_stream_create_fd_autoclose(&fd, 0);
+		i_stream_set_name(source, path);
+	} else if (error == ENOENT) {
+		error = EINVAL;
+		io_set_error("the message is damaged: its body %s is missing",
+			     path);
+	} else {
+		errno = error;
+		io_set_error("open(%s) failed: %s", path, strerror(error));
+	}
+	i_free(path);
+	errno = error;
+	return source;
+}
+
+/* The record's payload, or what it speaks of; the data is the stream's then. NULL with
+   errno. */
+static struct istream *open_payload(struct journal_store *store,
+				    const struct journal_header *header,
+				    unsigned char *data)
+{
+	struct journal_external external;
+	struct istream *source;
+
+	if ((header->flags & JOURNAL_EXTERNAL) == 0 ||
+	    header->type != JOURNAL_BODY) {
+		source = i_stream_create_from_data(data + header->stack_size,
+						   (size_t)header->stored_size);
+		bobbin_i_stream_add_destroy_callback(source, free_data, data);
+		return source;
+	}
+	memset(&external, 0, sizeof(external));
+	if (header->stored_size == JOURNAL_EXTERNAL_SIZE)
+		journal_external_get(&external, data + header->stack_size);
+	i_free(data);
+	return journal_open_external(store, &header->id, &external);
+}
+
+/* A record of the message, undone. Whoever changes the body right now may take away the
+   file that the record of a moment ago spoke of: then there is a newer one. */
 static int open_record(struct journal_store *store, const message_id *id,
 		       enum journal_type type, struct journal_header *header_r,
 		       struct istream **input_r)
 {
 	char stack[JOURNAL_STACK_MAX + 1];
-	struct istream *source;
+	struct istream *source = NULL;
+	uint64_t last = 0;
 	unsigned char *data;
 
-	if (journal_read(store->journal, id, type, header_r, stack, &data) < 0)
-		return read_fail(id);
-	source = i_stream_create_from_data(data + header_r->stack_size,
-					   (size_t)header_r->stored_size);
-	bobbin_i_stream_add_destroy_callback(source, free_data, data);
+	while (source == NULL) {
+		if (journal_read(store->journal, id, type, header_r, stack,
+				 &data) < 0)
+			return read_fail(id);
+		source = open_payload(store, header_r, data);
+		if (source == NULL &&
+		    (errno != EINVAL || header_r->sequence == last))
+			return io_answer_for_errno(errno);
+		last = header_r->sequence;
+	}
 	*input_r = spool_undo_stack(store->spool, stack, source);
 	i_stream_unref(&source);
 	return IO_DONE;
@@ -92,115 +141,4 @@ int journal_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	email_message_set_body(message, input, header.plain_size);
 	i_stream_unref(&input);
 	return IO_DONE;
-}
-
-/*
- * Looking
- */
-
-struct listing {
-	struct journal_store *store;
-	spool_entry_t *callback;
-	void *context;
-	bool verify;
-};
-
-/* One of the message's two records: 0, or the errno with io_set_error(). */
-static int look_at(struct listing *listing, const message_id *id,
-		   enum journal_type type, char stack[JOURNAL_STACK_MAX + 1],
-		   struct journal_header *header)
-{
-	unsigned char *data = NULL;
-
-	if (journal_read(listing->store->journal, id, type, header, stack,
-			 listing->verify ? &data : NULL) < 0)
-		return errno;
-	i_free(data);
-	return 0;
-}
-
-/* Reads it through its stacks, as far as there are keys. */
-static int verify_message(struct journal_store *store,
-			  const struct spool_entry *shown)
-{
-	email_message *message = email_message_new(&shown->id);
-	int answer = IO_DONE, error = 0;
-	uint64_t size = shown->body_len;
-
-	if (spool_can_decode(store->spool, shown->headers_stack))
-		answer = journal_readheaders(&store->io, IO_SYNCHRONOUS,
-					     message);
-	if (answer == IO_DONE &&
-	    spool_can_decode(store->spool, shown->body_stack)) {
-		answer = journal_readbody(&store->io, IO_SYNCHRONOUS, message);
-		if (answer == IO_DONE)
-			error = spool_read_through(message->body, &size);
-	}
-	if (answer != IO_DONE)
-		error = io_get_errno() != 0 ? io_get_errno() : EINVAL;
-	if (error == 0 && size != shown->body_len) {
-		error = EINVAL;
-		errno = error;
-		io_set_error("the body has another length than the journal "
-			     "says");
-	}
-	email_message_unref(&message);
-	return error;
-}
-
-static bool list_entry(const struct journal_entry *entry, void *context)
-{
-	char headers_stack[JOURNAL_STACK_MAX + 1] = "";
-	char body_stack[JOURNAL_STACK_MAX + 1] = "";
-	struct journal_header headers = { 0 }, body = { 0 };
-	struct listing *listing = context;
-	struct spool_entry shown;
-	char problem[512];
-
-	memset(&shown, 0, sizeof(shown));
-	shown.id = entry->id;
-	shown.error = look_at(listing, &entry->id, JOURNAL_HEADERS,
-			      headers_stack, &headers);
-	if (shown.error == 0)
-		shown.error = look_at(listing, &entry->id, JOURNAL_BODY,
-				      body_stack, &body);
-	if (shown.error == ENOENT) /* gone meanwhile */
-		return true;
-	shown.version = entry->version;
-	shown.body_len = body.plain_size;
-	shown.stored_size = headers.stored_size + body.stored_size;
-	shown.headers_stack = headers_stack;
-	shown.body_stack = body_stack;
-	if (shown.error == 0 && listing->verify)
-		shown.error = verify_message(listing->store, &shown);
-	if (shown.error != 0) {
-		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
-		shown.problem = problem;
-	}
-	return listing->callback(&shown, listing->context);
-}
-
-int module_journal_list(io_infrastructure *io, bool verify,
-			spool_entry_t *callback, void *context,
-			char **error_r ATTR_UNUSED)
-{
-	struct listing listing = { .store = journal_store(io),
-				   .callback = callback,
-				   .context = context,
-				   .verify = verify };
-
-	journal_for_each(listing.store->journal, false, list_entry, &listing);
-	return 0;
-}
-
-int module_journal_count_strays(io_infrastructure *io,
-				struct spool_strays *strays_r, char **error_r)
-{
-	const struct spool *spool = journal_store(io)->spool;
-
-	memset(strays_r, 0, sizeof(*strays_r));
-	if (spool_count_quarantined(spool, strays_r) == 0)
-		return 0;
-	return spool_fail(error_r, errno, "reading %s/quarantine failed: %s",
-			  spool->dir, strerror(errno));
 }

@@ -4,111 +4,12 @@
 
 #include "config.h"
 #include "module-journal-private.h"
-#include "istream.h"
 #include "mem.h"
 #include "message-record.h"
 #include "ostream.h"
 
 #include <errno.h>
 #include <string.h>
-
-static int refuse(int error, const char *text)
-{
-	errno = error;
-	io_set_error("%s", text);
-	return IO_FAIL;
-}
-
-/*
- * Bodies
- */
-
-/* A codec stops where it has not the room that it wants: then there has to be more than
-   a body may have. */
-#define SLACK ((size_t)1024 * 1024)
-
-/* All of the body through its stack into the buffer. */
-static int fill_body(struct journal_store *store, email_message *message,
-		     struct journal_pending *pending)
-{
-	struct ostream *sink = o_stream_create_buffer(pending->data), *output;
-	int answer;
-
-	output = spool_push_stack(store->spool, store->stacks.body, sink);
-	o_stream_unref(&sink);
-	o_stream_cork(output);
-	i_stream_seek(message->body, 0);
-	answer = spool_send_body(output, message->body);
-	pending->plain_size = output->offset;
-	if (answer == IO_DONE)
-		return spool_finish_stream(&output);
-	spool_abort_stream(&output);
-	return answer;
-}
-
-static int check_body_len(const email_message *message, uint64_t size)
-{
-	if (message->body_len == 0 || message->body_len == size)
-		return IO_DONE;
-	errno = EINVAL;
-	io_set_error("the body has %llu octets where %llu were announced",
-		     (unsigned long long)size,
-		     (unsigned long long)message->body_len);
-	return IO_FAIL;
-}
-
-static int too_large(const struct journal_store *store)
-{
-	errno = EFBIG;
-	io_set_error("the body takes more than %llu bytes as it is stored, "
-		     "which a segment of the journal has no room for: make "
-		     "segment-size in spool.conf larger",
-		     (unsigned long long)journal_max_size(store->journal));
-	return IO_FAIL;
-}
-
-static int write_body(struct journal_store *store, email_message *message)
-{
-	struct journal_pending *pending = i_new(struct journal_pending, 1);
-	size_t max = (size_t)journal_max_size(store->journal);
-	int answer;
-
-	pending->id = message->message_id;
-	pending->data =
-		buffer_create_dynamic_max(default_pool, 4096, max + SLACK);
-	answer = fill_body(store, message, pending);
-	if (pending->data->used > max)
-		answer = too_large(store);
-	if (answer == IO_DONE)
-		answer = check_body_len(message, pending->plain_size);
-	if (answer != IO_DONE) {
-		journal_pending_free(&pending);
-		return answer;
-	}
-	message->body_len = pending->plain_size;
-	journal_pending_put(store, pending);
-	email_message_set_store_note(message, JOURNAL_NOTE);
-	return IO_DONE;
-}
-
-int journal_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
-		      email_message *message, int force ATTR_UNUSED)
-{
-	struct journal_store *store = journal_store(io);
-	struct journal_entry entry;
-
-	if (message->body == NULL)
-		return refuse(EINVAL, "the message has no body");
-	if (email_message_get_version(message) > 0 &&
-	    email_message_get_store_note(message) == NULL)
-		return refuse(EINVAL,
-			      "the message's headers were not read from this "
-			      "store: read them before its body is changed");
-	if (email_message_get_version(message) == 0 &&
-	    journal_find(store->journal, &message->message_id, &entry))
-		return refuse(EEXIST, "there is a message of this id already");
-	return write_body(store, message);
-}
 
 /*
  * Changes
@@ -122,6 +23,8 @@ struct journal_change {
 	message_id id;
 	buffer_t *headers;            /* NULL: it removes */
 	struct journal_pending *body; /* NULL: none, or it is put back */
+	bool drops_file;              /* this one, of the body before */
+	struct journal_external old;
 	unsigned char target[JOURNAL_TARGET_SIZE];
 	struct journal_request request;
 	int error;
@@ -150,8 +53,18 @@ static struct journal_change *begin_change(struct journal_store *store,
 	return change;
 }
 
-/* What failed may be tried again: its body goes on waiting. Never waits for the
-   disk or for another change. */
+/* The body that this change will have put an end to may be in a file; where that cannot
+   be read, the next opening finds it. */
+static void note_file(struct journal_change *change,
+		      const struct journal_entry *entry)
+{
+	change->drops_file = entry->headers.offset != 0 && entry->external &&
+		journal_read_external(change->store->journal, &change->id,
+				      &change->old) == 0;
+}
+
+/* What failed may be tried again: its body goes on waiting. Never waits for a sync or
+   for another change. */
 static void give_up_claim(struct journal_change *change, bool committed)
 {
 	if (!committed && change->body != NULL) {
@@ -163,7 +76,7 @@ static void give_up_claim(struct journal_change *change, bool committed)
 
 static void free_change(struct journal_change *change)
 {
-	journal_pending_free(&change->body);
+	journal_pending_free(change->store, &change->body);
 	buffer_free(&change->headers);
 	i_free(change);
 }
@@ -197,6 +110,9 @@ static int finish_change(struct journal_change *change)
 	if (change->error != 0)
 		answer = io_fail_message(change->what, &change->id,
 					 change->error);
+	else if (change->drops_file)
+		journal_body_remove(change->store->journal, &change->id,
+				    &change->old);
 	free_change(change);
 	return answer;
 }
@@ -286,11 +202,14 @@ static void fill_request(struct journal_store *store,
 		record->stack = store->stacks.body_kinds;
 		record->data = body->data->data;
 		record->size = body->data->used;
+		record->flags = body->in_file ? JOURNAL_EXTERNAL : 0;
 		record->plain_size = body->plain_size;
 		record++;
 	}
 	record->type = JOURNAL_HEADERS;
-	record->flags = body != NULL ? JOURNAL_WITH_BODY : 0;
+	if (body != NULL)
+		record->flags = JOURNAL_WITH_BODY |
+			(body->in_file ? JOURNAL_EXTERNAL : 0);
 	record->stack = store->stacks.headers_kinds;
 	record->data = headers->data;
 	record->size = headers->used;
@@ -312,14 +231,17 @@ static int fill_write(struct journal_change *change, email_message *message,
 	if (answer != IO_DONE)
 		return answer;
 	if (version == 1 && change->body == NULL)
-		return refuse(EINVAL,
-			      "the body was not written to this store "
-			      "before the headers");
+		return io_refuse(EINVAL,
+				 "the body was not written to this store "
+				 "before the headers");
 	change->headers = make_headers(change->store, message, &answer);
-	if (change->headers != NULL)
-		fill_request(change->store, message, change->body,
-			     change->headers, &change->request);
-	return answer;
+	if (change->headers == NULL)
+		return answer;
+	fill_request(change->store, message, change->body, change->headers,
+		     &change->request);
+	if (change->body != NULL)
+		note_file(change, entry);
+	return IO_DONE;
 }
 
 /* later NULL: waits. */
@@ -370,6 +292,7 @@ static void fill_unlink(struct journal_change *change,
 	record->version = entry->version;
 	record->data = change->target;
 	record->size = sizeof(change->target);
+	note_file(change, entry);
 }
 
 static int start_unlink(struct journal_store *store, const message_id *id,
@@ -410,12 +333,12 @@ int journal_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	struct journal_entry entry;
 	bool had = pending != NULL;
 
-	journal_pending_free(&pending);
+	journal_pending_drop(store, &pending);
 	if (had)
 		return IO_DONE;
 	if (journal_find(store->journal, id, &entry))
-		return refuse(EBUSY,
-			      "the message's headers are there: remove "
-			      "them before the body");
+		return io_refuse(EBUSY,
+				 "the message's headers are there: remove "
+				 "them before the body");
 	return IO_CONT;
 }

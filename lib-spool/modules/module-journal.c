@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of a body that goes into a segment; how many of such may be in memory. */
+#define INLINE_DEFAULT ((uint64_t)256 * 1024)
+#define PENDING_FACTOR 64
+
 struct journal_store *journal_store(io_infrastructure *io)
 {
 	return container_of(io, struct journal_store, io);
@@ -42,8 +46,8 @@ static void journal_store_deinit(io_infrastructure *io)
 {
 	struct journal_store *store = journal_store(io);
 
-	journal_close(&store->journal);
 	journal_pending_deinit(store);
+	journal_close(&store->journal);
 	spool_stacks_close(&store->stacks);
 	i_free(store);
 }
@@ -60,23 +64,15 @@ static int open_journal(struct journal_store *store, char **error_r)
 
 	store->journal =
 		journal_open(spool->dir_fd, spool->dir, &settings, error_r);
-	return store->journal == NULL ? -1 : 0;
-}
-
-static bool hand_out(const struct journal_entry *entry, void *context)
-{
-	struct spool_scan *scan = context;
-
-	if (spool_scan_is_stopping(scan))
-		return false;
-	spool_scan_found(scan, &entry->id);
-	return true;
-}
-
-static void *journal_process_disk_queue(io_infrastructure *io, void *scan)
-{
-	journal_for_each(journal_store(io)->journal, true, hand_out, scan);
-	return NULL;
+	if (store->journal == NULL)
+		return -1;
+	/* whatever it is set to: a segment has room for some of them */
+	store->inline_max = (size_t)I_MIN(spool->conf.inline_limit == 0 ?
+						  INLINE_DEFAULT :
+						  spool->conf.inline_limit,
+					  journal_max_size(store->journal) / 2);
+	store->pending_max = store->inline_max * PENDING_FACTOR;
+	return 0;
 }
 
 io_infrastructure *module_journal_open(struct spool *spool, char **error_r)

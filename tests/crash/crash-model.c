@@ -217,11 +217,16 @@ static int c_ftruncate(int fd, off_t size)
 	return ret;
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), suffix_len = strlen(suffix);
+
+	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
 static bool is_segment_name(const char *name)
 {
-	size_t len = strlen(name);
-
-	return len > 4 && strcmp(name + len - 4, ".seg") == 0;
+	return ends_with(name, ".seg");
 }
 
 /* The name that it got last. */
@@ -250,13 +255,17 @@ static enum crash_sync dir_sync_purpose(int dir)
 			continue;
 		if (op->kind == OP_NAME && is_segment_name(op->name))
 			return CRASH_SYNC_SEGMENT_NAME;
+		/* a name that a rename takes away is none that was removed */
+		if (op->kind == OP_UNNAME && op->name[0] == '.')
+			continue;
 		if (op->kind == OP_UNNAME && len == 28)
 			return CRASH_SYNC_UNLINK_NAME;
 		if (op->kind == OP_NAME && len == 2)
 			return CRASH_SYNC_BUCKET_NAME;
+		if (op->kind == OP_NAME && ends_with(op->name, ".b"))
+			return CRASH_SYNC_BODY_NAME;
 		if (op->kind == OP_NAME && len == 28)
-			return op->name[27] == 'b' ? CRASH_SYNC_BODY_NAME :
-						     CRASH_SYNC_HEADERS_NAME;
+			return CRASH_SYNC_HEADERS_NAME;
 	}
 	return CRASH_SYNC_NONE;
 }

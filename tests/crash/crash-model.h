@@ -14,7 +14,8 @@
 /* What syncs are for. One of them can be left out, as if the code did not have it. */
 enum crash_sync {
 	CRASH_SYNC_NONE,
-	/* of the file store, in the order in which a message meets them */
+	/* of the file store, in the order in which a message meets them; those of
+	   bodies also of the journal's files */
 	CRASH_SYNC_BUCKET_NAME, /* the directory above a new bucket */
 	CRASH_SYNC_BODY_DATA,
 	CRASH_SYNC_BODY_NAME,

@@ -284,6 +284,9 @@ static void test_killed_in_segment(void **state ATTR_UNUSED)
  * Damage
  */
 
+/* In the tail of a footer. */
+#define FOOTER (69632 - 10)
+
 static void flip_byte(const char *segment, off_t offset)
 {
 	char path[600];
@@ -318,6 +321,7 @@ static void test_damaged_rewrite(void **state ATTR_UNUSED)
 	must_remove(spool, 8, 1);
 	crash_spool_end(&spool);
 	flip_byte("00000002.seg", 4096 + 64 + 20);
+	flip_byte("00000002.seg", FOOTER); /* so that it is read whole */
 
 	spool = crash_spool_open(test_path("work"));
 	assert_int_equal(crash_version(spool, 0), 0);
@@ -341,6 +345,7 @@ static void test_damaged_tombstone(void **state ATTR_UNUSED)
 	must_put_small(spool, 6, 1);
 	crash_spool_end(&spool);
 	flip_byte("00000002.seg", 4096 + 64 + 4);
+	flip_byte("00000002.seg", FOOTER);
 
 	spool = crash_spool_open(test_path("work"));
 	assert_int_equal(crash_version(spool, 0), 0);

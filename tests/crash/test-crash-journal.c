@@ -15,6 +15,8 @@
 /* The first one stays so long: meanwhile the segments behind its own may not be
    written anew, as tombstones of its neighbours are in them. */
 #define FIRST_STAYS 10
+/* Goes to a file of its own. */
+#define LARGE 30000
 
 /* Smaller than a sector, than a block, and of several blocks. */
 static size_t size_of(unsigned int i)
@@ -64,25 +66,70 @@ static void test_every_power_cut(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* Too large for a segment, which has the headers alone: bodies in files come, take the
+   place of others, or of small ones, and go. */
+static void large_workload(enum crash_sync sync)
+{
+	struct spool *spool = crash_journal_begin("", sync);
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		crash_must_put(spool, i, i % 3 == 2 ? 9000 : LARGE);
+		if (i % 3 == 1)
+			/* half of it is small */
+			assert_int_equal(crash_rewrite(spool, i, true),
+					 IO_DONE);
+		if (i > 1)
+			crash_must_remove(spool, i - 2);
+	}
+	crash_must_put(spool, i, 2 * LARGE);
+	assert_int_equal(crash_rewrite(spool, i, true), IO_DONE);
+	assert_int_equal(crash_rewrite(spool, i, false), IO_DONE);
+	crash_spool_end(&spool);
+}
+
+static void test_large_bodies(void **state ATTR_UNUSED)
+{
+	struct crash_keeping keeping = { 0 };
+
+	large_workload(CRASH_SYNC_NONE);
+	assert_true(crash_sync_count(CRASH_SYNC_BODY_DATA) >= 6);
+	assert_true(crash_must_hold(&keeping, 8) > 300 / TEST_STEP);
+	crash_forget();
+}
+
+typedef void workload_t(enum crash_sync sync);
+
+static void small_workload(enum crash_sync sync)
+{
+	workload("", sync);
+}
+
 /* Each mutant must be noticed. */
 static void ATTR_UNUSED test_every_sync_is_needed(void **state ATTR_UNUSED)
 {
 	static const struct {
 		enum crash_sync sync;
 		const char *name;
+		workload_t *workload;
 	} mutants[] = {
-		{ CRASH_SYNC_SEGMENT_DATA, "a new segment's data" },
-		{ CRASH_SYNC_SEGMENT_NAME, "a new segment's name" },
+		{ CRASH_SYNC_SEGMENT_DATA, "a new segment's data",
+		  small_workload },
+		{ CRASH_SYNC_SEGMENT_NAME, "a new segment's name",
+		  small_workload },
 		{ CRASH_SYNC_SEGMENT_HEADER,
 		  "the header of one that is "
-		  "written anew" },
-		{ CRASH_SYNC_GROUP, "a group" },
+		  "written anew",
+		  small_workload },
+		{ CRASH_SYNC_GROUP, "a group", small_workload },
+		{ CRASH_SYNC_BODY_DATA, "a body's file", large_workload },
+		{ CRASH_SYNC_BODY_NAME, "its name", large_workload },
 	};
 	struct crash_keeping keeping = { 0 };
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(mutants); i++) {
-		workload("", mutants[i].sync);
+		mutants[i].workload(mutants[i].sync);
 		crash_must_break(mutants[i].sync, mutants[i].name, &keeping);
 	}
 	crash_forget();
@@ -92,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_power_cut),
+		cmocka_unit_test(test_large_bodies),
 #if TEST_STEP == 1
 		cmocka_unit_test(test_every_sync_is_needed),
 #endif

@@ -1,0 +1,143 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Looking at all messages of the journal store, and into them. */
+
+#include "config.h"
+#include "module-journal-private.h"
+#include "istream.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct listing {
+	struct journal_store *store;
+	spool_entry_t *callback;
+	void *context;
+	bool verify;
+};
+
+/* One of the message's two records: 0, or the errno with io_set_error(). */
+static int look_at(struct listing *listing, const message_id *id,
+		   enum journal_type type, char stack[JOURNAL_STACK_MAX + 1],
+		   struct journal_header *header)
+{
+	unsigned char *data = NULL;
+
+	if (journal_read(listing->store->journal, id, type, header, stack,
+			 listing->verify ? &data : NULL) < 0)
+		return errno;
+	i_free(data);
+	return 0;
+}
+
+/* The same of a file that the body is in. */
+static int look_at_file(struct listing *listing, const message_id *id,
+			uint64_t *size_r)
+{
+	struct journal_external external;
+	struct istream *file;
+	int error;
+
+	if (journal_read_external(listing->store->journal, id, &external) < 0)
+		return errno;
+	*size_r = external.size;
+	file = journal_open_external(listing->store, id, &external);
+	if (file == NULL)
+		return errno;
+	error = listing->verify ? spool_check_hash(file, external.hash) : 0;
+	i_stream_destroy(&file);
+	return error;
+}
+
+/* Reads it through its stacks, as far as there are keys. */
+static int verify_message(struct journal_store *store,
+			  const struct spool_entry *shown)
+{
+	email_message *message = email_message_new(&shown->id);
+	int answer = IO_DONE, error = 0;
+	uint64_t size = shown->body_len;
+
+	if (spool_can_decode(store->spool, shown->headers_stack))
+		answer = journal_readheaders(&store->io, IO_SYNCHRONOUS,
+					     message);
+	if (answer == IO_DONE &&
+	    spool_can_decode(store->spool, shown->body_stack)) {
+		answer = journal_readbody(&store->io, IO_SYNCHRONOUS, message);
+		if (answer == IO_DONE)
+			error = spool_read_through(message->body, &size);
+	}
+	if (answer != IO_DONE)
+		error = io_get_errno() != 0 ? io_get_errno() : EINVAL;
+	if (error == 0 && size != shown->body_len) {
+		error = EINVAL;
+		errno = error;
+		io_set_error("the body has another length than the journal "
+			     "says");
+	}
+	email_message_unref(&message);
+	return error;
+}
+
+static bool list_entry(const struct journal_entry *entry, void *context)
+{
+	char headers_stack[JOURNAL_STACK_MAX + 1] = "";
+	char body_stack[JOURNAL_STACK_MAX + 1] = "";
+	struct journal_header headers = { 0 }, body = { 0 };
+	struct listing *listing = context;
+	struct spool_entry shown;
+	uint64_t body_size;
+	char problem[512];
+
+	memset(&shown, 0, sizeof(shown));
+	shown.id = entry->id;
+	shown.error = look_at(listing, &entry->id, JOURNAL_HEADERS,
+			      headers_stack, &headers);
+	if (shown.error == 0)
+		shown.error = look_at(listing, &entry->id, JOURNAL_BODY,
+				      body_stack, &body);
+	if (shown.error == ENOENT) /* gone meanwhile */
+		return true;
+	shown.version = entry->version;
+	shown.body_len = body.plain_size;
+	body_size = body.stored_size;
+	if (shown.error == 0 && (body.flags & JOURNAL_EXTERNAL) != 0)
+		shown.error = look_at_file(listing, &entry->id, &body_size);
+	shown.stored_size = headers.stored_size + body_size;
+	shown.headers_stack = headers_stack;
+	shown.body_stack = body_stack;
+	if (shown.error == 0 && listing->verify)
+		shown.error = verify_message(listing->store, &shown);
+	if (shown.error != 0) {
+		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
+		shown.problem = problem;
+	}
+	return listing->callback(&shown, listing->context);
+}
+
+int module_journal_list(io_infrastructure *io, bool verify,
+			spool_entry_t *callback, void *context,
+			char **error_r ATTR_UNUSED)
+{
+	struct listing listing = { .store = journal_store(io),
+				   .callback = callback,
+				   .context = context,
+				   .verify = verify };
+
+	journal_for_each(listing.store->journal, false, list_entry, &listing);
+	return 0;
+}
+
+int module_journal_count_strays(io_infrastructure *io,
+				struct spool_strays *strays_r, char **error_r)
+{
+	const struct journal_store *store = journal_store(io);
+
+	memset(strays_r, 0, sizeof(*strays_r));
+	if (journal_count_bodies(store->journal, strays_r) == 0 &&
+	    spool_count_quarantined(store->spool, strays_r) == 0)
+		return 0;
+	return spool_fail(error_r, errno, "looking for strays in %s failed: %s",
+			  store->spool->dir, strerror(errno));
+}

@@ -1,0 +1,79 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The journal store's scan at start-up: it hands out what was there when the journal
+   was opened, which the index knows. Only of bodies in files it looks at the disk. */
+
+#include "config.h"
+#include "module-journal-private.h"
+#include "istream.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The headers are kept for a person: nothing is removed. */
+static void put_aside(struct journal_store *store, const message_id *id,
+		      const char *why)
+{
+	char text[MESSAGE_ID_TEXT_SIZE], name[MESSAGE_ID_TEXT_SIZE + 8];
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	unsigned char *data;
+
+	message_id_to_text(id, text);
+	(void)snprintf(name, sizeof(name), "%s.headers", text);
+	spool_warn(store->spool,
+		   "message %s is left out of this scan, and its headers are "
+		   "kept in quarantine: %s",
+		   text, why);
+	if (journal_read(store->journal, id, JOURNAL_HEADERS, &header, stack,
+			 &data) < 0)
+		return;
+	spool_put_aside(store->spool->dir_fd, name, data + header.stack_size,
+			(size_t)header.stored_size, why);
+	i_free(data);
+}
+
+static bool has_its_file(struct journal_store *store, const message_id *id)
+{
+	struct journal_external external;
+	struct istream *file;
+	char *why;
+
+	/* a reader of the message will be told */
+	if (journal_read_external(store->journal, id, &external) < 0)
+		return errno != ENOENT;
+	file = journal_open_external(store, id, &external);
+	if (file == NULL && errno == EINVAL) {
+		why = i_strdup_printf("%s", io_get_error());
+		put_aside(store, id, why);
+		i_free(why);
+		return false;
+	}
+	i_stream_unref(&file);
+	return true;
+}
+
+struct walk {
+	struct journal_store *store;
+	struct spool_scan *scan;
+};
+
+static bool hand_out(const struct journal_entry *entry, void *context)
+{
+	const struct walk *walk = context;
+
+	if (spool_scan_is_stopping(walk->scan))
+		return false;
+	if (!entry->external || has_its_file(walk->store, &entry->id))
+		spool_scan_found(walk->scan, &entry->id);
+	return true;
+}
+
+void *journal_process_disk_queue(io_infrastructure *io, void *scan)
+{
+	struct walk walk = { journal_store(io), scan };
+
+	journal_for_each(walk.store->journal, true, hand_out, &walk);
+	return NULL;
+}
