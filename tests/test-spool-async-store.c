@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 static const char *const stores[] = { "memory", "file", "journal" };
@@ -135,6 +136,42 @@ static void test_hook_by_hook(void **state ATTR_UNUSED)
 		email_message_unref(&copy);
 		test_async_end(&async, &spool);
 	}
+}
+
+/* What does not fit into a segment is in a file, and goes with its message. */
+static void test_a_large_body(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 100000);
+	struct istream *body = i_stream_create_from_data(data, 100000);
+	struct spool *spool = test_watched_spool("journal");
+	struct spool_async *async = test_async_begin(spool, 2, 0);
+	struct test_answer answers[2] = { 0 };
+	email_message *message;
+	message_id id;
+
+	message = test_async_message(spool, &id);
+	email_message_set_body(message, body, 100000);
+	i_stream_unref(&body);
+	assert_int_equal(spool_submit_put(async, message, test_answered,
+					  &answers[0]),
+			 IO_DONE);
+	email_message_unref(&message);
+	test_wait_answers(1);
+	test_must_be(&answers[0], IO_DONE);
+	test_spool_must_have(spool, &id, data, 100000);
+	assert_int_equal(test_command("test -n \"$(ls -A %s/journal/bodies)\"",
+				      test_spool_dir()),
+			 0);
+	assert_int_equal(spool_submit_remove(async, &id, test_answered,
+					     &answers[1]),
+			 IO_DONE);
+	test_wait_answers(2);
+	test_must_be(&answers[1], IO_DONE);
+	assert_int_equal(test_command("test -z \"$(ls -A %s/journal/bodies)\"",
+				      test_spool_dir()),
+			 0);
+	test_async_end(&async, &spool);
+	free(data);
 }
 
 static void test_reading_only(void **state ATTR_UNUSED)
@@ -544,6 +581,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_messages),
 		cmocka_unit_test(test_hook_by_hook),
+		cmocka_unit_test(test_a_large_body),
 		cmocka_unit_test(test_reading_only),
 		cmocka_unit_test(test_a_failing_module),
 		cmocka_unit_test(test_every_failing_call),

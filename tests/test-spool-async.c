@@ -424,6 +424,29 @@ static void test_no_descriptors(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Stacks that no address space has room for. */
+static void test_no_threads(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new();
+	unsigned int threads = test_count_threads();
+	pthread_attr_t old, huge;
+	char *error;
+
+	assert_int_equal(pthread_getattr_default_np(&old), 0);
+	assert_int_equal(pthread_attr_init(&huge), 0);
+	assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 50), 0);
+	assert_int_equal(pthread_setattr_default_np(&huge), 0);
+	assert_null(spool_async_new(spool, NULL, 2, 0, &error));
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(pthread_setattr_default_np(&old), 0);
+	assert_non_null(strstr(error, "starting worker 1 of 2 failed"));
+	assert_int_equal(test_count_threads(), threads);
+	(void)pthread_attr_destroy(&huge);
+	(void)pthread_attr_destroy(&old);
+	free(error);
+	spool_close(&spool);
+}
+
 static void test_a_spool_with_workers_is_not_closed(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_watched_spool("memory");
@@ -468,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_a_callback_submits),
 		cmocka_unit_test(test_bad_numbers),
 		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_no_threads),
 		cmocka_unit_test(test_a_spool_with_workers_is_not_closed),
 		cmocka_unit_test(test_another_loop),
 	};
