@@ -19,8 +19,8 @@ BOBBIN_BEGIN_DECLS
 
 struct spool_async;
 
-/* Starts the workers of an open spool, which must not be closed before them. ioloop
-   NULL: the thread's current one. workers: how many threads, 1 to
+/* Starts the workers of an open spool; neither it nor the loop may be closed before
+   them. ioloop NULL: the thread's current one. workers: how many threads, 1 to
    SPOOL_WORKERS_MAX; 0: one more than there are processors. Each takes one request
    at a time; one of them at a time may be writing for all, so one alone
    writes a message at a time. requests_max: how many requests there may be whose
@@ -50,10 +50,6 @@ unsigned int spool_async_cancel(struct spool_async *async, const void *context);
 /* How many requests there are whose callbacks have not been called. */
 unsigned int spool_async_count(struct spool_async *async);
 
-/*
- * Requests
- */
-
 /* The answer: IO_DONE, IO_FAIL or IO_TRANS_FAIL, as the calls of spool.h return it, and
    io_get_error() and io_get_errno() tell why until the thread's next call of the
    spool, submitting included. The callback may submit, cancel and close. */
@@ -73,6 +69,10 @@ typedef void spool_answer_t(int answer, void *context);
    loop watches) and fill in what is read: it may be submitted again, and not looked
    at or changed. The body of a message that was read comes from the disk when it is
    looked at. */
+
+/*
+ * Requests
+ */
 
 /* spool_put(): body, then headers. After IO_DONE both are on stable storage. */
 int spool_submit_put(struct spool_async *async, email_message *message,

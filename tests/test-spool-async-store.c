@@ -78,7 +78,7 @@ static void test_whole_messages(void **state ATTR_UNUSED)
 				    "a@example.org");
 		assert_int_equal(copy->body_len, sizeof(wire) - 1);
 		for (op = IO_OP_WRITEHEADERS; op <= IO_OP_UNLINKBODY; op++)
-			must_be_asynchronous(op, IO_DONE);
+			must_be_asynchronous((enum io_operation)op, IO_DONE);
 		assert_int_equal(spool_submit_get(async, copy, test_answered,
 						  &answers[3]),
 				 IO_DONE);
