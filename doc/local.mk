@@ -35,6 +35,7 @@ uninstall-local:
 
 mostlyclean-local:
 	rm -f doc/bobbin-*.3 doc/man.stamp
-EXTRA_DIST += doc/stack-specs.md doc/spool-format.md doc/journal-format.md doc/hooks.md
+EXTRA_DIST += doc/stack-specs.md doc/spool-format.md doc/journal-format.md doc/hooks.md \
+	doc/asynchronous.md
 EXTRA_DIST += doc/formats.md doc/architecture.md doc/dovecot-differences.md \
 	doc/conformance.md doc/performance.md

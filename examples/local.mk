@@ -13,6 +13,11 @@ examples_spool_SOURCES = examples/spool.c
 examples_spool_CPPFLAGS = -Iexamples/include
 examples_spool_LDADD = libbobbin-spool.la libbobbin-stream.la
 examples/spool-spool.$(OBJEXT): examples/include/bobbin.stamp
+check_PROGRAMS += examples/spool-async
+examples_spool_async_SOURCES = examples/spool-async.c
+examples_spool_async_CPPFLAGS = -Iexamples/include
+examples_spool_async_LDADD = libbobbin-spool.la libbobbin-stream.la
+examples/spool_async-spool-async.$(OBJEXT): examples/include/bobbin.stamp
 
 check_PROGRAMS += examples/backpressure
 examples_backpressure_SOURCES = examples/backpressure.c

@@ -7,6 +7,7 @@
 #include "panic.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct recipient {
@@ -28,7 +29,6 @@ struct grow_array {
 };
 
 struct email_message_private {
-	int refcount;
 	char *sender;
 	struct grow_array recipients; /* struct recipient */
 	struct grow_array values;     /* struct value */
@@ -39,6 +39,18 @@ struct email_message_private {
 	char *store_note;
 	bool write_failed;
 };
+
+/* References come and go on one thread while another one fills the message in. */
+struct counted_message {
+	email_message message;
+	atomic_int refcount;
+};
+
+static atomic_int *refcount_of(email_message *message)
+{
+	return &container_of(message, struct counted_message, message)
+			->refcount;
+}
 
 /* A new zeroed element at the end; NULL with errno. */
 static void *array_add(struct grow_array *array, size_t size, unsigned int max)
@@ -74,17 +86,17 @@ static struct value *values(const email_message *message)
 
 email_message *email_message_new(const struct message_id *id)
 {
-	email_message *message = i_new(email_message, 1);
+	struct counted_message *counted = i_new(struct counted_message, 1);
 
-	message->message_id = *id;
-	message->priv = i_new(struct email_message_private, 1);
-	message->priv->refcount = 1;
-	return message;
+	counted->message.message_id = *id;
+	counted->message.priv = i_new(struct email_message_private, 1);
+	atomic_init(&counted->refcount, 1);
+	return &counted->message;
 }
 
 void email_message_ref(email_message *message)
 {
-	message->priv->refcount++;
+	(void)atomic_fetch_add(refcount_of(message), 1);
 }
 
 static void free_value(struct value *value)
@@ -99,7 +111,6 @@ void email_message_clear(email_message *message)
 	struct email_message_private *priv = message->priv;
 	char **unknown = priv->unknown.items;
 	bool write_failed = priv->write_failed;
-	int refcount = priv->refcount;
 	unsigned int i;
 
 	i_stream_unref(&message->body);
@@ -118,7 +129,6 @@ void email_message_clear(email_message *message)
 	i_free(priv->sender);
 	i_free(priv->store_note);
 	memset(priv, 0, sizeof(*priv));
-	priv->refcount = refcount;
 	/* modules have not forgotten what they were given then */
 	priv->write_failed = write_failed;
 }
@@ -128,11 +138,11 @@ void email_message_unref(email_message **_message)
 	email_message *message = *_message;
 
 	*_message = NULL;
-	if (message == NULL || --message->priv->refcount > 0)
+	if (message == NULL || atomic_fetch_sub(refcount_of(message), 1) > 1)
 		return;
 	email_message_clear(message);
 	i_free(message->priv);
-	i_free(message);
+	i_free(container_of(message, struct counted_message, message));
 }
 
 void email_message_set_body(email_message *message, struct istream *body,

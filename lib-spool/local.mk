@@ -2,9 +2,10 @@
 
 spool_public_headers += lib-spool/message-id.h lib-spool/email-message.h \
 	lib-spool/io-infrastructure.h lib-spool/spool.h \
-	lib-spool/spool-modules.h
+	lib-spool/spool-modules.h lib-spool/spool-async.h
 spool_private_headers += lib-spool/message-record.h \
-	lib-spool/spool-private.h lib-spool/spool-stacks.h lib-spool/modules/module-file.h \
+	lib-spool/spool-private.h lib-spool/spool-chain.h \
+	lib-spool/spool-async-private.h lib-spool/spool-stacks.h lib-spool/modules/module-file.h \
 	lib-spool/modules/module-file-private.h \
 	lib-spool/modules/module-journal.h \
 	lib-spool/modules/module-journal-private.h \
@@ -21,6 +22,8 @@ spool_sources += lib-spool/spool-init.c
 spool_sources += lib-spool/spool-load.c
 spool_sources += lib-spool/spool-chain.c
 spool_sources += lib-spool/spool-message.c
+spool_sources += lib-spool/spool-async.c
+spool_sources += lib-spool/spool-pool.c
 spool_sources += lib-spool/spool-body.c
 spool_sources += lib-spool/spool-scan.c
 spool_sources += lib-spool/spool-conf.c

@@ -11,23 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct chain_call {
-	struct spool *spool;
-	io_caller caller;
-	enum io_operation op;
-	email_message *message; /* writes and reads */
-	message_id id;
-	int force;
-	unsigned int asked;   /* modules that were asked */
-	unsigned int went_on; /* of them, those that answered IO_CONT */
-};
-
 static const char *const hook_names[] = { "io_writeheaders",  "io_readheaders",
 					  "io_unlinkheaders", "io_writebody",
 					  "io_readbody",      "io_unlinkbody" };
 
 /* The hook's answer; a hook that is not there goes on. */
-static int call_hook(const struct chain_call *call, io_infrastructure *io)
+static int call_hook(const struct spool_call *call, io_infrastructure *io)
 {
 	message_id id = call->id;
 
@@ -72,8 +61,30 @@ static bool is_write(enum io_operation op)
 	return op == IO_OP_WRITEHEADERS || op == IO_OP_WRITEBODY;
 }
 
+/* The native store is the last one. */
+static bool may_be_later(const struct spool_call *call, unsigned int i)
+{
+	const struct spool *spool = call->spool;
+
+	return call->later.ready != NULL &&
+		spool->modules[i].io == spool->store &&
+		spool->store_class->finish != NULL &&
+		(call->op == IO_OP_WRITEHEADERS ||
+		 call->op == IO_OP_UNLINKHEADERS);
+}
+
+static int start_store(struct spool_call *call)
+{
+	const struct spool_store *class_ = call->spool->store_class;
+	io_infrastructure *store = call->spool->store;
+
+	return call->op == IO_OP_WRITEHEADERS ?
+		class_->start_writeheaders(store, call->message, &call->later) :
+		class_->start_unlinkheaders(store, &call->id, &call->later);
+}
+
 /* A later module may keep a copy of what this one calls removed. */
-static void warn_unlink_done(struct chain_call *call, unsigned int i)
+static void warn_unlink_done(struct spool_call *call, unsigned int i)
 {
 	struct spool_module *module = &call->spool->modules[i];
 
@@ -87,7 +98,7 @@ static void warn_unlink_done(struct chain_call *call, unsigned int i)
 		   module->io->shared.name, hook_names[call->op]);
 }
 
-static int check_answer(struct chain_call *call, unsigned int i, int answer)
+static int check_answer(struct spool_call *call, unsigned int i, int answer)
 {
 	const char *name = call->spool->modules[i].io->shared.name;
 
@@ -113,7 +124,7 @@ static int check_answer(struct chain_call *call, unsigned int i, int answer)
 }
 
 /* What the end of the chain means when nobody said IO_DONE. */
-static int nobody_answered(const struct chain_call *call)
+static int nobody_answered(const struct spool_call *call)
 {
 	if (is_unlink(call->op))
 		return IO_DONE;
@@ -125,18 +136,23 @@ static int nobody_answered(const struct chain_call *call)
 	return IO_FAIL;
 }
 
-static int ask_modules(struct chain_call *call)
+/* From where the call stands. */
+static int ask_modules(struct spool_call *call)
 {
 	struct spool *spool = call->spool;
+	unsigned int i;
 	int answer;
 
-	errno = 0;
-	io_set_error("%s", "");
-	for (call->asked = 0; call->asked < spool->module_count;) {
-		unsigned int i = call->asked++;
-
-		answer = check_answer(call, i,
-				      call_hook(call, spool->modules[i].io));
+	while (call->asked < spool->module_count) {
+		i = call->asked++;
+		if (may_be_later(call, i)) {
+			answer = start_store(call);
+			if (answer == SPOOL_LATER)
+				return answer;
+		} else {
+			answer = call_hook(call, spool->modules[i].io);
+		}
+		answer = check_answer(call, i, answer);
 		if (answer != IO_CONT)
 			return answer;
 		call->went_on++;
@@ -144,7 +160,7 @@ static int ask_modules(struct chain_call *call)
 	return nobody_answered(call);
 }
 
-static void tell_after(const struct chain_call *call, int result)
+static void tell_after(const struct spool_call *call, int result)
 {
 	uint64_t version = call->message == NULL ?
 		0 :
@@ -160,32 +176,13 @@ static void tell_after(const struct chain_call *call, int result)
 	}
 }
 
-static int run_chain(struct chain_call *call)
-{
-	int result;
-
-	if (call->message != NULL)
-		call->id = call->message->message_id;
-	if ((call->spool->flags & SPOOL_OPEN_READ_ONLY) != 0 &&
-	    (is_write(call->op) || is_unlink(call->op))) {
-		errno = EROFS;
-		io_set_error("the spool was opened for reading only");
-		return IO_FAIL;
-	}
-	if (!atomic_load(&call->spool->in_use))
-		atomic_store(&call->spool->in_use, true);
-	result = ask_modules(call);
-	tell_after(call, result);
-	return result;
-}
-
 /* A new message that could not be journalled is taken back from the modules that
    went on with it, in reverse order: not from one that failed, which has to clean up
    itself. */
-static void undo(const struct chain_call *failed, enum io_operation op,
+static void undo(const struct spool_call *failed, enum io_operation op,
 		 unsigned int modules)
 {
-	struct chain_call call = { .spool = failed->spool,
+	struct spool_call call = { .spool = failed->spool,
 				   .caller = failed->caller,
 				   .op = op,
 				   .id = failed->id };
@@ -211,79 +208,140 @@ static void undo(const struct chain_call *failed, enum io_operation op,
 	free(why);
 }
 
+/*
+ * A call, from its start to its end
+ */
+
+static int refuse_change(void)
+{
+	errno = EROFS;
+	io_set_error("the spool was opened for reading only");
+	return IO_FAIL;
+}
+
+static void end_writebody(struct spool_call *call, int answer)
+{
+	if (answer == IO_DONE)
+		return;
+	if (email_message_get_version(call->message) == 0)
+		undo(call, IO_OP_UNLINKBODY, call->went_on);
+	else
+		email_message_set_write_failed(call->message, true);
+}
+
+static void end_writeheaders(struct spool_call *call, int answer)
+{
+	email_message_set_write_failed(call->message,
+				       answer != IO_DONE && call->version > 0);
+	if (answer == IO_DONE)
+		return;
+	email_message_set_version(call->message, call->version);
+	if (call->version == 0 && call->asked > 0) {
+		undo(call, IO_OP_UNLINKHEADERS, call->went_on);
+		/* the body was written before, as far as the chain went */
+		undo(call, IO_OP_UNLINKBODY, call->spool->module_count);
+		email_message_set_store_note(call->message, NULL);
+	}
+}
+
 /* A failed rewrite leaves the version before the truth, whatever the modules that
    went on have made of it: none of them may skip the next write. */
-static int run_write(struct spool *spool, io_caller caller,
-		     email_message *message, int force, enum io_operation op,
-		     struct chain_call *call)
+static int end_call(struct spool_call *call, int answer)
 {
-	memset(call, 0, sizeof(*call));
-	call->spool = spool;
-	call->caller = caller;
-	call->op = op;
-	call->message = message;
-	call->force = force == 0 && email_message_get_write_failed(message) ?
-		1 :
-		force;
-	return run_chain(call);
+	/* where the spool refuses, nobody was asked */
+	if (call->asked > 0)
+		tell_after(call, answer);
+	if (call->op == IO_OP_WRITEBODY)
+		end_writebody(call, answer);
+	else if (call->op == IO_OP_WRITEHEADERS)
+		end_writeheaders(call, answer);
+	return answer;
 }
+
+int spool_call_start(struct spool_call *call)
+{
+	struct spool *spool = call->spool;
+	bool read_only = (spool->flags & SPOOL_OPEN_READ_ONLY) != 0;
+	int answer;
+
+	call->asked = call->went_on = 0;
+	errno = 0;
+	io_set_error("%s", "");
+	if (call->message != NULL)
+		call->id = call->message->message_id;
+	if (call->op == IO_OP_WRITEBODY && !read_only) {
+		/* nobody was asked: there is nothing to take back */
+		answer = spool_keep_body(spool, call->message);
+		if (answer != IO_DONE)
+			return answer;
+	}
+	if (is_write(call->op)) {
+		call->version = email_message_get_version(call->message);
+		if (email_message_get_write_failed(call->message) &&
+		    call->force == 0)
+			call->force = 1;
+	}
+	if (call->op == IO_OP_WRITEHEADERS)
+		email_message_set_version(call->message, call->version + 1);
+	if (read_only && (is_write(call->op) || is_unlink(call->op)))
+		return end_call(call, refuse_change());
+	if (!atomic_load(&spool->in_use))
+		atomic_store(&spool->in_use, true);
+	answer = ask_modules(call);
+	return answer == SPOOL_LATER ? answer : end_call(call, answer);
+}
+
+int spool_call_finish(struct spool_call *call)
+{
+	int answer;
+
+	errno = 0;
+	io_set_error("%s", "");
+	answer = check_answer(call, call->asked - 1,
+			      call->spool->store_class->finish(&call->later));
+	if (answer == IO_CONT) {
+		call->went_on++;
+		answer = ask_modules(call);
+	}
+	return end_call(call, answer);
+}
+
+/*
+ * Calls that wait
+ */
 
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force)
 {
-	struct chain_call call;
-	int result;
+	struct spool_call call = { .spool = spool,
+				   .caller = caller,
+				   .op = IO_OP_WRITEBODY,
+				   .message = message,
+				   .force = force };
 
-	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0) {
-		io_set_error("%s", "");
-		/* nobody was asked: there is nothing to take back */
-		result = spool_keep_body(spool, message);
-		if (result != IO_DONE)
-			return result;
-	}
-	result = run_write(spool, caller, message, force, IO_OP_WRITEBODY,
-			   &call);
-	if (result == IO_DONE)
-		return result;
-	if (email_message_get_version(message) == 0)
-		undo(&call, IO_OP_UNLINKBODY, call.went_on);
-	else
-		email_message_set_write_failed(message, true);
-	return result;
+	return spool_call_start(&call);
 }
 
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force)
 {
-	uint64_t version = email_message_get_version(message);
-	struct chain_call call;
-	int result;
+	struct spool_call call = { .spool = spool,
+				   .caller = caller,
+				   .op = IO_OP_WRITEHEADERS,
+				   .message = message,
+				   .force = force };
 
-	email_message_set_version(message, version + 1);
-	result = run_write(spool, caller, message, force, IO_OP_WRITEHEADERS,
-			   &call);
-	email_message_set_write_failed(message,
-				       result != IO_DONE && version > 0);
-	if (result == IO_DONE)
-		return result;
-	email_message_set_version(message, version);
-	if (version == 0 && call.asked > 0) {
-		undo(&call, IO_OP_UNLINKHEADERS, call.went_on);
-		/* the body was written before, as far as the chain went */
-		undo(&call, IO_OP_UNLINKBODY, spool->module_count);
-		email_message_set_store_note(message, NULL);
-	}
-	return result;
+	return spool_call_start(&call);
 }
 
 static int run_read(struct spool *spool, io_caller caller,
 		    email_message *message, enum io_operation op)
 {
-	struct chain_call call = {
+	struct spool_call call = {
 		.spool = spool, .caller = caller, .op = op, .message = message
 	};
 
-	return run_chain(&call);
+	return spool_call_start(&call);
 }
 
 int spool_readheaders(struct spool *spool, io_caller caller,
@@ -301,11 +359,11 @@ int spool_readbody(struct spool *spool, io_caller caller,
 static int run_unlink(struct spool *spool, io_caller caller,
 		      const message_id *id, enum io_operation op)
 {
-	struct chain_call call = {
+	struct spool_call call = {
 		.spool = spool, .caller = caller, .op = op, .id = *id
 	};
 
-	return run_chain(&call);
+	return spool_call_start(&call);
 }
 
 int spool_unlinkheaders(struct spool *spool, io_caller caller,

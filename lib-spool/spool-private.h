@@ -3,6 +3,7 @@
 #define BOBBIN_SPOOL_PRIVATE_H
 
 #include "message-id.h"
+#include "spool-chain.h"
 #include "spool.h"
 #include "stack-spec.h"
 
@@ -53,6 +54,7 @@ struct spool {
 	struct spool_conf conf;
 	struct stream_context keys;
 	struct message_id_generator *ids;
+	atomic_uint asyncs; /* spool_async_new() less spool_async_close() */
 	atomic_bool in_use; /* modules were asked: none is added any more */
 	spool_warning_t *warning;
 	void *warning_context;
@@ -132,6 +134,14 @@ struct spool_store {
 	/* spool_compact(); NULL: there is nothing to be done */
 	int (*compact)(io_infrastructure *io, uint64_t *moved_r,
 		       char **error_r);
+	/* Where a store can write headers and remove them without a thread that
+	   waits (all three, or none): the hooks' answers, or SPOOL_LATER, and then
+	   finish() has them. The message is not used after that. */
+	int (*start_writeheaders)(io_infrastructure *io, email_message *message,
+				  struct spool_later *later);
+	int (*start_unlinkheaders)(io_infrastructure *io, const message_id *id,
+				   struct spool_later *later);
+	int (*finish)(struct spool_later *later);
 };
 /* NULL with EINVAL and *error_r: there is none of this name. */
 const struct spool_store *spool_store_find(const char *name, char **error_r);

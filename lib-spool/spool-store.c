@@ -12,11 +12,22 @@
 #include <string.h>
 
 static const struct spool_store stores[] = {
-	{ "file", "messages/tmp", module_file_init, module_file_open,
-	  module_file_list, module_file_count_strays, NULL },
-	{ "journal", "journal", module_journal_init, module_journal_open,
-	  module_journal_list, module_journal_count_strays,
-	  module_journal_compact },
+	{ .name = "file",
+	  .tmp = "messages/tmp",
+	  .init = module_file_init,
+	  .open = module_file_open,
+	  .list = module_file_list,
+	  .count_strays = module_file_count_strays },
+	{ .name = "journal",
+	  .tmp = "journal",
+	  .init = module_journal_init,
+	  .open = module_journal_open,
+	  .list = module_journal_list,
+	  .count_strays = module_journal_count_strays,
+	  .compact = module_journal_compact,
+	  .start_writeheaders = module_journal_start_writeheaders,
+	  .start_unlinkheaders = module_journal_start_unlinkheaders,
+	  .finish = module_journal_finish },
 };
 
 const struct spool_store *spool_store_find(const char *name, char **error_r)

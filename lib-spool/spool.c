@@ -288,6 +288,9 @@ void spool_close(struct spool **_spool)
 
 	if (spool == NULL)
 		return;
+	if (atomic_load(&spool->asyncs) > 0)
+		i_panic("spool_close(): its workers run: spool_async_close() "
+			"comes before it");
 	*_spool = NULL;
 	atomic_store(&spool->stopping, true);
 	spool_wait_scan(spool);

@@ -75,7 +75,8 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 void spool_wait_scan(struct spool *spool);
 
 /* Stops and waits for the scan, closes the modules in reverse order, gives up the
-   lock. Sets the pointer to NULL; NULL is allowed. No other call may be running. */
+   lock. Sets the pointer to NULL; NULL is allowed. No other call may be running, and
+   what spool_async_new() made is to be closed before (else it panics). */
 void spool_close(struct spool **spool);
 
 /* A new id of this spool. */

@@ -52,6 +52,32 @@ for args in "$work/spool /no/such/mail" "/no/such/spool $work/mail" \
 	fi
 done
 
+example=$top_builddir/examples/spool-async
+seq 20 | while read -r n; do
+	sed "s/^/$n /" "$data" | "$BOBBIN" cat --to dot >"$work/wire.$n"
+done
+"$example" "$work/many" "$work"/wire.* >"$work/got" 2>"$work/err"
+check_empty "spool-async stores what it is given" "$work/err"
+check "each is told once" test "$(cut -d' ' -f2 "$work/got" | sort -u | wc -l)" \
+	-eq 20
+while read -r id path; do
+	"$BOBBIN" spool get --wire "$work/many" "$id" | cmp - "$path"
+done <"$work/got" >"$work/differ" 2>&1
+check_empty "and is there" "$work/differ"
+if "$example" "$work/many" "$work/wire.1" /no/such "$work/wire.2" \
+	>"$work/got" 2>"$work/err"; then
+	fail "spool-async fails where there is no file"
+else
+	check "spool-async says which file is missing" \
+		grep -q "^/no/such: .*No such file" "$work/err"
+fi
+check "and stores the others" test "$(wc -l <"$work/got")" -eq 2
+if "$example" /no/such/spool "$work/wire.1" 2>"$work/err"; then
+	fail "spool-async fails where there can be no spool"
+else
+	check "spool-async says why it fails" grep -q "No such file" "$work/err"
+fi
+
 "$top_builddir/examples/backpressure" >"$work/got" 2>"$work/err"
 check "backpressure sends all" grep -q '^14000000 bytes were read' "$work/got"
 check_empty "and has nothing to complain of" "$work/err"

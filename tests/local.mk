@@ -77,6 +77,8 @@ quick_tests += tests/test-module-memory tests/test-module-failure tests/test-jou
 	tests/test-module-journal
 threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
 	tests/test-module-journal
+unit_tests += tests/test-spool-async tests/test-spool-async-store
+threaded_tests += tests/test-spool-async tests/test-spool-async-store
 unit_tests += tests/test-spool-scan
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
@@ -138,7 +140,8 @@ examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT): \
 endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
-	tests/test-stream-common.h tests/test-spool-common.h
+	tests/test-stream-common.h tests/test-spool-common.h \
+	tests/test-async-common.h
 
 if HAVE_CMOCKA
 check_LTLIBRARIES += tests/libtestcommon.la
@@ -151,7 +154,8 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
-	tests/test-stream-common.c tests/test-spool-common.c
+	tests/test-stream-common.c tests/test-spool-common.c \
+	tests/test-async-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
 LDADD = tests/libtestcommon.la libspool-objects.la libstream-objects.la $(CMOCKA_LIBS)

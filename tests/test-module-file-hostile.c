@@ -185,6 +185,10 @@ static void test_a_message_that_cannot_be_read_now(void **state ATTR_UNUSED)
 				    answer != IO_TRANS_FAIL)
 					fail_msg("op %zu, call %u: %s", op, n,
 						 io_get_error());
+				/* what the chain says where the store does
+				   not */
+				assert_null(
+					strstr(io_get_error(), "module file:"));
 				test_spool_must_have(spool, &id, wire,
 						     sizeof(wire) - 1);
 			}

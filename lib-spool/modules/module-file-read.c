@@ -26,6 +26,8 @@ static int open_entry(struct file_store *store, const message_id *id,
 
 	memset(entry, 0, sizeof(*entry));
 	*bucket_fd_r = file_open_bucket(store, id, false);
+	if (*bucket_fd_r < 0 && errno != ENOENT)
+		return io_fail_message("opening the directory", id, errno);
 	if (*bucket_fd_r < 0)
 		ret = -1;
 	else if (input_r == NULL)

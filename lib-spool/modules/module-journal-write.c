@@ -12,6 +12,130 @@
 #include <string.h>
 
 /*
+ * Changes
+ */
+
+/* What one asks of the journal, from the claim on its message to the answer. */
+struct journal_change {
+	struct journal_store *store;
+	struct spool_later *later; /* NULL: somebody waits for it */
+	const char *what;          /* for messages */
+	message_id id;
+	buffer_t *headers;            /* NULL: it removes */
+	struct journal_pending *body; /* NULL: none, or it is put back */
+	bool drops_file;              /* this one, of the body before */
+	struct journal_external old;
+	unsigned char target[JOURNAL_TARGET_SIZE];
+	struct journal_request request;
+	int error;
+};
+
+/* With the claim; NULL with errno. */
+static struct journal_change *begin_change(struct journal_store *store,
+					   const message_id *id,
+					   const char *what,
+					   struct spool_later *later,
+					   struct journal_entry *entry_r)
+{
+	struct journal_change *change = try_calloc(1, sizeof(*change));
+
+	if (change == NULL)
+		return NULL;
+	if (journal_claim(store->journal, id, entry_r) < 0) {
+		i_free(change);
+		errno = ENOMEM;
+		return NULL;
+	}
+	change->store = store;
+	change->later = later;
+	change->what = what;
+	change->id = *id;
+	return change;
+}
+
+/* The body that this change will have put an end to may be in a file; where that cannot
+   be read, the next opening finds it. */
+static void note_file(struct journal_change *change,
+		      const struct journal_entry *entry)
+{
+	change->drops_file = entry->headers.offset != 0 && entry->external &&
+		journal_read_external(change->store->journal, &change->id,
+				      &change->old) == 0;
+}
+
+/* What failed may be tried again: its body goes on waiting. Never waits for a sync or
+   for another change. */
+static void give_up_claim(struct journal_change *change, bool committed)
+{
+	if (!committed && change->body != NULL) {
+		journal_pending_put(change->store, change->body);
+		change->body = NULL;
+	}
+	journal_release(change->store->journal, &change->id);
+}
+
+static void free_change(struct journal_change *change)
+{
+	journal_pending_free(change->store, &change->body);
+	buffer_free(&change->headers);
+	i_free(change);
+}
+
+/* It was not submitted. */
+static int drop_change(struct journal_change *change, int answer)
+{
+	give_up_claim(change, false);
+	free_change(change);
+	return answer;
+}
+
+/* On the thread of whoever writes, who is not to be kept: what is left to do is done
+   by who finishes it. But the claim goes here, since others may wait for it on all
+   threads that could. */
+static void change_done(struct journal_request *request, int error)
+{
+	struct journal_change *change = request->context;
+	struct spool_later *later = change->later;
+
+	change->error = error;
+	give_up_claim(change, error == 0);
+	if (later != NULL)
+		later->ready(later);
+}
+
+static int finish_change(struct journal_change *change)
+{
+	int answer = IO_DONE;
+
+	if (change->error != 0)
+		answer = io_fail_message(change->what, &change->id,
+					 change->error);
+	else if (change->drops_file)
+		journal_body_remove(change->store->journal, &change->id,
+				    &change->old);
+	free_change(change);
+	return answer;
+}
+
+int module_journal_finish(struct spool_later *later)
+{
+	return finish_change(later->work);
+}
+
+static int commit_change(struct journal_change *change)
+{
+	change->request.done = change_done;
+	change->request.context = change;
+	if (change->later == NULL) {
+		(void)journal_commit(change->store->journal, &change->request);
+		return finish_change(change);
+	}
+	change->later->work = change;
+	journal_submit(change->store->journal, &change->request);
+	return SPOOL_LATER;
+}
+
+/*
  * Headers
  */
 
@@ -97,111 +221,107 @@ static void fill_request(struct journal_store *store,
 	}
 }
 
-/* Commits, and removes the file of the body that is none any more then. With the claim
-   on the message. */
-static int commit_without(struct journal_store *store,
-			  const struct journal_entry *entry, bool drop_body,
-			  struct journal_request *request, const char *what)
-{
-	struct journal_external old;
-	/* where it cannot be read the next opening finds its file */
-	bool in_file = drop_body && entry->headers.offset != 0 &&
-		entry->external &&
-		journal_read_external(store->journal, &request->records[0].id,
-				      &old) == 0;
-
-	if (journal_commit(store->journal, request) < 0)
-		return io_fail_message(what, &request->records[0].id, errno);
-	if (in_file)
-		journal_body_remove(store->journal, &request->records[0].id,
-				    &old);
-	return IO_DONE;
-}
-
-/* With the claim on the message. */
-static int commit_headers(struct journal_store *store, email_message *message,
-			  const struct journal_entry *entry,
-			  const struct journal_pending *body)
+static int fill_write(struct journal_change *change, email_message *message,
+		      const struct journal_entry *entry)
 {
 	uint64_t version = email_message_get_version(message);
-	struct journal_request request;
-	buffer_t *headers;
 	int answer;
 
 	answer = check_version(entry, version);
 	if (answer != IO_DONE)
 		return answer;
-	if (version == 1 && body == NULL)
+	if (version == 1 && change->body == NULL)
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
 				 "before the headers");
-	headers = make_headers(store, message, &answer);
-	if (headers == NULL)
+	change->headers = make_headers(change->store, message, &answer);
+	if (change->headers == NULL)
 		return answer;
-	fill_request(store, message, body, headers, &request);
-	answer =
-		commit_without(store, entry, body != NULL, &request, "writing");
-	buffer_free(&headers);
-	return answer;
+	fill_request(change->store, message, change->body, change->headers,
+		     &change->request);
+	if (change->body != NULL)
+		note_file(change, entry);
+	return IO_DONE;
+}
+
+/* later NULL: waits. */
+static int start_write(struct journal_store *store, email_message *message,
+		       struct spool_later *later)
+{
+	const message_id *id = &message->message_id;
+	struct journal_change *change;
+	struct journal_entry entry;
+	int answer;
+
+	change = begin_change(store, id, "writing", later, &entry);
+	if (change == NULL)
+		return io_fail_message("writing the headers", id, errno);
+	change->body = journal_pending_take(store, id);
+	answer = fill_write(change, message, &entry);
+	return answer == IO_DONE ? commit_change(change) :
+				   drop_change(change, answer);
 }
 
 int journal_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 			 email_message *message, int force ATTR_UNUSED)
 {
-	struct journal_store *store = journal_store(io);
-	const message_id *id = &message->message_id;
-	struct journal_pending *body;
-	struct journal_entry entry;
-	int answer;
+	return start_write(journal_store(io), message, NULL);
+}
 
-	if (journal_claim(store->journal, id, &entry) < 0)
-		return io_fail_message("writing the headers", id, errno);
-	body = journal_pending_take(store, id);
-	answer = commit_headers(store, message, &entry, body);
-	journal_release(store->journal, id);
-	/* the same headers may be tried again */
-	if (answer != IO_DONE && body != NULL)
-		journal_pending_put(store, body);
-	else
-		journal_pending_free(store, &body);
-	return answer;
+int module_journal_start_writeheaders(io_infrastructure *io,
+				      email_message *message,
+				      struct spool_later *later)
+{
+	return start_write(journal_store(io), message, later);
 }
 
 /*
  * Removing
  */
 
-static int commit_unlink(struct journal_store *store, const message_id *id,
-			 const struct journal_entry *entry)
+static void fill_unlink(struct journal_change *change,
+			const struct journal_entry *entry)
 {
-	unsigned char payload[JOURNAL_TARGET_SIZE];
-	struct journal_request request;
+	struct journal_record *record = change->request.records;
 
-	journal_make_target(store->journal, &entry->headers, payload);
-	memset(&request, 0, sizeof(request));
-	request.count = 1;
-	request.records[0].type = JOURNAL_UNLINK;
-	request.records[0].id = *id;
-	request.records[0].version = entry->version;
-	request.records[0].data = payload;
-	request.records[0].size = sizeof(payload);
-	return commit_without(store, entry, true, &request, "removing");
+	journal_make_target(change->store->journal, &entry->headers,
+			    change->target);
+	change->request.count = 1;
+	record->type = JOURNAL_UNLINK;
+	record->id = change->id;
+	record->version = entry->version;
+	record->data = change->target;
+	record->size = sizeof(change->target);
+	note_file(change, entry);
+}
+
+static int start_unlink(struct journal_store *store, const message_id *id,
+			struct spool_later *later)
+{
+	struct journal_change *change;
+	struct journal_entry entry;
+
+	change = begin_change(store, id, "removing", later, &entry);
+	if (change == NULL)
+		return io_fail_message("removing", id, errno);
+	/* what is gone from the index is so durably */
+	if (entry.headers.offset == 0)
+		return drop_change(change, IO_CONT);
+	fill_unlink(change, &entry);
+	return commit_change(change);
 }
 
 int journal_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 			  message_id *id)
 {
-	struct journal_store *store = journal_store(io);
-	struct journal_entry entry;
-	int answer = IO_CONT;
+	return start_unlink(journal_store(io), id, NULL);
+}
 
-	if (journal_claim(store->journal, id, &entry) < 0)
-		return io_fail_message("removing", id, errno);
-	/* what is gone from the index is so durably */
-	if (entry.headers.offset != 0)
-		answer = commit_unlink(store, id, &entry);
-	journal_release(store->journal, id);
-	return answer;
+int module_journal_start_unlinkheaders(io_infrastructure *io,
+				       const message_id *id,
+				       struct spool_later *later)
+{
+	return start_unlink(journal_store(io), id, later);
 }
 
 /* A stored body goes with its headers. */

@@ -15,5 +15,12 @@ int module_journal_count_strays(io_infrastructure *io,
 				struct spool_strays *strays_r, char **error_r);
 int module_journal_compact(io_infrastructure *io, uint64_t *moved_r,
 			   char **error_r);
+int module_journal_start_writeheaders(io_infrastructure *io,
+				      email_message *message,
+				      struct spool_later *later);
+int module_journal_start_unlinkheaders(io_infrastructure *io,
+				       const message_id *id,
+				       struct spool_later *later);
+int module_journal_finish(struct spool_later *later);
 
 #endif
