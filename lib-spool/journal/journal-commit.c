@@ -156,6 +156,14 @@ static void begin_group(struct journal_group *group,
 	group->iov_count = group->record_count = 0;
 }
 
+/* The upkeep wants to know which one it is. */
+static void set_active(struct journal *journal, struct journal_segment *segment)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->active = segment;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 /* Durable, or -1 with errno: then it is void. */
 static int end_group(struct journal *journal, struct journal_group *group)
 {
@@ -170,7 +178,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	}
 	error = errno;
 	segment->failed = true;
-	journal->active = NULL;
+	set_active(journal, NULL);
 	journal_add_void(journal, segment, group->pos, group->end - group->pos);
 	errno = error;
 	return -1;
@@ -265,7 +273,7 @@ static void seal(struct journal *journal)
 	journal->active->sealed = true;
 	journal_footer_write(journal->active, journal->next_sequence - 1);
 	/* dead, it may be the next */
-	journal->active = NULL;
+	set_active(journal, NULL);
 }
 
 /* Whether the active segment takes so many bytes of so many records. */
@@ -309,7 +317,7 @@ get_segment(struct journal *journal, struct journal_group *group,
 			return NULL;
 		}
 		seal(journal);
-		journal->active = journal_segment_next(journal);
+		set_active(journal, journal_segment_next(journal));
 		if (journal->active == NULL)
 			return NULL;
 	}

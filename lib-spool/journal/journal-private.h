@@ -60,7 +60,9 @@ struct journal {
 	uint32_t segment_end; /* behind the largest number */
 
 	/* Of who is committing. */
-	struct journal_segment *active; /* NULL: the next one is to be taken */
+	struct journal_segment
+		*active; /* NULL: the next one is to be taken; changed
+					   under the mutex */
 	uint64_t next_sequence;
 	struct journal_void *voids;
 	int broken; /* errno; nothing can be written any more */
