@@ -77,7 +77,7 @@ bench/bench-spool-lmdb: bench/bench-spool-lmdb.c $(bench_peer_sources)
 bench/bench-spool-sqlite bench/bench-spool-lmdb:
 	$(AM_V_CCLD)name=$(@F); \
 	lib=`echo $$name | sed 's/^bench-spool-//; s/sqlite/sqlite3/'`; \
-	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE `pkg-config --cflags $$lib` \
+	$(CC) $(CFLAGS) -std=gnu11 `pkg-config --cflags $$lib` \
 		-I$(srcdir)/bench -o $@ $(srcdir)/bench/$$name.c \
 		$(srcdir)/bench/bench.c $(srcdir)/bench/bench-files.c \
 		$(srcdir)/bench/bench-writers.c `pkg-config --libs $$lib` \
