@@ -131,9 +131,11 @@ plot {lines}
 def write_plot(out, rates):
     """Of each store its messages a second over the writers."""
     stores = {}
+    if not rates:
+        return
     for store, writers, rate in rates:
         stores.setdefault(store, {}).setdefault(writers, []).append(rate)
-    if shutil.which("gnuplot") is None or not stores:
+    if shutil.which("gnuplot") is None:
         print("NOT RUN: the plot: there is no gnuplot (package gnuplot-nox)")
         return
     data = out / "spool.dat"
