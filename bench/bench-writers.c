@@ -21,6 +21,8 @@ struct writers {
 	size_t size;
 	atomic_uint_fast64_t next;
 	uint64_t end;
+	unsigned int warm; /* messages of each writer before */
+	pthread_barrier_t ready, go;
 	/* nanoseconds of each message, by number; NULL: nobody asks */
 	uint64_t *took;
 };
@@ -59,35 +61,56 @@ static unsigned char *make_bodies(struct bench *b)
 	return bodies;
 }
 
+static void write_message(struct writers *w, uint64_t number)
+{
+	w->put(w->context, number, w->bodies + number % BODIES * w->size,
+	       w->size);
+}
+
+/* What a thread has from its first messages it has for the others, too. */
 static void *write_messages(void *context)
 {
 	struct writers *w = context;
 	uint64_t number, started;
+	unsigned int i;
 
+	for (i = 0; i < w->warm; i++)
+		write_message(w, atomic_fetch_add(&w->next, 1));
+	(void)pthread_barrier_wait(&w->ready);
+	(void)pthread_barrier_wait(&w->go);
 	while ((number = atomic_fetch_add(&w->next, 1)) < w->end) {
 		started = now();
-		w->put(w->context, number,
-		       w->bodies + number % BODIES * w->size, w->size);
+		write_message(w, number);
 		if (w->took != NULL)
 			w->took[number] = now() - started;
 	}
 	return NULL;
 }
 
-static void run(struct writers *w, unsigned int count, uint64_t first,
-		uint64_t end)
+/* What is warm, and then, where it runs by the clock, [first, end). */
+static void run(struct writers *w, struct bench *b, uint64_t first, bool clock)
 {
-	pthread_t *threads = calloc(count, sizeof(*threads));
+	pthread_t *threads = calloc(b->writers, sizeof(*threads));
 	unsigned int i;
 
-	bench_check(threads != NULL && count > 0);
-	atomic_store(&w->next, first);
-	w->end = end;
-	for (i = 0; i < count; i++)
+	bench_check(threads != NULL && b->writers > 0);
+	bench_check(pthread_barrier_init(&w->ready, NULL, b->writers + 1) ==
+			    0 &&
+		    pthread_barrier_init(&w->go, NULL, b->writers + 1) == 0);
+	for (i = 0; i < b->writers; i++)
 		bench_check(pthread_create(&threads[i], NULL, write_messages,
 					   w) == 0);
-	for (i = 0; i < count; i++)
+	(void)pthread_barrier_wait(&w->ready);
+	atomic_store(&w->next, first);
+	if (clock)
+		bench_start();
+	(void)pthread_barrier_wait(&w->go);
+	for (i = 0; i < b->writers; i++)
 		bench_check(pthread_join(threads[i], NULL) == 0);
+	if (clock)
+		bench_stop();
+	(void)pthread_barrier_destroy(&w->ready);
+	(void)pthread_barrier_destroy(&w->go);
 	free(threads);
 }
 
@@ -115,11 +138,11 @@ void bench_writers(struct bench *b, bench_put_t *put, void *context)
 
 	bench_check(took != NULL && b->total > 0);
 	begin(&w, b, put, context);
-	run(&w, b->writers, b->total, b->total + WARM * b->writers);
 	w.took = took;
-	bench_start();
-	run(&w, b->writers, 0, b->total);
-	bench_stop();
+	w.end = b->total;
+	atomic_store(&w.next, b->total);
+	w.warm = WARM;
+	run(&w, b, 0, true);
 	b->calls = b->total;
 	b->bytes = b->total * b->piece;
 	qsort(took, b->total, sizeof(*took), compare);
@@ -134,6 +157,7 @@ void bench_writers_fill(struct bench *b, uint64_t first, uint64_t count,
 	struct writers w;
 
 	begin(&w, b, put, context);
-	run(&w, b->writers, first, first + count);
+	w.end = first + count;
+	run(&w, b, first, false);
 	free(w.bodies);
 }
