@@ -153,10 +153,9 @@ static void put_file(void *context, uint64_t number, const unsigned char *body,
 		     size_t size)
 {
 	struct folder *folder = context;
-	struct iovec iov[2] = {
-		{ (void *)(uintptr_t)body, size },
-		{ (void *)(uintptr_t)rest, folder->record - size }
-	};
+	struct iovec iov[2] = { { (void *)(uintptr_t)body, size },
+				{ (void *)(uintptr_t)rest,
+				  folder->record - size } };
 	char name[64], bucket[3];
 	int dir, fd;
 
@@ -185,8 +184,7 @@ static void put_files(struct bench *b)
 		    b->record - b->piece <= sizeof(rest));
 	bench_check(mkdir(b->out_path, 0700) == 0);
 	bench_make_buckets(b->out_path);
-	folder.messages =
-		open(b->out_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder.messages = open(b->out_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bench_check(folder.messages >= 0 &&
 		    mkdirat(folder.messages, "tmp", 0700) == 0);
 	folder.tmp = openat(folder.messages, "tmp",

@@ -131,13 +131,11 @@ static bool set(struct bench *b, const char *name, const char *value)
 
 int bench_main(int argc, char *argv[], const struct bench_work *works)
 {
-	struct bench b = {
-		.piece = 4096,
-		.codec = "",
-		.spec = "plain",
-		.layer = "",
-		.writers = 1
-	};
+	struct bench b = { .piece = 4096,
+			   .codec = "",
+			   .spec = "plain",
+			   .layer = "",
+			   .writers = 1 };
 	const char *name = "";
 	char *value;
 	int i;
