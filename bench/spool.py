@@ -139,7 +139,7 @@ def write_plot(out, rates):
         print("NOT RUN: the plot: there is no gnuplot (package gnuplot-nox)")
         return
     data = out / "spool.dat"
-    data.write_text("\n\n".join(
+    data.write_text("\n\n\n".join(
         "\n".join(f"{writers} {statistics.median(of_all):.1f}"
                   for writers, of_all in sorted(store.items()))
         for store in stores.values()) + "\n")
