@@ -120,6 +120,7 @@ set title "Messages of 4 KiB a second, each on the disk"
 set xlabel "writers"
 set ylabel "messages a second"
 set logscale x 2
+set xrange [0.9:72]
 set logscale y 10
 set xtics ({tics})
 set grid
