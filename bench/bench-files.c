@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "bench-files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -52,6 +53,25 @@ unsigned char *bench_read_file(const char *path, size_t *size_r)
 	(void)close(fd);
 	*size_r = have;
 	return data;
+}
+
+void bench_forget_files(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int fd;
+
+	bench_check(dir != NULL);
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_type != DT_REG)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+		/* what is dirty would stay */
+		bench_check(fd >= 0 && fdatasync(fd) == 0 &&
+			    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+		(void)close(fd);
+	}
+	(void)closedir(dir);
 }
 
 void bench_bucket_name(unsigned int bucket, char name_r[3])

@@ -17,6 +17,10 @@ int bench_open_out(const struct bench *b);
 /* All of a file; free() it. */
 unsigned char *bench_read_file(const char *path, size_t *size_r);
 
+/* What is in the memory of a directory's files is dropped: the next who reads them has
+   to wait for the disk. */
+void bench_forget_files(const char *dir);
+
 /* Directories as below a file store's messages/ (doc/spool-format.md), in one that
    exists. */
 #define BENCH_BUCKETS 1024

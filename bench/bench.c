@@ -85,21 +85,32 @@ static void read_ends(struct bench *b, const char *path)
 	free(text);
 }
 
+static bool set_size(struct bench *b, const char *name, const char *value)
+{
+	if (strcmp(name, "piece") == 0)
+		b->piece = strtoull(value, NULL, 10);
+	else if (strcmp(name, "window") == 0)
+		b->window = strtoull(value, NULL, 10);
+	else if (strcmp(name, "total") == 0)
+		b->total = strtoull(value, NULL, 10);
+	else if (strcmp(name, "record") == 0)
+		b->record = strtoull(value, NULL, 10);
+	else if (strcmp(name, "writers") == 0)
+		b->writers = (unsigned int)strtoul(value, NULL, 10);
+	else if (strcmp(name, "level") == 0)
+		b->level = atoi(value);
+	else
+		return false;
+	return true;
+}
+
 static bool set(struct bench *b, const char *name, const char *value)
 {
 	if (strcmp(name, "corpus") == 0) {
 		b->data = bench_read_file(value, &b->size);
 		read_ends(b, value);
-	} else if (strcmp(name, "piece") == 0) {
-		b->piece = strtoull(value, NULL, 10);
-	} else if (strcmp(name, "window") == 0) {
-		b->window = strtoull(value, NULL, 10);
-	} else if (strcmp(name, "total") == 0) {
-		b->total = strtoull(value, NULL, 10);
 	} else if (strcmp(name, "codec") == 0) {
 		b->codec = value;
-	} else if (strcmp(name, "level") == 0) {
-		b->level = atoi(value);
 	} else if (strcmp(name, "spec") == 0) {
 		b->spec = value;
 	} else if (strcmp(name, "layer") == 0) {
@@ -110,17 +121,21 @@ static bool set(struct bench *b, const char *name, const char *value)
 		b->out_path = value;
 	} else if (strcmp(name, "key") == 0) {
 		b->key_path = value;
+	} else if (strcmp(name, "store") == 0) {
+		b->store = value;
 	} else {
-		return false;
+		return set_size(b, name, value);
 	}
 	return true;
 }
 
 int bench_main(int argc, char *argv[], const struct bench_work *works)
 {
-	struct bench b = {
-		.piece = 4096, .codec = "", .spec = "plain", .layer = ""
-	};
+	struct bench b = { .piece = 4096,
+			   .codec = "",
+			   .spec = "plain",
+			   .layer = "",
+			   .writers = 1 };
 	const char *name = "";
 	char *value;
 	int i;

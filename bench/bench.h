@@ -28,6 +28,11 @@ struct bench {
 	/* a stack's spec, and a layer that is no part of specs */
 	const char *spec, *layer;
 	const char *in_path, *out_path, *key_path;
+	/* of a spool: which native store, how many threads write, and the bytes
+	   that a message takes in a journal */
+	const char *store;
+	unsigned int writers;
+	size_t record;
 
 	/* Results. A work counts what it did; out_bytes only where that differs
 	   from bytes. */

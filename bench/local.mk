@@ -7,7 +7,8 @@ bench_common = bench/bench.c bench/bench.h bench/bench-files.c \
 	bench/bench-files.h
 bench_programs = bench/bench-raw bench/bench-streams bench/bench-bobbin \
 	bench/bench-stacks
-EXTRA_PROGRAMS = $(bench_programs)
+bench_spool_programs = bench/bench-spool bench/bench-spool-raw
+EXTRA_PROGRAMS = $(bench_programs) $(bench_spool_programs)
 
 bench_bench_raw_SOURCES = bench/bench-raw.c $(bench_common)
 bench_bench_raw_CPPFLAGS = -Ibench
@@ -29,11 +30,25 @@ bench_bench_stacks_CPPFLAGS = -Ibench -Iexamples/include
 bench_bench_stacks_CFLAGS = $(AM_CFLAGS)
 bench_bench_stacks_LDADD = libstream-objects.la
 
+# make bench-spool: the same for the stores of a spool.
+bench_writers = $(bench_common) bench/bench-writers.c bench/bench-writers.h
+bench_bench_spool_raw_SOURCES = bench/bench-spool-raw.c $(bench_writers)
+bench_bench_spool_raw_CPPFLAGS = -Ibench
+bench_bench_spool_raw_CFLAGS = $(AM_CFLAGS)
+bench_bench_spool_raw_LDADD = -lpthread
+bench_bench_spool_SOURCES = bench/bench-spool.c $(bench_writers)
+bench_bench_spool_CPPFLAGS = -Ibench -Iexamples/include
+bench_bench_spool_CFLAGS = $(AM_CFLAGS)
+bench_bench_spool_LDADD = libspool-objects.la libstream-objects.la
+
+bench/bench_spool-bench-spool.$(OBJEXT) \
 bench/bench_streams-bench-streams.$(OBJEXT) \
 bench/bench_stacks-bench-stacks.$(OBJEXT) \
 bench/bench_bobbin-bench-bobbin.$(OBJEXT): examples/include/bobbin.stamp
 
-EXTRA_DIST += bench/run.py bench/rows.py bench/corpus.py bench/bench-streams.c
+EXTRA_DIST += bench/run.py bench/rows.py bench/corpus.py bench/bench-streams.c \
+	bench/spool.py bench/spoolrows.py bench/bench-spool-sqlite.c \
+	bench/bench-spool-lmdb.c
 
 # libdovecot's own build of bench-streams.c, where its headers are.
 DOVECOT_INCLUDE = /usr/include/dovecot
@@ -52,4 +67,29 @@ bench: $(bench_programs) tools/bobbin$(EXEEXT)
 	if test -f $(DOVECOT_INCLUDE)/ostream.h; then \
 		$(MAKE) bench/bench-dovecot; fi
 	$(srcdir)/bench/run.py --programs bench --out bench/out \
+		--mails $(srcdir)/tests/data/mail $(BENCH_ARGS)
+
+# Stores that a user might take instead, where their libraries are.
+bench_peer_sources = $(bench_common) bench/bench-writers.c \
+	bench/bench-writers.h
+bench/bench-spool-sqlite: bench/bench-spool-sqlite.c $(bench_peer_sources)
+bench/bench-spool-lmdb: bench/bench-spool-lmdb.c $(bench_peer_sources)
+bench/bench-spool-sqlite bench/bench-spool-lmdb:
+	$(AM_V_CCLD)name=$(@F); \
+	lib=`echo $$name | sed 's/^bench-spool-//; s/sqlite/sqlite3/'`; \
+	$(CC) $(CFLAGS) -std=gnu11 `pkg-config --cflags $$lib` \
+		-I$(srcdir)/bench -o $@ $(srcdir)/bench/$$name.c \
+		$(srcdir)/bench/bench.c $(srcdir)/bench/bench-files.c \
+		$(srcdir)/bench/bench-writers.c `pkg-config --libs $$lib` \
+		-lpthread
+CLEANFILES += bench/bench-spool-sqlite bench/bench-spool-lmdb \
+	$(bench_spool_programs)
+
+.PHONY: bench-spool
+bench-spool: $(bench_spool_programs) tools/bobbin$(EXEEXT)
+	for name in sqlite lmdb; do \
+		lib=`echo $$name | sed 's/sqlite/sqlite3/'`; \
+		if pkg-config --exists $$lib; then \
+			$(MAKE) bench/bench-spool-$$name || exit 1; fi; done
+	$(srcdir)/bench/spool.py --programs bench --out bench/out \
 		--mails $(srcdir)/tests/data/mail $(BENCH_ARGS)

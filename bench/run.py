@@ -46,29 +46,38 @@ class Bench:
         # the first one often has the interrupts
         self.core = max(self.cores) if args.core is None else args.core
 
-    def prepare(self, rows):
-        """Corpora, a key, and the files that decoders read."""
+    def prepare_places(self):
         for name, place in self.places.items():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
             self.words[name] = str(place)
-        tmpfs = self.places["tmpfs"]
+
+    def prepare_corpus(self, name, mib, ends):
+        path = self.places["tmpfs"] / f"corpus-{name}"
         corpus = pathlib.Path(__file__).parent / "corpus.py"
-        for name, mib, ends in (("lf", self.args.corpus, "lf"),
-                                ("crlf", self.args.corpus, "crlf"),
-                                ("small", 1, "crlf")):
-            path = tmpfs / f"corpus-{name}"
-            subprocess.run([sys.executable, corpus, self.args.mails, path,
-                            str(mib), ends], check=True)
-            self.words[name] = str(path)
-        self.words["lf_size"] = str(os.path.getsize(self.words["lf"]))
-        self.words["disk_lf"] = str(self.places["disk"] / "corpus")
-        shutil.copy(self.words["lf"], self.words["disk_lf"])
-        self.words["key"] = str(tmpfs / "key")
+        subprocess.run([sys.executable, corpus, self.args.mails, path,
+                        str(mib), ends], check=True)
+        self.words[name] = str(path)
+
+    def prepare_key(self):
+        self.words["key"] = str(self.places["tmpfs"] / "key")
         bobbin = self.programs.parent / "tools" / "bobbin"
         key = subprocess.run([bobbin, "keygen", "-o", self.words["key"]],
                              check=True, capture_output=True, text=True)
         self.words["recipient"] = key.stdout.strip()
+
+    def prepare(self, rows):
+        """Corpora, a key, and the files that decoders read."""
+        self.prepare_places()
+        tmpfs = self.places["tmpfs"]
+        for name, mib, ends in (("lf", self.args.corpus, "lf"),
+                                ("crlf", self.args.corpus, "crlf"),
+                                ("small", 1, "crlf")):
+            self.prepare_corpus(name, mib, ends)
+        self.words["lf_size"] = str(os.path.getsize(self.words["lf"]))
+        self.words["disk_lf"] = str(self.places["disk"] / "corpus")
+        shutil.copy(self.words["lf"], self.words["disk_lf"])
+        self.prepare_key()
         for codec in PREPARED:
             self.prepare_file(codec, "lf", f"codec={codec}")
             self.prepare_file(f"small_{codec}", "small", f"codec={codec}")
@@ -190,9 +199,14 @@ class Bench:
 
     def measure(self, row):
         """The figures of all pairs, and the last result of each side."""
-        figures = []
-        ours = peer = None
-        once = row.kind not in ("rate", "excess") or row.clock == "instructions"
+        pairs = self.run_pairs(row)
+        return sorted(pair[0] for pair in pairs), *pairs[-1][1:]
+
+    def run_pairs(self, row):
+        """Of each pair its figure, and both results."""
+        pairs = []
+        once = (row.kind not in ("rate", "excess", "times") or
+                row.clock == "instructions")
         for i in range(1 if once else self.args.pairs + 1):
             first, second = (row.ours, row.peer)[::1 if i % 2 else -1]
             results = {w: self.run_row(row, w) for w in (first, second) if w}
@@ -201,8 +215,8 @@ class Bench:
                 peer["bytes"] = ours["bytes"]
             # the first pair warms up
             if once or i > 0:
-                figures.append(figure(row, ours, peer))
-        return sorted(figures), ours, peer
+                pairs.append((figure(row, ours, peer), ours, peer))
+        return pairs
 
 
 def figure(row, ours, peer):
@@ -220,6 +234,12 @@ def figure(row, ours, peer):
         return 0 if ours["out"] == 1 else ours["out"]
     if row.kind == "bytes":
         return ours["out"]
+    if row.kind == "times":
+        return ours["out"] / peer["out"]
+    if row.kind == "each":
+        return ours["out"] / ours["calls"]
+    if row.kind == "seconds":
+        return ours["wall"] / 1e9
     if row.kind == "allocations":
         return ours["out"] / (ours["calls"] - 16)
     if row.kind == "resident":
@@ -260,7 +280,8 @@ def unit(row):
     if row.clock == "instructions" and row.kind == "excess":
         return "instructions"
     return {"rate": "x", "excess": "ns", "value": "B", "bytes": "B",
-            "allocations": "", "resident": "KiB", "plain": "/s"}[row.kind]
+            "allocations": "", "resident": "KiB", "plain": "/s", "times": "x",
+            "each": "B", "seconds": "s"}[row.kind]
 
 
 def number(value, digits=3):
@@ -356,32 +377,10 @@ def write_plot(out, lines):
     subprocess.run(["gnuplot", script], check=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--programs", default="bench",
-                        help="the folder that make bench builds in")
-    parser.add_argument("--mails", required=True)
-    parser.add_argument("--out", default="bench/out")
-    parser.add_argument("--tmpfs", default="/dev/shm")
-    parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--corpus", type=int, default=32, help="in MiB")
-    parser.add_argument("--core", type=int,
-                        help="for what needs only one; the last")
-    parser.add_argument("--big", type=int, default=1024,
-                        help="in MiB, from file to file on threads")
-    parser.add_argument("--messages", type=int, default=100000,
-                        help="of the large spool; 0: none")
-    parser.add_argument("--only", default="",
-                        help="rows whose group or name contains this")
-    args = parser.parse_args()
-
-    bench = Bench(args)
-    bench.out.mkdir(parents=True, exist_ok=True)
-    rows = list(table.all_rows())
-    if args.messages > 0:
-        rows += table.large_spool(args.messages)
-    rows = [r for r in rows if args.only in f"{r.group}: {r.name}"]
+def run_rows(bench, rows, line_of):
+    """The lines of those that are asked for and ran, each printed as it comes;
+    line_of(row, figures, ours, peer) makes one."""
+    rows = [r for r in rows if bench.args.only in f"{r.group}: {r.name}"]
     lines = []
     try:
         bench.prepare(rows)
@@ -401,15 +400,58 @@ def main():
                   f"{line['group']}: {line['name']}", flush=True)
     finally:
         bench.clean()
-    with open(bench.out / "results.tsv", "w") as file:
-        file.write("\t".join(COLUMNS) + "\n")
+    return lines
+
+
+def write_tsv(path, lines, columns):
+    with open(path, "w") as file:
+        file.write("\t".join(columns) + "\n")
         for line in lines:
-            file.write("\t".join(line[c] for c in COLUMNS) + "\n")
-    write_table(bench.out / "results.md", lines, args)
-    write_plot(bench.out, lines)
+            file.write("\t".join(line[c] for c in columns) + "\n")
+
+
+def print_verdicts(lines):
     verdicts = [l["verdict"] for l in lines]
     print(", ".join(f"{verdicts.count(v)} {v}"
                     for v in ("MET", "MISSED", "UNCLEAR")))
+
+
+def arguments(description, pairs):
+    """What each benchmark may be told."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--programs", default="bench",
+                        help="the folder that make bench builds in")
+    parser.add_argument("--mails", required=True)
+    parser.add_argument("--out", default="bench/out")
+    parser.add_argument("--tmpfs", default="/dev/shm")
+    parser.add_argument("--pairs", type=int, default=pairs)
+    parser.add_argument("--only", default="",
+                        help="rows whose group or name contains this")
+    return parser
+
+
+def main():
+    parser = arguments(__doc__, 9)
+    parser.add_argument("--corpus", type=int, default=32, help="in MiB")
+    parser.add_argument("--core", type=int,
+                        help="for what needs only one; the last")
+    parser.add_argument("--big", type=int, default=1024,
+                        help="in MiB, from file to file on threads")
+    parser.add_argument("--messages", type=int, default=100000,
+                        help="of the large spool; 0: none")
+    args = parser.parse_args()
+
+    bench = Bench(args)
+    bench.out.mkdir(parents=True, exist_ok=True)
+    rows = list(table.all_rows())
+    if args.messages > 0:
+        rows += table.large_spool(args.messages)
+    lines = run_rows(bench, rows, line_of)
+    write_tsv(bench.out / "results.tsv", lines, COLUMNS)
+    write_table(bench.out / "results.md", lines, args)
+    write_plot(bench.out, lines)
+    print_verdicts(lines)
     print(f"{bench.out}/results.md, results.tsv, ratios.svg")
 
 

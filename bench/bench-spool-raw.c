@@ -1,0 +1,241 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What a disk allows those who store messages on it, by the simplest means: no index,
+   no checksum, no second thought. */
+
+#define _GNU_SOURCE
+#include "bench.h"
+#include "bench-files.h"
+#include "bench-writers.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define BLOCK 4096u
+#define FILL_SIZE ((size_t)1 << 20)
+
+/*
+ * Group commit
+ */
+
+/* More writers than that wait for the next group. */
+#define GROUP_MAX 256
+
+struct request {
+	struct request *next;
+	const unsigned char *body;
+	bool done;
+};
+
+struct log {
+	pthread_mutex_t mutex;
+	pthread_cond_t progress;
+	struct request *queue;
+	bool writing;
+
+	/* of who is writing */
+	int fd;
+	uint64_t pos;
+	size_t size;   /* of a body */
+	size_t record; /* of all that is written for a message */
+	struct iovec iov[2 * GROUP_MAX + 1];
+};
+
+static const unsigned char rest[2 * BLOCK];
+
+static void write_group(struct log *log, const struct request *request)
+{
+	uint64_t end = log->pos;
+	int count = 0;
+
+	for (; request != NULL; request = request->next) {
+		log->iov[count].iov_base = (void *)(uintptr_t)request->body;
+		log->iov[count++].iov_len = log->size;
+		log->iov[count].iov_base = (void *)(uintptr_t)rest;
+		log->iov[count++].iov_len = log->record - log->size;
+		end += log->record;
+	}
+	log->iov[count].iov_base = (void *)(uintptr_t)rest;
+	log->iov[count++].iov_len = (BLOCK - end % BLOCK) % BLOCK;
+	end += (BLOCK - end % BLOCK) % BLOCK;
+	bench_check(pwritev(log->fd, log->iov, count, (off_t)log->pos) ==
+		    (ssize_t)(end - log->pos));
+	bench_check(fdatasync(log->fd) == 0);
+	log->pos = end;
+}
+
+/* With the mutex, which is let go meanwhile. */
+static void commit(struct log *log)
+{
+	struct request *group = log->queue, *next;
+
+	log->queue = NULL;
+	log->writing = true;
+	(void)pthread_mutex_unlock(&log->mutex);
+	write_group(log, group);
+	(void)pthread_mutex_lock(&log->mutex);
+	for (; group != NULL; group = next) {
+		next = group->next;
+		group->done = true;
+	}
+	log->writing = false;
+	(void)pthread_cond_broadcast(&log->progress);
+}
+
+static void put_record(void *context, uint64_t number,
+		       const unsigned char *body, size_t size)
+{
+	struct log *log = context;
+	struct request request = { .body = body };
+
+	(void)number;
+	bench_check(size == log->size);
+	(void)pthread_mutex_lock(&log->mutex);
+	request.next = log->queue;
+	log->queue = &request;
+	while (!request.done) {
+		if (log->writing)
+			(void)pthread_cond_wait(&log->progress, &log->mutex);
+		else
+			commit(log);
+	}
+	(void)pthread_mutex_unlock(&log->mutex);
+}
+
+/* Room for all groups, each of one message, and nothing of it new to the disk. */
+static void prewrite(const struct bench *b, int fd)
+{
+	uint64_t size = (b->record + BLOCK) * (b->total + 8 * b->writers), pos;
+	unsigned char *data = calloc(1, FILL_SIZE);
+
+	bench_check(data != NULL);
+	for (pos = 0; pos < size; pos += FILL_SIZE)
+		bench_check(pwrite(fd, data, FILL_SIZE, (off_t)pos) ==
+			    (ssize_t)FILL_SIZE);
+	bench_check(fsync(fd) == 0);
+	free(data);
+}
+
+/* record=BYTES of a message in the new file out=FILE. */
+static void put_records(struct bench *b)
+{
+	struct log log = { .fd = bench_open_out(b),
+			   .size = b->piece,
+			   .record = b->record };
+
+	bench_check(b->record >= b->piece &&
+		    b->record - b->piece <= sizeof(rest) &&
+		    b->writers <= GROUP_MAX);
+	bench_check(pthread_mutex_init(&log.mutex, NULL) == 0 &&
+		    pthread_cond_init(&log.progress, NULL) == 0);
+	prewrite(b, log.fd);
+	bench_writers(b, put_record, &log);
+	(void)close(log.fd);
+}
+
+/*
+ * A file for each message
+ */
+
+struct folder {
+	int messages, tmp;
+	size_t record;
+};
+
+static void put_file(void *context, uint64_t number, const unsigned char *body,
+		     size_t size)
+{
+	struct folder *folder = context;
+	struct iovec iov[2] = { { (void *)(uintptr_t)body, size },
+				{ (void *)(uintptr_t)rest,
+				  folder->record - size } };
+	char name[64], bucket[3];
+	int dir, fd;
+
+	bench_bucket_name((unsigned int)number % BENCH_BUCKETS, bucket);
+	dir = openat(folder->messages, bucket,
+		     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)snprintf(name, sizeof(name), "%026llu.m",
+		       (unsigned long long)number);
+	fd = openat(folder->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		    0600);
+	bench_check(fd >= 0 && dir >= 0);
+	bench_check(writev(fd, iov, 2) == (ssize_t)folder->record);
+	bench_check(fdatasync(fd) == 0 && close(fd) == 0);
+	bench_check(renameat(folder->tmp, name, dir, name) == 0);
+	bench_check(fsync(dir) == 0);
+	(void)close(dir);
+}
+
+/* The same into files of the new folder out=DIR: written, synced, renamed, and the
+   folder synced. */
+static void put_files(struct bench *b)
+{
+	struct folder folder = { .record = b->record };
+
+	bench_check(b->record >= b->piece &&
+		    b->record - b->piece <= sizeof(rest));
+	bench_check(mkdir(b->out_path, 0700) == 0);
+	bench_make_buckets(b->out_path);
+	folder.messages = open(b->out_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bench_check(folder.messages >= 0 &&
+		    mkdirat(folder.messages, "tmp", 0700) == 0);
+	folder.tmp = openat(folder.messages, "tmp",
+			    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bench_check(folder.tmp >= 0);
+	bench_writers(b, put_file, &folder);
+	(void)close(folder.tmp);
+	(void)close(folder.messages);
+}
+
+/*
+ * Reading
+ */
+
+/* Reads the files of in=DIR one after the other, total=BYTES of them at most, from the
+   disk. */
+static void read_files(struct bench *b)
+{
+	unsigned char *data = malloc(FILL_SIZE);
+	DIR *dir = opendir(b->in_path);
+	struct dirent *entry;
+	ssize_t n;
+	int fd;
+
+	bench_check(data != NULL && dir != NULL);
+	bench_forget_files(b->in_path);
+	bench_start();
+	while ((entry = readdir(dir)) != NULL && b->bytes < b->total) {
+		if (entry->d_type != DT_REG)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+		bench_check(fd >= 0);
+		while (b->bytes < b->total &&
+		       (n = read(fd, data, FILL_SIZE)) > 0)
+			b->bytes += (size_t)n;
+		(void)close(fd);
+		b->calls++;
+	}
+	bench_stop();
+	(void)closedir(dir);
+	free(data);
+}
+
+static const struct bench_work works[] = {
+	{ "put", put_records },
+	{ "put-files", put_files },
+	{ "read-files", read_files },
+	{ NULL, NULL },
+};
+
+int main(int argc, char *argv[])
+{
+	return bench_main(argc, argv, works);
+}
