@@ -163,6 +163,33 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
    calls may run meanwhile. */
 int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r);
 
+/* Values from 2^i to 2^(i+1) - 1 are counted in [i]; [0] has 0, too, and the last one
+   what is larger. */
+#define SPOOL_HISTOGRAM_SIZE 32
+/* How the journal store works, and what its segments are. A file store has nothing of
+   it: all is 0 then. */
+struct spool_stats {
+	/* Since it was opened, by this process: groups of changes (a message
+	   stored, rewritten, moved or removed) that one sync made durable, by
+	   their number of changes; syncs, by the microseconds that each took; and
+	   groups that could not be written. */
+	uint64_t group_changes[SPOOL_HISTOGRAM_SIZE];
+	uint64_t sync_usecs[SPOOL_HISTOGRAM_SIZE];
+	uint64_t failed_groups;
+
+	/* Segments are in one of these states: records of messages are in it;
+	   what is in it is needed by no message; nothing is in it, and it is to
+	   be written next; the same, without blocks on disk. */
+	uint64_t live_segments, dead_segments, blank_segments, cut_segments;
+	uint64_t segment_bytes; /* on disk */
+	/* Headers and bodies: those that are a message's, and all that were
+	   written into these segments. */
+	uint64_t live_records, records;
+};
+/* Waits for the group that is being written, if one is. -1 with errno and *error_r. */
+int spool_get_stats(struct spool *spool, struct spool_stats *stats_r,
+		    char **error_r);
+
 BOBBIN_END_DECLS
 
 #endif

@@ -94,6 +94,7 @@ script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-codecs.sh
 script_tests += tests/tool-spool.sh
+script_tests += tests/tool-journal.sh
 script_tests += tests/read-journal.sh
 script_tests += tests/check-doveadm.sh
 # What a sanitizer says nothing about.

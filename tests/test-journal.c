@@ -373,6 +373,34 @@ static void *submit_first(void *journal)
 	return NULL;
 }
 
+static uint64_t sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE])
+{
+	uint64_t all = 0;
+	unsigned int i;
+
+	for (i = 0; i < SPOOL_HISTOGRAM_SIZE; i++)
+		all += histogram[i];
+	return all;
+}
+
+/* What the next test did: groups of 1, 1 and 63. */
+static void must_have_counted(struct journal *journal)
+{
+	struct spool_stats stats;
+
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_int_equal(stats.group_changes[0], 2);
+	assert_int_equal(stats.group_changes[5], 1);
+	assert_int_equal(sum(stats.group_changes), 3);
+	assert_int_equal(sum(stats.sync_usecs), 3);
+	assert_int_equal(stats.failed_groups, 0);
+	assert_int_equal(stats.live_segments, 1);
+	assert_int_equal(stats.dead_segments + stats.cut_segments, 0);
+	assert_int_equal(stats.live_records, 2 * (MANY + 1));
+	assert_int_equal(stats.records, stats.live_records);
+	assert_true(stats.segment_bytes > 0);
+}
+
 static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
 {
 	struct file_ops ops = file_ops_system;
@@ -407,6 +435,7 @@ static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
 		assert_true(has(journal, n));
 	}
 	assert_int_equal(gate.syncs, 2);
+	must_have_counted(journal);
 	journal_close(&journal);
 }
 
@@ -465,6 +494,7 @@ static void test_many_writers(void **state ATTR_UNUSED)
 static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_FDATASYNC, TEST_OP_WRITE };
+	struct spool_stats stats;
 	struct journal *journal;
 	size_t i;
 
@@ -478,6 +508,11 @@ static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 		test_faults_end();
 		assert_false(has(journal, 2));
 		assert_int_equal(store(journal, 3), 0);
+		assert_int_equal(journal_get_stats(journal, &stats), 0);
+		assert_int_equal(stats.failed_groups, 1);
+		assert_int_equal(stats.group_changes[0], 2);
+		/* and what says so, for nobody */
+		assert_int_equal(sum(stats.sync_usecs), 3);
 		journal_close(&journal);
 		journal = open_dir(false);
 		assert_true(has(journal, 1));

@@ -8,7 +8,7 @@ tools_bobbin_SOURCES += tools/cmd-cat.c
 tools_bobbin_SOURCES += tools/cmd-keygen.c
 tools_bobbin_SOURCES += tools/cmd-kinds.c
 tools_bobbin_SOURCES += tools/spool-common.c tools/spool-common.h \
-	tools/spool-json.c tools/spool-writer.c
+	tools/spool-json.c tools/spool-writer.c tools/spool-counts.c
 tools_bobbin_SOURCES += tools/line-ends.c tools/line-ends.h
 tools_bobbin_SOURCES += tools/cmd-spool-init.c
 tools_bobbin_SOURCES += tools/cmd-spool-put.c

@@ -201,7 +201,9 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 		return code;
 	if (walk(spool, callback, totals, &error) < 0 ||
 	    (totals->count_strays && !tool_interrupted() &&
-	     spool_count_strays(spool, &totals->strays, &error) < 0)) {
+	     spool_count_strays(spool, &totals->strays, &error) < 0) ||
+	    (totals->want_stats && !tool_interrupted() &&
+	     spool_get_stats(spool, &totals->stats, &error) < 0)) {
 		code = tool_read_failed(errno, error,
 					tool_keys_given(&args->keys));
 		free(error);

@@ -24,7 +24,8 @@ struct spool_totals {
 	uint64_t unread;
 	int unread_errno;
 	struct spool_strays strays;
-	bool json, heading, count_strays;
+	struct spool_stats stats;
+	bool json, heading, count_strays, want_stats;
 	struct tool_progress progress;
 };
 

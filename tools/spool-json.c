@@ -103,6 +103,17 @@ void spool_json_entry(const struct spool_entry *entry)
 	print_json(object);
 }
 
+static void set_segments(json_t *object, const struct spool_stats *stats)
+{
+	set_number(object, "live_segments", stats->live_segments);
+	set_number(object, "dead_segments", stats->dead_segments);
+	set_number(object, "blank_segments", stats->blank_segments);
+	set_number(object, "cut_segments", stats->cut_segments);
+	set_number(object, "segment_bytes", stats->segment_bytes);
+	set_number(object, "live_records", stats->live_records);
+	set_number(object, "records", stats->records);
+}
+
 void spool_json_totals(const struct spool_totals *totals)
 {
 	json_t *object = json_object();
@@ -116,6 +127,8 @@ void spool_json_totals(const struct spool_totals *totals)
 	set_number(object, "stray_bodies", totals->strays.bodies);
 	set_number(object, "stray_files", totals->strays.temporary);
 	set_number(object, "stray_bytes", totals->strays.bytes);
+	if (spool_has_segments(&totals->stats))
+		set_segments(object, &totals->stats);
 	print_json(object);
 }
 

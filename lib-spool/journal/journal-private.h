@@ -5,6 +5,7 @@
 #include "journal/journal.h"
 #include "journal/journal-index.h"
 #include "buffer.h"
+#include "spool.h"
 
 #include <pthread.h>
 
@@ -64,6 +65,7 @@ struct journal {
 	uint64_t next_sequence;
 	struct journal_void *voids;
 	int broken; /* errno; nothing can be written any more */
+	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
 	struct journal_upkeep *upkeep; /* NULL: it is not done by itself */
@@ -173,6 +175,12 @@ bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
 		   const struct journal_place *body);
+
+/* journal-stats.c: of a monotonic clock. */
+uint64_t journal_now_usecs(void);
+/* A group that was written, or could not be: of who is committing. */
+void journal_count_group(struct journal *journal, unsigned int changes,
+			 bool synced, uint64_t sync_usecs);
 
 /* journal-damage.c: a reader found no record there. */
 void journal_damage_read(struct journal *journal,

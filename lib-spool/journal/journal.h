@@ -92,6 +92,11 @@ int journal_claim(struct journal *journal, const message_id *id,
 		  struct journal_entry *entry_r);
 void journal_release(struct journal *journal, const message_id *id);
 
+/* What was counted, and what there is: waits for the group that is being written. -1
+   with errno. */
+struct spool_stats;
+int journal_get_stats(struct journal *journal, struct spool_stats *stats_r);
+
 /* Does at once what the upkeep does in time: moves what is left in half empty segments,
    and gives the blocks of most dead ones back. *moved_r: messages. -1 with errno. */
 int journal_compact(struct journal *journal, uint64_t *moved_r);

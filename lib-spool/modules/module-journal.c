@@ -107,6 +107,18 @@ io_infrastructure *module_journal_open(struct spool *spool, char **error_r)
 	return NULL;
 }
 
+int module_journal_get_stats(io_infrastructure *io, struct spool_stats *stats_r,
+			     char **error_r)
+{
+	const struct journal_store *store = journal_store(io);
+
+	if (journal_get_stats(store->journal, stats_r) == 0)
+		return 0;
+	return spool_fail(error_r, errno,
+			  "looking at the segments of %s/journal failed: %s",
+			  store->spool->dir, strerror(errno));
+}
+
 int module_journal_compact(io_infrastructure *io, uint64_t *moved_r,
 			   char **error_r)
 {
