@@ -190,6 +190,40 @@ struct spool_stats {
 int spool_get_stats(struct spool *spool, struct spool_stats *stats_r,
 		    char **error_r);
 
+enum spool_migrate_flags {
+	/* copies: nothing is removed */
+	SPOOL_MIGRATE_KEEP = 0x01
+};
+/* What became of a message. */
+struct spool_migrated {
+	message_id id;
+	uint64_t body_len; /* octets of wire form; 0 where it was not read */
+	uint64_t total;    /* messages that there are to migrate */
+	/* It was in the other spool already, as it is when a migration was
+	   killed. */
+	bool was_there;
+	/* NULL: all is well; else a sentence: it is still where it was */
+	const char *problem;
+	/* With a problem, what it is. EEXIST: another message of this id, or
+	   another version of it, is there. Others as in spool_entry. */
+	int error;
+
+	bool stop; /* private */
+};
+/* Called for each message when it is done with; false stops. */
+typedef bool spool_migrated_t(const struct spool_migrated *what, void *context);
+/* Moves the messages of a spool's native store into another spool: everything about
+   them, with their ids and versions, through the other spool's stacks. Both are open
+   for writing, with keys for what is encrypted, and nobody else changes messages
+   meanwhile. (`from` may be read-only with KEEP.) Each message is on stable storage in
+   `to` before it is removed from `from`; after a crash the same call goes on, and removes
+   those that are in both, having compared them. A message that cannot be read, or
+   differs, is told to the callback (may be NULL) and left where it is. -1 with errno and
+   *error_r (free() it) where `to` cannot be written, `from` cannot be listed, or nothing
+   can be removed from it: what was told is done then. */
+int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
+		  spool_migrated_t *callback, void *context, char **error_r);
+
 BOBBIN_END_DECLS
 
 #endif

@@ -20,6 +20,7 @@ tools_bobbin_SOURCES += tools/cmd-spool-verify.c
 tools_bobbin_SOURCES += tools/cmd-spool-stats.c
 tools_bobbin_SOURCES += tools/cmd-spool-repair.c
 tools_bobbin_SOURCES += tools/cmd-spool-compact.c
+tools_bobbin_SOURCES += tools/cmd-spool-migrate.c
 tools_bobbin_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tools_bobbin_LDADD = libbobbin-spool.la libbobbin-stream.la $(stream_libs) \
 	$(JANSSON_LIBS)

@@ -190,6 +190,31 @@ void spool_json_message(const email_message *message,
 	print_json(object);
 }
 
+void spool_json_migrated(const struct spool_migrated *what)
+{
+	json_t *object = json_object();
+
+	(void)json_object_set_new(object, "queue_id", id_json(&what->id));
+	set_number(object, "message_size", what->body_len);
+	set_text(object, "result",
+		 what->problem != NULL	? "left" :
+			 what->was_there ? "was there" :
+					   "copied");
+	if (what->problem != NULL)
+		set_text(object, "problem", what->problem);
+	print_json(object);
+}
+
+void spool_json_migrate_counts(const struct spool_migrate_counts *counts)
+{
+	json_t *object = json_object();
+
+	set_number(object, "copied", counts->copied);
+	set_number(object, "were_there", counts->were_there);
+	set_number(object, "left", counts->left);
+	print_json(object);
+}
+
 #else
 
 /* --json was refused: these are not called. */
@@ -208,6 +233,16 @@ void spool_json_message(const email_message *message,
 {
 	(void)message;
 	(void)entry;
+}
+
+void spool_json_migrated(const struct spool_migrated *what)
+{
+	(void)what;
+}
+
+void spool_json_migrate_counts(const struct spool_migrate_counts *counts)
+{
+	(void)counts;
 }
 
 #endif
