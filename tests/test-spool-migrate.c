@@ -117,8 +117,8 @@ static void put_full(struct spool *spool, message_id *id)
 				 message, 0, EMAIL_RECIPIENT_FAILED, "why"),
 			 0);
 	assert_int_equal(email_message_add_unknown(message, "x-new 1"), 0);
-	email_message_set_flags(message, EMAIL_MESSAGE_HELD |
-						 EMAIL_MESSAGE_LINE_ENDS_LF);
+	email_message_set_flags(
+		message, EMAIL_MESSAGE_HELD | EMAIL_MESSAGE_LINE_ENDS_LF);
 	email_message_set_arrival(message, 12345);
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);
@@ -150,16 +150,15 @@ static void test_all_of_a_message_moves(void **state ATTR_UNUSED)
 		new_pair(&directions[i], &pair);
 		put_full(pair.from, &ids[0]);
 		put_large(pair.from, &ids[1]);
-		assert_int_equal(test_spool_put(pair.from, ".\r\n", 3,
-						&ids[2]),
+		assert_int_equal(test_spool_put(pair.from, ".\r\n", 3, &ids[2]),
 				 IO_DONE);
 		before = record_in(pair.from, &ids[0]);
 		told = migrate(&pair, 0);
 		assert_int_equal(told.count, 3);
 		assert_int_equal(told.were_there + told.problems, 0);
-		assert_int_equal(test_spool_scan(
-					 open_again(&pair.from, pair.from_dir)),
-				 0);
+		assert_int_equal(
+			test_spool_scan(open_again(&pair.from, pair.from_dir)),
+			0);
 		(void)open_again(&pair.to, pair.to_dir);
 		assert_int_equal(test_spool_scan(pair.to), 3);
 		assert_int_equal(test_spool_damaged(pair.to, NULL), 0);
@@ -390,9 +389,8 @@ static void test_a_full_disk_ends_it(void **state ATTR_UNUSED)
 	test_faults.fail_at[TEST_OP_WRITE] = 1;
 	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
 	test_faults.fail_after = true;
-	assert_int_equal(spool_migrate(pair.from, pair.to, 0, note, &told,
-				       &error),
-			 -1);
+	assert_int_equal(
+		spool_migrate(pair.from, pair.to, 0, note, &told, &error), -1);
 	assert_int_equal(errno, ENOSPC);
 	test_faults_end();
 	free(error);
@@ -409,22 +407,19 @@ static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
 
 	new_pair(&directions[0], &pair);
 	put_full(pair.from, &id);
-	assert_int_equal(spool_migrate(pair.from, pair.from, 0, NULL, NULL,
-				       &error),
-			 -1);
+	assert_int_equal(
+		spool_migrate(pair.from, pair.from, 0, NULL, NULL, &error), -1);
 	assert_int_equal(errno, EINVAL);
 	free(error);
 	spool_close(&pair.to);
 	pair.to = spool_open(pair.to_dir, SPOOL_OPEN_READ_ONLY, NULL, &error);
 	assert_non_null(pair.to);
-	assert_int_equal(spool_migrate(pair.from, pair.to, 0, NULL, NULL,
-				       &error),
-			 -1);
+	assert_int_equal(
+		spool_migrate(pair.from, pair.to, 0, NULL, NULL, &error), -1);
 	assert_int_equal(errno, EROFS);
 	free(error);
-	assert_int_equal(spool_migrate(pair.to, pair.from, 0, NULL, NULL,
-				       &error),
-			 -1);
+	assert_int_equal(
+		spool_migrate(pair.to, pair.from, 0, NULL, NULL, &error), -1);
 	assert_int_equal(errno, EROFS);
 	free(error);
 	assert_int_equal(test_spool_scan(pair.from), 1);
@@ -445,7 +440,6 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_is_refused),
 	};
 
-	return cmocka_run_group_tests_name("spool-migrate", tests,
-					   test_spool_setup,
-					   test_spool_teardown);
+	return cmocka_run_group_tests_name(
+		"spool-migrate", tests, test_spool_setup, test_spool_teardown);
 }

@@ -197,7 +197,7 @@ void spool_json_migrated(const struct spool_migrated *what)
 	(void)json_object_set_new(object, "queue_id", id_json(&what->id));
 	set_number(object, "message_size", what->body_len);
 	set_text(object, "result",
-		 what->problem != NULL	? "left" :
+		 what->problem != NULL   ? "left" :
 			 what->was_there ? "was there" :
 					   "copied");
 	if (what->problem != NULL)

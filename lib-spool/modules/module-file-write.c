@@ -193,8 +193,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *sink, *output;
 	char line[FILE_LINE_MAX], name[FILE_NAME_SIZE];
-	bool is_new =
-		entry->version == email_message_get_first_version(message);
+	bool is_new = entry->version ==
+		email_message_get_first_version(message);
 	int answer;
 
 	if (message_record_write(message, record) < 0) {
