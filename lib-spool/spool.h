@@ -34,7 +34,12 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 enum spool_open_flags {
 	/* For looking at a spool that may belong to another process: no lock,
 	   and writes and removals fail. */
-	SPOOL_OPEN_READ_ONLY = 0x01
+	SPOOL_OPEN_READ_ONLY = 0x01,
+	/* A journal that cannot be opened since the first block of a segment is
+	   damaged is opened without that segment, which is put into quarantine/
+	   (READ_ONLY: only left out). Its messages are missing then, and some
+	   that it says are removed may be back. */
+	SPOOL_OPEN_REPAIR = 0x02
 };
 
 /* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
@@ -140,7 +145,9 @@ typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r);
 /* The same, having read and checked every byte; what cannot be decrypted without
-   a key is checked by its hash alone. */
+   a key is checked by its hash alone. Read-only it also calls back for what is
+   damaged in a journal and belongs to no message any more, and was not put aside
+   yet: with the id that it was of, all zeros where nobody knows. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
 

@@ -45,4 +45,55 @@ else
 	not_run "stats --json: $(cat json.err)"
 fi
 
+#
+# Damage
+#
+# damage FILE OFFSET: another byte there.
+damage()
+{
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+	printf "\\$(printf %o $((255 - byte)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+journal d || exit 99
+# large ones in the first segment
+"$BOBBIN" spool put d "$mail"/p*.eml "$mail"/[lm]*.eml >ids
+"$BOBBIN" spool verify d >verify.out || fail "there is no damage yet"
+second=$(ls d/journal/*.seg | sed -n 2p)
+"$BOBBIN" spool list d | awk 'NR > 1 { print $1 }' | sort >before
+cp -R d e
+damage d/journal/00000001.seg 20
+"$BOBBIN" spool list d >list.out 2>list.err
+check "a damaged first block ends what opens the spool, and says what to do" sh -c "
+	test $? = 78 && grep -q 'first block of segment 1 .*bobbin spool repair' list.err"
+"$BOBBIN" spool verify d >verify.out
+check "verify reads the rest, and names it" sh -c "
+	test $? = 65 && grep -q 'segment 1, byte 0: the first block' verify.out"
+"$BOBBIN" spool repair d >repair.out
+check "repair puts it aside" sh -c "test -f d/quarantine/journal-00000001-*.seg"
+check "with the reason" grep -q 'first block' d/quarantine/journal-00000001-*.why
+"$BOBBIN" spool list d | awk 'NR > 1 { print $1 }' | sort >after
+comm -13 before after >new
+check_empty "nothing else is there then" new
+check "but the rest is" test -s after
+# the files of bodies whose records are gone, and the segment
+check "the bodies that were in files are aside, too" sh -c '
+	test "$(ls d/quarantine/*.b | wc -l)" -gt 0 &&
+	test "$(sed -n "s/^put aside  *//p" repair.out)" = \
+		"$(ls d/quarantine/*.why | wc -l)"'
+"$BOBBIN" spool verify d >verify.out
+check "and verify finds no damage any more" test $? = 0
+check "the spool goes on" "$BOBBIN" spool put d "$mail"/l*.eml
+
+if [ -n "$second" ]; then
+	# a record in the first segment, which has a footer
+	id=$(sed -n 1p ids)
+	damage e/journal/00000001.seg 4200
+	"$BOBBIN" spool verify e >verify.out
+	check "a damaged record is named, with its place" sh -c "
+		test $? = 65 && grep -q '^$id .*segment 1.* byte 4096' verify.out"
+else
+	fail "there is more than one segment"
+fi
+
 finish

@@ -196,7 +196,12 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 	int code = -1;
 
 	tool_catch_signals();
-	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
+	/* to verify, all that can be */
+	spool = spool_tool_open(args,
+				walk == spool_verify ? SPOOL_OPEN_READ_ONLY |
+						SPOOL_OPEN_REPAIR :
+						       SPOOL_OPEN_READ_ONLY,
+				&code);
 	if (spool == NULL)
 		return code;
 	if (walk(spool, callback, totals, &error) < 0 ||

@@ -64,10 +64,12 @@ struct journal {
 	struct journal_segment *active; /* NULL: the next one is to be taken */
 	uint64_t next_sequence;
 	struct journal_void *voids;
-	int broken; /* errno; nothing can be written any more */
+	int broken;               /* errno; nothing can be written any more */
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
+	/* of one that is read-only: what it was */
+	struct journal_damage *damage, **damage_end;
 	struct journal_upkeep *upkeep; /* NULL: it is not done by itself */
 };
 
@@ -185,6 +187,12 @@ void journal_count_group(struct journal *journal, unsigned int changes,
 /* journal-damage.c: a reader found no record there. */
 void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place);
+
+/* The first block of the segment, whose number is in its header, is damaged: it is put
+   aside, and its fd is not needed any more. -1 with errno. */
+int journal_damage_segment(struct journal *journal,
+			   const struct journal_segment *segment);
+void journal_damage_free(struct journal *journal);
 
 /* journal-bodies.c: what files no record speaks of are removed; where records may be
    missing, they are put aside. After the segments were read. */

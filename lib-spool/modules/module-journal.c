@@ -58,6 +58,7 @@ static int open_journal(struct journal_store *store, char **error_r)
 	struct journal_settings settings = {
 		.segment_size = spool->conf.segment_size,
 		.read_only = (spool->flags & SPOOL_OPEN_READ_ONLY) != 0,
+		.repair = (spool->flags & SPOOL_OPEN_REPAIR) != 0,
 		.upkeep = !spool->conf.compaction_off,
 		.warning = journal_store_warning,
 		.context = spool
