@@ -56,6 +56,7 @@ spool_sources += lib-spool/journal/journal-segment.c
 spool_sources += lib-spool/journal/journal-account.c
 spool_sources += lib-spool/journal/journal-apply.c
 spool_sources += lib-spool/journal/journal-commit.c
+spool_sources += lib-spool/journal/journal-queue.c
 spool_sources += lib-spool/journal/journal-read.c
 spool_sources += lib-spool/journal/journal-compact.c
 spool_sources += lib-spool/journal/journal-upkeep.c

@@ -81,6 +81,7 @@ unit_tests += tests/test-spool-async tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-store
 unit_tests += tests/test-spool-scan
 unit_tests += tests/test-spool-migrate
+unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list

@@ -801,6 +801,39 @@ static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* After two failures in a row nothing is taken, until later a probe succeeds: what had
+   failed is void then. */
+static void test_a_probe_ends_the_refusal(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned int n;
+
+	assert_int_equal(store(journal, 1), 0);
+	for (n = 2; n < 4; n++) {
+		test_faults_begin();
+		/* the group's, and the one that is to say what is void */
+		test_faults.fail_at[TEST_OP_FDATASYNC] = n == 2 ? 1 : 2;
+		test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+		assert_int_equal(store(journal, n), EIO);
+		test_faults_end();
+	}
+	assert_int_equal(warnings, 1);
+	assert_int_equal(store(journal, 4), EIO);
+	assert_int_equal(drop(journal, 1), EIO);
+	assert_true(has(journal, 1));
+	journal->probe_at = 0;
+	assert_int_equal(store(journal, 5), 0);
+	assert_int_equal(warnings, 2);
+	for (n = 1; n < 6; n++)
+		assert_int_equal(has(journal, n), n == 1 || n == 5);
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (n = 1; n < 6; n++)
+		assert_int_equal(has(journal, n), n == 1 || n == 5);
+	journal_close(&journal);
+	assert_int_equal(files_in("quarantine"), 0);
+}
+
 /*
  * Compaction
  */
@@ -1258,6 +1291,7 @@ int main(void)
 		cmocka_unit_test(test_damage_under_a_footer),
 		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
+		cmocka_unit_test(test_a_probe_ends_the_refusal),
 		cmocka_unit_test(test_compaction_gives_space_back),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),

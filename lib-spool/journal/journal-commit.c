@@ -1,12 +1,11 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Group commit. Who finds nobody committing does it, for all that is queued: one
-   write, one sync; the next group gathers meanwhile. A lone writer pays
-   for one sync and waits for nobody. The index changes after the sync.
+/* Writing groups: one write, one sync. The index changes after the sync.
 
    A group whose write or sync failed is void: its segment is written no more (whether
    a second try reached the disk nobody could tell), and the next one begins with a
-   record that says so, lest a start finds what nobody was promised. */
+   record that says so, lest a start finds what nobody was promised. Where that cannot
+   be written either, nobody is promised anything for a while. */
 
 #include "config.h"
 #include "journal/journal-private.h"
@@ -18,10 +17,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /* Vectors of one pwritev(), and records of one group. */
 #define VECTORS_MAX 1000
 #define RECORDS_MAX (VECTORS_MAX / 4)
+/* After two failures in a row. */
+#define PROBE_SECONDS 5
 
 struct journal_group {
 	struct journal_segment *segment;
@@ -162,6 +164,14 @@ static void begin_group(struct journal_group *group,
 	group->iov_count = group->record_count = group->request_count = 0;
 }
 
+/* The upkeep wants to know which one it is. */
+static void set_active(struct journal *journal, struct journal_segment *segment)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->active = segment;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 /* Durable, or -1 with errno: then it is void. */
 static int end_group(struct journal *journal, struct journal_group *group)
 {
@@ -179,7 +189,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	error = errno;
 	journal_count_group(journal, group->request_count, false, 0);
 	segment->failed = true;
-	journal->active = NULL;
+	set_active(journal, NULL);
 	journal_add_void(journal, segment, group->pos, group->end - group->pos);
 	errno = error;
 	return -1;
@@ -207,7 +217,7 @@ static void apply_record(struct journal *journal,
 			   body == NULL ? 0 : body->offset, &target);
 }
 
-static void set_crc(struct journal_record *record)
+void journal_set_crc(struct journal_record *record)
 {
 	size_t size = record->stack == NULL ? 0 : strlen(record->stack);
 
@@ -232,8 +242,47 @@ static void add_void(struct journal *journal, struct journal_group *group,
 	record->type = JOURNAL_VOID;
 	record->data = payload;
 	record->size = JOURNAL_TARGET_SIZE;
-	set_crc(record);
+	journal_set_crc(record);
 	add_record(journal, group, record);
+}
+
+static time_t now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
+}
+
+static void be_broken(struct journal *journal)
+{
+	journal->broken = errno;
+	journal->probe_at = now() + PROBE_SECONDS;
+	if (!journal->warned)
+		journal_warn(journal,
+			     "%s: two writes in a row failed (%s): nothing is "
+			     "taken until one succeeds, which is tried every "
+			     "%d seconds while somebody wants to write",
+			     journal->dir, strerror(errno), PROBE_SECONDS);
+	journal->warned = true;
+}
+
+static void be_well(struct journal *journal)
+{
+	if (journal->warned)
+		journal_warn(journal, "%s: writing succeeds again",
+			     journal->dir);
+	journal->warned = false;
+}
+
+/* False with errno. A request that comes late enough is a probe: what is void is written
+   before it. */
+static bool may_write(struct journal *journal)
+{
+	if (journal->broken != 0 && now() >= journal->probe_at)
+		journal->broken = 0;
+	errno = journal->broken;
+	return journal->broken == 0;
 }
 
 /* Says what is void, a block of it: before anything else is written. Where that fails,
@@ -251,11 +300,7 @@ static void write_voids(struct journal *journal, struct journal_group *group)
 		add_void(journal, group, &records[count], &range->target,
 			 payloads[count]);
 	if (end_group(journal, group) < 0) {
-		journal->broken = errno;
-		journal_warn(journal,
-			     "%s: two writes in a row failed (%s): nothing "
-			     "more is written before the spool is opened again",
-			     journal->dir, strerror(errno));
+		be_broken(journal);
 		return;
 	}
 	for (i = 0; i < count; i++) {
@@ -264,6 +309,7 @@ static void write_voids(struct journal *journal, struct journal_group *group)
 		journal->voids = range->next;
 		i_free(range);
 	}
+	be_well(journal);
 }
 
 /* Nothing more goes into it. */
@@ -274,7 +320,7 @@ static void seal(struct journal *journal)
 	journal->active->sealed = true;
 	journal_footer_write(journal->active, journal->next_sequence - 1);
 	/* dead, it may be the next */
-	journal->active = NULL;
+	set_active(journal, NULL);
 }
 
 /* Whether the active segment takes so many bytes of so many records. */
@@ -304,7 +350,7 @@ get_segment(struct journal *journal, struct journal_group *group,
 {
 	uint64_t size = request_size(request);
 
-	while (journal->broken == 0) {
+	while (may_write(journal)) {
 		if (journal->voids != NULL &&
 		    has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX)) {
 			write_voids(journal, group);
@@ -318,11 +364,10 @@ get_segment(struct journal *journal, struct journal_group *group,
 			return NULL;
 		}
 		seal(journal);
-		journal->active = journal_segment_next(journal);
+		set_active(journal, journal_segment_next(journal));
 		if (journal->active == NULL)
 			return NULL;
 	}
-	errno = journal->broken;
 	return NULL;
 }
 
@@ -407,7 +452,8 @@ static struct journal_request *commit_some(struct journal *journal,
 	return end;
 }
 
-static void commit_all(struct journal *journal, struct journal_request *list)
+void journal_write_requests(struct journal *journal,
+			    struct journal_request *list)
 {
 	struct journal_group *group = try_malloc(sizeof(*group));
 	struct journal_request *next;
@@ -419,117 +465,4 @@ static void commit_all(struct journal *journal, struct journal_request *list)
 	while (list != NULL)
 		list = commit_some(journal, group, list);
 	i_free(group);
-}
-
-/* With the mutex, which is let go meanwhile. */
-static void commit_queue(struct journal *journal)
-{
-	struct journal_request *list = journal->queue;
-
-	journal->queue = NULL;
-	journal->queue_end = &journal->queue;
-	journal->committing = true;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	commit_all(journal, list);
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal->committing = false;
-	(void)pthread_cond_broadcast(&journal->progress);
-}
-
-/* With the mutex. */
-static void enqueue(struct journal *journal, struct journal_request *request,
-		    bool waited_for)
-{
-	request->next = NULL;
-	request->finished = false;
-	request->waited_for = waited_for;
-	*journal->queue_end = request;
-	journal->queue_end = &request->next;
-}
-
-static void set_crcs(struct journal_request *request)
-{
-	unsigned int i;
-
-	for (i = 0; i < request->count; i++)
-		set_crc(&request->records[i]);
-}
-
-/* Whether some thread waits for a request that is queued, and so will commit it. */
-static bool somebody_waits(const struct journal *journal)
-{
-	const struct journal_request *request = journal->queue;
-
-	while (request != NULL && !request->waited_for)
-		request = request->next;
-	return request != NULL;
-}
-
-/* What nobody waits for is left to us. With the mutex. */
-static void commit_the_rest(struct journal *journal)
-{
-	while (!journal->committing && journal->queue != NULL &&
-	       !somebody_waits(journal))
-		commit_queue(journal);
-}
-
-void journal_submit(struct journal *journal, struct journal_request *request)
-{
-	set_crcs(request);
-	(void)pthread_mutex_lock(&journal->mutex);
-	enqueue(journal, request, false);
-	commit_the_rest(journal);
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
-int journal_commit_many(struct journal *journal,
-			struct journal_request **requests, unsigned int count)
-{
-	unsigned int i;
-	int error = 0;
-
-	for (i = 0; i < count; i++)
-		set_crcs(requests[i]);
-	(void)pthread_mutex_lock(&journal->mutex);
-	for (i = 0; i < count; i++)
-		enqueue(journal, requests[i], true);
-	for (i = 0; i < count; i++) {
-		while (!requests[i]->finished) {
-			if (journal->committing)
-				(void)pthread_cond_wait(&journal->progress,
-							&journal->mutex);
-			else
-				commit_queue(journal);
-		}
-		if (error == 0)
-			error = requests[i]->error;
-	}
-	commit_the_rest(journal);
-	(void)pthread_mutex_unlock(&journal->mutex);
-	errno = error;
-	return error == 0 ? 0 : -1;
-}
-
-int journal_commit(struct journal *journal, struct journal_request *request)
-{
-	return journal_commit_many(journal, &request, 1);
-}
-
-void journal_begin_commit(struct journal *journal)
-{
-	(void)pthread_mutex_lock(&journal->mutex);
-	while (journal->committing)
-		(void)pthread_cond_wait(&journal->progress, &journal->mutex);
-	journal->committing = true;
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
-void journal_end_commit(struct journal *journal)
-{
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal->committing = false;
-	(void)pthread_cond_broadcast(&journal->progress);
-	/* what was submitted meanwhile */
-	commit_the_rest(journal);
-	(void)pthread_mutex_unlock(&journal->mutex);
 }

@@ -186,8 +186,21 @@ static int read_items(const struct journal_segment *segment,
 	return ret == 0 ? journal_scan(segment, items) : ret;
 }
 
-static int move_some(struct journal *journal, struct journal_segment *segment,
-		     uint64_t *moved)
+/* Unless it was written anew meanwhile. */
+static void keep(struct journal *journal, const struct journal_segment *source)
+{
+	struct journal_segment *segment;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment = journal_segment_find(journal, source->header.incarnation);
+	if (segment != NULL)
+		segment->kept = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* `source`: as the segment was under the mutex. */
+static int move_some(struct journal *journal,
+		     const struct journal_segment *source, uint64_t *moved)
 {
 	struct batch *batch = try_calloc(1, sizeof(*batch));
 	struct journal_items items;
@@ -196,8 +209,8 @@ static int move_some(struct journal *journal, struct journal_segment *segment,
 	if (batch == NULL)
 		return -1;
 	batch->journal = journal;
-	batch->segment = segment->header.number;
-	ret = read_items(segment, &items) < 0 ? -1 : 0;
+	batch->segment = source->header.number;
+	ret = read_items(source, &items) < 0 ? -1 : 0;
 	if (ret == 0) {
 		fill_batch(batch, &items);
 		journal_items_free(&items);
@@ -207,7 +220,7 @@ static int move_some(struct journal *journal, struct journal_segment *segment,
 		*moved += batch->count;
 	/* what cannot be read now stays where it is */
 	if (ret == 0 && (batch->left_out || batch->count == 0))
-		segment->kept = true;
+		keep(journal, source);
 	i_free(batch);
 	return ret < 0 ? -1 : 1;
 }
@@ -226,13 +239,16 @@ static bool tidy_one(struct journal *journal)
 
 int journal_compact_some(struct journal *journal, uint64_t *moved)
 {
-	struct journal_segment *segment;
+	const struct journal_segment *segment;
+	struct journal_segment source;
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment = choose(journal);
+	if (segment != NULL)
+		source = *segment;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	if (segment != NULL)
-		return move_some(journal, segment, moved);
+		return move_some(journal, &source, moved);
 	return tidy_one(journal) ? 1 : 0;
 }
 

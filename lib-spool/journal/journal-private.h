@@ -8,6 +8,7 @@
 #include "spool.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
@@ -61,10 +62,13 @@ struct journal {
 	uint32_t segment_end; /* behind the largest number */
 
 	/* Of who is committing. */
-	struct journal_segment *active; /* NULL: the next one is to be taken */
+	/* NULL: the next one is to be taken; changed under the mutex */
+	struct journal_segment *active;
 	uint64_t next_sequence;
 	struct journal_void *voids;
-	int broken;               /* errno; nothing can be written any more */
+	int broken;      /* errno; nothing is written before probe_at */
+	time_t probe_at; /* in seconds of the monotonic clock */
+	bool warned;     /* that it is broken */
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
@@ -139,7 +143,11 @@ struct journal_segment *journal_segment_to_tidy(struct journal *journal);
 void journal_segment_tidy(struct journal *journal,
 			  struct journal_segment *segment);
 
-/* journal-commit.c: takes the part of who is committing, and gives it back. */
+/* journal-commit.c: writes them, in groups, and tells each. Of who is committing. */
+void journal_write_requests(struct journal *journal,
+			    struct journal_request *list);
+void journal_set_crc(struct journal_record *record);
+/* journal-queue.c: takes the part of who is committing, and gives it back. */
 void journal_begin_commit(struct journal *journal);
 void journal_end_commit(struct journal *journal);
 /* journal_commit() of many, which are one group where that is possible. */

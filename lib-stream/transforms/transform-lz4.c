@@ -1,8 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The LZ4 frame format, by liblz4. Its encoder wants room for each block that a call
-   might fill: it is given input up to the end of one at most, and goes through a buffer
-   where the window has less room than for that. */
+/* The LZ4 frame format, by liblz4. Its encoder wants room for a whole block at
+   each call: where the window has less, it goes through a buffer. */
 
 #include "config.h"
 #include "block-cache.h"
@@ -16,9 +15,9 @@
 #include <string.h>
 
 #define LZ4_CHUNK ((size_t)64 * 1024)
-/* What one call puts out at most: a block and its size; LZ4F_compressBound() wants the
-   end mark and the checksum to fit behind it. A header is smaller. */
-#define LZ4_CHUNK_BOUND (LZ4_CHUNK + 12)
+/* What liblz4 wants room for, for a chunk in blocks of 64 KiB: a block with its size,
+   and the end mark and checksum. With less than that the output is copied. */
+#define LZ4_GOOD_OUT (LZ4_CHUNK + 12)
 #define LZ4_MAX_LEVEL 12
 
 static enum transform_status lz4_failed(struct transform *t, const char *what,
@@ -39,8 +38,8 @@ struct lz4_encoder {
 	struct transform transform;
 	LZ4F_cctx *ctx;
 	LZ4F_preferences_t prefs;
-	size_t block_size;     /* input of the block that is not whole yet */
-	unsigned char *buffer; /* for LZ4_CHUNK_BOUND, while it is used */
+	size_t bound;          /* for LZ4_CHUNK bytes, or a header, or an end */
+	unsigned char *buffer; /* of bound bytes, had only while it is used */
 	size_t start, end;     /* what waits in it */
 	bool begun;            /* the frame header is written */
 	bool op_done;          /* the flush or the end is written */
@@ -71,9 +70,7 @@ static bool lz4_drain(struct lz4_encoder *lz4, struct transform_io *io)
 static size_t lz4_call(struct lz4_encoder *lz4, struct transform_io *io,
 		       enum transform_op op, unsigned char *dest, size_t room)
 {
-	size_t size = I_MIN((size_t)(io->in_end - io->in),
-			    LZ4_CHUNK - lz4->block_size);
-	size_t ret;
+	size_t size = I_MIN((size_t)(io->in_end - io->in), LZ4_CHUNK), ret;
 
 	if (!lz4->begun) {
 		lz4->begun = true;
@@ -83,11 +80,9 @@ static size_t lz4_call(struct lz4_encoder *lz4, struct transform_io *io,
 		ret = LZ4F_compressUpdate(lz4->ctx, dest, room, io->in, size,
 					  NULL);
 		io->in += size;
-		lz4->block_size = (lz4->block_size + size) % LZ4_CHUNK;
 		return ret;
 	}
 	lz4->op_done = true;
-	lz4->block_size = 0;
 	return op == TRANSFORM_SYNC ?
 		LZ4F_flush(lz4->ctx, dest, room, NULL) :
 		LZ4F_compressEnd(lz4->ctx, dest, room, NULL);
@@ -98,10 +93,10 @@ static bool lz4_step(struct lz4_encoder *lz4, struct transform_io *io,
 		     enum transform_op op)
 {
 	size_t room = (size_t)(io->out_end - io->out), ret;
-	bool direct = room >= LZ4_CHUNK_BOUND;
+	bool direct = room >= lz4->bound;
 
 	if (!direct && lz4->buffer == NULL) {
-		lz4->buffer = block_get(LZ4_CHUNK_BOUND);
+		lz4->buffer = block_get(lz4->bound);
 		if (lz4->buffer == NULL) {
 			(void)transform_error(&lz4->transform, ENOMEM,
 					      "out of memory");
@@ -109,7 +104,7 @@ static bool lz4_step(struct lz4_encoder *lz4, struct transform_io *io,
 		}
 	}
 	ret = lz4_call(lz4, io, op, direct ? io->out : lz4->buffer,
-		       direct ? room : LZ4_CHUNK_BOUND);
+		       direct ? room : lz4->bound);
 	if (LZ4F_isError(ret)) {
 		(void)lz4_failed(&lz4->transform, "compression failed", ret);
 		return false;
@@ -135,7 +130,7 @@ lz4_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 			return TRANSFORM_NEED_IN;
 		if (!more && lz4->op_done) {
 			lz4->op_done = false;
-			block_put(&lz4->buffer, LZ4_CHUNK_BOUND, 0);
+			block_put(&lz4->buffer, lz4->bound, 0);
 			return TRANSFORM_DONE;
 		}
 		if (!lz4_step(lz4, io, op))
@@ -148,8 +143,7 @@ static void lz4_encoder_reset(struct transform *t)
 	struct lz4_encoder *lz4 = lz4_encoder(t);
 
 	/* the next LZ4F_compressBegin() resets the context */
-	block_put(&lz4->buffer, LZ4_CHUNK_BOUND, 0);
-	lz4->block_size = 0;
+	block_put(&lz4->buffer, lz4->bound, 0);
 	lz4->start = lz4->end = 0;
 	lz4->begun = false;
 	lz4->op_done = false;
@@ -159,7 +153,7 @@ static void lz4_encoder_real_free(struct transform *t)
 {
 	struct lz4_encoder *lz4 = lz4_encoder(t);
 
-	block_put(&lz4->buffer, LZ4_CHUNK_BOUND, 0);
+	block_put(&lz4->buffer, lz4->bound, 0);
 	(void)LZ4F_freeCompressionContext(lz4->ctx);
 	i_free(lz4);
 }
@@ -176,7 +170,7 @@ static const struct transform_class lz4_encoder_class = {
 	.flags = TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC,
 	.min_out = 1,
 	.good_in = LZ4_CHUNK,
-	.good_out = LZ4_CHUNK_BOUND,
+	.good_out = LZ4_GOOD_OUT,
 	.max_state = 512 * 1024,
 	.process = lz4_encode,
 	.reset = lz4_encoder_reset,
@@ -203,6 +197,7 @@ struct transform *transform_create_lz4_encoder(int level)
 	lz4->prefs.frameInfo.blockSizeID = LZ4F_max64KB;
 	lz4->prefs.frameInfo.blockMode = LZ4F_blockLinked;
 	lz4->prefs.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
+	lz4->bound = LZ4F_compressBound(LZ4_CHUNK, &lz4->prefs);
 	if (LZ4F_isError(
 		    LZ4F_createCompressionContext(&lz4->ctx, LZ4F_VERSION))) {
 		i_free(lz4);
