@@ -35,6 +35,7 @@ struct email_message_private {
 	struct grow_array unknown;    /* char * */
 	uint64_t arrival;
 	uint64_t version;
+	uint64_t versions_before; /* those that another spool counted */
 	unsigned int flags;
 	char *store_note;
 	bool write_failed;
@@ -341,6 +342,17 @@ uint64_t email_message_get_version(const email_message *message)
 void email_message_set_version(email_message *message, uint64_t version)
 {
 	message->priv->version = version;
+}
+
+void email_message_set_first_version(email_message *message, uint64_t version)
+{
+	i_assert(version > 0);
+	message->priv->versions_before = version - 1;
+}
+
+uint64_t email_message_get_first_version(const email_message *message)
+{
+	return message->priv->versions_before + 1;
 }
 
 bool email_message_get_write_failed(const email_message *message)

@@ -90,6 +90,10 @@ bool email_message_get_value_at(const email_message *message, unsigned int i,
 /* Counts the headers' writes: 0 before the first. Set by the spool. */
 uint64_t email_message_get_version(const email_message *message);
 void email_message_set_version(email_message *message, uint64_t version);
+/* The version that the first write of a new message gives it, 1 if it was not set: a
+   copy from another spool goes on counting. From 1. */
+void email_message_set_first_version(email_message *message, uint64_t version);
+uint64_t email_message_get_first_version(const email_message *message);
 /* Whether a write of what was stored before has failed: until one succeeds the
    spool asks modules with force, since one of them may have the new state and think
    it written. Set by the spool; email_message_clear() does not forget it. */

@@ -282,7 +282,11 @@ int spool_call_start(struct spool_call *call)
 			call->force = 1;
 	}
 	if (call->op == IO_OP_WRITEHEADERS)
-		email_message_set_version(call->message, call->version + 1);
+		email_message_set_version(
+			call->message,
+			call->version == 0 ?
+				email_message_get_first_version(call->message) :
+				call->version + 1);
 	if (read_only && (is_write(call->op) || is_unlink(call->op)))
 		return end_call(call, refuse_change());
 	if (!atomic_load(&spool->in_use))

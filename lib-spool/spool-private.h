@@ -131,6 +131,9 @@ struct spool_store {
 		    void *context, char **error_r);
 	int (*count_strays)(io_infrastructure *io,
 			    struct spool_strays *strays_r, char **error_r);
+	/* spool_get_stats(); NULL: there is nothing to tell */
+	int (*get_stats)(io_infrastructure *io, struct spool_stats *stats_r,
+			 char **error_r);
 	/* spool_compact(); NULL: there is nothing to be done */
 	int (*compact)(io_infrastructure *io, uint64_t *moved_r,
 		       char **error_r);

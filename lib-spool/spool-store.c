@@ -24,6 +24,7 @@ static const struct spool_store stores[] = {
 	  .open = module_journal_open,
 	  .list = module_journal_list,
 	  .count_strays = module_journal_count_strays,
+	  .get_stats = module_journal_get_stats,
 	  .compact = module_journal_compact,
 	  .start_writeheaders = module_journal_start_writeheaders,
 	  .start_unlinkheaders = module_journal_start_unlinkheaders,

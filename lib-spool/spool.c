@@ -352,6 +352,17 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
 						error_r);
 }
 
+int spool_get_stats(struct spool *spool, struct spool_stats *stats_r,
+		    char **error_r)
+{
+	memset(stats_r, 0, sizeof(*stats_r));
+	if (need_store(spool, error_r) < 0)
+		return -1;
+	return spool->store_class->get_stats == NULL ?
+		0 :
+		spool->store_class->get_stats(spool->store, stats_r, error_r);
+}
+
 int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r)
 {
 	*moved_r = 0;

@@ -34,7 +34,12 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 enum spool_open_flags {
 	/* For looking at a spool that may belong to another process: no lock,
 	   and writes and removals fail. */
-	SPOOL_OPEN_READ_ONLY = 0x01
+	SPOOL_OPEN_READ_ONLY = 0x01,
+	/* A journal that cannot be opened since the first block of a segment is
+	   damaged is opened without that segment, which is put into quarantine/
+	   (READ_ONLY: only left out). Its messages are missing then, and some
+	   that it says are removed may be back. */
+	SPOOL_OPEN_REPAIR = 0x02
 };
 
 /* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
@@ -140,7 +145,9 @@ typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r);
 /* The same, having read and checked every byte; what cannot be decrypted without
-   a key is checked by its hash alone. */
+   a key is checked by its hash alone. Read-only it also calls back for what is
+   damaged in a journal and belongs to no message any more, and was not put aside
+   yet: with the id that it was of, all zeros where nobody knows. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
 
@@ -162,6 +169,67 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
    *moved_r: messages. -1 with errno and *error_r. The spool is open for writing; other
    calls may run meanwhile. */
 int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r);
+
+/* Values from 2^i to 2^(i+1) - 1 are counted in [i]; [0] has 0, too, and the last one
+   what is larger. */
+#define SPOOL_HISTOGRAM_SIZE 32
+/* How the journal store works, and what its segments are. A file store has nothing of
+   it: all is 0 then. */
+struct spool_stats {
+	/* Since it was opened, by this process: groups of changes (a message
+	   stored, rewritten, moved or removed) that one sync made durable, by
+	   their number of changes; syncs, by the microseconds that each took; and
+	   groups that could not be written. */
+	uint64_t group_changes[SPOOL_HISTOGRAM_SIZE];
+	uint64_t sync_usecs[SPOOL_HISTOGRAM_SIZE];
+	uint64_t failed_groups;
+
+	/* Segments are in one of these states: records of messages are in it;
+	   what is in it is needed by no message; nothing is in it, and it is to
+	   be written next; the same, without blocks on disk. */
+	uint64_t live_segments, dead_segments, blank_segments, cut_segments;
+	uint64_t segment_bytes; /* on disk */
+	/* Headers and bodies: those that are a message's, and all that were
+	   written into these segments. */
+	uint64_t live_records, records;
+};
+/* Waits for the group that is being written, if one is. -1 with errno and *error_r. */
+int spool_get_stats(struct spool *spool, struct spool_stats *stats_r,
+		    char **error_r);
+
+enum spool_migrate_flags {
+	/* copies: nothing is removed */
+	SPOOL_MIGRATE_KEEP = 0x01
+};
+/* What became of a message. */
+struct spool_migrated {
+	message_id id;
+	uint64_t body_len; /* octets of wire form; 0 where it was not read */
+	uint64_t total;    /* messages that there are to migrate */
+	/* It was in the other spool already, as it is when a migration was
+	   killed. */
+	bool was_there;
+	/* NULL: all is well; else a sentence: it is still where it was */
+	const char *problem;
+	/* With a problem, what it is. EEXIST: another message of this id, or
+	   another version of it, is there. Others as in spool_entry. */
+	int error;
+
+	bool stop; /* private */
+};
+/* Called for each message when it is done with; false stops. */
+typedef bool spool_migrated_t(const struct spool_migrated *what, void *context);
+/* Moves the messages of a spool's native store into another spool: everything about
+   them, with their ids and versions, through the other spool's stacks. Both are open
+   for writing, with keys for what is encrypted, and nobody else changes messages
+   meanwhile. (`from` may be read-only with KEEP.) Each message is on stable storage in
+   `to` before it is removed from `from`; after a crash the same call goes on, and removes
+   those that are in both, having compared them. A message that cannot be read, or
+   differs, is told to the callback (may be NULL) and left where it is. -1 with errno and
+   *error_r (free() it) where `to` cannot be written, `from` cannot be listed, or nothing
+   can be removed from it: what was told is done then. */
+int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
+		  spool_migrated_t *callback, void *context, char **error_r);
 
 BOBBIN_END_DECLS
 

@@ -79,6 +79,8 @@ threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-
 	tests/test-module-journal
 unit_tests += tests/test-spool-async tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-store
+unit_tests += tests/test-spool-scan
+unit_tests += tests/test-spool-migrate
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \
@@ -94,6 +96,8 @@ script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-codecs.sh
 script_tests += tests/tool-spool.sh
+script_tests += tests/tool-journal.sh
+script_tests += tests/tool-migrate.sh
 script_tests += tests/read-journal.sh
 script_tests += tests/check-doveadm.sh
 # What a sanitizer says nothing about.

@@ -124,13 +124,13 @@ def messages(spool):
             offset, size = struct.unpack("<II", record.payload[16:24])
             voids.append((record.payload[:16], offset * 64,
                           (offset + size) * 64))
-    there, gone, before = {}, set(), None
+    there, before = {}, None
     for segment, record in records:
         if any(segment.incarnation == v[0] and v[1] <= record.pos and
                record.pos + record.size <= v[2] for v in voids):
             continue
         if record.type == 3:
-            gone.add(record.id)
+            there.pop(record.id, None)
         if record.type == 2:
             old = there.get(record.id)
             body = old[1] if old else None
@@ -145,7 +145,7 @@ def messages(spool):
             if old is None or record.version > old[0].version:
                 there[record.id] = (record, body)
         before = (segment, record)
-    return {text_of(i): m for i, m in there.items() if i not in gone}
+    return {text_of(i): m for i, m in there.items()}
 
 
 def stored_body(spool, name, body):

@@ -373,6 +373,34 @@ static void *submit_first(void *journal)
 	return NULL;
 }
 
+static uint64_t sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE])
+{
+	uint64_t all = 0;
+	unsigned int i;
+
+	for (i = 0; i < SPOOL_HISTOGRAM_SIZE; i++)
+		all += histogram[i];
+	return all;
+}
+
+/* What the next test did: groups of 1, 1 and 63. */
+static void must_have_counted(struct journal *journal)
+{
+	struct spool_stats stats;
+
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_int_equal(stats.group_changes[0], 2);
+	assert_int_equal(stats.group_changes[5], 1);
+	assert_int_equal(sum(stats.group_changes), 3);
+	assert_int_equal(sum(stats.sync_usecs), 3);
+	assert_int_equal(stats.failed_groups, 0);
+	assert_int_equal(stats.live_segments, 1);
+	assert_int_equal(stats.dead_segments + stats.cut_segments, 0);
+	assert_int_equal(stats.live_records, 2 * (MANY + 1));
+	assert_int_equal(stats.records, stats.live_records);
+	assert_true(stats.segment_bytes > 0);
+}
+
 static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
 {
 	struct file_ops ops = file_ops_system;
@@ -407,6 +435,7 @@ static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
 		assert_true(has(journal, n));
 	}
 	assert_int_equal(gate.syncs, 2);
+	must_have_counted(journal);
 	journal_close(&journal);
 }
 
@@ -465,6 +494,7 @@ static void test_many_writers(void **state ATTR_UNUSED)
 static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_FDATASYNC, TEST_OP_WRITE };
+	struct spool_stats stats;
 	struct journal *journal;
 	size_t i;
 
@@ -478,6 +508,11 @@ static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 		test_faults_end();
 		assert_false(has(journal, 2));
 		assert_int_equal(store(journal, 3), 0);
+		assert_int_equal(journal_get_stats(journal, &stats), 0);
+		assert_int_equal(stats.failed_groups, 1);
+		assert_int_equal(stats.group_changes[0], 2);
+		/* and what says so, for nobody */
+		assert_int_equal(sum(stats.sync_usecs), 3);
 		journal_close(&journal);
 		journal = open_dir(false);
 		assert_true(has(journal, 1));
@@ -1082,6 +1117,129 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static struct journal *repair(bool read_only)
+{
+	struct journal_settings settings = { .segment_size = SMALL,
+					     .read_only = read_only,
+					     .repair = true,
+					     .warning = count_warning };
+	struct journal *journal;
+	char *error;
+
+	journal = journal_open(dir_fd, dir, &settings, &error);
+	if (journal == NULL)
+		fail_msg("%s", error);
+	return journal;
+}
+
+/* The only segment, the first and the last one of several. */
+static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+
+	journal = new_journal();
+	assert_int_equal(store(journal, 1), 0);
+	journal_close(&journal);
+	flip(20);
+	journal = repair(true);
+	assert_false(has(journal, 1));
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, 1);
+	assert_int_equal(damage->offset, 0);
+	assert_null(damage->next);
+	journal_close(&journal);
+	assert_int_equal(files_in("quarantine"), 0);
+	journal = repair(false);
+	assert_false(has(journal, 1));
+	assert_int_equal(warnings, 1);
+	/* the file, and why */
+	assert_int_equal(files_in("quarantine"), 2);
+	assert_int_equal(files_in("journal"), 0);
+	assert_int_equal(store(journal, 2), 0);
+	journal_close(&journal);
+	journal = open_dir(true);
+	assert_true(has(journal, 2));
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+	/* once more of the same number takes no place of what is there */
+	flip(20);
+	journal = repair(false);
+	assert_int_equal(files_in("quarantine"), 4);
+	journal_close(&journal);
+}
+
+static void test_a_damaged_segment_among_others(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned int n, there = 0;
+
+	for (n = 0; files_in("journal") < 3; n++)
+		assert_int_equal(store(journal, n), 0);
+	journal_close(&journal);
+	flip(20);
+	journal = repair(false);
+	assert_int_equal(files_in("journal"), 2);
+	assert_false(has(journal, 0));
+	assert_true(has(journal, n - 1));
+	for (n = 0; n < 1000; n++)
+		there += has(journal, n) ? 1 : 0;
+	assert_true(there > 1);
+	assert_int_equal(store(journal, 1000), 0);
+	journal_close(&journal);
+	journal = open_dir(false);
+	assert_true(has(journal, 1000));
+	for (n = 0; n < 1000; n++)
+		there -= has(journal, n) ? 1 : 0;
+	assert_int_equal(there, 0);
+	journal_close(&journal);
+}
+
+static void test_a_reader_names_damage(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int offset, at;
+		bool known;
+	} rows[] = {
+		/* what comes first in a record is its header: then it is
+		   nobody's */
+		{ 10, 0, false },
+		{ JOURNAL_HEADER_SIZE + 8, 0, true },
+		{ 2 * JOURNAL_ALIGN + 20, 2 * JOURNAL_ALIGN, false },
+		{ 3 * JOURNAL_ALIGN + 9, 2 * JOURNAL_ALIGN, true },
+	};
+	const struct journal_damage *damage;
+	struct journal *journal;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		journal = new_journal();
+		assert_int_equal(store(journal, 1), 0);
+		assert_int_equal(store(journal, 2), 0);
+		assert_int_equal(store(journal, 3), 0);
+		journal_close(&journal);
+		flip(2 * JOURNAL_BLOCK_SIZE + rows[i].offset);
+		journal = open_dir(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, 1);
+		assert_int_equal(damage->offset,
+				 2 * JOURNAL_BLOCK_SIZE + rows[i].at);
+		make_id(2, &id);
+		assert_int_equal(message_id_cmp(&damage->id, &id) == 0,
+				 rows[i].known);
+		journal_close(&journal);
+		/* what a writer has put aside is told of there */
+		journal = open_dir(false);
+		journal_close(&journal);
+		journal = open_dir(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+	}
+}
+
 /*
  * The index
  */
@@ -1141,6 +1299,9 @@ int main(void)
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_a_damaged_segment_among_others),
+		cmocka_unit_test(test_a_reader_names_damage),
 		cmocka_unit_test(test_memory_of_a_message),
 	};
 

@@ -29,11 +29,11 @@
 /* A verb is a row; one of two words belongs to the group that its first word
    names. */
 static const struct tool_command *const commands[] = {
-	&tool_cat,           &tool_keygen,      &tool_kinds,
-	&tool_spool_init,    &tool_spool_put,   &tool_spool_get,
-	&tool_spool_list,    &tool_spool_show,  &tool_spool_rm,
-	&tool_spool_verify,  &tool_spool_stats, &tool_spool_repair,
-	&tool_spool_compact,
+	&tool_cat,           &tool_keygen,        &tool_kinds,
+	&tool_spool_init,    &tool_spool_put,     &tool_spool_get,
+	&tool_spool_list,    &tool_spool_show,    &tool_spool_rm,
+	&tool_spool_verify,  &tool_spool_stats,   &tool_spool_repair,
+	&tool_spool_compact, &tool_spool_migrate,
 };
 
 /* Whether the verb's first word is this one, and it has a second. */

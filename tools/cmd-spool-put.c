@@ -25,6 +25,8 @@ static const char help[] =
 	"      --normalise          accept mixed line ends and lone CR, and make\n"
 	"                           them CRLF\n"
 	"      --progress WHEN      auto, always or never\n"
+	"  -v, --verbose            tell at the end, on stderr, how long the syncs of\n"
+	"                           a journal took\n"
 	"  -h, --help               this text\n\n"
 	"A file whose lines all end in LF comes back so, bit for bit.\n\n"
 	"Examples:\n"
@@ -40,7 +42,7 @@ struct put {
 	const char *sender;
 	const char **recipients;
 	unsigned int recipient_count;
-	bool normalise, stdout_failed;
+	bool normalise, verbose, stdout_failed;
 	struct spool *spool;
 };
 
@@ -174,13 +176,14 @@ static int parse_args(struct put *put, int argc, char *argv[])
 		{ "sender", required_argument, NULL, 's' },
 		{ "recipient", required_argument, NULL, 'r' },
 		{ "normalise", no_argument, NULL, OPTION_NORMALISE },
+		{ "verbose", no_argument, NULL, 'v' },
 		SPOOL_PROGRESS_OPTION,
 		SPOOL_HELP_OPTION,
 		{ NULL, 0, NULL, 0 }
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "s:r:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "s:r:vh", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			put->sender = optarg;
@@ -192,6 +195,9 @@ static int parse_args(struct put *put, int argc, char *argv[])
 			break;
 		case OPTION_NORMALISE:
 			put->normalise = true;
+			break;
+		case 'v':
+			put->verbose = true;
 			break;
 		default:
 			code = spool_common_option(&put->args, c,
@@ -220,6 +226,8 @@ static int run(int argc, char *argv[])
 		put.spool = spool_tool_open_writer(&put.args, &code);
 		if (put.spool != NULL)
 			code = put_files(&put, argc - optind, argv + optind);
+		if (put.spool != NULL && put.verbose)
+			spool_print_syncs(stderr, put.spool);
 		spool_tool_close_writer(&put.spool);
 	}
 	free(put.recipients);

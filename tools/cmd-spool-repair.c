@@ -16,7 +16,10 @@ static const char help[] =
 	"headers. Puts damaged headers, and headers without their body, aside into\n"
 	"DIR/quarantine, with the reason; nothing there is ever deleted. put and rm\n"
 	"do the same by themselves after a writer that was killed. It does not look\n"
-	"into bodies: verify does.\n\n"
+	"into bodies: verify does. Of a journal it puts aside damaged records, and\n"
+	"whole segments whose first block is damaged: without repair the spool does\n"
+	"not open then. Their messages are missing, and some that were removed may\n"
+	"be back.\n\n"
 	"  -h, --help   this text\n\n"
 	"Examples:\n"
 	"  bobbin spool repair spool\n"
@@ -50,7 +53,8 @@ static int look_before(const struct spool_args *args,
 	struct spool *spool;
 	int code;
 
-	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
+	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY | SPOOL_OPEN_REPAIR,
+				&code);
 	if (spool == NULL)
 		return code;
 	code = count_strays(spool, before);
@@ -69,7 +73,7 @@ static int repair(const struct spool_args *args)
 	code = look_before(args, &before);
 	if (code >= 0)
 		return code;
-	spool = spool_tool_open(args, 0, &code);
+	spool = spool_tool_open(args, SPOOL_OPEN_REPAIR, &code);
 	if (spool == NULL)
 		return code;
 	spool_start_scan(spool, count_message, NULL, &messages);

@@ -11,7 +11,9 @@
 static const char help[] =
 	"Usage: bobbin spool stats DIR [OPTION]...\n\n"
 	"Counts messages and bytes. Stray bodies and files belong to no message: a\n"
-	"writer is at work, or was killed.\n\n"
+	"writer is at work, or was killed. Segments of a journal are live, or no\n"
+	"message needs them (dead), or nothing is in them (blank; cut: without\n"
+	"blocks on disk). Records are those in segments, live ones a message's.\n\n"
 	"      --json   as a JSON object\n"
 	"  -h, --help   this text\n\n"
 	"Examples:\n"
@@ -37,6 +39,7 @@ static void print_totals(const struct spool_totals *totals)
 	printf("stray bodies  %" PRIu64 "\nstray files   %" PRIu64
 	       "\nstray bytes   %" PRIu64 "\n",
 	       strays->bodies, strays->temporary, strays->bytes);
+	spool_print_segments(stdout, &totals->stats);
 }
 
 static int run(int argc, char *argv[])
@@ -44,7 +47,8 @@ static int run(int argc, char *argv[])
 	static const struct option options[] = { SPOOL_JSON_OPTION,
 						 SPOOL_HELP_OPTION,
 						 { NULL, 0, NULL, 0 } };
-	struct spool_totals totals = { .count_strays = true };
+	struct spool_totals totals = { .count_strays = true,
+				       .want_stats = true };
 	struct spool_args args;
 	int code;
 

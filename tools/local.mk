@@ -8,7 +8,7 @@ tools_bobbin_SOURCES += tools/cmd-cat.c
 tools_bobbin_SOURCES += tools/cmd-keygen.c
 tools_bobbin_SOURCES += tools/cmd-kinds.c
 tools_bobbin_SOURCES += tools/spool-common.c tools/spool-common.h \
-	tools/spool-json.c tools/spool-writer.c
+	tools/spool-json.c tools/spool-writer.c tools/spool-counts.c
 tools_bobbin_SOURCES += tools/line-ends.c tools/line-ends.h
 tools_bobbin_SOURCES += tools/cmd-spool-init.c
 tools_bobbin_SOURCES += tools/cmd-spool-put.c
@@ -20,6 +20,7 @@ tools_bobbin_SOURCES += tools/cmd-spool-verify.c
 tools_bobbin_SOURCES += tools/cmd-spool-stats.c
 tools_bobbin_SOURCES += tools/cmd-spool-repair.c
 tools_bobbin_SOURCES += tools/cmd-spool-compact.c
+tools_bobbin_SOURCES += tools/cmd-spool-migrate.c
 tools_bobbin_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tools_bobbin_LDADD = libbobbin-spool.la libbobbin-stream.la $(stream_libs) \
 	$(JANSSON_LIBS)

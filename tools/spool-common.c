@@ -196,12 +196,19 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 	int code = -1;
 
 	tool_catch_signals();
-	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY, &code);
+	/* to verify, all that can be */
+	spool = spool_tool_open(args,
+				walk == spool_verify ? SPOOL_OPEN_READ_ONLY |
+						SPOOL_OPEN_REPAIR :
+						       SPOOL_OPEN_READ_ONLY,
+				&code);
 	if (spool == NULL)
 		return code;
 	if (walk(spool, callback, totals, &error) < 0 ||
 	    (totals->count_strays && !tool_interrupted() &&
-	     spool_count_strays(spool, &totals->strays, &error) < 0)) {
+	     spool_count_strays(spool, &totals->strays, &error) < 0) ||
+	    (totals->want_stats && !tool_interrupted() &&
+	     spool_get_stats(spool, &totals->stats, &error) < 0)) {
 		code = tool_read_failed(errno, error,
 					tool_keys_given(&args->keys));
 		free(error);

@@ -24,7 +24,8 @@ struct spool_totals {
 	uint64_t unread;
 	int unread_errno;
 	struct spool_strays strays;
-	bool json, heading, count_strays;
+	struct spool_stats stats;
+	bool json, heading, count_strays, want_stats;
 	struct tool_progress progress;
 };
 
@@ -91,6 +92,24 @@ void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry);
 int spool_finish(int code);
 /* The same, having flushed stdout. */
 int spool_finish_output(int code);
+
+/* What became of the messages of a migration. */
+struct spool_migrate_counts {
+	uint64_t copied, were_there, left;
+};
+void spool_json_migrated(const struct spool_migrated *what);
+void spool_json_migrate_counts(const struct spool_migrate_counts *counts);
+
+/*
+ * spool-counts.c
+ */
+
+/* Lines with the groups and syncs of this process; nothing where it had none. */
+void spool_print_syncs(FILE *f, struct spool *spool);
+/* Whether there are any: of a journal. */
+bool spool_has_segments(const struct spool_stats *stats);
+/* Lines about them; nothing where there are none. */
+void spool_print_segments(FILE *f, const struct spool_stats *stats);
 
 /* "pending", "delivered", "failed" */
 const char *spool_recipient_state(enum email_recipient_state state);

@@ -103,6 +103,17 @@ void spool_json_entry(const struct spool_entry *entry)
 	print_json(object);
 }
 
+static void set_segments(json_t *object, const struct spool_stats *stats)
+{
+	set_number(object, "live_segments", stats->live_segments);
+	set_number(object, "dead_segments", stats->dead_segments);
+	set_number(object, "blank_segments", stats->blank_segments);
+	set_number(object, "cut_segments", stats->cut_segments);
+	set_number(object, "segment_bytes", stats->segment_bytes);
+	set_number(object, "live_records", stats->live_records);
+	set_number(object, "records", stats->records);
+}
+
 void spool_json_totals(const struct spool_totals *totals)
 {
 	json_t *object = json_object();
@@ -116,6 +127,8 @@ void spool_json_totals(const struct spool_totals *totals)
 	set_number(object, "stray_bodies", totals->strays.bodies);
 	set_number(object, "stray_files", totals->strays.temporary);
 	set_number(object, "stray_bytes", totals->strays.bytes);
+	if (spool_has_segments(&totals->stats))
+		set_segments(object, &totals->stats);
 	print_json(object);
 }
 
@@ -177,6 +190,31 @@ void spool_json_message(const email_message *message,
 	print_json(object);
 }
 
+void spool_json_migrated(const struct spool_migrated *what)
+{
+	json_t *object = json_object();
+
+	(void)json_object_set_new(object, "queue_id", id_json(&what->id));
+	set_number(object, "message_size", what->body_len);
+	set_text(object, "result",
+		 what->problem != NULL   ? "left" :
+			 what->was_there ? "was there" :
+					   "copied");
+	if (what->problem != NULL)
+		set_text(object, "problem", what->problem);
+	print_json(object);
+}
+
+void spool_json_migrate_counts(const struct spool_migrate_counts *counts)
+{
+	json_t *object = json_object();
+
+	set_number(object, "copied", counts->copied);
+	set_number(object, "were_there", counts->were_there);
+	set_number(object, "left", counts->left);
+	print_json(object);
+}
+
 #else
 
 /* --json was refused: these are not called. */
@@ -195,6 +233,16 @@ void spool_json_message(const email_message *message,
 {
 	(void)message;
 	(void)entry;
+}
+
+void spool_json_migrated(const struct spool_migrated *what)
+{
+	(void)what;
+}
+
+void spool_json_migrate_counts(const struct spool_migrate_counts *counts)
+{
+	(void)counts;
 }
 
 #endif

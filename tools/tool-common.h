@@ -28,7 +28,7 @@ extern const struct tool_command tool_cat, tool_keygen, tool_kinds;
 extern const struct tool_command tool_spool_init, tool_spool_put,
 	tool_spool_get, tool_spool_list, tool_spool_show, tool_spool_rm,
 	tool_spool_verify, tool_spool_stats, tool_spool_repair,
-	tool_spool_compact;
+	tool_spool_compact, tool_spool_migrate;
 
 /* The running command's name, for messages. */
 extern const char *tool_name;

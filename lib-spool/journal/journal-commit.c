@@ -30,6 +30,8 @@ struct journal_group {
 	uint64_t pos, end;
 	struct iovec iov[VECTORS_MAX];
 	unsigned int iov_count, record_count;
+	unsigned int request_count;
+	uint64_t sync_usecs; /* that its sync took */
 	unsigned char headers[RECORDS_MAX + 1][JOURNAL_HEADER_SIZE];
 };
 
@@ -132,6 +134,7 @@ static int write_group(struct journal_group *group)
 	int count = (int)group->iov_count, fd = group->segment->fd;
 	uint64_t pos = group->pos;
 	ssize_t ret;
+	int synced;
 
 	while (count > 0) {
 		ret = file_pwritev(fd, iov, count, (off_t)pos);
@@ -147,7 +150,10 @@ static int write_group(struct journal_group *group)
 			iov->iov_len -= (size_t)ret;
 		}
 	}
-	return file_fdatasync(fd);
+	group->sync_usecs = journal_now_usecs();
+	synced = file_fdatasync(fd);
+	group->sync_usecs = journal_now_usecs() - group->sync_usecs;
+	return synced;
 }
 
 static void begin_group(struct journal_group *group,
@@ -155,7 +161,7 @@ static void begin_group(struct journal_group *group,
 {
 	group->segment = segment;
 	group->pos = group->end = segment->pos;
-	group->iov_count = group->record_count = 0;
+	group->iov_count = group->record_count = group->request_count = 0;
 }
 
 /* The upkeep wants to know which one it is. */
@@ -176,9 +182,12 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	segment->blank = false;
 	if (write_group(group) == 0) {
 		segment->pos = group->end;
+		journal_count_group(journal, group->request_count, true,
+				    group->sync_usecs);
 		return 0;
 	}
 	error = errno;
+	journal_count_group(journal, group->request_count, false, 0);
 	segment->failed = true;
 	set_active(journal, NULL);
 	journal_add_void(journal, segment, group->pos, group->end - group->pos);
@@ -411,6 +420,7 @@ static struct journal_request *fill_group(struct journal *journal,
 					group->record_count + request->count)) {
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
+		group->request_count++;
 		request = request->next;
 	}
 	return request;

@@ -8,8 +8,24 @@
 #include "mem.h"
 #include "spool-private.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <string.h>
+
+#define BYTES_NAME_SIZE 128
+
+static void bytes_name(const struct journal_segment *segment,
+		       const struct journal_item *item,
+		       char name_r[BYTES_NAME_SIZE])
+{
+	char hex[9];
+
+	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
+	(void)snprintf(name_r, BYTES_NAME_SIZE, "journal-%08u-%s-%llu.bytes",
+		       segment->header.number, hex,
+		       (unsigned long long)item->pos);
+}
 
 /* Keeps a copy of the bytes, and why. */
 static void put_aside(struct journal *journal,
@@ -17,13 +33,10 @@ static void put_aside(struct journal *journal,
 		      const struct journal_item *item, const char *why)
 {
 	unsigned char *bytes = try_malloc((size_t)item->size);
-	char hex[9], name[128];
+	char name[BYTES_NAME_SIZE];
 	ssize_t size = -1;
 
-	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
-	(void)snprintf(name, sizeof(name), "journal-%08u-%s-%llu.bytes",
-		       segment->header.number, hex,
-		       (unsigned long long)item->pos);
+	bytes_name(segment, item, name);
 	journal_warn(journal, "%s: segment %u, byte %llu: %s: %s", journal->dir,
 		     segment->header.number, (unsigned long long)item->pos, why,
 		     "a copy is kept in quarantine");
@@ -34,6 +47,93 @@ static void put_aside(struct journal *journal,
 			size < 0 ? 0 : (size_t)size, why);
 	i_free(bytes);
 }
+
+/* id NULL: nobody knows. */
+static void note_damage(struct journal *journal, const message_id *id,
+			uint32_t segment, uint64_t offset, const char *why)
+{
+	struct journal_damage *damage = i_new(struct journal_damage, 1);
+
+	if (id != NULL)
+		damage->id = *id;
+	damage->segment = segment;
+	damage->offset = offset;
+	damage->why = why;
+	*journal->damage_end = damage;
+	journal->damage_end = &damage->next;
+}
+
+const struct journal_damage *journal_get_damage(const struct journal *journal)
+{
+	return journal->damage;
+}
+
+void journal_damage_free(struct journal *journal)
+{
+	struct journal_damage *damage;
+
+	while ((damage = journal->damage) != NULL) {
+		journal->damage = damage->next;
+		i_free(damage);
+	}
+}
+
+/* Whether a writer has told of it. */
+static bool is_aside(struct journal *journal,
+		     const struct journal_segment *segment,
+		     const struct journal_item *item)
+{
+	char name[BYTES_NAME_SIZE], path[BYTES_NAME_SIZE + 32];
+	struct stat st;
+
+	bytes_name(segment, item, name);
+	(void)snprintf(path, sizeof(path), "quarantine/%s.why", name);
+	return file_ops()->fstatat(journal->dir_fd, path, &st,
+				   AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * A first block
+ */
+
+static const char first_block[] =
+	"the first block of a segment is damaged, so that nobody can tell which "
+	"records in it are its own";
+
+static int move_segment(struct journal *journal, uint32_t number)
+{
+	char name[JOURNAL_NAME_SIZE], aside[64];
+	const char *base = aside + strlen("quarantine/");
+
+	journal_segment_name(number, name);
+	/* the next one of this number may be damaged, too */
+	(void)snprintf(aside, sizeof(aside), "quarantine/journal-%08u-%08x.seg",
+		       number, randombytes_random());
+	journal_warn(journal, "%s/%s: %s: put aside as %s", journal->dir, name,
+		     first_block, aside);
+	/* after a crash here there is a reason without a file */
+	spool_put_aside(journal->dir_fd, base, NULL, 0, first_block);
+	/* and here the file may be in both directories, or in either */
+	if (file_ops()->renameat2(journal->fd, name, journal->dir_fd, aside,
+				  RENAME_NOREPLACE) < 0 ||
+	    file_sync_dir(journal->dir_fd, "quarantine") < 0)
+		return -1;
+	return file_sync_dir_fd(journal->fd);
+}
+
+int journal_damage_segment(struct journal *journal,
+			   const struct journal_segment *segment)
+{
+	journal->damaged = true;
+	if (!journal->settings.read_only)
+		return move_segment(journal, segment->header.number);
+	note_damage(journal, NULL, segment->header.number, 0, first_block);
+	return 0;
+}
+
+/*
+ * Records
+ */
 
 /* What a footer spoke of was not looked at when the journal was opened. */
 void journal_damage_read(struct journal *journal,
@@ -87,6 +187,11 @@ void journal_reject(struct journal *journal,
 	journal->damaged = true;
 	if (!journal->settings.read_only)
 		put_aside(journal, segment, item, why);
+	else if (!is_aside(journal, segment, item))
+		note_damage(journal,
+			    item->state == JOURNAL_ITEM_GAP ? NULL :
+							      &item->header.id,
+			    segment->header.number, item->pos, why);
 	/* an older version of it is not what was acknowledged last; and a
 	   tombstone is one, whatever its target is */
 	if (item->state == JOURNAL_ITEM_BAD &&

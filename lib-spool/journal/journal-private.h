@@ -5,6 +5,7 @@
 #include "journal/journal.h"
 #include "journal/journal-index.h"
 #include "buffer.h"
+#include "spool.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -61,16 +62,18 @@ struct journal {
 	uint32_t segment_end; /* behind the largest number */
 
 	/* Of who is committing. */
-	struct journal_segment
-		*active; /* NULL: the next one is to be taken; changed
-					   under the mutex */
+	/* NULL: the next one is to be taken; changed under the mutex */
+	struct journal_segment *active;
 	uint64_t next_sequence;
 	struct journal_void *voids;
 	int broken;      /* errno; nothing is written before probe_at */
 	time_t probe_at; /* in seconds of the monotonic clock */
 	bool warned;     /* that it is broken */
+	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
+	/* of one that is read-only: what it was */
+	struct journal_damage *damage, **damage_end;
 	struct journal_upkeep *upkeep; /* NULL: it is not done by itself */
 };
 
@@ -183,9 +186,21 @@ bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_target *target,
 		   const struct journal_place *body);
 
+/* journal-stats.c: of a monotonic clock. */
+uint64_t journal_now_usecs(void);
+/* A group that was written, or could not be: of who is committing. */
+void journal_count_group(struct journal *journal, unsigned int changes,
+			 bool synced, uint64_t sync_usecs);
+
 /* journal-damage.c: a reader found no record there. */
 void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place);
+
+/* The first block of the segment, whose number is in its header, is damaged: it is put
+   aside, and its fd is not needed any more. -1 with errno. */
+int journal_damage_segment(struct journal *journal,
+			   const struct journal_segment *segment);
+void journal_damage_free(struct journal *journal);
 
 /* journal-bodies.c: what files no record speaks of are removed; where records may be
    missing, they are put aside. After the segments were read. */

@@ -71,6 +71,7 @@ static int look_at_size(struct recovery *recovery,
 	return 0;
 }
 
+/* 1; 0: it is damaged, and is to be gone on without; -1 with errno. */
 static int read_segment_header(struct recovery *recovery,
 			       struct journal_segment *segment, uint32_t number)
 {
@@ -90,13 +91,20 @@ static int read_segment_header(struct recovery *recovery,
 				  "that one",
 				  recovery->journal->dir, number);
 	if (state == JOURNAL_SEGMENT_VALID && segment->header.number == number)
-		return look_at_size(recovery, segment);
+		return look_at_size(recovery, segment) < 0 ? -1 : 1;
+	segment->header.number = number;
 	/* one cannot tell which of its records are its own */
-	return spool_fail(recovery->error_r, EINVAL,
-			  "%s: the first block of segment %u is damaged: "
-			  "restore the file from a copy, or move it away to "
-			  "go on without its messages",
-			  recovery->journal->dir, number);
+	if (!recovery->journal->settings.repair)
+		return spool_fail(
+			recovery->error_r, EINVAL,
+			"%s: the first block of segment %u is "
+			"damaged: restore the file from a copy, or "
+			"let \"bobbin spool repair\" put it aside, to "
+			"go on without its messages",
+			recovery->journal->dir, number);
+	if (journal_damage_segment(recovery->journal, segment) < 0)
+		return recover_fail(recovery, segment, "putting aside");
+	return 0;
 }
 
 static int open_segment(struct recovery *recovery, const char *name,
@@ -104,7 +112,7 @@ static int open_segment(struct recovery *recovery, const char *name,
 {
 	struct journal *journal = recovery->journal;
 	struct journal_segment *segment = i_new(struct journal_segment, 1);
-	int error;
+	int ret = -1, error;
 
 	segment->header.number = number;
 	segment->pos = JOURNAL_BLOCK_SIZE;
@@ -119,15 +127,16 @@ static int open_segment(struct recovery *recovery, const char *name,
 	else if (!journal->settings.read_only &&
 		 file_fdatasync(segment->fd) < 0)
 		(void)recover_fail(recovery, segment, "fdatasync of");
-	else if (read_segment_header(recovery, segment, number) == 0) {
-		if (journal_segment_add(journal, segment))
-			return 0;
-		(void)recover_fail(recovery, segment, "keeping");
-	}
+	else
+		ret = read_segment_header(recovery, segment, number);
+	if (ret > 0 && journal_segment_add(journal, segment))
+		return 0;
+	if (ret > 0)
+		ret = recover_fail(recovery, segment, "keeping");
 	error = errno;
 	journal_segment_free(&segment);
 	errno = error;
-	return -1;
+	return ret;
 }
 
 static bool open_listed(int dir_fd ATTR_UNUSED, const char *name, void *context)
@@ -186,7 +195,8 @@ static int sort_segments(struct recovery *recovery)
 				journal->segments[i];
 	}
 	/* moved away by a person, or after its header could not be written */
-	journal->damaged = recovery->count + 1 < journal->segment_end;
+	if (recovery->count + 1 < journal->segment_end)
+		journal->damaged = true;
 	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),
 	      by_age);
 	return 0;

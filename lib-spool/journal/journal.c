@@ -77,6 +77,7 @@ struct journal *journal_open(int dir_fd, const char *dir,
 		journal->settings.segment_size = JOURNAL_SEGMENT_DEFAULT;
 	journal->next_sequence = 1;
 	journal->queue_end = &journal->queue;
+	journal->damage_end = &journal->damage;
 	journal_index_init(&journal->index);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
 	(void)pthread_cond_init(&journal->progress, NULL);
@@ -117,6 +118,7 @@ void journal_close(struct journal **_journal)
 		journal->voids = range->next;
 		i_free(range);
 	}
+	journal_damage_free(journal);
 	(void)file_close(&journal->bodies_fd);
 	(void)file_close(&journal->fd);
 	(void)pthread_cond_destroy(&journal->progress);

@@ -28,6 +28,9 @@ struct journal_entry {
 struct journal_settings {
 	uint64_t segment_size; /* of new segments, in bytes; 0: the default */
 	bool read_only;        /* nothing is written, nothing is put aside */
+	/* A segment whose first block is damaged is put aside (read_only: left
+	   out); else the journal is not opened. */
+	bool repair;
 	/* half empty segments are emptied, and blocks given back, by a thread */
 	bool upkeep;
 	/* of damage, and of what a person should know */
@@ -92,6 +95,11 @@ int journal_claim(struct journal *journal, const message_id *id,
 		  struct journal_entry *entry_r);
 void journal_release(struct journal *journal, const message_id *id);
 
+/* What was counted, and what there is: waits for the group that is being written. -1
+   with errno. */
+struct spool_stats;
+int journal_get_stats(struct journal *journal, struct spool_stats *stats_r);
+
 /* Does at once what the upkeep does in time: moves what is left in half empty segments,
    and gives the blocks of most dead ones back. *moved_r: messages. -1 with errno. */
 int journal_compact(struct journal *journal, uint64_t *moved_r);
@@ -138,6 +146,17 @@ int journal_read(struct journal *journal, const message_id *id,
    journal_read(). */
 int journal_read_external(struct journal *journal, const message_id *id,
 			  struct journal_external *external_r);
+/* What should be a record, and is none, or the first block of a segment: what opening
+   for reading found of that, and no writer has put aside yet; NULL: nothing. The
+   journal's. */
+struct journal_damage {
+	struct journal_damage *next;
+	message_id id;    /* all zeros where it is not known */
+	uint32_t segment; /* its number */
+	uint64_t offset;  /* in it, in bytes */
+	const char *why;
+};
+const struct journal_damage *journal_get_damage(const struct journal *journal);
 /* Calls back for each message; false stops. `old`: only those that were there when
    the journal was opened, and each once for the journal's life. Messages that come
    or go meanwhile may be left out. */

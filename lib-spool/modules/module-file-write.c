@@ -173,7 +173,7 @@ static int check_version(struct file_store *store, int bucket_fd,
 {
 	uint64_t version = email_message_get_version(message);
 
-	if (version == 1)
+	if (version == email_message_get_first_version(message))
 		return IO_DONE;
 	if (file_entry_read(store, bucket_fd, &message->message_id, stored) < 0)
 		return io_answer_for_errno(errno);
@@ -193,6 +193,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *sink, *output;
 	char line[FILE_LINE_MAX], name[FILE_NAME_SIZE];
+	bool is_new = entry->version ==
+		email_message_get_first_version(message);
 	int answer;
 
 	if (message_record_write(message, record) < 0) {
@@ -205,8 +207,7 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 		       store->stacks.headers_kinds);
 	file_entry_format(entry, line);
 	file_name(&entry->id, FILE_HEADERS_SUFFIX, name);
-	sink = create_sink(store, bucket_fd, &entry->id, name,
-			   entry->version == 1);
+	sink = create_sink(store, bucket_fd, &entry->id, name, is_new);
 	o_stream_cork(sink);
 	o_stream_nsend_str(sink, line);
 	output = spool_push_stack(store->spool, store->stacks.headers, sink);
@@ -218,7 +219,7 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	buffer_free(&record);
 	/* told "no", nobody may find it: also where its name stood already, and
 	   only the directory's sync failed */
-	if (answer == IO_TRANS_FAIL && entry->version == 1)
+	if (answer == IO_TRANS_FAIL && is_new)
 		(void)file_ops()->unlinkat(bucket_fd, name, 0);
 	return answer;
 }
@@ -248,7 +249,8 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	answer = write_headers_file(store, bucket_fd, message, entry);
 	if (answer != IO_DONE)
 		return answer;
-	if (pending && entry->version > 1)
+	if (pending &&
+	    entry->version != email_message_get_first_version(message))
 		drop_old_bodies(bucket_fd, &entry->id, before.body_hash, body);
 	file_note_set(message, entry, false);
 	file_busy_settle(store, &entry->id);

@@ -15,7 +15,7 @@ struct listing {
 	struct journal_store *store;
 	spool_entry_t *callback;
 	void *context;
-	bool verify;
+	bool verify, stopped;
 };
 
 /* One of the message's two records: 0, or the errno with io_set_error(). */
@@ -116,6 +116,34 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	return listing->callback(&shown, listing->context);
 }
 
+/* What is no message. False: no more. */
+static bool list_damage(struct listing *listing,
+			const struct journal_damage *damage)
+{
+	struct spool_entry shown;
+	char problem[512];
+
+	memset(&shown, 0, sizeof(shown));
+	shown.id = damage->id;
+	shown.headers_stack = shown.body_stack = "";
+	shown.error = EINVAL;
+	(void)snprintf(problem, sizeof(problem),
+		       "the journal is damaged: segment %u, byte %llu: %s",
+		       damage->segment, (unsigned long long)damage->offset,
+		       damage->why);
+	shown.problem = problem;
+	return listing->callback(&shown, listing->context);
+}
+
+/* Notes that it was stopped. */
+static bool list_more(const struct journal_entry *entry, void *context)
+{
+	struct listing *listing = context;
+
+	listing->stopped = !list_entry(entry, listing);
+	return !listing->stopped;
+}
+
 int module_journal_list(io_infrastructure *io, bool verify,
 			spool_entry_t *callback, void *context,
 			char **error_r ATTR_UNUSED)
@@ -124,8 +152,12 @@ int module_journal_list(io_infrastructure *io, bool verify,
 				   .callback = callback,
 				   .context = context,
 				   .verify = verify };
+	const struct journal_damage *damage;
 
-	journal_for_each(listing.store->journal, false, list_entry, &listing);
+	journal_for_each(listing.store->journal, false, list_more, &listing);
+	damage = verify ? journal_get_damage(listing.store->journal) : NULL;
+	for (; damage != NULL && !listing.stopped; damage = damage->next)
+		listing.stopped = !list_damage(&listing, damage);
 	return 0;
 }
 

@@ -166,19 +166,22 @@ static buffer_t *make_headers(struct journal_store *store,
 
 /* A rewrite must follow the version that it was made from, and a new message have an
    id of its own. */
-static int check_version(const struct journal_entry *entry, uint64_t version)
+static int check_version(const struct journal_entry *entry,
+			 const email_message *message)
 {
+	uint64_t version = email_message_get_version(message);
+	bool is_new = version == email_message_get_first_version(message);
 	uint64_t stored = entry->headers.offset == 0 ? 0 : entry->version;
 
-	if (stored + 1 == version)
+	if (stored == 0 ? is_new : stored + 1 == version && !is_new)
 		return IO_DONE;
 	if (stored == 0) {
 		errno = ENOENT;
 		io_set_error("the message is not there any more");
 		return IO_FAIL;
 	}
-	errno = version == 1 ? EEXIST : EBUSY;
-	if (version == 1)
+	errno = is_new ? EEXIST : EBUSY;
+	if (is_new)
 		io_set_error("there is a message of this id already");
 	else
 		io_set_error("another writer changed the message: version %llu "
@@ -224,13 +227,13 @@ static void fill_request(struct journal_store *store,
 static int fill_write(struct journal_change *change, email_message *message,
 		      const struct journal_entry *entry)
 {
-	uint64_t version = email_message_get_version(message);
-	int answer;
+	int answer = check_version(entry, message);
 
-	answer = check_version(entry, version);
 	if (answer != IO_DONE)
 		return answer;
-	if (version == 1 && change->body == NULL)
+	if (email_message_get_version(message) ==
+		    email_message_get_first_version(message) &&
+	    change->body == NULL)
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
 				 "before the headers");

@@ -58,6 +58,7 @@ static int open_journal(struct journal_store *store, char **error_r)
 	struct journal_settings settings = {
 		.segment_size = spool->conf.segment_size,
 		.read_only = (spool->flags & SPOOL_OPEN_READ_ONLY) != 0,
+		.repair = (spool->flags & SPOOL_OPEN_REPAIR) != 0,
 		.upkeep = !spool->conf.compaction_off,
 		.warning = journal_store_warning,
 		.context = spool
@@ -105,6 +106,18 @@ io_infrastructure *module_journal_open(struct spool *spool, char **error_r)
 	journal_store_deinit(&store->io);
 	errno = error;
 	return NULL;
+}
+
+int module_journal_get_stats(io_infrastructure *io, struct spool_stats *stats_r,
+			     char **error_r)
+{
+	const struct journal_store *store = journal_store(io);
+
+	if (journal_get_stats(store->journal, stats_r) == 0)
+		return 0;
+	return spool_fail(error_r, errno,
+			  "looking at the segments of %s/journal failed: %s",
+			  store->spool->dir, strerror(errno));
 }
 
 int module_journal_compact(io_infrastructure *io, uint64_t *moved_r,

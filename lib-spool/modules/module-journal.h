@@ -13,6 +13,8 @@ int module_journal_list(io_infrastructure *io, bool verify,
 			spool_entry_t *callback, void *context, char **error_r);
 int module_journal_count_strays(io_infrastructure *io,
 				struct spool_strays *strays_r, char **error_r);
+int module_journal_get_stats(io_infrastructure *io, struct spool_stats *stats_r,
+			     char **error_r);
 int module_journal_compact(io_infrastructure *io, uint64_t *moved_r,
 			   char **error_r);
 int module_journal_start_writeheaders(io_infrastructure *io,

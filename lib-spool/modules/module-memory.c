@@ -74,7 +74,9 @@ static bool version_follows(const struct memory_message *m,
 {
 	uint64_t stored = m == NULL || m->record == NULL ? 0 : m->version;
 
-	if (email_message_get_version(message) == stored + 1)
+	if (email_message_get_version(message) ==
+	    (stored == 0 ? email_message_get_first_version(message) :
+			   stored + 1))
 		return true;
 	io_set_error("another writer changed the message: version %llu is "
 		     "stored, not %llu",

@@ -1,0 +1,290 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Moving messages into another spool. Each is durable there before it is removed here:
+   a crash in between leaves it in both, which the next try finds, and only
+   removes. */
+
+#include "config.h"
+#include "spool-private.h"
+#include "buffer.h"
+#include "istream.h"
+#include "macros.h"
+#include "mem.h"
+#include "message-record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct migration {
+	struct spool *from, *to;
+	unsigned int flags;
+	spool_migrated_t *callback;
+	void *context;
+	char **error_r;
+
+	message_id *ids;
+	size_t count, room;
+	bool no_memory;
+};
+
+/*
+ * Which messages
+ */
+
+static bool note_id(const struct spool_entry *entry, void *context)
+{
+	struct migration *migration = context;
+	size_t room = migration->room == 0 ? 64 : migration->room * 2;
+	message_id *ids;
+
+	if (migration->count == migration->room) {
+		ids = try_realloc(migration->ids, room * sizeof(*ids));
+		migration->no_memory = ids == NULL;
+		if (ids == NULL)
+			return false;
+		migration->ids = ids;
+		migration->room = room;
+	}
+	migration->ids[migration->count++] = entry->id;
+	return true;
+}
+
+/*
+ * Whether the other spool has it
+ */
+
+/* All of it but the body; NULL: no memory. */
+static buffer_t *record_of(const email_message *message)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
+
+	if (message_record_write(message, record) < 0)
+		buffer_free(&record);
+	return record;
+}
+
+static bool same_record(const email_message *a, const email_message *b)
+{
+	buffer_t *records[2] = { record_of(a), record_of(b) };
+	bool same = records[0] != NULL && records[1] != NULL &&
+		records[0]->used == records[1]->used &&
+		memcmp(records[0]->data, records[1]->data, records[0]->used) ==
+			0;
+
+	buffer_free(&records[0]);
+	buffer_free(&records[1]);
+	return same;
+}
+
+/* 1 where there is more, in *size_r and *data_r; 0: it ended well; -1 with errno and
+   io_set_error(). */
+static int read_more(struct istream *input, const unsigned char **data_r,
+		     size_t *size_r)
+{
+	if (i_stream_read_more(input, data_r, size_r) > 0)
+		return 1;
+	*size_r = 0;
+	if (input->stream_errno == 0)
+		return 0;
+	errno = input->stream_errno;
+	io_set_error("reading the body failed: %s", i_stream_get_error(input));
+	return -1;
+}
+
+/* 1, 0, or -1 with errno and io_set_error(). */
+static int same_body(struct istream *a, struct istream *b)
+{
+	const unsigned char *data[2];
+	size_t size[2];
+	int more[2];
+
+	for (;;) {
+		more[0] = read_more(a, &data[0], &size[0]);
+		more[1] = more[0] < 0 ? -1 : read_more(b, &data[1], &size[1]);
+		if (more[0] < 0 || more[1] < 0)
+			return -1;
+		if (more[0] != more[1])
+			return 0;
+		if (more[0] == 0)
+			return 1;
+		size[0] = I_MIN(size[0], size[1]);
+		if (memcmp(data[0], data[1], size[0]) != 0)
+			return 0;
+		i_stream_skip(a, size[0]);
+		i_stream_skip(b, size[0]);
+	}
+}
+
+/* Whether both spools have the same message: an answer, with io_set_error(). */
+static int compare(struct migration *migration, const message_id *id)
+{
+	email_message *here = NULL, *there = NULL;
+	int answer, same = 0;
+
+	answer = spool_get(migration->from, id, &here);
+	if (answer == IO_DONE)
+		answer = spool_get(migration->to, id, &there);
+	if (answer == IO_DONE && same_record(here, there))
+		same = same_body(here->body, there->body);
+	if (answer == IO_DONE && same < 0) {
+		answer = io_answer_for_errno(errno);
+	} else if (answer == IO_DONE && same == 0) {
+		errno = EEXIST;
+		io_set_error("another message of this id, or another version "
+			     "of it, is there already");
+		answer = IO_FAIL;
+	}
+	email_message_unref(&here);
+	email_message_unref(&there);
+	return answer;
+}
+
+/*
+ * One message
+ */
+
+/* Body and headers, through the other spool's stacks; no module may skip it. */
+static int put_there(struct migration *migration, const message_id *id,
+		     struct spool_migrated *what)
+{
+	email_message *message;
+	int answer;
+
+	answer = spool_get(migration->from, id, &message);
+	if (answer != IO_DONE)
+		return answer;
+	what->body_len = message->body_len;
+	/* there it is new, and goes on counting its versions */
+	email_message_set_first_version(message,
+					email_message_get_version(message));
+	email_message_set_version(message, 0);
+	email_message_set_store_note(message, NULL);
+	answer = spool_writebody(migration->to, IO_SYNCHRONOUS, message, 1);
+	if (answer == IO_DONE)
+		answer = spool_writeheaders(migration->to, IO_SYNCHRONOUS,
+					    message, 1);
+	/* what cannot be written there ends it all */
+	what->stop = answer == IO_TRANS_FAIL &&
+		message->body->stream_errno == 0;
+	email_message_unref(&message);
+	return answer;
+}
+
+/* That there is no such message, for sure. */
+static bool has_no_headers(struct spool *spool, const message_id *id)
+{
+	email_message *message = email_message_new(id);
+	bool none = spool_readheaders(spool, IO_SYNCHRONOUS, message) ==
+			IO_FAIL &&
+		io_get_errno() == ENOENT;
+
+	email_message_unref(&message);
+	return none;
+}
+
+static int copy(struct migration *migration, const message_id *id,
+		struct spool_migrated *what)
+{
+	int answer = put_there(migration, id, what);
+
+	if (answer == IO_DONE || io_get_errno() != EEXIST)
+		return answer;
+	if (!has_no_headers(migration->to, id)) {
+		what->was_there = true;
+		return compare(migration, id);
+	}
+	/* only a body, of a try that was killed */
+	answer = spool_unlinkbody(migration->to, IO_SYNCHRONOUS, id);
+	return answer == IO_DONE ? put_there(migration, id, what) : answer;
+}
+
+static int migrate_one(struct migration *migration, const message_id *id,
+		       struct spool_migrated *what)
+{
+	int answer = copy(migration, id, what);
+
+	if (answer != IO_DONE || (migration->flags & SPOOL_MIGRATE_KEEP) != 0)
+		return answer;
+	answer = spool_remove(migration->from, id);
+	what->stop = answer != IO_DONE;
+	return answer;
+}
+
+/* False: that was the last one. */
+static bool next(struct migration *migration, size_t i, int *ret)
+{
+	struct spool_migrated what = { .id = migration->ids[i],
+				       .total = migration->count };
+	char *why;
+
+	if (migrate_one(migration, &what.id, &what) == IO_DONE)
+		return migration->callback == NULL ||
+			migration->callback(&what, migration->context);
+	what.error = io_get_errno() != 0 ? io_get_errno() : EINVAL;
+	why = i_strdup(io_get_error());
+	if (what.stop) {
+		*ret = spool_fail(migration->error_r, what.error, "%s", why);
+		i_free(why);
+		return false;
+	}
+	what.problem = why;
+	what.stop = migration->callback != NULL &&
+		!migration->callback(&what, migration->context);
+	i_free(why);
+	return !what.stop;
+}
+
+/*
+ * All of them
+ */
+
+static int check_spools(const struct migration *migration)
+{
+	if (migration->from->store == NULL || migration->to->store == NULL)
+		return spool_fail(migration->error_r, ENOTSUP,
+				  "a spool without a native store has nothing "
+				  "to migrate");
+	if (migration->from == migration->to)
+		return spool_fail(migration->error_r, EINVAL,
+				  "%s cannot be migrated into itself",
+				  migration->from->dir);
+	if ((migration->to->flags & SPOOL_OPEN_READ_ONLY) != 0)
+		return spool_fail(migration->error_r, EROFS,
+				  "%s is open for reading only",
+				  migration->to->dir);
+	if ((migration->from->flags & SPOOL_OPEN_READ_ONLY) != 0 &&
+	    (migration->flags & SPOOL_MIGRATE_KEEP) == 0)
+		return spool_fail(migration->error_r, EROFS,
+				  "%s is open for reading only: its messages "
+				  "can only be copied",
+				  migration->from->dir);
+	return 0;
+}
+
+int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
+		  spool_migrated_t *callback, void *context, char **error_r)
+{
+	struct migration migration = { .from = from,
+				       .to = to,
+				       .flags = flags,
+				       .callback = callback,
+				       .context = context,
+				       .error_r = error_r };
+	int ret = check_spools(&migration), error;
+	size_t i;
+
+	/* first all, since a list of what is being removed may be another one */
+	if (ret == 0)
+		ret = spool_list(from, note_id, &migration, error_r);
+	if (ret == 0 && migration.no_memory)
+		ret = spool_fail(error_r, ENOMEM, "out of memory");
+	for (i = 0; ret == 0 && i < migration.count; i++) {
+		if (!next(&migration, i, &ret))
+			break;
+	}
+	error = errno;
+	i_free(migration.ids);
+	errno = error;
+	return ret;
+}

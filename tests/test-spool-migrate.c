@@ -1,0 +1,445 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Messages that move from one spool to another, of either store. */
+
+#include "config.h"
+#include "buffer.h"
+#include "istream.h"
+#include "mem.h"
+#include "message-record.h"
+#include "test-faults.h"
+#include "test-spool-common.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char wire[] = TEST_SPOOL_WIRE;
+
+/* In the journal a file of its own. */
+#define LARGE 70000
+
+struct direction {
+	const char *from, *from_stack, *to, *to_stack;
+};
+static const struct direction directions[] = {
+	{ "file", "", "journal", "gzip" },
+	{ "journal", "gzip", "file", "" },
+	{ "file", "lz4", "file", "gzip" },
+	{ "journal", "", "journal", "" },
+};
+
+struct pair {
+	struct spool *from, *to;
+	char from_dir[512], to_dir[512];
+};
+
+static void new_pair(const struct direction *direction, struct pair *pair)
+{
+	pair->from = test_spool_new_of(direction->from, direction->from_stack);
+	(void)snprintf(pair->from_dir, 512, "%s", test_spool_dir());
+	pair->to = test_spool_new_of(direction->to, direction->to_stack);
+	(void)snprintf(pair->to_dir, 512, "%s", test_spool_dir());
+}
+
+static struct spool *open_again(struct spool **spool, const char *dir)
+{
+	char *error;
+
+	spool_close(spool);
+	*spool = spool_open(dir, 0, NULL, &error);
+	if (*spool == NULL)
+		fail_msg("%s", error);
+	return *spool;
+}
+
+static void close_pair(struct pair *pair)
+{
+	spool_close(&pair->from);
+	spool_close(&pair->to);
+}
+
+/* What the callback was told. */
+struct told {
+	unsigned int count, were_there, problems;
+	int error; /* of the last problem */
+};
+
+static bool note(const struct spool_migrated *what, void *context)
+{
+	struct told *told = context;
+
+	told->count++;
+	if (what->was_there)
+		told->were_there++;
+	if (what->problem != NULL) {
+		told->problems++;
+		told->error = what->error;
+	}
+	return true;
+}
+
+static struct told migrate(const struct pair *pair, unsigned int flags)
+{
+	struct told told = { 0, 0, 0, 0 };
+	char *error;
+
+	if (spool_migrate(pair->from, pair->to, flags, note, &told, &error) < 0)
+		fail_msg("%s", error);
+	return told;
+}
+
+static void put_large(struct spool *spool, message_id *id)
+{
+	char *text = malloc(LARGE);
+
+	assert_non_null(text);
+	memset(text, 'x', LARGE);
+	memcpy(text + LARGE - 5, "\r\n.\r\n", 5);
+	assert_int_equal(test_spool_put(spool, text, LARGE, id), IO_DONE);
+	test_spool_must_have(spool, id, text, LARGE);
+	free(text);
+}
+
+/* With something in every field, and of version 3. */
+static void put_full(struct spool *spool, message_id *id)
+{
+	email_message *message;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, id, &message), IO_DONE);
+	assert_int_equal(email_message_set_value(message, "smtp", "ret", "x\n"),
+			 0);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(email_message_set_recipient_state(
+				 message, 0, EMAIL_RECIPIENT_FAILED, "why"),
+			 0);
+	assert_int_equal(email_message_add_unknown(message, "x-new 1"), 0);
+	email_message_set_flags(
+		message, EMAIL_MESSAGE_HELD | EMAIL_MESSAGE_LINE_ENDS_LF);
+	email_message_set_arrival(message, 12345);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+}
+
+static buffer_t *record_in(struct spool *spool, const message_id *id)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 256);
+	email_message *message = email_message_new(id);
+
+	assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS, message),
+			 IO_DONE);
+	assert_int_equal(message_record_write(message, record), 0);
+	email_message_unref(&message);
+	return record;
+}
+
+static void test_all_of_a_message_moves(void **state ATTR_UNUSED)
+{
+	buffer_t *before, *after;
+	email_message *message;
+	message_id ids[3];
+	struct told told;
+	struct pair pair;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(directions); i++) {
+		new_pair(&directions[i], &pair);
+		put_full(pair.from, &ids[0]);
+		put_large(pair.from, &ids[1]);
+		assert_int_equal(test_spool_put(pair.from, ".\r\n", 3, &ids[2]),
+				 IO_DONE);
+		before = record_in(pair.from, &ids[0]);
+		told = migrate(&pair, 0);
+		assert_int_equal(told.count, 3);
+		assert_int_equal(told.were_there + told.problems, 0);
+		assert_int_equal(
+			test_spool_scan(open_again(&pair.from, pair.from_dir)),
+			0);
+		(void)open_again(&pair.to, pair.to_dir);
+		assert_int_equal(test_spool_scan(pair.to), 3);
+		assert_int_equal(test_spool_damaged(pair.to, NULL), 0);
+		after = record_in(pair.to, &ids[0]);
+		assert_int_equal(before->used, after->used);
+		assert_memory_equal(before->data, after->data, after->used);
+		buffer_free(&before);
+		buffer_free(&after);
+		test_spool_must_have(pair.to, &ids[0], wire, sizeof(wire) - 1);
+		test_spool_must_have(pair.to, &ids[2], ".\r\n", 3);
+		/* and its versions go on */
+		assert_int_equal(spool_get(pair.to, &ids[0], &message),
+				 IO_DONE);
+		assert_int_equal(email_message_get_version(message), 3);
+		assert_int_equal(spool_writeheaders(pair.to, IO_SYNCHRONOUS,
+						    message, 0),
+				 IO_DONE);
+		assert_int_equal(email_message_get_version(message), 4);
+		email_message_unref(&message);
+		close_pair(&pair);
+	}
+}
+
+static void must_have_whole(struct spool *spool, unsigned int count)
+{
+	unsigned int total;
+
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, count);
+}
+
+static void test_keep_copies(void **state ATTR_UNUSED)
+{
+	struct told told;
+	message_id ids[2];
+	struct pair pair;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(directions); i++) {
+		new_pair(&directions[i], &pair);
+		put_full(pair.from, &ids[0]);
+		put_large(pair.from, &ids[1]);
+		told = migrate(&pair, SPOOL_MIGRATE_KEEP);
+		assert_int_equal(told.count, 2);
+		assert_int_equal(told.were_there, 0);
+		must_have_whole(pair.from, 2);
+		must_have_whole(pair.to, 2);
+		/* once more changes nothing, and then it moves */
+		told = migrate(&pair, SPOOL_MIGRATE_KEEP);
+		assert_int_equal(told.were_there, 2);
+		told = migrate(&pair, 0);
+		assert_int_equal(told.were_there, 2);
+		assert_int_equal(told.problems, 0);
+		must_have_whole(pair.from, 0);
+		must_have_whole(pair.to, 2);
+		test_spool_must_have(pair.to, &ids[0], wire, sizeof(wire) - 1);
+		close_pair(&pair);
+	}
+}
+
+/* What a crash between the copy and the removal leaves. */
+static void test_what_is_in_both_goes_on(void **state ATTR_UNUSED)
+{
+	struct told told = { 0, 0, 0, 0 };
+	message_id ids[2];
+	struct pair pair;
+	char *error;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(directions); i++) {
+		new_pair(&directions[i], &pair);
+		put_full(pair.from, &ids[0]);
+		put_large(pair.from, &ids[1]);
+		test_faults_begin();
+		if (strcmp(directions[i].from, "file") == 0) {
+			test_faults.fail_at[TEST_OP_UNLINK] = 1;
+			test_faults.fail_errno[TEST_OP_UNLINK] = EIO;
+		}
+		ret = spool_migrate(pair.from, pair.to, 0, note, &told, &error);
+		test_faults_end();
+		if (strcmp(directions[i].from, "file") == 0) {
+			assert_int_equal(ret, -1);
+			free(error);
+			(void)open_again(&pair.to, pair.to_dir);
+			(void)open_again(&pair.from, pair.from_dir);
+			assert_int_equal(test_spool_scan(pair.from), 2);
+			assert_int_equal(test_spool_scan(pair.to), 1);
+			told = migrate(&pair, 0);
+			assert_int_equal(told.count, 2);
+			assert_int_equal(told.were_there, 1);
+		}
+		assert_int_equal(told.problems, 0);
+		must_have_whole(pair.from, 0);
+		must_have_whole(pair.to, 2);
+		close_pair(&pair);
+	}
+}
+
+/* What a crash between body and headers leaves there. */
+static void test_a_body_without_headers_is_no_message(void **state ATTR_UNUSED)
+{
+	static const char half[] = "half\r\n.\r\n";
+	struct istream *input;
+	email_message *message;
+	struct told told;
+	struct pair pair;
+	message_id id;
+
+	new_pair(&directions[2], &pair);
+	put_full(pair.from, &id);
+	message = email_message_new(&id);
+	input = i_stream_create_from_data(half, sizeof(half) - 1);
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+	assert_int_equal(spool_writebody(pair.to, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+	(void)open_again(&pair.to, pair.to_dir);
+	told = migrate(&pair, 0);
+	assert_int_equal(told.problems + told.were_there, 0);
+	test_spool_must_have(pair.to, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_scan(pair.from), 0);
+	close_pair(&pair);
+}
+
+static void test_what_differs_is_left(void **state ATTR_UNUSED)
+{
+	static const char other[] = "Subject: hallo\r\n\r\n..dots\r\n.\r\n";
+	email_message *message;
+	message_id ids[2];
+	struct told told;
+	struct pair pair;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(directions); i++) {
+		new_pair(&directions[i], &pair);
+		/* another body of the same length; other headers */
+		assert_int_equal(test_spool_put(pair.from, wire,
+						sizeof(wire) - 1, &ids[0]),
+				 IO_DONE);
+		assert_int_equal(test_spool_put_as(pair.to, other,
+						   sizeof(other) - 1, &ids[0]),
+				 IO_DONE);
+		put_full(pair.from, &ids[1]);
+		(void)migrate(&pair, SPOOL_MIGRATE_KEEP);
+		assert_int_equal(spool_get(pair.to, &ids[1], &message),
+				 IO_DONE);
+		email_message_set_flags(message, 0);
+		assert_int_equal(spool_writeheaders(pair.to, IO_SYNCHRONOUS,
+						    message, 0),
+				 IO_DONE);
+		email_message_unref(&message);
+		told = migrate(&pair, 0);
+		assert_int_equal(told.count, 2);
+		assert_int_equal(told.problems, 2);
+		assert_int_equal(told.error, EEXIST);
+		test_spool_must_have(pair.from, &ids[0], wire,
+				     sizeof(wire) - 1);
+		test_spool_must_have(pair.to, &ids[0], other,
+				     sizeof(other) - 1);
+		test_spool_must_have(pair.from, &ids[1], wire,
+				     sizeof(wire) - 1);
+		close_pair(&pair);
+	}
+}
+
+static void test_there_and_back_again(void **state ATTR_UNUSED)
+{
+	struct spool *other;
+	struct pair pair;
+	message_id id;
+
+	new_pair(&directions[1], &pair);
+	put_full(pair.from, &id);
+	(void)migrate(&pair, 0);
+	other = pair.from;
+	pair.from = pair.to;
+	pair.to = other;
+	(void)migrate(&pair, 0);
+	/* an id that its tombstone is behind of is not dead for ever */
+	(void)open_again(&pair.to, pair.from_dir);
+	test_spool_must_have(pair.to, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_scan(pair.from), 0);
+	close_pair(&pair);
+}
+
+static void test_damage_is_left(void **state ATTR_UNUSED)
+{
+	char path[512], dir[512];
+	message_id ids[2];
+	struct told told;
+	struct pair pair;
+	FILE *f;
+
+	pair.from = test_spool_new_of("file", "");
+	(void)snprintf(pair.from_dir, 512, "%s", test_spool_dir());
+	put_full(pair.from, &ids[0]);
+	put_full(pair.from, &ids[1]);
+	test_spool_file(&ids[0], ".b", path);
+	f = fopen(path, "a");
+	assert_non_null(f);
+	assert_true(fputs("more", f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	pair.to = test_spool_new_of("journal", "");
+	(void)snprintf(dir, sizeof(dir), "%s", test_spool_dir());
+	told = migrate(&pair, 0);
+	assert_int_equal(told.count, 2);
+	assert_int_equal(told.problems, 1);
+	assert_int_equal(told.error, EINVAL);
+	assert_int_equal(test_spool_scan(pair.from), 1);
+	assert_int_equal(test_spool_scan(open_again(&pair.to, dir)), 1);
+	test_spool_must_have(pair.to, &ids[1], wire, sizeof(wire) - 1);
+	close_pair(&pair);
+}
+
+static void test_a_full_disk_ends_it(void **state ATTR_UNUSED)
+{
+	struct told told = { 0, 0, 0, 0 };
+	message_id ids[2];
+	struct pair pair;
+	char *error;
+
+	new_pair(&directions[0], &pair);
+	put_full(pair.from, &ids[0]);
+	put_full(pair.from, &ids[1]);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
+	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+	test_faults.fail_after = true;
+	assert_int_equal(
+		spool_migrate(pair.from, pair.to, 0, note, &told, &error), -1);
+	assert_int_equal(errno, ENOSPC);
+	test_faults_end();
+	free(error);
+	assert_int_equal(told.count, 0);
+	assert_int_equal(test_spool_scan(pair.from), 2);
+	close_pair(&pair);
+}
+
+static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
+{
+	struct pair pair;
+	message_id id;
+	char *error;
+
+	new_pair(&directions[0], &pair);
+	put_full(pair.from, &id);
+	assert_int_equal(
+		spool_migrate(pair.from, pair.from, 0, NULL, NULL, &error), -1);
+	assert_int_equal(errno, EINVAL);
+	free(error);
+	spool_close(&pair.to);
+	pair.to = spool_open(pair.to_dir, SPOOL_OPEN_READ_ONLY, NULL, &error);
+	assert_non_null(pair.to);
+	assert_int_equal(
+		spool_migrate(pair.from, pair.to, 0, NULL, NULL, &error), -1);
+	assert_int_equal(errno, EROFS);
+	free(error);
+	assert_int_equal(
+		spool_migrate(pair.to, pair.from, 0, NULL, NULL, &error), -1);
+	assert_int_equal(errno, EROFS);
+	free(error);
+	assert_int_equal(test_spool_scan(pair.from), 1);
+	close_pair(&pair);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_of_a_message_moves),
+		cmocka_unit_test(test_keep_copies),
+		cmocka_unit_test(test_what_is_in_both_goes_on),
+		cmocka_unit_test(test_a_body_without_headers_is_no_message),
+		cmocka_unit_test(test_what_differs_is_left),
+		cmocka_unit_test(test_there_and_back_again),
+		cmocka_unit_test(test_damage_is_left),
+		cmocka_unit_test(test_a_full_disk_ends_it),
+		cmocka_unit_test(test_what_cannot_be_is_refused),
+	};
+
+	return cmocka_run_group_tests_name(
+		"spool-migrate", tests, test_spool_setup, test_spool_teardown);
+}
