@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #define SPOOL_MODULES_MAX 32
+#define SPOOL_EARLY_MAX 32
 
 struct spool_module {
 	io_infrastructure *io;
@@ -58,6 +59,9 @@ struct spool {
 	atomic_bool in_use; /* modules were asked: none is added any more */
 	spool_warning_t *warning;
 	void *warning_context;
+	/* what there was to say before there was a callback; under the mutex */
+	char *early[SPOOL_EARLY_MAX];
+	unsigned int early_count;
 
 	pthread_mutex_t mutex;
 	pthread_cond_t scan_ended;

@@ -31,16 +31,32 @@ int spool_fail(char **error_r, int error, const char *fmt, ...)
 	return -1;
 }
 
+/* Opening happens before anybody could say who is to be told. Takes the text, or tells
+   that there is somebody. */
+static bool keep_warning(struct spool *spool, char *text)
+{
+	bool kept;
+
+	(void)pthread_mutex_lock(&spool->mutex);
+	kept = spool->warning == NULL;
+	if (kept && spool->early_count < SPOOL_EARLY_MAX)
+		spool->early[spool->early_count++] = text;
+	else if (kept)
+		i_free(text);
+	(void)pthread_mutex_unlock(&spool->mutex);
+	return kept;
+}
+
 void spool_warn(struct spool *spool, const char *fmt, ...)
 {
 	va_list args;
 	char *text;
 
-	if (spool->warning == NULL)
-		return;
 	va_start(args, fmt);
 	text = i_strdup_vprintf(fmt, args);
 	va_end(args);
+	if (keep_warning(spool, text))
+		return;
 	spool->warning(text, spool->warning_context);
 	i_free(text);
 }
@@ -48,8 +64,21 @@ void spool_warn(struct spool *spool, const char *fmt, ...)
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context)
 {
+	char *early[SPOOL_EARLY_MAX];
+	unsigned int i, count = 0;
+
+	(void)pthread_mutex_lock(&spool->mutex);
 	spool->warning = callback;
 	spool->warning_context = context;
+	for (; callback != NULL && count < spool->early_count; count++)
+		early[count] = spool->early[count];
+	if (callback != NULL)
+		spool->early_count = 0;
+	(void)pthread_mutex_unlock(&spool->mutex);
+	for (i = 0; i < count; i++) {
+		callback(early[i], context);
+		i_free(early[i]);
+	}
 }
 
 struct stack_spec *spool_parse_stack(const char *text, char **error_r)
@@ -304,6 +333,8 @@ void spool_close(struct spool **_spool)
 	age_recipients_unref(&spool->keys.recipients);
 	age_identities_unref(&spool->keys.identities);
 	message_id_generator_free(&spool->ids);
+	while (spool->early_count > 0)
+		i_free(spool->early[--spool->early_count]);
 	(void)pthread_cond_destroy(&spool->scan_ended);
 	(void)pthread_mutex_destroy(&spool->mutex);
 	i_free(spool);

@@ -64,7 +64,9 @@ int spool_add_module(struct spool *spool, io_infrastructure *module,
 int spool_load_module(struct spool *spool, const char *path, const char *symbol,
 		      const char *config, char **error_r);
 
-/* Told what needs no answer but a person's eye; the default drops it. */
+/* Told what needs no answer but a person's eye, on the thread where it came up. The first
+   32 texts from before there was a callback, as of opening, are told by the call that
+   sets it. */
 typedef void spool_warning_t(const char *text, void *context);
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);

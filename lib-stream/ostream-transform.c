@@ -375,10 +375,19 @@ static size_t feed_codec(struct transform_ostream *s, const unsigned char *data,
 	return done;
 }
 
+/* Corked, smaller sends than this are gathered. */
+static size_t small_send(const struct transform_ostream *s)
+{
+	bool whole = (s->class_->flags & TRANSFORM_LIKES_WHOLE) != 0 &&
+		s->taken_size == 0;
+
+	return whole ? GATHER_SIZE : SMALL_SEND;
+}
+
 static bool may_feed(const struct transform_ostream *s, size_t size)
 {
 	return byte_queue_used(&s->hold) == 0 && s->latched == TRANSFORM_RUN &&
-		(!s->ostream.corked || size >= SMALL_SEND);
+		(!s->ostream.corked || size >= small_send(s));
 }
 
 /* How much of the piece was taken; less than all only where there is no room,

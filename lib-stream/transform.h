@@ -71,6 +71,10 @@ enum transform_flags {
 	   process() with TRANSFORM_RUN and without input, which waits for that,
 	   until it moves nothing; or with TRANSFORM_POLL, where get_wake_fd is. */
 	TRANSFORM_DEFERS = 0x40,
+	/* An encoder that does better where all of a small input comes with
+	   FINISH, in one call: it knows the size then. What is sent first is
+	   gathered while the stream is corked. */
+	TRANSFORM_LIKES_WHOLE = 0x80,
 
 	/* After a decoder's END: exactly one of these three, unless UNFRAMED. */
 	/* another member may follow and is read on (gzip, zstd, lz4) */

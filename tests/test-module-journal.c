@@ -482,6 +482,13 @@ static void test_a_damaged_file(void **state ATTR_UNUSED)
 	free(data);
 }
 
+static void count_warning(const char *text, void *context)
+{
+	unsigned int *count = context;
+
+	*count += strstr(text, "put aside") != NULL;
+}
+
 /* Where records are missing, nobody knows whose a file is. */
 static void test_strange_files(void **state ATTR_UNUSED)
 {
@@ -489,7 +496,7 @@ static void test_strange_files(void **state ATTR_UNUSED)
 	struct spool *spool = test_spool_new_of("journal", "");
 	char path[700], away[710];
 	message_id id;
-	unsigned int i;
+	unsigned int i, warnings = 0;
 
 	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
 	for (i = 0; i < 5; i++)
@@ -510,6 +517,9 @@ static void test_strange_files(void **state ATTR_UNUSED)
 	spool = test_spool_open(0);
 	assert_int_equal(body_files().count, 0);
 	assert_int_equal(files_in("quarantine").count, 2);
+	/* who is told only now is told */
+	spool_set_warning_callback(spool, count_warning, &warnings);
+	assert_int_equal(warnings, 1);
 	spool_close(&spool);
 	free(data);
 }

@@ -348,7 +348,8 @@ static void test_abort_gives_up_what_waits_below(void **state ATTR_UNUSED)
 {
 	static const char data[300000];
 	struct ostream *end, *middle, *top;
-	int fds[2], i;
+	int fds[2];
+	volatile int i;
 
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(pipe(fds), 0);

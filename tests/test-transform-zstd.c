@@ -234,6 +234,53 @@ static void test_levels(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* Corked, a small input is gathered until it is known how large it is (RFC 8878
+   3.1.1.1: a single segment, whose window is its content): the compressor takes
+   smaller tables then. */
+static void test_a_small_input_has_its_size(void **state ATTR_UNUSED)
+{
+	static const struct {
+		bool corked;
+		size_t piece, size;
+		bool known;
+	} rows[] = {
+		{ true, 64, 10000, true },     { true, 5000, 10000, true },
+		{ true, 10000, 10000, true },  { true, 20000, 30000, true },
+		{ true, 30000, 60000, false }, { true, 40000, 40000, false },
+		{ false, 5000, 10000, false },
+	};
+	unsigned char *data = test_data(TEST_DATA_TEXT, 60000);
+	buffer_t *sent, *out = buffer_create_dynamic(default_pool, 1024);
+	struct ostream *sink, *output;
+	size_t i, pos, n;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		sent = buffer_create_dynamic(default_pool, 1024);
+		sink = o_stream_create_buffer(sent);
+		output = o_stream_create_zstd(sink, 3);
+		o_stream_unref(&sink);
+		if (rows[i].corked)
+			o_stream_cork(output);
+		for (pos = 0; pos < rows[i].size; pos += n) {
+			n = I_MIN(rows[i].piece, rows[i].size - pos);
+			assert_int_equal(o_stream_send(output, data + pos, n),
+					 n);
+		}
+		assert_int_equal(o_stream_finish(output), 1);
+		o_stream_destroy(&output);
+		if (((sent->data[4] & 0x20) != 0) != rows[i].known)
+			fail_msg("row %zu", i);
+		assert_int_equal(test_decode(transform_create_zstd_decoder(),
+					     sent->data, sent->used, out),
+				 0);
+		assert_int_equal(out->used, rows[i].size);
+		assert_memory_equal(out->data, data, out->used);
+		buffer_free(&sent);
+	}
+	free(data);
+	buffer_free(&out);
+}
+
 /* The threads are there while it is open, and what they make is a file like any
    other. */
 static void test_threads_of_a_stream(void **state ATTR_UNUSED)
@@ -284,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_dictionary_id),
 		cmocka_unit_test(test_reset_within_a_frame),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_a_small_input_has_its_size),
 		cmocka_unit_test(test_threads_of_a_stream),
 	};
 

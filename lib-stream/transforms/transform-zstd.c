@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define ZSTD_ENCODER_FLAGS (TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC)
+/* Where the size is known, small tables do. */
+#define ZSTD_ENCODER_FLAGS \
+	(TRANSFORM_TRAILER | TRANSFORM_CAN_SYNC | TRANSFORM_LIKES_WHOLE)
 #define ZSTD_DECODER_FLAGS (TRANSFORM_DECODER | TRANSFORM_MEMBERS)
 
 /* The decoder's memory: 128 MiB, as the zstd command's own limit. */
