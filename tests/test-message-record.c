@@ -484,7 +484,7 @@ static void test_random_lines(void **state ATTR_UNUSED)
 	buffer_t *lines;
 	const char *word;
 
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 20000 / TEST_STEP; i++) {
 		lines = repeated("", 0);
 		for (n = test_random(&random) % 20; n > 0; n--) {
 			word = words[test_random(&random) % N_ELEMENTS(words)];

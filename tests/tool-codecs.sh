@@ -11,9 +11,7 @@ cd "$work" || exit 99
 seq 1 40000 >text
 seq 1 200000 | gzip -nc | tail -c +20 | head -c 300000 >dense
 : >empty
-# with sanitizers processes start slowly
 files="empty text dense"
-! sanitized || files=text
 
 # have PROGRAM: or says what does not run.
 have()
