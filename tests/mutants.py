@@ -21,7 +21,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 LIST = TOP / "tests" / "mutants.list"
-TIMEOUT = 20
+TIMEOUT = 10
 
 
 class Mutant:
@@ -238,7 +238,7 @@ def check_lines(mutants):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1)
     parser.add_argument("--build", type=pathlib.Path,
                         default=TOP / "out" / "plain",
                         help="where make check ran (default: out/plain)")
