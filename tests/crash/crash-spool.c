@@ -19,7 +19,7 @@ enum {
 
 static message_id ids[CRASH_MESSAGES];
 static char *bodies[CRASH_MESSAGES], *changed[CRASH_MESSAGES];
-static char headers_value[16384];
+static char headers_value[40000];
 static char wrong[1200];
 
 /*
