@@ -21,7 +21,10 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 LIST = TOP / "tests" / "mutants.list"
-TIMEOUT = 10
+# In seconds; one that is not mutated may be as slow as the machine is.
+TIMEOUT, PATIENCE = 10, 60
+# What several threads have to do with may go well by luck.
+TRIES = 3
 
 
 class Mutant:
@@ -158,14 +161,14 @@ class Build:
                  + [str(o) for o in objects] + others + self.libs)
         return program
 
-    def test(self, program, test):
+    def test(self, program, test, timeout=PATIENCE):
         """None where it passes, or how it failed."""
         env = dict(os.environ, TEST_FILTER=test,
                    TEST_DATA=str(TOP / "tests" / "data"),
                    top_srcdir=str(TOP), top_builddir=str(self.directory))
         try:
             result = run([str(program)], self.directory, env=env,
-                         timeout=TIMEOUT)
+                         timeout=timeout)
         except subprocess.TimeoutExpired:
             return "did not end"
         if f"[ RUN      ] {test}" not in result.stdout:
@@ -180,7 +183,16 @@ class Build:
         """How its test failed; None where the mutant lives."""
         with tempfile.TemporaryDirectory(prefix="bobbin-mutant-") as where:
             program = self.link(mutant, pathlib.Path(where))
-            return self.test(program, mutant.test)
+            how, tries = None, 0
+            while how is None and tries < TRIES:
+                how = self.test(program, mutant.test, self.patience(mutant))
+                tries += 1
+            return how
+
+    @staticmethod
+    def patience(mutant):
+        slow = mutant.program.startswith("tests/crash/")
+        return PATIENCE if slow else TIMEOUT
 
 
 class Round:
