@@ -44,6 +44,12 @@ class Mutant:
                 "correct tests/mutants.list")
         return text.replace(old, "".join(line + "\n" for line in self.new))
 
+    def find_test(self):
+        """An error where the program's source has no such test."""
+        source = TOP / (self.program + ".c")
+        if source.exists() and f"{self.test}(" not in source.read_text():
+            raise ValueError(f"{self.program} has no {self.test}")
+
 
 def read_list():
     mutants = []
@@ -241,6 +247,7 @@ def check_lines(mutants):
     for mutant in mutants:
         try:
             mutant.apply((TOP / mutant.file).read_text())
+            mutant.find_test()
         except ValueError as error:
             print(f"ERROR {mutant.name}: {error}")
             wrong += 1
