@@ -731,8 +731,9 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 					      &header, stack, &payload),
 				 -1);
 		assert_int_equal(errno, EINVAL);
-		/* the bytes and the reason */
+		/* the bytes and the reason, and one word of it */
 		assert_int_equal(files_in("quarantine"), 2);
+		assert_int_equal(warnings, 1);
 	}
 	for (n = 1; n < FILLED; n++)
 		assert_int_equal(has(journal, n), n % 5 != 2);
@@ -913,6 +914,52 @@ static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 				 n >= 200 || (KEEPS(n) && n > 10));
 	journal_close(&journal);
 	assert_int_equal(files_in("quarantine"), 0);
+	assert_int_equal(warnings, 0);
+}
+
+static void fill_active(struct journal *journal, unsigned int *n)
+{
+	while (journal_segment_has_room(journal->active, journal->active->pos,
+					JOURNAL_BLOCK_SIZE, 2))
+		assert_int_equal(store(journal, (*n)++), 0);
+}
+
+/* 13: a segment whose blocks were given back waits until there is space for them. */
+static void test_no_space_for_blocks_again(void **state ATTR_UNUSED)
+{
+	struct journal *journal = new_journal();
+	unsigned int n, first, files;
+	uint64_t moved, used;
+
+	for (n = 0; n < 200; n++)
+		assert_int_equal(store(journal, n), 0);
+	for (n = 0; n < 200; n++)
+		assert_int_equal(drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	files = files_in("journal");
+	/* what has its blocks is used first; then one got them again */
+	used = disk_use();
+	for (first = n; disk_use() == used;)
+		assert_int_equal(store(journal, n++), 0);
+	fill_active(journal, &n);
+	used = disk_use();
+	test_faults_begin();
+	/* the footer's write comes before */
+	test_faults.fail_at[TEST_OP_WRITE] = 2;
+	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+	assert_int_equal(store(journal, 9999), ENOSPC);
+	test_faults_end();
+	assert_int_equal(files_in("journal"), files);
+	assert_true(disk_use() <= used);
+	/* and service goes on */
+	assert_int_equal(store(journal, n++), 0);
+	assert_int_equal(files_in("journal"), files);
+	journal_close(&journal);
+	journal = open_dir(false);
+	for (; first < n; first++)
+		assert_true(has(journal, first));
+	assert_false(has(journal, 9999));
+	journal_close(&journal);
 	assert_int_equal(warnings, 0);
 }
 
@@ -1293,6 +1340,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),
 		cmocka_unit_test(test_compaction_gives_space_back),
+		cmocka_unit_test(test_no_space_for_blocks_again),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),

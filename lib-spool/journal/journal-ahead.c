@@ -36,16 +36,6 @@ struct journal_ahead {
 	struct result results[AHEAD_MAX]; /* by number modulo AHEAD_MAX */
 };
 
-static int read_segment(const struct journal_segment *segment,
-			struct journal_items *items)
-{
-	int ret = journal_footer_read(segment, items);
-
-	if (ret == 0)
-		ret = journal_scan(segment, items);
-	return ret < 0 ? -1 : 0;
-}
-
 /* With the mutex. */
 static bool can_read(const struct journal_ahead *ahead)
 {
@@ -60,7 +50,7 @@ static void read_next(struct journal_ahead *ahead)
 	struct result *result = &ahead->results[i % AHEAD_MAX];
 
 	(void)pthread_mutex_unlock(&ahead->mutex);
-	result->ret = read_segment(ahead->segments[i], &result->items);
+	result->ret = journal_list(ahead->segments[i], &result->items);
 	result->error = errno;
 	(void)pthread_mutex_lock(&ahead->mutex);
 	result->ready = true;

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 /* Vectors of one pwritev(), and records of one group. */
 #define VECTORS_MAX 1000
@@ -246,18 +245,11 @@ static void add_void(struct journal *journal, struct journal_group *group,
 	add_record(journal, group, record);
 }
 
-static time_t now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec;
-}
-
 static void be_broken(struct journal *journal)
 {
 	journal->broken = errno;
-	journal->probe_at = now() + PROBE_SECONDS;
+	journal->probe_at =
+		journal_now_usecs() + (uint64_t)PROBE_SECONDS * 1000000;
 	if (!journal->warned)
 		journal_warn(journal,
 			     "%s: two writes in a row failed (%s): nothing is "
@@ -279,7 +271,7 @@ static void be_well(struct journal *journal)
    before it. */
 static bool may_write(struct journal *journal)
 {
-	if (journal->broken != 0 && now() >= journal->probe_at)
+	if (journal->broken != 0 && journal_now_usecs() >= journal->probe_at)
 		journal->broken = 0;
 	errno = journal->broken;
 	return journal->broken == 0;

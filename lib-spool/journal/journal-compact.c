@@ -178,14 +178,6 @@ static int commit_batch(struct batch *batch)
 	return ret;
 }
 
-static int read_items(const struct journal_segment *segment,
-		      struct journal_items *items)
-{
-	int ret = journal_footer_read(segment, items);
-
-	return ret == 0 ? journal_scan(segment, items) : ret;
-}
-
 /* Unless it was written anew meanwhile. */
 static void keep(struct journal *journal, const struct journal_segment *source)
 {
@@ -210,7 +202,7 @@ static int move_some(struct journal *journal,
 		return -1;
 	batch->journal = journal;
 	batch->segment = source->header.number;
-	ret = read_items(source, &items) < 0 ? -1 : 0;
+	ret = journal_list(source, &items);
 	if (ret == 0) {
 		fill_batch(batch, &items);
 		journal_items_free(&items);
@@ -237,7 +229,7 @@ static bool tidy_one(struct journal *journal)
 	return segment != NULL;
 }
 
-int journal_compact_some(struct journal *journal, uint64_t *moved)
+static int compact_some(struct journal *journal, uint64_t *moved)
 {
 	const struct journal_segment *segment;
 	struct journal_segment source;
@@ -250,6 +242,18 @@ int journal_compact_some(struct journal *journal, uint64_t *moved)
 	if (segment != NULL)
 		return move_some(journal, &source, moved);
 	return tidy_one(journal) ? 1 : 0;
+}
+
+int journal_compact_some(struct journal *journal, uint64_t *moved)
+{
+	int ret, error;
+
+	(void)pthread_mutex_lock(&journal->compaction);
+	ret = compact_some(journal, moved);
+	error = errno;
+	(void)pthread_mutex_unlock(&journal->compaction);
+	errno = error;
+	return ret;
 }
 
 int journal_compact(struct journal *journal, uint64_t *moved_r)

@@ -155,8 +155,10 @@ void journal_damage_read(struct journal *journal,
 	    journal_record_size(&item.header) <=
 		    segment->header.size - item.pos)
 		item.size = journal_record_size(&item.header);
-	put_aside(journal, segment, &item,
-		  "a record is damaged that was asked for");
+	/* who reads it again is told so by the answer */
+	if (!is_aside(journal, segment, &item))
+		put_aside(journal, segment, &item,
+			  "a record is damaged that was asked for");
 }
 
 /* What is damaged overrules it for as long as it is there. */

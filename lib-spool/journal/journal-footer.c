@@ -253,3 +253,13 @@ int journal_footer_read(const struct journal_segment *segment,
 		journal_items_free(items);
 	return ret;
 }
+
+int journal_list(const struct journal_segment *segment,
+		 struct journal_items *items)
+{
+	int ret = journal_footer_read(segment, items);
+
+	if (ret == 0)
+		ret = journal_scan(segment, items);
+	return ret < 0 ? -1 : 0;
+}

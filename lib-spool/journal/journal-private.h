@@ -8,7 +8,6 @@
 #include "spool.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
@@ -66,15 +65,18 @@ struct journal {
 	struct journal_segment *active;
 	uint64_t next_sequence;
 	struct journal_void *voids;
-	int broken;      /* errno; nothing is written before probe_at */
-	time_t probe_at; /* in seconds of the monotonic clock */
-	bool warned;     /* that it is broken */
+	int broken;        /* errno; nothing is written before probe_at */
+	uint64_t probe_at; /* by journal_now_usecs() */
+	bool warned;       /* that it is broken */
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
 	/* of one that is read-only: what it was */
 	struct journal_damage *damage, **damage_end;
 	struct journal_upkeep *upkeep; /* NULL: it is not done by itself */
+	/* One compaction at a time: each has claims on several messages, and two that
+	   take them in another order would wait for each other. */
+	pthread_mutex_t compaction;
 };
 
 /* journal.c */

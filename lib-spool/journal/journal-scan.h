@@ -40,6 +40,9 @@ void journal_items_free(struct journal_items *items);
 /* journal-footer.c: what it says. 1; 0: there is none; -1 with errno. */
 int journal_footer_read(const struct journal_segment *segment,
 			struct journal_items *items);
+/* By the footer where there is one, else all of the segment. -1 with errno. */
+int journal_list(const struct journal_segment *segment,
+		 struct journal_items *items);
 
 /* journal-ahead.c: reads segments by several threads, a few ahead of who wants to know
    what is in them: by their footers, or whole. */

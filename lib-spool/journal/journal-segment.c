@@ -326,8 +326,7 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 	struct journal_segment_header fresh = segment->header;
 
 	fresh.first_sequence = journal->next_sequence;
-	if ((segment->cut && fill(segment) < 0) ||
-	    write_header(segment->fd, &fresh) < 0 ||
+	if (write_header(segment->fd, &fresh) < 0 ||
 	    file_fdatasync(segment->fd) < 0) {
 		give_up(journal, segment);
 		return false;
@@ -358,11 +357,26 @@ void journal_segment_tidy(struct journal *journal,
 	}
 }
 
+/* Its blocks again, for which there may be no space: then it stays as it was. */
+static int fill_cut(struct journal_segment *segment)
+{
+	int error;
+
+	if (fill(segment) == 0)
+		return 0;
+	error = errno;
+	(void)file_ops()->ftruncate(segment->fd, JOURNAL_BLOCK_SIZE);
+	errno = error;
+	return -1;
+}
+
 struct journal_segment *journal_segment_next(struct journal *journal)
 {
 	struct journal_segment *segment;
 
 	while ((segment = find_usable(journal)) != NULL) {
+		if (segment->cut && fill_cut(segment) < 0)
+			return NULL;
 		if (write_anew(journal, segment))
 			return segment;
 	}

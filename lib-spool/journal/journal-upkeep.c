@@ -29,30 +29,15 @@ void journal_upkeep_wake(struct journal *journal)
 	(void)pthread_cond_signal(&upkeep->changed);
 }
 
-static void add_time(struct timespec *time, const struct timespec *more)
-{
-	time->tv_sec += more->tv_sec;
-	time->tv_nsec += more->tv_nsec;
-	if (time->tv_nsec >= 1000000000L) {
-		time->tv_nsec -= 1000000000L;
-		time->tv_sec++;
-	}
-}
-
 /* As long as since `started`. With the mutex. */
-static void rest(struct journal *journal, const struct timespec *started)
+static void rest(struct journal *journal, uint64_t started)
 {
 	struct journal_upkeep *upkeep = journal->upkeep;
-	struct timespec end, took;
+	uint64_t now = journal_now_usecs(), until = now + (now - started);
+	struct timespec end;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &end);
-	took.tv_sec = end.tv_sec - started->tv_sec;
-	took.tv_nsec = end.tv_nsec - started->tv_nsec;
-	if (took.tv_nsec < 0) {
-		took.tv_nsec += 1000000000L;
-		took.tv_sec--;
-	}
-	add_time(&end, &took);
+	end.tv_sec = (time_t)(until / 1000000);
+	end.tv_nsec = (long)(until % 1000000) * 1000;
 	while (!upkeep->stopping &&
 	       pthread_cond_timedwait(&upkeep->changed, &journal->mutex,
 				      &end) == 0)
@@ -62,17 +47,16 @@ static void rest(struct journal *journal, const struct timespec *started)
 /* With the mutex, which is let go meanwhile. */
 static void work(struct journal *journal)
 {
-	struct timespec started;
-	uint64_t moved = 0;
+	uint64_t moved = 0, started;
 	int ret = 1;
 
 	while (ret > 0 && !journal->upkeep->stopping) {
 		(void)pthread_mutex_unlock(&journal->mutex);
-		(void)clock_gettime(CLOCK_MONOTONIC, &started);
+		started = journal_now_usecs();
 		ret = journal_compact_some(journal, &moved);
 		(void)pthread_mutex_lock(&journal->mutex);
 		if (ret > 0)
-			rest(journal, &started);
+			rest(journal, started);
 	}
 }
 

@@ -80,6 +80,7 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	journal->damage_end = &journal->damage;
 	journal_index_init(&journal->index);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
+	(void)pthread_mutex_init(&journal->compaction, NULL);
 	(void)pthread_cond_init(&journal->progress, NULL);
 	if (open_dirs(journal, error_r) == 0 &&
 	    journal_recover(journal, error_r) == 0) {
@@ -122,6 +123,7 @@ void journal_close(struct journal **_journal)
 	(void)file_close(&journal->bodies_fd);
 	(void)file_close(&journal->fd);
 	(void)pthread_cond_destroy(&journal->progress);
+	(void)pthread_mutex_destroy(&journal->compaction);
 	(void)pthread_mutex_destroy(&journal->mutex);
 	journal_index_deinit(&journal->index);
 	i_free(journal->dir);
