@@ -169,12 +169,12 @@ static int set_size(struct conf_reader *reader, const struct conf_size *size,
 	if (number == 0 || errno != 0 || *end != '\0' || number < size->min ||
 	    number > size->max || number % size->multiple != 0)
 		return line_fail(reader, EINVAL,
-				 "%s " SHOWN " is none: a multiple of %llu "
-				 "bytes from %llu to %llu is expected",
+				 "%s " SHOWN " is none: bytes from %llu to "
+				 "%llu, a multiple of %llu, are expected",
 				 size->name, value,
-				 (unsigned long long)size->multiple,
 				 (unsigned long long)size->min,
-				 (unsigned long long)size->max);
+				 (unsigned long long)size->max,
+				 (unsigned long long)size->multiple);
 	*slot = number;
 	return 0;
 }

@@ -3,6 +3,7 @@
 /* The journal store behind the hooks. */
 
 #include "config.h"
+#include "file-ops.h"
 #include "istream.h"
 #include "test-spool-common.h"
 
@@ -463,6 +464,72 @@ static void test_a_missing_file(void **state ATTR_UNUSED)
 	free(data);
 }
 
+static struct {
+	struct spool *spool;
+	message_id id;
+	const unsigned char *data;
+	unsigned int calls;
+} changing;
+
+/* Who looks for the body's file finds it gone: another one took its place. */
+static int changing_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	email_message *message;
+	struct istream *input;
+	size_t size = strlen(path);
+
+	if (size == 45 && strcmp(path + size - 2, ".b") == 0 &&
+	    changing.calls++ == 0) {
+		assert_int_equal(spool_get(changing.spool, &changing.id,
+					   &message),
+				 IO_DONE);
+		input = i_stream_create_from_data(changing.data, LARGE - 1);
+		email_message_set_body(message, input, 0);
+		i_stream_unref(&input);
+		assert_int_equal(spool_writebody(changing.spool, IO_SYNCHRONOUS,
+						 message, 0),
+				 IO_DONE);
+		assert_int_equal(spool_writeheaders(changing.spool,
+						    IO_SYNCHRONOUS, message, 0),
+				 IO_DONE);
+		email_message_unref(&message);
+	}
+	return file_ops_system.openat(dir, path, flags, mode);
+}
+
+/* 20: a message is found whose body is changed under the scan, and is no damage. */
+static void test_a_file_that_is_changed_meanwhile(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct file_ops ops = file_ops_system;
+	unsigned int total, i;
+	struct spool *spool;
+
+	ops.openat = changing_openat;
+	changing.data = data;
+	for (i = 0; i < 2; i++) {
+		spool = test_spool_new_of("journal", "");
+		assert_int_equal(test_spool_put(spool, data, LARGE,
+						&changing.id),
+				 IO_DONE);
+		spool_close(&spool);
+		spool = test_spool_open(0);
+		changing.spool = spool;
+		changing.calls = 0;
+		file_ops_set(&ops);
+		if (i == 0)
+			assert_int_equal(test_spool_scan(spool), 1);
+		else
+			assert_int_equal(test_spool_damaged(spool, &total), 0);
+		file_ops_set(NULL);
+		assert_true(changing.calls > 1);
+		test_spool_must_have(spool, &changing.id, data, LARGE - 1);
+		assert_int_equal(files_in("quarantine").count, 0);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 static void test_a_damaged_file(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
@@ -590,6 +657,7 @@ int main(void)
 		cmocka_unit_test(test_waiting_bodies_have_little_memory),
 		cmocka_unit_test(test_compaction_leaves_files),
 		cmocka_unit_test(test_a_missing_file),
+		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_many_threads),

@@ -93,16 +93,7 @@ static int repair(const struct spool_args *args)
 
 static int run(int argc, char *argv[])
 {
-	static const struct option options[] = { SPOOL_HELP_OPTION,
-						 { NULL, 0, NULL, 0 } };
-	struct spool_args args;
-	int code;
-
-	code = spool_parse_args(&args, argc, argv, options, &tool_spool_repair,
-				NULL);
-	if (code >= 0)
-		return code;
-	return spool_finish_output(repair(&args));
+	return spool_run(argc, argv, &tool_spool_repair, repair);
 }
 
 const struct tool_command tool_spool_repair = {

@@ -74,6 +74,17 @@ static int open_code(int error, unsigned int flags)
 	}
 }
 
+int spool_run(int argc, char *argv[], const struct tool_command *command,
+	      int (*work)(const struct spool_args *args))
+{
+	static const struct option options[] = { SPOOL_HELP_OPTION,
+						 { NULL, 0, NULL, 0 } };
+	struct spool_args args;
+	int code = spool_parse_args(&args, argc, argv, options, command, NULL);
+
+	return code >= 0 ? code : spool_finish_output(work(&args));
+}
+
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 			      int *code_r)
 {

@@ -65,6 +65,9 @@ int spool_take_dir(struct spool_args *args, int argc, char *argv[]);
 int spool_parse_args(struct spool_args *args, int argc, char *argv[],
 		     const struct option *options,
 		     const struct tool_command *command, message_id *id_r);
+/* A verb that takes DIR and --help alone: what `work` gives, or the exit code. */
+int spool_run(int argc, char *argv[], const struct tool_command *command,
+	      int (*work)(const struct spool_args *args));
 /* Opens it, with the keys of -i; warnings go to stderr. NULL after a message, with
    the exit code. */
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,

@@ -139,21 +139,17 @@ int journal_damage_segment(struct journal *journal,
 void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place)
 {
-	struct journal_segment *segment =
+	const struct journal_segment *segment =
 		journal_segment_get(journal, place->segment);
-	unsigned char bytes[JOURNAL_HEADER_SIZE];
 	struct journal_item item = { .pos = (uint64_t)place->offset *
 					     JOURNAL_ALIGN,
 				     .size = JOURNAL_ALIGN };
+	struct journal_source source;
 
-	if (segment == NULL || journal->settings.read_only)
+	if (journal->settings.read_only ||
+	    !journal_segment_source(journal, place->segment, &source))
 		return;
-	if (journal_pread_all(segment->fd, bytes, sizeof(bytes), item.pos) >
-		    0 &&
-	    journal_header_get(&item.header, segment->header.incarnation,
-			       bytes) &&
-	    journal_record_size(&item.header) <=
-		    segment->header.size - item.pos)
+	if (journal_read_header(&source, item.pos, &item.header))
 		item.size = journal_record_size(&item.header);
 	/* who reads it again is told so by the answer */
 	if (!is_aside(journal, segment, &item))

@@ -116,6 +116,9 @@ struct journal_source {
 };
 bool journal_segment_source(struct journal *journal, uint32_t number,
 			    struct journal_source *source_r);
+/* journal-read.c: the header of the record there; false with errno (0: it is none). */
+bool journal_read_header(const struct journal_source *segment, uint64_t offset,
+			 struct journal_header *header_r);
 /* By incarnation; NULL: it is gone. */
 struct journal_segment *
 journal_segment_find(struct journal *journal,

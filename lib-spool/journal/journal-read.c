@@ -14,9 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* The header of the record there; false with errno (0: it is none). */
-static bool read_header(const struct journal_source *segment, uint64_t offset,
-			struct journal_header *header_r)
+bool journal_read_header(const struct journal_source *segment, uint64_t offset,
+			 struct journal_header *header_r)
 {
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
 	int ret = journal_pread_all(segment->fd, bytes, sizeof(bytes), offset);
@@ -75,7 +74,7 @@ static int read_record(struct journal *journal,
 
 	if (!journal_segment_source(journal, place->segment, &segment))
 		return 0;
-	if (!read_header(&segment, offset, header_r))
+	if (!journal_read_header(&segment, offset, header_r))
 		return errno != 0 ? -1 : 0;
 	if (header_r->type != type || message_id_cmp(&header_r->id, id) != 0)
 		return 0;

@@ -86,6 +86,7 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	char body_stack[JOURNAL_STACK_MAX + 1] = "";
 	struct journal_header headers = { 0 }, body = { 0 };
 	struct listing *listing = context;
+	struct journal_entry now;
 	struct spool_entry shown;
 	uint64_t body_size;
 	char problem[512];
@@ -97,8 +98,6 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	if (shown.error == 0)
 		shown.error = look_at(listing, &entry->id, JOURNAL_BODY,
 				      body_stack, &body);
-	if (shown.error == ENOENT) /* gone meanwhile */
-		return true;
 	shown.version = entry->version;
 	shown.body_len = body.plain_size;
 	body_size = body.stored_size;
@@ -112,6 +111,12 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	if (shown.error != 0) {
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
+		/* who changed or removed it meanwhile may have taken a file
+		   away */
+		if (!journal_find(listing->store->journal, &entry->id, &now))
+			return true;
+		if (now.version != entry->version)
+			return list_entry(&now, listing);
 	}
 	return listing->callback(&shown, listing->context);
 }

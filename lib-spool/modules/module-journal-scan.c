@@ -34,24 +34,40 @@ static void put_aside(struct journal_store *store, const message_id *id,
 	i_free(data);
 }
 
-static bool has_its_file(struct journal_store *store, const message_id *id)
+/* 1: it is there, or a reader will be told; 0: it is missing, with io_set_error(). */
+static int look_for_file(struct journal_store *store, const message_id *id)
 {
 	struct journal_external external;
 	struct istream *file;
+
+	if (journal_read_external(store->journal, id, &external) < 0)
+		return 1;
+	file = journal_open_external(store, id, &external);
+	if (file == NULL)
+		return errno == EINVAL ? 0 : 1;
+	i_stream_unref(&file);
+	return 1;
+}
+
+/* Who changes or removes the message right now may have taken the file away. */
+static bool has_its_file(struct journal_store *store,
+			 const struct journal_entry *entry)
+{
+	struct journal_entry now = *entry;
+	uint64_t version;
 	char *why;
 
-	/* a reader of the message will be told */
-	if (journal_read_external(store->journal, id, &external) < 0)
-		return errno != ENOENT;
-	file = journal_open_external(store, id, &external);
-	if (file == NULL && errno == EINVAL) {
-		why = i_strdup_printf("%s", io_get_error());
-		put_aside(store, id, why);
-		i_free(why);
-		return false;
-	}
-	i_stream_unref(&file);
-	return true;
+	do {
+		version = now.version;
+		if (!now.external || look_for_file(store, &now.id) > 0)
+			return true;
+		if (!journal_find(store->journal, &now.id, &now))
+			return false;
+	} while (now.version != version);
+	why = i_strdup(io_get_error());
+	put_aside(store, &now.id, why);
+	i_free(why);
+	return false;
 }
 
 struct walk {
@@ -65,7 +81,7 @@ static bool hand_out(const struct journal_entry *entry, void *context)
 
 	if (spool_scan_is_stopping(walk->scan))
 		return false;
-	if (!entry->external || has_its_file(walk->store, &entry->id))
+	if (has_its_file(walk->store, entry))
 		spool_scan_found(walk->scan, &entry->id);
 	return true;
 }
