@@ -72,10 +72,13 @@ threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 unit_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-journal-start tests/test-journal-compaction \
 	tests/test-module-journal
 quick_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-journal-start tests/test-journal-compaction \
 	tests/test-module-journal
 threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
+	tests/test-journal-start tests/test-journal-compaction \
 	tests/test-module-journal
 unit_tests += tests/test-spool-async tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-store
@@ -144,6 +147,7 @@ endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-spool-common.h \
+	tests/test-journal-common.h \
 	tests/test-async-common.h
 
 if HAVE_CMOCKA
@@ -158,6 +162,7 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-spool-common.c \
+	tests/test-journal-common.c \
 	tests/test-async-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)

@@ -163,11 +163,13 @@ static void begin_group(struct journal_group *group,
 	group->iov_count = group->record_count = group->request_count = 0;
 }
 
-/* The upkeep wants to know which one it is. */
+/* The upkeep wants to know which one it is; of the one before much may be dead already,
+   or it has nothing but tombstones. */
 static void set_active(struct journal *journal, struct journal_segment *segment)
 {
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->active = segment;
+	journal_upkeep_wake(journal);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 

@@ -1,0 +1,210 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "mem.h"
+#include "test-journal-common.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct test_journal test_journal = { .dir_fd = -1 };
+static unsigned int dir_number;
+
+void test_journal_count_warning(void *context ATTR_UNUSED,
+				const char *text ATTR_UNUSED)
+{
+	test_journal.warnings++;
+}
+
+void test_journal_new_dir(void)
+{
+	char name[32];
+
+	if (test_journal.dir_fd != -1)
+		assert_int_equal(close(test_journal.dir_fd), 0);
+	(void)snprintf(name, sizeof(name), "journal%u", ++dir_number);
+	(void)snprintf(test_journal.dir, sizeof(test_journal.dir), "%s",
+		       test_path(name));
+	assert_int_equal(mkdir(test_journal.dir, 0700), 0);
+	test_journal.dir_fd = open(test_journal.dir, O_RDONLY | O_DIRECTORY);
+	assert_true(test_journal.dir_fd >= 0);
+	assert_int_equal(mkdirat(test_journal.dir_fd, "quarantine", 0700), 0);
+	assert_int_equal(journal_init(test_journal.dir_fd), 0);
+	test_journal.warnings = 0;
+}
+
+struct journal *test_journal_open(bool read_only)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT,
+		.read_only = read_only,
+		.warning = test_journal_count_warning
+	};
+	struct journal *journal;
+	char *error;
+
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	if (journal == NULL)
+		fail_msg("%s", error);
+	return journal;
+}
+
+struct journal *test_journal_new(void)
+{
+	test_journal_new_dir();
+	return test_journal_open(false);
+}
+
+void test_journal_make_id(unsigned int n, message_id *id)
+{
+	uint32_t random = n * 2654435761u + 1;
+	unsigned int i;
+
+	memset(id, 0, sizeof(*id));
+	id->bytes[4] = (unsigned char)(n >> 24);
+	id->bytes[5] = (unsigned char)(n >> 16);
+	id->bytes[6] = (unsigned char)(n >> 8);
+	id->bytes[7] = (unsigned char)n;
+	for (i = 8; i < 16; i++)
+		id->bytes[i] = (unsigned char)test_random(&random);
+}
+
+static void make_text(unsigned int n, const char *what, char text[64])
+{
+	(void)snprintf(text, 64, "%s of message %u", what, n);
+}
+
+static void note_done(struct journal_request *request, int error)
+{
+	struct test_journal_put *put = request->context;
+
+	put->done++;
+	put->error = error;
+}
+
+void test_journal_make_put(struct test_journal_put *put, unsigned int n,
+			   uint64_t version)
+{
+	struct journal_record *record = put->request.records;
+	unsigned int i;
+
+	memset(put, 0, sizeof(*put));
+	make_text(n, "body", put->body);
+	make_text(n, "headers", put->headers);
+	record[0].type = JOURNAL_BODY;
+	record[0].data = put->body;
+	record[0].size = strlen(put->body);
+	record[1].type = JOURNAL_HEADERS;
+	record[1].flags = JOURNAL_WITH_BODY;
+	record[1].data = put->headers;
+	record[1].size = strlen(put->headers);
+	for (i = 0; i < 2; i++) {
+		test_journal_make_id(n, &record[i].id);
+		record[i].version = version;
+		record[i].stack = "plain";
+	}
+	put->request.count = 2;
+	put->request.done = note_done;
+	put->request.context = put;
+}
+
+int test_journal_store(struct journal *journal, unsigned int n)
+{
+	struct journal_entry entry;
+	struct test_journal_put put;
+	int ret;
+
+	test_journal_make_put(&put, n, 1);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	ret = journal_commit(journal, &put.request) < 0 ? errno : 0;
+	journal_release(journal, &put.request.records[0].id);
+	assert_int_equal(put.done, 1);
+	assert_int_equal(put.error, ret);
+	return ret;
+}
+
+int test_journal_drop(struct journal *journal, unsigned int n)
+{
+	unsigned char target[JOURNAL_TARGET_SIZE];
+	struct journal_request request = { .count = 1 };
+	struct journal_entry entry;
+	int ret = 0;
+
+	request.records[0].type = JOURNAL_UNLINK;
+	test_journal_make_id(n, &request.records[0].id);
+	assert_int_equal(journal_claim(journal, &request.records[0].id, &entry),
+			 0);
+	assert_true(entry.headers.offset != 0);
+	journal_make_target(journal, &entry.headers, target);
+	request.records[0].data = target;
+	request.records[0].size = sizeof(target);
+	if (journal_commit(journal, &request) < 0)
+		ret = errno;
+	journal_release(journal, &request.records[0].id);
+	return ret;
+}
+
+static bool has_record(struct journal *journal, unsigned int n,
+		       enum journal_type type, const char *what)
+{
+	char stack[JOURNAL_STACK_MAX + 1], text[64];
+	struct journal_header header;
+	unsigned char *payload;
+	message_id id;
+
+	test_journal_make_id(n, &id);
+	if (journal_read(journal, &id, type, &header, stack, &payload) < 0) {
+		assert_int_equal(errno, ENOENT);
+		return false;
+	}
+	make_text(n, what, text);
+	assert_string_equal(stack, "plain");
+	assert_int_equal(header.stored_size, strlen(text));
+	assert_memory_equal(payload + header.stack_size, text, strlen(text));
+	i_free(payload);
+	return true;
+}
+
+bool test_journal_has(struct journal *journal, unsigned int n)
+{
+	bool headers = has_record(journal, n, JOURNAL_HEADERS, "headers");
+
+	assert_int_equal(has_record(journal, n, JOURNAL_BODY, "body"), headers);
+	return headers;
+}
+
+unsigned int test_journal_files_in(const char *name)
+{
+	char path[600];
+	struct dirent *entry;
+	unsigned int count = 0;
+	DIR *listing;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", test_journal.dir, name);
+	listing = opendir(path);
+	assert_non_null(listing);
+	while ((entry = readdir(listing)) != NULL)
+		count += entry->d_name[0] != '.' &&
+			strcmp(entry->d_name, "bodies") != 0;
+	assert_int_equal(closedir(listing), 0);
+	return count;
+}
+
+void test_journal_flip(uint64_t offset)
+{
+	char path[600], c;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &c, 1, (off_t)offset), 1);
+	c = (char)(c ^ 4);
+	assert_int_equal(pwrite(fd, &c, 1, (off_t)offset), 1);
+	assert_int_equal(close(fd), 0);
+}

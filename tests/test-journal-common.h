@@ -1,0 +1,49 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#ifndef TEST_JOURNAL_COMMON_H
+#define TEST_JOURNAL_COMMON_H
+
+/* Journals without a spool, one after the other, whose messages have numbers. */
+
+#include "journal/journal-private.h"
+#include "test-common.h"
+
+/* Of its segments, in bytes. */
+#define TEST_JOURNAL_SEGMENT JOURNAL_SEGMENT_MIN
+
+extern struct test_journal {
+	int dir_fd; /* of the newest one */
+	char dir[512];
+	unsigned int warnings; /* since it was made */
+} test_journal;
+
+/* For the settings of those that a test opens itself. */
+void test_journal_count_warning(void *context, const char *text);
+/* An empty journal in a directory of its own; and opened. */
+void test_journal_new_dir(void);
+struct journal *test_journal_new(void);
+/* Opens the newest one. */
+struct journal *test_journal_open(bool read_only);
+
+/* As spread as real ones are. */
+void test_journal_make_id(unsigned int n, message_id *id);
+/* A message that is to be stored; how often and with what its done() was called. */
+struct test_journal_put {
+	struct journal_request request;
+	char body[64], headers[64];
+	unsigned int done;
+	int error;
+};
+void test_journal_make_put(struct test_journal_put *put, unsigned int n,
+			   uint64_t version);
+/* 0, or the errno. */
+int test_journal_store(struct journal *journal, unsigned int n);
+int test_journal_drop(struct journal *journal, unsigned int n);
+/* Whether it is there, which is wholly, with what it was stored with. */
+bool test_journal_has(struct journal *journal, unsigned int n);
+
+/* In a directory below the journal's, "journal" or "quarantine". */
+unsigned int test_journal_files_in(const char *name);
+/* Changes a bit of the byte there, in the first segment. */
+void test_journal_flip(uint64_t offset);
+
+#endif

@@ -1,0 +1,478 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What a start makes of a journal: by footers, by several readers, of damage. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "io-infrastructure.h"
+#include "mem.h"
+#include "test-faults.h"
+#include "test-journal-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Starts
+ */
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned int wanted, inside, most;
+	uint64_t bytes;
+} readers = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, 0 };
+
+/* Who wants to read the end of a segment waits for others to want it, too. Alone, it
+   would wait for ever: then the test has failed. */
+static ssize_t gathering_pread(int fd, void *data, size_t size, off_t offset)
+{
+	struct timespec deadline;
+	ssize_t ret = file_ops_system.pread(fd, data, size, offset);
+
+	(void)pthread_mutex_lock(&readers.mutex);
+	readers.bytes += ret > 0 ? (uint64_t)ret : 0;
+	if (offset == TEST_JOURNAL_SEGMENT - 64) {
+		readers.inside++;
+		readers.most = I_MAX(readers.most, readers.inside);
+		(void)pthread_cond_broadcast(&readers.changed);
+		(void)clock_gettime(CLOCK_REALTIME, &deadline);
+		deadline.tv_sec += 60;
+		while (readers.most < readers.wanted &&
+		       pthread_cond_timedwait(&readers.changed, &readers.mutex,
+					      &deadline) == 0)
+			;
+		readers.inside--;
+	}
+	(void)pthread_mutex_unlock(&readers.mutex);
+	return ret;
+}
+
+/* Opens it, with so many readers at once: the bytes that were read. */
+static uint64_t open_with_readers(struct journal **journal_r,
+				  unsigned int wanted)
+{
+	struct file_ops ops = file_ops_system;
+
+	readers.wanted = wanted;
+	readers.most = readers.inside = 0;
+	readers.bytes = 0;
+	ops.pread = gathering_pread;
+	file_ops_set(&ops);
+	*journal_r = test_journal_open(false);
+	file_ops_set(NULL);
+	assert_true(readers.most >= wanted);
+	return readers.bytes;
+}
+
+#define FILLED 100
+
+/* Some segments with messages, rewrites and tombstones. */
+static void fill_segments(void)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n;
+
+	for (n = 0; n < FILLED; n++) {
+		assert_int_equal(test_journal_store(journal, n), 0);
+		if (n % 5 == 4)
+			assert_int_equal(test_journal_drop(journal, n - 2), 0);
+	}
+	assert_true(test_journal_files_in("journal") > 6);
+	journal_close(&journal);
+}
+
+static void must_be_filled(struct journal *journal)
+{
+	unsigned int n;
+
+	for (n = 0; n < FILLED; n++)
+		assert_int_equal(test_journal_has(journal, n), n % 5 != 2);
+}
+
+/* 21: several readers give the same set as one. */
+static void test_segments_are_read_at_once(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+
+	fill_segments();
+	(void)open_with_readers(&journal, 4);
+	must_be_filled(journal);
+	journal_close(&journal);
+}
+
+/* All that is read of a full segment is its first block, what may be void, and its
+   footer; where that is damaged, all of it. */
+static void test_footers(void **state ATTR_UNUSED)
+{
+	uint64_t with, without;
+	struct journal *journal;
+	unsigned int count, i;
+	char path[600];
+	int fd;
+
+	fill_segments();
+	with = open_with_readers(&journal, 0);
+	must_be_filled(journal);
+	journal_close(&journal);
+	count = test_journal_files_in("journal");
+	for (i = 1; i <= count; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, i);
+		fd = open(path, O_RDWR);
+		assert_true(fd >= 0);
+		assert_int_equal(
+			pwrite(fd, "damaged", 7, TEST_JOURNAL_SEGMENT - 10), 7);
+		assert_int_equal(close(fd), 0);
+	}
+	without = open_with_readers(&journal, 0);
+	must_be_filled(journal);
+	/* the last one is read whole anyway */
+	assert_true(without - with >=
+		    (uint64_t)(count - 2) * TEST_JOURNAL_SEGMENT / 2);
+	assert_int_equal(test_journal_store(journal, FILLED), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	must_be_filled(journal);
+	assert_true(test_journal_has(journal, FILLED));
+	assert_int_equal(test_journal.warnings, 0);
+	journal_close(&journal);
+}
+
+/* What a footer speaks of is looked at when it is read: 15, put aside, once; its
+   neighbours are there. */
+static void test_damage_under_a_footer(void **state ATTR_UNUSED)
+{
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	struct journal *journal;
+	unsigned char *payload;
+	unsigned int n;
+	message_id id;
+
+	fill_segments();
+	test_journal_flip(JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	test_journal_make_id(0, &id);
+	for (n = 0; n < 2; n++) {
+		assert_int_equal(journal_read(journal, &id, JOURNAL_BODY,
+					      &header, stack, &payload),
+				 -1);
+		assert_int_equal(errno, EINVAL);
+		/* the bytes and the reason, and one word of it */
+		assert_int_equal(test_journal_files_in("quarantine"), 2);
+		assert_int_equal(test_journal.warnings, 1);
+	}
+	for (n = 1; n < FILLED; n++)
+		assert_int_equal(test_journal_has(journal, n), n % 5 != 2);
+	journal_close(&journal);
+}
+
+/* Or the next start would not see what came behind it. */
+static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char data[20000] = { 0 };
+	struct test_journal_put put;
+	unsigned int n;
+
+	for (n = 0; n < 10; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	/* this one has no room, and there cannot be another segment */
+	test_journal_make_put(&put, 10, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_OPEN] = 1;
+	test_faults.fail_errno[TEST_OP_OPEN] = ENOSPC;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	assert_int_equal(test_journal_files_in("journal"), 1);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 11), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	for (n = 0; n < 12; n++)
+		assert_int_equal(test_journal_has(journal, n), n != 10);
+	journal_close(&journal);
+}
+
+/* A rewrite that is damaged overrules what it came after; only who reads the segment whole
+   knows that. */
+static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int n;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	test_journal_make_put(&put, 1, 2);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	journal_close(&journal);
+	/* the payload of the second version's headers */
+	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + 3 * JOURNAL_ALIGN + 9);
+	journal = test_journal_open(false);
+	assert_false(test_journal_has(journal, 1));
+	/* it goes on in the same segment, which gets full */
+	for (n = 3; n < 25; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_false(test_journal_has(journal, 1));
+	for (n = 2; n < 25; n++)
+		assert_true(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
+/*
+ * Damage
+ */
+
+/* Three messages, each in a group, and damage at this offset in the second one's. */
+static void make_three(uint64_t offset)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n;
+
+	for (n = 1; n <= 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + offset);
+}
+
+/* Where the records of the second of three messages are, each in a group. */
+static void test_damage_is_put_aside(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *what;
+		unsigned int offset;
+	} rows[] = {
+		{ "the body's header", 10 },
+		{ "the body", JOURNAL_HEADER_SIZE + 8 },
+		{ "the headers' header", 2 * JOURNAL_ALIGN + 20 },
+		{ "the headers", 3 * JOURNAL_ALIGN + 9 },
+	};
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		make_three(rows[i].offset);
+		journal = test_journal_open(true);
+		assert_false(test_journal_has(journal, 2));
+		journal_close(&journal);
+		assert_int_equal(test_journal_files_in("quarantine"), 0);
+		journal = test_journal_open(false);
+		if (test_journal_has(journal, 2) ||
+		    !test_journal_has(journal, 1) ||
+		    !test_journal_has(journal, 3))
+			fail_msg("%s", rows[i].what);
+		assert_true(test_journal.warnings > 0);
+		assert_true(test_journal_files_in("quarantine") >= 2);
+		assert_int_equal(test_journal_store(journal, 4), 0);
+		journal_close(&journal);
+	}
+}
+
+/* The last group may not have been synced: its damage is a torn tail, and stays
+   that. */
+static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
+{
+	static const unsigned int offsets[] = { 10, JOURNAL_HEADER_SIZE + 8,
+						2 * JOURNAL_ALIGN + 20,
+						3 * JOURNAL_ALIGN + 9 };
+	struct journal *journal;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_int_equal(test_journal_store(journal, 2), 0);
+		journal_close(&journal);
+		test_journal_flip(2 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		for (j = 0; j < 3; j++) {
+			journal = test_journal_open(false);
+			assert_true(test_journal_has(journal, 1));
+			assert_false(test_journal_has(journal, 2));
+			assert_int_equal(test_journal_store(
+						 journal, 10 + (unsigned int)j),
+					 0);
+			journal_close(&journal);
+		}
+		assert_int_equal(test_journal.warnings, 0);
+		assert_int_equal(test_journal_files_in("quarantine"), 0);
+	}
+}
+
+static void test_first_blocks(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal;
+	char *error;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_null(journal);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "segment 1 is damaged"));
+	free(error);
+	test_journal_flip(20);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+static struct journal *repair(bool read_only)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT,
+		.read_only = read_only,
+		.repair = true,
+		.warning = test_journal_count_warning
+	};
+	struct journal *journal;
+	char *error;
+
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	if (journal == NULL)
+		fail_msg("%s", error);
+	return journal;
+}
+
+/* The only segment, the first and the last one of several. */
+static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = repair(true);
+	assert_false(test_journal_has(journal, 1));
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, 1);
+	assert_int_equal(damage->offset, 0);
+	assert_null(damage->next);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal = repair(false);
+	assert_false(test_journal_has(journal, 1));
+	assert_int_equal(test_journal.warnings, 1);
+	/* the file, and why */
+	assert_int_equal(test_journal_files_in("quarantine"), 2);
+	assert_int_equal(test_journal_files_in("journal"), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	journal_close(&journal);
+	journal = test_journal_open(true);
+	assert_true(test_journal_has(journal, 2));
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+	/* once more of the same number takes no place of what is there */
+	test_journal_flip(20);
+	journal = repair(false);
+	assert_int_equal(test_journal_files_in("quarantine"), 4);
+	journal_close(&journal);
+}
+
+static void test_a_damaged_segment_among_others(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, there = 0;
+
+	for (n = 0; test_journal_files_in("journal") < 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = repair(false);
+	assert_int_equal(test_journal_files_in("journal"), 2);
+	assert_false(test_journal_has(journal, 0));
+	assert_true(test_journal_has(journal, n - 1));
+	for (n = 0; n < 1000; n++)
+		there += test_journal_has(journal, n) ? 1 : 0;
+	assert_true(there > 1);
+	assert_int_equal(test_journal_store(journal, 1000), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1000));
+	for (n = 0; n < 1000; n++)
+		there -= test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, 0);
+	journal_close(&journal);
+}
+
+static void test_a_reader_names_damage(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int offset, at;
+		bool known;
+	} rows[] = {
+		/* what comes first in a record is its header: then it is
+		   nobody's */
+		{ 10, 0, false },
+		{ JOURNAL_HEADER_SIZE + 8, 0, true },
+		{ 2 * JOURNAL_ALIGN + 20, 2 * JOURNAL_ALIGN, false },
+		{ 3 * JOURNAL_ALIGN + 9, 2 * JOURNAL_ALIGN, true },
+	};
+	const struct journal_damage *damage;
+	struct journal *journal;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		make_three(rows[i].offset);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, 1);
+		assert_int_equal(damage->offset,
+				 2 * JOURNAL_BLOCK_SIZE + rows[i].at);
+		test_journal_make_id(2, &id);
+		assert_int_equal(message_id_cmp(&damage->id, &id) == 0,
+				 rows[i].known);
+		journal_close(&journal);
+		/* what a writer has put aside is told of there */
+		journal = test_journal_open(false);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_segments_are_read_at_once),
+		cmocka_unit_test(test_footers),
+		cmocka_unit_test(test_damage_under_a_footer),
+		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
+		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
+		cmocka_unit_test(test_damage_is_put_aside),
+		cmocka_unit_test(test_a_torn_tail_is_void),
+		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_a_damaged_segment_among_others),
+		cmocka_unit_test(test_a_reader_names_damage),
+	};
+
+	return cmocka_run_group_tests_name("journal-start", tests, NULL, NULL);
+}
