@@ -59,6 +59,7 @@ spool_sources += lib-spool/journal/journal-commit.c
 spool_sources += lib-spool/journal/journal-queue.c
 spool_sources += lib-spool/journal/journal-read.c
 spool_sources += lib-spool/journal/journal-compact.c
+spool_sources += lib-spool/journal/journal-carry.c
 spool_sources += lib-spool/journal/journal-upkeep.c
 spool_sources += lib-spool/journal/journal-stats.c
 spool_sources += lib-spool/journal/journal-scan.c

@@ -209,6 +209,235 @@ static void test_compaction_while_others_work(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The first segment has messages from 0 on that stay, and 4 that went,
+   as the next one says. */
+#define STAYS(n) ((n) % 4 != 2)
+#define STAYING 15
+
+static void begin_with_staying(struct journal *journal)
+{
+	unsigned int n;
+
+	for (n = 0; n < STAYING; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 0; n < STAYING; n++) {
+		if (!STAYS(n))
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+}
+
+static void must_have_staying(struct journal *journal)
+{
+	unsigned int n;
+
+	for (n = 0; n < STAYING; n++)
+		assert_int_equal(test_journal_has(journal, n), STAYS(n));
+}
+
+/* Each is put and removed, as in a queue: from *n on. */
+static void pass(struct journal *journal, unsigned int *n, unsigned int count)
+{
+	for (; count > 0; count--, (*n)++) {
+		assert_int_equal(test_journal_store(journal, *n), 0);
+		if (*n > STAYING)
+			assert_int_equal(test_journal_drop(journal, *n - 1), 0);
+	}
+}
+
+static void compact(struct journal *journal)
+{
+	uint64_t moved;
+
+	assert_int_equal(journal_compact(journal, &moved), 0);
+}
+
+/* Messages that nobody takes keep their own segment, and no other. */
+static void test_a_full_segment_holds_nothing(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = STAYING, round, i;
+
+	begin_with_staying(journal);
+	for (round = 0; round < 10; round++) {
+		pass(journal, &n, 100);
+		compact(journal);
+		must_have_staying(journal);
+		/* it, the active one, what the last message is in, two spare ones, and
+		   of others a block each */
+		assert_true(disk_use() <= (5 * TEST_JOURNAL_SEGMENT +
+					   test_journal_files_in("journal") *
+						   JOURNAL_BLOCK_SIZE));
+	}
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	must_have_staying(journal);
+	for (i = STAYING; i < n; i++)
+		assert_int_equal(test_journal_has(journal, i), i == n - 1);
+	/* and what was carried is known for what it is */
+	pass(journal, &n, 100);
+	compact(journal);
+	assert_true(disk_use() <=
+		    (5 * TEST_JOURNAL_SEGMENT +
+		     test_journal_files_in("journal") * JOURNAL_BLOCK_SIZE));
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	must_have_staying(journal);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* Others come, and go, and what is dead is moved out of the way. */
+static void time_passes(struct journal *journal, unsigned int *n)
+{
+	pass(journal, n, 60);
+	compact(journal);
+}
+
+static void start_again(struct journal **journal)
+{
+	journal_close(journal);
+	*journal = test_journal_open(false);
+}
+
+/* A message whose first record is in a segment that stays is removed, comes back, or is
+   written anew, and goes again. All that speaks of it is moved on in between, also when
+   there is no start that finds out anew what overrules what. */
+static void test_what_is_written_again_goes_again(void **state ATTR_UNUSED)
+{
+	static const struct {
+		bool goes_first, starts;
+	} tests[] = { { false, false },
+		      { false, true },
+		      { true, false },
+		      { true, true } };
+	struct journal *journal;
+	unsigned int n, i, round;
+
+	for (i = 0; i < N_ELEMENTS(tests); i++) {
+		journal = test_journal_new();
+		n = 0;
+		pass(journal, &n, STAYING);
+		for (round = 0; round < 2; round++) {
+			if (tests[i].goes_first || round > 0)
+				assert_int_equal(test_journal_drop(journal, 1),
+						 0);
+			time_passes(journal, &n);
+			pass(journal, &n, 20);
+			assert_int_equal(test_journal_store(journal, 1), 0);
+			time_passes(journal, &n);
+			time_passes(journal, &n);
+			if (tests[i].starts)
+				start_again(&journal);
+			assert_true(test_journal_has(journal, 1));
+		}
+		assert_int_equal(test_journal_drop(journal, 1), 0);
+		time_passes(journal, &n);
+		time_passes(journal, &n);
+		start_again(&journal);
+		assert_false(test_journal_has(journal, 1));
+		assert_true(test_journal_has(journal, 2));
+		journal_close(&journal);
+	}
+}
+
+#define RANDOM_IDS 40
+
+/* As a start would find it. */
+static void must_be_on_the_disk(const bool there[RANDOM_IDS])
+{
+	struct journal *reader = test_journal_open(true);
+	unsigned int n;
+
+	for (n = 0; n < RANDOM_IDS; n++)
+		assert_int_equal(test_journal_has(reader, n), there[n]);
+	journal_close(&reader);
+}
+
+/* Some change often, others hardly ever; some segments stay, others go: whatever comes
+   after what, nothing that went comes back. */
+static void test_any_order(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+	uint32_t random, round, n;
+	unsigned int seed;
+
+	for (seed = 1; seed <= 8; seed++) {
+		bool there[RANDOM_IDS] = { false };
+
+		journal = test_journal_new();
+		random = seed;
+		for (round = 0; round < 700; round++) {
+			n = test_random(&random) % RANDOM_IDS;
+			n = n * n / RANDOM_IDS;
+			if (there[n] && test_random(&random) % 2 == 0) {
+				assert_int_equal(test_journal_drop(journal, n),
+						 0);
+				there[n] = false;
+			} else {
+				assert_int_equal(test_journal_store(journal, n),
+						 0);
+				there[n] = true;
+			}
+			if (test_random(&random) % 32 == 0) {
+				compact(journal);
+				must_be_on_the_disk(there);
+			}
+		}
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* Stores messages until another segment is begun. */
+static void fill(struct journal *journal, unsigned int *n)
+{
+	const struct journal_segment *active = journal->active;
+
+	while (journal->active == active)
+		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+}
+
+static void drop_range(struct journal *journal, unsigned int from,
+		       unsigned int to)
+{
+	for (; from < to; from++)
+		assert_int_equal(test_journal_drop(journal, from), 0);
+}
+
+/* A tombstone is not carried while the message is there again; then what is behind the
+   next one is still known, also where nothing else connects the segments. */
+static void test_what_came_back_goes_again(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, from;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	fill(journal, &n);
+	from = n - 1;
+	/* a segment with the tombstone, and one with the message */
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	fill(journal, &n);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	fill(journal, &n);
+	drop_range(journal, from, n);
+	from = n;
+	fill(journal, &n);
+	/* one that it is moved to, and one with the other tombstone */
+	compact(journal);
+	assert_true(test_journal_has(journal, 1));
+	fill(journal, &n);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	fill(journal, &n);
+	drop_range(journal, from, n);
+	fill(journal, &n);
+	compact(journal);
+	start_again(&journal);
+	assert_false(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 2));
+	journal_close(&journal);
+}
+
 static struct {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -266,6 +495,10 @@ int main(void)
 		cmocka_unit_test(test_no_space_for_blocks_again),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),
+		cmocka_unit_test(test_a_full_segment_holds_nothing),
+		cmocka_unit_test(test_what_is_written_again_goes_again),
+		cmocka_unit_test(test_what_came_back_goes_again),
+		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
 	};
 

@@ -56,7 +56,8 @@ void journal_overrule(struct journal *journal, uint32_t by, uint32_t old)
 	segment->outlives_count++;
 }
 
-static void remove_number(struct journal_segment *segment, uint32_t number)
+/* False: it was not there. */
+static bool remove_number(struct journal_segment *segment, uint32_t number)
 {
 	unsigned int i;
 
@@ -64,9 +65,12 @@ static void remove_number(struct journal_segment *segment, uint32_t number)
 		if (segment->outlives[i] == number) {
 			segment->outlives[i] =
 				segment->outlives[--segment->outlives_count];
-			return;
+			/* what held it may be gone */
+			segment->kept = false;
+			return true;
 		}
 	}
+	return false;
 }
 
 void journal_forget_segment(struct journal *journal, uint32_t number)
@@ -75,8 +79,23 @@ void journal_forget_segment(struct journal *journal, uint32_t number)
 
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal->segments[i] != NULL)
-			remove_number(journal->segments[i], number);
+			(void)remove_number(journal->segments[i], number);
 	}
+}
+
+void journal_bequeath(struct journal *journal, struct journal_segment *from)
+{
+	uint32_t i;
+	unsigned int n;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		if (journal->segments[i] == NULL ||
+		    !remove_number(journal->segments[i], from->header.number))
+			continue;
+		for (n = 0; n < from->outlives_count; n++)
+			journal_overrule(journal, i, from->outlives[n]);
+	}
+	from->outlives_count = 0;
 }
 
 void journal_add_void(struct journal *journal,

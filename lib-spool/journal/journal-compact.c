@@ -141,11 +141,17 @@ static bool is_left(struct journal *journal, uint32_t segment,
 		 entry.body.segment == segment);
 }
 
-/* A body and its headers are neighbours: once is enough. */
+/* Of one message there may be several records, which need not be neighbours; its claim
+   can be taken once. */
 static bool is_new(const struct batch *batch, const message_id *id)
 {
-	return batch->count == 0 ||
-		message_id_cmp(&batch->moves[batch->count - 1].id, id) != 0;
+	unsigned int i;
+
+	for (i = batch->count; i > 0; i--) {
+		if (message_id_cmp(&batch->moves[i - 1].id, id) == 0)
+			return false;
+	}
+	return true;
 }
 
 static void fill_batch(struct batch *batch, const struct journal_items *items)
@@ -241,7 +247,7 @@ static int compact_some(struct journal *journal, uint64_t *moved)
 	(void)pthread_mutex_unlock(&journal->mutex);
 	if (segment != NULL)
 		return move_some(journal, &source, moved);
-	return tidy_one(journal) ? 1 : 0;
+	return tidy_one(journal) ? 1 : journal_carry_tombstones(journal);
 }
 
 int journal_compact_some(struct journal *journal, uint64_t *moved)

@@ -30,7 +30,7 @@ struct journal_segment {
 	bool sealed; /* it ends in a footer: nothing more goes into it */
 	bool blank;  /* no record of this incarnation was ever written */
 	bool cut;    /* nothing but its first block is on the disk */
-	bool kept;   /* what is left in it could not be moved */
+	bool kept;   /* what is left in it could not be moved, or is needed */
 	/* Of the one that is written: what its footer will have. NULL: nothing, as it
 	   will have none. */
 	buffer_t *footer;
@@ -162,6 +162,9 @@ int journal_commit_many(struct journal *journal,
 /* journal-compact.c: moves a batch of what is left in the emptiest of those segments that
    are half empty: 1; 0: there is none; -1 with errno. */
 int journal_compact_some(struct journal *journal, uint64_t *moved);
+/* journal-carry.c: lets one segment go that has nothing but tombstones: 1; 0: there is
+   none; -1 with errno. */
+int journal_carry_tombstones(struct journal *journal);
 /* With the mutex: there may be something to do. */
 void journal_upkeep_wake(struct journal *journal);
 /* journal-upkeep.c: does that in a thread of its own, when it is woken. */
@@ -177,6 +180,9 @@ bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);
 /* The segment was written anew: nothing has to outlive it. */
 void journal_forget_segment(struct journal *journal, uint32_t number);
+/* Nothing is overruled by this segment alone any more: who had to outlive it outlives
+   what it had to outlive, and it is dead. */
+void journal_bequeath(struct journal *journal, struct journal_segment *from);
 
 /* Remembers that this range of the segment, in bytes, is to be declared void. */
 void journal_add_void(struct journal *journal,

@@ -141,6 +141,39 @@ static void test_compaction(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* A segment stays, and its tombstones are carried from one that goes to another; one of
+   its messages was written anew, and goes. */
+static void carry_workload(enum crash_sync sync)
+{
+	struct spool *spool = crash_journal_begin("", sync);
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		crash_must_put(spool, i, 100);
+	assert_int_equal(crash_rewrite(spool, 2, true), IO_DONE);
+	crash_must_remove(spool, 1);
+	for (; i < 30; i++) {
+		crash_must_put(spool, i, 100);
+		if (i > 8)
+			crash_must_remove(spool, i - 1);
+		if (i % 8 == 4)
+			(void)crash_compact(spool);
+		if (i == 16)
+			crash_must_remove(spool, 2);
+	}
+	(void)crash_compact(spool);
+	crash_spool_end(&spool);
+}
+
+static void test_carrying(void **state ATTR_UNUSED)
+{
+	struct crash_keeping keeping = { 0 };
+
+	carry_workload(CRASH_SYNC_NONE);
+	assert_true(crash_must_hold(&keeping, 4) > 300 / TEST_STEP);
+	crash_forget();
+}
+
 typedef void workload_t(enum crash_sync sync);
 
 static void small_workload(enum crash_sync sync)
@@ -186,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_every_power_cut),
 		cmocka_unit_test(test_large_bodies),
 		cmocka_unit_test(test_compaction),
+		cmocka_unit_test(test_carrying),
 #if TEST_STEP == 1
 		cmocka_unit_test(test_every_sync_is_needed),
 #endif

@@ -1,0 +1,336 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* A segment of which no record is a message's may still be needed for its tombstones:
+   what they removed is in an older segment, which is more than half full and stays. What
+   came behind has overruled records of this one, and so on, up to the newest: one
+   segment of messages that nobody takes would keep the whole journal. So tombstones are
+   written once more where it is worth it, and those who had to outlive this segment
+   outlive what it had to outlive. */
+
+#include "config.h"
+#include "journal/journal-scan.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is carried by one commit. */
+#define BATCH_MAX 64
+/* A tombstone's record, in bytes. */
+#define RECORD_SIZE (2 * JOURNAL_ALIGN)
+
+struct tombstone {
+	message_id id;
+	/* The newest record of the message that would come back. */
+	struct journal_target target;
+	uint32_t segment; /* where that is */
+	uint64_t version;
+	bool needed;
+};
+
+struct carry {
+	struct journal *journal;
+	struct journal_segment source; /* as it was under the mutex */
+	/* What it outlives, by age. */
+	struct journal_segment *old;
+	unsigned int old_count;
+	/* One for each message, by id. */
+	struct tombstone *tombstones;
+	size_t count;
+};
+
+/* The oldest one: what comes behind may be held by it alone. With the mutex. */
+static const struct journal_segment *choose(const struct journal *journal)
+{
+	const struct journal_segment *segment, *best = NULL;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (segment == NULL || segment == journal->active ||
+		    segment->failed || segment->kept || segment->live > 0 ||
+		    segment->outlives_count == 0)
+			continue;
+		if (best == NULL ||
+		    segment->header.first_sequence <
+			    best->header.first_sequence)
+			best = segment;
+	}
+	return best;
+}
+
+static int by_age(const void *_a, const void *_b)
+{
+	const struct journal_segment *a = _a, *b = _b;
+
+	return a->header.first_sequence < b->header.first_sequence ? -1 : 1;
+}
+
+/* With the mutex. */
+static bool copy_segments(struct carry *carry,
+			  const struct journal_segment *source)
+{
+	unsigned int i;
+
+	carry->source = *source;
+	carry->old_count = source->outlives_count;
+	carry->old = try_calloc(carry->old_count, sizeof(*carry->old));
+	if (carry->old == NULL)
+		return false;
+	for (i = 0; i < carry->old_count; i++)
+		carry->old[i] = *carry->journal->segments[source->outlives[i]];
+	qsort(carry->old, carry->old_count, sizeof(*carry->old), by_age);
+	return true;
+}
+
+static int by_id(const void *_a, const void *_b)
+{
+	const struct tombstone *a = _a, *b = _b;
+
+	return message_id_cmp(&a->id, &b->id);
+}
+
+/* A message may have come back, and gone again. */
+static void drop_repeated(struct carry *carry)
+{
+	size_t i, used = 0;
+
+	for (i = 0; i < carry->count; i++) {
+		if (used == 0 ||
+		    by_id(&carry->tombstones[used - 1],
+			  &carry->tombstones[i]) != 0)
+			carry->tombstones[used++] = carry->tombstones[i];
+	}
+	carry->count = used;
+}
+
+static bool is_there(struct journal *journal,
+		     const struct journal_target *target)
+{
+	bool found;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	found = journal_segment_find(journal, target->incarnation) != NULL;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return found;
+}
+
+/* 1; 0: something is in it that cannot be carried, or not be read; -1 with errno. */
+static int take_tombstones(struct carry *carry,
+			   const struct journal_items *items)
+{
+	const struct journal_item *item = items->items;
+	const struct journal_item *end = item + items->count;
+
+	carry->tombstones =
+		try_calloc(items->count + 1, sizeof(*carry->tombstones));
+	if (carry->tombstones == NULL)
+		return -1;
+	for (; item < end; item++) {
+		if (item->state != JOURNAL_ITEM_WHOLE ||
+		    (item->header.type == JOURNAL_VOID &&
+		     is_there(carry->journal, &item->target)))
+			return 0;
+		if (item->header.type == JOURNAL_UNLINK)
+			carry->tombstones[carry->count++].id = item->header.id;
+	}
+	qsort(carry->tombstones, carry->count, sizeof(*carry->tombstones),
+	      by_id);
+	drop_repeated(carry);
+	return 1;
+}
+
+static int read_tombstones(struct carry *carry)
+{
+	struct journal_items items;
+	int ret = journal_list(&carry->source, &items);
+
+	if (ret < 0)
+		return -1;
+	ret = take_tombstones(carry, &items);
+	journal_items_free(&items);
+	return ret;
+}
+
+static void mark_needed(struct carry *carry, const struct journal_segment *old,
+			const struct journal_item *item)
+{
+	struct tombstone key, *found;
+
+	if (item->header.type != JOURNAL_HEADERS || carry->count == 0)
+		return;
+	key.id = item->header.id;
+	found = bsearch(&key, carry->tombstones, carry->count,
+			sizeof(*carry->tombstones), by_id);
+	if (found == NULL)
+		return;
+	memcpy(found->target.incarnation, old->header.incarnation,
+	       JOURNAL_INCARNATION_SIZE);
+	found->target.offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
+	found->segment = old->header.number;
+	found->version = item->header.version;
+	found->needed = true;
+}
+
+/* As read_tombstones(). */
+static int look_into(struct carry *carry, const struct journal_segment *old)
+{
+	struct journal_items items;
+	size_t i;
+	int ret = 1;
+
+	if (journal_list(old, &items) < 0)
+		return -1;
+	for (i = 0; i < items.count && ret > 0; i++) {
+		/* it might be of a message that was removed */
+		if (items.items[i].state != JOURNAL_ITEM_WHOLE)
+			ret = 0;
+		else
+			mark_needed(carry, old, &items.items[i]);
+	}
+	journal_items_free(&items);
+	return ret;
+}
+
+static int find_needed(struct carry *carry)
+{
+	unsigned int i;
+	int ret = read_tombstones(carry);
+
+	for (i = 0; i < carry->old_count && ret > 0; i++)
+		ret = look_into(carry, &carry->old[i]);
+	return ret;
+}
+
+/* Else it has nothing but what is needed, and space is not won. */
+static bool is_worth_it(struct carry *carry)
+{
+	size_t i, used = 0;
+
+	for (i = 0; i < carry->count; i++) {
+		if (carry->tombstones[i].needed)
+			carry->tombstones[used++] = carry->tombstones[i];
+	}
+	carry->count = used;
+	return (uint64_t)used * RECORD_SIZE <= carry->source.header.size / 4;
+}
+
+/* A message that came back: its newest headers overrule what the tombstone did. */
+static void let_overrule(struct journal *journal,
+			 const struct journal_entry *entry,
+			 const struct tombstone *tombstone)
+{
+	struct journal_segment *segment;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment = journal_segment_find(journal, tombstone->target.incarnation);
+	if (segment != NULL)
+		journal_overrule(journal, entry->headers.segment,
+				 tombstone->segment);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+static void make_request(struct journal_request *request,
+			 const struct tombstone *tombstone,
+			 unsigned char payload[JOURNAL_TARGET_SIZE])
+{
+	struct journal_record *record = &request->records[0];
+
+	memset(request, 0, sizeof(*request));
+	journal_target_put(&tombstone->target, payload);
+	record->type = JOURNAL_UNLINK;
+	record->id = tombstone->id;
+	record->version = tombstone->version;
+	record->data = payload;
+	record->size = JOURNAL_TARGET_SIZE;
+	request->count = 1;
+}
+
+/* With claims, so that none of the messages comes back meanwhile. */
+static int carry_some(struct journal *journal,
+		      const struct tombstone *tombstones, size_t count)
+{
+	struct journal_request requests[BATCH_MAX], *list[BATCH_MAX];
+	unsigned char payloads[BATCH_MAX][JOURNAL_TARGET_SIZE];
+	struct journal_entry entry;
+	unsigned int used = 0;
+	size_t claimed;
+	int ret = 0, error;
+
+	for (claimed = 0; claimed < count; claimed++) {
+		ret = journal_claim(journal, &tombstones[claimed].id, &entry);
+		if (ret < 0)
+			break;
+		if (entry.headers.offset != 0) {
+			let_overrule(journal, &entry, &tombstones[claimed]);
+			continue;
+		}
+		make_request(&requests[used], &tombstones[claimed],
+			     payloads[used]);
+		list[used] = &requests[used];
+		used++;
+	}
+	if (ret == 0)
+		ret = journal_commit_many(journal, list, used);
+	error = errno;
+	while (claimed > 0)
+		journal_release(journal, &tombstones[--claimed].id);
+	errno = error;
+	return ret;
+}
+
+static int carry_all(struct carry *carry)
+{
+	size_t i, count;
+
+	for (i = 0; i < carry->count; i += count) {
+		count = I_MIN(carry->count - i, (size_t)BATCH_MAX);
+		if (carry_some(carry->journal, carry->tombstones + i, count) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+/* 1: it is dead now, or will not be before something changes; -1 with errno. */
+static int carry_from(struct carry *carry)
+{
+	struct journal *journal = carry->journal;
+	struct journal_segment *segment;
+	int ret = find_needed(carry);
+	bool carried = ret > 0 && is_worth_it(carry);
+
+	if (ret < 0 || (carried && carry_all(carry) < 0))
+		return -1;
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment =
+		journal_segment_find(journal, carry->source.header.incarnation);
+	if (segment != NULL && carried)
+		journal_bequeath(journal, segment);
+	else if (segment != NULL)
+		segment->kept = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return 1;
+}
+
+int journal_carry_tombstones(struct journal *journal)
+{
+	struct carry carry = { .journal = journal };
+	const struct journal_segment *source;
+	int ret = 0, error;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	source = choose(journal);
+	if (source != NULL)
+		ret = copy_segments(&carry, source) ? 1 : -1;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	if (ret > 0)
+		ret = carry_from(&carry);
+	error = errno;
+	i_free(carry.tombstones);
+	i_free(carry.old);
+	errno = error;
+	return ret;
+}
