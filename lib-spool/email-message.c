@@ -14,6 +14,7 @@ struct recipient {
 	char *address;
 	char *reason;
 	enum email_recipient_state state;
+	bool changed; /* since the base version */
 };
 
 struct value {
@@ -36,6 +37,7 @@ struct email_message_private {
 	uint64_t arrival;
 	uint64_t version;
 	uint64_t versions_before; /* those that another spool counted */
+	uint64_t base_version;
 	unsigned int flags;
 	char *store_note;
 	bool write_failed;
@@ -73,6 +75,12 @@ static void *array_add(struct grow_array *array, size_t size, unsigned int max)
 		array->alloc = alloc;
 	}
 	return memset((char *)array->items + array->count++ * size, 0, size);
+}
+
+/* Not a recipient's state. */
+static void note_change(email_message *message)
+{
+	message->priv->base_version = 0;
 }
 
 static struct recipient *recipients(const email_message *message)
@@ -178,6 +186,7 @@ static int replace_text(char **slot, const char *text)
 
 int email_message_set_sender(email_message *message, const char *sender)
 {
+	note_change(message);
 	return replace_text(&message->priv->sender, sender);
 }
 
@@ -192,6 +201,7 @@ int email_message_add_recipient(email_message *message, const char *address)
 
 	if (!text_is_good(address))
 		return -1;
+	note_change(message);
 	recipient = array_add(&message->priv->recipients, sizeof(*recipient),
 			      EMAIL_RECIPIENTS_MAX);
 	if (recipient == NULL)
@@ -235,14 +245,39 @@ int email_message_set_recipient_state(email_message *message, unsigned int i,
 {
 	struct recipient *recipient = get_recipient(message, i);
 
+	if (recipient->state == state && recipient->reason != NULL &&
+	    strcmp(recipient->reason, reason) == 0)
+		return 0;
 	if (replace_text(&recipient->reason, reason) < 0)
 		return -1;
 	recipient->state = state;
+	recipient->changed = true;
 	return 0;
+}
+
+bool email_message_recipient_changed(const email_message *message,
+				     unsigned int i)
+{
+	return get_recipient(message, i)->changed;
+}
+
+uint64_t email_message_get_base_version(const email_message *message)
+{
+	return message->priv->base_version;
+}
+
+void email_message_set_base_version(email_message *message, uint64_t version)
+{
+	unsigned int i;
+
+	message->priv->base_version = version;
+	for (i = 0; i < message->priv->recipients.count; i++)
+		recipients(message)[i].changed = false;
 }
 
 void email_message_set_arrival(email_message *message, uint64_t msecs)
 {
+	note_change(message);
 	message->priv->arrival = msecs;
 }
 
@@ -253,6 +288,7 @@ uint64_t email_message_get_arrival(const email_message *message)
 
 void email_message_set_flags(email_message *message, unsigned int flags)
 {
+	note_change(message);
 	message->priv->flags = flags;
 }
 
@@ -291,6 +327,7 @@ int email_message_set_value(email_message *message, const char *context,
 {
 	struct value *value = find_value(message, context, name);
 
+	note_change(message);
 	if (text == NULL) {
 		if (value != NULL)
 			remove_value(message, value);
@@ -382,6 +419,7 @@ int email_message_add_unknown(email_message *message, const char *line)
 {
 	char **slot;
 
+	note_change(message);
 	/* what would read as another line, or as none, in the record */
 	if (*line == '\0' || strchr(line, '\n') != NULL) {
 		errno = EINVAL;

@@ -94,6 +94,13 @@ void email_message_set_version(email_message *message, uint64_t version);
    copy from another spool goes on counting. From 1. */
 void email_message_set_first_version(email_message *message, uint64_t version);
 uint64_t email_message_get_first_version(const email_message *message);
+/* The version that is stored whole, beside which nothing but states of recipients has
+   changed: those for which email_message_recipient_changed() says so. 0: there is none,
+   or something else was changed, too. Set by a store that writes states alone. */
+uint64_t email_message_get_base_version(const email_message *message);
+void email_message_set_base_version(email_message *message, uint64_t version);
+bool email_message_recipient_changed(const email_message *message,
+				     unsigned int i);
 /* Whether a write of what was stored before has failed: until one succeeds the
    spool asks modules with force, since one of them may have the new state and think
    it written. Set by the spool; email_message_clear() does not forget it. */

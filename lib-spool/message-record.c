@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define MAGIC "bobbin-message 1"
+#define STATES_MAGIC "bobbin-states 1"
 #define CHECKSUM "crc32c "
 #define CHECKSUM_LINE_SIZE (sizeof(CHECKSUM) - 1 + 8 + 1)
 
@@ -110,16 +111,24 @@ static bool append_values(struct record_writer *w, const email_message *message)
 	return true;
 }
 
+static bool append_head(struct record_writer *w, const char *magic,
+			const email_message *message)
+{
+	char id[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(&message->message_id, id);
+	return append_text(w, magic) && append_text(w, "\nid ") &&
+		append_text(w, id) &&
+		append_number(w, "\nversion",
+			      email_message_get_version(message));
+}
+
 static bool append_fields(struct record_writer *w, const email_message *message)
 {
 	unsigned int flags = email_message_get_flags(message), i;
-	char id[MESSAGE_ID_TEXT_SIZE];
 	const char *line;
 
-	message_id_to_text(&message->message_id, id);
-	if (!append_text(w, MAGIC "\nid ") || !append_text(w, id) ||
-	    !append_number(w, "\nversion",
-			   email_message_get_version(message)) ||
+	if (!append_head(w, MAGIC, message) ||
 	    !append_number(w, "arrival", email_message_get_arrival(message)) ||
 	    !append_number(w, "body-length", message->body_len))
 		return false;
@@ -142,14 +151,53 @@ static bool append_fields(struct record_writer *w, const email_message *message)
 	return true;
 }
 
-int message_record_write(const email_message *message, buffer_t *out)
+/* Whether both have changed, to the same. */
+static bool is_as(const email_message *message, unsigned int a, unsigned int b)
+{
+	const char *reason_a, *reason_b;
+
+	return email_message_recipient_changed(message, b) &&
+		email_message_get_recipient_state(message, a, &reason_a) ==
+		email_message_get_recipient_state(message, b, &reason_b) &&
+		strcmp(reason_a, reason_b) == 0;
+}
+
+static bool append_states(struct record_writer *w, const email_message *message)
+{
+	unsigned int i, end, count = email_message_recipient_count(message);
+	enum email_recipient_state state;
+	const char *reason;
+	char head[64];
+
+	if (!append_head(w, STATES_MAGIC, message))
+		return false;
+	for (i = 0; i < count; i = end) {
+		end = i + 1;
+		if (!email_message_recipient_changed(message, i))
+			continue;
+		while (end < count && is_as(message, i, end))
+			end++;
+		state = email_message_get_recipient_state(message, i, &reason);
+		(void)snprintf(head, sizeof(head), "states %u %u", i, end - i);
+		if (!append_text(w, head) ||
+		    !append_word(w, state_names[state]) ||
+		    !append_word(w, reason) || !append_text(w, "\n"))
+			return false;
+	}
+	return true;
+}
+
+typedef bool append_t(struct record_writer *w, const email_message *message);
+
+static int write_record(const email_message *message, buffer_t *out,
+			append_t *append_all)
 {
 	size_t start = out->used;
 	struct record_writer w = { .out = out,
 				   .end = start + MESSAGE_RECORD_MAX };
 	char line[CHECKSUM_LINE_SIZE + 1];
 
-	if (append_fields(&w, message)) {
+	if (append_all(&w, message)) {
 		(void)snprintf(line, sizeof(line), CHECKSUM "%08" PRIx32 "\n",
 			       crc32c(0, out->data + start, out->used - start));
 		if (append_text(&w, line))
@@ -160,12 +208,24 @@ int message_record_write(const email_message *message, buffer_t *out)
 	return -1;
 }
 
+int message_record_write(const email_message *message, buffer_t *out)
+{
+	return write_record(message, out, append_fields);
+}
+
+int message_record_write_states(const email_message *message, buffer_t *out)
+{
+	return write_record(message, out, append_states);
+}
+
 /*
  * Reading
  */
 
 struct record_parser {
 	email_message *message;
+	bool states;         /* it has nothing else */
+	uint64_t next_state; /* they come in order */
 	unsigned int line_number;
 	bool have_id;
 	char *error;
@@ -237,7 +297,7 @@ static bool parse_number(const char *text, uint64_t *number_r)
 	return *end == '\0' && errno == 0;
 }
 
-static int parse_id(struct record_parser *p, const char *text)
+static int parse_id(struct record_parser *p, char *text)
 {
 	struct message_id id;
 
@@ -249,28 +309,56 @@ static int parse_id(struct record_parser *p, const char *text)
 	return 0;
 }
 
-static int parse_recipient(struct record_parser *p, char *rest)
+static int set_state(struct record_parser *p, unsigned int recipient,
+		     const char *name, const char *reason)
 {
-	unsigned int i, last;
-	char *words[3]; /* state, address, reason */
+	unsigned int i;
 
-	if (!take_words(rest, words, 3))
-		return parse_failed(p, EINVAL, "a recipient needs three words");
 	for (i = 0; i < N_ELEMENTS(state_names); i++) {
-		if (strcmp(words[0], state_names[i]) == 0)
+		if (strcmp(name, state_names[i]) == 0)
 			break;
 	}
 	if (i == N_ELEMENTS(state_names))
 		return parse_failed(p, EINVAL,
 				    "a recipient's state is not known");
+	if (email_message_set_recipient_state(p->message, recipient, i,
+					      reason) < 0)
+		return parse_failed(p, EINVAL, "a reason is too long");
+	return 0;
+}
+
+static int parse_recipient(struct record_parser *p, char *rest)
+{
+	char *words[3]; /* state, address, reason */
+
+	if (!take_words(rest, words, 3))
+		return parse_failed(p, EINVAL, "a recipient needs three words");
 	if (email_message_add_recipient(p->message, words[1]) < 0)
 		return parse_failed(p, EINVAL,
 				    "too many or too long recipients");
-	last = email_message_recipient_count(p->message) - 1;
-	if (email_message_set_recipient_state(p->message, last, i, words[2]) <
-	    0)
-		return parse_failed(p, EINVAL, "a reason is too long");
-	return 0;
+	return set_state(p, email_message_recipient_count(p->message) - 1,
+			 words[0], words[2]);
+}
+
+static int parse_states(struct record_parser *p, char *rest)
+{
+	unsigned int have = email_message_recipient_count(p->message);
+	uint64_t first, count, i;
+	char *words[4]; /* first recipient, how many, state, reason */
+	int ret = 0;
+
+	if (!take_words(rest, words, 4) || !parse_number(words[0], &first) ||
+	    !parse_number(words[1], &count))
+		return parse_failed(p, EINVAL,
+				    "states need two numbers and two words");
+	if (first < p->next_state || first > have || count > have - first)
+		return parse_failed(p, EINVAL,
+				    "they are of recipients that are not "
+				    "there, or were named before");
+	p->next_state = first + count;
+	for (i = first; i < first + count && ret == 0; i++)
+		ret = set_state(p, (unsigned int)i, words[2], words[3]);
+	return ret;
 }
 
 static int parse_value(struct record_parser *p, char *rest)
@@ -309,6 +397,11 @@ static int parse_number_field(struct record_parser *p, const char *field,
 	else
 		p->message->body_len = number;
 	return 0;
+}
+
+static int parse_version(struct record_parser *p, char *text)
+{
+	return parse_number_field(p, "version", text);
 }
 
 static void add_flag(struct record_parser *p, unsigned int flag)
@@ -353,6 +446,24 @@ static int parse_line(struct record_parser *p, char *line)
 	return ret;
 }
 
+static int parse_states_line(struct record_parser *p, char *line)
+{
+	static const struct {
+		const char *field;
+		int (*parse)(struct record_parser *p, char *rest);
+	} fields[] = { { "id ", parse_id },
+		       { "version ", parse_version },
+		       { "states ", parse_states } };
+	size_t i, size;
+
+	for (i = 0; i < N_ELEMENTS(fields); i++) {
+		size = strlen(fields[i].field);
+		if (strncmp(line, fields[i].field, size) == 0)
+			return fields[i].parse(p, line + size);
+	}
+	return parse_failed(p, EINVAL, "the line is malformed");
+}
+
 /* The last line is the checksum of all before it. */
 static int check_sum(struct record_parser *p, const char *data, size_t size)
 {
@@ -372,9 +483,12 @@ static int check_sum(struct record_parser *p, const char *data, size_t size)
 
 static int check_magic(struct record_parser *p, const char *line)
 {
-	if (strcmp(line, MAGIC) == 0)
+	const char *magic = p->states ? STATES_MAGIC : MAGIC;
+
+	if (strcmp(line, magic) == 0)
 		return 0;
-	if (strncmp(line, MAGIC, strlen("bobbin-message ")) != 0)
+	/* all but the number */
+	if (strncmp(line, magic, strlen(magic) - 1) != 0)
 		return parse_failed(p, EINVAL, "it is not a message record");
 	return parse_failed(p, ENOTSUP,
 			    "it was written by a newer version of Bobbin");
@@ -393,21 +507,21 @@ static int parse_lines(struct record_parser *p, char *data, char *end)
 		if (p->line_number == 1) {
 			if (check_magic(p, data) < 0)
 				return -1;
-		} else if (parse_line(p, data) < 0) {
+		} else if ((p->states ? parse_states_line(p, data) :
+					parse_line(p, data)) < 0) {
 			return -1;
 		}
 	}
 	return p->have_id ? 0 : parse_failed(p, EINVAL, "it has no id");
 }
 
-int message_record_parse(email_message *message, const void *data, size_t size,
-			 char **error_r)
+static int parse_record(email_message *message, bool states, const void *data,
+			size_t size, char **error_r)
 {
-	struct record_parser p = { .message = message };
+	struct record_parser p = { .message = message, .states = states };
 	char *copy = NULL;
 	int ret, error;
 
-	email_message_clear(message);
 	if (size > MESSAGE_RECORD_MAX) {
 		ret = parse_failed(&p, EINVAL, "it is larger than 256 MiB");
 	} else if ((copy = try_malloc(size)) == NULL) {
@@ -427,4 +541,17 @@ int message_record_parse(email_message *message, const void *data, size_t size,
 		errno = error;
 	}
 	return ret;
+}
+
+int message_record_parse(email_message *message, const void *data, size_t size,
+			 char **error_r)
+{
+	email_message_clear(message);
+	return parse_record(message, false, data, size, error_r);
+}
+
+int message_record_parse_states(email_message *message, const void *data,
+				size_t size, char **error_r)
+{
+	return parse_record(message, true, data, size, error_r);
 }

@@ -169,19 +169,9 @@ int spool_read_record(struct istream *input, buffer_t *record)
 	return io_answer_for_errno(input->stream_errno);
 }
 
-int spool_parse_record(email_message *message, const buffer_t *record,
-		       uint64_t version, uint64_t body_len)
+static int check_record(email_message *message, uint64_t version,
+			uint64_t body_len)
 {
-	char *error;
-	int answer;
-
-	if (message_record_parse(message, record->data, record->used, &error) <
-	    0) {
-		answer = io_answer_for_errno(errno);
-		io_set_error("%s", error);
-		i_free(error);
-		return answer;
-	}
 	if (email_message_get_version(message) == version &&
 	    message->body_len == body_len)
 		return IO_DONE;
@@ -190,6 +180,37 @@ int spool_parse_record(email_message *message, const buffer_t *record,
 		     "says of it differ");
 	email_message_clear(message);
 	return IO_FAIL;
+}
+
+static int record_fail(char *error)
+{
+	int answer = io_answer_for_errno(errno);
+
+	io_set_error("%s", error);
+	i_free(error);
+	return answer;
+}
+
+int spool_parse_record(email_message *message, const buffer_t *record,
+		       uint64_t version, uint64_t body_len)
+{
+	char *error;
+
+	if (message_record_parse(message, record->data, record->used, &error) <
+	    0)
+		return record_fail(error);
+	return check_record(message, version, body_len);
+}
+
+int spool_parse_states(email_message *message, const buffer_t *record,
+		       uint64_t version)
+{
+	char *error;
+
+	if (message_record_parse_states(message, record->data, record->used,
+					&error) < 0)
+		return record_fail(error);
+	return check_record(message, version, message->body_len);
 }
 
 bool spool_can_decode(const struct spool *spool, const char *stack)

@@ -40,6 +40,9 @@ int spool_read_record(struct istream *input, buffer_t *record);
    answer. */
 int spool_parse_record(email_message *message, const buffer_t *record,
 		       uint64_t version, uint64_t body_len);
+/* Adds what a record of states says, whose version that is. */
+int spool_parse_states(email_message *message, const buffer_t *record,
+		       uint64_t version);
 /* Whether there is a key for a stack that needs one; without, a checksum has to
    do. */
 bool spool_can_decode(const struct spool *spool, const char *stack);

@@ -88,7 +88,7 @@ class Segment:
         for _ in range(count):
             kind, flags, zero, offset, body, version = \
                 struct.unpack("<BBHIIQ", entries[:20])
-            end = 60 if kind in (3, 4) else 36
+            end = {3: 60, 4: 60, 6: 44}.get(kind, 36)
             assert zero == 0
             found.append((kind, flags & 0x7F, offset * 64, body * 64, version,
                           entries[20:36], entries[36:end]))
@@ -100,11 +100,13 @@ class Segment:
         """It tells what the records tell."""
         found, before = [], None
         for r in self.records():
-            if r.type in (2, 3, 4):
+            if r.type in (2, 3, 4, 6):
                 found.append((r.type, r.flags & 0x7F, r.pos,
                               before.pos if r.type == 2 and r.flags & 1 else 0,
                               r.version, r.id,
-                              r.payload if r.type in (3, 4) else b""))
+                              r.payload if r.type in (3, 4) else
+                              struct.pack("<Q", r.plain) if r.type == 6 else
+                              b""))
             before = r
         footer = self.footer()
         assert footer is None or footer == found, self.number
@@ -142,8 +144,12 @@ def messages(spool):
                 if not whole:
                     continue
                 body = before[1]
-            if old is None or record.version > old[0].version:
-                there[record.id] = (record, body)
+            if old is None or record.version >= old[0].version:
+                there[record.id] = (record, body, None)
+        if record.type == 6:
+            old = there.get(record.id)
+            if old is not None and old[0].version == record.plain:
+                there[record.id] = (old[0], old[1], record)
         before = (segment, record)
     return {text_of(i): m for i, m in there.items()}
 
@@ -165,9 +171,10 @@ def main():
                                             found[sys.argv[2]][1]))
         return
     for name in sorted(found):
-        headers, body = found[name]
+        headers, body, states = found[name]
         stored_body(sys.argv[1], name, body)
-        print(name, headers.version, body.plain, headers.stack, body.stack)
+        print(name, (states or headers).version, body.plain, headers.stack,
+              body.stack)
 
 
 main()

@@ -75,6 +75,20 @@ static buffer_t *written(const email_message *message)
 	return record;
 }
 
+static int parse_states(email_message *message, const void *data, size_t size)
+{
+	char *error;
+
+	errno = 0;
+	if (message_record_parse_states(message, data, size, &error) == 0)
+		return 0;
+	assert_int_not_equal(errno, 0);
+	(void)snprintf(error_text, sizeof(error_text), "%s", error);
+	i_free(error);
+	assert_int_equal(email_message_recipient_count(message), 0);
+	return errno;
+}
+
 static email_message *full_message(void)
 {
 	email_message *message = new_message();
@@ -200,6 +214,128 @@ static void test_written_behind_something(void **state ATTR_UNUSED)
 	buffer_free(&record);
 	email_message_unref(&got);
 	email_message_unref(&message);
+}
+
+/*
+ * States of recipients alone
+ */
+
+#define STATES_HEAD "bobbin-states 1\nid " ID "\nversion 43\n"
+
+static void test_states_alone(void **state ATTR_UNUSED)
+{
+	static const char want[] = STATES_HEAD "states 0 2 failed no%20more\n"
+					       "states 3 1 delivered %\n";
+	email_message *message = full_message(), *got = full_message();
+	buffer_t *record = buffer_create_dynamic(default_pool, 256);
+	buffer_t *expected = with_checksum(want, sizeof(want) - 1);
+	const char *reason;
+	unsigned int i;
+
+	(void)email_message_add_recipient(message, "d@example.org");
+	(void)email_message_add_recipient(got, "d@example.org");
+	email_message_set_base_version(message, 42);
+	email_message_set_base_version(got, 42);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(email_message_set_recipient_state(
+					 message, i, EMAIL_RECIPIENT_FAILED,
+					 "no more"),
+				 0);
+	assert_int_equal(email_message_set_recipient_state(
+				 message, 3, EMAIL_RECIPIENT_DELIVERED, ""),
+			 0);
+	email_message_set_version(message, 43);
+	assert_int_equal(message_record_write_states(message, record), 0);
+	assert_int_equal(record->used, expected->used);
+	assert_memory_equal(record->data, expected->data, record->used);
+	assert_int_equal(parse_states(got, record->data, record->used), 0);
+	assert_int_equal(email_message_get_version(got), 43);
+	assert_int_equal(email_message_get_recipient_state(got, 1, &reason),
+			 EMAIL_RECIPIENT_FAILED);
+	assert_string_equal(reason, "no more");
+	assert_int_equal(email_message_get_recipient_state(got, 3, NULL),
+			 EMAIL_RECIPIENT_DELIVERED);
+	/* what it was before is not in it, and stays */
+	assert_int_equal(email_message_get_recipient_state(got, 2, &reason),
+			 EMAIL_RECIPIENT_FAILED);
+	assert_string_equal(reason, "550 no\r\nheld\r\n");
+	/* and it is known what to write the next time */
+	assert_int_equal(email_message_get_base_version(got), 42);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(email_message_recipient_changed(got, i),
+				 i != 2);
+	buffer_free(&expected);
+	buffer_free(&record);
+	email_message_unref(&got);
+	email_message_unref(&message);
+}
+
+/* Any of these needs the whole record. */
+static void test_what_needs_all(void **state ATTR_UNUSED)
+{
+	email_message *message = full_message();
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		email_message_set_base_version(message, 42);
+		assert_int_equal(email_message_set_recipient_state(
+					 message, 0, EMAIL_RECIPIENT_FAILED,
+					 i % 2 == 0 ? "a" : "b"),
+				 0);
+		assert_int_equal(email_message_get_base_version(message), 42);
+		if (i == 0)
+			(void)email_message_set_sender(message, "x");
+		else if (i == 1)
+			(void)email_message_add_recipient(message, "x");
+		else if (i == 2)
+			(void)email_message_set_value(message, "x", "y", "z");
+		else if (i == 3)
+			email_message_set_arrival(message, 1);
+		else if (i == 4)
+			email_message_set_flags(message, 0);
+		else
+			(void)email_message_add_unknown(message, "later x");
+		assert_int_equal(email_message_get_base_version(message), 0);
+	}
+	email_message_unref(&message);
+}
+
+static void test_wrong_states_are_named(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *text;
+		int error;
+		const char *why;
+	} rows[] = {
+		{ "bobbin-message 1\nid " ID "\n", EINVAL, "not a message" },
+		{ "bobbin-states 2\nid " ID "\n", ENOTSUP, "newer version" },
+		{ "bobbin-states 1\nversion 43\n", EINVAL, "no id" },
+		{ STATES_HEAD "sender a\n", EINVAL, "line 4" },
+		{ STATES_HEAD "states 0 1 failed\n", EINVAL, "two words" },
+		{ STATES_HEAD "states x 1 failed %\n", EINVAL, "two numbers" },
+		{ STATES_HEAD "states 0 1 lost %\n", EINVAL, "not known" },
+		{ STATES_HEAD "states 0 4 failed %\n", EINVAL, "not there" },
+		{ STATES_HEAD "states 4 0 failed %\n", EINVAL, "not there" },
+		{ STATES_HEAD "states 1 18446744073709551615 failed %\n",
+		  EINVAL, "not there" },
+		{ STATES_HEAD "states 1 1 failed %\nstates 1 1 failed %\n",
+		  EINVAL, "line 5: they are of recipients" },
+	};
+	buffer_t *record;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		email_message *message = full_message();
+
+		record = with_checksum(rows[i].text, strlen(rows[i].text));
+		if (parse_states(message, record->data, record->used) !=
+		    rows[i].error)
+			fail_msg("%s", rows[i].text);
+		if (strstr(error_text, rows[i].why) == NULL)
+			fail_msg("%s: %s", rows[i].text, error_text);
+		buffer_free(&record);
+		email_message_unref(&message);
+	}
 }
 
 /*
@@ -544,6 +680,9 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_every_byte_of_a_word),
 		cmocka_unit_test(test_written_behind_something),
+		cmocka_unit_test(test_states_alone),
+		cmocka_unit_test(test_what_needs_all),
+		cmocka_unit_test(test_wrong_states_are_named),
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_every_flipped_bit_is_refused),
 		cmocka_unit_test(test_wrong_lines_are_named),

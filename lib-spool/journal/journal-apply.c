@@ -15,8 +15,9 @@ static bool apply_headers(struct journal *journal,
 {
 	struct journal_entry entry, old;
 
+	memset(&entry, 0, sizeof(entry));
 	entry.id = header->id;
-	entry.version = header->version;
+	entry.version = entry.base_version = header->version;
 	entry.headers = *place;
 	if (body != NULL) {
 		entry.body = *body;
@@ -32,12 +33,36 @@ static bool apply_headers(struct journal *journal,
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal_account(journal, place, 1);
 	journal_account(journal, &old.headers, -1);
+	journal_account(journal, &old.states, -1);
 	if (old.headers.offset != 0)
 		journal_overrule(journal, place->segment, old.headers.segment);
 	if (body != NULL) {
 		journal_account(journal, body, 1);
 		journal_account(journal, &old.body, -1);
 	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return true;
+}
+
+/* Of other headers than those that it was written for, they are nothing. What they
+   overrule needs no segment to stay for it: whatever comes first at the next start, the
+   last ones count, and headers behind them count alone. */
+static bool apply_states(struct journal *journal,
+			 const struct journal_header *header,
+			 const struct journal_place *place)
+{
+	struct journal_entry entry, old;
+
+	if (!journal_index_find(&journal->index, &header->id, &entry) ||
+	    entry.base_version != header->plain_size)
+		return true;
+	entry.version = header->version;
+	entry.states = *place;
+	if (!journal_index_set(&journal->index, &entry, &old))
+		return false;
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_account(journal, place, 1);
+	journal_account(journal, &old.states, -1);
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return true;
 }
@@ -60,6 +85,7 @@ static void apply_unlink(struct journal *journal,
 	if (found) {
 		journal_overrule(journal, place->segment, old.headers.segment);
 		journal_account(journal, &old.headers, -1);
+		journal_account(journal, &old.states, -1);
 		journal_account(journal, &old.body, -1);
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -88,6 +114,8 @@ bool journal_apply(struct journal *journal, const struct journal_header *header,
 	switch (header->type) {
 	case JOURNAL_HEADERS:
 		return apply_headers(journal, header, place, body);
+	case JOURNAL_STATES:
+		return apply_states(journal, header, place);
 	case JOURNAL_UNLINK:
 		apply_unlink(journal, header, place, target);
 		break;

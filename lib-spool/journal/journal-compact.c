@@ -85,13 +85,16 @@ static void drop_move(struct batch *batch, struct move *move)
 	journal_release(batch->journal, &move->id);
 }
 
-/* A body comes with its headers; headers can be moved without it. */
+/* A body comes with its headers, and states behind them; headers can be moved without
+   the body, and states by themselves. */
 static int read_move(struct batch *batch, struct move *move,
 		     const struct journal_entry *entry)
 {
 	struct journal_record *record;
 	bool with_body = entry->body.segment == batch->segment;
 
+	if (!with_body && entry->headers.segment != batch->segment)
+		return add_record(batch, move, JOURNAL_STATES);
 	if (with_body && add_record(batch, move, JOURNAL_BODY) < 0)
 		return -1;
 	if (add_record(batch, move, JOURNAL_HEADERS) < 0)
@@ -103,7 +106,19 @@ static int read_move(struct batch *batch, struct move *move,
 			move->request.records[0].flags;
 	/* of the body, the version that it came with does not count any more */
 	move->request.records[0].version = record->version;
+	if (entry->states.offset != 0)
+		return add_record(batch, move, JOURNAL_STATES);
 	return 0;
+}
+
+/* Whether a record of the message is in the segment. */
+static bool is_in(const struct journal_entry *entry, uint32_t segment)
+{
+	return entry->headers.offset != 0 &&
+		(entry->headers.segment == segment ||
+		 entry->body.segment == segment ||
+		 (entry->states.offset != 0 &&
+		  entry->states.segment == segment));
 }
 
 static void add_message(struct batch *batch, const message_id *id)
@@ -117,9 +132,7 @@ static void add_message(struct batch *batch, const message_id *id)
 		batch->left_out = true;
 		return;
 	}
-	if (entry.headers.offset == 0 ||
-	    (entry.headers.segment != batch->segment &&
-	     entry.body.segment != batch->segment)) {
+	if (!is_in(&entry, batch->segment)) {
 		journal_release(batch->journal, id);
 	} else if (read_move(batch, move, &entry) < 0) {
 		batch->left_out = true;
@@ -135,10 +148,10 @@ static bool is_left(struct journal *journal, uint32_t segment,
 	struct journal_entry entry;
 
 	return (item->header.type == JOURNAL_HEADERS ||
-		item->header.type == JOURNAL_BODY) &&
+		item->header.type == JOURNAL_BODY ||
+		item->header.type == JOURNAL_STATES) &&
 		journal_find(journal, &item->header.id, &entry) &&
-		(entry.headers.segment == segment ||
-		 entry.body.segment == segment);
+		is_in(&entry, segment);
 }
 
 /* Of one message there may be several records, which need not be neighbours; its claim

@@ -26,7 +26,8 @@ enum {
 	TAIL_SIZE = 64
 };
 
-/* An entry; that of an UNLINK or a VOID has its target behind it. */
+/* An entry; that of an UNLINK or a VOID has its target behind it, that of STATES the
+   version of their headers. */
 enum {
 	ENTRY_TYPE = 0,
 	ENTRY_FLAGS = 1,
@@ -38,9 +39,11 @@ enum {
 };
 #define ENTRY_MAX (ENTRY_SIZE + JOURNAL_TARGET_SIZE)
 
-static bool has_target(unsigned int type)
+static size_t entry_size(unsigned int type)
 {
-	return type == JOURNAL_UNLINK || type == JOURNAL_VOID;
+	if (type == JOURNAL_UNLINK || type == JOURNAL_VOID)
+		return ENTRY_SIZE + JOURNAL_TARGET_SIZE;
+	return type == JOURNAL_STATES ? ENTRY_SIZE + 8 : ENTRY_SIZE;
 }
 
 uint64_t journal_footer_size(const struct journal_segment *segment,
@@ -69,7 +72,7 @@ void journal_footer_add(struct journal_segment *segment,
 			uint32_t body, const struct journal_target *target)
 {
 	unsigned char entry[ENTRY_MAX] = { 0 };
-	size_t size = ENTRY_SIZE;
+	size_t size = entry_size(header->type);
 
 	/* a body alone is nothing */
 	if (segment->footer == NULL || header->type == JOURNAL_BODY ||
@@ -81,10 +84,10 @@ void journal_footer_add(struct journal_segment *segment,
 	put_le32(entry + ENTRY_BODY, body);
 	put_le64(entry + ENTRY_VERSION, header->version);
 	memcpy(entry + ENTRY_ID, header->id.bytes, sizeof(header->id.bytes));
-	if (has_target(header->type)) {
+	if (header->type == JOURNAL_STATES)
+		put_le64(entry + ENTRY_SIZE, header->plain_size);
+	else if (size > ENTRY_SIZE)
 		journal_target_put(target, entry + ENTRY_SIZE);
-		size += JOURNAL_TARGET_SIZE;
-	}
 	if (buffer_try_append(segment->footer, entry, size))
 		segment->footer_count++;
 	else /* one that does not tell all must not be */
@@ -170,26 +173,27 @@ static void set_item(struct journal_item *item, enum journal_type type,
 static size_t add_entry(struct journal_items *items, const unsigned char *entry,
 			size_t left, const struct footer *footer)
 {
+	struct journal_item *item;
 	uint32_t offset, body;
-	size_t size = ENTRY_SIZE;
+	size_t size;
 
 	if (left < ENTRY_SIZE)
 		return 0;
-	offset = get_le32(entry + ENTRY_OFFSET);
-	body = get_le32(entry + ENTRY_BODY);
-	if (has_target(entry[ENTRY_TYPE]))
-		size += JOURNAL_TARGET_SIZE;
+	size = entry_size(entry[ENTRY_TYPE]);
 	if (left < size)
 		return 0;
+	offset = get_le32(entry + ENTRY_OFFSET);
+	body = get_le32(entry + ENTRY_BODY);
 	if (body != 0)
 		set_item(&items->items[items->count++], JOURNAL_BODY, entry,
 			 body, footer);
-	set_item(&items->items[items->count],
-		 (enum journal_type)entry[ENTRY_TYPE], entry, offset, footer);
-	if (size > ENTRY_SIZE)
-		journal_target_get(&items->items[items->count].target,
-				   entry + ENTRY_SIZE);
-	items->count++;
+	item = &items->items[items->count++];
+	set_item(item, (enum journal_type)entry[ENTRY_TYPE], entry, offset,
+		 footer);
+	if (item->header.type == JOURNAL_STATES)
+		item->header.plain_size = get_le64(entry + ENTRY_SIZE);
+	else if (size > ENTRY_SIZE)
+		journal_target_get(&item->target, entry + ENTRY_SIZE);
 	return size;
 }
 

@@ -39,7 +39,9 @@ enum journal_type {
 	/* bytes of a segment that are no records; as above, with a size */
 	JOURNAL_VOID = 4,
 	/* nothing, up to the next block; its payload is not written */
-	JOURNAL_PADDING = 5
+	JOURNAL_PADDING = 5,
+	/* states of recipients, beside headers that stay as they are */
+	JOURNAL_STATES = 6
 };
 
 enum journal_flags {
@@ -59,7 +61,9 @@ struct journal_header {
 	uint64_t version;     /* of the headers that it belongs to */
 	uint64_t sequence;    /* counts all records of the journal */
 	uint64_t stored_size; /* of the payload, in bytes */
-	uint64_t plain_size;  /* octets before they went through the stack */
+	/* Octets before they went through the stack; of headers, of their body; of
+	   states, the version of the headers that they belong to. */
+	uint64_t plain_size;
 	uint32_t payload_crc; /* CRC-32C of the stack's name and the payload */
 	uint32_t stack_size;  /* octets of the stack's name */
 };

@@ -10,7 +10,9 @@ enum slot_flags {
 	SLOT_USED = 0x01,
 	SLOT_CLAIMED = 0x02,
 	SLOT_OLD = 0x04, /* to be handed out by a scan */
-	SLOT_EXTERNAL = 0x08
+	SLOT_EXTERNAL = 0x08,
+	SLOT_HAS_STATES = 0x10, /* in a second slot of the same id: */
+	SLOT_STATES = 0x20      /* this one, which has a place and a version */
 };
 
 /* A slot without headers is there for its claim alone. */
@@ -39,18 +41,9 @@ static uint32_t chain_of(const struct journal_shard *shard,
 	return hash & (shard->chain_count - 1);
 }
 
-static void slot_entry(const struct journal_slot *slot,
-		       struct journal_entry *entry_r)
-{
-	entry_r->id = slot->id;
-	entry_r->version = slot->version;
-	entry_r->headers = slot->headers;
-	entry_r->body = slot->body;
-	entry_r->external = (slot->flags & SLOT_EXTERNAL) != 0;
-}
-
-static struct journal_slot *find(const struct journal_shard *shard,
-				 const message_id *id)
+/* `states`: 0, or SLOT_STATES for the second one. */
+static struct journal_slot *find_slot(const struct journal_shard *shard,
+				      const message_id *id, unsigned int states)
 {
 	struct journal_slot *slot;
 	uint32_t i;
@@ -59,10 +52,43 @@ static struct journal_slot *find(const struct journal_shard *shard,
 		return NULL;
 	for (i = shard->chains[chain_of(shard, id)]; i != 0; i = slot->next) {
 		slot = &shard->slots[i - 1];
-		if (message_id_cmp(&slot->id, id) == 0)
+		if ((slot->flags & SLOT_STATES) == states &&
+		    message_id_cmp(&slot->id, id) == 0)
 			return slot;
 	}
 	return NULL;
+}
+
+static struct journal_slot *find(const struct journal_shard *shard,
+				 const message_id *id)
+{
+	return find_slot(shard, id, 0);
+}
+
+static struct journal_slot *find_states(const struct journal_shard *shard,
+					const struct journal_slot *slot)
+{
+	if ((slot->flags & SLOT_HAS_STATES) == 0)
+		return NULL;
+	return find_slot(shard, &slot->id, SLOT_STATES);
+}
+
+static void slot_entry(const struct journal_shard *shard,
+		       const struct journal_slot *slot,
+		       struct journal_entry *entry_r)
+{
+	const struct journal_slot *states = find_states(shard, slot);
+
+	memset(entry_r, 0, sizeof(*entry_r));
+	entry_r->id = slot->id;
+	entry_r->version = entry_r->base_version = slot->version;
+	entry_r->headers = slot->headers;
+	entry_r->body = slot->body;
+	entry_r->external = (slot->flags & SLOT_EXTERNAL) != 0;
+	if (states != NULL && states->headers.offset != 0) {
+		entry_r->states = states->headers;
+		entry_r->version = states->version;
+	}
 }
 
 static void link_slot(struct journal_shard *shard, uint32_t i)
@@ -131,14 +157,10 @@ static struct journal_slot *add(struct journal_shard *shard,
 	return slot;
 }
 
-static void drop_unneeded(struct journal_shard *shard,
-			  struct journal_slot *slot)
+static void free_slot(struct journal_shard *shard, struct journal_slot *slot)
 {
 	uint32_t i = (uint32_t)(slot - shard->slots), *pos;
 
-	if (slot->headers.offset != 0 || (slot->flags & SLOT_CLAIMED) != 0 ||
-	    slot->waiting > 0)
-		return;
 	pos = &shard->chains[chain_of(shard, &slot->id)];
 	while (*pos != i + 1)
 		pos = &shard->slots[*pos - 1].next;
@@ -146,6 +168,55 @@ static void drop_unneeded(struct journal_shard *shard,
 	slot->flags = 0;
 	slot->next = shard->free_slots;
 	shard->free_slots = i + 1;
+}
+
+static void drop_unneeded(struct journal_shard *shard,
+			  struct journal_slot *slot)
+{
+	if (slot->headers.offset == 0 && (slot->flags & SLOT_CLAIMED) == 0 &&
+	    slot->waiting == 0)
+		free_slot(shard, slot);
+}
+
+/* Who has the claim may be about to write others, for which there has to be memory. */
+static void clear_states(struct journal_shard *shard, struct journal_slot *slot)
+{
+	struct journal_slot *states = find_states(shard, slot);
+
+	if (states == NULL)
+		return;
+	states->headers.offset = 0;
+	if ((slot->flags & SLOT_CLAIMED) == 0) {
+		slot->flags &= (uint16_t)~SLOT_HAS_STATES;
+		free_slot(shard, states);
+	}
+}
+
+static void drop_empty_states(struct journal_shard *shard,
+			      struct journal_slot *slot)
+{
+	const struct journal_slot *states = find_states(shard, slot);
+
+	if (states != NULL && states->headers.offset == 0)
+		clear_states(shard, slot);
+}
+
+/* NULL: no memory. */
+static struct journal_slot *get_states(struct journal_shard *shard,
+				       const message_id *id)
+{
+	struct journal_slot *slot = find(shard, id), *states;
+
+	states = find_states(shard, slot);
+	if (states == NULL) {
+		states = add(shard, id);
+		if (states == NULL)
+			return NULL;
+		states->flags |= SLOT_STATES;
+		/* the slots may have moved */
+		find(shard, id)->flags |= SLOT_HAS_STATES;
+	}
+	return states;
 }
 
 void journal_index_init(struct journal_index *index)
@@ -183,7 +254,7 @@ bool journal_index_find(struct journal_index *index, const message_id *id,
 	slot = find(shard, id);
 	found = slot != NULL && slot->headers.offset != 0;
 	if (found)
-		slot_entry(slot, entry_r);
+		slot_entry(shard, slot, entry_r);
 	(void)pthread_mutex_unlock(&shard->mutex);
 	return found;
 }
@@ -208,7 +279,7 @@ bool journal_index_claim(struct journal_index *index, const message_id *id,
 	}
 	if (slot != NULL) {
 		slot->flags |= SLOT_CLAIMED;
-		slot_entry(slot, entry_r);
+		slot_entry(shard, slot, entry_r);
 	}
 	(void)pthread_mutex_unlock(&shard->mutex);
 	return slot != NULL;
@@ -223,10 +294,51 @@ void journal_index_release(struct journal_index *index, const message_id *id)
 	slot = find(shard, id);
 	i_assert(slot != NULL && (slot->flags & SLOT_CLAIMED) != 0);
 	slot->flags &= (uint16_t)~SLOT_CLAIMED;
+	drop_empty_states(shard, slot);
 	if (slot->waiting > 0)
 		(void)pthread_cond_broadcast(&shard->released);
 	drop_unneeded(shard, slot);
 	(void)pthread_mutex_unlock(&shard->mutex);
+}
+
+bool journal_index_reserve_states(struct journal_index *index,
+				  const message_id *id)
+{
+	struct journal_shard *shard = shard_of(index, id);
+	bool done;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	done = get_states(shard, id) != NULL;
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return done;
+}
+
+static void set_slot(struct journal_shard *shard, struct journal_slot *slot,
+		     const struct journal_entry *entry)
+{
+	slot->version = entry->base_version;
+	slot->headers = entry->headers;
+	slot->body = entry->body;
+	slot->flags &= (uint16_t)~SLOT_EXTERNAL;
+	slot->flags |= entry->external ? SLOT_EXTERNAL : 0;
+	if (entry->states.offset == 0)
+		clear_states(shard, slot);
+}
+
+/* Of an entry that has some. False: no memory. */
+static bool set_states(struct journal_shard *shard,
+		       const struct journal_entry *entry)
+{
+	struct journal_slot *states;
+
+	if (entry->states.offset == 0)
+		return true;
+	states = get_states(shard, &entry->id);
+	if (states == NULL)
+		return false;
+	states->headers = entry->states;
+	states->version = entry->version;
+	return true;
 }
 
 bool journal_index_set(struct journal_index *index,
@@ -235,21 +347,19 @@ bool journal_index_set(struct journal_index *index,
 {
 	struct journal_shard *shard = shard_of(index, &entry->id);
 	struct journal_slot *slot;
+	bool done = false;
 
 	(void)pthread_mutex_lock(&shard->mutex);
 	slot = find(shard, &entry->id);
 	if (slot == NULL)
 		slot = add(shard, &entry->id);
 	if (slot != NULL) {
-		slot_entry(slot, old_r);
-		slot->version = entry->version;
-		slot->headers = entry->headers;
-		slot->body = entry->body;
-		slot->flags &= (uint16_t)~SLOT_EXTERNAL;
-		slot->flags |= entry->external ? SLOT_EXTERNAL : 0;
+		slot_entry(shard, slot, old_r);
+		set_slot(shard, slot, entry);
+		done = set_states(shard, entry);
 	}
 	(void)pthread_mutex_unlock(&shard->mutex);
-	return slot != NULL;
+	return done;
 }
 
 bool journal_index_remove(struct journal_index *index, const message_id *id,
@@ -263,7 +373,8 @@ bool journal_index_remove(struct journal_index *index, const message_id *id,
 	slot = find(shard, id);
 	found = slot != NULL && slot->headers.offset != 0;
 	if (found) {
-		slot_entry(slot, old_r);
+		slot_entry(shard, slot, old_r);
+		clear_states(shard, slot);
 		memset(&slot->headers, 0, sizeof(slot->headers));
 		memset(&slot->body, 0, sizeof(slot->body));
 		slot->flags &= (uint16_t)~SLOT_EXTERNAL;
@@ -295,13 +406,13 @@ static bool next_entry(struct journal_shard *shard, bool old, uint32_t *pos,
 	(void)pthread_mutex_lock(&shard->mutex);
 	while (!found && *pos < shard->slot_count) {
 		slot = &shard->slots[(*pos)++];
-		if ((slot->flags & SLOT_USED) == 0 ||
+		if ((slot->flags & (SLOT_USED | SLOT_STATES)) != SLOT_USED ||
 		    slot->headers.offset == 0 ||
 		    (old && (slot->flags & SLOT_OLD) == 0))
 			continue;
 		if (old)
 			slot->flags &= (uint16_t)~SLOT_OLD;
-		slot_entry(slot, entry_r);
+		slot_entry(shard, slot, entry_r);
 		found = true;
 	}
 	(void)pthread_mutex_unlock(&shard->mutex);

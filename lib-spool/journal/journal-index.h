@@ -2,8 +2,8 @@
 #ifndef BOBBIN_JOURNAL_INDEX_H
 #define BOBBIN_JOURNAL_INDEX_H
 
-/* Which records are a message's, in memory: 48 bytes each, in shards that grow one by
-   one. It also keeps, for each message, who may change it. Not installed. */
+/* Which records are a message's, in memory: 48 bytes each, and as much again for one whose
+   recipients' states were written apart, in shards that grow one by one. It also keeps, for each message, who may change it. Not installed. */
 
 #include "journal/journal.h"
 
@@ -41,6 +41,9 @@ void journal_index_release(struct journal_index *index, const message_id *id);
 bool journal_index_set(struct journal_index *index,
 		       const struct journal_entry *entry,
 		       struct journal_entry *old_r);
+/* So that journal_index_set() has memory for an entry with states. False: none. */
+bool journal_index_reserve_states(struct journal_index *index,
+				  const message_id *id);
 /* False: there was none. */
 bool journal_index_remove(struct journal_index *index, const message_id *id,
 			  struct journal_entry *old_r);

@@ -94,6 +94,14 @@ static int not_there(void)
 	return -1;
 }
 
+static const struct journal_place *place_of(const struct journal_entry *entry,
+					    enum journal_type type)
+{
+	if (type == JOURNAL_STATES)
+		return &entry->states;
+	return type == JOURNAL_BODY ? &entry->body : &entry->headers;
+}
+
 int journal_read(struct journal *journal, const message_id *id,
 		 enum journal_type type, struct journal_header *header_r,
 		 char *stack_r, unsigned char **data_r)
@@ -105,7 +113,9 @@ int journal_read(struct journal *journal, const message_id *id,
 	for (;; last = place) {
 		if (!journal_find(journal, id, &entry))
 			return not_there();
-		place = type == JOURNAL_BODY ? entry.body : entry.headers;
+		place = *place_of(&entry, type);
+		if (place.offset == 0)
+			return not_there();
 		ret = read_record(journal, &place, id, type, header_r, stack_r,
 				  data_r);
 		if (ret > 0)

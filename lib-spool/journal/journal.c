@@ -144,6 +144,14 @@ void journal_release(struct journal *journal, const message_id *id)
 	journal_index_release(&journal->index, id);
 }
 
+int journal_reserve_states(struct journal *journal, const message_id *id)
+{
+	if (journal_index_reserve_states(&journal->index, id))
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
 bool journal_find(struct journal *journal, const message_id *id,
 		  struct journal_entry *entry_r)
 {

@@ -22,7 +22,10 @@ struct journal_entry {
 	message_id id;
 	uint64_t version;
 	struct journal_place headers, body;
-	bool external; /* the body is in a file of its own */
+	/* What changed since in the states of its recipients; nowhere: nothing. */
+	struct journal_place states;
+	uint64_t base_version; /* of the headers alone */
+	bool external;         /* the body is in a file of its own */
 };
 
 struct journal_settings {
@@ -66,7 +69,7 @@ struct journal_record {
 	uint32_t payload_crc;       /* the journal's */
 };
 
-#define JOURNAL_REQUEST_MAX 2
+#define JOURNAL_REQUEST_MAX 3
 
 /* Records that are written together, or not at all. */
 struct journal_request {
@@ -94,6 +97,8 @@ int journal_commit(struct journal *journal, struct journal_request *request);
 int journal_claim(struct journal *journal, const message_id *id,
 		  struct journal_entry *entry_r);
 void journal_release(struct journal *journal, const message_id *id);
+/* Before states of a claimed message's recipients are written. -1: no memory. */
+int journal_reserve_states(struct journal *journal, const message_id *id);
 
 /* What was counted, and what there is: waits for the group that is being written. -1
    with errno. */

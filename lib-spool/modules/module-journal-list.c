@@ -84,7 +84,7 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 {
 	char headers_stack[JOURNAL_STACK_MAX + 1] = "";
 	char body_stack[JOURNAL_STACK_MAX + 1] = "";
-	struct journal_header headers = { 0 }, body = { 0 };
+	struct journal_header headers = { 0 }, body = { 0 }, states = { 0 };
 	struct listing *listing = context;
 	struct journal_entry now;
 	struct spool_entry shown;
@@ -98,12 +98,16 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	if (shown.error == 0)
 		shown.error = look_at(listing, &entry->id, JOURNAL_BODY,
 				      body_stack, &body);
+	if (shown.error == 0 && entry->states.offset != 0)
+		shown.error = look_at(listing, &entry->id, JOURNAL_STATES,
+				      headers_stack, &states);
 	shown.version = entry->version;
 	shown.body_len = body.plain_size;
 	body_size = body.stored_size;
 	if (shown.error == 0 && (body.flags & JOURNAL_EXTERNAL) != 0)
 		shown.error = look_at_file(listing, &entry->id, &body_size);
-	shown.stored_size = headers.stored_size + body_size;
+	shown.stored_size =
+		headers.stored_size + states.stored_size + body_size;
 	shown.headers_stack = headers_stack;
 	shown.body_stack = body_stack;
 	if (shown.error == 0 && listing->verify)

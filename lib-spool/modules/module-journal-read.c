@@ -102,10 +102,38 @@ static int open_record(struct journal_store *store, const message_id *id,
 	return IO_DONE;
 }
 
-int journal_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
-			email_message *message)
+/* 1; 0: the headers have become others since; else the answer is *answer_r. */
+static int add_states(struct journal_store *store, email_message *message,
+		      int *answer_r)
 {
-	struct journal_store *store = journal_store(io);
+	struct journal_header header;
+	struct journal_entry entry;
+	struct istream *input;
+	buffer_t *record;
+	uint64_t base = email_message_get_base_version(message);
+
+	if (!journal_find(store->journal, &message->message_id, &entry) ||
+	    entry.base_version != base)
+		return 0;
+	if (entry.states.offset == 0)
+		return 1;
+	*answer_r = open_record(store, &message->message_id, JOURNAL_STATES,
+				&header, &input);
+	if (*answer_r != IO_DONE)
+		return io_get_errno() == ENOENT ? 0 : -1;
+	record = buffer_create_dynamic(default_pool, 1024);
+	*answer_r = spool_read_record(input, record);
+	if (*answer_r == IO_DONE && header.plain_size == base)
+		*answer_r = spool_parse_states(message, record, header.version);
+	i_stream_destroy(&input);
+	buffer_free(&record);
+	if (header.plain_size != base)
+		return 0;
+	return *answer_r == IO_DONE ? 1 : -1;
+}
+
+static int read_headers(struct journal_store *store, email_message *message)
+{
 	struct journal_header header;
 	struct istream *input;
 	buffer_t *record;
@@ -121,10 +149,27 @@ int journal_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		answer = spool_parse_record(message, record, header.version,
 					    header.plain_size);
 	if (answer == IO_DONE)
-		email_message_set_store_note(message, JOURNAL_NOTE);
+		email_message_set_base_version(message, header.version);
 	i_stream_destroy(&input);
 	buffer_free(&record);
 	return answer;
+}
+
+int journal_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
+			email_message *message)
+{
+	struct journal_store *store = journal_store(io);
+	int answer = IO_DONE, ret = 0;
+
+	while (ret == 0) {
+		answer = read_headers(store, message);
+		if (answer != IO_DONE)
+			return answer;
+		ret = add_states(store, message, &answer);
+	}
+	if (ret > 0)
+		email_message_set_store_note(message, JOURNAL_NOTE);
+	return ret > 0 ? IO_DONE : answer;
 }
 
 int journal_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,

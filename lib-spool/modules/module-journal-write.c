@@ -21,7 +21,9 @@ struct journal_change {
 	struct spool_later *later; /* NULL: somebody waits for it */
 	const char *what;          /* for messages */
 	message_id id;
-	buffer_t *headers;            /* NULL: it removes */
+	buffer_t *headers; /* NULL: it removes; or states alone */
+	uint64_t
+		base; /* 0: what is written is whole; else what they belong to */
 	struct journal_pending *body; /* NULL: none, or it is put back */
 	bool drops_file;              /* this one, of the body before */
 	struct journal_external old;
@@ -139,15 +141,17 @@ static int commit_change(struct journal_change *change)
  * Headers
  */
 
-/* The record through its stack; NULL: *answer_r. */
+/* The record through its stack; NULL: *answer_r. `states`: of states alone. */
 static buffer_t *make_headers(struct journal_store *store,
-			      email_message *message, int *answer_r)
+			      email_message *message, bool states,
+			      int *answer_r)
 {
 	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
 	buffer_t *data = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *sink, *output;
 
-	if (message_record_write(message, record) < 0) {
+	if ((states ? message_record_write_states(message, record) :
+		      message_record_write(message, record)) < 0) {
 		*answer_r = io_fail_message("making the headers' record",
 					    &message->message_id, errno);
 	} else {
@@ -191,15 +195,35 @@ static int check_version(const struct journal_entry *entry,
 	return IO_FAIL;
 }
 
-static void fill_request(struct journal_store *store,
-			 const email_message *message,
-			 const struct journal_pending *body,
-			 const buffer_t *headers,
-			 struct journal_request *request)
+/* Below that, the whole record takes no more blocks than the states. */
+#define STATES_RECIPIENTS_MIN 16
+
+/* The version whose headers go on to be stored, beside the states of some recipients; 0:
+   all is written. Once most have changed it is time to write all anew. */
+static uint64_t base_of(const struct journal_change *change,
+			const email_message *message,
+			const struct journal_entry *entry)
 {
+	uint64_t base = email_message_get_base_version(message);
+	unsigned int i, changed = 0;
+	unsigned int count = email_message_recipient_count(message);
+
+	if (change->body != NULL || base == 0 || base != entry->base_version ||
+	    entry->headers.offset == 0 || count < STATES_RECIPIENTS_MIN)
+		return 0;
+	for (i = 0; i < count; i++)
+		changed += email_message_recipient_changed(message, i) ? 1 : 0;
+	return changed <= count / 2 ? base : 0;
+}
+
+static void fill_request(struct journal_change *change,
+			 const email_message *message)
+{
+	const struct journal_store *store = change->store;
+	const struct journal_pending *body = change->body;
+	struct journal_request *request = &change->request;
 	struct journal_record *record = request->records;
 
-	memset(request, 0, sizeof(*request));
 	if (body != NULL) {
 		record->type = JOURNAL_BODY;
 		record->stack = store->stacks.body_kinds;
@@ -209,14 +233,15 @@ static void fill_request(struct journal_store *store,
 		record->plain_size = body->plain_size;
 		record++;
 	}
-	record->type = JOURNAL_HEADERS;
+	record->type = change->base != 0 ? JOURNAL_STATES : JOURNAL_HEADERS;
 	if (body != NULL)
 		record->flags = JOURNAL_WITH_BODY |
 			(body->in_file ? JOURNAL_EXTERNAL : 0);
 	record->stack = store->stacks.headers_kinds;
-	record->data = headers->data;
-	record->size = headers->used;
-	record->plain_size = message->body_len;
+	record->data = change->headers->data;
+	record->size = change->headers->used;
+	record->plain_size = change->base != 0 ? change->base :
+						 message->body_len;
 	request->count = (unsigned int)(record - request->records) + 1;
 	for (; record >= request->records; record--) {
 		record->id = message->message_id;
@@ -237,11 +262,20 @@ static int fill_write(struct journal_change *change, email_message *message,
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
 				 "before the headers");
-	change->headers = make_headers(change->store, message, &answer);
+	change->base = base_of(change, message, entry);
+	if (change->base != 0 &&
+	    journal_reserve_states(change->store->journal, &change->id) < 0)
+		return io_fail_message("writing the headers", &change->id,
+				       errno);
+	change->headers = make_headers(change->store, message,
+				       change->base != 0, &answer);
 	if (change->headers == NULL)
 		return answer;
-	fill_request(change->store, message, change->body, change->headers,
-		     &change->request);
+	fill_request(change, message);
+	/* where it fails, no stored version will be that one */
+	if (change->base == 0)
+		email_message_set_base_version(
+			message, email_message_get_version(message));
 	if (change->body != NULL)
 		note_file(change, entry);
 	return IO_DONE;

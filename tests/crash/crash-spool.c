@@ -20,6 +20,7 @@ enum {
 static message_id ids[CRASH_MESSAGES];
 static char *bodies[CRASH_MESSAGES], *changed[CRASH_MESSAGES];
 static char headers_value[40000];
+static unsigned int recipients;
 static char wrong[1200];
 
 /*
@@ -120,9 +121,15 @@ void crash_set_headers_size(size_t size)
 	headers_value[size] = '\0';
 }
 
+void crash_set_recipients(unsigned int count)
+{
+	recipients = count;
+}
+
 int crash_put(struct spool *spool, unsigned int i, size_t size)
 {
 	email_message *message;
+	unsigned int n;
 	int answer;
 
 	assert_true(i < CRASH_MESSAGES);
@@ -130,6 +137,9 @@ int crash_put(struct spool *spool, unsigned int i, size_t size)
 	spool_new_id(spool, &ids[i]);
 	message = email_message_new(&ids[i]);
 	set_body(message, bodies[i]);
+	for (n = 0; n < recipients; n++)
+		assert_int_equal(email_message_add_recipient(message, "a@b"),
+				 0);
 	if (headers_value[0] != '\0')
 		assert_int_equal(email_message_set_value(message, "x", "y",
 							 headers_value),
@@ -155,6 +165,24 @@ int crash_rewrite(struct spool *spool, unsigned int i, bool body)
 	}
 	if (answer == IO_DONE)
 		answer = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+	if (answer == IO_DONE)
+		crash_record_event(REWRITTEN + (int)i);
+	email_message_unref(&message);
+	return answer;
+}
+
+int crash_deliver(struct spool *spool, unsigned int i)
+{
+	email_message *message;
+	unsigned int n;
+	int answer;
+
+	assert_int_equal(spool_get(spool, &ids[i], &message), IO_DONE);
+	n = (unsigned int)email_message_get_version(message) - 1;
+	assert_int_equal(email_message_set_recipient_state(
+				 message, n, EMAIL_RECIPIENT_DELIVERED, "ok"),
+			 0);
+	answer = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
 	if (answer == IO_DONE)
 		crash_record_event(REWRITTEN + (int)i);
 	email_message_unref(&message);
@@ -217,17 +245,22 @@ struct state {
 	bool scans_again;
 };
 
-static bool happened(const struct state *state, int event, unsigned int i)
+static unsigned int how_often(const struct state *state, int event,
+			      unsigned int i)
 {
+	unsigned int count = 0;
 	size_t part, at;
 
 	for (part = 0; part < 2; part++) {
-		for (at = 0; at < state->counts[part]; at++) {
-			if (state->events[part][at] == event + (int)i)
-				return true;
-		}
+		for (at = 0; at < state->counts[part]; at++)
+			count += state->events[part][at] == event + (int)i;
 	}
-	return false;
+	return count;
+}
+
+static bool happened(const struct state *state, int event, unsigned int i)
+{
+	return how_often(state, event, i) > 0;
 }
 
 static const char *problem(const char *what, unsigned int i)
@@ -235,6 +268,20 @@ static const char *problem(const char *what, unsigned int i)
 	(void)snprintf(wrong, sizeof(wrong), "message %u: %s (%s)", i, what,
 		       io_get_error());
 	return wrong;
+}
+
+/* Each version has delivered to one more. */
+static bool has_states(const email_message *message)
+{
+	unsigned int n, count = email_message_recipient_count(message);
+	uint64_t version = email_message_get_version(message);
+
+	for (n = 0; n < count; n++) {
+		if ((email_message_get_recipient_state(message, n, NULL) ==
+		     EMAIL_RECIPIENT_DELIVERED) != (n + 1 < version))
+			return false;
+	}
+	return true;
 }
 
 /* 1: there and whole; 0: absent; -1: there in part. */
@@ -255,7 +302,8 @@ static int look(struct spool *spool, unsigned int i, uint64_t *version_r)
 	body = changed[i] != NULL && *version_r > 1 ? changed[i] : bodies[i];
 	if (i_stream_read_bytes(message->body, &data, &size, strlen(body)) ==
 		    1 &&
-	    size == strlen(body) && memcmp(data, body, size) == 0)
+	    size == strlen(body) && memcmp(data, body, size) == 0 &&
+	    has_states(message))
 		ret = 1;
 	email_message_unref(&message);
 	return ret;
@@ -285,7 +333,7 @@ static const char *check_message(struct spool *spool, unsigned int i,
 	if (happened(state, STORED, i) && there == 0 &&
 	    !happened(state, REMOVING, i))
 		return problem("lost", i);
-	if (there > 0 && happened(state, REWRITTEN, i) && version < 2)
+	if (there > 0 && version < 1 + how_often(state, REWRITTEN, i))
 		return problem("lost its rewrite", i);
 	if (there > 0 && happened(state, NOT_REWRITTEN, i) && version > 1)
 		return problem("has a version that was not to be", i);

@@ -32,6 +32,10 @@ int crash_put(struct spool *spool, unsigned int i, size_t size);
 void crash_set_headers_size(size_t size);
 /* Only the headers, or another body as well. */
 int crash_rewrite(struct spool *spool, unsigned int i, bool body);
+/* The state of the next recipient alone, of those that messages have which are put from
+   now on. */
+void crash_set_recipients(unsigned int count);
+int crash_deliver(struct spool *spool, unsigned int i);
 int crash_remove(struct spool *spool, unsigned int i);
 /* Moves what is left in half empty segments; how many messages that were. */
 uint64_t crash_compact(struct spool *spool);

@@ -174,6 +174,40 @@ static void test_carrying(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* States of recipients are written apart, moved with their headers or alone, and folded
+   into them. */
+static void states_workload(enum crash_sync sync)
+{
+	struct spool *spool = crash_journal_begin("", sync);
+	unsigned int i, n;
+
+	crash_set_recipients(16);
+	for (i = 0; i < 3; i++)
+		crash_must_put(spool, i, 100);
+	for (n = 0; n < 12; n++) {
+		assert_int_equal(crash_deliver(spool, 0), IO_DONE);
+		if (n % 3 == 0)
+			assert_int_equal(crash_deliver(spool, 1), IO_DONE);
+		crash_must_put(spool, i, 100);
+		crash_must_remove(spool, i++);
+		if (n % 4 == 3)
+			(void)crash_compact(spool);
+	}
+	crash_must_remove(spool, 1);
+	(void)crash_compact(spool);
+	crash_spool_end(&spool);
+	crash_set_recipients(0);
+}
+
+static void test_states(void **state ATTR_UNUSED)
+{
+	struct crash_keeping keeping = { 0 };
+
+	states_workload(CRASH_SYNC_NONE);
+	assert_true(crash_must_hold(&keeping, 4) > 300 / TEST_STEP);
+	crash_forget();
+}
+
 typedef void workload_t(enum crash_sync sync);
 
 static void small_workload(enum crash_sync sync)
@@ -200,6 +234,7 @@ static void ATTR_UNUSED test_every_sync_is_needed(void **state ATTR_UNUSED)
 		{ CRASH_SYNC_GROUP, "a group", small_workload },
 		{ CRASH_SYNC_GROUP, "a group of moved ones",
 		  compaction_workload },
+		{ CRASH_SYNC_GROUP, "a group of states", states_workload },
 		{ CRASH_SYNC_BODY_DATA, "a body's file", large_workload },
 		{ CRASH_SYNC_BODY_NAME, "its name", large_workload },
 	};
@@ -220,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_large_bodies),
 		cmocka_unit_test(test_compaction),
 		cmocka_unit_test(test_carrying),
+		cmocka_unit_test(test_states),
 #if TEST_STEP == 1
 		cmocka_unit_test(test_every_sync_is_needed),
 #endif
