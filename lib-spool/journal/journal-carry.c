@@ -157,11 +157,10 @@ static int read_tombstones(struct carry *carry)
 static void mark_needed(struct carry *carry, const struct journal_segment *old,
 			const struct journal_item *item)
 {
-	struct tombstone key, *found;
+	struct tombstone key = { .id = item->header.id }, *found;
 
 	if (item->header.type != JOURNAL_HEADERS || carry->count == 0)
 		return;
-	key.id = item->header.id;
 	found = bsearch(&key, carry->tombstones, carry->count,
 			sizeof(*carry->tombstones), by_id);
 	if (found == NULL)
