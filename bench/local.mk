@@ -48,7 +48,7 @@ bench/bench_bobbin-bench-bobbin.$(OBJEXT): examples/include/bobbin.stamp
 
 EXTRA_DIST += bench/run.py bench/rows.py bench/corpus.py bench/bench-streams.c \
 	bench/spool.py bench/spoolrows.py bench/bench-spool-sqlite.c \
-	bench/bench-spool-lmdb.c
+	bench/bench-spool-lmdb.c bench/bench-spool-postfix.py
 
 # libdovecot's own build of bench-streams.c, where its headers are.
 DOVECOT_INCLUDE = /usr/include/dovecot
@@ -82,11 +82,15 @@ bench/bench-spool-sqlite bench/bench-spool-lmdb:
 		$(srcdir)/bench/bench.c $(srcdir)/bench/bench-files.c \
 		$(srcdir)/bench/bench-writers.c `pkg-config --libs $$lib` \
 		-lpthread
+bench/bench-spool-postfix: bench/bench-spool-postfix.py
+	$(AM_V_GEN)cp $(srcdir)/bench/bench-spool-postfix.py $@
 CLEANFILES += bench/bench-spool-sqlite bench/bench-spool-lmdb \
+	bench/bench-spool-postfix \
 	$(bench_spool_programs)
 
 .PHONY: bench-spool
-bench-spool: $(bench_spool_programs) tools/bobbin$(EXEEXT)
+bench-spool: $(bench_spool_programs) bench/bench-spool-postfix \
+		tools/bobbin$(EXEEXT)
 	for name in sqlite lmdb; do \
 		lib=`echo $$name | sed 's/sqlite/sqlite3/'`; \
 		if pkg-config --exists $$lib; then \

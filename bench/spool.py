@@ -52,7 +52,12 @@ class SpoolBench(run.Bench):
             if row.peer.startswith(program + " ") and \
                     not (self.programs / f"bench-{program}").exists():
                 return f"package {package}"
-        return row.why or super().missing(row)
+        if row.peer.startswith("spool-postfix "):
+            if shutil.which("smtp-source") is None:
+                return "package postfix"
+            if os.geteuid() != 0:
+                return "a Postfix of its own is root's to start"
+        return super().missing(row)
 
     def measure(self, row):
         """As the base, but with medians of both sides instead of their last."""

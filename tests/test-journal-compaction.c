@@ -488,6 +488,60 @@ static void test_the_upkeep_works_by_itself(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned int writes;
+} written = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+
+static ssize_t counting_pwritev(int fd, const struct iovec *iov, int count,
+				off_t offset)
+{
+	ssize_t ret = file_ops_system.pwritev(fd, iov, count, offset);
+
+	(void)pthread_mutex_lock(&written.mutex);
+	written.writes++;
+	(void)pthread_cond_broadcast(&written.changed);
+	(void)pthread_mutex_unlock(&written.mutex);
+	return ret;
+}
+
+/* A segment becomes half empty, and all that happens is that messages are removed. */
+static void test_the_upkeep_sees_removals(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT, .upkeep = true
+	};
+	struct file_ops ops = file_ops_system;
+	const struct journal_segment *active;
+	struct journal *journal;
+	char *error;
+	unsigned int n, stored = 0;
+
+	test_journal_new_dir();
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_non_null(journal);
+	assert_int_equal(test_journal_store(journal, stored++), 0);
+	active = journal->active;
+	while (journal->active == active)
+		assert_int_equal(test_journal_store(journal, stored++), 0);
+	active = journal->active;
+	ops.pwritev = counting_pwritev;
+	file_ops_set(&ops);
+	written.writes = 0;
+	for (n = 0; n < stored - 3; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_true(journal->active == active);
+	/* what is left is moved */
+	(void)pthread_mutex_lock(&written.mutex);
+	while (written.writes < stored - 2)
+		(void)pthread_cond_wait(&written.changed, &written.mutex);
+	(void)pthread_mutex_unlock(&written.mutex);
+	journal_close(&journal);
+	file_ops_set(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_what_came_back_goes_again),
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
+		cmocka_unit_test(test_the_upkeep_sees_removals),
 	};
 
 	return cmocka_run_group_tests_name("journal-compaction", tests, NULL,

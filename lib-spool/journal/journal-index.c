@@ -25,6 +25,17 @@ struct journal_slot {
 	uint16_t waiting; /* threads that wait for the claim */
 };
 
+/* Slots are allocated by so many: nothing is moved when there are more, and what is not
+   used yet is little. A power of two. */
+#define CHUNK_SLOTS 32u
+
+/* By its number, from 0. */
+static struct journal_slot *slot_at(const struct journal_shard *shard,
+				    uint32_t i)
+{
+	return &shard->chunks[i / CHUNK_SLOTS][i % CHUNK_SLOTS];
+}
+
 /* The last octets of an id are random. */
 static struct journal_shard *shard_of(struct journal_index *index,
 				      const message_id *id)
@@ -51,7 +62,7 @@ static struct journal_slot *find_slot(const struct journal_shard *shard,
 	if (shard->chain_count == 0)
 		return NULL;
 	for (i = shard->chains[chain_of(shard, id)]; i != 0; i = slot->next) {
-		slot = &shard->slots[i - 1];
+		slot = slot_at(shard, i - 1);
 		if ((slot->flags & SLOT_STATES) == states &&
 		    message_id_cmp(&slot->id, id) == 0)
 			return slot;
@@ -93,14 +104,14 @@ static void slot_entry(const struct journal_shard *shard,
 
 static void link_slot(struct journal_shard *shard, uint32_t i)
 {
-	struct journal_slot *slot = &shard->slots[i];
+	struct journal_slot *slot = slot_at(shard, i);
 	uint32_t *chain = &shard->chains[chain_of(shard, &slot->id)];
 
 	slot->next = *chain;
 	*chain = i + 1;
 }
 
-/* As many chains as slots, about. */
+/* Of one slot or two, about. */
 static bool grow_chains(struct journal_shard *shard)
 {
 	uint32_t count = shard->chain_count == 0 ? 16 : shard->chain_count * 2;
@@ -112,23 +123,25 @@ static bool grow_chains(struct journal_shard *shard)
 	shard->chains = chains;
 	shard->chain_count = count;
 	for (i = 0; i < shard->slot_count; i++) {
-		if ((shard->slots[i].flags & SLOT_USED) != 0)
+		if ((slot_at(shard, i)->flags & SLOT_USED) != 0)
 			link_slot(shard, i);
 	}
 	return true;
 }
 
-/* An eighth more: what is not used yet is memory, too. */
-static bool grow_slots(struct journal_shard *shard)
+static bool add_chunk(struct journal_shard *shard)
 {
-	uint32_t room = shard->slot_room + shard->slot_room / 8 + 4;
-	struct journal_slot *slots =
-		try_realloc(shard->slots, room * sizeof(*slots));
+	uint32_t count = shard->slot_room / CHUNK_SLOTS;
+	struct journal_slot **chunks =
+		try_realloc(shard->chunks, (count + 1) * sizeof(*chunks));
 
-	if (slots == NULL)
+	if (chunks == NULL)
 		return false;
-	shard->slots = slots;
-	shard->slot_room = room;
+	shard->chunks = chunks;
+	chunks[count] = try_calloc(CHUNK_SLOTS, sizeof(**chunks));
+	if (chunks[count] == NULL)
+		return false;
+	shard->slot_room += CHUNK_SLOTS;
 	return true;
 }
 
@@ -140,16 +153,16 @@ static struct journal_slot *add(struct journal_shard *shard,
 
 	if (shard->free_slots != 0) {
 		i = shard->free_slots - 1;
-		shard->free_slots = shard->slots[i].next;
+		shard->free_slots = slot_at(shard, i)->next;
 	} else {
-		if (shard->slot_count == shard->slot_room && !grow_slots(shard))
+		if (shard->slot_count == shard->slot_room && !add_chunk(shard))
 			return NULL;
-		if (shard->slot_count >= shard->chain_count &&
+		if (shard->slot_count / 2 >= shard->chain_count &&
 		    !grow_chains(shard))
 			return NULL;
 		i = shard->slot_count++;
 	}
-	slot = &shard->slots[i];
+	slot = slot_at(shard, i);
 	memset(slot, 0, sizeof(*slot));
 	slot->id = *id;
 	slot->flags = SLOT_USED;
@@ -159,15 +172,15 @@ static struct journal_slot *add(struct journal_shard *shard,
 
 static void free_slot(struct journal_shard *shard, struct journal_slot *slot)
 {
-	uint32_t i = (uint32_t)(slot - shard->slots), *pos;
+	uint32_t *pos = &shard->chains[chain_of(shard, &slot->id)], number;
 
-	pos = &shard->chains[chain_of(shard, &slot->id)];
-	while (*pos != i + 1)
-		pos = &shard->slots[*pos - 1].next;
+	while (slot_at(shard, *pos - 1) != slot)
+		pos = &slot_at(shard, *pos - 1)->next;
+	number = *pos;
 	*pos = slot->next;
 	slot->flags = 0;
 	slot->next = shard->free_slots;
-	shard->free_slots = i + 1;
+	shard->free_slots = number;
 }
 
 static void drop_unneeded(struct journal_shard *shard,
@@ -213,8 +226,7 @@ static struct journal_slot *get_states(struct journal_shard *shard,
 		if (states == NULL)
 			return NULL;
 		states->flags |= SLOT_STATES;
-		/* the slots may have moved */
-		find(shard, id)->flags |= SLOT_HAS_STATES;
+		slot->flags |= SLOT_HAS_STATES;
 	}
 	return states;
 }
@@ -233,12 +245,15 @@ void journal_index_init(struct journal_index *index)
 void journal_index_deinit(struct journal_index *index)
 {
 	struct journal_shard *shard;
+	uint32_t i;
 
 	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
 	     shard++) {
 		(void)pthread_cond_destroy(&shard->released);
 		(void)pthread_mutex_destroy(&shard->mutex);
-		i_free(shard->slots);
+		for (i = 0; i < shard->slot_room / CHUNK_SLOTS; i++)
+			i_free(shard->chunks[i]);
+		i_free(shard->chunks);
 		i_free(shard->chains);
 	}
 }
@@ -270,12 +285,10 @@ bool journal_index_claim(struct journal_index *index, const message_id *id,
 	if (slot == NULL)
 		slot = add(shard, id);
 	while (slot != NULL && (slot->flags & SLOT_CLAIMED) != 0) {
+		/* it stays for us */
 		slot->waiting++;
 		(void)pthread_cond_wait(&shard->released, &shard->mutex);
-		/* the slots may have moved; this one is still there for us */
-		slot = find(shard, id);
-		if (slot != NULL)
-			slot->waiting--;
+		slot->waiting--;
 	}
 	if (slot != NULL) {
 		slot->flags |= SLOT_CLAIMED;
@@ -392,7 +405,7 @@ void journal_index_mark_old(struct journal_index *index)
 	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
 	     shard++) {
 		for (i = 0; i < shard->slot_count; i++)
-			shard->slots[i].flags |= SLOT_OLD;
+			slot_at(shard, i)->flags |= SLOT_OLD;
 	}
 }
 
@@ -405,7 +418,7 @@ static bool next_entry(struct journal_shard *shard, bool old, uint32_t *pos,
 
 	(void)pthread_mutex_lock(&shard->mutex);
 	while (!found && *pos < shard->slot_count) {
-		slot = &shard->slots[(*pos)++];
+		slot = slot_at(shard, (*pos)++);
 		if ((slot->flags & (SLOT_USED | SLOT_STATES)) != SLOT_USED ||
 		    slot->headers.offset == 0 ||
 		    (old && (slot->flags & SLOT_OLD) == 0))

@@ -16,9 +16,10 @@ struct journal_slot;
 struct journal_shard {
 	pthread_mutex_t mutex;
 	pthread_cond_t released;
-	struct journal_slot *slots;
+	struct journal_slot **chunks;
 	uint32_t *chains;     /* the first slot + 1 of each; 0: none */
 	uint32_t chain_count; /* a power of two, or 0 */
+	/* used so far, or once; and what there is memory for */
 	uint32_t slot_count, slot_room;
 	uint32_t free_slots; /* a list, slot + 1 */
 };
