@@ -3,8 +3,8 @@
 #define BOBBIN_TRANSFORM_CACHE_H
 
 /* Codec contexts are expensive to make (zlib's take 256 KiB). A few idle ones
-   are kept per thread, by class and parameter, and freed when it ends. Only for
-   classes whose contexts hold no keys. Not installed. */
+   are kept for all threads, by class and parameter. Only for classes whose contexts
+   hold no keys. Not installed. */
 
 #include "transform.h"
 

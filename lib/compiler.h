@@ -11,6 +11,7 @@
 #define ATTR_NORETURN __attribute__((noreturn))
 #define ATTR_UNUSED __attribute__((unused))
 #define ATTR_COLD __attribute__((cold))
+#define ATTR_DESTRUCTOR __attribute__((destructor))
 #define ATTR_EXPORT __attribute__((visibility("default")))
 #define BOBBIN_NOINLINE __attribute__((noinline))
 /* For functions that use instructions which not every CPU has. */
@@ -26,6 +27,7 @@
 #define ATTR_NORETURN
 #define ATTR_UNUSED
 #define ATTR_COLD
+#define ATTR_DESTRUCTOR
 #define ATTR_EXPORT
 #define BOBBIN_NOINLINE
 #define BOBBIN_TARGET(names)

@@ -272,6 +272,52 @@ static void test_large_bodies(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Frames of this file that do not say how much is in them, and of those that do, how
+   many there are. */
+static unsigned int frames_without_size(const char *path,
+					unsigned int *with_size_r)
+{
+	static const unsigned char magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	buffer_t *file = test_read_file(path);
+	const unsigned char *data = file->data;
+	unsigned int without = 0;
+	size_t i;
+
+	*with_size_r = 0;
+	for (i = 0; i + 5 < file->used; i++) {
+		if (memcmp(data + i, magic, sizeof(magic)) != 0)
+			continue;
+		/* RFC 8878, 3.1.1.1: the flag of a single segment */
+		if ((data[i + 4] & 0x20) != 0)
+			(*with_size_r)++;
+		else
+			without++;
+	}
+	buffer_free(&file);
+	return without;
+}
+
+/* Headers and bodies are small: where their size is known the codec's tables are, too. */
+static void test_codecs_know_sizes(void **state ATTR_UNUSED)
+{
+#ifdef HAVE_ZSTD
+	struct spool *spool = test_spool_new_of("journal", "zstd");
+	unsigned int with_size;
+	message_id id;
+	char path[600];
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	assert_int_equal(frames_without_size(path, &with_size), 0);
+	assert_int_equal(with_size, 2);
+#else
+	skip();
+#endif
+}
+
 /* What is in the file is what the stack made: the host cannot read it. */
 static void test_a_file_has_no_plain_text(void **state ATTR_UNUSED)
 {
@@ -652,6 +698,7 @@ int main(void)
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_large_bodies),
+		cmocka_unit_test(test_codecs_know_sizes),
 		cmocka_unit_test(test_a_file_has_no_plain_text),
 		cmocka_unit_test(test_files_go_with_their_bodies),
 		cmocka_unit_test(test_waiting_bodies_have_little_memory),

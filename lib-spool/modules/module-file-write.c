@@ -211,6 +211,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	o_stream_cork(sink);
 	o_stream_nsend_str(sink, line);
 	output = spool_push_stack(store->spool, store->stacks.headers, sink);
+	/* so that a codec knows how much it is */
+	o_stream_cork(output);
 	o_stream_nsend(output, record->data, record->used);
 	answer = spool_finish_stream(&output);
 	if (answer != IO_DONE)

@@ -159,6 +159,8 @@ static buffer_t *make_headers(struct journal_store *store,
 		output = spool_push_stack(store->spool, store->stacks.headers,
 					  sink);
 		o_stream_unref(&sink);
+		/* so that a codec knows how much it is */
+		o_stream_cork(output);
 		o_stream_nsend(output, record->data, record->used);
 		*answer_r = spool_finish_stream(&output);
 	}

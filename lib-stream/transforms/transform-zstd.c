@@ -19,6 +19,9 @@
 /* The decoder's memory: 128 MiB, as the zstd command's own limit. */
 #define ZSTD_USUAL_WINDOW_LOG 27
 
+/* The largest encoder that is kept for the next user, in bytes: up to about level 12. */
+#define ZSTD_KEPT_MAX ((size_t)16 * 1024 * 1024)
+
 /* More is a mistake rather than a wish. */
 #define ZSTD_THREADS_MAX 64
 
@@ -102,10 +105,11 @@ static void zstd_encoder_real_free(struct transform *t)
 
 static void zstd_encoder_free(struct transform *t)
 {
-	/* idle threads are not kept */
-	if (zstd_transform(t)->threads > 0 ||
-	    !transform_cache_put(t, zstd_transform(t)->level,
-				 zstd_encoder_real_free))
+	const struct zstd_transform *zstd = zstd_transform(t);
+
+	/* idle threads are not kept, nor tables that few would miss */
+	if (zstd->threads > 0 || ZSTD_sizeof_CCtx(zstd->cctx) > ZSTD_KEPT_MAX ||
+	    !transform_cache_put(t, zstd->level, zstd_encoder_real_free))
 		zstd_encoder_real_free(t);
 }
 
