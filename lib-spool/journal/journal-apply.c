@@ -67,18 +67,28 @@ static bool apply_states(struct journal *journal,
 	return true;
 }
 
+static bool is_of(const struct journal_segment *segment,
+		  const struct journal_target *target)
+{
+	return memcmp(segment->header.incarnation, target->incarnation,
+		      JOURNAL_INCARNATION_SIZE) == 0;
+}
+
 static void apply_unlink(struct journal *journal,
 			 const struct journal_header *header,
 			 const struct journal_place *place,
 			 const struct journal_target *target)
 {
-	struct journal_segment *segment;
+	struct journal_segment *segment = NULL;
 	struct journal_entry old;
 	bool found = journal_index_remove(&journal->index, &header->id, &old);
 
 	(void)pthread_mutex_lock(&journal->mutex);
+	if (found)
+		segment = journal->segments[old.headers.segment];
 	/* also where it killed something that is not known any more */
-	segment = journal_segment_find(journal, target->incarnation);
+	if (segment == NULL || !is_of(segment, target))
+		segment = journal_segment_find(journal, target->incarnation);
 	if (segment != NULL)
 		journal_overrule(journal, place->segment,
 				 segment->header.number);
