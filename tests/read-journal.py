@@ -145,7 +145,8 @@ def messages(spool):
                     continue
                 body = before[1]
             if old is None or record.version >= old[0].version:
-                there[record.id] = (record, body, None)
+                same = old is not None and old[0].version == record.version
+                there[record.id] = (record, body, old[2] if same else None)
         if record.type == 6:
             old = there.get(record.id)
             if old is not None and old[0].version == record.plain:

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "file-ops.h"
 #include "istream.h"
+#include "test-journal-common.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -177,6 +178,42 @@ static void test_of_damaged_headers(void **state ATTR_UNUSED)
 	email_message_unref(&got);
 	email_message_unref(&message);
 	spool_close(&spool);
+}
+
+/* Compaction writes headers once more, and states behind them; until these are there, or
+   if they never come, those from before hold. */
+static void test_headers_that_are_moved(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_request request = { .count = 1 };
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int starts;
+
+	assert_int_equal(test_journal_store(journal, 7), 0);
+	test_journal_make_put(&put, 7, 1);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[1].id, &entry), 0);
+	request.records[0] = put.request.records[1];
+	request.records[0].type = JOURNAL_STATES;
+	request.records[0].flags = 0;
+	request.records[0].version = 2;
+	request.records[0].plain_size = 1;
+	assert_int_equal(journal_reserve_states(journal, &entry.id), 0);
+	assert_int_equal(journal_commit(journal, &request), 0);
+	request.records[0] = put.request.records[1];
+	request.records[0].flags = 0;
+	assert_int_equal(journal_commit(journal, &request), 0);
+	journal_release(journal, &entry.id);
+	for (starts = 0; starts < 2; starts++) {
+		assert_true(journal_find(journal, &entry.id, &entry));
+		assert_int_equal(entry.version, 2);
+		assert_int_equal(entry.base_version, 1);
+		assert_int_not_equal(entry.states.offset, 0);
+		journal_close(&journal);
+		journal = test_journal_open(false);
+	}
+	journal_close(&journal);
 }
 
 /* Of each delivery a block is written, not all recipients. */
@@ -396,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_states_are_small),
 		cmocka_unit_test(test_nothing_is_left),
 		cmocka_unit_test(test_of_damaged_headers),
+		cmocka_unit_test(test_headers_that_are_moved),
 		cmocka_unit_test(test_of_two_one_wins),
 		cmocka_unit_test(test_any_order),
 	};

@@ -27,6 +27,8 @@ void journal_account(struct journal *journal, const struct journal_place *place,
 	segment = journal->segments[place->segment];
 	i_assert(change > 0 || segment->live > 0);
 	segment->live += (uint64_t)(int64_t)change;
+	if (segment->live == 0)
+		segment->kept = false;
 	if (change > 0)
 		segment->total++;
 	else if (segment != journal->active && journal_half_empty(segment))

@@ -25,7 +25,6 @@ struct tombstone {
 	message_id id;
 	/* The newest record of the message that would come back. */
 	struct journal_target target;
-	uint32_t segment; /* where that is */
 	uint64_t version;
 	bool needed;
 };
@@ -168,7 +167,6 @@ static void mark_needed(struct carry *carry, const struct journal_segment *old,
 	memcpy(found->target.incarnation, old->header.incarnation,
 	       JOURNAL_INCARNATION_SIZE);
 	found->target.offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
-	found->segment = old->header.number;
 	found->version = item->header.version;
 	found->needed = true;
 }
@@ -216,18 +214,22 @@ static bool is_worth_it(struct carry *carry)
 	return (uint64_t)used * RECORD_SIZE <= carry->source.header.size / 4;
 }
 
-/* A message that came back: its newest headers overrule what the tombstone did. */
-static void let_overrule(struct journal *journal,
-			 const struct journal_entry *entry,
-			 const struct tombstone *tombstone)
+/* A record there overrules what the source's tombstone did: the message's new headers,
+   where it came back, or the tombstone's copy. Which of the old segments have records
+   that count is not asked: what is void may be among them. */
+static void let_overrule(const struct carry *carry, uint32_t by)
 {
-	struct journal_segment *segment;
+	struct journal *journal = carry->journal;
+	const struct journal_segment *segment;
+	unsigned int i;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	segment = journal_segment_find(journal, tombstone->target.incarnation);
-	if (segment != NULL)
-		journal_overrule(journal, entry->headers.segment,
-				 tombstone->segment);
+	for (i = 0; i < carry->old_count; i++) {
+		segment = journal_segment_find(
+			journal, carry->old[i].header.incarnation);
+		if (segment != NULL)
+			journal_overrule(journal, by, segment->header.number);
+	}
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
@@ -248,13 +250,14 @@ static void make_request(struct journal_request *request,
 }
 
 /* With claims, so that none of the messages comes back meanwhile. */
-static int carry_some(struct journal *journal,
+static int carry_some(const struct carry *carry,
 		      const struct tombstone *tombstones, size_t count)
 {
+	struct journal *journal = carry->journal;
 	struct journal_request requests[BATCH_MAX], *list[BATCH_MAX];
 	unsigned char payloads[BATCH_MAX][JOURNAL_TARGET_SIZE];
 	struct journal_entry entry;
-	unsigned int used = 0;
+	unsigned int used = 0, i;
 	size_t claimed;
 	int ret = 0, error;
 
@@ -263,7 +266,7 @@ static int carry_some(struct journal *journal,
 		if (ret < 0)
 			break;
 		if (entry.headers.offset != 0) {
-			let_overrule(journal, &entry, &tombstones[claimed]);
+			let_overrule(carry, entry.headers.segment);
 			continue;
 		}
 		make_request(&requests[used], &tombstones[claimed],
@@ -274,6 +277,8 @@ static int carry_some(struct journal *journal,
 	if (ret == 0)
 		ret = journal_commit_many(journal, list, used);
 	error = errno;
+	for (i = 0; ret == 0 && i < used; i++)
+		let_overrule(carry, requests[i].records[0].place.segment);
 	while (claimed > 0)
 		journal_release(journal, &tombstones[--claimed].id);
 	errno = error;
@@ -286,8 +291,7 @@ static int carry_all(struct carry *carry)
 
 	for (i = 0; i < carry->count; i += count) {
 		count = I_MIN(carry->count - i, (size_t)BATCH_MAX);
-		if (carry_some(carry->journal, carry->tombstones + i, count) <
-		    0)
+		if (carry_some(carry, carry->tombstones + i, count) < 0)
 			return -1;
 	}
 	return 0;
@@ -308,7 +312,7 @@ static int carry_from(struct carry *carry)
 		journal_segment_find(journal, carry->source.header.incarnation);
 	if (segment != NULL && carried)
 		journal_bequeath(journal, segment);
-	else if (segment != NULL)
+	else if (segment != NULL && segment->outlives_count == carry->old_count)
 		segment->kept = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return 1;

@@ -204,7 +204,7 @@ static void keep(struct journal *journal, const struct journal_segment *source)
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment = journal_segment_find(journal, source->header.incarnation);
-	if (segment != NULL)
+	if (segment != NULL && segment->live > 0)
 		segment->kept = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
 }

@@ -53,13 +53,15 @@ static int look_at_file(struct listing *listing, const message_id *id,
 
 /* Reads it through its stacks, as far as there are keys. */
 static int verify_message(struct journal_store *store,
-			  const struct spool_entry *shown)
+			  const struct spool_entry *shown,
+			  const char *states_stack)
 {
 	email_message *message = email_message_new(&shown->id);
 	int answer = IO_DONE, error = 0;
 	uint64_t size = shown->body_len;
 
-	if (spool_can_decode(store->spool, shown->headers_stack))
+	if (spool_can_decode(store->spool, shown->headers_stack) &&
+	    spool_can_decode(store->spool, states_stack))
 		answer = journal_readheaders(&store->io, IO_SYNCHRONOUS,
 					     message);
 	if (answer == IO_DONE &&
@@ -84,6 +86,7 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 {
 	char headers_stack[JOURNAL_STACK_MAX + 1] = "";
 	char body_stack[JOURNAL_STACK_MAX + 1] = "";
+	char states_stack[JOURNAL_STACK_MAX + 1] = "";
 	struct journal_header headers = { 0 }, body = { 0 }, states = { 0 };
 	struct listing *listing = context;
 	struct journal_entry now;
@@ -100,7 +103,7 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 				      body_stack, &body);
 	if (shown.error == 0 && entry->states.offset != 0)
 		shown.error = look_at(listing, &entry->id, JOURNAL_STATES,
-				      headers_stack, &states);
+				      states_stack, &states);
 	shown.version = entry->version;
 	shown.body_len = body.plain_size;
 	body_size = body.stored_size;
@@ -111,7 +114,8 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	shown.headers_stack = headers_stack;
 	shown.body_stack = body_stack;
 	if (shown.error == 0 && listing->verify)
-		shown.error = verify_message(listing->store, &shown);
+		shown.error =
+			verify_message(listing->store, &shown, states_stack);
 	if (shown.error != 0) {
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
