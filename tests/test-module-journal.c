@@ -272,6 +272,7 @@ static void test_large_bodies(void **state ATTR_UNUSED)
 	free(data);
 }
 
+#ifdef HAVE_ZSTD
 /* Frames of this file that do not say how much is in them, and of those that do, how
    many there are. */
 static unsigned int frames_without_size(const char *path,
@@ -296,6 +297,7 @@ static unsigned int frames_without_size(const char *path,
 	buffer_free(&file);
 	return without;
 }
+#endif
 
 /* Headers and bodies are small: where their size is known the codec's tables are, too. */
 static void test_codecs_know_sizes(void **state ATTR_UNUSED)
