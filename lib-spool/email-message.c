@@ -244,9 +244,11 @@ int email_message_set_recipient_state(email_message *message, unsigned int i,
 				      const char *reason)
 {
 	struct recipient *recipient = get_recipient(message, i);
+	const char *old_reason;
 
-	if (recipient->state == state && recipient->reason != NULL &&
-	    strcmp(recipient->reason, reason) == 0)
+	if (email_message_get_recipient_state(message, i, &old_reason) ==
+		    state &&
+	    strcmp(old_reason, reason) == 0)
 		return 0;
 	if (replace_text(&recipient->reason, reason) < 0)
 		return -1;

@@ -14,7 +14,6 @@ static bool apply_headers(struct journal *journal,
 			  const struct journal_place *body)
 {
 	struct journal_entry entry, old;
-	bool found = journal_index_find(&journal->index, &header->id, &old);
 
 	memset(&entry, 0, sizeof(entry));
 	entry.id = header->id;
@@ -23,23 +22,18 @@ static bool apply_headers(struct journal *journal,
 	if (body != NULL) {
 		entry.body = *body;
 		entry.external = (header->flags & JOURNAL_EXTERNAL) != 0;
-	} else if (found) {
+	} else if (journal_index_find(&journal->index, &header->id, &old)) {
 		entry.body = old.body;
 		entry.external = old.external;
 	} else {
 		return true;
-	}
-	/* those that were moved: their states hold, until they are moved, too */
-	if (found && old.base_version == header->version) {
-		entry.states = old.states;
-		entry.version = old.version;
 	}
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal_account(journal, place, 1);
 	journal_account(journal, &old.headers, -1);
-	if (entry.states.offset == 0)
+	if (old.base_version != header->version)
 		journal_account(journal, &old.states, -1);
 	if (old.headers.offset != 0)
 		journal_overrule(journal, place->segment, old.headers.segment);

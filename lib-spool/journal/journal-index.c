@@ -329,12 +329,15 @@ bool journal_index_reserve_states(struct journal_index *index,
 static void set_slot(struct journal_shard *shard, struct journal_slot *slot,
 		     const struct journal_entry *entry)
 {
+	bool moved = slot->headers.offset != 0 &&
+		slot->version == entry->base_version;
+
 	slot->version = entry->base_version;
 	slot->headers = entry->headers;
 	slot->body = entry->body;
 	slot->flags &= (uint16_t)~SLOT_EXTERNAL;
 	slot->flags |= entry->external ? SLOT_EXTERNAL : 0;
-	if (entry->states.offset == 0)
+	if (entry->states.offset == 0 && !moved)
 		clear_states(shard, slot);
 }
 

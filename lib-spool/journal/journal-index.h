@@ -38,7 +38,9 @@ bool journal_index_claim(struct journal_index *index, const message_id *id,
 			 struct journal_entry *entry_r);
 void journal_index_release(struct journal_index *index, const message_id *id);
 /* Makes the entry the message's, as `old_r` tells what it was before (headers.offset
-   0: none). False: no memory, which cannot be where it was claimed. */
+   0: none). Headers that were moved, which have the version that was there, keep the
+   states that they had until the entry has others. False: no memory, which cannot be where
+   it was claimed. */
 bool journal_index_set(struct journal_index *index,
 		       const struct journal_entry *entry,
 		       struct journal_entry *old_r);

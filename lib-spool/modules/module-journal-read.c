@@ -102,13 +102,30 @@ static int open_record(struct journal_store *store, const message_id *id,
 	return IO_DONE;
 }
 
+/* The text of such a record; buffer_free() it. */
+static int read_text(struct journal_store *store, const message_id *id,
+		     enum journal_type type, struct journal_header *header_r,
+		     buffer_t **record_r)
+{
+	struct istream *input;
+	int answer = open_record(store, id, type, header_r, &input);
+
+	if (answer != IO_DONE)
+		return answer;
+	*record_r = buffer_create_dynamic(default_pool, 1024);
+	answer = spool_read_record(input, *record_r);
+	i_stream_destroy(&input);
+	if (answer != IO_DONE)
+		buffer_free(record_r);
+	return answer;
+}
+
 /* 1; 0: the headers have become others since; else the answer is *answer_r. */
 static int add_states(struct journal_store *store, email_message *message,
 		      int *answer_r)
 {
 	struct journal_header header;
 	struct journal_entry entry;
-	struct istream *input;
 	buffer_t *record;
 	uint64_t base = email_message_get_base_version(message);
 
@@ -117,15 +134,12 @@ static int add_states(struct journal_store *store, email_message *message,
 		return 0;
 	if (entry.states.offset == 0)
 		return 1;
-	*answer_r = open_record(store, &message->message_id, JOURNAL_STATES,
-				&header, &input);
+	*answer_r = read_text(store, &message->message_id, JOURNAL_STATES,
+			      &header, &record);
 	if (*answer_r != IO_DONE)
 		return io_get_errno() == ENOENT ? 0 : -1;
-	record = buffer_create_dynamic(default_pool, 1024);
-	*answer_r = spool_read_record(input, record);
-	if (*answer_r == IO_DONE && header.plain_size == base)
+	if (header.plain_size == base)
 		*answer_r = spool_parse_states(message, record, header.version);
-	i_stream_destroy(&input);
 	buffer_free(&record);
 	if (header.plain_size != base)
 		return 0;
@@ -135,22 +149,17 @@ static int add_states(struct journal_store *store, email_message *message,
 static int read_headers(struct journal_store *store, email_message *message)
 {
 	struct journal_header header;
-	struct istream *input;
 	buffer_t *record;
 	int answer;
 
-	answer = open_record(store, &message->message_id, JOURNAL_HEADERS,
-			     &header, &input);
+	answer = read_text(store, &message->message_id, JOURNAL_HEADERS,
+			   &header, &record);
 	if (answer != IO_DONE)
 		return answer;
-	record = buffer_create_dynamic(default_pool, 1024);
-	answer = spool_read_record(input, record);
-	if (answer == IO_DONE)
-		answer = spool_parse_record(message, record, header.version,
-					    header.plain_size);
+	answer = spool_parse_record(message, record, header.version,
+				    header.plain_size);
 	if (answer == IO_DONE)
 		email_message_set_base_version(message, header.version);
-	i_stream_destroy(&input);
 	buffer_free(&record);
 	return answer;
 }
