@@ -35,21 +35,25 @@ void test_journal_new_dir(void)
 	test_journal.warnings = 0;
 }
 
-struct journal *test_journal_open(bool read_only)
+struct journal *test_journal_open_with(struct journal_settings settings)
 {
-	struct journal_settings settings = {
-		.segment_size = TEST_JOURNAL_SEGMENT,
-		.read_only = read_only,
-		.warning = test_journal_count_warning
-	};
 	struct journal *journal;
 	char *error;
 
+	settings.segment_size = TEST_JOURNAL_SEGMENT;
+	settings.warning = test_journal_count_warning;
 	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
 			       &error);
 	if (journal == NULL)
 		fail_msg("%s", error);
 	return journal;
+}
+
+struct journal *test_journal_open(bool read_only)
+{
+	struct journal_settings settings = { .read_only = read_only };
+
+	return test_journal_open_with(settings);
 }
 
 struct journal *test_journal_new(void)

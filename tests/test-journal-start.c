@@ -339,20 +339,10 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 
 static struct journal *repair(bool read_only)
 {
-	struct journal_settings settings = {
-		.segment_size = TEST_JOURNAL_SEGMENT,
-		.read_only = read_only,
-		.repair = true,
-		.warning = test_journal_count_warning
-	};
-	struct journal *journal;
-	char *error;
+	struct journal_settings settings = { .read_only = read_only,
+					     .repair = true };
 
-	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
-			       &error);
-	if (journal == NULL)
-		fail_msg("%s", error);
-	return journal;
+	return test_journal_open_with(settings);
 }
 
 /* The only segment, the first and the last one of several. */
