@@ -216,6 +216,14 @@ unsigned int test_count_threads(void)
 	return count;
 }
 
+void test_threads_are(unsigned int count)
+{
+	unsigned int left;
+
+	for (left = 1000000; test_count_threads() != count; left--)
+		assert_true(left > 0);
+}
+
 int test_command(const char *fmt, ...)
 {
 	char command[4096];

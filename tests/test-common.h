@@ -83,6 +83,8 @@ const char *test_data_path(const char *name);
 void test_remove_tree(const char *path);
 /* How many threads this process has; one that was joined may count for a moment. */
 unsigned int test_count_threads(void);
+/* There are so many, at once or when that moment is over. */
+void test_threads_are(unsigned int count);
 /* Runs a shell command; its exit status. */
 int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* Whether a program is there; if not, says NOT RUN. */

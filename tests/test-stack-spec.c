@@ -771,7 +771,7 @@ static void test_threads(void **state ATTR_UNUSED)
 		     { "dot | hex", 5, 0 } };
 	struct stream_context context = { .recipients = recipients };
 	unsigned char *data = test_data(TEST_DATA_TEXT, 1000000);
-	unsigned int before = test_count_threads(), left;
+	unsigned int before = test_count_threads();
 	struct stack_spec *spec;
 	struct ostream *end, *s;
 	size_t i;
@@ -789,9 +789,7 @@ static void test_threads(void **state ATTR_UNUSED)
 		o_stream_destroy(&s);
 		o_stream_unref(&end);
 		stack_spec_free(&spec);
-		/* one that was joined may be listed for a moment more */
-		for (left = 1000000; test_count_threads() != before; left--)
-			assert_true(left > 0);
+		test_threads_are(before);
 	}
 	free(data);
 }
@@ -808,7 +806,7 @@ static void test_threads_of_a_reader(void **state ATTR_UNUSED)
 		i_stream_create_from_data(file->data, file->used);
 	struct istream *input =
 		stack_spec_create_input(spec, &context, source, NULL);
-	unsigned int before = test_count_threads(), left;
+	unsigned int before = test_count_threads();
 
 	while (input->v_offset < 800000) {
 		assert_true(i_stream_read(input) > 0);
@@ -816,8 +814,7 @@ static void test_threads_of_a_reader(void **state ATTR_UNUSED)
 	}
 	assert_int_equal(test_count_threads(), before + 3);
 	i_stream_unref(&input);
-	for (left = 1000000; test_count_threads() != before; left--)
-		assert_true(left > 0);
+	test_threads_are(before);
 	i_stream_unref(&source);
 	buffer_free(&file);
 	stack_spec_free(&spec);

@@ -9,10 +9,6 @@
 #include <errno.h>
 #include <pthread.h>
 
-/* A slot for what each thread is at, one for what it does next, and two for the
-   owner: the one that it fills and the one that it empties. */
-#define SLOTS(threads) (2 * (threads) + 2)
-
 struct age_slot {
 	struct age_job job;
 	bool done; /* under the lock */
@@ -33,6 +29,7 @@ struct age_crew {
 	unsigned int slot_count;
 	struct age_worker *workers;
 	unsigned int worker_count; /* that were started */
+	struct age_worker owner;   /* who helps where it would have to wait */
 
 	/* How many were given, and how many dropped, since the start: the owner's.
 	   Slot n % slot_count is number n's. */
@@ -71,26 +68,32 @@ static void work_on(struct age_worker *worker, struct age_job *job)
 	scratch->data = data;
 }
 
+/* With the lock, which is let go of meanwhile. */
+static void work_on_next(struct age_worker *worker)
+{
+	struct age_crew *crew = worker->crew;
+	struct age_slot *slot = slot_of(crew, crew->begun++);
+
+	(void)pthread_mutex_unlock(&crew->lock);
+	work_on(worker, &slot->job);
+	(void)pthread_mutex_lock(&crew->lock);
+	slot->done = true;
+	wake_fd_set(crew->wake);
+	if (crew->awaited == slot)
+		(void)pthread_cond_signal(&crew->to_owner);
+}
+
 static void *worker_main(void *context)
 {
 	struct age_worker *worker = context;
 	struct age_crew *crew = worker->crew;
-	struct age_slot *slot;
 
 	(void)pthread_mutex_lock(&crew->lock);
-	for (;;) {
-		while (crew->begun == crew->queued && !crew->quit)
+	while (!crew->quit) {
+		if (crew->begun < crew->queued)
+			work_on_next(worker);
+		else
 			(void)pthread_cond_wait(&crew->to_workers, &crew->lock);
-		if (crew->quit)
-			break;
-		slot = slot_of(crew, crew->begun++);
-		(void)pthread_mutex_unlock(&crew->lock);
-		work_on(worker, &slot->job);
-		(void)pthread_mutex_lock(&crew->lock);
-		slot->done = true;
-		wake_fd_set(crew->wake);
-		if (crew->awaited == slot)
-			(void)pthread_cond_signal(&crew->to_owner);
 	}
 	(void)pthread_mutex_unlock(&crew->lock);
 	return NULL;
@@ -140,10 +143,12 @@ struct age_job *age_crew_first(struct age_crew *crew, bool wait)
 		return NULL;
 	(void)pthread_mutex_lock(&crew->lock);
 	crew->awaited = slot;
-	if (!slot->done && wait && crew->queued > crew->begun)
-		(void)pthread_cond_signal(&crew->to_workers);
-	while (!slot->done && wait)
-		(void)pthread_cond_wait(&crew->to_owner, &crew->lock);
+	while (!slot->done && wait) {
+		if (crew->begun < crew->queued)
+			work_on_next(&crew->owner);
+		else
+			(void)pthread_cond_wait(&crew->to_owner, &crew->lock);
+	}
 	crew->awaited = NULL;
 	done = slot->done;
 	(void)pthread_mutex_unlock(&crew->lock);
@@ -201,7 +206,7 @@ static struct age_crew *crew_new(unsigned int threads, age_crew_work_t *work)
 	struct age_crew *crew = i_new(struct age_crew, 1);
 
 	crew->work = work;
-	crew->slot_count = SLOTS(threads);
+	crew->slot_count = AGE_CREW_SLOTS(threads);
 	crew->slots = try_calloc(crew->slot_count, sizeof(*crew->slots));
 	crew->workers = try_calloc(threads, sizeof(*crew->workers));
 	if (crew->slots == NULL || crew->workers == NULL) {
@@ -216,21 +221,35 @@ static struct age_crew *crew_new(unsigned int threads, age_crew_work_t *work)
 	return crew;
 }
 
+static bool worker_equip(struct age_worker *worker, struct age_crew *crew,
+			 struct transform *t,
+			 const unsigned char key[AGE_AEAD_KEY_SIZE])
+{
+	if (!age_chunk_alloc(&worker->scratch, t))
+		return false;
+	worker->crew = crew;
+	age_aead_set_key(&worker->aead, key);
+	return true;
+}
+
+static void worker_strip(struct age_worker *worker)
+{
+	if (worker->crew != NULL)
+		age_aead_clear(&worker->aead);
+	age_chunk_free(&worker->scratch);
+}
+
 static bool add_worker(struct age_crew *crew, struct transform *t,
 		       const unsigned char key[AGE_AEAD_KEY_SIZE])
 {
 	struct age_worker *worker = &crew->workers[crew->worker_count];
 
-	worker->crew = crew;
-	if (!age_chunk_alloc(&worker->scratch, t))
-		return false;
-	age_aead_set_key(&worker->aead, key);
-	if (transform_start_thread(t, &worker->thread, worker_main, worker)) {
+	if (worker_equip(worker, crew, t, key) &&
+	    transform_start_thread(t, &worker->thread, worker_main, worker)) {
 		crew->worker_count++;
 		return true;
 	}
-	age_aead_clear(&worker->aead);
-	age_chunk_free(&worker->scratch);
+	worker_strip(worker);
 	return false;
 }
 
@@ -245,6 +264,8 @@ struct age_crew *age_crew_start(struct transform *t, unsigned int threads,
 		(void)transform_error(t, ENOMEM, "out of memory");
 	else
 		crew->wake = wake;
+	if (crew != NULL && !worker_equip(&crew->owner, crew, t, key))
+		age_crew_stop(&crew);
 	for (i = 0; i < threads && crew != NULL; i++) {
 		if (!add_worker(crew, t, key))
 			age_crew_stop(&crew);
@@ -266,9 +287,9 @@ void age_crew_stop(struct age_crew **_crew)
 	(void)pthread_mutex_unlock(&crew->lock);
 	for (i = 0; i < crew->worker_count; i++) {
 		(void)pthread_join(crew->workers[i].thread, NULL);
-		age_aead_clear(&crew->workers[i].aead);
-		age_chunk_free(&crew->workers[i].scratch);
+		worker_strip(&crew->workers[i]);
 	}
+	worker_strip(&crew->owner);
 	for (i = 0; i < crew->slot_count; i++)
 		age_chunk_free(&crew->slots[i].job.chunk);
 	(void)pthread_cond_destroy(&crew->to_owner);
@@ -284,7 +305,8 @@ void age_crew_class(struct transform_class *class_,
 {
 	*class_ = *alone;
 	class_->flags |= TRANSFORM_DEFERS;
-	class_->max_state += (SLOTS(threads) + threads) * AGE_SEALED_CHUNK_SIZE;
+	class_->max_state +=
+		(AGE_CREW_SLOTS(threads) + threads + 1) * AGE_SEALED_CHUNK_SIZE;
 }
 
 struct transform *age_create_threads_error(const struct transform_class *class_,

@@ -4,7 +4,8 @@
 
 /* Threads that seal or open the chunks of one file, several at once, for one owner,
    who gives them whole chunks and gets these back in the same order. A ring of slots
-   lies between: while the threads are at some, the owner fills and empties others.
+   lies between: while the threads are at some, the owner fills and empties others, and
+   where it would have to wait it is one thread more.
    Not installed. */
 
 #include "age-chunks.h"
@@ -13,6 +14,9 @@
 #define AGE_THREADS_MAX 64
 /* So many chunks are done without: a small file does not pay for threads. */
 #define AGE_CREW_AFTER 8
+/* A slot for what each thread is at, one for what it does next, and those by which the
+   owner may be ahead of them, or behind: it reads and writes in larger pieces. */
+#define AGE_CREW_SLOTS(threads) (2 * (threads) + 16)
 
 /* One chunk. */
 struct age_job {
