@@ -185,28 +185,17 @@ class Bench:
             os.sched_setaffinity(0, self.cores)
 
     def run(self, work, clock="cpu"):
-        large = "{big" in work
         work = work.format(**self.words)
         # a spool, or a file of a command's, is made anew each time
         for path in re.findall(r"/\S*/fresh\S*", work):
             shutil.rmtree(path, ignore_errors=True)
             pathlib.Path(path).unlink(missing_ok=True)
-        if large:
-            self.touch_memory()
         if work.startswith("$ "):
             return self.run_command(work[2:])
         words = shlex.split(work)
         if clock == "instructions":
             return self.count(words)
         return self.run_program(words)[0]
-
-    def touch_memory(self):
-        """As much as the large file takes. A guest's free memory is often not its own:
-        its host takes seconds to give it, and which of two works has to wait for that
-        is chance."""
-        path = self.places["tmpfs"] / "touched"
-        shutil.copyfile(self.words["big"], path)
-        path.unlink()
 
     def measure(self, row):
         """The figures of all pairs, and the last result of each side."""
