@@ -349,12 +349,16 @@ static void test_data_behind_a_full_last_chunk(void **state ATTR_UNUSED)
 	buffer_t *file =
 		encrypt(encoder(2), data, (MANY - 5) * CHUNK, SIZE_MAX, 0);
 	size_t used = file->used;
+	unsigned char *more = malloc(5 * SEALED);
 
+	assert_non_null(more);
+	memcpy(more, (unsigned char *)file->data + HEADER, 5 * SEALED);
 	buffer_append_c(file, 'x');
 	decode_as_alone(file->data, file->used, data, (MANY - 5) * CHUNK,
 			EINVAL);
 	buffer_set_used_size(file, used);
-	buffer_append(file, (unsigned char *)file->data + HEADER, 5 * SEALED);
+	buffer_append(file, more, 5 * SEALED);
+	free(more);
 	decode_as_alone(file->data, file->used, data, (MANY - 5) * CHUNK,
 			EINVAL);
 	assert_non_null(strstr(test_stream_error, "data after the end"));

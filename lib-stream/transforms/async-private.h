@@ -27,6 +27,14 @@ struct async_queue {
 	unsigned int count;
 };
 
+/* What the owner waits for: output, and besides that... */
+enum async_wait {
+	ASYNC_WAIT_NONE,  /* (it does not wait) */
+	ASYNC_WAIT_ROOM,  /* ...room for more blocks of input */
+	ASYNC_WAIT_IDLE,  /* ...the end of all that is queued */
+	ASYNC_WAIT_ANSWER /* ...of a SYNC or FINISH */
+};
+
 struct async_transform {
 	struct transform transform;
 	struct transform_class class_;
@@ -52,6 +60,7 @@ struct async_transform {
 	size_t in_size, out_size; /* bytes: of input until its block is done */
 	size_t inner_size; /* of done blocks, with threads of the codec's own */
 	struct wake_fd wake; /* the owner's loop */
+	enum async_wait awaited;
 	bool busy, cancelled, quit;
 	bool op_answered;
 	bool failed; /* the inner transform has the error */

@@ -17,6 +17,31 @@ static bool worker_fail(struct async_transform *async, int error,
 	return false;
 }
 
+/* Wakes the owner where there is something for it. Under the lock. Who waits for room
+   is left alone until there is some for more than a block, or output for more: it would
+   be back in a moment, and each time costs both threads a system call. */
+static void tell_owner(struct async_transform *async)
+{
+	bool tell = async->out.count > 0;
+
+	switch (async->awaited) {
+	case ASYNC_WAIT_NONE:
+		return;
+	case ASYNC_WAIT_ROOM:
+		tell = async->in.count <= ASYNC_BLOCKS_MAX / 2 ||
+			async->out.count > ASYNC_BLOCKS_MAX / 2;
+		break;
+	case ASYNC_WAIT_IDLE:
+		tell |= async->in.count == 0 && !async->busy;
+		break;
+	case ASYNC_WAIT_ANSWER:
+		tell |= async->op_answered;
+		break;
+	}
+	if (tell)
+		(void)pthread_cond_signal(&async->to_owner);
+}
+
 /* What threads of the codec's own still have. */
 static size_t inner_pending(struct async_transform *async)
 {
@@ -46,7 +71,7 @@ static bool worker_put_out(struct async_transform *async)
 		async_queue_add(&async->out, async->making);
 		wake_fd_set(&async->wake);
 		async->making = NULL;
-		(void)pthread_cond_signal(&async->to_owner);
+		tell_owner(async);
 	}
 	(void)pthread_mutex_unlock(&async->lock);
 	return wanted;
@@ -213,7 +238,7 @@ void *async_worker(void *context)
 			break;
 		block = async_queue_take(&async->in);
 		async->busy = true;
-		(void)pthread_cond_signal(&async->to_owner);
+		tell_owner(async);
 		if (!async->failed && !async->cancelled) {
 			(void)pthread_mutex_unlock(&async->lock);
 			ok = worker_do(async, block);
@@ -230,7 +255,7 @@ void *async_worker(void *context)
 		async->in_size -= block->size;
 		if (async->in.count == 0)
 			wake_fd_set(&async->wake);
-		(void)pthread_cond_signal(&async->to_owner);
+		tell_owner(async);
 		async_block_put(async, &async->in_spare, &block);
 	}
 	(void)pthread_mutex_unlock(&async->lock);

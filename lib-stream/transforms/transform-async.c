@@ -33,6 +33,21 @@ static bool start(struct async_transform *async)
 	return async->started;
 }
 
+/* Signals are given without the lock: who is woken takes it at once. */
+static void take_block(struct async_transform *async)
+{
+	bool was_full;
+
+	(void)pthread_mutex_lock(&async->lock);
+	was_full = async->out.count >= ASYNC_BLOCKS_MAX;
+	async->emptying = async_queue_take(&async->out);
+	if (async->emptying != NULL)
+		async->out_size -= async->emptying->size;
+	(void)pthread_mutex_unlock(&async->lock);
+	if (was_full)
+		(void)pthread_cond_signal(&async->to_worker);
+}
+
 /* Copies what is ready into the window. */
 static void take_output(struct async_transform *async, struct transform_io *io)
 {
@@ -40,14 +55,8 @@ static void take_output(struct async_transform *async, struct transform_io *io)
 	size_t size;
 
 	while (io->out < io->out_end) {
-		if (async->emptying == NULL) {
-			(void)pthread_mutex_lock(&async->lock);
-			async->emptying = async_queue_take(&async->out);
-			if (async->emptying != NULL)
-				async->out_size -= async->emptying->size;
-			(void)pthread_cond_signal(&async->to_worker);
-			(void)pthread_mutex_unlock(&async->lock);
-		}
+		if (async->emptying == NULL)
+			take_block(async);
 		block = async->emptying;
 		if (block == NULL)
 			return;
@@ -81,17 +90,16 @@ static bool put_filling(struct async_transform *async, enum transform_op op)
 	(void)pthread_mutex_lock(&async->lock);
 	async->in_size += block->size;
 	async_queue_add(&async->in, block);
-	(void)pthread_cond_signal(&async->to_worker);
 	(void)pthread_mutex_unlock(&async->lock);
+	(void)pthread_cond_signal(&async->to_worker);
 	return true;
 }
 
-/* What the owner may wait for: output, and besides that... */
-enum async_wait {
-	WAIT_ROOM,  /* ...room for another block of input */
-	WAIT_IDLE,  /* ...the end of all that is queued */
-	WAIT_ANSWER /* ...of a SYNC or FINISH */
-};
+/* Under the lock. */
+static bool is_idle(const struct async_transform *async)
+{
+	return async->in.count == 0 && !async->busy;
+}
 
 /* Returns false where there is output to be taken first. */
 static bool wait_for(struct async_transform *async, enum async_wait what)
@@ -101,16 +109,18 @@ static bool wait_for(struct async_transform *async, enum async_wait what)
 	(void)pthread_mutex_lock(&async->lock);
 	for (;;) {
 		output = async->out.count > 0;
-		ready = what == WAIT_ROOM ? async->in.count < ASYNC_BLOCKS_MAX :
-			what == WAIT_IDLE ? async->in.count == 0 &&
-				!async->busy :
-					    async->op_answered;
+		ready = what == ASYNC_WAIT_ROOM ?
+			async->in.count < ASYNC_BLOCKS_MAX :
+			what == ASYNC_WAIT_IDLE ? is_idle(async) :
+						  async->op_answered;
 		if (ready || output)
 			break;
+		async->awaited = what;
 		(void)pthread_cond_wait(&async->to_owner, &async->lock);
 	}
+	async->awaited = ASYNC_WAIT_NONE;
 	(void)pthread_mutex_unlock(&async->lock);
-	return ready && (!output || what == WAIT_ROOM);
+	return ready && (!output || what == ASYNC_WAIT_ROOM);
 }
 
 /* The inner transform's error becomes ours. */
@@ -154,7 +164,7 @@ static bool put_input(struct async_transform *async, struct transform_io *io)
 
 	while (io->in < io->in_end) {
 		if (async->filling == NULL) {
-			if (!wait_for(async, WAIT_ROOM))
+			if (!wait_for(async, ASYNC_WAIT_ROOM))
 				return false;
 			async->filling = async_block_get(
 				async, &async->in_spare, async->in_room);
@@ -190,7 +200,7 @@ static enum transform_status async_poll(struct async_transform *async,
 			return TRANSFORM_NEED_OUT;
 		if (has_failed(async))
 			return TRANSFORM_ERROR;
-		if (wait_for(async, WAIT_IDLE))
+		if (wait_for(async, ASYNC_WAIT_IDLE))
 			return has_failed(async) ? TRANSFORM_ERROR :
 						   TRANSFORM_NEED_IN;
 	}
@@ -213,7 +223,7 @@ static enum transform_status async_complete(struct async_transform *async,
 			return TRANSFORM_NEED_OUT;
 		if (has_failed(async))
 			return TRANSFORM_ERROR;
-		if (wait_for(async, WAIT_ANSWER))
+		if (wait_for(async, ASYNC_WAIT_ANSWER))
 			break;
 	}
 	if (has_failed(async))
@@ -241,12 +251,6 @@ static enum transform_status async_run(struct async_transform *async,
 	return !all || (io->out == io->out_end && has_output(async)) ?
 		TRANSFORM_NEED_OUT :
 		TRANSFORM_NEED_IN;
-}
-
-/* Under the lock. */
-static bool is_idle(const struct async_transform *async)
-{
-	return async->in.count == 0 && !async->busy;
 }
 
 /* What there is, without waiting. What was gathered goes to a worker that has nothing
@@ -313,8 +317,10 @@ static void stop_work(struct async_transform *async)
 	(void)pthread_mutex_lock(&async->lock);
 	async->cancelled = true;
 	(void)pthread_cond_signal(&async->to_worker);
-	while (async->busy || (async->started && async->in.count > 0))
+	async->awaited = ASYNC_WAIT_IDLE;
+	while (async->started && !is_idle(async))
 		(void)pthread_cond_wait(&async->to_owner, &async->lock);
+	async->awaited = ASYNC_WAIT_NONE;
 	async->cancelled = false;
 	async->failed = async->op_answered = false;
 	async->in_size = async->out_size = async->inner_size = 0;
