@@ -52,7 +52,7 @@ static AVX2 size_t copy_line_avx2(unsigned char *out, const unsigned char *in,
 			size_t a = (size_t)_tzcnt_u64(first);
 			size_t b = (size_t)_tzcnt_u64(second);
 
-			return i + a + (a / 64) * b;
+			return i + (first != 0 ? a : 64 + b);
 		}
 	}
 	return COPY_LINE_NONE;
