@@ -3,15 +3,16 @@
 #define BOBBIN_AGE_KEYS_PRIVATE_H
 
 #include "age-keys.h"
+#include "age-x25519.h"
 
 #include <stdatomic.h>
 
-#define AGE_KEY_SIZE 32
+#define AGE_KEY_SIZE AGE_X25519_SIZE
 
 struct age_recipients {
 	atomic_int refcount;
 	unsigned int count, alloc;
-	unsigned char (*keys)[AGE_KEY_SIZE];
+	struct age_x25519_peer *peers;
 };
 
 /* In guarded memory. */

@@ -63,11 +63,14 @@ void age_recipients_ref(struct age_recipients *set)
 void age_recipients_unref(struct age_recipients **_set)
 {
 	struct age_recipients *set = *_set;
+	unsigned int i;
 
 	*_set = NULL;
 	if (set == NULL || atomic_fetch_sub(&set->refcount, 1) > 1)
 		return;
-	i_free(set->keys);
+	for (i = 0; i < set->count; i++)
+		age_x25519_peer_deinit(&set->peers[i]);
+	i_free(set->peers);
 	i_free(set);
 }
 
@@ -80,7 +83,7 @@ void age_recipients_get_text(const struct age_recipients *set, unsigned int i,
 			     char text_r[AGE_RECIPIENT_TEXT_SIZE])
 {
 	i_assert(i < set->count);
-	bech32_encode_key(HRP_RECIPIENT, set->keys[i], false, text_r);
+	bech32_encode_key(HRP_RECIPIENT, set->peers[i].key, false, text_r);
 }
 
 static int recipients_append(struct age_recipients *set,
@@ -88,24 +91,24 @@ static int recipients_append(struct age_recipients *set,
 			     char **error_r)
 {
 	unsigned int alloc = set->alloc == 0 ? 4 : set->alloc * 2, i;
-	void *keys;
+	void *peers;
 
 	/* once is enough */
 	for (i = 0; i < set->count; i++) {
-		if (memcmp(set->keys[i], key, AGE_KEY_SIZE) == 0)
+		if (memcmp(set->peers[i].key, key, AGE_KEY_SIZE) == 0)
 			return 0;
 	}
 	if (set->count == KEYS_MAX)
 		return fail(error_r, EFBIG, "more than %u recipients",
 			    KEYS_MAX);
 	if (set->count == set->alloc) {
-		keys = try_realloc(set->keys, alloc * sizeof(*set->keys));
-		if (keys == NULL)
+		peers = try_realloc(set->peers, alloc * sizeof(*set->peers));
+		if (peers == NULL)
 			return fail(error_r, ENOMEM, "out of memory");
-		set->keys = keys;
+		set->peers = peers;
 		set->alloc = alloc;
 	}
-	memcpy(set->keys[set->count++], key, AGE_KEY_SIZE);
+	age_x25519_peer_init(&set->peers[set->count++], key);
 	return 0;
 }
 
