@@ -47,6 +47,7 @@ spool_sources += lib-spool/modules/module-journal-pending.c
 spool_sources += lib-spool/modules/module-journal-body.c
 spool_sources += lib-spool/modules/module-journal-write.c
 spool_sources += lib-spool/modules/module-journal-scan.c
+spool_sources += lib-spool/modules/module-journal-repair.c
 spool_sources += lib-spool/modules/module-journal-read.c
 spool_sources += lib-spool/modules/module-journal-list.c
 spool_sources += lib-spool/modules/module-memory.c

@@ -81,7 +81,8 @@ static void test_points_of_low_order(void **state ATTR_UNUSED)
 		"da098deb9c32b1fd866205165f49b800",
 	};
 	unsigned char key[AGE_X25519_SIZE], secret[AGE_X25519_SIZE] = { 8 },
-		share[AGE_X25519_SIZE], shared[AGE_X25519_SIZE];
+					    share[AGE_X25519_SIZE],
+					    shared[AGE_X25519_SIZE];
 	struct age_x25519_peer peer;
 	size_t i;
 

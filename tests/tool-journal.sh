@@ -92,6 +92,17 @@ if [ -n "$second" ]; then
 	"$BOBBIN" spool verify e >verify.out
 	check "a damaged record is named, with its place" sh -c "
 		test $? = 65 && grep -q '^$id .*segment 1.* byte 4096' verify.out"
+	"$BOBBIN" spool list e | awk 'NR > 1 { print $1 }' | grep -v "^$id" | sort >left
+	"$BOBBIN" spool repair e >repair.out 2>repair.err
+	check "repair takes its message out" sh -c "
+		grep -q 'warning: message $id is taken out.*segment 1' repair.err"
+	check "and keeps what can be read of it, and what cannot" sh -c "
+		test -s e/quarantine/$id.headers -a -s e/quarantine/$id.headers.why &&
+		test -s e/quarantine/journal-00000001-*-4096.bytes"
+	"$BOBBIN" spool verify e >verify.out
+	check "verify finds no damage then, at the next opening neither" test $? = 0
+	"$BOBBIN" spool list e | awk 'NR > 1 { print $1 }' | sort >after
+	check "and all others are there" cmp left after
 else
 	fail "there is more than one segment"
 fi

@@ -100,6 +100,29 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 	(void)file_ops()->unlinkat(journal->bodies_fd, name, 0);
 }
 
+/* The reason is there before the file is: nobody wonders about that. */
+static void put_aside(struct journal *journal, const char *name,
+		      const char *why)
+{
+	char aside[sizeof("quarantine/") + NAME_SIZE];
+
+	(void)snprintf(aside, sizeof(aside), "quarantine/%s", name);
+	spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+	if (file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
+				  aside, 0) == 0)
+		(void)file_sync_dir(journal->dir_fd, "quarantine");
+}
+
+void journal_body_put_aside(struct journal *journal, const message_id *id,
+			    const struct journal_external *external,
+			    const char *why)
+{
+	char name[NAME_SIZE];
+
+	body_name(id, external, name);
+	put_aside(journal, name, why);
+}
+
 /*
  * What a crash left
  */
@@ -117,19 +140,14 @@ static bool is_spoken_of(struct journal *journal, const message_id *id,
 		memcmp(stored.tag, external->tag, TAG_SIZE) == 0;
 }
 
-static void put_aside(struct journal *journal, const char *name)
+static void put_aside_stray(struct journal *journal, const char *name)
 {
-	char aside[sizeof("quarantine/") + NAME_SIZE];
-
-	(void)snprintf(aside, sizeof(aside), "quarantine/%s", name);
 	journal_warn(journal, "%s/" JOURNAL_BODIES_NAME "/%s: %s", journal->dir,
 		     name, "put aside into quarantine: its record is missing");
-	spool_put_aside(journal->dir_fd, name, NULL, 0,
-			"no record of the journal speaks of this body: the one "
-			"that did may be among those that are damaged or "
-			"missing");
-	(void)file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
-				    aside, 0);
+	put_aside(journal, name,
+		  "no record of the journal speaks of this body: the one "
+		  "that did may be among those that are damaged or "
+		  "missing");
 }
 
 static bool sweep_entry(int dir_fd, const char *name, void *context)
@@ -144,7 +162,7 @@ static bool sweep_entry(int dir_fd, const char *name, void *context)
 	else if (is_spoken_of(journal, &id, &external))
 		return true;
 	else if (journal->damaged)
-		put_aside(journal, name);
+		put_aside_stray(journal, name);
 	else
 		(void)file_ops()->unlinkat(dir_fd, name, 0);
 	return true;

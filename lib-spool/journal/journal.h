@@ -125,6 +125,10 @@ int journal_body_open(struct journal *journal, const message_id *id,
    next opening does it. */
 void journal_body_remove(struct journal *journal, const message_id *id,
 			 const struct journal_external *external);
+/* Moves it into quarantine, for a person, with the reason. */
+void journal_body_put_aside(struct journal *journal, const message_id *id,
+			    const struct journal_external *external,
+			    const char *why);
 /* Adds those that no record speaks of. -1 with errno. */
 struct spool_strays;
 int journal_count_bodies(struct journal *journal, struct spool_strays *strays);

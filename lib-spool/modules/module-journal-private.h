@@ -72,6 +72,17 @@ int journal_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
 /* module-journal-scan.c */
 void *journal_process_disk_queue(io_infrastructure *io, void *scan);
 
+/* module-journal-repair.c */
+
+/* Keeps a copy of the record's payload in quarantine, of a body in a file the file,
+   where it can be read. */
+void journal_keep_record(struct journal_store *store, const message_id *id,
+			 enum journal_type type, const char *why);
+/* Looks at all records of the message; true: one of them was damaged, and the message
+   is taken out. */
+bool journal_repair_message(struct journal_store *store,
+			    const struct journal_entry *entry);
+
 /* module-journal-read.c */
 int journal_readheaders(io_infrastructure *io, io_caller caller,
 			email_message *message);

@@ -9,29 +9,19 @@
 #include "mem.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* The headers are kept for a person: nothing is removed. */
 static void put_aside(struct journal_store *store, const message_id *id,
 		      const char *why)
 {
-	char text[MESSAGE_ID_TEXT_SIZE], name[MESSAGE_ID_TEXT_SIZE + 8];
-	char stack[JOURNAL_STACK_MAX + 1];
-	struct journal_header header;
-	unsigned char *data;
+	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(id, text);
-	(void)snprintf(name, sizeof(name), "%s.headers", text);
 	spool_warn(store->spool,
 		   "message %s is left out of this scan, and its headers are "
 		   "kept in quarantine: %s",
 		   text, why);
-	if (journal_read(store->journal, id, JOURNAL_HEADERS, &header, stack,
-			 &data) < 0)
-		return;
-	spool_put_aside(store->spool->dir_fd, name, data + header.stack_size,
-			(size_t)header.stored_size, why);
-	i_free(data);
+	journal_keep_record(store, id, JOURNAL_HEADERS, why);
 }
 
 /* 1: it is there, or a reader will be told; 0: it is missing, with io_set_error(). */
@@ -81,6 +71,9 @@ static bool hand_out(const struct journal_entry *entry, void *context)
 
 	if (spool_scan_is_stopping(walk->scan))
 		return false;
+	if ((walk->store->spool->flags & SPOOL_OPEN_REPAIR) != 0 &&
+	    journal_repair_message(walk->store, entry))
+		return true;
 	if (has_its_file(walk->store, entry))
 		spool_scan_found(walk->scan, &entry->id);
 	return true;

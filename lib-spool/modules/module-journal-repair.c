@@ -1,0 +1,84 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What repair makes of a message of which a record is damaged: an opening trusts the
+   footers of full segments, and does not look at the records behind them. */
+
+#include "config.h"
+#include "module-journal-private.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+void journal_keep_record(struct journal_store *store, const message_id *id,
+			 enum journal_type type, const char *why)
+{
+	char text[MESSAGE_ID_TEXT_SIZE], name[MESSAGE_ID_TEXT_SIZE + 8];
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_external external;
+	struct journal_header header;
+	unsigned char *data;
+
+	if (journal_read(store->journal, id, type, &header, stack, &data) < 0)
+		return;
+	message_id_to_text(id, text);
+	(void)snprintf(name, sizeof(name), "%s.%s", text,
+		       type == JOURNAL_BODY ? "body" : "headers");
+	if (type == JOURNAL_BODY && (header.flags & JOURNAL_EXTERNAL) != 0) {
+		if (journal_read_external(store->journal, id, &external) == 0)
+			journal_body_put_aside(store->journal, id, &external,
+					       why);
+	} else {
+		spool_put_aside(store->spool->dir_fd, name,
+				data + header.stack_size,
+				(size_t)header.stored_size, why);
+	}
+	i_free(data);
+}
+
+/* Whether the record can be read and is none; its bytes are in quarantine then. */
+static bool is_damaged(struct journal_store *store, const message_id *id,
+		       enum journal_type type)
+{
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	unsigned char *data;
+
+	if (journal_read(store->journal, id, type, &header, stack, &data) < 0)
+		return errno == EINVAL;
+	i_free(data);
+	return false;
+}
+
+/* What can be read of it is kept, and then it is removed: as long as it was listed,
+   nobody could take it, nor write it anew. */
+static void take_out(struct journal_store *store, const message_id *id)
+{
+	char text[MESSAGE_ID_TEXT_SIZE], *why = i_strdup(io_get_error());
+	message_id removed = *id;
+
+	message_id_to_text(id, text);
+	spool_warn(store->spool,
+		   "message %s is taken out, and what can be read of it is kept "
+		   "in quarantine: %s",
+		   text, why);
+	journal_keep_record(store, id, JOURNAL_BODY, why);
+	journal_keep_record(store, id, JOURNAL_HEADERS, why);
+	if (journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed) ==
+	    IO_FAIL)
+		spool_warn(store->spool, "message %s: %s", text,
+			   io_get_error());
+	i_free(why);
+}
+
+bool journal_repair_message(struct journal_store *store,
+			    const struct journal_entry *entry)
+{
+	if (!is_damaged(store, &entry->id, JOURNAL_HEADERS) &&
+	    !is_damaged(store, &entry->id, JOURNAL_BODY) &&
+	    (entry->states.offset == 0 ||
+	     !is_damaged(store, &entry->id, JOURNAL_STATES)))
+		return false;
+	take_out(store, &entry->id);
+	return true;
+}
