@@ -12,6 +12,7 @@ static void byte_queue_put(struct byte_queue *queue)
 	block_put(&queue->data, queue->alloc, queue->secret ? queue->dirty : 0);
 	queue->alloc = 0;
 	queue->dirty = 0;
+	queue->append_limit = 0;
 }
 
 /* A block that holds `size` bytes: one of the cached size, or the next power of

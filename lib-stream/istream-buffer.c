@@ -234,10 +234,19 @@ static size_t show_parent(struct istream_private *stream, uoff_t limit)
 
 ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
 {
+	const struct istream *parent = stream->parent;
 	size_t size;
 	ssize_t ret;
 
 	align_parent(stream);
+	if (parent->stream_errno != 0 &&
+	    parent->v_offset !=
+		    stream->parent_start_offset + stream->istream.v_offset) {
+		/* it cannot go there: what it shows is from elsewhere */
+		stream->skip = stream->pos = 0;
+		i_stream_copy_error_from_parent(stream);
+		return -1;
+	}
 	size = show_parent(stream, limit);
 	if (size > 0 || stream->pos >= limit)
 		return (ssize_t)size;
@@ -248,6 +257,46 @@ ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
 	if (ret == -1)
 		i_stream_copy_error_from_parent(stream);
 	return ret > 0 ? (ssize_t)size : ret;
+}
+
+int i_stream_view_get_size(struct istream_private *stream, bool exact,
+			   uoff_t max_size, uoff_t *size_r)
+{
+	int ret = i_stream_get_size(stream->parent, exact, size_r);
+
+	if (ret < 0)
+		i_stream_copy_error_from_parent(stream);
+	if (ret == 0 && max_size != UOFF_T_MAX && !exact) {
+		*size_r = max_size;
+		return 1;
+	}
+	if (ret <= 0)
+		return ret;
+	*size_r -= I_MIN(*size_r, stream->parent_start_offset);
+	*size_r = I_MIN(*size_r, max_size);
+	return 1;
+}
+
+int i_stream_view_stat(struct istream_private *stream, bool exact)
+{
+	const struct stat *st;
+	uoff_t size;
+
+	if (i_stream_stat(stream->parent, exact, &st) < 0) {
+		i_stream_copy_error_from_parent(stream);
+		return -1;
+	}
+	stream->statbuf = *st;
+	switch (stream->get_size(stream, exact, &size)) {
+	case -1:
+		return -1;
+	case 0:
+		stream->statbuf.st_size = -1;
+		return 0;
+	default:
+		stream->statbuf.st_size = (off_t)size;
+		return 0;
+	}
 }
 
 ssize_t i_stream_view_once(struct istream_private *stream, uoff_t *seen,

@@ -160,6 +160,11 @@ ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit);
    the v_offset up to which bytes were looked at, and that moves behind them. */
 ssize_t i_stream_view_once(struct istream_private *stream, uoff_t *seen,
 			   size_t *fresh_r);
+/* The get_size of one that ends at max_size at the latest, and a stat that asks its
+   get_size. */
+int i_stream_view_get_size(struct istream_private *stream, bool exact,
+			   uoff_t max_size, uoff_t *size_r);
+int i_stream_view_stat(struct istream_private *stream, bool exact);
 /* The seek method of such a filter. */
 void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
 			bool mark);

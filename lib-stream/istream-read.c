@@ -7,11 +7,20 @@
 
 #include <errno.h>
 
-/* A view of memory that the parent may have changed since shows nothing. */
+/* Whether the parent may have changed the memory that is shown since; or its own parent,
+   whose memory that may be. */
+static bool is_stale(const struct istream_private *s)
+{
+	for (; s->is_view; s = s->parent->real_stream) {
+		if (s->parent->real_stream->access_counter != s->view_counter)
+			return true;
+	}
+	return false;
+}
+
 static void drop_stale_view(struct istream_private *s)
 {
-	if (s->is_view &&
-	    s->parent->real_stream->access_counter != s->view_counter)
+	if (is_stale(s))
 		s->skip = s->pos = 0;
 }
 

@@ -158,6 +158,16 @@ void o_stream_commit(struct ostream *stream, size_t size);
 /* A cork that the library sets for its own batching: its end pushes what is
    buffered but makes no sync point. A cork of the user's stays. */
 void o_stream_cork_internal(struct ostream *stream);
+/* Whether the stream's finish is to bring the output's. */
+bool o_stream_finish_reaches(const struct ostream_private *stream,
+			     const struct ostream *output);
+/* What stands above the stream was aborted: it is, too, if it waits for a finish, and so
+   are all below that such a finish would reach; a plain sink stays usable. */
+void o_stream_give_up(struct ostream *stream);
+/* Before a stream that goes lets go of an output: whoever gave up the one gave up what
+   waits in the other, where nobody else has a use for that. */
+void o_stream_abandon_below(const struct ostream_private *stream,
+			    struct ostream *output);
 void o_stream_uncork_internal(struct ostream *stream);
 /* Reads and sends until one side has to wait: the default send_istream. */
 enum ostream_send_istream_result

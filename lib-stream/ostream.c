@@ -293,32 +293,41 @@ void o_stream_set_no_error_handling(struct ostream *stream, bool set)
 	stream->real_stream->error_handling_disabled = set;
 }
 
-static bool finish_reaches(const struct ostream_private *stream,
-			   const struct ostream *output)
+bool o_stream_finish_reaches(const struct ostream_private *stream,
+			     const struct ostream *output)
 {
 	return output != NULL && stream->finish_also_parent &&
 		output->real_stream->finish_via_child;
 }
 
-/* Parents that wait for a trailer which this stream's finish would have brought
-   are given up, too; a plain sink below stays usable. */
-void o_stream_abort(struct ostream *stream)
+static void abort_one(struct ostream_private *s)
+{
+	s->aborted = true;
+	(void)o_stream_fail(s, EPIPE, "%s: writing was aborted",
+			    o_stream_get_name(&s->ostream));
+}
+
+void o_stream_give_up(struct ostream *stream)
 {
 	struct ostream_private *s = stream->real_stream;
 
-	mark_checked(stream);
 	for (;; s = s->parent->real_stream) {
-		if (&s->ostream == stream ||
-		    (s->needs_finish && !s->finish_done)) {
-			s->aborted = true;
-			(void)o_stream_fail(s, EPIPE, "%s: writing was aborted",
-					    o_stream_get_name(&s->ostream));
-		}
-		if (s->shares_parent || !finish_reaches(s, s->parent))
+		/* of those that share a parent each one's finish counts */
+		if ((s->needs_finish || s->shares_parent) && !s->finish_done &&
+		    !s->aborted)
+			abort_one(s);
+		if (s->shares_parent || !o_stream_finish_reaches(s, s->parent))
 			break;
 	}
 	if (s->abort != NULL)
 		s->abort(s);
+}
+
+void o_stream_abort(struct ostream *stream)
+{
+	mark_checked(stream);
+	abort_one(stream->real_stream);
+	o_stream_give_up(stream);
 }
 
 /*
@@ -425,19 +434,24 @@ void o_stream_ref(struct ostream *stream)
 	stream->real_stream->iostream.refcount++;
 }
 
-/* Who gave up a stream gave up what waits below it, where nobody else has a use for
-   that. */
-static void abandon(struct ostream *parent)
+static bool was_given_up(const struct ostream_private *s)
 {
-	parent->real_stream->append.open = false;
-	parent->real_stream->abandoned = true;
+	return s->aborted || s->abandoned;
+}
+
+void o_stream_abandon_below(const struct ostream_private *stream,
+			    struct ostream *output)
+{
+	if (was_given_up(stream)) {
+		output->real_stream->append.open = false;
+		output->real_stream->abandoned = true;
+	}
 }
 
 void o_stream_unref(struct ostream **_stream)
 {
 	struct ostream *stream = *_stream, *parent;
 	struct ostream_private *s;
-	bool gave_up;
 
 	if (stream == NULL)
 		return;
@@ -452,17 +466,16 @@ void o_stream_unref(struct ostream **_stream)
 	}
 	close_stream(stream, false);
 	if (s->last_errors_not_checked && !s->error_handling_disabled &&
-	    !s->aborted)
+	    !was_given_up(s))
 		i_panic("output stream %s is missing error handling",
 			o_stream_get_name(stream));
 	*_stream = NULL;
 	parent = s->parent;
-	gave_up = s->aborted || s->abandoned;
+	if (parent != NULL)
+		o_stream_abandon_below(s, parent);
 	s->iostream.destroy(&s->iostream);
 	io_stream_free(&s->iostream);
 	i_free(s);
-	if (gave_up && parent != NULL)
-		abandon(parent);
 	o_stream_unref(&parent);
 }
 
@@ -823,7 +836,7 @@ int o_stream_flush_to(struct ostream_private *stream, struct ostream *output,
 	int ret;
 
 	if (mode == OSTREAM_FINISH) {
-		if (finish_reaches(stream, output))
+		if (o_stream_finish_reaches(stream, output))
 			output->real_stream->finished = true;
 		else
 			mode = OSTREAM_SYNC;

@@ -26,8 +26,8 @@ quick_tests += tests/test-ostream tests/test-ostream-file \
 	tests/test-ostream-append
 unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
-unit_tests += tests/test-istream tests/test-istream-io
-quick_tests += tests/test-istream tests/test-istream-io
+unit_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
+quick_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
 unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
 unit_tests += tests/test-temp-file tests/test-iostream-temp \

@@ -340,12 +340,14 @@ static struct istream *full_pipe(void)
 	return input;
 }
 
-static void test_pipe_to_file(void **state ATTR_UNUSED)
+static void pipe_to_file(bool corked)
 {
 	struct istream *input = full_pipe();
 	struct ostream *s = o_stream_create_file(test_path("out"), 0, 0600, 0);
 	size_t have;
 
+	if (corked)
+		o_stream_cork(s);
 	/* some is read already: it goes first */
 	assert_true(i_stream_read(input) > 100);
 	i_stream_skip(input, 10);
@@ -363,6 +365,12 @@ static void test_pipe_to_file(void **state ATTR_UNUSED)
 	i_stream_destroy(&input);
 	assert_int_equal(truncate(test_path("out"), SIZE), 0);
 	file_has("out", data, SIZE);
+}
+
+static void test_pipe_to_file(void **state ATTR_UNUSED)
+{
+	pipe_to_file(false);
+	pipe_to_file(true);
 }
 
 /* A part of a pipe, and what is behind the part afterwards. */

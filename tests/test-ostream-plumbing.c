@@ -387,6 +387,55 @@ static void test_tee_depth(void **state ATTR_UNUSED)
 	test_sink_free(&sink);
 }
 
+/* A stream on top of `lower`, whose reference it takes over. */
+static struct ostream *layer(unsigned int kind, struct ostream *lower)
+{
+	struct ostream *outputs[] = { lower, NULL }, *upper;
+
+	switch (kind) {
+	case 0:
+		upper = o_stream_create_passthrough(lower);
+		break;
+	case 1:
+		upper = o_stream_create_tee(outputs);
+		break;
+	case 2:
+		upper = o_stream_create_multiplex(
+			lower, 0, OSTREAM_MULTIPLEX_FORMAT_PACKET);
+		break;
+	case 3:
+		upper = o_stream_create_hex(lower);
+		break;
+	default:
+		upper = o_stream_create_limit(lower, 1000);
+		break;
+	}
+	o_stream_unref(&lower);
+	return upper;
+}
+
+/* What would have brought the trailer of the lowest is given up: so is that. */
+static void test_abort_reaches_through_all_layers(void **state ATTR_UNUSED)
+{
+	struct ostream *end, *s;
+	unsigned int a, b, c;
+
+	for (a = 0; a < 5; a++) {
+		for (b = 0; b < 5; b++) {
+			for (c = 0; c < 5; c++) {
+				end = o_stream_create_null();
+				s = o_stream_create_gzip(end, 6);
+				o_stream_unref(&end);
+				s = layer(a, layer(b, layer(c, s)));
+				o_stream_nsend_str(s, "hello");
+				o_stream_abort(s);
+				/* no panic about a missing finish */
+				o_stream_destroy(&s);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_tee_trailers),
 		cmocka_unit_test(test_tee_in_a_loop),
 		cmocka_unit_test(test_tee_depth),
+		cmocka_unit_test(test_abort_reaches_through_all_layers),
 	};
 
 	return cmocka_run_group_tests_name("ostream-plumbing", tests, NULL,

@@ -58,10 +58,11 @@ static void take_out(struct journal_store *store, const message_id *id)
 	message_id removed = *id;
 
 	message_id_to_text(id, text);
-	spool_warn(store->spool,
-		   "message %s is taken out, and what can be read of it is kept "
-		   "in quarantine: %s",
-		   text, why);
+	spool_warn(
+		store->spool,
+		"message %s is taken out, and what can be read of it is kept "
+		"in quarantine: %s",
+		text, why);
 	journal_keep_record(store, id, JOURNAL_BODY, why);
 	journal_keep_record(store, id, JOURNAL_HEADERS, why);
 	if (journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed) ==

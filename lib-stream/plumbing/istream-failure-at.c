@@ -33,6 +33,16 @@ static ssize_t i_stream_failure_at_read(struct istream_private *stream)
 			     fstream->error_string);
 }
 
+static int i_stream_failure_at_get_size(struct istream_private *stream,
+					bool exact, uoff_t *size_r)
+{
+	const struct failure_at_istream *fstream =
+		container_of(stream, const struct failure_at_istream, istream);
+
+	return i_stream_view_get_size(stream, exact, fstream->failure_offset,
+				      size_r);
+}
+
 static void i_stream_failure_at_destroy(struct iostream_private *stream)
 {
 	struct failure_at_istream *fstream = container_of(
@@ -56,6 +66,8 @@ struct istream *i_stream_create_failure_at(struct istream *input,
 	fstream->istream.iostream.destroy = i_stream_failure_at_destroy;
 	fstream->istream.read = i_stream_failure_at_read;
 	fstream->istream.seek = i_stream_view_seek;
+	fstream->istream.stat = i_stream_view_stat;
+	fstream->istream.get_size = i_stream_failure_at_get_size;
 	stream = i_stream_create(&fstream->istream, input, -1);
 	stream->readable_fd = false;
 	return stream;

@@ -32,43 +32,8 @@ static ssize_t i_stream_limit_read(struct istream_private *stream)
 static int i_stream_limit_get_size(struct istream_private *stream, bool exact,
 				   uoff_t *size_r)
 {
-	uoff_t v_size = limit_istream(stream)->v_size;
-	int ret;
-
-	ret = i_stream_get_size(stream->parent, exact, size_r);
-	if (ret < 0)
-		i_stream_copy_error_from_parent(stream);
-	if (ret == 0 && v_size != UOFF_T_MAX && !exact) {
-		*size_r = v_size;
-		return 1;
-	}
-	if (ret <= 0)
-		return ret;
-	*size_r -= I_MIN(*size_r, stream->parent_start_offset);
-	*size_r = I_MIN(*size_r, v_size);
-	return 1;
-}
-
-static int i_stream_limit_stat(struct istream_private *stream, bool exact)
-{
-	const struct stat *st;
-	uoff_t size;
-
-	if (i_stream_stat(stream->parent, exact, &st) < 0) {
-		i_stream_copy_error_from_parent(stream);
-		return -1;
-	}
-	stream->statbuf = *st;
-	switch (i_stream_limit_get_size(stream, exact, &size)) {
-	case -1:
-		return -1;
-	case 0:
-		stream->statbuf.st_size = -1;
-		return 0;
-	default:
-		stream->statbuf.st_size = (off_t)size;
-		return 0;
-	}
+	return i_stream_view_get_size(stream, exact,
+				      limit_istream(stream)->v_size, size_r);
 }
 
 /* The parent goes on where this part was read to. */
@@ -89,7 +54,7 @@ struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size)
 	limit->istream.iostream.destroy = i_stream_limit_destroy;
 	limit->istream.read = i_stream_limit_read;
 	limit->istream.seek = i_stream_view_seek;
-	limit->istream.stat = i_stream_limit_stat;
+	limit->istream.stat = i_stream_view_stat;
 	limit->istream.get_size = i_stream_limit_get_size;
 	return i_stream_create(&limit->istream, input, -1);
 }

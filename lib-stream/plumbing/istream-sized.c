@@ -93,6 +93,14 @@ static ssize_t i_stream_sized_read(struct istream_private *stream)
 	return ret;
 }
 
+/* What is too much never comes. */
+static int i_stream_sized_get_size(struct istream_private *stream, bool exact,
+				   uoff_t *size_r)
+{
+	return i_stream_view_get_size(stream, exact,
+				      sized_istream(stream)->max_size, size_r);
+}
+
 static struct istream *create_sized(struct istream *input, uoff_t min_size,
 				    uoff_t max_size, int too_long_errno)
 {
@@ -104,6 +112,8 @@ static struct istream *create_sized(struct istream *input, uoff_t min_size,
 	sized->too_long_errno = too_long_errno;
 	sized->istream.read = i_stream_sized_read;
 	sized->istream.seek = i_stream_view_seek;
+	sized->istream.stat = i_stream_view_stat;
+	sized->istream.get_size = i_stream_sized_get_size;
 	stream = i_stream_create(&sized->istream, input, -1);
 	/* the kernel would copy what is too much, too */
 	stream->readable_fd = false;

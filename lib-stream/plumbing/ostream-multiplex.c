@@ -197,13 +197,11 @@ static void drop_queue(struct multiplex_ochannel *channel)
 static void o_stream_multiplex_abort(struct ostream_private *stream)
 {
 	struct multiplex_ochannel *channel = multiplex_ochannel(stream);
-	struct ostream_private *parent = stream->parent->real_stream;
 
 	drop_queue(channel);
-	if (parent->needs_finish && !parent->finish_done &&
-	    parent->finish_via_child && stream->finish_also_parent &&
+	if (o_stream_finish_reaches(stream, stream->parent) &&
 	    all_finished(channel->multiplex))
-		o_stream_abort(&parent->ostream);
+		o_stream_give_up(stream->parent);
 }
 
 static void unlink_channel(struct multiplex_ochannel *channel)

@@ -315,14 +315,11 @@ static void o_stream_tee_cork(struct ostream_private *stream, bool set)
 static void o_stream_tee_abort(struct ostream_private *stream)
 {
 	struct tee_ostream *tee = tee_ostream(stream);
-	struct ostream_private *s;
 	unsigned int i;
 
 	for (i = 0; i < tee->count; i++) {
-		s = tee->outputs[i].stream->real_stream;
-		if (s->needs_finish && !s->finish_done && s->finish_via_child &&
-		    stream->finish_also_parent)
-			o_stream_abort(&s->ostream);
+		if (o_stream_finish_reaches(stream, tee->outputs[i].stream))
+			o_stream_give_up(tee->outputs[i].stream);
 	}
 }
 
@@ -389,8 +386,10 @@ static void o_stream_tee_destroy(struct iostream_private *stream)
 	unsigned int i;
 
 	byte_queue_free(&tee->queue);
-	for (i = 0; i < tee->count; i++)
+	for (i = 0; i < tee->count; i++) {
+		o_stream_abandon_below(&tee->ostream, tee->outputs[i].stream);
 		o_stream_unref(&tee->outputs[i].stream);
+	}
 	i_free(tee->outputs);
 }
 

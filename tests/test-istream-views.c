@@ -1,0 +1,202 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Streams that show the memory of a parent: what they show is what is at their offset,
+   however many of them lie on top of each other, and whoever used the parent since. */
+
+#include "config.h"
+#include "istream-filters.h"
+#include "ostream-filters.h"
+#include "test-stream-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define SIZE ((size_t)100000)
+
+/* A view of all bytes, or of the first `end`. */
+enum view { NOOP, LIMIT, SIZED, MAX_SIZE, MIN_SIZED, FAILURE_AT, VIEWS };
+
+static struct istream *view_of(enum view kind, struct istream *input,
+			       uoff_t end)
+{
+	switch (kind) {
+	case LIMIT:
+		return i_stream_create_limit(input, end);
+	case SIZED:
+		return i_stream_create_sized(input, end);
+	case MAX_SIZE:
+		return i_stream_create_max_size(input, end);
+	case MIN_SIZED:
+		return i_stream_create_min_sized(input, end);
+	case FAILURE_AT:
+		return i_stream_create_failure_at(input, end, EIO, "failure");
+	default:
+		return i_stream_create_noop(input);
+	}
+}
+
+static unsigned char byte_at(uoff_t offset)
+{
+	return (unsigned char)('a' + offset % 26);
+}
+
+static buffer_t *alphabet(void)
+{
+	buffer_t *text = buffer_create_dynamic(default_pool, SIZE);
+	uoff_t i;
+
+	for (i = 0; i < SIZE; i++)
+		buffer_append_c(text, byte_at(i));
+	return text;
+}
+
+static void must_show(struct istream *s)
+{
+	const unsigned char *data;
+	size_t size;
+
+	assert_int_equal(i_stream_read_more(s, &data, &size), 1);
+	assert_int_equal(data[0], byte_at(s->v_offset));
+	assert_int_equal(data[size - 1], byte_at(s->v_offset + size - 1));
+}
+
+/* Two parts of one file, each below so many views, are read by turns. */
+static void test_parts_by_turns(void **state ATTR_UNUSED)
+{
+	struct istream *file, *parts[2], *upper;
+	buffer_t *text = alphabet();
+	const char *path = test_path("parts");
+	unsigned int depth, i, part;
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text->data, 1, SIZE, f), SIZE);
+	assert_int_equal(fclose(f), 0);
+	for (depth = 0; depth < 4; depth++) {
+		file = i_stream_create_file(path, 32);
+		/* the second begins with the same letter */
+		for (part = 0; part < 2; part++) {
+			parts[part] = i_stream_create_range(
+				file, part * (uoff_t)2600, 2600);
+			for (i = 0; i < depth; i++) {
+				upper = view_of(i % 2 == 0 ? NOOP : LIMIT,
+						parts[part], 2600);
+				i_stream_unref(&parts[part]);
+				parts[part] = upper;
+			}
+		}
+		for (i = 0; i < 2000; i++) {
+			part = i % 3 == 0 ? 1 : 0;
+			must_show(parts[part]);
+			i_stream_skip(parts[part], 1);
+		}
+		i_stream_destroy(&parts[0]);
+		i_stream_destroy(&parts[1]);
+		i_stream_destroy(&file);
+	}
+	buffer_free(&text);
+}
+
+/* A decoder reads to its end to know its size, and returns to where it was. */
+static void test_size_of_a_decoder_below(void **state ATTR_UNUSED)
+{
+	buffer_t *text = alphabet(), *file;
+	struct istream *source, *input, *lower, *upper;
+	struct ostream *end, *output;
+	unsigned int a, b;
+	uoff_t size;
+	size_t shown;
+
+	file = buffer_create_dynamic(default_pool, 1024);
+	end = o_stream_create_buffer(file);
+	output = o_stream_create_gzip(end, 6);
+	o_stream_nsend(output, text->data, SIZE);
+	assert_int_equal(o_stream_finish(output), 1);
+	o_stream_destroy(&output);
+	o_stream_destroy(&end);
+	for (a = 0; a < VIEWS; a++) {
+		for (b = 0; b < VIEWS; b++) {
+			source = i_stream_create_from_data(file->data,
+							   file->used);
+			input = i_stream_create_gzip(source);
+			lower = view_of((enum view)a, input, SIZE);
+			upper = view_of((enum view)b, lower, SIZE);
+			must_show(upper);
+			i_stream_skip(upper, 10);
+			assert_int_equal(i_stream_get_size(upper, true, &size),
+					 1);
+			assert_int_equal(size, SIZE);
+			(void)i_stream_get_data(upper, &shown);
+			must_show(upper);
+			i_stream_destroy(&upper);
+			i_stream_destroy(&lower);
+			i_stream_destroy(&input);
+			i_stream_destroy(&source);
+		}
+	}
+	buffer_free(&file);
+	buffer_free(&text);
+}
+
+/* What never comes does not count. */
+static void test_size_of_what_is_cut(void **state ATTR_UNUSED)
+{
+	struct istream *source, *s;
+	const struct stat *st;
+	unsigned int kind;
+	uoff_t size;
+
+	for (kind = LIMIT; kind < VIEWS; kind++) {
+		source = i_stream_create_from_data("0123456789", 10);
+		s = view_of((enum view)kind, source, 4);
+		assert_int_equal(i_stream_get_size(s, true, &size), 1);
+		assert_int_equal(size, 4);
+		assert_int_equal(i_stream_stat(s, true, &st), 0);
+		assert_int_equal(st->st_size, 4);
+		i_stream_destroy(&s);
+		i_stream_destroy(&source);
+	}
+}
+
+/* A parent that cannot go back says so, and nothing is shown instead. */
+static void test_seeking_back_over_a_pipe(void **state ATTR_UNUSED)
+{
+	struct istream *pipe_input, *s;
+	const unsigned char *data;
+	buffer_t *text = alphabet();
+	unsigned int kind;
+	size_t size;
+	int fds[2];
+
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(write(fds[1], text->data, 2000), 2000);
+		assert_int_equal(close(fds[1]), 0);
+		pipe_input = i_stream_create_fd_autoclose(&fds[0], 64);
+		s = view_of((enum view)kind, pipe_input, 2000);
+		while (s->v_offset < 1000) {
+			must_show(s);
+			i_stream_skip(s, i_stream_get_data_size(s));
+		}
+		i_stream_seek(s, 26);
+		assert_int_equal(i_stream_read_more(s, &data, &size), -1);
+		assert_int_equal(s->stream_errno, ESPIPE);
+		assert_int_equal(size, 0);
+		i_stream_destroy(&s);
+		i_stream_destroy(&pipe_input);
+	}
+	buffer_free(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts_by_turns),
+		cmocka_unit_test(test_size_of_a_decoder_below),
+		cmocka_unit_test(test_size_of_what_is_cut),
+		cmocka_unit_test(test_seeking_back_over_a_pipe),
+	};
+
+	return cmocka_run_group_tests_name("istream-views", tests, NULL, NULL);
+}
