@@ -88,13 +88,14 @@ static ssize_t raise_failure(struct transform_istream *s)
 		i_stream_copy_error_from_parent(&s->istream);
 		return -1;
 	}
-	return i_stream_fail(&s->istream, s->failure_errno,
-			     "%s: %s: %s (at byte %llu of the input, byte %llu "
-			     "of the output)",
-			     i_stream_get_name(&s->istream.istream),
-			     s->class_->name, s->failure,
-			     (unsigned long long)encoded_pos(s),
-			     (unsigned long long)s->plain_pos);
+	return i_stream_fail(
+		&s->istream, s->failure_errno,
+		"%s: %s: %s (at byte %llu of the input, byte %llu "
+		"of the output)",
+		i_stream_get_name(&s->istream.istream), s->class_->name,
+		s->failure,
+		(unsigned long long)(encoded_pos(s) - s->transform->error_left),
+		(unsigned long long)s->plain_pos);
 }
 
 /*

@@ -100,13 +100,14 @@ static int take_codec_error(struct transform_ostream *s)
 /* The stage is empty: now the error is the stream's. */
 static int raise_failure(struct transform_ostream *s)
 {
-	return o_stream_fail(&s->ostream, s->failure_errno,
-			     "%s: %s: %s (at byte %llu of the input, byte %llu "
-			     "of the output)",
-			     o_stream_get_name(&s->ostream.ostream),
-			     s->class_->name, s->failure,
-			     (unsigned long long)s->taken_size,
-			     (unsigned long long)s->given_size);
+	return o_stream_fail(
+		&s->ostream, s->failure_errno,
+		"%s: %s: %s (at byte %llu of the input, byte %llu "
+		"of the output)",
+		o_stream_get_name(&s->ostream.ostream), s->class_->name,
+		s->failure,
+		(unsigned long long)(s->taken_size - s->transform->error_left),
+		(unsigned long long)s->given_size);
 }
 
 /*

@@ -23,6 +23,7 @@ enum transform_status transform_error(struct transform *t, int error_errno,
 void transform_clear_error(struct transform *t)
 {
 	t->error_errno = 0;
+	t->error_left = 0;
 	i_free_and_null(t->error);
 }
 

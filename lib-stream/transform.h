@@ -156,6 +156,9 @@ struct transform {
 	   short, ENOMEM, ...) and a sentence without the stream's name. */
 	int error_errno;
 	char *error;
+	/* With an error: bytes of the input that process() took, but did not come to
+	   before it. They are left out where the error's place is told. */
+	uoff_t error_left;
 };
 
 /* Records the error and returns TRANSFORM_ERROR. The first one stays. */

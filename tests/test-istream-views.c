@@ -15,7 +15,15 @@
 #define SIZE ((size_t)100000)
 
 /* A view of all bytes, or of the first `end`. */
-enum view { NOOP, LIMIT, SIZED, MAX_SIZE, MIN_SIZED, FAILURE_AT, VIEWS };
+enum view {
+	NOOP,
+	LIMIT,
+	SIZED,
+	MAX_SIZE,
+	MIN_SIZED,
+	FAILURE_AT,
+	VIEWS
+};
 
 static struct istream *view_of(enum view kind, struct istream *input,
 			       uoff_t end)

@@ -319,6 +319,13 @@ static void parent_ended(struct multiplex_istream *multiplex)
 	if (parent->stream_errno != 0)
 		fail_all(multiplex, parent->stream_errno, "%s",
 			 i_stream_get_error(parent));
+	else if (multiplex->header_size > MULTIPLEX_PACKET_HEADER_SIZE &&
+		 memcmp(multiplex->header, MULTIPLEX_STREAM_HEADER,
+			multiplex->header_size) != 0)
+		fail_all(multiplex, EINVAL,
+			 "%s: the multiplexed stream has an unknown version, "
+			 "and ends within its header",
+			 parent_name(multiplex));
 	else if (multiplex->header_size > 0)
 		fail_all(multiplex, EPIPE,
 			 "%s: the multiplexed data ends within a header",

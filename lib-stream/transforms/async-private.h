@@ -49,6 +49,7 @@ struct async_transform {
 	struct async_block *emptying; /* taken out of the queue */
 	enum transform_status last;   /* what process() answered */
 	bool op_queued;               /* a SYNC or FINISH is on its way */
+	uoff_t taken;                 /* bytes of input */
 
 	pthread_mutex_t lock;
 	pthread_cond_t to_worker, to_owner;
@@ -70,6 +71,7 @@ struct async_transform {
 	enum transform_status inner_status;
 	bool unit_ended;
 	bool made_some; /* in the last turn */
+	uoff_t worked;  /* bytes of input that the inner transform took */
 };
 
 /* A spare block, or a new one of so much room; NULL without memory. Takes the lock. */

@@ -126,8 +126,10 @@ static bool worker_turn(struct async_transform *async,
 	io.out_end = async->making->data + async->making->room;
 	async->inner_status =
 		transform_step(async->inner, &io, op, async->inner_status);
-	if (block->pos < block->size)
+	if (block->pos < block->size) {
+		async->worked += (size_t)(io.in - block->data) - block->pos;
 		block->pos = (size_t)(io.in - block->data);
+	}
 	async->made_some = io.out != async->making->data + async->making->size;
 	async->making->size = (size_t)(io.out - async->making->data);
 	return async->inner_status != TRANSFORM_ERROR;

@@ -126,6 +126,8 @@ static bool wait_for(struct async_transform *async, enum async_wait what)
 /* The inner transform's error becomes ours. */
 static void take_error(struct async_transform *async)
 {
+	async->transform.error_left =
+		async->taken - async->worked + async->inner->error_left;
 	(void)transform_error(&async->transform, async->inner->error_errno,
 			      "%s", async->inner->error);
 }
@@ -180,6 +182,7 @@ static bool put_input(struct async_transform *async, struct transform_io *io)
 		memcpy(block->data + block->size, io->in, size);
 		block->size += size;
 		io->in += size;
+		async->taken += size;
 		if (block->size == block->room &&
 		    !put_filling(async, TRANSFORM_RUN))
 			return false;
@@ -336,6 +339,7 @@ static void stop_work(struct async_transform *async)
 	/* met while it was ahead of the owner, who may never come there */
 	transform_clear_error(async->inner);
 	async->op_queued = async->unit_ended = false;
+	async->taken = async->worked = 0;
 	async->last = async->inner_status = TRANSFORM_NEED_IN;
 }
 
