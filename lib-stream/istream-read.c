@@ -119,6 +119,12 @@ int i_stream_read_limited(struct istream *stream, const unsigned char **data_r,
  * Skipping and seeking
  */
 
+static void drop_rest(struct istream_private *s)
+{
+	s->istream.v_offset += s->pos - s->skip;
+	s->skip = s->pos;
+}
+
 static void seek_to(struct istream_private *s, uoff_t v_offset, bool mark)
 {
 	uoff_t current = s->istream.v_offset;
@@ -134,6 +140,9 @@ static void seek_to(struct istream_private *s, uoff_t v_offset, bool mark)
 		s->istream.v_offset = v_offset;
 	} else {
 		s->seek(s, v_offset, mark);
+		/* what was read is not what was asked for */
+		if (s->istream.stream_errno != 0)
+			drop_rest(s);
 	}
 	s->line_searched = 0;
 }
@@ -147,8 +156,7 @@ void i_stream_skip(struct istream *stream, uoff_t count)
 	/* data that was read is still there after a close or an error */
 	if (count > i_stream_get_data_size(stream) &&
 	    (stream->closed || stream->stream_errno != 0)) {
-		stream->v_offset += s->pos - s->skip;
-		s->skip = s->pos;
+		drop_rest(s);
 		return;
 	}
 	if (count > UOFF_T_MAX - stream->v_offset)
