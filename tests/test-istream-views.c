@@ -191,6 +191,7 @@ static void test_seeking_back_over_a_pipe(void **state ATTR_UNUSED)
 			must_show(s);
 			i_stream_skip(s, i_stream_get_data_size(s));
 		}
+		must_show(s);
 		i_stream_seek(s, 26);
 		assert_int_equal(i_stream_read_more(s, &data, &size), -1);
 		assert_int_equal(s->stream_errno, ESPIPE);
