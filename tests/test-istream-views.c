@@ -202,6 +202,31 @@ static void test_seeking_back_over_a_pipe(void **state ATTR_UNUSED)
 	buffer_free(&text);
 }
 
+/* One that has failed goes nowhere any more: who wants other bytes than it has left gets
+   its error. */
+static void test_parent_that_has_failed(void **state ATTR_UNUSED)
+{
+	struct istream *source, *parent, *first, *second;
+	const unsigned char *data;
+	size_t size;
+
+	source = i_stream_create_from_data("abcdefgh", 8);
+	parent = i_stream_create_failure_at(source, 6, EIO, "failure");
+	first = i_stream_create_range(parent, 0, 8);
+	second = i_stream_create_range(parent, 0, 8);
+	must_show(first);
+	i_stream_skip(first, 3);
+	assert_int_equal(i_stream_read(first), -1);
+	assert_int_equal(first->stream_errno, EIO);
+	assert_int_equal(i_stream_read_more(second, &data, &size), -1);
+	assert_int_equal(second->stream_errno, EIO);
+	assert_int_equal(size, 0);
+	i_stream_destroy(&first);
+	i_stream_destroy(&second);
+	i_stream_destroy(&parent);
+	i_stream_destroy(&source);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_size_of_a_decoder_below),
 		cmocka_unit_test(test_size_of_what_is_cut),
 		cmocka_unit_test(test_seeking_back_over_a_pipe),
+		cmocka_unit_test(test_parent_that_has_failed),
 	};
 
 	return cmocka_run_group_tests_name("istream-views", tests, NULL, NULL);
