@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BLOCK 65536
+#define BLOCK 131072
 
 /*
  * A codec that copies, and waits at a gate in each call

@@ -18,7 +18,7 @@
 #include <string.h>
 
 /* What a block has room for, unless the codec likes more. */
-#define BLOCK_SIZE ((size_t)64 * 1024)
+#define BLOCK_SIZE ((size_t)128 * 1024)
 
 static struct async_transform *async_transform(struct transform *t)
 {
