@@ -56,30 +56,35 @@ uint64_t spool_file_size(int dir_fd, const char *name)
 }
 
 /* What cannot be kept stays where it was: it is a copy that is missing. */
-static void keep(int dir_fd, const char *name, const char *suffix,
+static bool keep(int dir_fd, const char *name, const char *suffix,
 		 enum ostream_file_atomic_flags flags, const void *data,
 		 size_t size)
 {
 	char *path = i_strdup_printf("quarantine/%s%s", name, suffix);
 	struct ostream *output;
+	bool kept;
 
 	output = o_stream_create_file_atomic_at(dir_fd, path, -1, 0600, flags);
 	o_stream_nsend(output, data, size);
-	(void)o_stream_finish(output);
+	/* or it is there from the last time */
+	kept = o_stream_finish(output) > 0 || output->stream_errno == EEXIST;
 	o_stream_destroy(&output);
 	i_free(path);
+	return kept;
 }
 
-void spool_put_aside(int dir_fd, const char *name, const void *data,
+bool spool_put_aside(int dir_fd, const char *name, const void *data,
 		     size_t size, const char *why)
 {
 	char *line = i_strdup_printf("%s\n", why);
+	bool kept = true;
 
 	if (data != NULL)
-		keep(dir_fd, name, "", OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE,
-		     data, size);
-	keep(dir_fd, name, ".why", 0, line, strlen(line));
+		kept = keep(dir_fd, name, "",
+			    OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE, data, size);
+	(void)keep(dir_fd, name, ".why", 0, line, strlen(line));
 	i_free(line);
+	return kept;
 }
 
 static bool count_quarantined(int dir_fd ATTR_UNUSED, const char *name,

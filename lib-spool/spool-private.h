@@ -113,7 +113,7 @@ int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
 uint64_t spool_file_size(int dir_fd, const char *name);
 /* Keeps bytes in quarantine/NAME (NULL: they are there already), once, and why in
    NAME.why. dir_fd: the spool's. */
-void spool_put_aside(int dir_fd, const char *name, const void *data,
+bool spool_put_aside(int dir_fd, const char *name, const void *data,
 		     size_t size, const char *why);
 /* Adds what scans have put aside. -1 with errno. */
 int spool_count_quarantined(const struct spool *spool,

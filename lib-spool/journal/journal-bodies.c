@@ -101,26 +101,26 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 }
 
 /* The reason is there before the file is: nobody wonders about that. */
-static void put_aside(struct journal *journal, const char *name,
+static bool put_aside(struct journal *journal, const char *name,
 		      const char *why)
 {
 	char aside[sizeof("quarantine/") + NAME_SIZE];
 
 	(void)snprintf(aside, sizeof(aside), "quarantine/%s", name);
-	spool_put_aside(journal->dir_fd, name, NULL, 0, why);
-	if (file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
-				  aside, 0) == 0)
-		(void)file_sync_dir(journal->dir_fd, "quarantine");
+	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+	return file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
+				     aside, 0) == 0 &&
+		file_sync_dir(journal->dir_fd, "quarantine") == 0;
 }
 
-void journal_body_put_aside(struct journal *journal, const message_id *id,
+bool journal_body_put_aside(struct journal *journal, const message_id *id,
 			    const struct journal_external *external,
 			    const char *why)
 {
 	char name[NAME_SIZE];
 
 	body_name(id, external, name);
-	put_aside(journal, name, why);
+	return put_aside(journal, name, why);
 }
 
 /*
@@ -144,10 +144,10 @@ static void put_aside_stray(struct journal *journal, const char *name)
 {
 	journal_warn(journal, "%s/" JOURNAL_BODIES_NAME "/%s: %s", journal->dir,
 		     name, "put aside into quarantine: its record is missing");
-	put_aside(journal, name,
-		  "no record of the journal speaks of this body: the one "
-		  "that did may be among those that are damaged or "
-		  "missing");
+	(void)put_aside(journal, name,
+			"no record of the journal speaks of this body: the one "
+			"that did may be among those that are damaged or "
+			"missing");
 }
 
 static bool sweep_entry(int dir_fd, const char *name, void *context)

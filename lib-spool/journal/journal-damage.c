@@ -43,8 +43,8 @@ static void put_aside(struct journal *journal,
 	if (bytes != NULL)
 		size = file_pread(segment->fd, bytes, (size_t)item->size,
 				  (off_t)item->pos);
-	spool_put_aside(journal->dir_fd, name, size < 0 ? NULL : bytes,
-			size < 0 ? 0 : (size_t)size, why);
+	(void)spool_put_aside(journal->dir_fd, name, size < 0 ? NULL : bytes,
+			      size < 0 ? 0 : (size_t)size, why);
 	i_free(bytes);
 }
 
@@ -112,7 +112,7 @@ static int move_segment(struct journal *journal, uint32_t number)
 	journal_warn(journal, "%s/%s: %s: put aside as %s", journal->dir, name,
 		     first_block, aside);
 	/* after a crash here there is a reason without a file */
-	spool_put_aside(journal->dir_fd, base, NULL, 0, first_block);
+	(void)spool_put_aside(journal->dir_fd, base, NULL, 0, first_block);
 	/* and here the file may be in both directories, or in either */
 	if (file_ops()->renameat2(journal->fd, name, journal->dir_fd, aside,
 				  RENAME_NOREPLACE) < 0 ||

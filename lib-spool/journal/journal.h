@@ -125,8 +125,8 @@ int journal_body_open(struct journal *journal, const message_id *id,
    next opening does it. */
 void journal_body_remove(struct journal *journal, const message_id *id,
 			 const struct journal_external *external);
-/* Moves it into quarantine, for a person, with the reason. */
-void journal_body_put_aside(struct journal *journal, const message_id *id,
+/* Moves it into quarantine, for a person, with the reason. False: it is not there. */
+bool journal_body_put_aside(struct journal *journal, const message_id *id,
 			    const struct journal_external *external,
 			    const char *why);
 /* Adds those that no record speaks of. -1 with errno. */

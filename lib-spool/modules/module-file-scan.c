@@ -55,7 +55,7 @@ static void quarantine(struct file_store *store, int bucket_fd,
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	spool_warn(store->spool, "message %s is put aside into quarantine: %s",
 		   walk.id, why);
-	spool_put_aside(store->spool->dir_fd, name, NULL, 0, why);
+	(void)spool_put_aside(store->spool->dir_fd, name, NULL, 0, why);
 	/* a damaged line does not tell which body was the message's */
 	(void)spool_walk_dir(bucket_fd, ".", put_aside, &walk);
 	(void)file_sync_dir_fd(store->quarantine_fd);

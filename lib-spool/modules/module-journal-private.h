@@ -75,8 +75,9 @@ void *journal_process_disk_queue(io_infrastructure *io, void *scan);
 /* module-journal-repair.c */
 
 /* Keeps a copy of the record's payload in quarantine, of a body in a file the file,
-   where it can be read. */
-void journal_keep_record(struct journal_store *store, const message_id *id,
+   where it can be read. False: it could not be kept, or is there and cannot be read
+   now. */
+bool journal_keep_record(struct journal_store *store, const message_id *id,
 			 enum journal_type type, const char *why);
 /* Looks at all records of the message; true: one of them was damaged, and the message
    is taken out. */

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-void journal_keep_record(struct journal_store *store, const message_id *id,
+bool journal_keep_record(struct journal_store *store, const message_id *id,
 			 enum journal_type type, const char *why)
 {
 	char text[MESSAGE_ID_TEXT_SIZE], name[MESSAGE_ID_TEXT_SIZE + 8];
@@ -18,22 +18,26 @@ void journal_keep_record(struct journal_store *store, const message_id *id,
 	struct journal_external external;
 	struct journal_header header;
 	unsigned char *data;
+	bool kept;
 
+	/* what is damaged was kept when it was met */
 	if (journal_read(store->journal, id, type, &header, stack, &data) < 0)
-		return;
+		return errno == EINVAL;
 	message_id_to_text(id, text);
 	(void)snprintf(name, sizeof(name), "%s.%s", text,
 		       type == JOURNAL_BODY ? "body" : "headers");
 	if (type == JOURNAL_BODY && (header.flags & JOURNAL_EXTERNAL) != 0) {
-		if (journal_read_external(store->journal, id, &external) == 0)
+		kept = journal_read_external(store->journal, id, &external) ==
+				0 &&
 			journal_body_put_aside(store->journal, id, &external,
 					       why);
 	} else {
-		spool_put_aside(store->spool->dir_fd, name,
-				data + header.stack_size,
-				(size_t)header.stored_size, why);
+		kept = spool_put_aside(store->spool->dir_fd, name,
+				       data + header.stack_size,
+				       (size_t)header.stored_size, why);
 	}
 	i_free(data);
+	return kept;
 }
 
 /* Whether the record can be read and is none; its bytes are in quarantine then. */
@@ -56,6 +60,7 @@ static void take_out(struct journal_store *store, const message_id *id)
 {
 	char text[MESSAGE_ID_TEXT_SIZE], *why = i_strdup(io_get_error());
 	message_id removed = *id;
+	bool kept;
 
 	message_id_to_text(id, text);
 	spool_warn(
@@ -63,10 +68,16 @@ static void take_out(struct journal_store *store, const message_id *id)
 		"message %s is taken out, and what can be read of it is kept "
 		"in quarantine: %s",
 		text, why);
-	journal_keep_record(store, id, JOURNAL_BODY, why);
-	journal_keep_record(store, id, JOURNAL_HEADERS, why);
-	if (journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed) ==
-	    IO_FAIL)
+	kept = journal_keep_record(store, id, JOURNAL_BODY, why);
+	if (!journal_keep_record(store, id, JOURNAL_HEADERS, why))
+		kept = false;
+	if (!kept)
+		spool_warn(store->spool,
+			   "message %s stays: what can be read of it could not "
+			   "be kept in quarantine",
+			   text);
+	else if (journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed) ==
+		 IO_FAIL)
 		spool_warn(store->spool, "message %s: %s", text,
 			   io_get_error());
 	i_free(why);

@@ -21,7 +21,7 @@ static void put_aside(struct journal_store *store, const message_id *id,
 		   "message %s is left out of this scan, and its headers are "
 		   "kept in quarantine: %s",
 		   text, why);
-	journal_keep_record(store, id, JOURNAL_HEADERS, why);
+	(void)journal_keep_record(store, id, JOURNAL_HEADERS, why);
 }
 
 /* 1: it is there, or a reader will be told; 0: it is missing, with io_set_error(). */
