@@ -369,22 +369,6 @@ get_segment(struct journal *journal, struct journal_group *group,
  * Requests
  */
 
-static void finish_request(struct journal *journal,
-			   struct journal_request *request, int error)
-{
-	bool waited_for = request->waited_for;
-
-	/* where nobody waits, done() may free it */
-	if (request->done != NULL)
-		request->done(request, error);
-	if (!waited_for)
-		return;
-	(void)pthread_mutex_lock(&journal->mutex);
-	request->error = error;
-	request->finished = true;
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
 static void apply_request(struct journal *journal,
 			  struct journal_segment *segment,
 			  const struct journal_request *request)
@@ -400,11 +384,13 @@ static void apply_request(struct journal *journal,
 	}
 }
 
-/* Adds as many of the requests as there is room for; the first that is left. */
+/* Adds as many of the requests as there is room for, of which the first is one; the last
+   that was added. */
 static struct journal_request *fill_group(struct journal *journal,
 					  struct journal_group *group,
 					  struct journal_request *request)
 {
+	struct journal_request *last = request;
 	unsigned int i;
 
 	while (request != NULL &&
@@ -415,48 +401,39 @@ static struct journal_request *fill_group(struct journal *journal,
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
 		group->request_count++;
+		last = request;
 		request = request->next;
 	}
-	return request;
+	return last;
 }
 
-/* Writes a part of the list; what is left of it. */
-static struct journal_request *commit_some(struct journal *journal,
-					   struct journal_group *group,
-					   struct journal_request *first)
+struct journal_request *journal_write_group(struct journal *journal,
+					    struct journal_request *first)
 {
+	struct journal_group *group = journal->group;
 	struct journal_segment *segment = get_segment(journal, group, first);
-	struct journal_request *end = first->next, *next;
+	struct journal_request *last = first, *rest;
 	int error = 0;
 
 	if (segment == NULL) {
 		error = errno;
 	} else {
 		begin_group(group, segment);
-		end = fill_group(journal, group, first);
+		last = fill_group(journal, group, first);
 		if (end_group(journal, group) < 0)
 			error = errno;
 	}
-	for (; first != end; first = next) {
-		next = first->next;
+	rest = last->next;
+	last->next = NULL;
+	for (; first != NULL; first = first->next) {
+		first->error = error;
 		if (error == 0)
 			apply_request(journal, segment, first);
-		finish_request(journal, first, error);
 	}
-	return end;
+	return rest;
 }
 
-void journal_write_requests(struct journal *journal,
-			    struct journal_request *list)
+struct journal_group *journal_group_new(void)
 {
-	struct journal_group *group = try_malloc(sizeof(*group));
-	struct journal_request *next;
-
-	for (; group == NULL && list != NULL; list = next) {
-		next = list->next;
-		finish_request(journal, list, ENOMEM);
-	}
-	while (list != NULL)
-		list = commit_some(journal, group, list);
-	i_free(group);
+	return try_malloc(sizeof(struct journal_group));
 }

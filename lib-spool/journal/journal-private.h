@@ -52,15 +52,16 @@ struct journal {
 	struct journal_index index;
 
 	pthread_mutex_t mutex;
-	pthread_cond_t progress;
 	/* Under the mutex. */
 	struct journal_request *queue, **queue_end;
-	bool committing;
+	struct journal_waiter *turn_wanted; /* for something else */
+	bool committing; /* somebody has the turn; else nothing is queued */
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
 
 	/* Of who is committing. */
+	struct journal_group *group; /* read_only: NULL */
 	/* NULL: the next one is to be taken; changed under the mutex */
 	struct journal_segment *active;
 	uint64_t next_sequence;
@@ -148,9 +149,12 @@ struct journal_segment *journal_segment_to_tidy(struct journal *journal);
 void journal_segment_tidy(struct journal *journal,
 			  struct journal_segment *segment);
 
-/* journal-commit.c: writes them, in groups, and tells each. Of who is committing. */
-void journal_write_requests(struct journal *journal,
-			    struct journal_request *list);
+/* journal-commit.c: what a group is made in; NULL: no memory. i_free() it. */
+struct journal_group *journal_group_new(void);
+/* Cuts the list's beginning off and writes it as one group; each of it has its error
+   then. What is left of the list. Of who is committing. */
+struct journal_request *journal_write_group(struct journal *journal,
+					    struct journal_request *first);
 void journal_set_crc(struct journal_record *record);
 /* journal-queue.c: takes the part of who is committing, and gives it back. */
 void journal_begin_commit(struct journal *journal);

@@ -1,38 +1,184 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Group commit. Who finds nobody committing does it, for all that is queued; the next
-   group gathers meanwhile. A lone writer pays for one sync and waits for nobody. */
+/* Group commit. One at a time has the turn: he writes a group of what is queued, for
+   all, and the next group gathers meanwhile. A lone writer pays for one sync and waits
+   for nobody. Who had the turn hands it on before he tells those whose requests he
+   wrote, so that the disk has work again while they are told. Each of them is woken by
+   himself, once: of many who wait for one group, half wait for the next one. */
 
 #include "config.h"
 #include "journal/journal-private.h"
 
 #include <errno.h>
+#include <semaphore.h>
 
-/* With the mutex, which is let go meanwhile. */
-static void commit_queue(struct journal *journal)
+/* Woken once for each turn, and once when nothing is left. */
+struct journal_waiter {
+	struct journal_waiter *next;
+	sem_t woken;
+	unsigned int left; /* requests */
+	int error;         /* of one that failed */
+	bool has_turn;
+};
+
+static void init_waiter(struct journal_waiter *waiter, unsigned int count)
 {
-	struct journal_request *list = journal->queue;
+	waiter->next = NULL;
+	(void)sem_init(&waiter->woken, 0, 0);
+	waiter->left = count;
+	waiter->error = 0;
+	waiter->has_turn = false;
+}
 
-	journal->queue = NULL;
-	journal->queue_end = &journal->queue;
-	journal->committing = true;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	journal_write_requests(journal, list);
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal->committing = false;
-	(void)pthread_cond_broadcast(&journal->progress);
+static void wait_for_wake(struct journal_waiter *waiter)
+{
+	while (sem_wait(&waiter->woken) < 0)
+		;
 }
 
 /* With the mutex. */
 static void enqueue(struct journal *journal, struct journal_request *request,
-		    bool waited_for)
+		    struct journal_waiter *waiter)
 {
 	request->next = NULL;
-	request->finished = false;
-	request->waited_for = waited_for;
+	request->waiter = waiter;
 	*journal->queue_end = request;
 	journal->queue_end = &request->next;
 }
+
+/* Puts what was left of a list before what came meanwhile. With the mutex. */
+static void put_back(struct journal *journal, struct journal_request *rest)
+{
+	struct journal_request **end = &rest;
+
+	if (rest == NULL)
+		return;
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = journal->queue;
+	if (journal->queue == NULL)
+		journal->queue_end = end;
+	journal->queue = rest;
+}
+
+/*
+ * The turn
+ */
+
+/* Who is to have the turn next; NULL: nobody waits. With the mutex. */
+static struct journal_waiter *next_waiter(struct journal *journal)
+{
+	struct journal_waiter *waiter = journal->turn_wanted;
+	const struct journal_request *request = journal->queue;
+
+	if (waiter != NULL) {
+		journal->turn_wanted = waiter->next;
+		return waiter;
+	}
+	while (request != NULL && request->waiter == NULL)
+		request = request->next;
+	return request == NULL ? NULL : request->waiter;
+}
+
+/* False: it stays here, since something is queued that nobody waits for. With the mutex,
+   which is let go. */
+static bool hand_on(struct journal *journal)
+{
+	struct journal_waiter *waiter = next_waiter(journal);
+	bool stays = waiter == NULL && journal->queue != NULL;
+
+	if (waiter != NULL)
+		waiter->has_turn = true;
+	else if (!stays)
+		journal->committing = false;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	if (waiter != NULL)
+		(void)sem_post(&waiter->woken);
+	return !stays;
+}
+
+/* What nobody waits for is its done()'s from then on. Those that somebody waits for, as a
+   list. */
+static struct journal_request *tell(struct journal_request *group)
+{
+	struct journal_request *waited = NULL, *request;
+	bool is_waited_for;
+
+	while ((request = group) != NULL) {
+		group = request->next;
+		is_waited_for = request->waiter != NULL;
+		if (request->done != NULL)
+			request->done(request, request->error);
+		if (is_waited_for) {
+			request->next = waited;
+			waited = request;
+		}
+	}
+	return waited;
+}
+
+/* Those for whom nothing is left. The requests are theirs, and gone once they are woken;
+   another one may count at the same time. */
+static void wake(struct journal *journal, struct journal_request *request)
+{
+	struct journal_waiter *waiters = NULL, *waiter;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (; request != NULL; request = request->next) {
+		waiter = request->waiter;
+		if (waiter->error == 0)
+			waiter->error = request->error;
+		if (--waiter->left == 0) {
+			waiter->next = waiters;
+			waiters = waiter;
+		}
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	while ((waiter = waiters) != NULL) {
+		waiters = waiter->next;
+		(void)sem_post(&waiter->woken);
+	}
+}
+
+/* Writes a group. Whether the turn was handed on. */
+static bool take_turn(struct journal *journal)
+{
+	struct journal_request *group, *rest, *waited;
+	bool handed_on;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	group = journal->queue;
+	journal->queue = NULL;
+	journal->queue_end = &journal->queue;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	rest = journal_write_group(journal, group);
+	(void)pthread_mutex_lock(&journal->mutex);
+	put_back(journal, rest);
+	handed_on = hand_on(journal);
+	waited = tell(group);
+	if (waited != NULL)
+		wake(journal, waited);
+	return handed_on;
+}
+
+static void take_turns(struct journal *journal)
+{
+	while (!take_turn(journal))
+		;
+}
+
+/* Whether nobody has it. With the mutex. */
+static bool get_turn(struct journal *journal)
+{
+	bool got = !journal->committing;
+
+	journal->committing = true;
+	return got;
+}
+
+/*
+ * Requests
+ */
 
 static void set_crcs(struct journal_request *request)
 {
@@ -42,59 +188,55 @@ static void set_crcs(struct journal_request *request)
 		journal_set_crc(&request->records[i]);
 }
 
-/* Whether some thread waits for a request that is queued, and so will commit it. */
-static bool somebody_waits(const struct journal *journal)
-{
-	const struct journal_request *request = journal->queue;
-
-	while (request != NULL && !request->waited_for)
-		request = request->next;
-	return request != NULL;
-}
-
-/* What nobody waits for is left to us. With the mutex. */
-static void commit_the_rest(struct journal *journal)
-{
-	while (!journal->committing && journal->queue != NULL &&
-	       !somebody_waits(journal))
-		commit_queue(journal);
-}
-
 void journal_submit(struct journal *journal, struct journal_request *request)
 {
+	bool got_turn;
+
 	set_crcs(request);
 	(void)pthread_mutex_lock(&journal->mutex);
-	enqueue(journal, request, false);
-	commit_the_rest(journal);
+	enqueue(journal, request, NULL);
+	got_turn = get_turn(journal);
 	(void)pthread_mutex_unlock(&journal->mutex);
+	if (got_turn)
+		take_turns(journal);
+}
+
+/* Until nothing is left. */
+static void wait_for_requests(struct journal *journal,
+			      struct journal_waiter *waiter)
+{
+	for (;;) {
+		wait_for_wake(waiter);
+		if (!waiter->has_turn)
+			return;
+		waiter->has_turn = false;
+		take_turns(journal);
+	}
 }
 
 int journal_commit_many(struct journal *journal,
 			struct journal_request **requests, unsigned int count)
 {
+	struct journal_waiter waiter;
 	unsigned int i;
-	int error = 0;
+	bool got_turn;
 
+	if (count == 0)
+		return 0;
+	init_waiter(&waiter, count);
 	for (i = 0; i < count; i++)
 		set_crcs(requests[i]);
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (i = 0; i < count; i++)
-		enqueue(journal, requests[i], true);
-	for (i = 0; i < count; i++) {
-		while (!requests[i]->finished) {
-			if (journal->committing)
-				(void)pthread_cond_wait(&journal->progress,
-							&journal->mutex);
-			else
-				commit_queue(journal);
-		}
-		if (error == 0)
-			error = requests[i]->error;
-	}
-	commit_the_rest(journal);
+		enqueue(journal, requests[i], &waiter);
+	got_turn = get_turn(journal);
 	(void)pthread_mutex_unlock(&journal->mutex);
-	errno = error;
-	return error == 0 ? 0 : -1;
+	if (got_turn)
+		take_turns(journal);
+	wait_for_requests(journal, &waiter);
+	(void)sem_destroy(&waiter.woken);
+	errno = waiter.error;
+	return waiter.error == 0 ? 0 : -1;
 }
 
 int journal_commit(struct journal *journal, struct journal_request *request)
@@ -102,21 +244,32 @@ int journal_commit(struct journal *journal, struct journal_request *request)
 	return journal_commit_many(journal, &request, 1);
 }
 
+/*
+ * A turn for something else
+ */
+
 void journal_begin_commit(struct journal *journal)
 {
+	struct journal_waiter waiter, **end;
+	bool got_turn;
+
+	init_waiter(&waiter, 0);
 	(void)pthread_mutex_lock(&journal->mutex);
-	while (journal->committing)
-		(void)pthread_cond_wait(&journal->progress, &journal->mutex);
-	journal->committing = true;
+	got_turn = get_turn(journal);
+	if (!got_turn) {
+		for (end = &journal->turn_wanted; *end != NULL;)
+			end = &(*end)->next;
+		*end = &waiter;
+	}
 	(void)pthread_mutex_unlock(&journal->mutex);
+	if (!got_turn)
+		wait_for_wake(&waiter);
+	(void)sem_destroy(&waiter.woken);
 }
 
 void journal_end_commit(struct journal *journal)
 {
 	(void)pthread_mutex_lock(&journal->mutex);
-	journal->committing = false;
-	(void)pthread_cond_broadcast(&journal->progress);
-	/* what was submitted meanwhile */
-	commit_the_rest(journal);
-	(void)pthread_mutex_unlock(&journal->mutex);
+	if (!hand_on(journal))
+		take_turns(journal);
 }

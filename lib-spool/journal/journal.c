@@ -57,6 +57,17 @@ static int open_dirs(struct journal *journal, char **error_r)
 	return 0;
 }
 
+/* Who only reads writes no group. */
+static int make_group(struct journal *journal, char **error_r)
+{
+	if (journal->settings.read_only)
+		return 0;
+	journal->group = journal_group_new();
+	return journal->group != NULL ?
+		0 :
+		spool_fail(error_r, ENOMEM, "out of memory");
+}
+
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r)
@@ -81,8 +92,8 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	journal_index_init(&journal->index);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
 	(void)pthread_mutex_init(&journal->compaction, NULL);
-	(void)pthread_cond_init(&journal->progress, NULL);
-	if (open_dirs(journal, error_r) == 0 &&
+	if (make_group(journal, error_r) == 0 &&
+	    open_dirs(journal, error_r) == 0 &&
 	    journal_recover(journal, error_r) == 0) {
 		if (!settings->read_only)
 			journal_sweep_bodies(journal);
@@ -120,9 +131,9 @@ void journal_close(struct journal **_journal)
 		i_free(range);
 	}
 	journal_damage_free(journal);
+	i_free(journal->group);
 	(void)file_close(&journal->bodies_fd);
 	(void)file_close(&journal->fd);
-	(void)pthread_cond_destroy(&journal->progress);
 	(void)pthread_mutex_destroy(&journal->compaction);
 	(void)pthread_mutex_destroy(&journal->mutex);
 	journal_index_deinit(&journal->index);

@@ -82,7 +82,7 @@ struct journal_request {
 
 	/* the journal's */
 	struct journal_request *next;
-	bool waited_for, finished;
+	struct journal_waiter *waiter; /* NULL: nobody waits */
 	int error;
 };
 
