@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +32,12 @@
 struct request {
 	struct request *next;
 	const unsigned char *body;
+	sem_t woken;
 	bool done;
 };
 
 struct log {
 	pthread_mutex_t mutex;
-	pthread_cond_t progress;
 	struct request *queue;
 	bool writing;
 
@@ -71,22 +72,28 @@ static void write_group(struct log *log, const struct request *request)
 	log->pos = end;
 }
 
-/* With the mutex, which is let go meanwhile. */
+/* Writes what is queued, lets one of those who came meanwhile write, and wakes the
+   others of this group, each by himself: a wake of all is into one lock. */
 static void commit(struct log *log)
 {
-	struct request *group = log->queue, *next;
+	struct request *group, *next;
 
+	(void)pthread_mutex_lock(&log->mutex);
+	group = log->queue;
 	log->queue = NULL;
-	log->writing = true;
 	(void)pthread_mutex_unlock(&log->mutex);
 	write_group(log, group);
 	(void)pthread_mutex_lock(&log->mutex);
+	next = log->queue;
+	log->writing = next != NULL;
+	(void)pthread_mutex_unlock(&log->mutex);
+	if (next != NULL)
+		(void)sem_post(&next->woken);
 	for (; group != NULL; group = next) {
 		next = group->next;
 		group->done = true;
+		(void)sem_post(&group->woken);
 	}
-	log->writing = false;
-	(void)pthread_cond_broadcast(&log->progress);
 }
 
 static void put_record(void *context, uint64_t number,
@@ -94,19 +101,24 @@ static void put_record(void *context, uint64_t number,
 {
 	struct log *log = context;
 	struct request request = { .body = body };
+	bool writes;
 
 	(void)number;
 	bench_check(size == log->size);
+	(void)sem_init(&request.woken, 0, 0);
 	(void)pthread_mutex_lock(&log->mutex);
 	request.next = log->queue;
 	log->queue = &request;
-	while (!request.done) {
-		if (log->writing)
-			(void)pthread_cond_wait(&log->progress, &log->mutex);
-		else
-			commit(log);
-	}
+	writes = !log->writing;
+	log->writing = true;
 	(void)pthread_mutex_unlock(&log->mutex);
+	if (!writes)
+		bench_check(sem_wait(&request.woken) == 0);
+	if (!request.done) {
+		commit(log);
+		bench_check(sem_wait(&request.woken) == 0);
+	}
+	(void)sem_destroy(&request.woken);
 }
 
 /* Room for all groups, each of one message, and nothing of it new to the disk. */
@@ -133,8 +145,7 @@ static void put_records(struct bench *b)
 	bench_check(b->record >= b->piece &&
 		    b->record - b->piece <= sizeof(rest) &&
 		    b->writers <= GROUP_MAX);
-	bench_check(pthread_mutex_init(&log.mutex, NULL) == 0 &&
-		    pthread_cond_init(&log.progress, NULL) == 0);
+	bench_check(pthread_mutex_init(&log.mutex, NULL) == 0);
 	prewrite(b, log.fd);
 	bench_writers(b, put_record, &log);
 	(void)close(log.fd);
