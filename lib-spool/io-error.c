@@ -28,6 +28,12 @@ void io_set_error(const char *fmt, ...)
 	(void)snprintf(thread_error, sizeof(thread_error), "%s", text);
 }
 
+void io_clear_error(void)
+{
+	errno = thread_errno = 0;
+	thread_error[0] = '\0';
+}
+
 const char *io_get_error(void)
 {
 	return thread_error;

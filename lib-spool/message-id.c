@@ -51,12 +51,12 @@ void message_id_generate_at(struct message_id_generator *gen, uint64_t msecs,
 	   carries into the time when the sequence is used up */
 	uint64_t stamp = msecs << 16, last;
 
+	randombytes_buf(id_r->bytes + 8, 8);
 	(void)pthread_mutex_lock(&gen->mutex);
 	last = get_be64(gen->last.bytes);
 	if (stamp <= last)
 		stamp = last == UINT64_MAX ? last : last + 1;
 	put_be64(id_r->bytes, stamp);
-	randombytes_buf(id_r->bytes + 8, 8);
 	gen->last = *id_r;
 	(void)pthread_mutex_unlock(&gen->mutex);
 }

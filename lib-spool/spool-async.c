@@ -249,8 +249,7 @@ static int submit(struct spool_async *async, struct spool_request *request,
 	request->call.caller = IO_ASYNCHRONOUS;
 	request->call.message = request->message;
 	request->call.id = request->id;
-	errno = 0;
-	io_set_error("%s", "");
+	io_clear_error();
 	(void)pthread_mutex_lock(&async->mutex);
 	answer = take(async, request);
 	(void)pthread_mutex_unlock(&async->mutex);

@@ -194,7 +194,7 @@ static void undo(const struct spool_call *failed, enum io_operation op,
 	for (i = modules; i > 0; i--) {
 		io_infrastructure *io = failed->spool->modules[i - 1].io;
 
-		io_set_error("%s", "");
+		io_clear_error();
 		answer = call_hook(&call, io);
 		if (answer != IO_DONE && answer != IO_CONT)
 			spool_warn(failed->spool,
@@ -265,8 +265,7 @@ int spool_call_start(struct spool_call *call)
 	int answer;
 
 	call->asked = call->went_on = 0;
-	errno = 0;
-	io_set_error("%s", "");
+	io_clear_error();
 	if (call->message != NULL)
 		call->id = call->message->message_id;
 	if (call->op == IO_OP_WRITEBODY && !read_only) {
@@ -299,8 +298,7 @@ int spool_call_finish(struct spool_call *call)
 {
 	int answer;
 
-	errno = 0;
-	io_set_error("%s", "");
+	io_clear_error();
 	answer = check_answer(call, call->asked - 1,
 			      call->spool->store_class->finish(&call->later));
 	if (answer == IO_CONT) {

@@ -72,7 +72,7 @@ static int init_module(io_infrastructure *io, const char *who,
 {
 	const char *why;
 
-	io_set_error("%s", "");
+	io_clear_error();
 	if (io->shared.init == NULL || io->shared.init(io, config) >= 0)
 		return 0;
 	why = io_get_error();

@@ -156,6 +156,8 @@ const struct spool_store *spool_store_find(const char *name, char **error_r);
 /* NULL with EINVAL and *error_r; for "" NULL without an error. */
 struct stack_spec *spool_parse_stack(const char *text, char **error_r);
 
+/* As if no call had failed on this thread: also errno. */
+void io_clear_error(void);
 /* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
    IO_FAIL for the rest. */
 int io_answer_for_errno(int error);

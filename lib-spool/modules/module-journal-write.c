@@ -141,32 +141,42 @@ static int commit_change(struct journal_change *change)
  * Headers
  */
 
-/* The record through its stack; NULL: *answer_r. `states`: of states alone. */
+/* The record through its stack; NULL: *answer_r. */
+static buffer_t *push_headers(struct journal_store *store,
+			      const buffer_t *record, int *answer_r)
+{
+	buffer_t *data = buffer_create_dynamic(default_pool, 1024);
+	struct ostream *sink = o_stream_create_buffer(data), *output;
+
+	output = spool_push_stack(store->spool, store->stacks.headers, sink);
+	o_stream_unref(&sink);
+	/* so that a codec knows how much it is */
+	o_stream_cork(output);
+	o_stream_nsend(output, record->data, record->used);
+	*answer_r = spool_finish_stream(&output);
+	if (*answer_r != IO_DONE)
+		buffer_free(&data);
+	return data;
+}
+
+/* What is stored of the headers, or (`states`) of states alone; NULL: *answer_r. */
 static buffer_t *make_headers(struct journal_store *store,
 			      email_message *message, bool states,
 			      int *answer_r)
 {
-	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
-	buffer_t *data = buffer_create_dynamic(default_pool, 1024);
-	struct ostream *sink, *output;
+	buffer_t *record = buffer_create_dynamic(default_pool, 500), *data;
 
+	*answer_r = IO_DONE;
 	if ((states ? message_record_write_states(message, record) :
 		      message_record_write(message, record)) < 0) {
 		*answer_r = io_fail_message("making the headers' record",
 					    &message->message_id, errno);
-	} else {
-		sink = o_stream_create_buffer(data);
-		output = spool_push_stack(store->spool, store->stacks.headers,
-					  sink);
-		o_stream_unref(&sink);
-		/* so that a codec knows how much it is */
-		o_stream_cork(output);
-		o_stream_nsend(output, record->data, record->used);
-		*answer_r = spool_finish_stream(&output);
+		buffer_free(&record);
 	}
+	if (record == NULL || store->stacks.headers == NULL)
+		return record;
+	data = push_headers(store, record, answer_r);
 	buffer_free(&record);
-	if (*answer_r != IO_DONE)
-		buffer_free(&data);
 	return data;
 }
 
