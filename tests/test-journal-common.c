@@ -212,3 +212,13 @@ void test_journal_flip(uint64_t offset)
 	assert_int_equal(pwrite(fd, &c, 1, (off_t)offset), 1);
 	assert_int_equal(close(fd), 0);
 }
+
+uint64_t test_journal_sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE])
+{
+	uint64_t all = 0;
+	unsigned int i;
+
+	for (i = 0; i < SPOOL_HISTOGRAM_SIZE; i++)
+		all += histogram[i];
+	return all;
+}

@@ -46,5 +46,7 @@ bool test_journal_has(struct journal *journal, unsigned int n);
 unsigned int test_journal_files_in(const char *name);
 /* Changes a bit of the byte there, in the first segment. */
 void test_journal_flip(uint64_t offset);
+/* How many values it has counted. */
+uint64_t test_journal_sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE]);
 
 #endif

@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The journal by itself: records, groups, what fails, the index. What a power cut leaves is
+/* The journal by itself: records, what fails, the index. What a power cut leaves is
    crash/test-crash-journal.c's. */
 
 #include "config.h"
@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,173 +131,6 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 }
 
 /*
- * Groups: the sync is held, and counted
- */
-
-static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	bool held;
-	unsigned int inside, syncs;
-} gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0 };
-
-static int held_fdatasync(int fd)
-{
-	(void)pthread_mutex_lock(&gate.mutex);
-	gate.syncs++;
-	gate.inside++;
-	(void)pthread_cond_broadcast(&gate.changed);
-	while (gate.held)
-		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
-	gate.inside--;
-	(void)pthread_mutex_unlock(&gate.mutex);
-	return file_ops_system.fdatasync(fd);
-}
-
-static void set_gate(bool held)
-{
-	(void)pthread_mutex_lock(&gate.mutex);
-	gate.held = held;
-	(void)pthread_cond_broadcast(&gate.changed);
-	(void)pthread_mutex_unlock(&gate.mutex);
-}
-
-static void wait_for_sync(void)
-{
-	(void)pthread_mutex_lock(&gate.mutex);
-	while (gate.inside == 0)
-		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
-	(void)pthread_mutex_unlock(&gate.mutex);
-}
-
-#define MANY 64
-
-static struct test_journal_put many[MANY];
-
-static void *submit_first(void *journal)
-{
-	journal_submit(journal, &many[0].request);
-	return NULL;
-}
-
-static uint64_t sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE])
-{
-	uint64_t all = 0;
-	unsigned int i;
-
-	for (i = 0; i < SPOOL_HISTOGRAM_SIZE; i++)
-		all += histogram[i];
-	return all;
-}
-
-/* What the next test did: groups of 1, 1 and 63. */
-static void must_have_counted(struct journal *journal)
-{
-	struct spool_stats stats;
-
-	assert_int_equal(journal_get_stats(journal, &stats), 0);
-	assert_int_equal(stats.group_changes[0], 2);
-	assert_int_equal(stats.group_changes[5], 1);
-	assert_int_equal(sum(stats.group_changes), 3);
-	assert_int_equal(sum(stats.sync_usecs), 3);
-	assert_int_equal(stats.failed_groups, 0);
-	assert_int_equal(stats.live_segments, 1);
-	assert_int_equal(stats.dead_segments + stats.cut_segments, 0);
-	assert_int_equal(stats.live_records, 2 * (MANY + 1));
-	assert_int_equal(stats.records, stats.live_records);
-	assert_true(stats.segment_bytes > 0);
-}
-
-static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
-{
-	struct file_ops ops = file_ops_system;
-	struct journal *journal = test_journal_new();
-	pthread_t thread;
-	unsigned int n;
-
-	assert_int_equal(test_journal_store(journal, 1000),
-			 0); /* the segment is there */
-	ops.fdatasync = held_fdatasync;
-	file_ops_set(&ops);
-	gate.syncs = 0;
-	set_gate(true);
-	for (n = 0; n < MANY; n++)
-		test_journal_make_put(&many[n], n, 1);
-	assert_int_equal(pthread_create(&thread, NULL, submit_first, journal),
-			 0);
-	wait_for_sync();
-	/* these find somebody at it, and do not wait */
-	for (n = 1; n < MANY; n++)
-		journal_submit(journal, &many[n].request);
-	for (n = 0; n < MANY; n++) {
-		assert_int_equal(many[n].done, 0);
-		/* and nothing is believed before its sync */
-		assert_false(test_journal_has(journal, n));
-	}
-	set_gate(false);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	file_ops_set(NULL);
-	for (n = 0; n < MANY; n++) {
-		assert_int_equal(many[n].done, 1);
-		assert_int_equal(many[n].error, 0);
-		assert_true(test_journal_has(journal, n));
-	}
-	assert_int_equal(gate.syncs, 2);
-	must_have_counted(journal);
-	journal_close(&journal);
-}
-
-struct writer {
-	struct journal *journal;
-	unsigned int first;
-};
-
-static void *write_some(void *context)
-{
-	struct writer *writer = context;
-	unsigned int n;
-
-	for (n = 0; n < 50; n++) {
-		if (test_journal_store(writer->journal, writer->first + n) != 0)
-			return writer;
-		if (n % 2 == 1 &&
-		    test_journal_drop(writer->journal, writer->first + n) != 0)
-			return writer;
-	}
-	return NULL;
-}
-
-static void test_many_writers(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	struct writer writers[4];
-	pthread_t threads[4];
-	unsigned int i, n;
-	void *failed;
-
-	for (i = 0; i < 4; i++) {
-		writers[i].journal = journal;
-		writers[i].first = i * 1000;
-		assert_int_equal(pthread_create(&threads[i], NULL, write_some,
-						&writers[i]),
-				 0);
-	}
-	for (i = 0; i < 4; i++) {
-		assert_int_equal(pthread_join(threads[i], &failed), 0);
-		assert_null(failed);
-	}
-	journal_close(&journal);
-	journal = test_journal_open(false);
-	for (i = 0; i < 4; i++) {
-		for (n = 0; n < 50; n++)
-			assert_int_equal(test_journal_has(journal,
-							  i * 1000 + n),
-					 n % 2 == 0);
-	}
-	journal_close(&journal);
-}
-
-/*
  * What fails
  */
 
@@ -323,7 +155,7 @@ static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 		assert_int_equal(stats.failed_groups, 1);
 		assert_int_equal(stats.group_changes[0], 2);
 		/* and what says so, for nobody */
-		assert_int_equal(sum(stats.sync_usecs), 3);
+		assert_int_equal(test_journal_sum(stats.sync_usecs), 3);
 		journal_close(&journal);
 		journal = test_journal_open(false);
 		assert_true(test_journal_has(journal, 1));
@@ -459,8 +291,6 @@ int main(void)
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
-		cmocka_unit_test(test_what_gathers_is_one_group),
-		cmocka_unit_test(test_many_writers),
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),

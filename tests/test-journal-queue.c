@@ -1,0 +1,411 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Who writes for whom in the journal, and when each is told: the sync is held, and
+   counted. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "test-journal-common.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned int syncs;   /* that began */
+	unsigned int allowed; /* that may end */
+} gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
+
+static int held_fdatasync(int fd)
+{
+	unsigned int number;
+
+	(void)pthread_mutex_lock(&gate.mutex);
+	number = ++gate.syncs;
+	(void)pthread_cond_broadcast(&gate.changed);
+	while (number > gate.allowed)
+		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
+	(void)pthread_mutex_unlock(&gate.mutex);
+	return file_ops_system.fdatasync(fd);
+}
+
+static void allow_syncs(unsigned int count)
+{
+	(void)pthread_mutex_lock(&gate.mutex);
+	gate.allowed = count;
+	(void)pthread_cond_broadcast(&gate.changed);
+	(void)pthread_mutex_unlock(&gate.mutex);
+}
+
+/* Until there were so many, since begin_gate(). */
+static void wait_for_syncs(unsigned int count)
+{
+	(void)pthread_mutex_lock(&gate.mutex);
+	while (gate.syncs < count)
+		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
+	(void)pthread_mutex_unlock(&gate.mutex);
+}
+
+/* A new journal that has its segment, with one message, and whose next sync is held. */
+static struct journal *begin_gate(void)
+{
+	static struct file_ops ops;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1000), 0);
+	ops = file_ops_system;
+	ops.fdatasync = held_fdatasync;
+	file_ops_set(&ops);
+	gate.syncs = 0;
+	allow_syncs(0);
+	return journal;
+}
+
+static void end_gate(struct journal *journal)
+{
+	file_ops_set(NULL);
+	journal_close(&journal);
+}
+
+static pthread_t start(void *(*run)(void *context), void *context)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, run, context), 0);
+	return thread;
+}
+
+static void end(pthread_t thread)
+{
+	void *failed;
+
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+}
+
+#define MANY 64
+
+static struct test_journal_put many[MANY];
+
+static void *submit_first(void *journal)
+{
+	journal_submit(journal, &many[0].request);
+	return NULL;
+}
+
+/* What the next test did: groups of 1, 1 and 63. */
+static void must_have_counted(struct journal *journal)
+{
+	struct spool_stats stats;
+
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_int_equal(stats.group_changes[0], 2);
+	assert_int_equal(stats.group_changes[5], 1);
+	assert_int_equal(test_journal_sum(stats.group_changes), 3);
+	assert_int_equal(test_journal_sum(stats.sync_usecs), 3);
+	assert_int_equal(stats.failed_groups, 0);
+	assert_int_equal(stats.live_segments, 1);
+	assert_int_equal(stats.dead_segments + stats.cut_segments, 0);
+	assert_int_equal(stats.live_records, 2 * (MANY + 1));
+	assert_int_equal(stats.records, stats.live_records);
+	assert_true(stats.segment_bytes > 0);
+}
+
+static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	pthread_t thread;
+	unsigned int n;
+
+	for (n = 0; n < MANY; n++)
+		test_journal_make_put(&many[n], n, 1);
+	thread = start(submit_first, journal);
+	wait_for_syncs(1);
+	/* these find somebody at it, and do not wait */
+	for (n = 1; n < MANY; n++)
+		journal_submit(journal, &many[n].request);
+	for (n = 0; n < MANY; n++) {
+		assert_int_equal(many[n].done, 0);
+		/* and nothing is believed before its sync */
+		assert_false(test_journal_has(journal, n));
+	}
+	allow_syncs(UINT_MAX);
+	end(thread);
+	for (n = 0; n < MANY; n++) {
+		assert_int_equal(many[n].done, 1);
+		assert_int_equal(many[n].error, 0);
+		assert_true(test_journal_has(journal, n));
+	}
+	assert_int_equal(gate.syncs, 2);
+	must_have_counted(journal);
+	end_gate(journal);
+}
+
+/*
+ * The turn
+ */
+
+/* Waits until so many requests are queued, and so many want the turn for something
+   else. */
+static void wait_for_queue(struct journal *journal, unsigned int requests,
+			   bool wanted)
+{
+	const struct journal_request *request;
+	unsigned int count;
+	bool as_wanted;
+
+	do {
+		(void)sched_yield();
+		(void)pthread_mutex_lock(&journal->mutex);
+		count = 0;
+		for (request = journal->queue; request != NULL;
+		     request = request->next)
+			count++;
+		as_wanted = (journal->turn_wanted != NULL) == wanted;
+		(void)pthread_mutex_unlock(&journal->mutex);
+	} while (count != requests || !as_wanted);
+}
+
+/* One that somebody waits for. */
+struct commit {
+	struct journal *journal;
+	struct test_journal_put put;
+};
+
+static void *commit_one(void *context)
+{
+	struct commit *commit = context;
+	int ret = journal_commit(commit->journal, &commit->put.request);
+
+	return ret == 0 && commit->put.done == 1 ? NULL : commit;
+}
+
+static void make_commit(struct commit *commit, struct journal *journal,
+			unsigned int n)
+{
+	commit->journal = journal;
+	test_journal_make_put(&commit->put, n, 1);
+}
+
+static void done_once_the_next_sync_begins(struct journal_request *request,
+					   int error)
+{
+	struct test_journal_put *put = request->context;
+
+	wait_for_syncs(2);
+	put->error = error;
+	put->done++;
+}
+
+/* Whoever is told may take his time: the disk has work meanwhile. */
+static void
+test_the_next_group_is_written_before_this_one_is_told(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	struct commit first, second;
+	pthread_t threads[2];
+
+	make_commit(&first, journal, 1);
+	make_commit(&second, journal, 2);
+	first.put.request.done = done_once_the_next_sync_begins;
+	threads[0] = start(commit_one, &first);
+	wait_for_syncs(1);
+	threads[1] = start(commit_one, &second);
+	wait_for_queue(journal, 1, false);
+	allow_syncs(UINT_MAX);
+	end(threads[0]);
+	end(threads[1]);
+	assert_int_equal(gate.syncs, 2);
+	end_gate(journal);
+}
+
+static struct test_journal_put more[300];
+
+static void *commit_more(void *journal)
+{
+	struct journal_request *requests[N_ELEMENTS(more)];
+	unsigned int n;
+
+	for (n = 0; n < N_ELEMENTS(more); n++)
+		requests[n] = &more[n].request;
+	return journal_commit_many(journal, requests, N_ELEMENTS(more)) == 0 ?
+		NULL :
+		journal;
+}
+
+static bool is_before(const struct test_journal_put *a,
+		      const struct test_journal_put *b)
+{
+	const struct journal_place *x = &a->request.records[1].place;
+	const struct journal_place *y = &b->request.records[1].place;
+
+	return x->segment < y->segment ||
+		(x->segment == y->segment && x->offset < y->offset);
+}
+
+/* More than a group takes, which one waits for: all are told, once, and none that came
+   while the first of them were written is before the others. */
+static void test_what_is_left_of_a_group_comes_first(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	pthread_t threads[2];
+	unsigned int n;
+
+	for (n = 0; n < N_ELEMENTS(more); n++)
+		test_journal_make_put(&more[n], n, 1);
+	test_journal_make_put(&many[0], 2000, 1);
+	test_journal_make_put(&many[1], 2001, 1);
+	threads[0] = start(submit_first, journal);
+	wait_for_syncs(1);
+	threads[1] = start(commit_more, journal);
+	wait_for_queue(journal, N_ELEMENTS(more), false);
+	allow_syncs(1);
+	wait_for_syncs(2);
+	journal_submit(journal, &many[1].request);
+	allow_syncs(UINT_MAX);
+	end(threads[0]);
+	end(threads[1]);
+	for (n = 0; n < N_ELEMENTS(more); n++) {
+		assert_int_equal(more[n].done, 1);
+		assert_true(test_journal_has(journal, n));
+		assert_true(n == 0 || is_before(&more[n - 1], &more[n]));
+	}
+	assert_true(is_before(&many[0], &more[0]));
+	assert_true(is_before(&more[n - 1], &many[1]));
+	end_gate(journal);
+}
+
+struct asking {
+	struct journal *journal;
+	struct spool_stats stats;
+};
+
+static void *ask_for_stats(void *context)
+{
+	struct asking *asking = context;
+
+	return journal_get_stats(asking->journal, &asking->stats) == 0 ?
+		NULL :
+		asking;
+}
+
+/* However many go on writing. */
+static void
+test_who_wants_the_turn_for_something_else_is_next(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	struct commit commits[3];
+	struct asking asking = { .journal = journal };
+	pthread_t threads[4];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		make_commit(&commits[i], journal, i + 1);
+	threads[0] = start(commit_one, &commits[0]);
+	wait_for_syncs(1);
+	threads[1] = start(commit_one, &commits[1]);
+	wait_for_queue(journal, 1, false);
+	threads[3] = start(ask_for_stats, &asking);
+	wait_for_queue(journal, 1, true);
+	threads[2] = start(commit_one, &commits[2]);
+	wait_for_queue(journal, 2, true);
+	allow_syncs(UINT_MAX);
+	for (i = 0; i < 4; i++)
+		end(threads[i]);
+	/* the one before the gate, and the first one */
+	assert_int_equal(test_journal_sum(asking.stats.group_changes), 2);
+	assert_int_equal(gate.syncs, 2);
+	end_gate(journal);
+}
+
+/* Nobody waits for it, and it came while the turn was somebody's for something else. */
+static void test_what_came_meanwhile_is_written(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	test_journal_make_put(&many[0], 1, 1);
+	journal_begin_commit(journal);
+	journal_submit(journal, &many[0].request);
+	assert_int_equal(many[0].done, 0);
+	journal_end_commit(journal);
+	assert_int_equal(many[0].done, 1);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+static void test_no_requests_are_done(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(journal_commit_many(journal, NULL, 0), 0);
+	journal_close(&journal);
+}
+
+/*
+ * Many
+ */
+
+struct writer {
+	struct journal *journal;
+	unsigned int first;
+};
+
+static void *write_some(void *context)
+{
+	struct writer *writer = context;
+	unsigned int n;
+
+	for (n = 0; n < 50; n++) {
+		if (test_journal_store(writer->journal, writer->first + n) != 0)
+			return writer;
+		if (n % 2 == 1 &&
+		    test_journal_drop(writer->journal, writer->first + n) != 0)
+			return writer;
+	}
+	return NULL;
+}
+
+static void test_many_writers(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct writer writers[4];
+	pthread_t threads[4];
+	unsigned int i, n;
+
+	for (i = 0; i < 4; i++) {
+		writers[i].journal = journal;
+		writers[i].first = i * 1000;
+		threads[i] = start(write_some, &writers[i]);
+	}
+	for (i = 0; i < 4; i++)
+		end(threads[i]);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	for (i = 0; i < 4; i++) {
+		for (n = 0; n < 50; n++)
+			assert_int_equal(test_journal_has(journal,
+							  i * 1000 + n),
+					 n % 2 == 0);
+	}
+	journal_close(&journal);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_gathers_is_one_group),
+		cmocka_unit_test(
+			test_the_next_group_is_written_before_this_one_is_told),
+		cmocka_unit_test(test_what_is_left_of_a_group_comes_first),
+		cmocka_unit_test(
+			test_who_wants_the_turn_for_something_else_is_next),
+		cmocka_unit_test(test_what_came_meanwhile_is_written),
+		cmocka_unit_test(test_no_requests_are_done),
+		cmocka_unit_test(test_many_writers),
+	};
+
+	return cmocka_run_group_tests_name("journal-queue", tests, NULL, NULL);
+}
