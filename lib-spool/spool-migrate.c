@@ -2,7 +2,8 @@
 
 /* Moving messages into another spool. Each is durable there before it is removed here:
    a crash in between leaves it in both, which the next try finds, and only
-   removes. */
+   removes. Several are on their way at once, since one alone waits for the disk; what
+   became of them is told by the thread of who asked. */
 
 #include "config.h"
 #include "spool-private.h"
@@ -11,10 +12,25 @@
 #include "macros.h"
 #include "mem.h"
 #include "message-record.h"
+#include "thread-start.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define THREADS_MAX 16
+/* So many may be begun and not told yet. */
+#define UNTOLD_MAX (2 * THREADS_MAX)
+
+/* What became of a message, until it is told. */
+struct result {
+	struct result *next;
+	struct spool_migrated what;
+	int answer;
+	char *why;
+	bool stops; /* nothing more can be done */
+};
 
 struct migration {
 	struct spool *from, *to;
@@ -26,6 +42,17 @@ struct migration {
 	message_id *ids;
 	size_t count, room;
 	bool no_memory;
+
+	pthread_t threads[THREADS_MAX];
+	unsigned int thread_count;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed; /* for who tells */
+	pthread_cond_t was_told;
+	/* Under the mutex. */
+	size_t next, told; /* of the ids */
+	bool stopped;
+	unsigned int working; /* threads */
+	struct result *results, **results_end;
 };
 
 /*
@@ -146,7 +173,7 @@ static int compare(struct migration *migration, const message_id *id)
 
 /* Body and headers, through the other spool's stacks; no module may skip it. */
 static int put_there(struct migration *migration, const message_id *id,
-		     struct spool_migrated *what)
+		     struct result *result)
 {
 	email_message *message;
 	int answer;
@@ -154,7 +181,7 @@ static int put_there(struct migration *migration, const message_id *id,
 	answer = spool_get(migration->from, id, &message);
 	if (answer != IO_DONE)
 		return answer;
-	what->body_len = message->body_len;
+	result->what.body_len = message->body_len;
 	/* there it is new, and goes on counting its versions */
 	email_message_set_first_version(message,
 					email_message_get_version(message));
@@ -165,7 +192,7 @@ static int put_there(struct migration *migration, const message_id *id,
 		answer = spool_writeheaders(migration->to, IO_SYNCHRONOUS,
 					    message, 1);
 	/* what cannot be written there ends it all */
-	what->stop = answer == IO_TRANS_FAIL &&
+	result->stops = answer == IO_TRANS_FAIL &&
 		message->body->stream_errno == 0;
 	email_message_unref(&message);
 	return answer;
@@ -184,55 +211,184 @@ static bool has_no_headers(struct spool *spool, const message_id *id)
 }
 
 static int copy(struct migration *migration, const message_id *id,
-		struct spool_migrated *what)
+		struct result *result)
 {
-	int answer = put_there(migration, id, what);
+	int answer = put_there(migration, id, result);
 
 	if (answer == IO_DONE || io_get_errno() != EEXIST)
 		return answer;
 	if (!has_no_headers(migration->to, id)) {
-		what->was_there = true;
+		result->what.was_there = true;
 		return compare(migration, id);
 	}
 	/* only a body, of a try that was killed */
 	answer = spool_unlinkbody(migration->to, IO_SYNCHRONOUS, id);
-	return answer == IO_DONE ? put_there(migration, id, what) : answer;
+	return answer == IO_DONE ? put_there(migration, id, result) : answer;
 }
 
 static int migrate_one(struct migration *migration, const message_id *id,
-		       struct spool_migrated *what)
+		       struct result *result)
 {
-	int answer = copy(migration, id, what);
+	int answer = copy(migration, id, result);
 
 	if (answer != IO_DONE || (migration->flags & SPOOL_MIGRATE_KEEP) != 0)
 		return answer;
 	answer = spool_remove(migration->from, id);
-	what->stop = answer != IO_DONE;
+	result->stops = answer != IO_DONE;
 	return answer;
 }
 
-/* False: that was the last one. */
-static bool next(struct migration *migration, size_t i, int *ret)
-{
-	struct spool_migrated what = { .id = migration->ids[i],
-				       .total = migration->count };
-	char *why;
+/*
+ * Many on their way
+ */
 
-	if (migrate_one(migration, &what.id, &what) == IO_DONE)
-		return migration->callback == NULL ||
-			migration->callback(&what, migration->context);
-	what.error = io_get_errno() != 0 ? io_get_errno() : EINVAL;
-	why = i_strdup(io_get_error());
-	if (what.stop) {
-		*ret = spool_fail(migration->error_r, what.error, "%s", why);
-		i_free(why);
-		return false;
+/* NULL: there is none, or no other one is to be begun. */
+static struct result *take_next(struct migration *migration)
+{
+	struct result *result = NULL;
+
+	(void)pthread_mutex_lock(&migration->mutex);
+	while (!migration->stopped && migration->next < migration->count &&
+	       migration->next - migration->told >= UNTOLD_MAX)
+		(void)pthread_cond_wait(&migration->was_told,
+					&migration->mutex);
+	if (!migration->stopped && migration->next < migration->count) {
+		result = i_new(struct result, 1);
+		result->what.id = migration->ids[migration->next++];
+		result->what.total = migration->count;
 	}
-	what.problem = why;
-	what.stop = migration->callback != NULL &&
-		!migration->callback(&what, migration->context);
-	i_free(why);
-	return !what.stop;
+	(void)pthread_mutex_unlock(&migration->mutex);
+	return result;
+}
+
+static struct result *migrate_next(struct migration *migration)
+{
+	struct result *result = take_next(migration);
+
+	if (result == NULL)
+		return NULL;
+	result->answer = migrate_one(migration, &result->what.id, result);
+	if (result->answer != IO_DONE) {
+		result->what.error = io_get_errno() != 0 ? io_get_errno() :
+							   EINVAL;
+		result->why = i_strdup(io_get_error());
+	}
+	return result;
+}
+
+static void *migrate_many(void *context)
+{
+	struct migration *migration = context;
+	struct result *result;
+
+	do {
+		result = migrate_next(migration);
+		(void)pthread_mutex_lock(&migration->mutex);
+		if (result != NULL) {
+			*migration->results_end = result;
+			migration->results_end = &result->next;
+		} else {
+			migration->working--;
+		}
+		(void)pthread_cond_signal(&migration->changed);
+		(void)pthread_mutex_unlock(&migration->mutex);
+	} while (result != NULL);
+	return NULL;
+}
+
+/* Waits for one; NULL: that was all. */
+static struct result *next_result(struct migration *migration)
+{
+	struct result *result;
+
+	if (migration->thread_count == 0)
+		return migrate_next(migration);
+	(void)pthread_mutex_lock(&migration->mutex);
+	while (migration->results == NULL && migration->working > 0)
+		(void)pthread_cond_wait(&migration->changed, &migration->mutex);
+	result = migration->results;
+	if (result != NULL)
+		migration->results = result->next;
+	if (migration->results == NULL)
+		migration->results_end = &migration->results;
+	(void)pthread_mutex_unlock(&migration->mutex);
+	return result;
+}
+
+static void note_told(struct migration *migration, bool stop)
+{
+	(void)pthread_mutex_lock(&migration->mutex);
+	migration->told++;
+	if (stop)
+		migration->stopped = true;
+	(void)pthread_cond_broadcast(&migration->was_told);
+	(void)pthread_mutex_unlock(&migration->mutex);
+}
+
+/* False: no other one is to be begun. */
+static bool tell(struct migration *migration, struct result *result)
+{
+	result->what.problem = result->why;
+	return migration->callback == NULL ||
+		migration->callback(&result->what, migration->context);
+}
+
+/* -1 with errno and *error_r: nothing more can be done. */
+static int tell_all(struct migration *migration)
+{
+	struct result *result;
+	int error = 0;
+	bool stop;
+
+	while ((result = next_result(migration)) != NULL) {
+		stop = result->stops || !tell(migration, result);
+		/* there may be others that can do no more */
+		if (result->stops && error == 0) {
+			error = result->what.error;
+			(void)spool_fail(migration->error_r, error, "%s",
+					 result->why);
+		}
+		note_told(migration, stop);
+		i_free(result->why);
+		i_free(result);
+	}
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* As many as there are; without any the caller's has to do. */
+static void start_threads(struct migration *migration)
+{
+	size_t wanted = I_MIN(migration->count, (size_t)THREADS_MAX);
+
+	(void)pthread_mutex_lock(&migration->mutex);
+	while (migration->thread_count < wanted &&
+	       thread_start(&migration->threads[migration->thread_count],
+			    migrate_many, migration) == 0)
+		migration->thread_count++;
+	migration->working = migration->thread_count;
+	(void)pthread_mutex_unlock(&migration->mutex);
+}
+
+static int migrate_all(struct migration *migration)
+{
+	int ret, error;
+
+	migration->results_end = &migration->results;
+	(void)pthread_mutex_init(&migration->mutex, NULL);
+	(void)pthread_cond_init(&migration->changed, NULL);
+	(void)pthread_cond_init(&migration->was_told, NULL);
+	start_threads(migration);
+	ret = tell_all(migration);
+	error = errno;
+	while (migration->thread_count > 0)
+		(void)pthread_join(
+			migration->threads[--migration->thread_count], NULL);
+	(void)pthread_cond_destroy(&migration->was_told);
+	(void)pthread_cond_destroy(&migration->changed);
+	(void)pthread_mutex_destroy(&migration->mutex);
+	errno = error;
+	return ret;
 }
 
 /*
@@ -272,17 +428,14 @@ int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
 				       .context = context,
 				       .error_r = error_r };
 	int ret = check_spools(&migration), error;
-	size_t i;
 
 	/* first all, since a list of what is being removed may be another one */
 	if (ret == 0)
 		ret = spool_list(from, note_id, &migration, error_r);
 	if (ret == 0 && migration.no_memory)
 		ret = spool_fail(error_r, ENOMEM, "out of memory");
-	for (i = 0; ret == 0 && i < migration.count; i++) {
-		if (!next(&migration, i, &ret))
-			break;
-	}
+	if (ret == 0)
+		ret = migrate_all(&migration);
 	error = errno;
 	i_free(migration.ids);
 	errno = error;

@@ -216,15 +216,15 @@ struct spool_migrated {
 	/* With a problem, what it is. EEXIST: another message of this id, or
 	   another version of it, is there. Others as in spool_entry. */
 	int error;
-
-	bool stop; /* private */
 };
-/* Called for each message when it is done with; false stops. */
+/* Called for each message when it is done with, in no order, on the thread of who asked;
+   false: no other one is begun, and those that are on their way are told. */
 typedef bool spool_migrated_t(const struct spool_migrated *what, void *context);
 /* Moves the messages of a spool's native store into another spool: everything about
    them, with their ids and versions, through the other spool's stacks. Both are open
    for writing, with keys for what is encrypted, and nobody else changes messages
-   meanwhile. (`from` may be read-only with KEEP.) Each message is on stable storage in
+   meanwhile. (`from` may be read-only with KEEP.) Up to 16 are on their way at once, on
+   threads of the library's own. Each message is on stable storage in
    `to` before it is removed from `from`; after a crash the same call goes on, and removes
    those that are in both, having compared them. A message that cannot be read, or
    differs, is told to the callback (may be NULL) and left where it is. -1 with errno and

@@ -86,6 +86,7 @@ unit_tests += tests/test-spool-async tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-store
 unit_tests += tests/test-spool-scan
 unit_tests += tests/test-spool-migrate
+threaded_tests += tests/test-spool-migrate
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-rewrite \

@@ -287,9 +287,8 @@ static void *ask_for_stats(void *context)
 {
 	struct asking *asking = context;
 
-	return journal_get_stats(asking->journal, &asking->stats) == 0 ?
-		NULL :
-		asking;
+	return journal_get_stats(asking->journal, &asking->stats) == 0 ? NULL :
+									 asking;
 }
 
 /* However many go on writing. */
