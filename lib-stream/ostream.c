@@ -555,10 +555,10 @@ static ssize_t send_bytes(struct ostream_private *s,
 	return ret;
 }
 
-ssize_t o_stream_sendv(struct ostream *stream, const struct const_iovec *iov,
-		       unsigned int iov_count)
+static inline ssize_t send_sized(struct ostream *stream,
+				 const struct const_iovec *iov,
+				 unsigned int iov_count, size_t size)
 {
-	size_t size = iov_size(iov, iov_count);
 	ssize_t ret;
 
 	if (size == 0)
@@ -569,13 +569,19 @@ ssize_t o_stream_sendv(struct ostream *stream, const struct const_iovec *iov,
 	return ret;
 }
 
+ssize_t o_stream_sendv(struct ostream *stream, const struct const_iovec *iov,
+		       unsigned int iov_count)
+{
+	return send_sized(stream, iov, iov_count, iov_size(iov, iov_count));
+}
+
 /* Apart from o_stream_send(), which then needs few registers. */
 static BOBBIN_NOINLINE ssize_t send_piece(struct ostream *stream,
 					  const void *data, size_t size)
 {
 	struct const_iovec iov = { data, size };
 
-	return o_stream_sendv(stream, &iov, 1);
+	return send_sized(stream, &iov, 1, size);
 }
 
 ssize_t o_stream_send(struct ostream *stream, const void *data, size_t size)
