@@ -200,11 +200,16 @@ unsigned int test_journal_files_in(const char *name)
 
 void test_journal_flip(uint64_t offset)
 {
+	test_journal_flip_in(1, offset);
+}
+
+void test_journal_flip_in(unsigned int segment, uint64_t offset)
+{
 	char path[600], c;
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
+	(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+		       test_journal.dir, segment);
 	fd = open(path, O_RDWR);
 	assert_true(fd >= 0);
 	assert_int_equal(pread(fd, &c, 1, (off_t)offset), 1);

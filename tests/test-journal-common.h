@@ -44,8 +44,9 @@ bool test_journal_has(struct journal *journal, unsigned int n);
 
 /* In a directory below the journal's, "journal" or "quarantine". */
 unsigned int test_journal_files_in(const char *name);
-/* Changes a bit of the byte there, in the first segment. */
+/* Changes a bit of the byte there, in the first segment, or in this one. */
 void test_journal_flip(uint64_t offset);
+void test_journal_flip_in(unsigned int segment, uint64_t offset);
 /* How many values it has counted. */
 uint64_t test_journal_sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE]);
 

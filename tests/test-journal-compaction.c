@@ -342,6 +342,9 @@ static void test_what_is_written_again_goes_again(void **state ATTR_UNUSED)
 }
 
 #define RANDOM_IDS 40
+/* So many in one group, of which so many go by one. */
+#define CROWD 150u
+#define GOING 70u
 
 /* As a start would find it. */
 static void must_be_on_the_disk(const bool there[RANDOM_IDS])
@@ -435,6 +438,187 @@ static void test_what_came_back_goes_again(void **state ATTR_UNUSED)
 	start_again(&journal);
 	assert_false(test_journal_has(journal, 1));
 	assert_true(test_journal_has(journal, 2));
+	journal_close(&journal);
+}
+
+/* Whatever sync of a compaction fails: what it did not carry on is held where it is, and
+   nothing that went comes back. */
+static void test_a_compaction_that_fails(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+	unsigned int n, call, hit, i;
+	uint64_t moved;
+
+	TEST_EACH_CALL(call, hit) {
+		journal = test_journal_new();
+		n = STAYING;
+		begin_with_staying(journal);
+		pass(journal, &n, 40);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FDATASYNC] = call;
+		test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+		(void)journal_compact(journal, &moved);
+		hit = test_faults.calls[TEST_OP_FDATASYNC];
+		test_faults_end();
+		/* what is dead is written anew */
+		pass(journal, &n, 80);
+		start_again(&journal);
+		must_have_staying(journal);
+		for (i = STAYING; i < n; i++)
+			assert_int_equal(test_journal_has(journal, i),
+					 i == n - 1);
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* Stores or removes the messages from `from` to `to`, as one group. */
+static void commit_range(struct journal *journal, unsigned int from,
+			 unsigned int to, bool removes)
+{
+	static struct test_journal_put puts[CROWD];
+	static unsigned char targets[CROWD][JOURNAL_TARGET_SIZE];
+	struct journal_request *requests[CROWD];
+	struct journal_record *record;
+	struct journal_entry entry;
+	unsigned int n;
+
+	for (n = from; n < to; n++) {
+		test_journal_make_put(&puts[n], n, 1);
+		requests[n] = &puts[n].request;
+		record = puts[n].request.records;
+		assert_int_equal(journal_claim(journal, &record->id, &entry),
+				 0);
+		if (!removes)
+			continue;
+		journal_make_target(journal, &entry.headers, targets[n]);
+		puts[n].request.count = 1;
+		record->type = JOURNAL_UNLINK;
+		record->stack = NULL;
+		record->data = targets[n];
+		record->size = JOURNAL_TARGET_SIZE;
+	}
+	assert_int_equal(
+		journal_commit_many(journal, requests + from, to - from), 0);
+	for (n = from; n < to; n++)
+		journal_release(journal, &puts[n].request.records[0].id);
+}
+
+/* More tombstones than are carried by one commit. */
+static void test_many_tombstones(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = CROWD, i, round;
+
+	commit_range(journal, 0, CROWD, false);
+	fill(journal, &n);
+	commit_range(journal, 0, GOING, true);
+	for (round = 0; round < 4; round++) {
+		time_passes(journal, &n);
+		start_again(&journal);
+		for (i = 0; i < CROWD; i++)
+			assert_int_equal(test_journal_has(journal, i),
+					 i >= GOING);
+	}
+	journal_close(&journal);
+}
+
+/* What says that a group is void is needed for as long as the group is there. */
+static void test_a_void_is_not_carried(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = STAYING, i, round;
+
+	for (i = 0; i < 10; i++)
+		assert_int_equal(test_journal_store(journal, i), 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(test_journal_store(journal, 5000), EIO);
+	test_faults_end();
+	for (round = 0; round < 3; round++) {
+		time_passes(journal, &n);
+		time_passes(journal, &n);
+		start_again(&journal);
+		assert_false(test_journal_has(journal, 5000));
+		for (i = 0; i < 10; i++)
+			assert_true(test_journal_has(journal, i));
+	}
+	journal_close(&journal);
+}
+
+/* A rewrite that is damaged overrules what it came after, and is no tombstone that could
+   be carried: its segment stays. */
+static void test_damage_is_not_carried(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int n = 0, from, round;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	fill(journal, &n);
+	from = n;
+	test_journal_make_put(&put, 1, 2);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	assert_true(journal_find(journal, &entry.id, &entry));
+	assert_int_equal(entry.headers.segment, 2);
+	fill(journal, &n);
+	drop_range(journal, from - 1, n - 1);
+	journal_close(&journal);
+	/* the payload of the headers, and the footer: it is read whole */
+	test_journal_flip_in(2,
+			     (uint64_t)entry.headers.offset * JOURNAL_ALIGN +
+				     JOURNAL_HEADER_SIZE + 9);
+	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	for (round = 0; round < 3; round++) {
+		assert_false(test_journal_has(journal, 1));
+		assert_true(test_journal_has(journal, 2));
+		time_passes(journal, &n);
+		start_again(&journal);
+	}
+	journal_close(&journal);
+}
+
+/* A tombstone whose target was damaged since holds what is left of the message before. */
+static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int n = 0, from, round;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	fill(journal, &n);
+	from = n - 1;
+	test_journal_make_put(&put, 1, 2);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	assert_true(journal_find(journal, &entry.id, &entry));
+	assert_int_equal(entry.headers.segment, 2);
+	fill(journal, &n);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	drop_range(journal, from, n);
+	fill(journal, &n);
+	journal_close(&journal);
+	/* the headers' own header */
+	test_journal_flip_in(
+		2, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
+	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	for (round = 0; round < 3; round++) {
+		assert_false(test_journal_has(journal, 1));
+		assert_true(test_journal_has(journal, 2));
+		time_passes(journal, &n);
+		time_passes(journal, &n);
+		start_again(&journal);
+	}
 	journal_close(&journal);
 }
 
@@ -552,6 +736,11 @@ int main(void)
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),
+		cmocka_unit_test(test_a_compaction_that_fails),
+		cmocka_unit_test(test_many_tombstones),
+		cmocka_unit_test(test_a_void_is_not_carried),
+		cmocka_unit_test(test_damage_is_not_carried),
+		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
 		cmocka_unit_test(test_the_upkeep_sees_removals),

@@ -6,11 +6,14 @@
 #include "config.h"
 #include "file-ops.h"
 #include "macros.h"
+#include "test-faults.h"
 #include "test-journal-common.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 static struct {
 	pthread_mutex_t mutex;
@@ -335,6 +338,40 @@ static void test_what_came_meanwhile_is_written(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Two that do not go into one segment are two groups; the first one fails. */
+static void test_one_of_many_fails(void **state ATTR_UNUSED)
+{
+	static unsigned char data[40000];
+	struct journal *journal = test_journal_new();
+	struct journal_request *requests[2];
+	static struct test_journal_put puts[2];
+	struct journal_entry entry;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		test_journal_make_put(&puts[i], i, 1);
+		puts[i].request.records[0].data = data;
+		puts[i].request.records[0].size = sizeof(data);
+		requests[i] = &puts[i].request;
+		assert_int_equal(journal_claim(journal,
+					       &puts[i].request.records[0].id,
+					       &entry),
+				 0);
+	}
+	test_faults_begin();
+	/* that of the new segment comes before */
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 2;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(journal_commit_many(journal, requests, 2), -1);
+	assert_int_equal(errno, EIO);
+	test_faults_end();
+	assert_int_equal(puts[0].error, EIO);
+	assert_int_equal(puts[1].error, 0);
+	for (i = 0; i < 2; i++)
+		journal_release(journal, &puts[i].request.records[0].id);
+	journal_close(&journal);
+}
+
 static void test_no_requests_are_done(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -392,6 +429,91 @@ static void test_many_writers(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+#define CLAIMS 2000
+
+/* Two messages whose claims wait at the same place, and who has them. */
+static struct {
+	struct journal *journal;
+	message_id ids[2];
+	_Atomic unsigned int inside[2], wrong;
+} claims;
+
+static void *claim_often(void *number)
+{
+	unsigned int n = *(const unsigned int *)number, i;
+	struct journal_entry entry;
+
+	for (i = 0; i < CLAIMS; i++) {
+		if (journal_claim(claims.journal, &claims.ids[n], &entry) < 0)
+			return number;
+		if (claims.inside[n]++ > 0)
+			claims.wrong++;
+		(void)sched_yield();
+		claims.inside[n]--;
+		journal_release(claims.journal, &claims.ids[n]);
+	}
+	return NULL;
+}
+
+/* One has it at a time, and each who waits gets it. */
+static void test_many_claims(void **state ATTR_UNUSED)
+{
+	static unsigned int numbers[] = { 0, 1, 0, 1, 0, 1 };
+	pthread_t threads[N_ELEMENTS(numbers)];
+	unsigned int i;
+
+	claims.journal = test_journal_new();
+	for (i = 0; i < 2; i++) {
+		test_journal_make_id(i, &claims.ids[i]);
+		claims.ids[i].bytes[15] = 7;
+	}
+	for (i = 0; i < N_ELEMENTS(numbers); i++)
+		threads[i] = start(claim_often, &numbers[i]);
+	for (i = 0; i < N_ELEMENTS(numbers); i++)
+		end(threads[i]);
+	assert_int_equal(claims.wrong, 0);
+	journal_close(&claims.journal);
+}
+
+static void *claim_once(void *number)
+{
+	unsigned int n = *(const unsigned int *)number;
+	struct journal_entry entry;
+
+	if (journal_claim(claims.journal, &claims.ids[n], &entry) < 0)
+		return number;
+	journal_release(claims.journal, &claims.ids[n]);
+	return NULL;
+}
+
+/* Somebody else waits for longer, at the same place for another message. */
+static void test_the_right_one_is_woken(void **state ATTR_UNUSED)
+{
+	static const struct timespec a_while = { 0, 50 * 1000000 };
+	static unsigned int numbers[] = { 0, 1 };
+	struct journal_entry entry;
+	pthread_t threads[2];
+	unsigned int i;
+
+	claims.journal = test_journal_new();
+	for (i = 0; i < 2; i++) {
+		test_journal_make_id(i, &claims.ids[i]);
+		claims.ids[i].bytes[15] = 7;
+		assert_int_equal(journal_claim(claims.journal, &claims.ids[i],
+					       &entry),
+				 0);
+	}
+	for (i = 0; i < 2; i++) {
+		threads[i] = start(claim_once, &numbers[i]);
+		(void)nanosleep(&a_while, NULL);
+	}
+	for (i = 2; i-- > 0;) {
+		journal_release(claims.journal, &claims.ids[i]);
+		end(threads[i]);
+	}
+	journal_close(&claims.journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,8 +524,11 @@ int main(void)
 		cmocka_unit_test(
 			test_who_wants_the_turn_for_something_else_is_next),
 		cmocka_unit_test(test_what_came_meanwhile_is_written),
+		cmocka_unit_test(test_one_of_many_fails),
 		cmocka_unit_test(test_no_requests_are_done),
 		cmocka_unit_test(test_many_writers),
+		cmocka_unit_test(test_many_claims),
+		cmocka_unit_test(test_the_right_one_is_woken),
 	};
 
 	return cmocka_run_group_tests_name("journal-queue", tests, NULL, NULL);

@@ -314,6 +314,23 @@ static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
 	}
 }
 
+/* The last group has lost its first record, and what came before it is damaged: that was
+   synced, and is no torn tail. */
+static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+
+	make_three(JOURNAL_HEADER_SIZE + 8);
+	test_journal_flip(3 * JOURNAL_BLOCK_SIZE + 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_false(test_journal_has(journal, 2));
+	assert_false(test_journal_has(journal, 3));
+	assert_true(test_journal.warnings > 0);
+	assert_true(test_journal_files_in("quarantine") >= 2);
+	journal_close(&journal);
+}
+
 static void test_first_blocks(void **state ATTR_UNUSED)
 {
 	struct journal_settings settings = { .segment_size =
@@ -380,6 +397,57 @@ static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
 	test_journal_flip(20);
 	journal = repair(false);
 	assert_int_equal(test_journal_files_in("quarantine"), 4);
+	journal_close(&journal);
+}
+
+static struct {
+	bool renamed;
+	unsigned int synced; /* 1: quarantine, 2: journal */
+} aside;
+
+static int noting_renameat2(int old_dir_fd, const char *old_path,
+			    int new_dir_fd, const char *new_path,
+			    unsigned int flags)
+{
+	aside.renamed = aside.renamed ||
+		(strncmp(new_path, "quarantine/", 11) == 0 &&
+		 strcmp(new_path + strlen(new_path) - 4, ".seg") == 0);
+	return file_ops_system.renameat2(old_dir_fd, old_path, new_dir_fd,
+					 new_path, flags);
+}
+
+static int noting_fsync_dir(int dir_fd)
+{
+	static const char *const names[] = { "quarantine", "journal" };
+	struct stat synced, st;
+	unsigned int i;
+
+	assert_int_equal(fstat(dir_fd, &synced), 0);
+	for (i = 0; i < N_ELEMENTS(names) && aside.renamed; i++) {
+		assert_int_equal(fstatat(test_journal.dir_fd, names[i], &st, 0),
+				 0);
+		if (st.st_ino == synced.st_ino)
+			aside.synced |= 1u << i;
+	}
+	return file_ops_system.fsync_dir(dir_fd);
+}
+
+/* Both names: else a power cut might bring it back, or leave it nowhere. */
+static void test_what_is_put_aside_is_durable(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	ops.renameat2 = noting_renameat2;
+	ops.fsync_dir = noting_fsync_dir;
+	file_ops_set(&ops);
+	journal = repair(false);
+	file_ops_set(NULL);
+	assert_true(aside.renamed);
+	assert_int_equal(aside.synced, 3);
 	journal_close(&journal);
 }
 
@@ -458,8 +526,10 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
+		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 		cmocka_unit_test(test_a_reader_names_damage),
 	};

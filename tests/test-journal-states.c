@@ -6,6 +6,7 @@
 #include "config.h"
 #include "file-ops.h"
 #include "istream.h"
+#include "test-faults.h"
 #include "test-journal-common.h"
 #include "test-spool-common.h"
 
@@ -180,6 +181,31 @@ static void test_of_damaged_headers(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* The headers that a failed write would have stored are not there: states that are
+   written next must not speak of them. */
+static void test_after_headers_that_failed(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = new_message(spool, 30), *got;
+
+	email_message_set_arrival(message, 7);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(deliver(spool, message, 1, ""), IO_TRANS_FAIL);
+	test_faults_end();
+	assert_int_equal(deliver(spool, message, 2, ""), IO_DONE);
+	assert_int_equal(spool_get(spool, &message->message_id, &got), IO_DONE);
+	assert_int_equal(email_message_get_version(got), 2);
+	assert_int_equal(email_message_get_recipient_state(got, 1, NULL),
+			 EMAIL_RECIPIENT_DELIVERED);
+	assert_int_equal(email_message_get_recipient_state(got, 2, NULL),
+			 EMAIL_RECIPIENT_DELIVERED);
+	email_message_unref(&got);
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
 /* Compaction writes headers once more, and states behind them; until these are there, or
    if they never come, those from before hold. */
 static void test_headers_that_are_moved(void **state ATTR_UNUSED)
@@ -213,6 +239,47 @@ static void test_headers_that_are_moved(void **state ATTR_UNUSED)
 		journal_close(&journal);
 		journal = test_journal_open(false);
 	}
+	journal_close(&journal);
+}
+
+/* They are moved by themselves where their headers stay in a segment that is full. */
+static void test_states_alone_are_moved(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_request request = { .count = 1 };
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int n, first = 0, segment;
+	uint64_t moved;
+
+	for (n = 0; first == 0 || journal->active->header.number < 3; n++) {
+		assert_int_equal(test_journal_store(journal, n), 0);
+		if (first > 0 || journal->active->header.number < 2)
+			continue;
+		first = n;
+		test_journal_make_put(&put, 7, 2);
+		request.records[0] = put.request.records[1];
+		request.records[0].type = JOURNAL_STATES;
+		request.records[0].flags = 0;
+		request.records[0].plain_size = 1;
+		assert_int_equal(journal_claim(journal, &request.records[0].id,
+					       &entry),
+				 0);
+		assert_int_equal(journal_reserve_states(journal, &entry.id), 0);
+		assert_int_equal(journal_commit(journal, &request), 0);
+		journal_release(journal, &entry.id);
+	}
+	assert_true(journal_find(journal, &entry.id, &entry));
+	segment = entry.states.segment;
+	assert_int_equal(segment, 2);
+	for (; first < n; first++)
+		assert_int_equal(test_journal_drop(journal, first), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 1);
+	assert_true(journal_find(journal, &entry.id, &entry));
+	assert_int_equal(entry.version, 2);
+	assert_int_not_equal(entry.states.segment, segment);
+	assert_int_equal(entry.headers.segment, 1);
 	journal_close(&journal);
 }
 
@@ -430,9 +497,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_by_one),
+		cmocka_unit_test(test_states_alone_are_moved),
 		cmocka_unit_test(test_states_are_small),
 		cmocka_unit_test(test_nothing_is_left),
 		cmocka_unit_test(test_of_damaged_headers),
+		cmocka_unit_test(test_after_headers_that_failed),
 		cmocka_unit_test(test_headers_that_are_moved),
 		cmocka_unit_test(test_of_two_one_wins),
 		cmocka_unit_test(test_any_order),

@@ -134,6 +134,13 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
  * What fails
  */
 
+/* For one message more. */
+static bool has_room(const struct journal *journal)
+{
+	return journal_segment_has_room(journal->active, journal->active->pos,
+					JOURNAL_BLOCK_SIZE, 2);
+}
+
 static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_FDATASYNC, TEST_OP_WRITE };
@@ -212,6 +219,62 @@ static void test_a_full_disk(void **state ATTR_UNUSED)
 	}
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+/* A group is written in as many pieces as the kernel takes it in. */
+static void test_short_writes(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n;
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	test_faults_begin();
+	test_faults.max_write = 7;
+	for (n = 1; n < 5; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	test_faults_end();
+	for (n = 0; n < 5; n++)
+		assert_true(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
+/* The header of the next segment cannot be written, and the file cannot be removed: what
+   was in it is still there, and its tombstones have to be, too. */
+static void test_a_segment_that_stays_what_it_was(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	const struct journal_segment *old;
+	unsigned int n = 0, i, tries;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	for (old = journal->active; journal->active == old; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (i = 0; i + 1 < n; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_UNLINK] = 1;
+	test_faults.fail_errno[TEST_OP_UNLINK] = EIO;
+	for (tries = 0; test_faults.calls[TEST_OP_UNLINK] == 0; tries++) {
+		/* a message that is in the way, and the write behind it */
+		assert_int_equal(test_journal_store(journal, n++), 0);
+		test_faults.calls[TEST_OP_WRITE] = 0;
+		test_faults.fail_at[TEST_OP_WRITE] = has_room(journal) ? 0 : 2;
+		test_faults.fail_errno[TEST_OP_WRITE] = EIO;
+		assert_true(tries < 100);
+	}
+	test_faults_end();
+	for (i = n - tries - 1; i < n; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	/* time enough to write others anew */
+	for (i = 0; i < 100; i++, n++) {
+		assert_int_equal(test_journal_store(journal, n), 0);
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	for (i = 0; i < 10; i++)
+		assert_false(test_journal_has(journal, i));
 	journal_close(&journal);
 }
 
@@ -294,6 +357,8 @@ int main(void)
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),
+		cmocka_unit_test(test_short_writes),
+		cmocka_unit_test(test_a_segment_that_stays_what_it_was),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),
 		cmocka_unit_test(test_memory_of_a_message),
 	};

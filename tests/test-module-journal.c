@@ -639,6 +639,182 @@ static void test_strange_files(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A record of a body that is in a file, the first in the first segment, which is full:
+   where its payload is, and that of its headers. */
+#define BODY_PAYLOAD (4096 + 64 + 8)
+#define HEADERS_PAYLOAD (4096 + 128 + 64 + 4)
+
+static void damage(long offset)
+{
+	char path[700];
+	FILE *file;
+	int byte;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+	byte = fgetc(file);
+	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+	assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Such a one, and others; closed. */
+static void put_under_footer(const unsigned char *data, message_id *id)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id other;
+	unsigned int i;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, id), IO_DONE);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(test_spool_put(spool, data, 20000, &other),
+				 IO_DONE);
+	spool_close(&spool);
+}
+
+/* A record that cannot be read may be the one that speaks of the file. */
+static void test_a_file_of_a_damaged_record(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool;
+	message_id id;
+
+	put_under_footer(data, &id);
+	damage(BODY_PAYLOAD);
+	spool = test_spool_open(0);
+	assert_int_equal(body_files().count, 1);
+	spool_close(&spool);
+	free(data);
+}
+
+static int failing_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	size_t size = strlen(path);
+
+	if (size == 45 && strcmp(path + size - 2, ".b") == 0) {
+		errno = EMFILE;
+		return -1;
+	}
+	return file_ops_system.openat(dir, path, flags, mode);
+}
+
+/* 6 is not it: the reader will be told, and the message waits. */
+static void test_a_file_that_cannot_be_opened(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct file_ops ops = file_ops_system;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	ops.openat = failing_openat;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_scan(spool), 1);
+	file_ops_set(NULL);
+	assert_int_equal(files_in("quarantine").count, 0);
+	test_spool_must_have(spool, &id, data, LARGE);
+	spool_close(&spool);
+	free(data);
+}
+
+/* The body that was to be replaced stays with its headers. */
+static void test_a_rewrite_that_fails(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id, other;
+	email_message *message;
+	struct istream *input;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	input = i_stream_create_from_data(data + 1, LARGE - 1);
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, data, LARGE);
+	/* behind what says that it is void */
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &other),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 2);
+	test_spool_must_have(spool, &id, data, LARGE);
+	assert_int_equal(body_files().count, 1);
+	assert_int_equal(files_in("quarantine").count, 0);
+	spool_close(&spool);
+	free(data);
+}
+
+/*
+ * Repair
+ */
+
+/* A message stays where a read fails that may succeed later. */
+static void test_repair_after_a_failing_read(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool;
+	message_id id;
+
+	put_under_footer(data, &id);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_READ] = 1;
+	test_faults.fail_errno[TEST_OP_READ] = EIO;
+	assert_int_equal(test_spool_scan(spool), 6);
+	test_faults_end();
+	test_spool_must_have(spool, &id, data, LARGE);
+	assert_int_equal(files_in("quarantine").count, 0);
+	spool_close(&spool);
+	free(data);
+}
+
+/* The headers are damaged, and the body's file cannot be moved: it stays, and the record
+   that speaks of it. */
+static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool;
+	unsigned int total;
+	message_id id;
+
+	put_under_footer(data, &id);
+	damage(HEADERS_PAYLOAD);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_RENAME] = 1;
+	test_faults.fail_errno[TEST_OP_RENAME] = ENOSPC;
+	test_faults.fail_after = true;
+	assert_int_equal(test_spool_scan(spool), 5);
+	test_faults_end();
+	assert_int_equal(body_files().count, 1);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	assert_int_equal(total, 6);
+	spool_close(&spool);
+	/* the next one can */
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	assert_int_equal(test_spool_scan(spool), 5);
+	assert_int_equal(body_files().count, 0);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, 5);
+	spool_close(&spool);
+	free(data);
+}
+
 static void *put_and_remove(void *context)
 {
 	struct spool *spool = context;
@@ -709,6 +885,11 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_strange_files),
+		cmocka_unit_test(test_a_file_of_a_damaged_record),
+		cmocka_unit_test(test_a_file_that_cannot_be_opened),
+		cmocka_unit_test(test_a_rewrite_that_fails),
+		cmocka_unit_test(test_repair_after_a_failing_read),
+		cmocka_unit_test(test_repair_that_cannot_keep_a_body),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};
