@@ -815,6 +815,34 @@ static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A repair that was cut off, or whose last write failed, had moved the body's file: the
+   next one finishes it. */
+static void test_repair_goes_on(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool;
+	unsigned int total;
+	message_id id;
+
+	put_under_footer(data, &id);
+	damage(HEADERS_PAYLOAD);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	test_faults_begin();
+	/* also that of the tombstone */
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
+	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+	test_faults.fail_after = true;
+	assert_int_equal(test_spool_scan(spool), 5);
+	test_faults_end();
+	spool_close(&spool);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	assert_int_equal(test_spool_scan(spool), 5);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, 5);
+	spool_close(&spool);
+	free(data);
+}
+
 static void *put_and_remove(void *context)
 {
 	struct spool *spool = context;
@@ -890,6 +918,7 @@ int main(void)
 		cmocka_unit_test(test_a_rewrite_that_fails),
 		cmocka_unit_test(test_repair_after_a_failing_read),
 		cmocka_unit_test(test_repair_that_cannot_keep_a_body),
+		cmocka_unit_test(test_repair_goes_on),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};

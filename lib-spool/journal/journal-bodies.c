@@ -13,6 +13,7 @@
 #include "spool-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,17 +101,23 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 	(void)file_ops()->unlinkat(journal->bodies_fd, name, 0);
 }
 
-/* The reason is there before the file is: nobody wonders about that. */
+/* The reason is there before the file is: nobody wonders about that. Where it was moved
+   before, but its record is still there, it is aside. */
 static bool put_aside(struct journal *journal, const char *name,
 		      const char *why)
 {
 	char aside[sizeof("quarantine/") + NAME_SIZE];
+	struct stat st;
 
 	(void)snprintf(aside, sizeof(aside), "quarantine/%s", name);
 	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
-	return file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
-				     aside, 0) == 0 &&
-		file_sync_dir(journal->dir_fd, "quarantine") == 0;
+	if (file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
+				  aside, 0) < 0 &&
+	    (errno != ENOENT ||
+	     file_ops()->fstatat(journal->dir_fd, aside, &st,
+				 AT_SYMLINK_NOFOLLOW) < 0))
+		return false;
+	return file_sync_dir(journal->dir_fd, "quarantine") == 0;
 }
 
 bool journal_body_put_aside(struct journal *journal, const message_id *id,
