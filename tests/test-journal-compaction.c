@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -206,6 +207,67 @@ static void test_compaction_while_others_work(void **state ATTR_UNUSED)
 	must_have_the_rest(journal, 200);
 	for (n = 200; n < 300; n++)
 		assert_false(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
+static struct {
+	struct journal *journal;
+	pthread_t thread;
+	_Atomic bool claimed;
+	bool started, too_early;
+} claimer;
+
+static void *claim_first(void *context ATTR_UNUSED)
+{
+	struct journal_entry entry;
+	message_id id;
+
+	test_journal_make_id(1, &id);
+	if (journal_claim(claimer.journal, &id, &entry) < 0)
+		return &claimer;
+	claimer.claimed = true;
+	journal_release(claimer.journal, &id);
+	return NULL;
+}
+
+static int claiming_fdatasync(int fd)
+{
+	static const struct timespec a_while = { 0, 50 * 1000000 };
+
+	if (!claimer.started) {
+		claimer.started = true;
+		assert_int_equal(pthread_create(&claimer.thread, NULL,
+						claim_first, NULL),
+				 0);
+		(void)nanosleep(&a_while, NULL);
+		claimer.too_early = claimer.claimed;
+	}
+	return file_ops_system.fdatasync(fd);
+}
+
+/* Or the copy might come behind what is newer. */
+static void test_what_is_moved_is_claimed(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+	uint64_t moved;
+	void *failed;
+	unsigned int n;
+
+	for (n = 0; n < 60; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 2; n < 14; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	claimer.journal = journal;
+	ops.fdatasync = claiming_fdatasync;
+	file_ops_set(&ops);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	file_ops_set(NULL);
+	assert_true(moved > 0 && claimer.started);
+	assert_int_equal(pthread_join(claimer.thread, &failed), 0);
+	assert_null(failed);
+	assert_false(claimer.too_early);
+	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 }
 
@@ -733,6 +795,7 @@ int main(void)
 		cmocka_unit_test(test_no_space_for_blocks_again),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),
+		cmocka_unit_test(test_what_is_moved_is_claimed),
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),

@@ -690,6 +690,37 @@ static void test_a_file_of_a_damaged_record(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Where a record is damaged, or a segment, the file that it spoke of is kept. */
+static void test_files_of_what_is_damaged(void **state ATTR_UNUSED)
+{
+	static const struct {
+		long offset;
+		unsigned int flags;
+	} rows[] = { { BODY_PAYLOAD, 0 }, { 20, SPOOL_OPEN_REPAIR } };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct files aside;
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of("journal", "");
+		assert_int_equal(test_spool_put(spool, data, LARGE, &id),
+				 IO_DONE);
+		assert_int_equal(test_spool_put(spool, data, 100, &id),
+				 IO_DONE);
+		spool_close(&spool);
+		damage(rows[i].offset);
+		spool = test_spool_open(rows[i].flags);
+		assert_int_equal(body_files().count, 0);
+		aside = files_in("quarantine");
+		/* each with its reason; of the record those of body and headers */
+		assert_int_equal(aside.count, i == 0 ? 6 : 4);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 static int failing_openat(int dir, const char *path, int flags, mode_t mode)
 {
 	size_t size = strlen(path);
@@ -914,6 +945,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_a_file_of_a_damaged_record),
+		cmocka_unit_test(test_files_of_what_is_damaged),
 		cmocka_unit_test(test_a_file_that_cannot_be_opened),
 		cmocka_unit_test(test_a_rewrite_that_fails),
 		cmocka_unit_test(test_repair_after_a_failing_read),
