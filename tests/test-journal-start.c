@@ -318,6 +318,49 @@ static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
 	}
 }
 
+#define TORN 40
+
+/* More is void than one block can say. */
+static void test_much_is_void(void **state ATTR_UNUSED)
+{
+	static struct test_journal_put puts[TORN];
+	struct journal *journal = test_journal_new();
+	struct journal_request *requests[TORN];
+	struct journal_entry entry;
+	unsigned int n;
+
+	/* this one keeps the segment what it is */
+	assert_int_equal(test_journal_store(journal, 200), 0);
+	for (n = 0; n < TORN; n++) {
+		test_journal_make_put(&puts[n], n, 1);
+		requests[n] = &puts[n].request;
+		assert_int_equal(journal_claim(journal,
+					       &puts[n].request.records[0].id,
+					       &entry),
+				 0);
+	}
+	assert_int_equal(journal_commit_many(journal, requests, TORN), 0);
+	for (n = 0; n < TORN; n++)
+		journal_release(journal, &puts[n].request.records[0].id);
+	journal_close(&journal);
+	for (n = 0; n < TORN; n++)
+		test_journal_flip(
+			(uint64_t)puts[n].request.records[0].place.offset *
+				JOURNAL_ALIGN +
+			JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 100), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	for (n = 0; n < TORN; n++)
+		assert_false(test_journal_has(journal, n));
+	assert_true(test_journal_has(journal, 100));
+	assert_true(test_journal_has(journal, 200));
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
 /* The last group has lost its first record, and what came before it is damaged: that was
    synced, and is no torn tail. */
 static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
@@ -530,6 +573,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
+		cmocka_unit_test(test_much_is_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
