@@ -860,31 +860,37 @@ static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* A repair that was cut off, or whose last write failed, had moved the body's file: the
-   next one finishes it. */
+/* A repair that was cut off, or that failed, had moved the body's file; only where that is
+   durable the record may go. The next one finishes it. */
 static void test_repair_goes_on(void **state ATTR_UNUSED)
 {
+	/* the tombstone's, and that of the file's name */
+	static const enum test_op ops[] = { TEST_OP_WRITE, TEST_OP_FSYNC_DIR };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
 	struct spool *spool;
 	unsigned int total;
 	message_id id;
+	size_t i;
 
-	put_under_footer(data, &id);
-	damage(HEADERS_PAYLOAD);
-	spool = test_spool_open(SPOOL_OPEN_REPAIR);
-	test_faults_begin();
-	/* also that of the tombstone */
-	test_faults.fail_at[TEST_OP_WRITE] = 1;
-	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
-	test_faults.fail_after = true;
-	assert_int_equal(test_spool_scan(spool), 5);
-	test_faults_end();
-	spool_close(&spool);
-	spool = test_spool_open(SPOOL_OPEN_REPAIR);
-	assert_int_equal(test_spool_scan(spool), 5);
-	assert_int_equal(test_spool_damaged(spool, &total), 0);
-	assert_int_equal(total, 5);
-	spool_close(&spool);
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		put_under_footer(data, &id);
+		damage(HEADERS_PAYLOAD);
+		spool = test_spool_open(SPOOL_OPEN_REPAIR);
+		test_faults_begin();
+		test_faults.fail_at[ops[i]] = 1;
+		test_faults.fail_errno[ops[i]] = ENOSPC;
+		test_faults.fail_after = true;
+		assert_int_equal(test_spool_scan(spool), 5);
+		test_faults_end();
+		assert_int_equal(test_spool_damaged(spool, &total), 1);
+		assert_int_equal(total, 6);
+		spool_close(&spool);
+		spool = test_spool_open(SPOOL_OPEN_REPAIR);
+		assert_int_equal(test_spool_scan(spool), 5);
+		assert_int_equal(test_spool_damaged(spool, &total), 0);
+		assert_int_equal(total, 5);
+		spool_close(&spool);
+	}
 	free(data);
 }
 
