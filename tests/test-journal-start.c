@@ -361,6 +361,33 @@ static void test_much_is_void(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
+/* What says that a tail is void was cut itself: neither is damage. */
+static void test_a_torn_void(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	journal_close(&journal);
+	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	test_faults_begin();
+	/* that of the segment comes before */
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 2;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(test_journal_store(journal, 3), EIO);
+	test_faults_end();
+	journal_close(&journal);
+	test_journal_flip_in(2, JOURNAL_BLOCK_SIZE + 10);
+	test_journal.warnings = 0;
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_false(test_journal_has(journal, 2));
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
 /* The last group has lost its first record, and what came before it is damaged: that was
    synced, and is no torn tail. */
 static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
@@ -574,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_much_is_void),
+		cmocka_unit_test(test_a_torn_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
