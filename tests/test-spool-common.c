@@ -5,6 +5,7 @@
 #include "age-keys.h"
 #include "istream.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 
 static struct age_identities *identities;
@@ -183,4 +184,34 @@ unsigned int test_spool_scan(struct spool *spool)
 	spool_start_scan(spool, found, NULL, &result);
 	spool_wait_scan(spool);
 	return result.count;
+}
+
+struct test_spool_files test_spool_files_in(const char *name)
+{
+	struct test_spool_files files = { 0 };
+	struct dirent *entry;
+	char path[600];
+	DIR *listing;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", test_spool_dir(), name);
+	listing = opendir(path);
+	assert_non_null(listing);
+	while ((entry = readdir(listing)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 ||
+		    strcmp(entry->d_name, "..") == 0)
+			continue;
+		files.count++;
+		(void)snprintf(files.path, sizeof(files.path), "%s/%s", path,
+			       entry->d_name);
+	}
+	(void)closedir(listing);
+	return files;
+}
+
+void test_spool_set_body(email_message *message, const void *data, size_t size)
+{
+	struct istream *input = i_stream_create_from_data(data, size);
+
+	email_message_set_body(message, input, 0);
+	i_stream_unref(&input);
 }

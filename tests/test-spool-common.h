@@ -25,6 +25,8 @@ struct spool *test_spool_new_of(const char *store, const char *body);
 struct spool *test_spool_open(unsigned int flags);
 /* Both. */
 struct spool *test_spool_new(const char *body);
+/* A body, whose length is not announced. */
+void test_spool_set_body(email_message *message, const void *data, size_t size);
 /* spool_put() of a message with a sender, a recipient and this body. */
 int test_spool_put(struct spool *spool, const void *data, size_t size,
 		   message_id *id_r);
@@ -38,6 +40,12 @@ void test_spool_must_have(struct spool *spool, const message_id *id,
 unsigned int test_spool_damaged(struct spool *spool, unsigned int *total_r);
 /* Scans: how many were found. */
 unsigned int test_spool_scan(struct spool *spool);
+/* What is in a directory below the newest spool's. */
+struct test_spool_files {
+	unsigned int count;
+	char path[1024]; /* of the last one */
+};
+struct test_spool_files test_spool_files_in(const char *name);
 /* The path of a message's file in the file store. */
 void test_spool_file(const message_id *id, const char *suffix, char path[512]);
 

@@ -427,6 +427,7 @@ struct journal_request *journal_write_group(struct journal *journal,
 	last->next = NULL;
 	for (; first != NULL; first = first->next) {
 		first->error = error;
+		first->was_tried = segment != NULL;
 		if (error == 0)
 			apply_request(journal, segment, first);
 	}

@@ -84,6 +84,9 @@ struct journal_request {
 	struct journal_request *next;
 	struct journal_waiter *waiter; /* NULL: nobody waits */
 	int error;
+	/* Its records may be on the disk, also where it failed: until they are
+	   declared void a start may find them. For done(). */
+	bool was_tried;
 };
 
 /* Queues the request, which has to stay until done() was called. Where nobody is

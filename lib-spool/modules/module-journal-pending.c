@@ -26,7 +26,8 @@ void journal_pending_free(struct journal_store *store,
 void journal_pending_drop(struct journal_store *store,
 			  struct journal_pending **pending)
 {
-	if (*pending != NULL && (*pending)->in_file)
+	if (*pending != NULL && (*pending)->in_file &&
+	    !(*pending)->is_spoken_of)
 		journal_body_remove(store->journal, &(*pending)->id,
 				    &(*pending)->external);
 	journal_pending_free(store, pending);

@@ -23,6 +23,9 @@ struct journal_pending {
 	uint64_t plain_size;
 	bool in_file; /* the payload says which one, as `external` does */
 	struct journal_external external;
+	/* A record that failed may be on the disk all the same, and the next
+	   start may go by it: its file stays until then. */
+	bool is_spoken_of;
 };
 
 struct journal_store {
@@ -54,7 +57,8 @@ struct journal_pending *journal_pending_take(struct journal_store *store,
 /* It is in the journal now. NULL is allowed. */
 void journal_pending_free(struct journal_store *store,
 			  struct journal_pending **pending);
-/* It never will be: its file goes, too. NULL is allowed. */
+/* It never will be: its file goes, too, but where a record may speak of it. NULL is
+   allowed. */
 void journal_pending_drop(struct journal_store *store,
 			  struct journal_pending **pending);
 

@@ -70,6 +70,8 @@ static void note_file(struct journal_change *change,
 static void give_up_claim(struct journal_change *change, bool committed)
 {
 	if (!committed && change->body != NULL) {
+		if (change->request.was_tried)
+			change->body->is_spoken_of = true;
 		journal_pending_put(change->store, change->body);
 		change->body = NULL;
 	}
