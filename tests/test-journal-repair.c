@@ -281,6 +281,7 @@ static void test_repair_goes_on(void **state ATTR_UNUSED)
 	/* the tombstone's, and that of the file's name */
 	static const enum test_op ops[] = { TEST_OP_WRITE, TEST_OP_FSYNC_DIR };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct told told = { 0, 0 };
 	struct spool *spool;
 	unsigned int total;
 	message_id id;
@@ -290,12 +291,14 @@ static void test_repair_goes_on(void **state ATTR_UNUSED)
 		put_under_footer(data, &id);
 		damage(HEADERS_PAYLOAD);
 		spool = test_spool_open(SPOOL_OPEN_REPAIR);
+		spool_set_warning_callback(spool, note_warning, &told);
 		test_faults_begin();
 		test_faults.fail_at[ops[i]] = 1;
 		test_faults.fail_errno[ops[i]] = ENOSPC;
 		test_faults.fail_after = true;
 		assert_int_equal(test_spool_scan(spool), 5);
 		test_faults_end();
+		assert_int_equal(told.stays, i + 1);
 		assert_int_equal(test_spool_damaged(spool, &total), 1);
 		assert_int_equal(total, 6);
 		spool_close(&spool);

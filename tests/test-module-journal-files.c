@@ -44,7 +44,8 @@ static void test_large_bodies(void **state ATTR_UNUSED)
 		spool = test_spool_new_of("journal", rows[i].stack);
 		assert_int_equal(test_spool_put(spool, data, rows[i].size, &id),
 				 IO_DONE);
-		assert_int_equal(test_spool_files_in(BODIES).count, rows[i].files);
+		assert_int_equal(test_spool_files_in(BODIES).count,
+				 rows[i].files);
 		test_spool_must_have(spool, &id, data, rows[i].size);
 		spool_close(&spool);
 		spool = test_spool_open(0);
@@ -544,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_no_room_leaves_no_file),
 	};
 
-	return cmocka_run_group_tests_name(
-		"module-journal-files", tests, test_spool_setup, test_spool_teardown);
+	return cmocka_run_group_tests_name("module-journal-files", tests,
+					   test_spool_setup,
+					   test_spool_teardown);
 }

@@ -60,6 +60,7 @@ static void take_out(struct journal_store *store, const message_id *id)
 {
 	char text[MESSAGE_ID_TEXT_SIZE], *why = i_strdup(io_get_error());
 	message_id removed = *id;
+	int answer;
 	bool kept;
 
 	message_id_to_text(id, text);
@@ -71,15 +72,18 @@ static void take_out(struct journal_store *store, const message_id *id)
 	kept = journal_keep_record(store, id, JOURNAL_BODY, why);
 	if (!journal_keep_record(store, id, JOURNAL_HEADERS, why))
 		kept = false;
-	if (!kept)
+	if (kept) {
+		answer = journal_unlinkheaders(&store->io, IO_SYNCHRONOUS,
+					       &removed);
+		if (answer == IO_FAIL || answer == IO_TRANS_FAIL)
+			spool_warn(store->spool, "message %s stays: %s", text,
+				   io_get_error());
+	} else {
 		spool_warn(store->spool,
 			   "message %s stays: what can be read of it could not "
 			   "be kept in quarantine",
 			   text);
-	else if (journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed) ==
-		 IO_FAIL)
-		spool_warn(store->spool, "message %s: %s", text,
-			   io_get_error());
+	}
 	i_free(why);
 }
 
