@@ -129,6 +129,111 @@ static void test_headers_need_their_body(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Two have read a message, and one of them has written another body for it, which it never
+   follows by headers, or too late: the other one's headers are not that body's. */
+static void test_nobody_stores_the_body_of_another(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *late, *other;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &late), IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &other), IO_DONE);
+	test_spool_set_body(late, "another\r\n.\r\n", 12);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late, 0),
+			 IO_DONE);
+	assert_int_equal(email_message_set_recipient_state(
+				 other, 0, EMAIL_RECIPIENT_DELIVERED, ""),
+			 0);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, other, 0),
+			 IO_DONE);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, late, 0),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	/* and the one that goes on with its own has it, also after a reading */
+	test_spool_set_body(other, "third\r\n.\r\n", 10);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, other, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, other, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, other, 0),
+			 IO_DONE);
+	test_spool_must_have(spool, &id, "third\r\n.\r\n", 10);
+	email_message_unref(&late);
+	email_message_unref(&other);
+	spool_close(&spool);
+}
+
+/* Of two that wrote a body each for one message the first one's is gone: its headers alone
+   would be those of a body that is not theirs. */
+static void test_of_two_bodies_the_last_one_waits(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *first, *second;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &first), IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &second), IO_DONE);
+	test_spool_set_body(first, "1\r\n.\r\n", 6);
+	test_spool_set_body(second, "2\r\n.\r\n", 6);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, first, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, second, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, first, 0),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, second, 0),
+			 IO_DONE);
+	test_spool_must_have(spool, &id, "2\r\n.\r\n", 6);
+	email_message_unref(&first);
+	email_message_unref(&second);
+	spool_close(&spool);
+}
+
+/* What is never to be stored has no memory, and no file. */
+static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *late, *other;
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		assert_int_equal(spool_get(spool, &id, &late), IO_DONE);
+		assert_int_equal(spool_get(spool, &id, &other), IO_DONE);
+		test_spool_set_body(late, data, LARGE);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
+						 0),
+				 IO_DONE);
+		assert_int_equal(test_spool_files_in("journal/bodies").count,
+				 1);
+		assert_int_equal(
+			i == 0 ? spool_unlinkheaders(spool, IO_SYNCHRONOUS,
+						     &id) :
+				 spool_writeheaders(spool, IO_SYNCHRONOUS,
+						    other, 0),
+			IO_DONE);
+		assert_int_equal(test_spool_files_in("journal/bodies").count,
+				 0);
+		email_message_unref(&late);
+		email_message_unref(&other);
+	}
+	spool_close(&spool);
+	free(data);
+}
+
 static void test_a_body_stays_while_headers_are_there(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
@@ -247,6 +352,9 @@ int main(void)
 		cmocka_unit_test(test_of_one_id_there_is_one),
 		cmocka_unit_test(test_the_last_rewrite_wins),
 		cmocka_unit_test(test_headers_need_their_body),
+		cmocka_unit_test(test_nobody_stores_the_body_of_another),
+		cmocka_unit_test(test_of_two_bodies_the_last_one_waits),
+		cmocka_unit_test(test_bodies_that_are_out_of_date_go),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_many_threads),

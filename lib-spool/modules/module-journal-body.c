@@ -236,8 +236,9 @@ static int write_body(struct journal_store *store, email_message *message)
 		return answer;
 	}
 	message->body_len = pending->plain_size;
+	pending->version = email_message_get_version(message);
+	journal_pending_note(store, pending, message);
 	journal_pending_put(store, pending);
-	email_message_set_store_note(message, JOURNAL_NOTE);
 	return IO_DONE;
 }
 

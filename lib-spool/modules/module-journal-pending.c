@@ -6,6 +6,11 @@
 #include "module-journal-private.h"
 #include "mem.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 void journal_pending_init(struct journal_store *store)
 {
 	(void)pthread_mutex_init(&store->mutex, NULL);
@@ -47,17 +52,64 @@ void journal_pending_deinit(struct journal_store *store)
 	(void)pthread_mutex_destroy(&store->mutex);
 }
 
-struct journal_pending *journal_pending_take(struct journal_store *store,
-					     const message_id *id)
+/*
+ * Whose it is: several may have read a message, and not each of them writes a body.
+ */
+
+void journal_pending_note(struct journal_store *store,
+			  struct journal_pending *pending,
+			  email_message *message)
 {
-	struct journal_pending **pos = &store->pending[id->bytes[15]], *pending;
+	char note[sizeof(JOURNAL_NOTE) + 24];
 
 	(void)pthread_mutex_lock(&store->mutex);
+	pending->number = ++store->last_number;
+	(void)pthread_mutex_unlock(&store->mutex);
+	(void)snprintf(note, sizeof(note), JOURNAL_NOTE " %" PRIu64,
+		       pending->number);
+	email_message_set_store_note(message, note);
+}
+
+uint64_t journal_pending_number(const email_message *message)
+{
+	const char *note = email_message_get_store_note(message);
+	const size_t size = sizeof(JOURNAL_NOTE) - 1;
+
+	if (note == NULL || strncmp(note, JOURNAL_NOTE " ", size + 1) != 0)
+		return 0;
+	return strtoull(note + size, NULL, 10);
+}
+
+/* With the mutex. */
+static struct journal_pending **find(struct journal_store *store,
+				     const message_id *id)
+{
+	struct journal_pending **pos = &store->pending[id->bytes[15]];
+
 	while (*pos != NULL && message_id_cmp(&(*pos)->id, id) != 0)
 		pos = &(*pos)->next;
-	pending = *pos;
-	if (pending != NULL)
-		*pos = pending->next;
+	return pos;
+}
+
+/* With the mutex. */
+static struct journal_pending *unlink_at(struct journal_pending **pos)
+{
+	struct journal_pending *pending = *pos;
+
+	*pos = pending->next;
+	return pending;
+}
+
+struct journal_pending *journal_pending_take(struct journal_store *store,
+					     const message_id *id,
+					     uint64_t number)
+{
+	struct journal_pending **pos, *pending = NULL;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	pos = find(store, id);
+	if (*pos != NULL && (number == 0 || (*pos)->number == number))
+		pending = unlink_at(pos);
 	(void)pthread_mutex_unlock(&store->mutex);
 	return pending;
 }
@@ -65,12 +117,33 @@ struct journal_pending *journal_pending_take(struct journal_store *store,
 void journal_pending_put(struct journal_store *store,
 			 struct journal_pending *pending)
 {
-	struct journal_pending *old = journal_pending_take(store, &pending->id);
-	struct journal_pending **chain = &store->pending[pending->id.bytes[15]];
+	struct journal_pending **pos, *old = NULL;
 
-	journal_pending_drop(store, &old);
 	(void)pthread_mutex_lock(&store->mutex);
-	pending->next = *chain;
-	*chain = pending;
+	pos = find(store, &pending->id);
+	if (*pos != NULL && (*pos)->number > pending->number) {
+		old = pending;
+	} else {
+		if (*pos != NULL)
+			old = unlink_at(pos);
+		pending->next = *pos;
+		*pos = pending;
+	}
 	(void)pthread_mutex_unlock(&store->mutex);
+	journal_pending_drop(store, &old);
+}
+
+void journal_pending_outdate(struct journal_store *store, const message_id *id,
+			     uint64_t version, bool removed)
+{
+	struct journal_pending **pos, *old = NULL;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	pos = find(store, id);
+	/* a new one of this id may be on its way behind the removal */
+	if (*pos != NULL &&
+	    (removed ? (*pos)->version > 0 : (*pos)->version < version))
+		old = unlink_at(pos);
+	(void)pthread_mutex_unlock(&store->mutex);
+	journal_pending_drop(store, &old);
 }

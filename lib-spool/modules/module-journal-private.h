@@ -19,7 +19,9 @@
 struct journal_pending {
 	struct journal_pending *next;
 	message_id id;
-	buffer_t *data; /* the record's payload */
+	uint64_t number;  /* that the message goes by which wrote it */
+	uint64_t version; /* that it had then: 0 of a new one */
+	buffer_t *data;   /* the record's payload */
 	uint64_t plain_size;
 	bool in_file; /* the payload says which one, as `external` does */
 	struct journal_external external;
@@ -41,6 +43,7 @@ struct journal_store {
 
 	pthread_mutex_t mutex;
 	struct journal_pending *pending[PENDING_CHAINS];
+	uint64_t last_number; /* of a pending body */
 };
 
 struct journal_store *journal_store(io_infrastructure *io);
@@ -48,12 +51,23 @@ struct journal_store *journal_store(io_infrastructure *io);
 /* module-journal-pending.c */
 void journal_pending_init(struct journal_store *store);
 void journal_pending_deinit(struct journal_store *store);
-/* Takes the place of one that the message had. */
+/* Gives it a number, and the message, too. */
+void journal_pending_note(struct journal_store *store,
+			  struct journal_pending *pending,
+			  email_message *message);
+/* 0: it has written none, or that one is stored. */
+uint64_t journal_pending_number(const email_message *message);
+/* Takes the place of an older one of this id; where there is a newer one it is dropped. */
 void journal_pending_put(struct journal_store *store,
 			 struct journal_pending *pending);
-/* The message's, which is the caller's now; NULL: it has none. */
+/* That of this number, or (0) of any, which is the caller's now; NULL: there is none. */
 struct journal_pending *journal_pending_take(struct journal_store *store,
-					     const message_id *id);
+					     const message_id *id,
+					     uint64_t number);
+/* The message is of this version now, or (`removed`) was: a body that was written for an
+   older one will never be stored. */
+void journal_pending_outdate(struct journal_store *store, const message_id *id,
+			     uint64_t version, bool removed);
 /* It is in the journal now. NULL is allowed. */
 void journal_pending_free(struct journal_store *store,
 			  struct journal_pending **pending);

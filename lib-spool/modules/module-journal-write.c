@@ -20,6 +20,7 @@ struct journal_change {
 	struct journal_store *store;
 	struct spool_later *later; /* NULL: somebody waits for it */
 	const char *what;          /* for messages */
+	email_message *message;    /* NULL: it removes */
 	message_id id;
 	buffer_t *headers; /* NULL: it removes; or states alone */
 	uint64_t
@@ -107,6 +108,19 @@ static void change_done(struct journal_request *request, int error)
 		later->ready(later);
 }
 
+static void note_stored(struct journal_change *change)
+{
+	if (change->drops_file)
+		journal_body_remove(change->store->journal, &change->id,
+				    &change->old);
+	/* its body waits no more */
+	if (change->message != NULL && change->body != NULL)
+		email_message_set_store_note(change->message, JOURNAL_NOTE);
+	journal_pending_outdate(change->store, &change->id,
+				change->request.records[0].version,
+				change->message == NULL);
+}
+
 static int finish_change(struct journal_change *change)
 {
 	int answer = IO_DONE;
@@ -114,9 +128,8 @@ static int finish_change(struct journal_change *change)
 	if (change->error != 0)
 		answer = io_fail_message(change->what, &change->id,
 					 change->error);
-	else if (change->drops_file)
-		journal_body_remove(change->store->journal, &change->id,
-				    &change->old);
+	else
+		note_stored(change);
 	free_change(change);
 	return answer;
 }
@@ -295,6 +308,23 @@ static int fill_write(struct journal_change *change, email_message *message,
 	return IO_DONE;
 }
 
+/* What this message has written, and nobody else. */
+static int take_body(struct journal_change *change)
+{
+	uint64_t number = journal_pending_number(change->message);
+
+	if (number == 0)
+		return IO_DONE;
+	change->body = journal_pending_take(change->store, &change->id, number);
+	return change->body != NULL ?
+		IO_DONE :
+		io_refuse(EBUSY,
+			  "the body that was written for these headers is "
+			  "gone, since another writer changed the message or "
+			  "wrote another body: read the message again, and "
+			  "write the body and the headers");
+}
+
 /* later NULL: waits. */
 static int start_write(struct journal_store *store, email_message *message,
 		       struct spool_later *later)
@@ -307,8 +337,10 @@ static int start_write(struct journal_store *store, email_message *message,
 	change = begin_change(store, id, "writing", later, &entry);
 	if (change == NULL)
 		return io_fail_message("writing the headers", id, errno);
-	change->body = journal_pending_take(store, id);
-	answer = fill_write(change, message, &entry);
+	change->message = message;
+	answer = take_body(change);
+	if (answer == IO_DONE)
+		answer = fill_write(change, message, &entry);
 	return answer == IO_DONE ? commit_change(change) :
 				   drop_change(change, answer);
 }
@@ -380,7 +412,7 @@ int journal_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		       message_id *id)
 {
 	struct journal_store *store = journal_store(io);
-	struct journal_pending *pending = journal_pending_take(store, id);
+	struct journal_pending *pending = journal_pending_take(store, id, 0);
 	struct journal_entry entry;
 	bool had = pending != NULL;
 
