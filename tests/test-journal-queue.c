@@ -73,6 +73,42 @@ static void end_gate(struct journal *journal)
 	journal_close(&journal);
 }
 
+static void count_done(struct journal_request *request, int error)
+{
+	struct test_journal_put *put = request->context;
+
+	(void)pthread_mutex_lock(&gate.mutex);
+	put->error = error;
+	put->done++;
+	(void)pthread_cond_broadcast(&gate.changed);
+	(void)pthread_mutex_unlock(&gate.mutex);
+}
+
+/* One that nobody waits for. */
+static void make_submit(struct test_journal_put *put, unsigned int n)
+{
+	test_journal_make_put(put, n, 1);
+	put->request.done = count_done;
+}
+
+static unsigned int done_of(const struct test_journal_put *put)
+{
+	unsigned int done;
+
+	(void)pthread_mutex_lock(&gate.mutex);
+	done = put->done;
+	(void)pthread_mutex_unlock(&gate.mutex);
+	return done;
+}
+
+static void wait_for_done(const struct test_journal_put *put)
+{
+	(void)pthread_mutex_lock(&gate.mutex);
+	while (put->done == 0)
+		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
+	(void)pthread_mutex_unlock(&gate.mutex);
+}
+
 static pthread_t start(void *(*run)(void *context), void *context)
 {
 	pthread_t thread;
@@ -124,21 +160,21 @@ static void test_what_gathers_is_one_group(void **state ATTR_UNUSED)
 	unsigned int n;
 
 	for (n = 0; n < MANY; n++)
-		test_journal_make_put(&many[n], n, 1);
+		make_submit(&many[n], n);
 	thread = start(submit_first, journal);
 	wait_for_syncs(1);
 	/* these find somebody at it, and do not wait */
 	for (n = 1; n < MANY; n++)
 		journal_submit(journal, &many[n].request);
 	for (n = 0; n < MANY; n++) {
-		assert_int_equal(many[n].done, 0);
+		assert_int_equal(done_of(&many[n]), 0);
 		/* and nothing is believed before its sync */
 		assert_false(test_journal_has(journal, n));
 	}
 	allow_syncs(UINT_MAX);
 	end(thread);
 	for (n = 0; n < MANY; n++) {
-		assert_int_equal(many[n].done, 1);
+		wait_for_done(&many[n]);
 		assert_int_equal(many[n].error, 0);
 		assert_true(test_journal_has(journal, n));
 	}
@@ -259,8 +295,8 @@ static void test_what_is_left_of_a_group_comes_first(void **state ATTR_UNUSED)
 
 	for (n = 0; n < N_ELEMENTS(more); n++)
 		test_journal_make_put(&more[n], n, 1);
-	test_journal_make_put(&many[0], 2000, 1);
-	test_journal_make_put(&many[1], 2001, 1);
+	make_submit(&many[0], 2000);
+	make_submit(&many[1], 2001);
 	threads[0] = start(submit_first, journal);
 	wait_for_syncs(1);
 	threads[1] = start(commit_more, journal);
@@ -276,6 +312,7 @@ static void test_what_is_left_of_a_group_comes_first(void **state ATTR_UNUSED)
 		assert_true(test_journal_has(journal, n));
 		assert_true(n == 0 || is_before(&more[n - 1], &more[n]));
 	}
+	wait_for_done(&many[1]);
 	assert_true(is_before(&many[0], &more[0]));
 	assert_true(is_before(&more[n - 1], &many[1]));
 	end_gate(journal);
@@ -328,12 +365,12 @@ static void test_what_came_meanwhile_is_written(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
 
-	test_journal_make_put(&many[0], 1, 1);
+	make_submit(&many[0], 1);
 	journal_begin_commit(journal);
 	journal_submit(journal, &many[0].request);
-	assert_int_equal(many[0].done, 0);
+	assert_int_equal(done_of(&many[0]), 0);
 	journal_end_commit(journal);
-	assert_int_equal(many[0].done, 1);
+	wait_for_done(&many[0]);
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 }
@@ -370,6 +407,27 @@ static void test_one_of_many_fails(void **state ATTR_UNUSED)
 	for (i = 0; i < 2; i++)
 		journal_release(journal, &puts[i].request.records[0].id);
 	journal_close(&journal);
+}
+
+/* Others may submit for ever. */
+static void test_who_waits_writes_for_no_longer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	struct commit commit;
+	pthread_t thread;
+
+	make_commit(&commit, journal, 1);
+	make_submit(&many[0], 2);
+	thread = start(commit_one, &commit);
+	wait_for_syncs(1);
+	journal_submit(journal, &many[0].request);
+	allow_syncs(1);
+	/* while the sync of the other one is held */
+	end(thread);
+	assert_int_equal(done_of(&many[0]), 0);
+	allow_syncs(UINT_MAX);
+	wait_for_done(&many[0]);
+	end_gate(journal);
 }
 
 static void test_no_requests_are_done(void **state ATTR_UNUSED)
@@ -525,6 +583,7 @@ int main(void)
 			test_who_wants_the_turn_for_something_else_is_next),
 		cmocka_unit_test(test_what_came_meanwhile_is_written),
 		cmocka_unit_test(test_one_of_many_fails),
+		cmocka_unit_test(test_who_waits_writes_for_no_longer),
 		cmocka_unit_test(test_no_requests_are_done),
 		cmocka_unit_test(test_many_writers),
 		cmocka_unit_test(test_many_claims),

@@ -55,6 +55,7 @@ struct journal {
 	/* Under the mutex. */
 	struct journal_request *queue, **queue_end;
 	struct journal_waiter *turn_wanted; /* for something else */
+	struct journal_writer *writer;      /* NULL: none was needed yet */
 	bool committing; /* somebody has the turn; else nothing is queued */
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
@@ -156,7 +157,9 @@ struct journal_group *journal_group_new(void);
 struct journal_request *journal_write_group(struct journal *journal,
 					    struct journal_request *first);
 void journal_set_crc(struct journal_record *record);
-/* journal-queue.c: takes the part of who is committing, and gives it back. */
+/* journal-queue.c: ends its thread; no other call is running. */
+void journal_writer_stop(struct journal *journal);
+/* Takes the part of who is committing, and gives it back. */
 void journal_begin_commit(struct journal *journal);
 void journal_end_commit(struct journal *journal);
 /* journal_commit() of many, which are one group where that is possible. */

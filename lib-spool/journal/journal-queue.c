@@ -4,10 +4,13 @@
    all, and the next group gathers meanwhile. A lone writer pays for one sync and waits
    for nobody. Who had the turn hands it on before he tells those whose requests he
    wrote, so that the disk has work again while they are told. Each of them is woken by
-   himself, once: of many who wait for one group, half wait for the next one. */
+   himself, once: of many who wait for one group, half wait for the next one. What nobody
+   waits for has a thread of its own, since whoever had the turn wants to go on. */
 
 #include "config.h"
 #include "journal/journal-private.h"
+#include "mem.h"
+#include "thread-start.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -19,6 +22,11 @@ struct journal_waiter {
 	unsigned int left; /* requests */
 	int error;         /* of one that failed */
 	bool has_turn;
+};
+
+struct journal_writer {
+	pthread_t thread;
+	struct journal_waiter waiter; /* woken without a turn it ends */
 };
 
 static void init_waiter(struct journal_waiter *waiter, unsigned int count)
@@ -65,7 +73,7 @@ static void put_back(struct journal *journal, struct journal_request *rest)
  * The turn
  */
 
-/* Who is to have the turn next; NULL: nobody waits. With the mutex. */
+/* Who is to have the turn next; NULL: there is nobody. With the mutex. */
 static struct journal_waiter *next_waiter(struct journal *journal)
 {
 	struct journal_waiter *waiter = journal->turn_wanted;
@@ -77,11 +85,15 @@ static struct journal_waiter *next_waiter(struct journal *journal)
 	}
 	while (request != NULL && request->waiter == NULL)
 		request = request->next;
-	return request == NULL ? NULL : request->waiter;
+	if (request != NULL)
+		return request->waiter;
+	return journal->queue == NULL || journal->writer == NULL ?
+		NULL :
+		&journal->writer->waiter;
 }
 
-/* False: it stays here, since something is queued that nobody waits for. With the mutex,
-   which is let go. */
+/* False: it stays here, since something is queued for which there is nobody else. With the
+   mutex, which is let go. */
 static bool hand_on(struct journal *journal)
 {
 	struct journal_waiter *waiter = next_waiter(journal);
@@ -188,12 +200,56 @@ static void set_crcs(struct journal_request *request)
 		journal_set_crc(&request->records[i]);
 }
 
+/* Takes the turns that it is given. */
+static void *writer_main(void *context)
+{
+	struct journal *journal = context;
+	struct journal_waiter *waiter = &journal->writer->waiter;
+
+	for (wait_for_wake(waiter); waiter->has_turn; wait_for_wake(waiter)) {
+		waiter->has_turn = false;
+		take_turns(journal);
+	}
+	return NULL;
+}
+
+/* Without one, whoever has the turn has to go on. With the mutex. */
+static void start_writer(struct journal *journal)
+{
+	struct journal_writer *writer = try_calloc(1, sizeof(*writer));
+
+	if (writer == NULL)
+		return;
+	init_waiter(&writer->waiter, 0);
+	journal->writer = writer;
+	if (thread_start(&writer->thread, writer_main, journal) == 0)
+		return;
+	journal->writer = NULL;
+	(void)sem_destroy(&writer->waiter.woken);
+	i_free(writer);
+}
+
+void journal_writer_stop(struct journal *journal)
+{
+	struct journal_writer *writer = journal->writer;
+
+	if (writer == NULL)
+		return;
+	(void)sem_post(&writer->waiter.woken);
+	(void)pthread_join(writer->thread, NULL);
+	journal->writer = NULL;
+	(void)sem_destroy(&writer->waiter.woken);
+	i_free(writer);
+}
+
 void journal_submit(struct journal *journal, struct journal_request *request)
 {
 	bool got_turn;
 
 	set_crcs(request);
 	(void)pthread_mutex_lock(&journal->mutex);
+	if (journal->writer == NULL)
+		start_writer(journal);
 	enqueue(journal, request, NULL);
 	got_turn = get_turn(journal);
 	(void)pthread_mutex_unlock(&journal->mutex);

@@ -123,6 +123,7 @@ void journal_close(struct journal **_journal)
 	if (journal == NULL)
 		return;
 	journal_upkeep_stop(journal);
+	journal_writer_stop(journal);
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);
 	i_free(journal->segments);
