@@ -64,6 +64,11 @@ int io_answer_for_errno(int error)
 	}
 }
 
+int io_answer_for_output(int error)
+{
+	return error == EFBIG ? IO_TRANS_FAIL : io_answer_for_errno(error);
+}
+
 int io_refuse(int error, const char *text)
 {
 	errno = error;

@@ -29,7 +29,7 @@ static int fail_output(struct ostream *output)
 {
 	errno = output->stream_errno;
 	io_set_error("%s", o_stream_get_error(output));
-	return io_answer_for_errno(output->stream_errno);
+	return io_answer_for_output(output->stream_errno);
 }
 
 static int fail_input(struct istream *body)

@@ -219,14 +219,20 @@ static int refuse_change(void)
 	return IO_FAIL;
 }
 
+/* What is there already is another message of this id: what modules have is its. */
+static bool is_anothers(void)
+{
+	return io_get_errno() == EEXIST;
+}
+
 static void end_writebody(struct spool_call *call, int answer)
 {
 	if (answer == IO_DONE)
 		return;
-	if (email_message_get_version(call->message) == 0)
-		undo(call, IO_OP_UNLINKBODY, call->went_on);
-	else
+	if (email_message_get_version(call->message) > 0)
 		email_message_set_write_failed(call->message, true);
+	else if (!is_anothers())
+		undo(call, IO_OP_UNLINKBODY, call->went_on);
 }
 
 static void end_writeheaders(struct spool_call *call, int answer)
@@ -236,12 +242,14 @@ static void end_writeheaders(struct spool_call *call, int answer)
 	if (answer == IO_DONE)
 		return;
 	email_message_set_version(call->message, call->version);
-	if (call->version == 0 && call->asked > 0) {
+	if (call->version > 0 || call->asked == 0)
+		return;
+	if (!is_anothers()) {
 		undo(call, IO_OP_UNLINKHEADERS, call->went_on);
 		/* the body was written before, as far as the chain went */
 		undo(call, IO_OP_UNLINKBODY, call->spool->module_count);
-		email_message_set_store_note(call->message, NULL);
 	}
+	email_message_set_store_note(call->message, NULL);
 }
 
 /* A failed rewrite leaves the version before the truth, whatever the modules that

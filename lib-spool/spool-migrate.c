@@ -198,29 +198,32 @@ static int put_there(struct migration *migration, const message_id *id,
 	return answer;
 }
 
-/* That there is no such message, for sure. */
-static bool has_no_headers(struct spool *spool, const message_id *id)
+/* Whether the store has such a message, or may have; its modules are not asked. */
+static bool may_have(struct spool *spool, const message_id *id)
 {
 	email_message *message = email_message_new(id);
-	bool none = spool_readheaders(spool, IO_SYNCHRONOUS, message) ==
-			IO_FAIL &&
-		io_get_errno() == ENOENT;
+	int answer = spool->store->io_readheaders(spool->store, IO_SYNCHRONOUS,
+						  message);
+	bool none = answer == IO_CONT ||
+		(answer == IO_FAIL && io_get_errno() == ENOENT);
 
 	email_message_unref(&message);
-	return none;
+	return !none;
 }
 
 static int copy(struct migration *migration, const message_id *id,
 		struct result *result)
 {
-	int answer = put_there(migration, id, result);
+	int answer;
 
-	if (answer == IO_DONE || io_get_errno() != EEXIST)
-		return answer;
-	if (!has_no_headers(migration->to, id)) {
+	/* first, since modules over there have it, too */
+	if (may_have(migration->to, id)) {
 		result->what.was_there = true;
 		return compare(migration, id);
 	}
+	answer = put_there(migration, id, result);
+	if (answer == IO_DONE || io_get_errno() != EEXIST)
+		return answer;
 	/* only a body, of a try that was killed */
 	answer = spool_unlinkbody(migration->to, IO_SYNCHRONOUS, id);
 	return answer == IO_DONE ? put_there(migration, id, result) : answer;

@@ -161,6 +161,9 @@ void io_clear_error(void);
 /* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
    IO_FAIL for the rest. */
 int io_answer_for_errno(int error);
+/* The same of what writing said: a limit on the size of files is not the message's
+   fault. */
+int io_answer_for_output(int error);
 /* IO_FAIL, with errno and io_set_error(). */
 int io_refuse(int error, const char *text);
 /* That answer, with io_set_error(): "WHAT of message ID failed: ...". */

@@ -116,7 +116,7 @@ int spool_finish_stream(struct ostream **stream)
 	}
 	errno = (*stream)->stream_errno;
 	io_set_error("%s", o_stream_get_error(*stream));
-	answer = io_answer_for_errno((*stream)->stream_errno);
+	answer = io_answer_for_output((*stream)->stream_errno);
 	spool_abort_stream(stream);
 	return answer;
 }

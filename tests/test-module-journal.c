@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -234,6 +235,45 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Headers that no segment has room for will not have more later; what the system refuses
+   may. */
+static void test_too_large(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	char *text = malloc(EMAIL_TEXT_MAX + 1);
+	email_message *message;
+	message_id id;
+	unsigned int i;
+	char name[8];
+
+	assert_non_null(text);
+	memset(text, 'x', EMAIL_TEXT_MAX);
+	text[EMAIL_TEXT_MAX] = '\0';
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	for (i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof(name), "%u", i);
+		assert_int_equal(
+			email_message_set_value(message, "x", name, text), 0);
+	}
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EFBIG);
+	assert_non_null(strstr(io_get_error(), "segment-size"));
+	email_message_unref(&message);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
+	test_faults.fail_errno[TEST_OP_WRITE] = EFBIG;
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	free(text);
+}
+
 static void test_a_body_stays_while_headers_are_there(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
@@ -355,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_stores_the_body_of_another),
 		cmocka_unit_test(test_of_two_bodies_the_last_one_waits),
 		cmocka_unit_test(test_bodies_that_are_out_of_date_go),
+		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_many_threads),

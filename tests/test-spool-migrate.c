@@ -8,6 +8,7 @@
 #include "istream.h"
 #include "mem.h"
 #include "message-record.h"
+#include "spool-modules.h"
 #include "test-faults.h"
 #include "test-spool-common.h"
 
@@ -493,6 +494,64 @@ static void test_false_begins_no_other(void **state ATTR_UNUSED)
 	close_pair(&pair);
 }
 
+/*
+ * Modules before the other store
+ */
+
+static unsigned int unlinks;
+
+static int go_on_with_write(io_infrastructure *io ATTR_UNUSED,
+			    io_caller caller ATTR_UNUSED,
+			    email_message *message ATTR_UNUSED,
+			    int force ATTR_UNUSED)
+{
+	return IO_CONT;
+}
+
+static int count_unlink(io_infrastructure *io ATTR_UNUSED,
+			io_caller caller ATTR_UNUSED,
+			message_id *id ATTR_UNUSED)
+{
+	unlinks++;
+	return IO_CONT;
+}
+
+/* What a module has of a message that is stored it is not told to forget: not by a migration
+   that goes on, nor by a put of another message of that id. */
+static void test_modules_keep_what_is_stored(void **state ATTR_UNUSED)
+{
+	static io_infrastructure copying = {
+		.shared = SPOOL_MODULE_SHARED("copying", "", ""),
+		.io_writebody = go_on_with_write,
+		.io_writeheaders = go_on_with_write,
+		.io_unlinkheaders = count_unlink,
+		.io_unlinkbody = count_unlink
+	};
+	message_id id;
+	struct told told;
+	struct pair pair;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(directions); i++) {
+		new_pair(&directions[i], &pair);
+		assert_int_equal(
+			spool_add_module(pair.to, &copying, "", &error), 0);
+		put_full(pair.from, &id);
+		(void)migrate(&pair, SPOOL_MIGRATE_KEEP);
+		unlinks = 0;
+		told = migrate(&pair, 0);
+		assert_int_equal(told.were_there, 1);
+		assert_int_equal(told.problems, 0);
+		assert_int_equal(test_spool_put_as(pair.to, wire,
+						   sizeof(wire) - 1, &id),
+				 IO_FAIL);
+		assert_int_equal(io_get_errno(), EEXIST);
+		assert_int_equal(unlinks, 0);
+		close_pair(&pair);
+	}
+}
+
 static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
 {
 	struct pair pair;
@@ -533,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_disk_ends_it),
 		cmocka_unit_test(test_many_are_on_their_way_at_once),
 		cmocka_unit_test(test_false_begins_no_other),
+		cmocka_unit_test(test_modules_keep_what_is_stored),
 		cmocka_unit_test(test_what_cannot_be_is_refused),
 	};
 

@@ -326,15 +326,15 @@ static bool has_room(const struct journal *journal, uint64_t size,
 					 size, records);
 }
 
-static bool fits_at_all(const struct journal *journal, uint64_t size,
-			unsigned int records)
+bool journal_fits(const struct journal *journal,
+		  const struct journal_request *request)
 {
 	struct journal_segment empty = {
 		.header.size = journal->settings.segment_size
 	};
 
-	return journal_segment_has_room(&empty, JOURNAL_BLOCK_SIZE, size,
-					records);
+	return journal_segment_has_room(&empty, JOURNAL_BLOCK_SIZE,
+					request_size(request), request->count);
 }
 
 /* The segment that takes this request; NULL with errno. */
@@ -353,7 +353,7 @@ get_segment(struct journal *journal, struct journal_group *group,
 		if (journal->voids == NULL &&
 		    has_room(journal, size, request->count))
 			return journal->active;
-		if (!fits_at_all(journal, size, request->count)) {
+		if (!journal_fits(journal, request)) {
 			errno = EFBIG;
 			return NULL;
 		}

@@ -89,6 +89,9 @@ struct journal_request {
 	bool was_tried;
 };
 
+/* Whether there can be a segment that takes it. */
+bool journal_fits(const struct journal *journal,
+		  const struct journal_request *request);
 /* Queues the request, which has to stay until done() was called. Where nobody is
    writing, this call writes, for others as well. The messages have to be claimed. */
 void journal_submit(struct journal *journal, struct journal_request *request);

@@ -125,11 +125,12 @@ static int finish_change(struct journal_change *change)
 {
 	int answer = IO_DONE;
 
-	if (change->error != 0)
-		answer = io_fail_message(change->what, &change->id,
-					 change->error);
-	else
+	if (change->error != 0) {
+		(void)io_fail_message(change->what, &change->id, change->error);
+		answer = io_answer_for_output(change->error);
+	} else {
 		note_stored(change);
+	}
 	free_change(change);
 	return answer;
 }
@@ -276,6 +277,17 @@ static void fill_request(struct journal_change *change,
 	}
 }
 
+static int refuse_size(const struct journal_change *change)
+{
+	errno = EFBIG;
+	io_set_error(
+		"the message's headers are too large: no segment of this "
+		"journal has room for their %zu octets: segment-size in " SPOOL_CONF_NAME
+		" says how large one is",
+		change->headers->used);
+	return IO_FAIL;
+}
+
 static int fill_write(struct journal_change *change, email_message *message,
 		      const struct journal_entry *entry)
 {
@@ -299,6 +311,8 @@ static int fill_write(struct journal_change *change, email_message *message,
 	if (change->headers == NULL)
 		return answer;
 	fill_request(change, message);
+	if (!journal_fits(change->store->journal, &change->request))
+		return refuse_size(change);
 	/* where it fails, no stored version will be that one */
 	if (change->base == 0)
 		email_message_set_base_version(
