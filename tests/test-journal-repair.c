@@ -36,10 +36,9 @@ static void note_warning(const char *text, void *context)
 		told->stays++;
 }
 
-/* Another byte in the headers of the first message, which is in a full segment. */
-static void damage_first(void)
+/* Another byte where the first segment has this text first. */
+static void damage_text(const char *text)
 {
-	static const char magic[] = "bobbin-message 1\nid ";
 	buffer_t *file;
 	char path[600];
 	size_t i;
@@ -47,8 +46,8 @@ static void damage_first(void)
 	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
 		       test_spool_dir());
 	file = test_read_file(path);
-	for (i = 0; memcmp((const char *)file->data + i, magic,
-			   sizeof(magic) - 1) != 0;)
+	for (i = 0;
+	     memcmp((const char *)file->data + i, text, strlen(text)) != 0;)
 		i++;
 	buffer_write(file, i, "B", 1);
 	test_write_file(path, file->data, file->used);
@@ -67,7 +66,8 @@ static void new_damaged(message_id *first)
 		assert_int_equal(test_spool_put(spool, data, BODY, &id),
 				 IO_DONE);
 	spool_close(&spool);
-	damage_first();
+	/* in the headers of the first one, which is in a full segment */
+	damage_text("bobbin-message 1\nid ");
 	free(data);
 }
 
@@ -134,6 +134,106 @@ static void test_what_cannot_be_kept_stays(void **state ATTR_UNUSED)
 	assert_int_equal(listed, MESSAGES - 1);
 	assert_int_equal(told.stays, 1);
 	assert_true(is_kept(&first, ".body"));
+}
+
+/*
+ * States of recipients
+ */
+
+#define RECIPIENTS 40
+#define MARK "250 a mark"
+
+/* One of so many recipients of whom some were delivered later, and others behind it. */
+static void put_with_states(message_id *id)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, BODY);
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message;
+	message_id other;
+	unsigned int i;
+
+	memset(data, 'x', 40);
+	spool_new_id(spool, id);
+	message = email_message_new(id);
+	test_spool_set_body(message, data, BODY);
+	for (i = 0; i < RECIPIENTS; i++)
+		assert_int_equal(email_message_add_recipient(message, "a@b.c"),
+				 0);
+	assert_int_equal(spool_put(spool, message), IO_DONE);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(email_message_set_recipient_state(
+					 message, i, EMAIL_RECIPIENT_DELIVERED,
+					 MARK),
+				 0);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+	for (i = 1; i < MESSAGES; i++)
+		assert_int_equal(test_spool_put(spool, data, BODY, &other),
+				 IO_DONE);
+	spool_close(&spool);
+	free(data);
+}
+
+static unsigned int delivered_of(struct spool *spool, const message_id *id,
+				 uint64_t *version_r)
+{
+	email_message *message = email_message_new(id);
+	unsigned int i, count = 0;
+
+	assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS, message),
+			 IO_DONE);
+	*version_r = email_message_get_version(message);
+	for (i = 0; i < RECIPIENTS; i++)
+		count += email_message_get_recipient_state(message, i, NULL) ==
+			EMAIL_RECIPIENT_DELIVERED;
+	email_message_unref(&message);
+	return count;
+}
+
+/* Without them it is a message all the same, of which all recipients are to be tried. */
+static void test_damaged_states_are_forgotten(void **state ATTR_UNUSED)
+{
+	struct told told = { 0, 0 };
+	unsigned int listed, total;
+	struct spool *spool;
+	uint64_t version;
+	message_id id;
+
+	put_with_states(&id);
+	spool = test_spool_open(0);
+	assert_int_equal(delivered_of(spool, &id, &version), 3);
+	assert_int_equal(version, 2);
+	spool_close(&spool);
+	damage_text("%20a%20mark");
+	spool = test_spool_open(0);
+	assert_int_equal(delivered_of(spool, &id, &version), 0);
+	assert_int_equal(version, 2);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	spool_close(&spool);
+	assert_int_equal(repair(&told, &listed), MESSAGES);
+	assert_int_equal(listed, MESSAGES);
+	assert_int_equal(told.taken_out, 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(delivered_of(spool, &id, &version), 0);
+	assert_int_equal(version, 3);
+	spool_close(&spool);
+}
+
+/* Who restores the message is to know whom it was delivered to. */
+static void test_states_are_kept_with_the_headers(void **state ATTR_UNUSED)
+{
+	struct told told = { 0, 0 };
+	unsigned int listed;
+	message_id id;
+
+	put_with_states(&id);
+	damage_text("xxxxxxxxxxxxxxxxxxxx");
+	assert_int_equal(repair(&told, &listed), MESSAGES - 1);
+	assert_int_equal(told.taken_out, 1);
+	assert_true(is_kept(&id, ".headers"));
+	assert_true(is_kept(&id, ".states"));
 }
 
 /*
@@ -316,6 +416,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_damaged_message_is_taken_out),
 		cmocka_unit_test(test_what_cannot_be_kept_stays),
+		cmocka_unit_test(test_damaged_states_are_forgotten),
+		cmocka_unit_test(test_states_are_kept_with_the_headers),
 		cmocka_unit_test(test_a_file_of_a_damaged_record),
 		cmocka_unit_test(test_files_of_what_is_damaged),
 		cmocka_unit_test(test_repair_after_a_failing_read),

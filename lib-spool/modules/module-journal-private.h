@@ -97,8 +97,12 @@ void *journal_process_disk_queue(io_infrastructure *io, void *scan);
    now. */
 bool journal_keep_record(struct journal_store *store, const message_id *id,
 			 enum journal_type type, const char *why);
+/* Whether the record can be read and is none; its bytes are in quarantine then. */
+bool journal_record_is_damaged(struct journal_store *store,
+			       const message_id *id, enum journal_type type);
 /* Looks at all records of the message; true: one of them was damaged, and the message
-   is taken out. */
+   is taken out. Where only states of recipients are, its headers are written anew
+   without them. */
 bool journal_repair_message(struct journal_store *store,
 			    const struct journal_entry *entry);
 

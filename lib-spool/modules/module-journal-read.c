@@ -120,6 +120,22 @@ static int read_text(struct journal_store *store, const message_id *id,
 	return answer;
 }
 
+/* What changed since the headers were written is lost, and what they say counts; the next
+   who writes them writes them whole. */
+static void forget_states(struct journal_store *store, email_message *message,
+			  const struct journal_entry *entry)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(&message->message_id, text);
+	spool_warn(store->spool,
+		   "message %s: what changed in the states of its recipients "
+		   "is damaged: those of its headers, of version %llu, count",
+		   text, (unsigned long long)entry->base_version);
+	email_message_set_version(message, entry->version);
+	email_message_set_base_version(message, 0);
+}
+
 /* 1; 0: the headers have become others since; else the answer is *answer_r. */
 static int add_states(struct journal_store *store, email_message *message,
 		      int *answer_r)
@@ -136,6 +152,12 @@ static int add_states(struct journal_store *store, email_message *message,
 		return 1;
 	*answer_r = read_text(store, &message->message_id, JOURNAL_STATES,
 			      &header, &record);
+	if (*answer_r != IO_DONE && io_get_errno() == EINVAL &&
+	    journal_record_is_damaged(store, &message->message_id,
+				      JOURNAL_STATES)) {
+		forget_states(store, message, &entry);
+		return 1;
+	}
 	if (*answer_r != IO_DONE)
 		return io_get_errno() == ENOENT ? 0 : -1;
 	if (header.plain_size == base)

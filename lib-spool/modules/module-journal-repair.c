@@ -10,6 +10,18 @@
 #include <errno.h>
 #include <stdio.h>
 
+static const char *suffix_of(enum journal_type type)
+{
+	switch (type) {
+	case JOURNAL_BODY:
+		return "body";
+	case JOURNAL_STATES:
+		return "states";
+	default:
+		return "headers";
+	}
+}
+
 bool journal_keep_record(struct journal_store *store, const message_id *id,
 			 enum journal_type type, const char *why)
 {
@@ -24,8 +36,7 @@ bool journal_keep_record(struct journal_store *store, const message_id *id,
 	if (journal_read(store->journal, id, type, &header, stack, &data) < 0)
 		return errno == EINVAL;
 	message_id_to_text(id, text);
-	(void)snprintf(name, sizeof(name), "%s.%s", text,
-		       type == JOURNAL_BODY ? "body" : "headers");
+	(void)snprintf(name, sizeof(name), "%s.%s", text, suffix_of(type));
 	if (type == JOURNAL_BODY && (header.flags & JOURNAL_EXTERNAL) != 0) {
 		kept = journal_read_external(store->journal, id, &external) ==
 				0 &&
@@ -40,9 +51,8 @@ bool journal_keep_record(struct journal_store *store, const message_id *id,
 	return kept;
 }
 
-/* Whether the record can be read and is none; its bytes are in quarantine then. */
-static bool is_damaged(struct journal_store *store, const message_id *id,
-		       enum journal_type type)
+bool journal_record_is_damaged(struct journal_store *store,
+			       const message_id *id, enum journal_type type)
 {
 	char stack[JOURNAL_STACK_MAX + 1];
 	struct journal_header header;
@@ -56,8 +66,10 @@ static bool is_damaged(struct journal_store *store, const message_id *id,
 
 /* What can be read of it is kept, and then it is removed: as long as it was listed,
    nobody could take it, nor write it anew. */
-static void take_out(struct journal_store *store, const message_id *id)
+static void take_out(struct journal_store *store,
+		     const struct journal_entry *entry)
 {
+	const message_id *id = &entry->id;
 	char text[MESSAGE_ID_TEXT_SIZE], *why = i_strdup(io_get_error());
 	message_id removed = *id;
 	int answer;
@@ -71,6 +83,10 @@ static void take_out(struct journal_store *store, const message_id *id)
 		text, why);
 	kept = journal_keep_record(store, id, JOURNAL_BODY, why);
 	if (!journal_keep_record(store, id, JOURNAL_HEADERS, why))
+		kept = false;
+	/* lest who restores it delivers it twice */
+	if (entry->states.offset != 0 &&
+	    !journal_keep_record(store, id, JOURNAL_STATES, why))
 		kept = false;
 	if (kept) {
 		answer = journal_unlinkheaders(&store->io, IO_SYNCHRONOUS,
@@ -87,14 +103,38 @@ static void take_out(struct journal_store *store, const message_id *id)
 	i_free(why);
 }
 
+/* Body and headers are whole. */
+static void write_anew(struct journal_store *store,
+		       const struct journal_entry *entry)
+{
+	email_message *message = email_message_new(&entry->id);
+	char text[MESSAGE_ID_TEXT_SIZE];
+	int answer;
+
+	answer = journal_readheaders(&store->io, IO_SYNCHRONOUS, message);
+	if (answer == IO_DONE) {
+		email_message_set_version(
+			message, email_message_get_version(message) + 1);
+		answer = journal_writeheaders(&store->io, IO_SYNCHRONOUS,
+					      message, 0);
+	}
+	message_id_to_text(&entry->id, text);
+	if (answer != IO_DONE)
+		spool_warn(store->spool, "message %s: %s", text,
+			   io_get_error());
+	email_message_unref(&message);
+}
+
 bool journal_repair_message(struct journal_store *store,
 			    const struct journal_entry *entry)
 {
-	if (!is_damaged(store, &entry->id, JOURNAL_HEADERS) &&
-	    !is_damaged(store, &entry->id, JOURNAL_BODY) &&
-	    (entry->states.offset == 0 ||
-	     !is_damaged(store, &entry->id, JOURNAL_STATES)))
-		return false;
-	take_out(store, &entry->id);
-	return true;
+	if (journal_record_is_damaged(store, &entry->id, JOURNAL_HEADERS) ||
+	    journal_record_is_damaged(store, &entry->id, JOURNAL_BODY)) {
+		take_out(store, entry);
+		return true;
+	}
+	if (entry->states.offset != 0 &&
+	    journal_record_is_damaged(store, &entry->id, JOURNAL_STATES))
+		write_anew(store, entry);
+	return false;
 }
