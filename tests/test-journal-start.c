@@ -474,6 +474,46 @@ static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What a whole segment was of, or its end, a reader names, until a writer has told of it. */
+static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+	char path[600];
+	unsigned int i, n;
+
+	for (i = 0; i < 2; i++) {
+		journal = test_journal_new();
+		n = 0;
+		while (journal->segment_end < 4)
+			assert_int_equal(test_journal_store(journal, n++), 0);
+		journal_close(&journal);
+		(void)snprintf(path, sizeof(path), "%s/journal/00000002.seg",
+			       test_journal.dir);
+		/* between two groups */
+		if (i == 0)
+			assert_int_equal(unlink(path), 0);
+		else
+			assert_int_equal(truncate(path, 5 * JOURNAL_BLOCK_SIZE),
+					 0);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, 2);
+		assert_null(damage->next);
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_int_equal(test_journal.warnings, 1);
+		assert_int_equal(test_journal_store(journal, n), 0);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		assert_true(test_journal_has(journal, 0));
+		assert_true(test_journal_has(journal, n));
+		journal_close(&journal);
+	}
+}
+
 static struct {
 	bool renamed;
 	unsigned int synced; /* 1: quarantine, 2: journal */
@@ -605,6 +645,7 @@ int main(void)
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 		cmocka_unit_test(test_a_reader_names_damage),

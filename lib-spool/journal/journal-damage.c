@@ -132,6 +132,57 @@ int journal_damage_segment(struct journal *journal,
 }
 
 /*
+ * A segment that is not there
+ */
+
+struct looking {
+	char prefix[32];
+	bool found;
+};
+
+static bool is_prefix(int dir_fd ATTR_UNUSED, const char *name, void *context)
+{
+	struct looking *looking = context;
+
+	looking->found =
+		strncmp(name, looking->prefix, strlen(looking->prefix)) == 0 &&
+		(strstr(name, ".seg") != NULL ||
+		 strstr(name, "-missing") != NULL);
+	return !looking->found;
+}
+
+/* Put aside, or told of, by a writer. */
+static bool is_known_to_be_missing(const struct journal *journal,
+				   uint32_t number)
+{
+	struct looking looking = { .found = false };
+
+	(void)snprintf(looking.prefix, sizeof(looking.prefix), "journal-%08u-",
+		       number);
+	(void)spool_walk_dir(journal->dir_fd, "quarantine", is_prefix,
+			     &looking);
+	return looking.found;
+}
+
+void journal_damage_missing(struct journal *journal, uint32_t number)
+{
+	static const char why[] =
+		"a segment is missing, with the messages that were in it";
+	char name[32];
+
+	journal->damaged = true;
+	if (is_known_to_be_missing(journal, number))
+		return;
+	if (journal->settings.read_only) {
+		note_damage(journal, NULL, number, 0, why);
+		return;
+	}
+	journal_warn(journal, "%s: segment %u: %s", journal->dir, number, why);
+	(void)snprintf(name, sizeof(name), "journal-%08u-missing", number);
+	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+}
+
+/*
  * Records
  */
 

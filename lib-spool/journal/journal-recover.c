@@ -193,10 +193,9 @@ static int sort_segments(struct recovery *recovery)
 		if (journal->segments[i] != NULL)
 			recovery->sorted[recovery->count++] =
 				journal->segments[i];
+		else if (i > 0)
+			journal_damage_missing(journal, i);
 	}
-	/* moved away by a person, or after its header could not be written */
-	if (recovery->count + 1 < journal->segment_end)
-		journal->damaged = true;
 	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),
 	      by_age);
 	return 0;
@@ -409,6 +408,21 @@ static int start_reading(struct recovery *recovery)
 	return 0;
 }
 
+/* One that gave its blocks back has no records. */
+static void look_at_end(struct journal *journal,
+			const struct journal_segment *segment,
+			const struct journal_items *items)
+{
+	const struct journal_item *last = &items->items[items->count - 1];
+	struct journal_item end = { .state = JOURNAL_ITEM_GAP,
+				    .pos = last->pos + last->size,
+				    .size = JOURNAL_ALIGN };
+
+	if (segment->cut)
+		journal_reject(journal, segment, &end, false,
+			       "the file ends before the segment does");
+}
+
 /* Each segment is applied when it is known whether a later one has records: else its
    last group may not have been synced. Some that only began to say what is void may be
    behind it, one for each crash in the middle of that. */
@@ -431,6 +445,7 @@ static int read_segments(struct recovery *recovery)
 			journal_items_free(&items);
 			continue;
 		}
+		look_at_end(journal, segment, &items);
 		if (has_real_record(&items) &&
 		    apply_held(recovery, false) < 0) {
 			journal_items_free(&items);
