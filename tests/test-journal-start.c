@@ -474,6 +474,110 @@ static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/*
+ * A reader beside a writer
+ */
+
+/* Until the first segment is written anew: none of its messages is left. */
+static void write_first_anew(struct journal *journal, unsigned int *n)
+{
+	while (journal->active == NULL || journal->active->header.number != 1)
+		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+}
+
+/* In the second of its segments; the first one is dead. */
+static struct journal *new_with_dead_segment(unsigned int *n)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int i;
+
+	for (*n = 0; journal->segment_end < 3;)
+		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+	for (i = 0; i + 1 < *n; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	return journal;
+}
+
+/* What was written anew is no damage, but has to be opened again. */
+static void test_what_a_writer_moved(void **state ATTR_UNUSED)
+{
+	struct journal_header header;
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal *journal, *reader;
+	unsigned char *data;
+	unsigned int n, i;
+	message_id id;
+
+	journal = test_journal_new();
+	for (n = 0; journal->segment_end < 3;)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	reader = test_journal_open(true);
+	assert_true(test_journal_has(reader, 0));
+	for (i = 0; i + 1 < n; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	write_first_anew(journal, &n);
+	test_journal_make_id(0, &id);
+	assert_int_equal(journal_read(reader, &id, JOURNAL_HEADERS, &header,
+				      stack, &data),
+			 -1);
+	assert_int_equal(errno, ESTALE);
+	journal_close(&reader);
+	reader = test_journal_open(true);
+	assert_false(test_journal_has(reader, 0));
+	assert_true(test_journal_has(reader, n - 1));
+	assert_null(journal_get_damage(reader));
+	journal_close(&reader);
+	journal_close(&journal);
+}
+
+static struct {
+	struct journal *writer; /* NULL: it is its own turn, or was */
+	unsigned int n;
+	int fd; /* the reader's, of the first segment */
+} beside;
+
+static int noting_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	int fd = file_ops_system.openat(dir, path, flags, mode);
+
+	if (beside.writer != NULL && strcmp(path, "00000001.seg") == 0)
+		beside.fd = fd;
+	return fd;
+}
+
+/* The writer goes on when the reader has seen the first block of the first segment. */
+static ssize_t overtaking_pread(int fd, void *data, size_t size, off_t offset)
+{
+	ssize_t ret = file_ops_system.pread(fd, data, size, offset);
+	struct journal *writer = beside.writer;
+
+	if (writer != NULL && fd == beside.fd && offset == 0) {
+		beside.writer = NULL;
+		write_first_anew(writer, &beside.n);
+	}
+	return ret;
+}
+
+static void test_a_reader_that_was_overtaken(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal, *reader;
+
+	journal = new_with_dead_segment(&beside.n);
+	beside.writer = journal;
+	beside.fd = -1;
+	ops.openat = noting_openat;
+	ops.pread = overtaking_pread;
+	file_ops_set(&ops);
+	reader = test_journal_open(true);
+	file_ops_set(NULL);
+	assert_int_equal(journal->active->header.number, 1);
+	assert_null(journal_get_damage(reader));
+	assert_true(test_journal_has(reader, beside.n - 1));
+	journal_close(&reader);
+	journal_close(&journal);
+}
+
 /* What a whole segment was of, or its end, a reader names, until a writer has told of it. */
 static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 {
@@ -645,6 +749,8 @@ int main(void)
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_what_a_writer_moved),
+		cmocka_unit_test(test_a_reader_that_was_overtaken),
 		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_a_damaged_segment_among_others),

@@ -94,6 +94,28 @@ static int not_there(void)
 	return -1;
 }
 
+/* By who writes beside this reader. */
+static bool was_moved(struct journal *journal,
+		      const struct journal_place *place)
+{
+	struct journal_source source;
+
+	return journal->settings.read_only &&
+		journal_segment_source(journal, place->segment, &source) &&
+		journal_source_has_changed(&source);
+}
+
+static int moved(const struct journal *journal,
+		 const struct journal_place *place)
+{
+	errno = ESTALE;
+	io_set_error("%s: segment %u was written anew by another process since "
+		     "the spool was opened: open it again",
+		     journal->dir, place->segment);
+	errno = ESTALE;
+	return -1;
+}
+
 static const struct journal_place *place_of(const struct journal_entry *entry,
 					    enum journal_type type)
 {
@@ -126,6 +148,8 @@ int journal_read(struct journal *journal, const message_id *id,
 		if (ret < 0 || same_place(&place, &last))
 			break;
 	}
+	if (ret == 0 && was_moved(journal, &place))
+		return moved(journal, &place);
 	if (ret == 0) {
 		journal_damage_read(journal, &place);
 		error = EINVAL;

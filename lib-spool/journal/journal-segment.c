@@ -89,6 +89,19 @@ bool journal_segment_source(struct journal *journal, uint32_t number,
 	return segment != NULL;
 }
 
+bool journal_source_has_changed(const struct journal_source *source)
+{
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	struct journal_segment_header header;
+
+	/* what cannot be read is another matter */
+	return journal_pread_all(source->fd, bytes, sizeof(bytes), 0) > 0 &&
+		journal_segment_header_get(&header, bytes) ==
+		JOURNAL_SEGMENT_VALID &&
+		memcmp(header.incarnation, source->incarnation,
+		       JOURNAL_INCARNATION_SIZE) != 0;
+}
+
 struct journal_segment *
 journal_segment_find(struct journal *journal,
 		     const unsigned char incarnation[JOURNAL_INCARNATION_SIZE])

@@ -12,6 +12,9 @@
 #include <fcntl.h>
 #include <string.h>
 
+/* Of a reader, beside who writes all the time. */
+#define OPEN_TRIES_MAX 10
+
 void journal_warn(struct journal *journal, const char *fmt, ...)
 {
 	va_list args;
@@ -68,9 +71,9 @@ static int make_group(struct journal *journal, char **error_r)
 		spool_fail(error_r, ENOMEM, "out of memory");
 }
 
-struct journal *journal_open(int dir_fd, const char *dir,
-			     const struct journal_settings *settings,
-			     char **error_r)
+static struct journal *open_once(int dir_fd, const char *dir,
+				 const struct journal_settings *settings,
+				 char **error_r)
 {
 	struct journal *journal = try_calloc(1, sizeof(*journal));
 	int error;
@@ -111,6 +114,38 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	journal_close(&journal);
 	errno = error;
 	return NULL;
+}
+
+static bool has_changed(struct journal *journal)
+{
+	struct journal_source source;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		if (journal_segment_source(journal, i, &source) &&
+		    journal_source_has_changed(&source))
+			return true;
+	}
+	return false;
+}
+
+/* Beside a writer what a reader has read may be of two times: then it is read again. */
+struct journal *journal_open(int dir_fd, const char *dir,
+			     const struct journal_settings *settings,
+			     char **error_r)
+{
+	struct journal *journal = open_once(dir_fd, dir, settings, error_r);
+	unsigned int tries;
+
+	if (!settings->read_only)
+		return journal;
+	for (tries = 1;
+	     journal != NULL && tries < OPEN_TRIES_MAX && has_changed(journal);
+	     tries++) {
+		journal_close(&journal);
+		journal = open_once(dir_fd, dir, settings, error_r);
+	}
+	return journal;
 }
 
 void journal_close(struct journal **_journal)
