@@ -474,6 +474,23 @@ static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* As where it was restored from a copy that had no empty directories. */
+static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	char path[600];
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/bodies",
+		       test_journal.dir);
+	assert_int_equal(rmdir(path), 0);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+	assert_int_equal(rmdir(path), 0);
+}
+
 /*
  * A reader beside a writer
  */
@@ -749,6 +766,7 @@ int main(void)
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_no_directory_for_bodies),
 		cmocka_unit_test(test_what_a_writer_moved),
 		cmocka_unit_test(test_a_reader_that_was_overtaken),
 		cmocka_unit_test(test_what_is_missing_is_damage),

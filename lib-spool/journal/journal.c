@@ -50,6 +50,13 @@ static int open_dirs(struct journal *journal, char **error_r)
 				  journal->dir, strerror(errno));
 	journal->bodies_fd =
 		file_open(journal->fd, JOURNAL_BODIES_NAME, flags, 0);
+	/* an empty directory is what copies leave out */
+	if (journal->bodies_fd < 0 && errno == ENOENT &&
+	    !journal->settings.read_only &&
+	    file_ops()->mkdirat(journal->fd, JOURNAL_BODIES_NAME, 0700) == 0 &&
+	    file_sync_dir_fd(journal->fd) == 0)
+		journal->bodies_fd =
+			file_open(journal->fd, JOURNAL_BODIES_NAME, flags, 0);
 	if (journal->bodies_fd < 0)
 		return spool_fail(error_r, errno,
 				  "open(%s/" JOURNAL_BODIES_NAME ") failed: %s",
