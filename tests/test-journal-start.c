@@ -595,7 +595,7 @@ static void test_a_reader_that_was_overtaken(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* What a whole segment was of, or its end, a reader names, until a writer has told of it. */
+/* That a segment is missing, or its end, a reader names, until a repair has told of it. */
 static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 {
 	const struct journal_damage *damage;
@@ -623,7 +623,7 @@ static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 		assert_int_equal(damage->segment, 2);
 		assert_null(damage->next);
 		journal_close(&journal);
-		journal = test_journal_open(false);
+		journal = repair(false);
 		assert_int_equal(test_journal.warnings, 1);
 		assert_int_equal(test_journal_store(journal, n), 0);
 		journal_close(&journal);

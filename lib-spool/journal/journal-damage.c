@@ -167,11 +167,14 @@ static bool is_known_to_be_missing(const struct journal *journal,
 void journal_damage_missing(struct journal *journal, uint32_t number)
 {
 	static const char why[] =
-		"a segment is missing, with the messages that were in it";
+		"a segment is missing, with the messages that were in it, "
+		"unless it was given up when its header could not be written";
 	char name[32];
 
 	journal->damaged = true;
-	if (is_known_to_be_missing(journal, number))
+	/* each start would say so */
+	if ((!journal->settings.read_only && !journal->settings.repair) ||
+	    is_known_to_be_missing(journal, number))
 		return;
 	if (journal->settings.read_only) {
 		note_damage(journal, NULL, number, 0, why);

@@ -221,7 +221,8 @@ void journal_damage_read(struct journal *journal,
    aside, and its fd is not needed any more. -1 with errno. */
 int journal_damage_segment(struct journal *journal,
 			   const struct journal_segment *segment);
-/* There is no segment of this number, and there was. */
+/* There is no segment of this number, and there was: a reader names it, until a repair has
+   told of it. */
 void journal_damage_missing(struct journal *journal, uint32_t number);
 void journal_damage_free(struct journal *journal);
 
