@@ -262,16 +262,18 @@ def main():
                         default=TOP / "out" / "plain",
                         help="where make check ran (default: out/plain)")
     parser.add_argument("--every", type=int, default=1, metavar="N",
-                        help="of the mutants that no test of crashes kills, "
-                        "one of N only")
+                        help="one of N only; of those that a test of crashes "
+                        "kills, one of N / 4")
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
 
     listed = read_list()
     check_lines(listed)
+    crash_every = max(args.every // 4, 1)
     mutants = [m for i, m in enumerate(listed)
                if m.name in args.names or not args.names and
-               (i % args.every == 0 or m.program.startswith("tests/crash/"))]
+               i % (crash_every if m.program.startswith("tests/crash/")
+                    else args.every) == 0]
     if not mutants:
         sys.exit("no such mutant")
     build = Build(args.build.resolve())

@@ -34,10 +34,10 @@ moves()
 
 # with sanitizers processes start slowly
 some='*'
-rounds='1 9 2 14 5 3'
+rounds='1 9 2'
 if sanitized; then
 	some='l*'
-	rounds='1 3'
+	rounds='2'
 fi
 "$BOBBIN" spool init file --body "zstd:1 | age:recipients=public" || exit 99
 "$BOBBIN" spool init journal --store journal --body gzip || exit 99
