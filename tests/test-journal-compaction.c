@@ -232,14 +232,17 @@ static void *claim_first(void *context ATTR_UNUSED)
 
 static int claiming_fdatasync(int fd)
 {
-	static const struct timespec a_while = { 0, 50 * 1000000 };
+	message_id id;
 
 	if (!claimer.started) {
 		claimer.started = true;
 		assert_int_equal(pthread_create(&claimer.thread, NULL,
 						claim_first, NULL),
 				 0);
-		(void)nanosleep(&a_while, NULL);
+		test_journal_make_id(1, &id);
+		while (!claimer.claimed &&
+		       journal_index_waiting(&claimer.journal->index, &id) == 0)
+			(void)sched_yield();
 		claimer.too_early = claimer.claimed;
 	}
 	return file_ops_system.fdatasync(fd);

@@ -547,7 +547,6 @@ static void *claim_once(void *number)
 /* Somebody else waits for longer, at the same place for another message. */
 static void test_the_right_one_is_woken(void **state ATTR_UNUSED)
 {
-	static const struct timespec a_while = { 0, 50 * 1000000 };
 	static unsigned int numbers[] = { 0, 1 };
 	struct journal_entry entry;
 	pthread_t threads[2];
@@ -563,7 +562,9 @@ static void test_the_right_one_is_woken(void **state ATTR_UNUSED)
 	}
 	for (i = 0; i < 2; i++) {
 		threads[i] = start(claim_once, &numbers[i]);
-		(void)nanosleep(&a_while, NULL);
+		while (journal_index_waiting(&claims.journal->index,
+					     &claims.ids[i]) == 0)
+			(void)sched_yield();
 	}
 	for (i = 2; i-- > 0;) {
 		journal_release(claims.journal, &claims.ids[i]);

@@ -36,7 +36,25 @@ static void note_warning(const char *text, void *context)
 		told->stays++;
 }
 
-/* Another byte where the first segment has this text first. */
+/* Another byte of the first segment. */
+static void damage(long offset)
+{
+	char path[700];
+	FILE *file;
+	int byte;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+	byte = fgetc(file);
+	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+	assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Of where it has this text first. */
 static void damage_text(const char *text)
 {
 	buffer_t *file;
@@ -49,9 +67,8 @@ static void damage_text(const char *text)
 	for (i = 0;
 	     memcmp((const char *)file->data + i, text, strlen(text)) != 0;)
 		i++;
-	buffer_write(file, i, "B", 1);
-	test_write_file(path, file->data, file->used);
 	buffer_free(&file);
+	damage((long)i);
 }
 
 static void new_damaged(message_id *first)
@@ -244,23 +261,6 @@ static void test_states_are_kept_with_the_headers(void **state ATTR_UNUSED)
    where its payload is, and that of its headers. */
 #define BODY_PAYLOAD (4096 + 64 + 8)
 #define HEADERS_PAYLOAD (4096 + 128 + 64 + 4)
-
-static void damage(long offset)
-{
-	char path[700];
-	FILE *file;
-	int byte;
-
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = fopen(path, "r+");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-	byte = fgetc(file);
-	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-	assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
-	assert_int_equal(fclose(file), 0);
-}
 
 /* Such a one, and others; closed. */
 static void put_under_footer(const unsigned char *data, message_id *id)

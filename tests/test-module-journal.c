@@ -18,6 +18,15 @@ static const char wire[] = TEST_SPOOL_WIRE;
 /* Goes to a file: segments are small here. */
 #define LARGE 70000
 
+static void put_and_get_twice(struct spool *spool, message_id *id_r,
+			      email_message **a_r, email_message **b_r)
+{
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, id_r),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, id_r, a_r), IO_DONE);
+	assert_int_equal(spool_get(spool, id_r, b_r), IO_DONE);
+}
+
 static void test_put_get_and_remove(void **state ATTR_UNUSED)
 {
 	static const char *const stacks[] = { "", "lz4", "gzip | age" };
@@ -72,10 +81,7 @@ static void test_the_last_rewrite_wins(void **state ATTR_UNUSED)
 	email_message *first, *second;
 	message_id id;
 
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
-	assert_int_equal(spool_get(spool, &id, &first), IO_DONE);
-	assert_int_equal(spool_get(spool, &id, &second), IO_DONE);
+	put_and_get_twice(spool, &id, &first, &second);
 	assert_int_equal(email_message_set_value(first, "x", "y", "1"), 0);
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, first, 0),
 			 IO_DONE);
@@ -138,10 +144,7 @@ static void test_nobody_stores_the_body_of_another(void **state ATTR_UNUSED)
 	email_message *late, *other;
 	message_id id;
 
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
-	assert_int_equal(spool_get(spool, &id, &late), IO_DONE);
-	assert_int_equal(spool_get(spool, &id, &other), IO_DONE);
+	put_and_get_twice(spool, &id, &late, &other);
 	test_spool_set_body(late, "another\r\n.\r\n", 12);
 	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late, 0),
 			 IO_DONE);
@@ -177,10 +180,7 @@ static void test_of_two_bodies_the_last_one_waits(void **state ATTR_UNUSED)
 	email_message *first, *second;
 	message_id id;
 
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
-	assert_int_equal(spool_get(spool, &id, &first), IO_DONE);
-	assert_int_equal(spool_get(spool, &id, &second), IO_DONE);
+	put_and_get_twice(spool, &id, &first, &second);
 	test_spool_set_body(first, "1\r\n.\r\n", 6);
 	test_spool_set_body(second, "2\r\n.\r\n", 6);
 	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, first, 0),
@@ -209,11 +209,7 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id),
-				 IO_DONE);
-		assert_int_equal(spool_get(spool, &id, &late), IO_DONE);
-		assert_int_equal(spool_get(spool, &id, &other), IO_DONE);
+		put_and_get_twice(spool, &id, &late, &other);
 		test_spool_set_body(late, data, LARGE);
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
 						 0),
@@ -226,6 +222,15 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 				 spool_writeheaders(spool, IO_SYNCHRONOUS,
 						    other, 0),
 			IO_DONE);
+		assert_int_equal(test_spool_files_in("journal/bodies").count,
+				 0);
+		/* written even later, and refused with its headers */
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
+						 0),
+				 IO_DONE);
+		assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, late,
+						    0),
+				 IO_FAIL);
 		assert_int_equal(test_spool_files_in("journal/bodies").count,
 				 0);
 		email_message_unref(&late);

@@ -314,6 +314,20 @@ void journal_index_release(struct journal_index *index, const message_id *id)
 	(void)pthread_mutex_unlock(&shard->mutex);
 }
 
+unsigned int journal_index_waiting(struct journal_index *index,
+				   const message_id *id)
+{
+	struct journal_shard *shard = shard_of(index, id);
+	const struct journal_slot *slot;
+	unsigned int waiting;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = find(shard, id);
+	waiting = slot == NULL ? 0 : slot->waiting;
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return waiting;
+}
+
 bool journal_index_reserve_states(struct journal_index *index,
 				  const message_id *id)
 {

@@ -36,6 +36,9 @@ bool journal_index_find(struct journal_index *index, const message_id *id,
 /* See journal_claim(). */
 bool journal_index_claim(struct journal_index *index, const message_id *id,
 			 struct journal_entry *entry_r);
+/* How many threads wait for the claim: for tests. */
+unsigned int journal_index_waiting(struct journal_index *index,
+				   const message_id *id);
 void journal_index_release(struct journal_index *index, const message_id *id);
 /* Makes the entry the message's, as `old_r` tells what it was before (headers.offset
    0: none). Headers that were moved, which have the version that was there, keep the

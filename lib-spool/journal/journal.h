@@ -132,7 +132,7 @@ int journal_body_open(struct journal *journal, const message_id *id,
    next opening does it. */
 void journal_body_remove(struct journal *journal, const message_id *id,
 			 const struct journal_external *external);
-/* Moves it into quarantine, for a person, with the reason. False: it is not there. */
+/* Moves it into quarantine, for a person, with the reason. False: it could not be. */
 bool journal_body_put_aside(struct journal *journal, const message_id *id,
 			    const struct journal_external *external,
 			    const char *why);

@@ -125,9 +125,6 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 			return true;
 		if (now.version != entry->version)
 			return list_entry(&now, listing);
-		/* it is there, but not for this reader any more */
-		if (shown.error == ESTALE)
-			return true;
 	}
 	return listing->callback(&shown, listing->context);
 }

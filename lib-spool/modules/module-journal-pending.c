@@ -62,9 +62,7 @@ void journal_pending_note(struct journal_store *store,
 {
 	char note[sizeof(JOURNAL_NOTE) + 24];
 
-	(void)pthread_mutex_lock(&store->mutex);
-	pending->number = ++store->last_number;
-	(void)pthread_mutex_unlock(&store->mutex);
+	pending->number = atomic_fetch_add(&store->last_number, 1) + 1;
 	(void)snprintf(note, sizeof(note), JOURNAL_NOTE " %" PRIu64,
 		       pending->number);
 	email_message_set_store_note(message, note);

@@ -43,7 +43,7 @@ struct journal_store {
 
 	pthread_mutex_t mutex;
 	struct journal_pending *pending[PENDING_CHAINS];
-	uint64_t last_number; /* of a pending body */
+	atomic_uint_fast64_t last_number; /* of a pending body */
 };
 
 struct journal_store *journal_store(io_infrastructure *io);

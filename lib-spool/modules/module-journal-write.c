@@ -293,8 +293,11 @@ static int fill_write(struct journal_change *change, email_message *message,
 {
 	int answer = check_version(entry, message);
 
-	if (answer != IO_DONE)
+	if (answer != IO_DONE) {
+		/* no stored version will ever be the one that it is for */
+		journal_pending_drop(change->store, &change->body);
 		return answer;
+	}
 	if (email_message_get_version(message) ==
 		    email_message_get_first_version(message) &&
 	    change->body == NULL)
