@@ -11,7 +11,7 @@ spool_private_headers += lib-spool/message-record.h \
 	lib-spool/modules/module-journal-private.h \
 	lib-spool/journal/journal-format.h lib-spool/journal/journal.h \
 	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
-	lib-spool/journal/journal-scan.h
+	lib-spool/journal/journal-scan.h lib-spool/journal/journal-worker.h
 
 spool_sources += lib-spool/message-id.c
 spool_sources += lib-spool/email-message.c
@@ -54,6 +54,7 @@ spool_sources += lib-spool/modules/module-memory.c
 spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c
 spool_sources += lib-spool/journal/journal-segment.c
+spool_sources += lib-spool/journal/journal-next.c
 spool_sources += lib-spool/journal/journal-account.c
 spool_sources += lib-spool/journal/journal-apply.c
 spool_sources += lib-spool/journal/journal-commit.c
@@ -61,7 +62,7 @@ spool_sources += lib-spool/journal/journal-queue.c
 spool_sources += lib-spool/journal/journal-read.c
 spool_sources += lib-spool/journal/journal-compact.c
 spool_sources += lib-spool/journal/journal-carry.c
-spool_sources += lib-spool/journal/journal-upkeep.c
+spool_sources += lib-spool/journal/journal-worker.c
 spool_sources += lib-spool/journal/journal-stats.c
 spool_sources += lib-spool/journal/journal-scan.c
 spool_sources += lib-spool/journal/journal-footer.c

@@ -40,7 +40,8 @@ struct journal *test_journal_open_with(struct journal_settings settings)
 	struct journal *journal;
 	char *error;
 
-	settings.segment_size = TEST_JOURNAL_SEGMENT;
+	if (settings.segment_size == 0)
+		settings.segment_size = TEST_JOURNAL_SEGMENT;
 	settings.warning = test_journal_count_warning;
 	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
 			       &error);

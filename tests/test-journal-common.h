@@ -21,7 +21,7 @@ void test_journal_count_warning(void *context, const char *text);
 /* An empty journal in a directory of its own; and opened. */
 void test_journal_new_dir(void);
 struct journal *test_journal_new(void);
-/* Opens the newest one, with small segments. */
+/* Opens the newest one, with small segments where it does not say. */
 struct journal *test_journal_open_with(struct journal_settings settings);
 struct journal *test_journal_open(bool read_only);
 

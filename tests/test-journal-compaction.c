@@ -60,6 +60,12 @@ static void must_have_the_rest(struct journal *journal, unsigned int end)
 		assert_int_equal(test_journal_has(journal, n), KEEPS(n));
 }
 
+static void start_again(struct journal **journal)
+{
+	journal_close(journal);
+	*journal = test_journal_open(false);
+}
+
 static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -106,6 +112,110 @@ static void fill_active(struct journal *journal, unsigned int *n)
 	while (journal_segment_has_room(journal->active, journal->active->pos,
 					JOURNAL_BLOCK_SIZE, 2))
 		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+}
+
+/* Who removes while what is left is moved mixes it with tombstones: segments are full of
+   those, and none of them is needed. */
+static void test_dead_tombstones_are_no_reason_to_stay(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, files;
+	uint64_t moved;
+
+	for (n = 0; n < 200; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 0; n < 200; n++) {
+		if (!KEEPS(n))
+			assert_int_equal(test_journal_drop(journal, n), 0);
+		if (n % 16 == 15)
+			assert_int_equal(journal_compact(journal, &moved), 0);
+	}
+	must_have_the_rest(journal, 200);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	files = test_journal_files_in("journal");
+	assert_true(disk_use() <=
+		    7 * TEST_JOURNAL_SEGMENT + files * JOURNAL_BLOCK_SIZE);
+	/* and that comes to an end */
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	start_again(&journal);
+	must_have_the_rest(journal, 200);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	journal_close(&journal);
+}
+
+/* What was padded behind a message is its own: moving it would be no gain. */
+static void test_small_messages_may_stay(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, round;
+	uint64_t moved;
+
+	for (n = 0; n < 200; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (round = 0; round < 2; round++) {
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		assert_int_equal(moved, 0);
+		start_again(&journal);
+	}
+	journal_close(&journal);
+}
+
+/* More than a batch takes. */
+#define MANY_SEGMENT ((uint64_t)1024 * 1024)
+
+/* A journal whose first segment is left with many messages; how many that are. */
+static struct journal *with_many_left(unsigned int *left)
+{
+	struct journal_settings settings = { .segment_size = MANY_SEGMENT };
+	struct journal *journal;
+	unsigned int n;
+
+	test_journal_new_dir();
+	journal = test_journal_open_with(settings);
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	for (n = 1; journal->active->header.number == 1; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (*left = n; *left > n / 3; (*left)--)
+		assert_int_equal(test_journal_drop(journal, *left - 1), 0);
+	assert_int_equal(journal->segments[1]->live, 2 * *left);
+	return journal;
+}
+
+static void test_a_failed_batch_is_moved_again(void **state ATTR_UNUSED)
+{
+	unsigned int left;
+	struct journal *journal = with_many_left(&left);
+	uint64_t moved;
+
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 2;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(journal_compact(journal, &moved), -1);
+	test_faults_end();
+	assert_true(journal->segments[1]->live > 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(moved > 0);
+	assert_int_equal(journal->segments[1]->live, 0);
+	journal_close(&journal);
+}
+
+/* Its footer: a batch takes what the one before has left. */
+static void test_a_segment_is_read_once(void **state ATTR_UNUSED)
+{
+	unsigned int left, reads;
+	struct journal *journal = with_many_left(&left);
+	uint64_t moved;
+
+	test_faults_begin();
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	reads = test_faults.calls[TEST_OP_READ];
+	test_faults_end();
+	assert_int_equal(moved, left);
+	/* of each message two records, with their headers; a footer in two */
+	assert_true(reads <= 4 * left + 3);
+	journal_close(&journal);
 }
 
 /* 13: a segment whose blocks were given back waits until there is space for them. */
@@ -357,12 +467,6 @@ static void time_passes(struct journal *journal, unsigned int *n)
 {
 	pass(journal, n, 60);
 	compact(journal);
-}
-
-static void start_again(struct journal **journal)
-{
-	journal_close(journal);
-	*journal = test_journal_open(false);
 }
 
 /* A message whose first record is in a segment that stays is removed, comes back, or is
@@ -707,21 +811,16 @@ static int counting_ftruncate(int fd, off_t size)
 /* Nobody has to ask for it. */
 static void test_the_upkeep_works_by_itself(void **state ATTR_UNUSED)
 {
-	struct journal_settings settings = {
-		.segment_size = TEST_JOURNAL_SEGMENT, .upkeep = true
-	};
+	struct journal_settings settings = { .upkeep = true };
 	struct file_ops ops = file_ops_system;
 	struct journal *journal;
-	char *error;
 	unsigned int n;
 
 	test_journal_new_dir();
 	ops.ftruncate = counting_ftruncate;
 	file_ops_set(&ops);
 	upkeep.cuts = 0;
-	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
-			       &error);
-	assert_non_null(journal);
+	journal = test_journal_open_with(settings);
 	for (n = 0; n < 300; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
 	drop_most(journal, 300);
@@ -758,19 +857,16 @@ static ssize_t counting_pwritev(int fd, const struct iovec *iov, int count,
 /* A segment becomes half empty, and all that happens is that messages are removed. */
 static void test_the_upkeep_sees_removals(void **state ATTR_UNUSED)
 {
-	struct journal_settings settings = {
-		.segment_size = TEST_JOURNAL_SEGMENT, .upkeep = true
-	};
+	struct journal_settings settings = { .upkeep = true };
 	struct file_ops ops = file_ops_system;
 	const struct journal_segment *active;
 	struct journal *journal;
-	char *error;
 	unsigned int n, stored = 0;
 
 	test_journal_new_dir();
-	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
-			       &error);
-	assert_non_null(journal);
+	journal = test_journal_open_with(settings);
+	/* it writes, too */
+	journal_worker_stop(&journal->maker);
 	assert_int_equal(test_journal_store(journal, stored++), 0);
 	active = journal->active;
 	while (journal->active == active)
@@ -795,6 +891,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compaction_gives_space_back),
+		cmocka_unit_test(test_dead_tombstones_are_no_reason_to_stay),
+		cmocka_unit_test(test_small_messages_may_stay),
+		cmocka_unit_test(test_a_failed_batch_is_moved_again),
+		cmocka_unit_test(test_a_segment_is_read_once),
 		cmocka_unit_test(test_no_space_for_blocks_again),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),

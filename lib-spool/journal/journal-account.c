@@ -14,7 +14,13 @@
 
 bool journal_half_empty(const struct journal_segment *segment)
 {
-	return segment->live <= segment->total / 2;
+	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
+
+	if (segment->live <= segment->total / 2)
+		return true;
+	/* those that are needed would have to be carried */
+	return segment->outlives_count == 0 &&
+		segment->taken * segment->live / segment->total <= written / 2;
 }
 
 void journal_account(struct journal *journal, const struct journal_place *place,
@@ -32,7 +38,7 @@ void journal_account(struct journal *journal, const struct journal_place *place,
 	if (change > 0)
 		segment->total++;
 	else if (segment != journal->active && journal_half_empty(segment))
-		journal_upkeep_wake(journal);
+		journal_worker_wake(journal->upkeep);
 }
 
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old)

@@ -21,6 +21,8 @@
 /* Vectors of one pwritev(), and records of one group. */
 #define VECTORS_MAX 1000
 #define RECORDS_MAX (VECTORS_MAX / 4)
+/* The next segment is made when a quarter of this one is written. */
+#define AHEAD_PART 4
 /* After two failures in a row. */
 #define PROBE_SECONDS 5
 
@@ -30,6 +32,8 @@ struct journal_group {
 	struct iovec iov[VECTORS_MAX];
 	unsigned int iov_count, record_count;
 	unsigned int request_count;
+	uint64_t taken;      /* bytes of messages' records, and behind them */
+	bool was_message;    /* the last one */
 	uint64_t sync_usecs; /* that its sync took */
 	unsigned char headers[RECORDS_MAX + 1][JOURNAL_HEADER_SIZE];
 };
@@ -106,6 +110,8 @@ static void add_record(struct journal *journal, struct journal_group *group,
 	add_vector(group, record->data, record->size);
 	add_vector(group, zeros, (size_t)(size - used));
 	group->end += size;
+	group->was_message = journal_is_of_message(record->type);
+	group->taken += group->was_message ? size : 0;
 }
 
 /* So that between two groups there is nothing that is not a record. */
@@ -121,6 +127,7 @@ static void add_padding(struct journal *journal, struct journal_group *group)
 	header.stored_size = JOURNAL_BLOCK_SIZE - left - JOURNAL_HEADER_SIZE;
 	add_header(journal, group, &header);
 	group->end += JOURNAL_BLOCK_SIZE - left;
+	group->taken += group->was_message ? JOURNAL_BLOCK_SIZE - left : 0;
 }
 
 /*
@@ -161,6 +168,7 @@ static void begin_group(struct journal_group *group,
 	group->segment = segment;
 	group->pos = group->end = segment->pos;
 	group->iov_count = group->record_count = group->request_count = 0;
+	group->taken = 0;
 }
 
 /* The upkeep wants to know which one it is; of the one before much may be dead already,
@@ -169,7 +177,22 @@ static void set_active(struct journal *journal, struct journal_segment *segment)
 {
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->active = segment;
-	journal_upkeep_wake(journal);
+	journal->was_ahead_asked = false;
+	journal_worker_wake(journal->upkeep);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* The next one takes long to make: in time before it is needed, though not at once, since
+   a small journal needs no other. */
+static void ask_for_next(struct journal *journal,
+			 const struct journal_segment *segment)
+{
+	if (journal->was_ahead_asked ||
+	    segment->pos < segment->header.size / AHEAD_PART)
+		return;
+	journal->was_ahead_asked = true;
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_worker_wake(journal->maker);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
@@ -183,8 +206,10 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	segment->blank = false;
 	if (write_group(group) == 0) {
 		segment->pos = group->end;
+		segment->taken += group->taken;
 		journal_count_group(journal, group->request_count, true,
 				    group->sync_usecs);
+		ask_for_next(journal, segment);
 		return 0;
 	}
 	error = errno;

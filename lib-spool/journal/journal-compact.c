@@ -15,7 +15,7 @@
 
 /* What is moved by one commit, so that others need not wait for long: messages, and about
    so many bytes. */
-#define BATCH_MESSAGES 64
+#define BATCH_MESSAGES 32
 #define BATCH_BYTES ((uint64_t)1024 * 1024)
 
 struct move {
@@ -32,6 +32,14 @@ struct batch {
 	unsigned int count;
 	uint64_t bytes;
 	bool left_out; /* something could not be read */
+};
+
+/* What is in the segment that is being emptied, and how far that went: reading it takes
+   longer than moving a batch. Of who compacts. */
+struct journal_listing {
+	unsigned char incarnation[JOURNAL_INCARNATION_SIZE];
+	struct journal_items items;
+	size_t pos;
 };
 
 /* The one of which least is left. With the mutex. */
@@ -147,9 +155,7 @@ static bool is_left(struct journal *journal, uint32_t segment,
 {
 	struct journal_entry entry;
 
-	return (item->header.type == JOURNAL_HEADERS ||
-		item->header.type == JOURNAL_BODY ||
-		item->header.type == JOURNAL_STATES) &&
+	return journal_is_of_message(item->header.type) &&
 		journal_find(journal, &item->header.id, &entry) &&
 		is_in(&entry, segment);
 }
@@ -167,14 +173,13 @@ static bool is_new(const struct batch *batch, const message_id *id)
 	return true;
 }
 
-static void fill_batch(struct batch *batch, const struct journal_items *items)
+static void fill_batch(struct batch *batch, struct journal_listing *listing)
 {
-	const struct journal_item *item = items->items;
-	const struct journal_item *end = item + items->count;
+	const struct journal_item *item;
 
-	for (; item < end && batch->count < BATCH_MESSAGES &&
-	     batch->bytes < BATCH_BYTES;
-	     item++) {
+	while (listing->pos < listing->items.count &&
+	       batch->count < BATCH_MESSAGES && batch->bytes < BATCH_BYTES) {
+		item = &listing->items.items[listing->pos++];
 		if (is_left(batch->journal, batch->segment, item) &&
 		    is_new(batch, &item->header.id))
 			add_message(batch, &item->header.id);
@@ -209,43 +214,80 @@ static void keep(struct journal *journal, const struct journal_segment *source)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
+void journal_listing_free(struct journal *journal)
+{
+	if (journal->listing != NULL)
+		journal_items_free(&journal->listing->items);
+	i_free_and_null(journal->listing);
+}
+
+/* NULL with errno. */
+static struct journal_listing *get_listing(struct journal *journal,
+					   const struct journal_segment *source)
+{
+	struct journal_listing *listing = journal->listing;
+
+	if (listing != NULL &&
+	    memcmp(listing->incarnation, source->header.incarnation,
+		   JOURNAL_INCARNATION_SIZE) == 0)
+		return listing;
+	journal_listing_free(journal);
+	listing = try_calloc(1, sizeof(*listing));
+	if (listing == NULL)
+		return NULL;
+	memcpy(listing->incarnation, source->header.incarnation,
+	       JOURNAL_INCARNATION_SIZE);
+	if (journal_list(source, &listing->items) < 0)
+		i_free_and_null(listing);
+	journal->listing = listing;
+	return listing;
+}
+
+static int move_batch(struct batch *batch, struct journal_listing *listing,
+		      const struct journal_segment *source)
+{
+	bool from_start = listing->pos == 0;
+
+	fill_batch(batch, listing);
+	if (commit_batch(batch) < 0)
+		return -1;
+	/* what cannot be read now stays where it is */
+	if (batch->left_out || (batch->count == 0 && from_start))
+		keep(batch->journal, source);
+	return 1;
+}
+
 /* `source`: as the segment was under the mutex. */
 static int move_some(struct journal *journal,
 		     const struct journal_segment *source, uint64_t *moved)
 {
+	struct journal_listing *listing = get_listing(journal, source);
 	struct batch *batch = try_calloc(1, sizeof(*batch));
-	struct journal_items items;
-	int ret;
+	int ret = -1;
 
-	if (batch == NULL)
-		return -1;
-	batch->journal = journal;
-	batch->segment = source->header.number;
-	ret = journal_list(source, &items);
-	if (ret == 0) {
-		fill_batch(batch, &items);
-		journal_items_free(&items);
-		ret = commit_batch(batch);
+	if (batch != NULL && listing != NULL) {
+		batch->journal = journal;
+		batch->segment = source->header.number;
+		ret = move_batch(batch, listing, source);
+		*moved += ret > 0 ? batch->count : 0;
+		/* what a batch that failed had is looked for again */
+		if (ret > 0 && batch->count == 0)
+			journal_listing_free(journal);
 	}
-	if (ret == 0)
-		*moved += batch->count;
-	/* what cannot be read now stays where it is */
-	if (ret == 0 && (batch->left_out || batch->count == 0))
-		keep(journal, source);
 	i_free(batch);
-	return ret < 0 ? -1 : 1;
+	return ret;
 }
 
 static bool tidy_one(struct journal *journal)
 {
-	struct journal_segment *segment;
+	bool done;
 
+	if (journal_segment_cut_one(journal))
+		return true;
 	journal_begin_commit(journal);
-	segment = journal_segment_to_tidy(journal);
-	if (segment != NULL)
-		journal_segment_tidy(journal, segment);
+	done = journal_segment_blank_one(journal);
 	journal_end_commit(journal);
-	return segment != NULL;
+	return done;
 }
 
 static int compact_some(struct journal *journal, uint64_t *moved)
@@ -260,6 +302,7 @@ static int compact_some(struct journal *journal, uint64_t *moved)
 	(void)pthread_mutex_unlock(&journal->mutex);
 	if (segment != NULL)
 		return move_some(journal, &source, moved);
+	journal_listing_free(journal);
 	return tidy_one(journal) ? 1 : journal_carry_tombstones(journal);
 }
 
@@ -283,4 +326,19 @@ int journal_compact(struct journal *journal, uint64_t *moved_r)
 	while (ret > 0)
 		ret = journal_compact_some(journal, moved_r);
 	return ret;
+}
+
+/* Between two batches it rests as long as one took, so that it has half of the disk at
+   most. */
+void journal_upkeep(struct journal *journal)
+{
+	uint64_t moved = 0, started;
+	int ret;
+
+	do {
+		started = journal_now_usecs();
+		ret = journal_compact_some(journal, &moved);
+	} while (ret > 0 &&
+		 journal_worker_rest(journal->upkeep,
+				     journal_now_usecs() - started));
 }

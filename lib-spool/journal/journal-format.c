@@ -30,6 +30,12 @@ enum {
 	RECORD_CRC = 60
 };
 
+bool journal_is_of_message(enum journal_type type)
+{
+	return type == JOURNAL_BODY || type == JOURNAL_HEADERS ||
+		type == JOURNAL_STATES;
+}
+
 uint64_t journal_record_size(const struct journal_header *header)
 {
 	uint64_t size = JOURNAL_HEADER_SIZE + (uint64_t)header->stack_size +

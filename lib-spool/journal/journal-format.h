@@ -44,6 +44,9 @@ enum journal_type {
 	JOURNAL_STATES = 6
 };
 
+/* Whether it is a part of a message, while that is there. */
+bool journal_is_of_message(enum journal_type type) ATTR_PURE;
+
 enum journal_flags {
 	/* of headers: the record right before is the body that they come with */
 	JOURNAL_WITH_BODY = 0x01,

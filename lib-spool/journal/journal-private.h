@@ -4,6 +4,7 @@
 
 #include "journal/journal.h"
 #include "journal/journal-index.h"
+#include "journal/journal-worker.h"
 #include "buffer.h"
 #include "spool.h"
 
@@ -22,6 +23,9 @@ struct journal_segment {
 	uint64_t pos;   /* where the next group goes */
 	uint64_t live;  /* records that are a message's */
 	uint64_t total; /* that ever were, of this incarnation */
+	/* Bytes of those that ever were, with what was padded behind them; once
+	   it is not the active one. */
+	uint64_t taken;
 	/* Segments that must be written anew before this one may be: records of
 	   theirs are overruled by some of its. */
 	uint32_t *outlives;
@@ -29,8 +33,8 @@ struct journal_segment {
 	bool failed; /* a write or sync failed: never written again */
 	bool sealed; /* it ends in a footer: nothing more goes into it */
 	bool blank;  /* no record of this incarnation was ever written */
-	bool cut;    /* nothing but its first block is on the disk */
-	bool kept;   /* what is left in it could not be moved, or is needed */
+	bool cut;  /* not all of its blocks are on the disk; under the mutex */
+	bool kept; /* what is left in it could not be moved, or is needed */
 	/* Of the one that is written: what its footer will have. NULL: nothing, as it
 	   will have none. */
 	buffer_t *footer;
@@ -75,25 +79,28 @@ struct journal {
 	bool damaged; /* something is missing that was there: found at opening */
 	/* of one that is read-only: what it was */
 	struct journal_damage *damage, **damage_end;
-	struct journal_upkeep *upkeep; /* NULL: it is not done by itself */
+	/* NULL: it is not done by itself */
+	struct journal_worker *upkeep, *maker;
+	/* Of who makes segments, or lets their blocks go; behind the turn. */
+	pthread_mutex_t making;
+	bool next_wanted; /* under the mutex: somebody waits for a segment */
+	bool was_ahead_asked; /* of who is committing: for the one behind active */
 	/* One compaction at a time: each has claims on several messages, and two that
 	   take them in another order would wait for each other. */
 	pthread_mutex_t compaction;
+	struct journal_listing *listing; /* under that; NULL: none */
 };
 
 /* journal.c */
 void journal_warn(struct journal *journal, const char *fmt, ...)
 	ATTR_FORMAT(2, 3);
 
-/* journal-segment.c: the files. What fails says so by errno. */
+/* journal-segment.c: the files, and the table of them. What fails says so by errno. */
 void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);
 /* Adds a segment to the table. False: no memory. */
 bool journal_segment_add(struct journal *journal,
 			 struct journal_segment *segment);
 void journal_segment_free(struct journal_segment **segment);
-/* An empty one to write in: a dead one that is written anew, or a new file. NULL
-   with errno. */
-struct journal_segment *journal_segment_next(struct journal *journal);
 /* Whether so many bytes, of so many records, can go behind `end`, and its footer behind
    them. */
 bool journal_segment_has_room(const struct journal_segment *segment,
@@ -145,13 +152,18 @@ uint64_t journal_footer_size(const struct journal_segment *segment,
 void journal_footer_write(struct journal_segment *segment,
 			  uint64_t last_sequence);
 
-/* A dead one that something can be done about: it is not blank, or there are more blank
-   ones than are soon needed. NULL: there is none. */
-struct journal_segment *journal_segment_to_tidy(struct journal *journal);
-/* Does it: makes it blank, so that what outlives it needs to no more; or gives its blocks
-   back. Of who is committing. */
-void journal_segment_tidy(struct journal *journal,
-			  struct journal_segment *segment);
+/* journal-next.c: an empty one to write in: a dead one that is written anew, or a new
+   file. NULL with errno. Of who is committing. */
+struct journal_segment *journal_segment_next(struct journal *journal);
+/* Makes what that will find. The journal's thread leaves half of the disk to others
+   meanwhile. */
+void journal_segment_make_ahead(struct journal *journal);
+/* Makes a dead one blank, so that what outlives it needs to no more; false: there is
+   none. Of who is committing. */
+bool journal_segment_blank_one(struct journal *journal);
+/* Gives blocks of one back where more are blank than are soon needed; false: there is
+   none. */
+bool journal_segment_cut_one(struct journal *journal);
 
 /* journal-commit.c: what a group is made in; NULL: no memory. i_free() it. */
 struct journal_group *journal_group_new(void);
@@ -172,19 +184,19 @@ int journal_commit_many(struct journal *journal,
 /* journal-compact.c: moves a batch of what is left in the emptiest of those segments that
    are half empty: 1; 0: there is none; -1 with errno. */
 int journal_compact_some(struct journal *journal, uint64_t *moved);
+/* Lets go what it keeps of the segment that it is at. */
+void journal_listing_free(struct journal *journal);
 /* journal-carry.c: lets one segment go that has nothing but tombstones: 1; 0: there is
    none; -1 with errno. */
 int journal_carry_tombstones(struct journal *journal);
-/* With the mutex: there may be something to do. */
-void journal_upkeep_wake(struct journal *journal);
-/* journal-upkeep.c: does that in a thread of its own, when it is woken. */
-bool journal_upkeep_start(struct journal *journal);
-void journal_upkeep_stop(struct journal *journal);
+/* The upkeep: all of it that there is. Of its thread. */
+void journal_upkeep(struct journal *journal);
 
 /* journal-account.c: which segments are needed. Under the mutex. */
 void journal_account(struct journal *journal, const struct journal_place *place,
 		     int change);
-/* Whether of its records half are a message's at most. */
+/* Whether half of it is a message's at most: of the records that ever were, or of what was
+   written, where the rest is tombstones that nothing needs. */
 bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;
 /* A record at `by` overrules the one at `old`. */
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);

@@ -316,6 +316,26 @@ static bool apply_item(struct journal *journal, struct journal_segment *segment,
 			     with_body ? &body : NULL);
 }
 
+/* As a group counts it. A footer says where records begin. */
+static uint64_t taken_by(const struct journal_items *items)
+{
+	const struct journal_item *item = items->items;
+	const struct journal_item *end = item + items->count, *next;
+	uint64_t taken = 0;
+
+	for (; item < end; item = next) {
+		next = item + 1;
+		while (next < end && next->header.type == JOURNAL_PADDING)
+			next++;
+		if (item->state == JOURNAL_ITEM_WHOLE &&
+		    journal_is_of_message(item->header.type))
+			taken += (next < end ? next->pos :
+					       next[-1].pos + next[-1].size) -
+				item->pos;
+	}
+	return taken;
+}
+
 static bool apply_items(struct recovery *recovery,
 			struct journal_segment *segment,
 			const struct journal_items *items, bool last)
@@ -330,6 +350,7 @@ static bool apply_items(struct recovery *recovery,
 			return false;
 		segment->pos = item->pos + item->size;
 	}
+	segment->taken = taken_by(items);
 	return true;
 }
 

@@ -78,6 +78,34 @@ static int make_group(struct journal *journal, char **error_r)
 		spool_fail(error_r, ENOMEM, "out of memory");
 }
 
+static struct journal_worker *
+start_worker(struct journal *journal, journal_work_t *work, const char *what)
+{
+	struct journal_worker *worker = journal_worker_start(journal, work);
+
+	if (worker == NULL)
+		journal_warn(journal, "%s: no thread for %s: %s", journal->dir,
+			     what, strerror(errno));
+	return worker;
+}
+
+static void start_workers(struct journal *journal)
+{
+	if (journal->settings.read_only || !journal->settings.upkeep)
+		return;
+	journal->maker =
+		start_worker(journal, journal_segment_make_ahead,
+			     "the next segment: who writes waits for it");
+	journal->upkeep = start_worker(
+		journal, journal_upkeep,
+		"the upkeep: space is given back when the spool is opened "
+		"again");
+	/* what was left by the time before */
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_worker_wake(journal->upkeep);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 static struct journal *open_once(int dir_fd, const char *dir,
 				 const struct journal_settings *settings,
 				 char **error_r)
@@ -102,19 +130,14 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	journal_index_init(&journal->index);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
 	(void)pthread_mutex_init(&journal->compaction, NULL);
+	(void)pthread_mutex_init(&journal->making, NULL);
 	if (make_group(journal, error_r) == 0 &&
 	    open_dirs(journal, error_r) == 0 &&
 	    journal_recover(journal, error_r) == 0) {
 		if (!settings->read_only)
 			journal_sweep_bodies(journal);
 		journal_index_mark_old(&journal->index);
-		if (settings->upkeep && !settings->read_only &&
-		    !journal_upkeep_start(journal))
-			journal_warn(journal,
-				     "%s: no thread for the upkeep: %s: space "
-				     "is given back when the spool is opened "
-				     "again",
-				     journal->dir, strerror(errno));
+		start_workers(journal);
 		return journal;
 	}
 	error = errno;
@@ -164,8 +187,10 @@ void journal_close(struct journal **_journal)
 	*_journal = NULL;
 	if (journal == NULL)
 		return;
-	journal_upkeep_stop(journal);
+	journal_worker_stop(&journal->upkeep);
+	journal_worker_stop(&journal->maker);
 	journal_writer_stop(journal);
+	journal_listing_free(journal);
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);
 	i_free(journal->segments);
@@ -177,6 +202,7 @@ void journal_close(struct journal **_journal)
 	i_free(journal->group);
 	(void)file_close(&journal->bodies_fd);
 	(void)file_close(&journal->fd);
+	(void)pthread_mutex_destroy(&journal->making);
 	(void)pthread_mutex_destroy(&journal->compaction);
 	(void)pthread_mutex_destroy(&journal->mutex);
 	journal_index_deinit(&journal->index);

@@ -35,7 +35,8 @@ struct journal_settings {
 	   out); else the journal is not opened. One that is missing is told
 	   of, once. */
 	bool repair;
-	/* half empty segments are emptied, and blocks given back, by a thread */
+	/* By threads: half empty segments are emptied, and blocks given back;
+	   the next segment is made before it is needed. */
 	bool upkeep;
 	/* of damage, and of what a person should know */
 	void (*warning)(void *context, const char *text);

@@ -7,6 +7,9 @@
 
 #include "config.h"
 #include "crash-spool.h"
+#include "module-journal-private.h"
+#include "journal/journal-private.h"
+#include "spool-private.h"
 #include "test-common.h"
 
 /* How many messages are there at a time. */
@@ -174,6 +177,40 @@ static void test_carrying(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* Segments are made before they are needed, as new files or from those that gave their
+   blocks back. */
+static void ahead_workload(enum crash_sync sync)
+{
+	struct spool *spool = crash_journal_begin("", sync);
+	struct journal *journal = journal_store(spool->store)->journal;
+	unsigned int i;
+
+	crash_must_put(spool, 0, 100);
+	crash_must_put(spool, 1, 100);
+	for (i = 2; i < 30; i++) {
+		if (i % 3 == 0)
+			journal_segment_make_ahead(journal);
+		crash_must_put(spool, i, size_of(i));
+		/* the same ones in one segment after the other */
+		assert_int_equal(crash_rewrite(spool, i % 2, i % 4 == 3),
+				 IO_DONE);
+		if (i > 3)
+			crash_must_remove(spool, i - 2);
+		if (i % 10 == 9)
+			(void)crash_compact(spool);
+	}
+	crash_spool_end(&spool);
+}
+
+static void test_making_ahead(void **state ATTR_UNUSED)
+{
+	struct crash_keeping keeping = { 0 };
+
+	ahead_workload(CRASH_SYNC_NONE);
+	assert_true(crash_must_hold(&keeping, 4) > 300 / TEST_STEP);
+	crash_forget();
+}
+
 /* States of recipients are written apart, moved with their headers or alone, and folded
    into them. */
 static void states_workload(enum crash_sync sync)
@@ -255,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_large_bodies),
 		cmocka_unit_test(test_compaction),
 		cmocka_unit_test(test_carrying),
+		cmocka_unit_test(test_making_ahead),
 		cmocka_unit_test(test_states),
 #if TEST_STEP == 1
 		cmocka_unit_test(test_every_sync_is_needed),

@@ -1,0 +1,340 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Which segment of a journal is written next, who makes it, and when. What a thread of the
+   journal's own writes is told apart by whose thread it is. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+#include "test-journal-common.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A quarter of it is written in pieces, each of which is synced. */
+#define SEGMENT_SIZE ((uint64_t)8 * 1024 * 1024)
+/* So many fill a segment. */
+#define LARGE_SIZE ((size_t)1024 * 1024)
+#define LARGE_COUNT 7
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	pthread_t writer;     /* who is not the journal's */
+	unsigned int syncs;   /* of others, that began */
+	unsigned int allowed; /* that may end */
+	unsigned int made, made_by_writer;
+} seen = { .mutex = PTHREAD_MUTEX_INITIALIZER,
+	   .changed = PTHREAD_COND_INITIALIZER };
+
+static bool is_writer(void)
+{
+	return pthread_equal(pthread_self(), seen.writer) != 0;
+}
+
+static int held_fdatasync(int fd)
+{
+	unsigned int number;
+
+	(void)pthread_mutex_lock(&seen.mutex);
+	if (!is_writer()) {
+		number = ++seen.syncs;
+		(void)pthread_cond_broadcast(&seen.changed);
+		while (number > seen.allowed)
+			(void)pthread_cond_wait(&seen.changed, &seen.mutex);
+	}
+	(void)pthread_mutex_unlock(&seen.mutex);
+	return file_ops_system.fdatasync(fd);
+}
+
+/* A segment gets its name. */
+static int counting_renameat2(int from_fd, const char *from, int to_fd,
+			      const char *to, unsigned int flags)
+{
+	int ret = file_ops_system.renameat2(from_fd, from, to_fd, to, flags);
+
+	(void)pthread_mutex_lock(&seen.mutex);
+	seen.made++;
+	seen.made_by_writer += is_writer();
+	(void)pthread_cond_broadcast(&seen.changed);
+	(void)pthread_mutex_unlock(&seen.mutex);
+	return ret;
+}
+
+static void allow_syncs(unsigned int count)
+{
+	(void)pthread_mutex_lock(&seen.mutex);
+	seen.allowed = count;
+	(void)pthread_cond_broadcast(&seen.changed);
+	(void)pthread_mutex_unlock(&seen.mutex);
+}
+
+static void wait_for_syncs(unsigned int count)
+{
+	(void)pthread_mutex_lock(&seen.mutex);
+	while (seen.syncs < count)
+		(void)pthread_cond_wait(&seen.changed, &seen.mutex);
+	(void)pthread_mutex_unlock(&seen.mutex);
+}
+
+static void wait_for_made(unsigned int count)
+{
+	(void)pthread_mutex_lock(&seen.mutex);
+	while (seen.made < count)
+		(void)pthread_cond_wait(&seen.changed, &seen.mutex);
+	(void)pthread_mutex_unlock(&seen.mutex);
+}
+
+static unsigned int get(const unsigned int *what)
+{
+	unsigned int value;
+
+	(void)pthread_mutex_lock(&seen.mutex);
+	value = *what;
+	(void)pthread_mutex_unlock(&seen.mutex);
+	return value;
+}
+
+/* A new journal with threads, whose syncs are held from the first on if allowed is 0. */
+static struct journal *begin(unsigned int allowed, uint64_t size)
+{
+	struct journal_settings settings = { .segment_size = size,
+					     .upkeep = true };
+	static struct file_ops ops;
+
+	seen.writer = pthread_self();
+	seen.syncs = seen.made = seen.made_by_writer = 0;
+	seen.allowed = allowed;
+	ops = file_ops_system;
+	ops.fdatasync = held_fdatasync;
+	ops.renameat2 = counting_renameat2;
+	file_ops_set(&ops);
+	test_journal_new_dir();
+	return test_journal_open_with(settings);
+}
+
+static void end(struct journal **journal)
+{
+	journal_close(journal);
+	file_ops_set(NULL);
+}
+
+/* One that has the large body. */
+static void store_large(struct journal *journal, unsigned int n)
+{
+	unsigned char *body = calloc(1, LARGE_SIZE);
+	struct test_journal_put put;
+	struct journal_entry entry;
+
+	assert_non_null(body);
+	test_journal_make_put(&put, n, 1);
+	put.request.records[0].data = body;
+	put.request.records[0].size = LARGE_SIZE;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	free(body);
+}
+
+static void store_segment(struct journal *journal, unsigned int first)
+{
+	unsigned int n;
+
+	for (n = 0; n < LARGE_COUNT; n++)
+		store_large(journal, first + n);
+}
+
+static unsigned int count_segments(void)
+{
+	return test_journal_files_in("journal");
+}
+
+static void test_one_is_made_ahead(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
+	unsigned int round;
+
+	for (round = 0; round < 3; round++) {
+		store_segment(journal, round * LARGE_COUNT);
+		wait_for_made(round + 2);
+	}
+	/* the first one nobody could know of */
+	assert_int_equal(get(&seen.made_by_writer), 1);
+	assert_int_equal(count_segments(), 4);
+	end(&journal);
+}
+
+static void test_a_small_journal_has_one(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
+
+	store_large(journal, 1);
+	assert_false(journal->was_ahead_asked);
+	store_large(journal, 2);
+	assert_true(journal->was_ahead_asked);
+	end(&journal);
+}
+
+/* What was made ahead is behind what was written meanwhile: else the next start would
+   take the first of two versions for the last. */
+static void test_the_order_is_that_of_writing(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
+	const struct journal_segment *segment, *before;
+
+	store_segment(journal, 0);
+	wait_for_made(2);
+	before = journal->active;
+	store_large(journal, LARGE_COUNT);
+	segment = journal->active;
+	assert_ptr_not_equal(segment, before);
+	assert_true(segment->header.first_sequence >
+		    before->header.first_sequence + 2);
+	end(&journal);
+}
+
+static void *store_one(void *journal)
+{
+	store_large(journal, 100);
+	return NULL;
+}
+
+/* Whether somebody waits for a segment. */
+static void wait_for_wanted(struct journal *journal)
+{
+	bool wanted;
+
+	do {
+		(void)sched_yield();
+		(void)pthread_mutex_lock(&journal->mutex);
+		wanted = journal->next_wanted;
+		(void)pthread_mutex_unlock(&journal->mutex);
+	} while (!wanted);
+}
+
+/* It is half made when it is needed: it is made to the end, without a rest, and not
+   twice. */
+static void test_who_needs_it_waits_for_it(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(0, SEGMENT_SIZE);
+	pthread_t thread;
+
+	store_segment(journal, 0);
+	wait_for_syncs(1);
+	assert_int_equal(
+		pthread_create(&thread, NULL, store_one, journal), 0);
+	wait_for_wanted(journal);
+	assert_int_equal(get(&seen.syncs), 1);
+	allow_syncs(UINT_MAX);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	/* that one, one of the whole, that of its header, and the group's */
+	assert_int_equal(seen.syncs, 4);
+	assert_int_equal(seen.made, 2);
+	assert_int_equal(seen.made_by_writer, 1);
+	end(&journal);
+	assert_int_equal(count_segments(), 2);
+}
+
+static void *close_it(void *journal)
+{
+	struct journal *closed = journal;
+
+	journal_close(&closed);
+	return NULL;
+}
+
+/* Closing does not wait for all of it; nothing stays of what was begun. */
+static void test_closing_ends_it(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(0, SEGMENT_SIZE);
+	pthread_t thread;
+
+	store_segment(journal, 0);
+	wait_for_syncs(1);
+	assert_int_equal(pthread_create(&thread, NULL, close_it, journal), 0);
+	while (journal_worker_rest(journal->maker, 0))
+		(void)sched_yield();
+	allow_syncs(UINT_MAX);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	file_ops_set(NULL);
+	assert_int_equal(seen.syncs, 1);
+	assert_int_equal(seen.made, 1);
+	assert_int_equal(count_segments(), 1);
+}
+
+/* One whose blocks were given back is as good as a new file. */
+static void test_blocks_again_ahead(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct spool_stats before, after;
+	uint64_t moved;
+	unsigned int n;
+
+	for (n = 0; n < 300; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 0; n < 300; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	/* those that keep their blocks are written */
+	assert_int_equal(journal_get_stats(journal, &before), 0);
+	assert_true(before.cut_segments > 0);
+	while (before.blank_segments > 0) {
+		assert_int_equal(test_journal_store(journal, n++), 0);
+		assert_int_equal(journal_get_stats(journal, &before), 0);
+	}
+	journal_segment_make_ahead(journal);
+	assert_int_equal(journal_get_stats(journal, &after), 0);
+	assert_int_equal(after.cut_segments, before.cut_segments - 1);
+	assert_int_equal(after.blank_segments, 1);
+	/* and none beside it */
+	journal_segment_make_ahead(journal);
+	assert_int_equal(journal_get_stats(journal, &after), 0);
+	assert_int_equal(after.cut_segments, before.cut_segments - 1);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, n - 1));
+	journal_close(&journal);
+}
+
+static int full_fdatasync(int fd ATTR_UNUSED)
+{
+	errno = ENOSPC;
+	return -1;
+}
+
+/* A disk that is full before the next one is needed harms nobody. */
+static void test_no_space_ahead(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	ops.fdatasync = full_fdatasync;
+	file_ops_set(&ops);
+	journal_segment_make_ahead(journal);
+	file_ops_set(NULL);
+	assert_int_equal(count_segments(), 1);
+	assert_int_equal(test_journal.warnings, 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	journal_close(&journal);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_is_made_ahead),
+		cmocka_unit_test(test_a_small_journal_has_one),
+		cmocka_unit_test(test_the_order_is_that_of_writing),
+		cmocka_unit_test(test_who_needs_it_waits_for_it),
+		cmocka_unit_test(test_closing_ends_it),
+		cmocka_unit_test(test_blocks_again_ahead),
+		cmocka_unit_test(test_no_space_ahead),
+	};
+
+	return cmocka_run_group_tests_name("journal-next", tests, NULL, NULL);
+}
