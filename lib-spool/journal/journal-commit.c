@@ -21,8 +21,8 @@
 /* Vectors of one pwritev(), and records of one group. */
 #define VECTORS_MAX 1000
 #define RECORDS_MAX (VECTORS_MAX / 4)
-/* The next segment is made when a quarter of this one is written. */
-#define AHEAD_PART 4
+/* The next segment is made when an eighth of this one is written. */
+#define AHEAD_PART 8
 /* After two failures in a row. */
 #define PROBE_SECONDS 5
 

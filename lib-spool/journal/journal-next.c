@@ -15,11 +15,9 @@
 #include <fcntl.h>
 #include <sodium.h>
 
-/* Zeros are written in pieces of this size, in bytes. */
-#define FILL_SIZE ((size_t)256 * 1024)
-/* What is made ahead is synced in pieces of this size, lest a group's sync has to wait
-   for all of it. */
-#define FILL_SYNC_SIZE ((uint64_t)1024 * 1024)
+/* Zeros are written in pieces of this size, in bytes; what is made ahead is also synced in
+   them, lest a group's sync has to wait for all of it. */
+#define FILL_SIZE ((size_t)512 * 1024)
 /* So many dead segments keep their blocks, to be written anew soon. */
 #define SPARE_MAX 2
 
@@ -72,10 +70,7 @@ static int fill(struct journal *journal, const struct journal_segment *segment,
 		ret = journal_pwrite_all(
 			segment->fd, zeros,
 			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
-		if (ret == 0 && ahead &&
-		    pos / FILL_SYNC_SIZE !=
-			    (pos + FILL_SIZE) / FILL_SYNC_SIZE &&
-		    !is_wanted_now(journal))
+		if (ret == 0 && ahead && !is_wanted_now(journal))
 			ret = sync_gently(journal, segment->fd);
 	}
 	i_free(zeros);
@@ -116,8 +111,7 @@ static int make_file(struct journal *journal, struct journal_segment *segment,
 
 /* A new one, without a record; NULL with errno. */
 static struct journal_segment *make_segment(struct journal *journal,
-					    uint64_t first_sequence,
-					    bool ahead)
+					    uint64_t first_sequence, bool ahead)
 {
 	struct journal_segment *segment = i_new(struct journal_segment, 1);
 	int error;
