@@ -45,14 +45,12 @@ static bool is_wanted_now(struct journal *journal)
 	return wanted;
 }
 
-/* Leaves the disk to others for half of the time. */
-static int sync_gently(struct journal *journal, int fd)
+/* The disk is others' between two pieces. */
+static int sync_piece(struct journal *journal, int fd)
 {
-	uint64_t started = journal_now_usecs();
-
 	if (file_fdatasync(fd) < 0)
 		return -1;
-	if (journal_worker_rest(journal->maker, journal_now_usecs() - started))
+	if (journal_worker_rest(journal->maker, 0))
 		return 0;
 	errno = ECANCELED;
 	return -1;
@@ -71,7 +69,7 @@ static int fill(struct journal *journal, const struct journal_segment *segment,
 			segment->fd, zeros,
 			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
 		if (ret == 0 && ahead && !is_wanted_now(journal))
-			ret = sync_gently(journal, segment->fd);
+			ret = sync_piece(journal, segment->fd);
 	}
 	i_free(zeros);
 	return ret;
@@ -265,25 +263,26 @@ static struct journal_segment *find_surplus(struct journal *journal)
 	return found;
 }
 
+/* Who makes segments touches none that is not blank: he is not waited for, as whoever
+   wants to write would have to wait, too. */
 bool journal_segment_blank_one(struct journal *journal)
 {
-	struct journal_segment *segment;
+	struct journal_segment *segment = find_stale(journal);
 
-	(void)pthread_mutex_lock(&journal->making);
-	segment = find_stale(journal);
-	if (segment != NULL) {
-		(void)write_anew(journal, segment);
-		journal_footer_free(segment);
-	}
-	(void)pthread_mutex_unlock(&journal->making);
-	return segment != NULL;
+	if (segment == NULL)
+		return false;
+	(void)write_anew(journal, segment);
+	journal_footer_free(segment);
+	return true;
 }
 
 bool journal_segment_cut_one(struct journal *journal)
 {
 	struct journal_segment *segment;
 
-	(void)pthread_mutex_lock(&journal->making);
+	/* where one is being made there is time */
+	if (pthread_mutex_trylock(&journal->making) != 0)
+		return false;
 	segment = find_surplus(journal);
 	if (segment != NULL) {
 		/* where that fails, it may as well be thought to be so */
@@ -349,4 +348,8 @@ void journal_segment_make_ahead(struct journal *journal)
 	else if (segment->cut)
 		(void)fill_cut(journal, segment, true);
 	(void)pthread_mutex_unlock(&journal->making);
+	/* what could not be cut meanwhile */
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_worker_wake(journal->upkeep);
+	(void)pthread_mutex_unlock(&journal->mutex);
 }

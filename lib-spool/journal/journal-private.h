@@ -155,8 +155,7 @@ void journal_footer_write(struct journal_segment *segment,
 /* journal-next.c: an empty one to write in: a dead one that is written anew, or a new
    file. NULL with errno. Of who is committing. */
 struct journal_segment *journal_segment_next(struct journal *journal);
-/* Makes what that will find. The journal's thread leaves half of the disk to others
-   meanwhile. */
+/* Makes what that will find. */
 void journal_segment_make_ahead(struct journal *journal);
 /* Makes a dead one blank, so that what outlives it needs to no more; false: there is
    none. Of who is committing. */
