@@ -111,7 +111,7 @@ static void link_slot(struct journal_shard *shard, uint32_t i)
 	*chain = i + 1;
 }
 
-/* Of one slot or two, about. */
+/* Of one slot at most, about: whoever is new has nobody to be compared with. */
 static bool grow_chains(struct journal_shard *shard)
 {
 	uint32_t count = shard->chain_count == 0 ? 16 : shard->chain_count * 2;
@@ -157,7 +157,7 @@ static struct journal_slot *add(struct journal_shard *shard,
 	} else {
 		if (shard->slot_count == shard->slot_room && !add_chunk(shard))
 			return NULL;
-		if (shard->slot_count / 2 >= shard->chain_count &&
+		if (shard->slot_count >= shard->chain_count &&
 		    !grow_chains(shard))
 			return NULL;
 		i = shard->slot_count++;
@@ -256,6 +256,21 @@ void journal_index_deinit(struct journal_index *index)
 		i_free(shard->chunks);
 		i_free(shard->chains);
 	}
+}
+
+void journal_index_prefetch(struct journal_index *index, const message_id *id,
+			    bool chain_is_there)
+{
+	const struct journal_shard *shard = shard_of(index, id);
+	const uint32_t *chain;
+
+	if (shard->chain_count == 0)
+		return;
+	chain = &shard->chains[chain_of(shard, id)];
+	if (!chain_is_there)
+		__builtin_prefetch(chain);
+	else if (*chain != 0)
+		__builtin_prefetch(slot_at(shard, *chain - 1));
 }
 
 bool journal_index_find(struct journal_index *index, const message_id *id,

@@ -31,6 +31,10 @@ struct journal_index {
 void journal_index_init(struct journal_index *index);
 void journal_index_deinit(struct journal_index *index);
 
+/* Of who is alone: has the processor fetch what is read first for this id, which was asked
+   for twice then: before its chain is there, and behind. */
+void journal_index_prefetch(struct journal_index *index, const message_id *id,
+			    bool chain_is_there);
 bool journal_index_find(struct journal_index *index, const message_id *id,
 			struct journal_entry *entry_r);
 /* See journal_claim(). */

@@ -336,6 +336,23 @@ static uint64_t taken_by(const struct journal_items *items)
 	return taken;
 }
 
+/* So many items before they are applied: the index is larger than any cache. */
+#define FETCH_CHAINS 16
+#define FETCH_SLOTS 8
+
+static void fetch(struct journal *journal, const struct journal_items *items,
+		  size_t i)
+{
+	if (i + FETCH_CHAINS < items->count)
+		journal_index_prefetch(
+			&journal->index,
+			&items->items[i + FETCH_CHAINS].header.id, false);
+	if (i + FETCH_SLOTS < items->count)
+		journal_index_prefetch(&journal->index,
+				       &items->items[i + FETCH_SLOTS].header.id,
+				       true);
+}
+
 static bool apply_items(struct recovery *recovery,
 			struct journal_segment *segment,
 			const struct journal_items *items, bool last)
@@ -345,6 +362,7 @@ static bool apply_items(struct recovery *recovery,
 
 	for (i = 0; i < items->count; i++) {
 		item = &items->items[i];
+		fetch(recovery->journal, items, i);
 		if (!is_void(recovery, segment, item) &&
 		    !apply_item(recovery->journal, segment, items, i, last))
 			return false;
