@@ -2,8 +2,10 @@
 #include "config.h"
 #include "message-record.h"
 #include "crc32c.h"
+#include "escape-text.h"
 #include "macros.h"
 #include "mem.h"
+#include "number-text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,6 +18,19 @@
 #define STATES_MAGIC "bobbin-states 1"
 #define CHECKSUM "crc32c "
 #define CHECKSUM_LINE_SIZE (sizeof(CHECKSUM) - 1 + 8 + 1)
+
+/* A record's last line. */
+static void make_checksum(uint32_t crc, char line_r[CHECKSUM_LINE_SIZE])
+{
+	unsigned char *digits = (unsigned char *)line_r + sizeof(CHECKSUM) - 1;
+	unsigned int i;
+
+	memcpy(line_r, CHECKSUM, sizeof(CHECKSUM) - 1);
+	for (i = 0; i < 4; i++)
+		hex_escape((unsigned char)(crc >> (24 - 8 * i)),
+			   digits + 2 * i);
+	line_r[CHECKSUM_LINE_SIZE - 1] = '\n';
+}
 
 static const char *const state_names[] = { "pending", "delivered", "failed" };
 
@@ -49,9 +64,8 @@ static bool is_plain(unsigned char c)
    word is a word and a line is a line; the empty word is "%". */
 static bool append_word(struct record_writer *w, const char *text)
 {
-	static const char digits[] = "0123456789abcdef";
 	const unsigned char *p = (const unsigned char *)text, *end;
-	char escaped[3] = "%";
+	unsigned char escaped[3] = { '%' };
 	bool ok = append(w, " ", 1);
 
 	if (*p == '\0')
@@ -64,8 +78,7 @@ static bool append_word(struct record_writer *w, const char *text)
 			p = end;
 			continue;
 		}
-		escaped[1] = digits[*p >> 4];
-		escaped[2] = digits[*p++ & 15];
+		hex_escape(*p++, escaped + 1);
 		ok = append(w, escaped, 3);
 	}
 	return ok;
@@ -76,20 +89,15 @@ static bool append_text(struct record_writer *w, const char *text)
 	return append(w, text, strlen(text));
 }
 
-/* For every message: printf() takes longer than all the rest of a record. */
 static bool append_number(struct record_writer *w, const char *field,
 			  uint64_t number)
 {
-	char digits[20 + 1];
-	size_t i = sizeof(digits);
+	char text[NUMBER_TEXT_SIZE + 1];
+	const char *digits = number_to_text(number, text);
 
-	digits[--i] = '\n';
-	do {
-		digits[--i] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
+	text[NUMBER_TEXT_SIZE] = '\n';
 	return append_text(w, field) && append(w, " ", 1) &&
-		append(w, digits + i, sizeof(digits) - i);
+		append(w, digits, (size_t)(text + sizeof(text) - digits));
 }
 
 static bool append_recipients(struct record_writer *w,
@@ -210,12 +218,12 @@ static int write_record(const email_message *message, buffer_t *out,
 	size_t start = out->used;
 	struct record_writer w = { .out = out,
 				   .end = start + MESSAGE_RECORD_MAX };
-	char line[CHECKSUM_LINE_SIZE + 1];
+	char line[CHECKSUM_LINE_SIZE];
 
 	if (append_all(&w, message)) {
-		(void)snprintf(line, sizeof(line), CHECKSUM "%08" PRIx32 "\n",
-			       crc32c(0, out->data + start, out->used - start));
-		if (append_text(&w, line))
+		make_checksum(crc32c(0, out->data + start, out->used - start),
+			      line);
+		if (append(&w, line, sizeof(line)))
 			return 0;
 	}
 	buffer_set_used_size(out, start);
@@ -482,14 +490,13 @@ static int parse_states_line(struct record_parser *p, char *line)
 /* The last line is the checksum of all before it. */
 static int check_sum(struct record_parser *p, const char *data, size_t size)
 {
-	char want[CHECKSUM_LINE_SIZE + 1];
+	char want[CHECKSUM_LINE_SIZE];
 	size_t covered;
 
 	if (size < CHECKSUM_LINE_SIZE)
 		return parse_failed(p, EINVAL, "it is cut short");
 	covered = size - CHECKSUM_LINE_SIZE;
-	(void)snprintf(want, sizeof(want), CHECKSUM "%08" PRIx32 "\n",
-		       crc32c(0, data, covered));
+	make_checksum(crc32c(0, data, covered), want);
 	if (memcmp(data + covered, want, CHECKSUM_LINE_SIZE) != 0)
 		return parse_failed(p, EINVAL,
 				    "its checksum is wrong: it is damaged");

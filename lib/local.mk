@@ -2,7 +2,7 @@
 
 stream_public_headers += lib/compiler.h lib/types.h lib/panic.h lib/buffer.h \
 	lib/hash-method.h lib/ioloop.h
-stream_private_headers += lib/macros.h lib/mem.h lib/endian-io.h \
+stream_private_headers += lib/macros.h lib/mem.h lib/endian-io.h lib/number-text.h \
 	lib/file-ops.h lib/crc32c.h lib/ioloop-private.h \
 	lib/timeout-queue.h lib/thread-start.h
 

@@ -5,9 +5,8 @@
 #include "config.h"
 #include "module-journal-private.h"
 #include "mem.h"
+#include "number-text.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +59,15 @@ void journal_pending_note(struct journal_store *store,
 			  struct journal_pending *pending,
 			  email_message *message)
 {
-	char note[sizeof(JOURNAL_NOTE) + 24];
+	char note[sizeof(JOURNAL_NOTE) + NUMBER_TEXT_SIZE + 1] = JOURNAL_NOTE
+		" ";
+	char text[NUMBER_TEXT_SIZE];
+	const char *digits;
 
 	pending->number = atomic_fetch_add(&store->last_number, 1) + 1;
-	(void)snprintf(note, sizeof(note), JOURNAL_NOTE " %" PRIu64,
-		       pending->number);
+	digits = number_to_text(pending->number, text);
+	memcpy(note + sizeof(JOURNAL_NOTE), digits,
+	       (size_t)(text + sizeof(text) - digits));
 	email_message_set_store_note(message, note);
 }
 
