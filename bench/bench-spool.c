@@ -208,6 +208,8 @@ static void encode(const struct stack_spec *spec, const void *data, size_t size)
 
 	output = stack_spec_create_output(spec, NULL, end, NULL);
 	o_stream_unref(&end);
+	/* so that the codec knows the size, as in a spool */
+	o_stream_cork(output);
 	o_stream_nsend(output, data, size);
 	bench_check(o_stream_finish(output) > 0);
 	o_stream_destroy(&output);
