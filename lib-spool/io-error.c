@@ -58,6 +58,10 @@ int io_answer_for_errno(int error)
 	case ETIMEDOUT:
 	case EROFS:
 	case ESTALE:
+	/* a wrong owner, or a policy: for an administrator to mend, and no reason
+	   to bounce mail */
+	case EACCES:
+	case EPERM:
 		return IO_TRANS_FAIL;
 	default:
 		return IO_FAIL;

@@ -180,9 +180,7 @@ static int take_lock(struct spool *spool, char **error_r)
 /* A wrong configuration is EINVAL, whatever it was for who read it. */
 static int conf_errno(int error)
 {
-	return io_answer_for_errno(error) == IO_TRANS_FAIL || error == EACCES ?
-		error :
-		EINVAL;
+	return io_answer_for_errno(error) == IO_TRANS_FAIL ? error : EINVAL;
 }
 
 /* That there are none is an error only where a stack needs them. */
