@@ -173,30 +173,42 @@ static void remove_messages(struct bench *b, struct spool *spool, size_t kept)
  * Putting
  */
 
-/* More than a segment of bodies that do not get files of their own. */
-#define OTHERS 360u
-#define OTHER_SIZE ((size_t)192 * 1024)
+#define COMPACTION_OFF "compaction = off\n"
 
-/* Messages came and went before: the segment behind the first one is there, as the raw
-   limit's blocks are. Of a store of files nothing is left. */
-static void let_others_pass(struct bench *b, struct spool *spool)
+/* Whether a thread of the spool's empties segments. */
+static void set_compaction(const struct bench *b, bool on)
 {
-	unsigned char *body = calloc(1, OTHER_SIZE);
-	size_t i;
+	char path[4096], text[4096];
+	size_t size;
+	FILE *file;
 
-	bench_check(body != NULL);
-	for (i = 0; i < OTHERS; i++)
-		put(spool, i, body, OTHER_SIZE);
-	free(body);
-	remove_messages(b, spool, 0);
+	(void)snprintf(path, sizeof(path), "%s/spool.conf", b->out_path);
+	file = fopen(path, "r");
+	bench_check(file != NULL);
+	size = fread(text, 1, sizeof(text), file);
+	(void)fclose(file);
+	file = fopen(path, on ? "w" : "a");
+	bench_check(file != NULL);
+	/* it was put behind the rest */
+	if (on)
+		(void)fwrite(text, 1, size - strlen(COMPACTION_OFF), file);
+	else
+		(void)fputs(COMPACTION_OFF, file);
+	bench_check(fclose(file) == 0);
 }
 
+/* They fit into a segment, which is there before the clock runs; the next one is made ahead
+   where the spool is growing. */
 static void put_messages(struct bench *b)
 {
 	struct spool *spool = make_spool(b);
 
-	if (strcmp(b->store, "journal") == 0)
-		let_others_pass(b, spool);
+	if (strcmp(b->store, "journal") == 0 &&
+	    strcmp(b->layer, "growing") != 0) {
+		spool_close(&spool);
+		set_compaction(b, false);
+		spool = open_spool(b->out_path);
+	}
 	bench_writers(b, put, spool);
 	spool_close(&spool);
 }
@@ -396,29 +408,6 @@ static void unlink_messages(struct bench *b)
 /* Messages that are there before, and every how many of them is kept. */
 #define OLD_MESSAGES 30000
 #define OLD_KEPT 4
-#define COMPACTION_OFF "compaction = off\n"
-
-/* Whether a thread of the spool's empties segments. */
-static void set_compaction(const struct bench *b, bool on)
-{
-	char path[4096], text[4096];
-	size_t size;
-	FILE *file;
-
-	(void)snprintf(path, sizeof(path), "%s/spool.conf", b->out_path);
-	file = fopen(path, "r");
-	bench_check(file != NULL);
-	size = fread(text, 1, sizeof(text), file);
-	(void)fclose(file);
-	file = fopen(path, on ? "w" : "a");
-	bench_check(file != NULL);
-	/* it was put behind the rest */
-	if (on)
-		(void)fwrite(text, 1, size - strlen(COMPACTION_OFF), file);
-	else
-		(void)fputs(COMPACTION_OFF, file);
-	bench_check(fclose(file) == 0);
-}
 
 /* Messages into a spool most of whose old ones are gone; with layer=compact what is
    left of those is moved meanwhile. */

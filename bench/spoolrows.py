@@ -66,7 +66,8 @@ def new_segments():
     written twice."""
     total = 4 * WRITERS[64]
     sized = [work.replace(f"total={WRITERS[64]}", f"total={total}")
-             for work in (journal(64), put("spool-raw put", 64, "raw",
+             for work in (journal(64) + " layer=growing",
+                          put("spool-raw put", 64, "raw",
                                            " record={record}"))]
     yield Row("new segments", f"{total:,} messages, {of(64)}, journal against "
               "the raw limit", *sized)
