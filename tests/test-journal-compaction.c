@@ -791,6 +791,82 @@ static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static void commit_claimed(struct journal *journal,
+			   struct journal_request *request)
+{
+	struct journal_entry entry;
+
+	assert_int_equal(
+		journal_claim(journal, &request->records[0].id, &entry), 0);
+	assert_int_equal(
+		journal_reserve_states(journal, &request->records[0].id), 0);
+	assert_int_equal(journal_commit(journal, request), 0);
+	journal_release(journal, &request->records[0].id);
+}
+
+/* A message comes back as it was at first. A start that knew of no removal would take its
+   headers for the first ones, moved, to which the states belong. */
+static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int n = 0, from, round;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_journal_make_put(&put, 0, 2);
+	put.request.count = 1;
+	put.request.records[0].type = JOURNAL_STATES;
+	put.request.records[0].plain_size = 1;
+	commit_claimed(journal, &put.request);
+	fill(journal, &n);
+	from = n;
+	assert_int_equal(test_journal_drop(journal, 0), 0);
+	fill(journal, &n);
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	drop_range(journal, from, n - 1);
+	for (round = 0; round < 3; round++) {
+		assert_true(journal_find(journal, &put.request.records[0].id,
+					 &entry));
+		assert_int_equal(entry.version, 1);
+		assert_int_equal(entry.states.offset, 0);
+		time_passes(journal, &n);
+		start_again(&journal);
+	}
+	journal_close(&journal);
+}
+
+/* Segments were to be larger: a message that none of today's has room for stays where it
+   is, and keeps nothing else from being given back. */
+static void test_a_message_too_large_to_be_moved(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size = MANY_SEGMENT };
+	unsigned char *body = calloc(1, MANY_SEGMENT / 4);
+	struct test_journal_put put;
+	struct journal *journal;
+	struct spool_stats stats;
+	unsigned int n;
+	uint64_t moved;
+
+	assert_non_null(body);
+	test_journal_new_dir();
+	journal = test_journal_open_with(settings);
+	test_journal_make_put(&put, 9999, 1);
+	put.request.records[0].data = body;
+	put.request.records[0].size = MANY_SEGMENT / 4;
+	commit_claimed(journal, &put.request);
+	free(body);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	for (n = 0; n < 500; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	drop_range(journal, 0, n);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_true(stats.cut_segments > 0);
+	journal_close(&journal);
+}
+
 static struct {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -866,7 +942,8 @@ static void test_the_upkeep_sees_removals(void **state ATTR_UNUSED)
 	test_journal_new_dir();
 	journal = test_journal_open_with(settings);
 	/* it writes, too */
-	journal_worker_stop(&journal->maker);
+	journal_worker_stop(journal->maker);
+	journal_worker_free(&journal->maker);
 	assert_int_equal(test_journal_store(journal, stored++), 0);
 	active = journal->active;
 	while (journal->active == active)
@@ -908,6 +985,8 @@ int main(void)
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
 		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_states_of_an_earlier_life),
+		cmocka_unit_test(test_a_message_too_large_to_be_moved),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
 		cmocka_unit_test(test_the_upkeep_sees_removals),
 	};

@@ -27,6 +27,7 @@ static struct {
 	pthread_t writer;     /* who is not the journal's */
 	unsigned int syncs;   /* of others, that began */
 	unsigned int allowed; /* that may end */
+	unsigned int writer_syncs;
 	unsigned int made, made_by_writer;
 } seen = { .mutex = PTHREAD_MUTEX_INITIALIZER,
 	   .changed = PTHREAD_COND_INITIALIZER };
@@ -46,6 +47,9 @@ static int held_fdatasync(int fd)
 		(void)pthread_cond_broadcast(&seen.changed);
 		while (number > seen.allowed)
 			(void)pthread_cond_wait(&seen.changed, &seen.mutex);
+	} else {
+		seen.writer_syncs++;
+		(void)pthread_cond_broadcast(&seen.changed);
 	}
 	(void)pthread_mutex_unlock(&seen.mutex);
 	return file_ops_system.fdatasync(fd);
@@ -108,6 +112,7 @@ static struct journal *begin(unsigned int allowed, uint64_t size)
 
 	seen.writer = pthread_self();
 	seen.syncs = seen.made = seen.made_by_writer = 0;
+	seen.writer_syncs = 0;
 	seen.allowed = allowed;
 	ops = file_ops_system;
 	ops.fdatasync = held_fdatasync;
@@ -256,7 +261,7 @@ static void test_closing_ends_it(void **state ATTR_UNUSED)
 	store_segment(journal, 0);
 	wait_for_syncs(1);
 	/* nor does the upkeep wait, which closing ends before */
-	assert_false(journal_segment_cut_one(journal));
+	assert_false(journal_segment_cut_one(journal, false));
 	assert_int_equal(pthread_create(&thread, NULL, close_it, journal), 0);
 	while (journal_worker_rest(journal->maker, 0))
 		(void)sched_yield();
@@ -266,6 +271,54 @@ static void test_closing_ends_it(void **state ATTR_UNUSED)
 	assert_int_equal(seen.syncs, 1);
 	assert_int_equal(seen.made, 1);
 	assert_int_equal(count_segments(), 1);
+}
+
+#define DEAD 5
+
+static void *allow_when_blank(void *context)
+{
+	const unsigned int *count = context;
+
+	(void)pthread_mutex_lock(&seen.mutex);
+	while (seen.writer_syncs < *count)
+		(void)pthread_cond_wait(&seen.changed, &seen.mutex);
+	(void)pthread_mutex_unlock(&seen.mutex);
+	allow_syncs(UINT_MAX);
+	return NULL;
+}
+
+/* Who asks for blocks to be given back gets them, also while one is being made: it is the
+   upkeep that comes again. */
+static void
+test_compaction_waits_for_the_one_that_is_made(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
+	struct spool_stats stats;
+	unsigned int n, count;
+	pthread_t thread;
+	uint64_t moved;
+
+	journal_worker_stop(journal->upkeep);
+	journal_worker_free(&journal->upkeep);
+	for (n = 0; n < DEAD; n++) {
+		store_segment(journal, n * LARGE_COUNT);
+		wait_for_made(n + 2);
+	}
+	count = get(&seen.syncs);
+	allow_syncs(count);
+	for (n = 0; n < 3; n++)
+		store_large(journal, DEAD * LARGE_COUNT + n);
+	wait_for_syncs(count + 1);
+	for (n = 0; n < DEAD * LARGE_COUNT; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	count = get(&seen.writer_syncs) + DEAD;
+	assert_int_equal(
+		pthread_create(&thread, NULL, allow_when_blank, &count), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_true(stats.cut_segments >= DEAD - 2);
+	end(&journal);
 }
 
 /* One whose blocks were given back is as good as a new file. */
@@ -333,6 +386,8 @@ int main(void)
 		cmocka_unit_test(test_the_order_is_that_of_writing),
 		cmocka_unit_test(test_who_needs_it_waits_for_it),
 		cmocka_unit_test(test_closing_ends_it),
+		cmocka_unit_test(
+			test_compaction_waits_for_the_one_that_is_made),
 		cmocka_unit_test(test_blocks_again_ahead),
 		cmocka_unit_test(test_no_space_ahead),
 	};

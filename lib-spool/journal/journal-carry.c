@@ -249,7 +249,17 @@ static void make_request(struct journal_request *request,
 	request->count = 1;
 }
 
-/* With claims, so that none of the messages comes back meanwhile. */
+/* Headers of the same version as those that were removed: a start that knew of no removal
+   would take them for those, moved, and give them the states that those had. */
+static bool passes_for(const struct journal_entry *entry,
+		       const struct tombstone *tombstone)
+{
+	return entry->headers.offset != 0 &&
+		entry->base_version == tombstone->version;
+}
+
+/* With claims, so that none of the messages comes back meanwhile. 1; 0: one of them cannot
+   be done without; -1 with errno. */
 static int carry_some(const struct carry *carry,
 		      const struct tombstone *tombstones, size_t count)
 {
@@ -259,12 +269,15 @@ static int carry_some(const struct carry *carry,
 	struct journal_entry entry;
 	unsigned int used = 0, i;
 	size_t claimed;
+	bool can = true;
 	int ret = 0, error;
 
 	for (claimed = 0; claimed < count; claimed++) {
 		ret = journal_claim(journal, &tombstones[claimed].id, &entry);
 		if (ret < 0)
 			break;
+		if (passes_for(&entry, &tombstones[claimed]))
+			can = false;
 		if (entry.headers.offset != 0) {
 			let_overrule(carry, entry.headers.segment);
 			continue;
@@ -282,19 +295,20 @@ static int carry_some(const struct carry *carry,
 	while (claimed > 0)
 		journal_release(journal, &tombstones[--claimed].id);
 	errno = error;
-	return ret;
+	return ret < 0 ? -1 : can;
 }
 
+/* As carry_some(). */
 static int carry_all(struct carry *carry)
 {
 	size_t i, count;
+	int ret = 1;
 
-	for (i = 0; i < carry->count; i += count) {
+	for (i = 0; i < carry->count && ret > 0; i += count) {
 		count = I_MIN(carry->count - i, (size_t)BATCH_MAX);
-		if (carry_some(carry, carry->tombstones + i, count) < 0)
-			return -1;
+		ret = carry_some(carry, carry->tombstones + i, count);
 	}
-	return 0;
+	return ret;
 }
 
 /* 1: it is dead now, or will not be before something changes; -1 with errno. */
@@ -303,14 +317,15 @@ static int carry_from(struct carry *carry)
 	struct journal *journal = carry->journal;
 	struct journal_segment *segment;
 	int ret = find_needed(carry);
-	bool carried = ret > 0 && is_worth_it(carry);
 
-	if (ret < 0 || (carried && carry_all(carry) < 0))
+	if (ret > 0)
+		ret = is_worth_it(carry) ? carry_all(carry) : 0;
+	if (ret < 0)
 		return -1;
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment =
 		journal_segment_find(journal, carry->source.header.incarnation);
-	if (segment != NULL && carried)
+	if (segment != NULL && ret > 0)
 		journal_bequeath(journal, segment);
 	else if (segment != NULL && segment->outlives_count == carry->old_count)
 		segment->kept = true;

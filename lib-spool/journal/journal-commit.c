@@ -214,7 +214,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	}
 	error = errno;
 	journal_count_group(journal, group->request_count, false, 0);
-	segment->failed = true;
+	journal_segment_fail(journal, segment);
 	set_active(journal, NULL);
 	journal_add_void(journal, segment, group->pos, group->end - group->pos);
 	errno = error;

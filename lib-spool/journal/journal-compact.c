@@ -142,7 +142,9 @@ static void add_message(struct batch *batch, const message_id *id)
 	}
 	if (!is_in(&entry, batch->segment)) {
 		journal_release(batch->journal, id);
-	} else if (read_move(batch, move, &entry) < 0) {
+	} else if (read_move(batch, move, &entry) < 0 ||
+		   /* made when segments were to be larger */
+		   !journal_fits(batch->journal, &move->request)) {
 		batch->left_out = true;
 		drop_move(batch, move);
 	} else {
@@ -278,19 +280,17 @@ static int move_some(struct journal *journal,
 	return ret;
 }
 
-static bool tidy_one(struct journal *journal)
+static bool tidy_one(struct journal *journal, bool wait)
 {
 	bool done;
 
-	if (journal_segment_cut_one(journal))
-		return true;
 	journal_begin_commit(journal);
 	done = journal_segment_blank_one(journal);
 	journal_end_commit(journal);
-	return done;
+	return done || journal_segment_cut_one(journal, wait);
 }
 
-static int compact_some(struct journal *journal, uint64_t *moved)
+static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
 	const struct journal_segment *segment;
 	struct journal_segment source;
@@ -303,15 +303,15 @@ static int compact_some(struct journal *journal, uint64_t *moved)
 	if (segment != NULL)
 		return move_some(journal, &source, moved);
 	journal_listing_free(journal);
-	return tidy_one(journal) ? 1 : journal_carry_tombstones(journal);
+	return tidy_one(journal, wait) ? 1 : journal_carry_tombstones(journal);
 }
 
-int journal_compact_some(struct journal *journal, uint64_t *moved)
+int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
 	int ret, error;
 
 	(void)pthread_mutex_lock(&journal->compaction);
-	ret = compact_some(journal, moved);
+	ret = compact_some(journal, wait, moved);
 	error = errno;
 	(void)pthread_mutex_unlock(&journal->compaction);
 	errno = error;
@@ -324,7 +324,7 @@ int journal_compact(struct journal *journal, uint64_t *moved_r)
 
 	*moved_r = 0;
 	while (ret > 0)
-		ret = journal_compact_some(journal, moved_r);
+		ret = journal_compact_some(journal, true, moved_r);
 	return ret;
 }
 
@@ -337,7 +337,7 @@ void journal_upkeep(struct journal *journal)
 
 	do {
 		started = journal_now_usecs();
-		ret = journal_compact_some(journal, &moved);
+		ret = journal_compact_some(journal, false, &moved);
 	} while (ret > 0 &&
 		 journal_worker_rest(journal->upkeep,
 				     journal_now_usecs() - started));

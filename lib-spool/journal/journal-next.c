@@ -192,7 +192,7 @@ static void give_up(struct journal *journal, struct journal_segment *segment)
 {
 	char name[JOURNAL_NAME_SIZE];
 
-	segment->failed = true;
+	journal_segment_fail(journal, segment);
 	journal_segment_name(segment->header.number, name);
 	if (file_ops()->unlinkat(journal->fd, name, 0) < 0 ||
 	    file_sync_dir_fd(journal->fd) < 0)
@@ -276,12 +276,13 @@ bool journal_segment_blank_one(struct journal *journal)
 	return true;
 }
 
-bool journal_segment_cut_one(struct journal *journal)
+bool journal_segment_cut_one(struct journal *journal, bool wait)
 {
 	struct journal_segment *segment;
 
-	/* where one is being made there is time */
-	if (pthread_mutex_trylock(&journal->making) != 0)
+	if (wait)
+		(void)pthread_mutex_lock(&journal->making);
+	else if (pthread_mutex_trylock(&journal->making) != 0)
 		return false;
 	segment = find_surplus(journal);
 	if (segment != NULL) {
@@ -330,6 +331,10 @@ struct journal_segment *journal_segment_next(struct journal *journal)
 	set_wanted(journal, true);
 	(void)pthread_mutex_lock(&journal->making);
 	segment = take_next(journal);
+	/* while it is nobody's it is one of those that may be cut */
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->active = segment;
+	(void)pthread_mutex_unlock(&journal->mutex);
 	(void)pthread_mutex_unlock(&journal->making);
 	set_wanted(journal, false);
 	return segment;

@@ -101,6 +101,9 @@ void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);
 bool journal_segment_add(struct journal *journal,
 			 struct journal_segment *segment);
 void journal_segment_free(struct journal_segment **segment);
+/* It is written no more. */
+void journal_segment_fail(struct journal *journal,
+			  struct journal_segment *segment);
 /* Whether so many bytes, of so many records, can go behind `end`, and its footer behind
    them. */
 bool journal_segment_has_room(const struct journal_segment *segment,
@@ -152,8 +155,8 @@ uint64_t journal_footer_size(const struct journal_segment *segment,
 void journal_footer_write(struct journal_segment *segment,
 			  uint64_t last_sequence);
 
-/* journal-next.c: an empty one to write in: a dead one that is written anew, or a new
-   file. NULL with errno. Of who is committing. */
+/* journal-next.c: an empty one to write in, which is the active one then: a dead one that
+   is written anew, or a new file. NULL with errno. Of who is committing. */
 struct journal_segment *journal_segment_next(struct journal *journal);
 /* Makes what that will find. */
 void journal_segment_make_ahead(struct journal *journal);
@@ -161,8 +164,8 @@ void journal_segment_make_ahead(struct journal *journal);
    none. Of who is committing. */
 bool journal_segment_blank_one(struct journal *journal);
 /* Gives blocks of one back where more are blank than are soon needed; false: there is
-   none. */
-bool journal_segment_cut_one(struct journal *journal);
+   none, or (where it is not to be waited for) one is being made. */
+bool journal_segment_cut_one(struct journal *journal, bool wait);
 
 /* journal-commit.c: what a group is made in; NULL: no memory. i_free() it. */
 struct journal_group *journal_group_new(void);
@@ -182,7 +185,7 @@ int journal_commit_many(struct journal *journal,
 
 /* journal-compact.c: moves a batch of what is left in the emptiest of those segments that
    are half empty: 1; 0: there is none; -1 with errno. */
-int journal_compact_some(struct journal *journal, uint64_t *moved);
+int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved);
 /* Lets go what it keeps of the segment that it is at. */
 void journal_listing_free(struct journal *journal);
 /* journal-carry.c: lets one segment go that has nothing but tombstones: 1; 0: there is

@@ -34,6 +34,14 @@ void journal_segment_free(struct journal_segment **_segment)
 	i_free(segment);
 }
 
+void journal_segment_fail(struct journal *journal,
+			  struct journal_segment *segment)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment->failed = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 bool journal_segment_add(struct journal *journal,
 			 struct journal_segment *segment)
 {

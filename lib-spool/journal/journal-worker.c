@@ -92,10 +92,8 @@ struct journal_worker *journal_worker_start(struct journal *journal,
 	return NULL;
 }
 
-void journal_worker_stop(struct journal_worker **_worker)
+void journal_worker_stop(struct journal_worker *worker)
 {
-	struct journal_worker *worker = *_worker;
-
 	if (worker == NULL)
 		return;
 	(void)pthread_mutex_lock(&worker->journal->mutex);
@@ -103,7 +101,15 @@ void journal_worker_stop(struct journal_worker **_worker)
 	(void)pthread_cond_broadcast(&worker->changed);
 	(void)pthread_mutex_unlock(&worker->journal->mutex);
 	(void)pthread_join(worker->thread, NULL);
+}
+
+void journal_worker_free(struct journal_worker **_worker)
+{
+	struct journal_worker *worker = *_worker;
+
+	*_worker = NULL;
+	if (worker == NULL)
+		return;
 	(void)pthread_cond_destroy(&worker->changed);
 	i_free(worker);
-	*_worker = NULL;
 }

@@ -17,8 +17,10 @@ typedef void journal_work_t(struct journal *journal);
 /* NULL with errno. */
 struct journal_worker *journal_worker_start(struct journal *journal,
 					    journal_work_t *work);
-/* Ends it, with what it is at. NULL: there is none. */
-void journal_worker_stop(struct journal_worker **worker);
+/* Ends it, with what it is at; it may still be woken, for nobody. NULL is allowed. */
+void journal_worker_stop(struct journal_worker *worker);
+/* Of one that was stopped: nobody may know of it any more. */
+void journal_worker_free(struct journal_worker **worker);
 /* There may be something to do. With the journal's mutex. NULL: for nobody. */
 void journal_worker_wake(struct journal_worker *worker);
 /* Of the thread: waits for so many microseconds; false, at once: it is to end. NULL: it

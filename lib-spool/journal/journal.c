@@ -187,8 +187,11 @@ void journal_close(struct journal **_journal)
 	*_journal = NULL;
 	if (journal == NULL)
 		return;
-	journal_worker_stop(&journal->upkeep);
-	journal_worker_stop(&journal->maker);
+	/* each wakes the other until it has ended */
+	journal_worker_stop(journal->upkeep);
+	journal_worker_stop(journal->maker);
+	journal_worker_free(&journal->upkeep);
+	journal_worker_free(&journal->maker);
 	journal_writer_stop(journal);
 	journal_listing_free(journal);
 	for (i = 0; i < journal->segment_end; i++)
