@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -355,6 +356,82 @@ static void test_blocks_again_ahead(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/*
+ * All at once
+ */
+
+#define CROWD 3
+#define EACH 600
+#define STAYS(n) ((n) % 7 == 3)
+
+struct crowd {
+	struct journal *journal;
+	unsigned int number;
+	atomic_uint *left; /* threads */
+};
+
+static void *come_and_go(void *context)
+{
+	struct crowd *one = context;
+	unsigned int n, first = one->number * EACH;
+
+	for (n = first; n < first + EACH; n++) {
+		assert_int_equal(test_journal_store(one->journal, n), 0);
+		if (n >= first + 20 && !STAYS(n - 20))
+			assert_int_equal(
+				test_journal_drop(one->journal, n - 20), 0);
+	}
+	atomic_fetch_sub(one->left, 1);
+	return NULL;
+}
+
+static void must_have_what_stays(struct journal *journal)
+{
+	unsigned int n;
+
+	for (n = 0; n < CROWD * EACH; n++) {
+		if (n % EACH < EACH - 20)
+			assert_int_equal(test_journal_has(journal, n),
+					 STAYS(n));
+	}
+}
+
+/* Some write, segments are made ahead, emptied, made blank and cut, somebody asks for all of
+   that at once, and somebody counts. */
+static void test_all_at_once(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size = 256 * 1024,
+					     .upkeep = true };
+	struct crowd crowd[CROWD];
+	pthread_t threads[CROWD];
+	struct spool_stats stats;
+	struct journal *journal;
+	atomic_uint left = CROWD;
+	uint64_t moved;
+	unsigned int i;
+
+	test_journal_new_dir();
+	journal = test_journal_open_with(settings);
+	for (i = 0; i < CROWD; i++) {
+		crowd[i] = (struct crowd){ journal, i, &left };
+		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go,
+						&crowd[i]),
+				 0);
+	}
+	while (atomic_load(&left) > 0) {
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		assert_int_equal(journal_get_stats(journal, &stats), 0);
+	}
+	for (i = 0; i < CROWD; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	must_have_what_stays(journal);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	must_have_what_stays(journal);
+	assert_int_equal(test_journal.warnings, 0);
+	journal_close(&journal);
+}
+
 static int full_fdatasync(int fd ATTR_UNUSED)
 {
 	errno = ENOSPC;
@@ -390,6 +467,7 @@ int main(void)
 			test_compaction_waits_for_the_one_that_is_made),
 		cmocka_unit_test(test_blocks_again_ahead),
 		cmocka_unit_test(test_no_space_ahead),
+		cmocka_unit_test(test_all_at_once),
 	};
 
 	return cmocka_run_group_tests_name("journal-next", tests, NULL, NULL);
