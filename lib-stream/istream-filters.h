@@ -260,7 +260,7 @@ enum istream_decompress_flags {
 	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
 };
 /* Recognises gzip, zstd, lz4 (also Dovecot's own), bzip2 and xz by their first
-   bytes. */
+   bytes. What is encrypted, or in the armor of age, is no known format here. */
 struct istream *i_stream_create_decompress(struct istream *input,
 					   enum istream_decompress_flags flags);
 

@@ -13,8 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Longer than every magic. */
-#define PREFIX_MAX 32
+/* As many bytes as every kind needs to be recognised, or more. */
+#define PREFIX_MAX 64
 
 struct detect_istream {
 	struct istream_private istream;
@@ -139,7 +139,8 @@ static ssize_t detect(struct detect_istream *d)
 			return 0;
 		kind = stream_kind_recognise(prefix, size, NULL);
 		if (kind != NULL && !d->encryption &&
-		    (kind->flags & STREAM_KIND_ENCRYPTED) != 0)
+		    (kind->flags &
+		     (STREAM_KIND_ENCRYPTED | STREAM_KIND_ARMOR)) != 0)
 			kind = NULL;
 		if (kind == NULL && d->count == 0 && !d->try_plain)
 			return unknown_input(d, size);

@@ -234,11 +234,26 @@ static struct istream *null_input(const char *path ATTR_UNUSED)
  */
 
 /* "BZh" could begin a text. A level and the mark of a block, or of the end, follow. */
+#define BZIP2_HEAD_SIZE 10
+
 static bool is_bzip2(const unsigned char *data, size_t size)
 {
-	return size >= 10 && data[3] >= '1' && data[3] <= '9' &&
+	return size >= BZIP2_HEAD_SIZE && data[3] >= '1' && data[3] <= '9' &&
 		(memcmp(data + 4, "1AY&SY", 6) == 0 ||
 		 memcmp(data + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0);
+}
+
+#define ARMOR_MARKER "-----BEGIN AGE ENCRYPTED FILE-----"
+#define ARMOR_HEAD_SIZE (sizeof(ARMOR_MARKER "\r\n") - 1)
+
+/* A text may speak of the marker; where armor begins it is a whole line. */
+static bool is_armor(const unsigned char *data, size_t size)
+{
+	size_t line = sizeof(ARMOR_MARKER) - 1;
+
+	if (size > line && data[line] == '\r')
+		line++;
+	return size > line && data[line] == '\n';
 }
 
 #define TRANSFORM(kind)                               \
@@ -323,8 +338,8 @@ static const struct stream_kind kinds[] = {
 			 .help = "writing: libzstd's own threads; 0: none" },
 		       ASYNC } },
 	{ TRANSFORM(bzip2), MAGIC("BZh"), .confirm = is_bzip2,
-	  .flags = BZIP2_FLAGS, .help = "bzip2",
-	  .options = { LEVEL(1, 9, 9), ASYNC } },
+	  .confirm_size = BZIP2_HEAD_SIZE, .flags = BZIP2_FLAGS,
+	  .help = "bzip2", .options = { LEVEL(1, 9, 9), ASYNC } },
 	{ TRANSFORM(xz),
 	  MAGIC("\xfd"
 		"7zXZ\0"),
@@ -352,8 +367,9 @@ static const struct stream_kind kinds[] = {
 			 .def = 1,
 			 .help = "so many chunks of a long file at once" },
 		       ASYNC } },
-	{ TRANSFORM(armor), MAGIC("-----BEGIN AGE ENCRYPTED FILE"),
-	  .flags = STREAM_KIND_LOSSLESS,
+	{ TRANSFORM(armor), MAGIC(ARMOR_MARKER), .confirm = is_armor,
+	  .confirm_size = ARMOR_HEAD_SIZE,
+	  .flags = STREAM_KIND_LOSSLESS | STREAM_KIND_ARMOR,
 	  .help = "the ASCII armor of age files (as age -a)" },
 	{ TRANSFORM(hex), .flags = STREAM_KIND_LOSSLESS,
 	  .help = "hexadecimal (RFC 4648)" },
@@ -453,6 +469,7 @@ const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 
 	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
 		wanted = I_MAX(wanted, kind->magic_size);
+		wanted = I_MAX(wanted, kind->confirm_size);
 		if (kind->magic_size > 0 && size >= kind->magic_size &&
 		    memcmp(data, kind->magic, kind->magic_size) == 0 &&
 		    (kind->confirm == NULL || kind->confirm(data, size)))

@@ -236,6 +236,10 @@ static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 		{ "age-encryption.org/v1", 21 },
 		{ "age-encryption.org/v2\nxxxxxxxxxxxxxx", 36 },
 		{ "age-encryption.org/v1\r\n", 23 },
+		{ "-----BEGIN AGE ENCRYPTED FILE-----", 34 },
+		{ "-----BEGIN AGE ENCRYPTED FILE-----\r", 35 },
+		{ "-----BEGIN AGE ENCRYPTED FILE-----\rx", 36 },
+		{ "-----BEGIN AGE ENCRYPTED FILE----- is how it begins", 51 },
 		{ "", 0 },
 		{ "x", 1 },
 	};
@@ -352,6 +356,7 @@ static void test_decompress(void **state ATTR_UNUSED)
 		{ "zlib", "hello", EINVAL, 0, 0, SIZE_MAX },
 		/* encryption is no compression */
 		{ "age", "hello", EINVAL, 0, 0, SIZE_MAX },
+		{ "age | armor", "hello", EINVAL, 0, 0, SIZE_MAX },
 	};
 	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 64);
 	struct istream *source, *input;
@@ -403,10 +408,10 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 	uoff_t at;
 	int i;
 
-	for (at = 0; at < 30; at++) {
+	for (at = 0; at < 40; at++) {
 		for (i = 0; i < 2; i++) {
 			source = i_stream_create_from_data(
-				"no magic here, but long enough", 30);
+				"no magic here, but it is long enough now", 40);
 			bad = i_stream_create_failure_at(source, at, EIO,
 							 "no more");
 			input = i == 0 ? create_auto(bad) :
@@ -414,7 +419,7 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 			buffer_set_used_size(out, 0);
 			/* unknown input is told as soon as it is known */
 			assert_int_equal(test_read_all(input, out),
-					 i == 1 && at >= 29 ? EINVAL : EIO);
+					 i == 1 && at >= 36 ? EINVAL : EIO);
 			if (i == 0)
 				assert_int_equal(out->used, at);
 			i_stream_unref(&input);
