@@ -431,6 +431,17 @@ static void restart_at(struct transform_istream *s, uoff_t encoded_offset,
 		s->istream.parent_start_offset + encoded_offset;
 }
 
+/* From the beginning, whatever happened before. */
+static void start_over(struct transform_istream *s)
+{
+	/* a codec that still has its error would fail at once */
+	transform_clear_error(s->transform);
+	s->class_->reset(s->transform);
+	s->failure_errno = 0;
+	i_free_and_null(s->failure);
+	restart_at(s, 0, 0);
+}
+
 static bool encoded_size(struct transform_istream *s, uoff_t *size_r)
 {
 	uoff_t start = s->istream.parent_start_offset;
@@ -522,10 +533,7 @@ static void i_stream_transform_seek(struct istream_private *stream,
 				    s->class_->name);
 		return;
 	}
-	s->class_->reset(s->transform);
-	s->failure_errno = 0;
-	i_free_and_null(s->failure);
-	restart_at(s, 0, 0);
+	start_over(s);
 }
 
 /* Finds the size by reading on to the end. */
