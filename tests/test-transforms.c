@@ -865,6 +865,31 @@ static void test_seeking_back_forgets_an_error(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* What was born failed stays so, and so do its words. */
+static void test_going_back_mends_no_setting(void **state ATTR_UNUSED)
+{
+	struct istream *source = i_stream_create_from_data("x", 1);
+	struct istream *input = i_stream_create_transform(
+		source,
+		transform_create_error("gzip", TRANSFORM_DECODER, ENOTSUP,
+				       "not in this build"));
+	uoff_t size;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(i_stream_get_size(input, true, &size), -1);
+		assert_int_equal(input->stream_errno, ENOTSUP);
+		input->stream_errno = 0;
+		assert_int_equal(i_stream_read(input), -1);
+		assert_int_equal(input->stream_errno, ENOTSUP);
+		assert_non_null(
+			strstr(i_stream_get_error(input), "not in this build"));
+		input->stream_errno = 0;
+	}
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+}
+
 static void test_limits_stop_bombs(void **state ATTR_UNUSED)
 {
 	struct istream *source, *input;
@@ -1260,6 +1285,7 @@ int main(void)
 		cmocka_unit_test(test_data_behind_the_end),
 		cmocka_unit_test(test_random_seeks),
 		cmocka_unit_test(test_seeking_back_forgets_an_error),
+		cmocka_unit_test(test_going_back_mends_no_setting),
 		cmocka_unit_test(test_limits_stop_bombs),
 		cmocka_unit_test(test_bad_settings_fail_with_a_text),
 		cmocka_unit_test(test_unfinished_trailer_panics),
