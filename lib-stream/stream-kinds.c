@@ -260,11 +260,12 @@ static bool is_armor(const unsigned char *data, size_t size)
 	.name = #kind, .role = STREAM_ROLE_TRANSFORM, \
 	.encoder = kind##_encoder, .decoder = kind##_decoder
 #define MAGIC(bytes) .magic = bytes, .magic_size = sizeof(bytes) - 1
-#define LEVEL(low, high, usual)                                         \
-	{                                                               \
-		.name = "level", .type = STREAM_OPTION_INT, .min = low, \
-		.max = high, .def = usual,                              \
-		.help = "higher: smaller and slower"                    \
+#define LEVEL_FIELDS(low, high, usual)                                       \
+	.name = "level", .type = STREAM_OPTION_INT, .min = low, .max = high, \
+	.def = usual, .help = "higher: smaller and slower"
+#define LEVEL(low, high, usual)                \
+	{                                      \
+		LEVEL_FIELDS(low, high, usual) \
 	}
 /* Looked up by its name, wherever it stands: stream_kind_transform(). */
 #define ASYNC                                                \
@@ -324,7 +325,7 @@ static const struct stream_kind kinds[] = {
 	  .help = "Dovecot's own LZ4 form, without a checksum" },
 	{ TRANSFORM(zstd), MAGIC("\x28\xb5\x2f\xfd"), .flags = ZSTD_FLAGS,
 	  .help = "Zstandard (RFC 8878)",
-	  .options = { LEVEL(-131072, 22, 3),
+	  .options = { { LEVEL_FIELDS(-131072, 22, 3), .no_zero = true },
 		       { .name = "window",
 			 .type = STREAM_OPTION_INT,
 			 .min = 10,

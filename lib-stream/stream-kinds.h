@@ -33,6 +33,7 @@ struct stream_option {
 	bool required;
 	/* A reader must be given the same value as the writer was. */
 	bool decodes;
+	bool no_zero;          /* an INT whose range has a gap there */
 	int64_t min, max, def; /* of an INT; a BOOL's def is 0 or 1 */
 	const char *help;
 };
