@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "stream-kinds.h"
+#include "endian-io.h"
 #include "file-ops.h"
 #include "istream.h"
 #include "macros.h"
@@ -275,9 +276,9 @@ static bool is_armor(const unsigned char *data, size_t size)
 	}
 #define OPAQUE (STREAM_KIND_LOSSLESS | STREAM_KIND_BINARY)
 #ifdef HAVE_ZSTD
-#define ZSTD_FLAGS OPAQUE
+#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_SKIPS)
 #else
-#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_MISSING)
+#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_SKIPS | STREAM_KIND_MISSING)
 #endif
 
 #ifdef HAVE_BZIP2
@@ -318,8 +319,9 @@ static const struct stream_kind kinds[] = {
 	{ TRANSFORM(deflate), .flags = OPAQUE,
 	  .help = "deflate, without a checksum (RFC 1951)",
 	  .options = { LEVEL(-1, 9, -1), ASYNC } },
-	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"), .flags = OPAQUE,
-	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1), ASYNC } },
+	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"),
+	  .flags = OPAQUE | STREAM_KIND_SKIPS, .help = "LZ4 frames",
+	  .options = { LEVEL(0, 12, 1), ASYNC } },
 	{ TRANSFORM(dovecot_lz4), MAGIC("Dovecot-LZ4\r\x2a\x9b\xc5"),
 	  .flags = OPAQUE,
 	  .help = "Dovecot's own LZ4 form, without a checksum" },
@@ -462,21 +464,76 @@ const struct stream_kind *stream_kind_lookup(const char *name, size_t size)
 	return NULL;
 }
 
+static bool is_of_kind(const struct stream_kind *kind,
+		       const unsigned char *data, size_t size)
+{
+	return kind->magic_size > 0 && size >= kind->magic_size &&
+		memcmp(data, kind->magic, kind->magic_size) == 0 &&
+		(kind->confirm == NULL || kind->confirm(data, size));
+}
+
+/* A kind with all of these flags. */
+static const struct stream_kind *find_kind(const unsigned char *data,
+					   size_t size, unsigned int flags)
+{
+	const struct stream_kind *kind;
+
+	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
+		if ((kind->flags & flags) == flags &&
+		    is_of_kind(kind, data, size))
+			return kind;
+	}
+	return NULL;
+}
+
+/* The magic of a frame that is skipped, and the size of what follows. */
+#define SKIPPED_HEAD_SIZE 8
+
+/* The size of the frame that is skipped and begins here, 0: none does. */
+static uint64_t skipped_size(const unsigned char *data, size_t size)
+{
+	if (size < SKIPPED_HEAD_SIZE || (data[0] & 0xf0) != 0x50 ||
+	    memcmp(data + 1, "\x2a\x4d\x18", 3) != 0)
+		return 0;
+	return SKIPPED_HEAD_SIZE + (uint64_t)get_le32(data + 4);
+}
+
+/* Where what is not skipped begins, which may be behind these bytes. */
+static uint64_t skip_frames(const unsigned char *data, size_t size)
+{
+	uint64_t pos = 0, frame = 1;
+
+	while (frame > 0 && pos < size) {
+		frame = skipped_size(data + pos, size - (size_t)pos);
+		pos += frame;
+	}
+	return pos;
+}
+
+static size_t longest_head(void)
+{
+	const struct stream_kind *kind;
+	size_t size = 0;
+
+	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
+		size = I_MAX(size, kind->magic_size);
+		size = I_MAX(size, kind->confirm_size);
+	}
+	return size;
+}
+
 const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 						size_t *wanted_r)
 {
-	const struct stream_kind *kind, *found = NULL;
-	size_t wanted = 0;
+	const unsigned char *bytes = data;
+	uint64_t pos = skip_frames(bytes, size), wanted = longest_head();
 
-	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
-		wanted = I_MAX(wanted, kind->magic_size);
-		wanted = I_MAX(wanted, kind->confirm_size);
-		if (kind->magic_size > 0 && size >= kind->magic_size &&
-		    memcmp(data, kind->magic, kind->magic_size) == 0 &&
-		    (kind->confirm == NULL || kind->confirm(data, size)))
-			found = kind;
-	}
+	if (pos > 0)
+		wanted = I_MAX(wanted, pos + SKIPPED_HEAD_SIZE);
 	if (wanted_r != NULL)
-		*wanted_r = wanted;
-	return found;
+		*wanted_r = (size_t)I_MIN(wanted, (uint64_t)SIZE_MAX);
+	if (pos > size)
+		return NULL;
+	return find_kind(bytes + pos, size - (size_t)pos,
+			 pos > 0 ? STREAM_KIND_SKIPS : 0);
 }

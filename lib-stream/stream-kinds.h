@@ -83,7 +83,10 @@ enum stream_kind_flags {
 	STREAM_KIND_MISSING = 0x08,
 	/* A text around something encrypted: data of it is recognised where
 	   encryption is. */
-	STREAM_KIND_ARMOR = 0x10
+	STREAM_KIND_ARMOR = 0x10,
+	/* Frames that its readers skip (RFC 8878 3.1.2) may stand before its
+	   magic, as pzstd writes them. */
+	STREAM_KIND_SKIPS = 0x20
 };
 
 struct stream_kind {
@@ -122,8 +125,9 @@ struct stream_kind {
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
 /* All kinds, in the order in which help shows them; NULL behind the last. */
 const struct stream_kind *stream_kind_get(unsigned int i);
-/* The kind whose magic these bytes begin with, NULL: none. *wanted_r (may be
-   NULL) gets how many bytes there have to be to recognise every kind. */
+/* The kind whose magic these bytes begin with, be it behind frames that are skipped;
+   NULL: none. *wanted_r (may be NULL) gets how many bytes there have to be to recognise
+   every kind: with such a frame, more than without. */
 const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 						size_t *wanted_r);
 
