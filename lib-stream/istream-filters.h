@@ -215,8 +215,9 @@ struct istream *i_stream_create_bz2(struct istream *input); /* the same */
 /* Data that makes the decoder take more than 128 MiB of memory is EINVAL. */
 struct istream *i_stream_create_xz(struct istream *input);
 struct istream *i_stream_create_lzma(struct istream *input);
-/* The age v1 format; nothing that is not verified is ever given out. The set
-   is not changed and may be freed after this call. */
+/* The age v1 format; nothing that is not verified is ever given out. Damage in a last
+   chunk of less than 64 KiB, and bytes behind it, cannot be told from a cut and are
+   EPIPE. The set is not changed and may be freed after this call. */
 struct istream *i_stream_create_decrypt(struct istream *input,
 					struct age_identities *identities);
 
@@ -260,7 +261,7 @@ enum istream_decompress_flags {
 	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
 };
 /* Recognises gzip, zstd, lz4 (also Dovecot's own), bzip2 and xz by their first
-   bytes. */
+   bytes. What is encrypted, or in the armor of age, is no known format here. */
 struct istream *i_stream_create_decompress(struct istream *input,
 					   enum istream_decompress_flags flags);
 

@@ -43,6 +43,9 @@ struct transform_istream {
 	bool parent_ended:1;
 	bool finished:1; /* a clean end: nothing more comes */
 	bool vouched:1;  /* the end was verified before random access */
+	/* the codec went to look at the end: where it is now tells nothing of where
+	   reading goes on, nor does an error that it met there */
+	bool astray:1;
 };
 
 static struct transform_istream *transform_istream(struct istream_private *s)
@@ -426,9 +429,21 @@ static void restart_at(struct transform_istream *s, uoff_t encoded_offset,
 	s->unit_ended = false;
 	s->parent_ended = false;
 	s->finished = false;
+	s->astray = false;
 	s->plain_pos = plain_offset;
 	s->istream.parent_expected_offset =
 		s->istream.parent_start_offset + encoded_offset;
+}
+
+/* From the beginning, whatever happened before. */
+static void start_over(struct transform_istream *s)
+{
+	/* a codec that still has its error would fail at once */
+	transform_clear_error(s->transform);
+	s->class_->reset(s->transform);
+	s->failure_errno = 0;
+	i_free_and_null(s->failure);
+	restart_at(s, 0, 0);
 }
 
 static bool encoded_size(struct transform_istream *s, uoff_t *size_r)
@@ -452,11 +467,14 @@ static int vouch_for_size(struct transform_istream *s, uoff_t size)
 	ssize_t ret;
 
 	ret = s->class_->vouch(s->transform, size, &point);
-	if (ret < 0)
+	if (ret < 0) {
 		take_codec_error(s);
+		s->astray = true;
+	}
 	if (ret <= 0)
 		return (int)ret;
 	restart_at(s, point.encoded_offset, 0);
+	s->astray = true;
 	while ((ret = fill_stage(s)) > 0)
 		byte_queue_skip(&s->stage, byte_queue_used(&s->stage));
 	byte_queue_relax(&s->stage);
@@ -492,8 +510,10 @@ static bool try_locate(struct transform_istream *s, uoff_t v_offset)
 	if (ret <= 0)
 		return ret < 0;
 	ret = s->class_->locate(s->transform, v_offset, size, &point);
-	if (ret < 0)
+	if (ret < 0) {
 		take_codec_error(s);
+		s->astray = true;
+	}
 	if (ret > 0)
 		restart_at(s, point.encoded_offset, point.plain_offset);
 	return ret != 0;
@@ -504,6 +524,11 @@ static uoff_t next_pos(const struct transform_istream *s)
 	return s->plain_pos - byte_queue_used(&s->stage);
 }
 
+static bool is_ahead(const struct transform_istream *s, uoff_t v_offset)
+{
+	return !s->astray && v_offset >= next_pos(s);
+}
+
 static void i_stream_transform_seek(struct istream_private *stream,
 				    uoff_t v_offset, bool mark ATTR_UNUSED)
 {
@@ -511,9 +536,9 @@ static void i_stream_transform_seek(struct istream_private *stream,
 
 	i_stream_reset_buffer(stream, v_offset);
 	/* near and ahead: the next read gets there by decoding */
-	if (v_offset >= next_pos(s) && v_offset - next_pos(s) <= IO_BLOCK_SIZE)
+	if (is_ahead(s, v_offset) && v_offset - next_pos(s) <= IO_BLOCK_SIZE)
 		return;
-	if (try_locate(s, v_offset) || v_offset >= next_pos(s))
+	if (try_locate(s, v_offset) || is_ahead(s, v_offset))
 		return;
 	if (!stream->istream.seekable) {
 		(void)i_stream_fail(stream, ESPIPE,
@@ -522,10 +547,7 @@ static void i_stream_transform_seek(struct istream_private *stream,
 				    s->class_->name);
 		return;
 	}
-	s->class_->reset(s->transform);
-	s->failure_errno = 0;
-	i_free_and_null(s->failure);
-	restart_at(s, 0, 0);
+	start_over(s);
 }
 
 /* Finds the size by reading on to the end. */
@@ -536,18 +558,33 @@ static void read_through(struct istream *stream)
 	} while (i_stream_read(stream) > 0);
 }
 
+/* The size is not to be had: who clears the error goes on where he was. */
+static void return_behind_error(struct transform_istream *s, uoff_t v_offset)
+{
+	if (!s->istream.istream.seekable)
+		return;
+	i_stream_reset_buffer(&s->istream, v_offset);
+	start_over(s);
+}
+
 static int i_stream_transform_get_size(struct istream_private *stream,
 				       bool exact, uoff_t *size_r)
 {
 	struct transform_istream *s = transform_istream(stream);
 	uoff_t old_offset = stream->istream.v_offset, size;
+	int ret;
 
 	if (s->known_size == UOFF_T_MAX && exact &&
 	    (stream->istream.seekable || s->class_->locate != NULL)) {
-		if (prepare_random_access(s, &size) <= 0)
+		ret = prepare_random_access(s, &size);
+		if (ret == 0 && s->astray)
+			start_over(s);
+		if (ret <= 0)
 			read_through(&stream->istream);
-		if (stream->istream.stream_errno != 0)
+		if (stream->istream.stream_errno != 0) {
+			return_behind_error(s, old_offset);
 			return -1;
+		}
 		stream->istream.eof = false;
 		i_stream_transform_seek(stream, old_offset, false);
 	}

@@ -13,8 +13,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* Longer than every magic. */
-#define PREFIX_MAX 32
+/* As many bytes as every kind needs to be recognised, and a short frame that is skipped
+   before it. */
+#define PREFIX_MAX 128
 
 struct detect_istream {
 	struct istream_private istream;
@@ -32,6 +33,7 @@ struct detect_istream {
 	/* bytes that had to be taken from `top` to see enough of them */
 	unsigned char taken[PREFIX_MAX];
 	size_t taken_size;
+	size_t wanted; /* bytes of `top` to look at; 0: not known yet */
 };
 
 static struct detect_istream *detect_istream(struct istream_private *stream)
@@ -43,10 +45,10 @@ static struct detect_istream *detect_istream(struct istream_private *stream)
    for that. 1 with `prefix` filled as far as there are bytes, or 0. An error of
    the input is for the reader, who gets the bytes before it first. */
 static int look(struct detect_istream *d, unsigned char prefix[PREFIX_MAX],
-		size_t *size_r, size_t wanted)
+		size_t *size_r)
 {
 	const unsigned char *data;
-	size_t size;
+	size_t size, wanted = d->wanted;
 	int ret;
 
 	for (;;) {
@@ -125,21 +127,43 @@ static ssize_t unknown_input(struct detect_istream *d, size_t size)
 			     i_stream_get_name(s->parent));
 }
 
+/* What `top` begins with, NULL: unknown, and how much of it there was to look at. 1, or
+   0: it may become known. */
+static int recognise(struct detect_istream *d,
+		     const struct stream_kind **kind_r, size_t *size_r)
+{
+	unsigned char prefix[PREFIX_MAX];
+	size_t wanted;
+
+	if (d->wanted == 0)
+		(void)stream_kind_recognise("", 0, &d->wanted);
+	i_assert(d->wanted <= PREFIX_MAX);
+	for (;;) {
+		if (look(d, prefix, size_r) == 0)
+			return 0;
+		*kind_r = stream_kind_recognise(prefix, *size_r, &wanted);
+		if (*kind_r != NULL || *size_r < d->wanted ||
+		    wanted <= d->wanted || wanted > PREFIX_MAX)
+			break;
+		/* what it is stands behind a frame that is skipped */
+		d->wanted = wanted;
+	}
+	d->wanted = 0;
+	return 1;
+}
+
 /* 1: `top` is what to show; 0, -1. */
 static ssize_t detect(struct detect_istream *d)
 {
 	const struct stream_kind *kind;
-	unsigned char prefix[PREFIX_MAX];
-	size_t size, wanted;
+	size_t size;
 
-	(void)stream_kind_recognise("", 0, &wanted);
-	i_assert(wanted <= PREFIX_MAX);
 	while (d->count < d->layers_max) {
-		if (look(d, prefix, &size, wanted) == 0)
+		if (recognise(d, &kind, &size) == 0)
 			return 0;
-		kind = stream_kind_recognise(prefix, size, NULL);
 		if (kind != NULL && !d->encryption &&
-		    (kind->flags & STREAM_KIND_ENCRYPTED) != 0)
+		    (kind->flags &
+		     (STREAM_KIND_ENCRYPTED | STREAM_KIND_ARMOR)) != 0)
 			kind = NULL;
 		if (kind == NULL && d->count == 0 && !d->try_plain)
 			return unknown_input(d, size);

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "stream-kinds.h"
+#include "endian-io.h"
 #include "file-ops.h"
 #include "istream.h"
 #include "macros.h"
@@ -234,22 +235,38 @@ static struct istream *null_input(const char *path ATTR_UNUSED)
  */
 
 /* "BZh" could begin a text. A level and the mark of a block, or of the end, follow. */
+#define BZIP2_HEAD_SIZE 10
+
 static bool is_bzip2(const unsigned char *data, size_t size)
 {
-	return size >= 10 && data[3] >= '1' && data[3] <= '9' &&
+	return size >= BZIP2_HEAD_SIZE && data[3] >= '1' && data[3] <= '9' &&
 		(memcmp(data + 4, "1AY&SY", 6) == 0 ||
 		 memcmp(data + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0);
+}
+
+#define ARMOR_MARKER "-----BEGIN AGE ENCRYPTED FILE-----"
+#define ARMOR_HEAD_SIZE (sizeof(ARMOR_MARKER "\r\n") - 1)
+
+/* A text may speak of the marker; where armor begins it is a whole line. */
+static bool is_armor(const unsigned char *data, size_t size)
+{
+	size_t line = sizeof(ARMOR_MARKER) - 1;
+
+	if (size > line && data[line] == '\r')
+		line++;
+	return size > line && data[line] == '\n';
 }
 
 #define TRANSFORM(kind)                               \
 	.name = #kind, .role = STREAM_ROLE_TRANSFORM, \
 	.encoder = kind##_encoder, .decoder = kind##_decoder
 #define MAGIC(bytes) .magic = bytes, .magic_size = sizeof(bytes) - 1
-#define LEVEL(low, high, usual)                                         \
-	{                                                               \
-		.name = "level", .type = STREAM_OPTION_INT, .min = low, \
-		.max = high, .def = usual,                              \
-		.help = "higher: smaller and slower"                    \
+#define LEVEL_FIELDS(low, high, usual)                                       \
+	.name = "level", .type = STREAM_OPTION_INT, .min = low, .max = high, \
+	.def = usual, .help = "higher: smaller and slower"
+#define LEVEL(low, high, usual)                \
+	{                                      \
+		LEVEL_FIELDS(low, high, usual) \
 	}
 /* Looked up by its name, wherever it stands: stream_kind_transform(). */
 #define ASYNC                                                \
@@ -259,9 +276,9 @@ static bool is_bzip2(const unsigned char *data, size_t size)
 	}
 #define OPAQUE (STREAM_KIND_LOSSLESS | STREAM_KIND_BINARY)
 #ifdef HAVE_ZSTD
-#define ZSTD_FLAGS OPAQUE
+#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_SKIPS)
 #else
-#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_MISSING)
+#define ZSTD_FLAGS (OPAQUE | STREAM_KIND_SKIPS | STREAM_KIND_MISSING)
 #endif
 
 #ifdef HAVE_BZIP2
@@ -302,14 +319,15 @@ static const struct stream_kind kinds[] = {
 	{ TRANSFORM(deflate), .flags = OPAQUE,
 	  .help = "deflate, without a checksum (RFC 1951)",
 	  .options = { LEVEL(-1, 9, -1), ASYNC } },
-	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"), .flags = OPAQUE,
-	  .help = "LZ4 frames", .options = { LEVEL(0, 12, 1), ASYNC } },
+	{ TRANSFORM(lz4), MAGIC("\x04\x22\x4d\x18"),
+	  .flags = OPAQUE | STREAM_KIND_SKIPS, .help = "LZ4 frames",
+	  .options = { LEVEL(0, 12, 1), ASYNC } },
 	{ TRANSFORM(dovecot_lz4), MAGIC("Dovecot-LZ4\r\x2a\x9b\xc5"),
 	  .flags = OPAQUE,
 	  .help = "Dovecot's own LZ4 form, without a checksum" },
 	{ TRANSFORM(zstd), MAGIC("\x28\xb5\x2f\xfd"), .flags = ZSTD_FLAGS,
 	  .help = "Zstandard (RFC 8878)",
-	  .options = { LEVEL(-131072, 22, 3),
+	  .options = { { LEVEL_FIELDS(-131072, 22, 3), .no_zero = true },
 		       { .name = "window",
 			 .type = STREAM_OPTION_INT,
 			 .min = 10,
@@ -323,8 +341,8 @@ static const struct stream_kind kinds[] = {
 			 .help = "writing: libzstd's own threads; 0: none" },
 		       ASYNC } },
 	{ TRANSFORM(bzip2), MAGIC("BZh"), .confirm = is_bzip2,
-	  .flags = BZIP2_FLAGS, .help = "bzip2",
-	  .options = { LEVEL(1, 9, 9), ASYNC } },
+	  .confirm_size = BZIP2_HEAD_SIZE, .flags = BZIP2_FLAGS,
+	  .help = "bzip2", .options = { LEVEL(1, 9, 9), ASYNC } },
 	{ TRANSFORM(xz),
 	  MAGIC("\xfd"
 		"7zXZ\0"),
@@ -352,8 +370,9 @@ static const struct stream_kind kinds[] = {
 			 .def = 1,
 			 .help = "so many chunks of a long file at once" },
 		       ASYNC } },
-	{ TRANSFORM(armor), MAGIC("-----BEGIN AGE ENCRYPTED FILE"),
-	  .flags = STREAM_KIND_LOSSLESS,
+	{ TRANSFORM(armor), MAGIC(ARMOR_MARKER), .confirm = is_armor,
+	  .confirm_size = ARMOR_HEAD_SIZE,
+	  .flags = STREAM_KIND_LOSSLESS | STREAM_KIND_ARMOR,
 	  .help = "the ASCII armor of age files (as age -a)" },
 	{ TRANSFORM(hex), .flags = STREAM_KIND_LOSSLESS,
 	  .help = "hexadecimal (RFC 4648)" },
@@ -445,20 +464,76 @@ const struct stream_kind *stream_kind_lookup(const char *name, size_t size)
 	return NULL;
 }
 
+static bool is_of_kind(const struct stream_kind *kind,
+		       const unsigned char *data, size_t size)
+{
+	return kind->magic_size > 0 && size >= kind->magic_size &&
+		memcmp(data, kind->magic, kind->magic_size) == 0 &&
+		(kind->confirm == NULL || kind->confirm(data, size));
+}
+
+/* A kind with all of these flags. */
+static const struct stream_kind *find_kind(const unsigned char *data,
+					   size_t size, unsigned int flags)
+{
+	const struct stream_kind *kind;
+
+	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
+		if ((kind->flags & flags) == flags &&
+		    is_of_kind(kind, data, size))
+			return kind;
+	}
+	return NULL;
+}
+
+/* The magic of a frame that is skipped, and the size of what follows. */
+#define SKIPPED_HEAD_SIZE 8
+
+/* The size of the frame that is skipped and begins here, 0: none does. */
+static uint64_t skipped_size(const unsigned char *data, size_t size)
+{
+	if (size < SKIPPED_HEAD_SIZE || (data[0] & 0xf0) != 0x50 ||
+	    memcmp(data + 1, "\x2a\x4d\x18", 3) != 0)
+		return 0;
+	return SKIPPED_HEAD_SIZE + (uint64_t)get_le32(data + 4);
+}
+
+/* Where what is not skipped begins, which may be behind these bytes. */
+static uint64_t skip_frames(const unsigned char *data, size_t size)
+{
+	uint64_t pos = 0, frame = 1;
+
+	while (frame > 0 && pos < size) {
+		frame = skipped_size(data + pos, size - (size_t)pos);
+		pos += frame;
+	}
+	return pos;
+}
+
+static size_t longest_head(void)
+{
+	const struct stream_kind *kind;
+	size_t size = 0;
+
+	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
+		size = I_MAX(size, kind->magic_size);
+		size = I_MAX(size, kind->confirm_size);
+	}
+	return size;
+}
+
 const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 						size_t *wanted_r)
 {
-	const struct stream_kind *kind, *found = NULL;
-	size_t wanted = 0;
+	const unsigned char *bytes = data;
+	uint64_t pos = skip_frames(bytes, size), wanted = longest_head();
 
-	for (kind = kinds; kind < kinds + N_ELEMENTS(kinds); kind++) {
-		wanted = I_MAX(wanted, kind->magic_size);
-		if (kind->magic_size > 0 && size >= kind->magic_size &&
-		    memcmp(data, kind->magic, kind->magic_size) == 0 &&
-		    (kind->confirm == NULL || kind->confirm(data, size)))
-			found = kind;
-	}
+	if (pos > 0)
+		wanted = I_MAX(wanted, pos + SKIPPED_HEAD_SIZE);
 	if (wanted_r != NULL)
-		*wanted_r = wanted;
-	return found;
+		*wanted_r = (size_t)I_MIN(wanted, (uint64_t)SIZE_MAX);
+	if (pos > size)
+		return NULL;
+	return find_kind(bytes + pos, size - (size_t)pos,
+			 pos > 0 ? STREAM_KIND_SKIPS : 0);
 }

@@ -33,6 +33,7 @@ struct stream_option {
 	bool required;
 	/* A reader must be given the same value as the writer was. */
 	bool decodes;
+	bool no_zero;          /* an INT whose range has a gap there */
 	int64_t min, max, def; /* of an INT; a BOOL's def is 0 or 1 */
 	const char *help;
 };
@@ -79,7 +80,13 @@ enum stream_kind_flags {
 	/* An identity is needed to read it. */
 	STREAM_KIND_ENCRYPTED = 0x04,
 	/* This build of the library lacks it. */
-	STREAM_KIND_MISSING = 0x08
+	STREAM_KIND_MISSING = 0x08,
+	/* A text around something encrypted: data of it is recognised where
+	   encryption is. */
+	STREAM_KIND_ARMOR = 0x10,
+	/* Frames that its readers skip (RFC 8878 3.1.2) may stand before its
+	   magic, as pzstd writes them. */
+	STREAM_KIND_SKIPS = 0x20
 };
 
 struct stream_kind {
@@ -94,6 +101,7 @@ struct stream_kind {
 	   right, too. Gets all that there is to look at, magic and all. NULL:
 	   the magic is enough. */
 	bool (*confirm)(const unsigned char *data, size_t size);
+	size_t confirm_size; /* bytes that it needs, magic and all */
 	/* The first option may be given without its name. Ends with a NULL
 	   name. */
 	struct stream_option options[STREAM_OPTIONS_MAX + 1];
@@ -117,8 +125,9 @@ struct stream_kind {
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
 /* All kinds, in the order in which help shows them; NULL behind the last. */
 const struct stream_kind *stream_kind_get(unsigned int i);
-/* The kind whose magic these bytes begin with, NULL: none. *wanted_r (may be
-   NULL) gets the size of the longest magic there is, in bytes. */
+/* The kind whose magic these bytes begin with, be it behind frames that are skipped;
+   NULL: none. *wanted_r (may be NULL) gets how many bytes there have to be to recognise
+   every kind: with such a frame, more than without. */
 const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 						size_t *wanted_r);
 

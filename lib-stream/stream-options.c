@@ -64,7 +64,8 @@ static bool parse_int(const struct stream_option *option, const char *value,
 	const char *rest;
 
 	return parse_number(value, number_r, &rest) && *rest == '\0' &&
-		*number_r >= option->min && *number_r <= option->max;
+		*number_r >= option->min && *number_r <= option->max &&
+		(*number_r != 0 || !option->no_zero);
 }
 
 static bool parse_size(const char *value, int64_t *number_r)
@@ -135,10 +136,11 @@ bool stream_options_set(struct stream_options *options,
 	if (option->type == STREAM_OPTION_INT) {
 		ok = parse_int(option, value, number);
 		if (!ok)
-			*error_r = i_strdup_printf("%s must be a number from "
-						   "%" PRId64 " to %" PRId64,
-						   option->name, option->min,
-						   option->max);
+			*error_r = i_strdup_printf(
+				"%s must be a number from %" PRId64
+				" to %" PRId64 "%s",
+				option->name, option->min, option->max,
+				option->no_zero ? ", not 0" : "");
 	} else if (option->type == STREAM_OPTION_SIZE) {
 		ok = parse_size(value, number);
 		if (!ok)

@@ -45,13 +45,19 @@ void transform_free(struct transform **_t)
 struct error_transform {
 	struct transform transform;
 	struct transform_class class_;
+	int error_errno;
+	char *error;
 };
 
-static enum transform_status error_process(struct transform *t ATTR_UNUSED,
+/* It fails again after who reuses it has cleared the error. */
+static enum transform_status error_process(struct transform *t,
 					   struct transform_io *io ATTR_UNUSED,
 					   enum transform_op op ATTR_UNUSED)
 {
-	return TRANSFORM_ERROR;
+	struct error_transform *error =
+		container_of(t, struct error_transform, transform);
+
+	return transform_error(t, error->error_errno, "%s", error->error);
 }
 
 static void error_reset(struct transform *t ATTR_UNUSED)
@@ -60,7 +66,11 @@ static void error_reset(struct transform *t ATTR_UNUSED)
 
 static void error_free(struct transform *t)
 {
-	i_free(container_of(t, struct error_transform, transform));
+	struct error_transform *error =
+		container_of(t, struct error_transform, transform);
+
+	i_free(error->error);
+	i_free(error);
 }
 
 struct transform *transform_create_error(const char *name, unsigned int flags,
@@ -76,9 +86,11 @@ struct transform *transform_create_error(const char *name, unsigned int flags,
 	error->class_.reset = error_reset;
 	error->class_.free = error_free;
 	error->transform.class_ = &error->class_;
-	error->transform.error_errno = error_errno;
+	error->error_errno = error_errno;
 	va_start(args, fmt);
-	error->transform.error = i_strdup_vprintf(fmt, args);
+	error->error = i_strdup_vprintf(fmt, args);
 	va_end(args);
+	(void)transform_error(&error->transform, error_errno, "%s",
+			      error->error);
 	return &error->transform;
 }

@@ -282,6 +282,34 @@ static void test_what_is_read_is_the_same(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Back from it, with what the crew had read ahead: as if it were read anew. */
+static void test_seeking_back_from_a_damaged_chunk(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK), *byte;
+	buffer_t *file = encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	struct istream *source =
+		i_stream_create_from_data(file->data, file->used);
+	struct istream *input = i_stream_create_transform(source, decoder(2));
+
+	byte = (unsigned char *)file->data + HEADER + (MANY - 9) * SEALED;
+	*byte ^= 4;
+	assert_int_equal(test_read_all(input, out), EINVAL);
+	assert_int_equal(out->used, (MANY - 9) * CHUNK);
+	*byte ^= 4;
+	input->stream_errno = 0;
+	i_stream_seek(input, 5);
+	buffer_set_used_size(out, 0);
+	assert_int_equal(test_read_all(input, out), 0);
+	assert_int_equal(out->used, MANY * CHUNK - 5);
+	assert_memory_equal(out->data, data + 5, out->used);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	buffer_free(&out);
+	buffer_free(&file);
+	free(data);
+}
+
 /* Wherever in what the crew has at once: all before it comes, and nothing else. */
 static void test_a_damaged_chunk(void **state ATTR_UNUSED)
 {
@@ -649,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_reset_at_work),
 		cmocka_unit_test(test_what_is_read_is_the_same),
 		cmocka_unit_test(test_a_damaged_chunk),
+		cmocka_unit_test(test_seeking_back_from_a_damaged_chunk),
 		cmocka_unit_test(test_chunks_in_another_order),
 		cmocka_unit_test(test_cut_at_every_slot),
 		cmocka_unit_test(test_data_behind_a_full_last_chunk),

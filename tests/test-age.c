@@ -360,6 +360,100 @@ static void test_random_access(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Reads on from where it is: data up to `size`, and then this error or the end. */
+static void check_rest(struct istream *input, const unsigned char *data,
+		       size_t size, int error)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	size_t offset = input->v_offset;
+
+	assert_int_equal(test_read_all(input, out), error);
+	assert_int_equal(out->used, size - offset);
+	assert_memory_equal(out->data, data + offset, out->used);
+	buffer_free(&out);
+}
+
+/* Reads and drops: the stream then stands at `offset`. */
+static void read_to(struct istream *input, uoff_t offset)
+{
+	const unsigned char *got;
+	size_t have;
+
+	while (input->v_offset < offset) {
+		assert_int_equal(i_stream_read_more(input, &got, &have), 1);
+		i_stream_skip(input, I_MIN(have, offset - input->v_offset));
+	}
+}
+
+/* The size is asked for where reading stands, which then goes on. */
+static void check_size_at(const buffer_t *sealed, size_t cut, uoff_t offset,
+			  const unsigned char *data, size_t size)
+{
+	struct istream *source =
+		i_stream_create_from_data(sealed->data, sealed->used - cut);
+	struct istream *input = i_stream_create_decrypt(source, identities);
+	uoff_t total;
+
+	read_to(input, offset);
+	assert_int_equal(i_stream_get_size(input, true, &total),
+			 cut > 0 ? -1 : 1);
+	assert_int_equal(input->stream_errno, cut > 0 ? EPIPE : 0);
+	input->stream_errno = 0;
+	assert_int_equal(input->v_offset, offset);
+	check_rest(input, data, size, cut > 0 ? EPIPE : 0);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+}
+
+static void check_seek_in_cut(const buffer_t *sealed, size_t cut,
+			      const uoff_t offsets[3],
+			      const unsigned char *data, size_t size)
+{
+	struct istream *source =
+		i_stream_create_from_data(sealed->data, sealed->used - cut);
+	struct istream *input = i_stream_create_decrypt(source, identities);
+
+	read_to(input, offsets[0]);
+	i_stream_seek(input, offsets[1]);
+	assert_int_equal(i_stream_read(input), -1);
+	assert_int_equal(input->stream_errno, EPIPE);
+	input->stream_errno = 0;
+	i_stream_seek(input, offsets[2]);
+	check_rest(input, data, size, EPIPE);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+}
+
+/* A look at the end, for a seek or the size, is not where reading goes on; nor is an
+   error that was met there the reader's, once he has gone back. */
+static void test_back_from_the_end(void **state ATTR_UNUSED)
+{
+	const size_t size = 300000, whole = 4 * 65536;
+	static const uoff_t seeks[][3] = { { 0, 250000, 0 },
+					   { 0, 70000, 1000 },
+					   { 100000, 250000, 0 },
+					   { 100000, 250000, 150000 },
+					   { 200000, 1000, 60000 } };
+	static const uoff_t offsets[] = { 0, 1000, 40000, 100000, 262143 };
+	/* within the last chunk's bytes; so that less than its tag is left */
+	static const size_t cuts[] = { 10, 300000 - 4 * 65536 + 3 };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, size);
+	buffer_t *sealed = encrypt(data, size);
+	unsigned int i, j;
+
+	for (i = 0; i < N_ELEMENTS(cuts); i++) {
+		for (j = 0; j < N_ELEMENTS(seeks); j++)
+			check_seek_in_cut(sealed, cuts[i], seeks[j], data,
+					  whole);
+		for (j = 0; j < N_ELEMENTS(offsets); j++)
+			check_size_at(sealed, cuts[i], offsets[j], data, whole);
+	}
+	for (j = 0; j < N_ELEMENTS(offsets); j++)
+		check_size_at(sealed, 0, offsets[j], data, size);
+	buffer_free(&sealed);
+	free(data);
+}
+
 /*
  * Public vectors
  */
@@ -587,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_random_access),
+		cmocka_unit_test(test_back_from_the_end),
 		cmocka_unit_test(test_public_vectors),
 		cmocka_unit_test(test_the_age_command),
 	};

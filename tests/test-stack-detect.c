@@ -216,6 +216,76 @@ static void test_at_most_eight_layers(void **state ATTR_UNUSED)
 	buffer_free(&nine);
 }
 
+static void append_skipped(buffer_t *buf, unsigned int number, size_t size)
+{
+	unsigned char head[8] = { (unsigned char)(0x50 + number),
+				  0x2a,
+				  0x4d,
+				  0x18,
+				  (unsigned char)size,
+				  (unsigned char)(size >> 8) };
+
+	buffer_append(buf, head, sizeof(head));
+	while (size-- > 0)
+		buffer_append_c(buf, 'x');
+}
+
+/* Frames that readers skip, as pzstd writes one first: zstd and lz4 begin behind them,
+   as far as one looks. */
+static void test_skipped_frames(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *spec;
+		size_t sizes[3]; /* SIZE_MAX: none */
+		const char *found;
+	} rows[] = {
+#ifdef HAVE_ZSTD
+		{ "zstd", { 4, SIZE_MAX, SIZE_MAX }, "zstd" },
+		{ "zstd", { 0, 80, 4 }, "zstd" },
+		{ "zstd", { 112, SIZE_MAX, SIZE_MAX }, "zstd" },
+		{ "zstd", { 113, SIZE_MAX, SIZE_MAX }, "" },
+		{ "gzip | zstd", { 4, SIZE_MAX, SIZE_MAX }, "zstd gzip" },
+#endif
+		{ "lz4", { 4, SIZE_MAX, SIZE_MAX }, "lz4" },
+		{ "lz4", { 30, 0, 40 }, "lz4" },
+		{ "lz4", { 65535, SIZE_MAX, SIZE_MAX }, "" },
+		/* others have no such frames */
+		{ "gzip", { 4, SIZE_MAX, SIZE_MAX }, "" },
+		{ "plain", { 4, SIZE_MAX, SIZE_MAX }, "" },
+		{ "plain", { 65535, SIZE_MAX, SIZE_MAX }, "" },
+	};
+	buffer_t *data, *encoded;
+	struct istream *source, *input;
+	unsigned int i, j, mode;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		data = buffer_create_dynamic(default_pool, 1024);
+		for (j = 0; j < 3 && rows[i].sizes[j] != SIZE_MAX; j++)
+			append_skipped(data, i + j, rows[i].sizes[j]);
+		encoded = encode(rows[i].spec, "hello", 5);
+		buffer_append(data, encoded->data, encoded->used);
+		test_write_file(test_path("skipped"), data->data, data->used);
+		for (mode = 0; mode < 12; mode++) {
+			source = mode < 2 ?
+				test_trickle_create(data->data, data->used, 1,
+						    mode == 1) :
+				i_stream_create_file(test_path("skipped"),
+						     mode * mode * mode);
+			input = create_auto(source);
+			i_stream_unref(&source);
+			if (rows[i].found[0] == '\0')
+				check_read(input, data->data, data->used, "",
+					   rows[i].spec);
+			else
+				check_read(input, "hello", 5, rows[i].found,
+					   rows[i].spec);
+			i_stream_unref(&input);
+		}
+		buffer_free(&encoded);
+		buffer_free(&data);
+	}
+}
+
 /* What only begins like a magic is text. */
 static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 {
@@ -229,6 +299,12 @@ static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 		{ "\x28\xb5\x2f", 3 },
 		{ "\x28\xb5\x2f\xfexxxxxxxxxxxxxxxxxxxxxxxxxxx", 30 },
 		{ "\x04\x22\x4d", 3 },
+		{ "\x50\x2a\x4d\x18", 4 },
+		{ "\x50\x2a\x4d\x18\1\0\0", 7 },
+		{ "\x50\x2a\x4d\x18\1\0\0\0", 8 },
+		{ "\x50\x2a\x4d\x18\1\0\0\0x\x28\xb5\x2f", 12 },
+		{ "\x50\x2a\x4d\x18\xff\xff\xff\xff and so on", 18 },
+		{ "\x40\x2a\x4d\x18\0\0\0\0\x28\xb5\x2f\xfd", 12 },
 		{ "Dovecot-LZ4\r\x2a\x9b", 14 },
 		{ "Dovecot-LZ4 is a format", 23 },
 		{ "BZh", 3 },
@@ -236,6 +312,10 @@ static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 		{ "age-encryption.org/v1", 21 },
 		{ "age-encryption.org/v2\nxxxxxxxxxxxxxx", 36 },
 		{ "age-encryption.org/v1\r\n", 23 },
+		{ "-----BEGIN AGE ENCRYPTED FILE-----", 34 },
+		{ "-----BEGIN AGE ENCRYPTED FILE-----\r", 35 },
+		{ "-----BEGIN AGE ENCRYPTED FILE-----\rx", 36 },
+		{ "-----BEGIN AGE ENCRYPTED FILE----- is how it begins", 51 },
 		{ "", 0 },
 		{ "x", 1 },
 	};
@@ -352,6 +432,7 @@ static void test_decompress(void **state ATTR_UNUSED)
 		{ "zlib", "hello", EINVAL, 0, 0, SIZE_MAX },
 		/* encryption is no compression */
 		{ "age", "hello", EINVAL, 0, 0, SIZE_MAX },
+		{ "age | armor", "hello", EINVAL, 0, 0, SIZE_MAX },
 	};
 	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 64);
 	struct istream *source, *input;
@@ -403,10 +484,10 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 	uoff_t at;
 	int i;
 
-	for (at = 0; at < 30; at++) {
+	for (at = 0; at < 40; at++) {
 		for (i = 0; i < 2; i++) {
 			source = i_stream_create_from_data(
-				"no magic here, but long enough", 30);
+				"no magic here, but it is long enough now", 40);
 			bad = i_stream_create_failure_at(source, at, EIO,
 							 "no more");
 			input = i == 0 ? create_auto(bad) :
@@ -414,7 +495,7 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 			buffer_set_used_size(out, 0);
 			/* unknown input is told as soon as it is known */
 			assert_int_equal(test_read_all(input, out),
-					 i == 1 && at >= 29 ? EINVAL : EIO);
+					 i == 1 && at >= 36 ? EINVAL : EIO);
 			if (i == 0)
 				assert_int_equal(out->used, at);
 			i_stream_unref(&input);
@@ -431,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_every_stack),
 		cmocka_unit_test(test_small_buffers),
 		cmocka_unit_test(test_at_most_eight_layers),
+		cmocka_unit_test(test_skipped_frames),
 		cmocka_unit_test(test_beginnings_of_a_magic),
 		cmocka_unit_test(test_damage_is_an_error),
 		cmocka_unit_test(test_seeking),

@@ -158,6 +158,11 @@ static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 		{ "dot | lz4:level=13", 11, "level=13", "from 0 to 12" },
 		{ "lz4:levle=3", 5, "levle",
 		  "did you mean \"level\"? (its options: level, async)" },
+#ifdef HAVE_ZSTD
+		{ "dot | zstd:0", 12, "0",
+		  "zstd: level must be a number from -131072 to 22, not 0" },
+		{ "zstd:level=-0", 6, "level=-0", "level must be a number" },
+#endif
 		{ "hex:3", 5, "3", "hex takes no options" },
 		{ "hex:a=3", 5, "a", "hex takes no options" },
 		{ "dot:loose=maybe", 5, "loose=maybe", "must be yes or no" },

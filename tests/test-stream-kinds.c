@@ -139,6 +139,7 @@ static void test_magics(void **state ATTR_UNUSED)
 		if (kind->magic_size == 0)
 			continue;
 		longest = I_MAX(longest, kind->magic_size);
+		longest = I_MAX(longest, kind->confirm_size);
 		assert_ptr_equal(stream_kind_recognise(kind->magic,
 						       kind->magic_size,
 						       &wanted),
@@ -156,6 +157,8 @@ static void test_magics(void **state ATTR_UNUSED)
 		}
 		/* text could begin like a short one */
 		assert_true(kind->magic_size >= 3);
+		assert_true((kind->confirm != NULL) ==
+			    (kind->confirm_size > kind->magic_size));
 	}
 	assert_int_equal(wanted, longest);
 	for (i = 0; i < 3; i++) {
@@ -168,6 +171,8 @@ static void test_magics(void **state ATTR_UNUSED)
 		assert_int_equal(kind->magic_size, 0);
 	}
 }
+
+#define ARMOR "-----BEGIN AGE ENCRYPTED FILE-----"
 
 static void test_magics_that_could_be_text(void **state ATTR_UNUSED)
 {
@@ -183,6 +188,11 @@ static void test_magics_that_could_be_text(void **state ATTR_UNUSED)
 		{ TEST_BYTES("BZh01AY&SY"), NULL },
 		{ TEST_BYTES("BZh91AY&SX"), NULL },
 		{ TEST_BYTES("BZhang wrote a mail"), NULL },
+		{ TEST_BYTES(ARMOR "\n"), "armor" },
+		{ TEST_BYTES(ARMOR "\r\n"), "armor" },
+		{ TEST_BYTES(ARMOR "\r"), NULL },
+		{ TEST_BYTES(ARMOR " \n"), NULL },
+		{ TEST_BYTES(ARMOR), NULL },
 	};
 	const struct stream_kind *kind;
 	unsigned int i;

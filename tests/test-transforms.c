@@ -807,6 +807,89 @@ static void test_random_seeks(void **state ATTR_UNUSED)
 	}
 }
 
+/* Reads from the beginning, with this byte damaged; the error's text is kept. */
+static void read_damaged(struct istream *input, unsigned char *byte,
+			 const char *what)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	int error;
+
+	*byte ^= 0x10;
+	input->stream_errno = 0;
+	i_stream_seek(input, 0);
+	/* age cannot tell it from a cut in its last chunk */
+	error = test_read_all(input, out);
+	if (error != EINVAL && error != EPIPE)
+		fail_msg("%s: %s", what, i_stream_get_error(input));
+	*byte ^= 0x10;
+	buffer_free(&out);
+}
+
+/* The codec has no error any more, be it to go on or to tell the next one. */
+static void test_seeking_back_forgets_an_error(void **state ATTR_UNUSED)
+{
+	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 1024);
+	struct istream *source, *input, *fresh;
+	const struct codec *codec;
+	unsigned char *data, *last;
+	size_t size;
+
+	FOR_EACH_CODEC(codec)
+	{
+		if (!codec->checksum)
+			continue;
+		size = 200000;
+		data = plain_for(codec, &size);
+		encoded = encode(codec, data, size);
+		last = (unsigned char *)encoded->data + encoded->used - 2;
+		source =
+			i_stream_create_from_data(encoded->data, encoded->used);
+		input = i_stream_create_transform(source, codec->decoder());
+		fresh = i_stream_create_transform(source, codec->decoder());
+		read_damaged(input, last - encoded->used / 2, codec->name);
+		read_damaged(input, last, codec->name);
+		read_damaged(fresh, last, codec->name);
+		assert_string_equal(i_stream_get_error(input),
+				    i_stream_get_error(fresh));
+		input->stream_errno = 0;
+		i_stream_seek(input, 0);
+		buffer_set_used_size(out, 0);
+		assert_int_equal(test_read_all(input, out), 0);
+		same_bytes(data, size, out, codec->name);
+		i_stream_destroy(&fresh);
+		i_stream_destroy(&input);
+		i_stream_destroy(&source);
+		buffer_free(&encoded);
+		free(data);
+	}
+	buffer_free(&out);
+}
+
+/* What was born failed stays so, and so do its words. */
+static void test_going_back_mends_no_setting(void **state ATTR_UNUSED)
+{
+	struct istream *source = i_stream_create_from_data("x", 1);
+	struct istream *input = i_stream_create_transform(
+		source,
+		transform_create_error("gzip", TRANSFORM_DECODER, ENOTSUP,
+				       "not in this build"));
+	uoff_t size;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(i_stream_get_size(input, true, &size), -1);
+		assert_int_equal(input->stream_errno, ENOTSUP);
+		input->stream_errno = 0;
+		assert_int_equal(i_stream_read(input), -1);
+		assert_int_equal(input->stream_errno, ENOTSUP);
+		assert_non_null(
+			strstr(i_stream_get_error(input), "not in this build"));
+		input->stream_errno = 0;
+	}
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+}
+
 static void test_limits_stop_bombs(void **state ATTR_UNUSED)
 {
 	struct istream *source, *input;
@@ -1201,6 +1284,8 @@ int main(void)
 		cmocka_unit_test(test_pull_encoding),
 		cmocka_unit_test(test_data_behind_the_end),
 		cmocka_unit_test(test_random_seeks),
+		cmocka_unit_test(test_seeking_back_forgets_an_error),
+		cmocka_unit_test(test_going_back_mends_no_setting),
 		cmocka_unit_test(test_limits_stop_bombs),
 		cmocka_unit_test(test_bad_settings_fail_with_a_text),
 		cmocka_unit_test(test_unfinished_trailer_panics),

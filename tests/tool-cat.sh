@@ -350,6 +350,32 @@ fi
 check "a full stdout is an error" sh -c \
 	"test $? = 74 && grep -q 'stdout.*No space' wrong.err"
 
+# No other file of the program comes in the place of one that is closed.
+# closed CODE ARGUMENT...
+closed()
+{
+	closed_code=$1
+	shift
+	timeout 20 "$BOBBIN" "$@" 2>closed.err
+	closed_got=$?
+	[ $closed_got = $closed_code ] &&
+		grep -q 'Bad file descriptor' closed.err ||
+		echo "bobbin $*: exit code $closed_got: $(cat closed.err)" \
+			>>closed.list
+}
+: >closed.list
+for args in "" "--to gzip" "--from auto" "--to gzip -o new"; do
+	closed 66 cat $args <&- >/dev/null
+done
+for args in "cat text" "cat --to gzip text" "--version" "kinds" "cat --help"; do
+	closed 74 $args >&-
+done
+ls -A | grep '^new$' >>closed.list
+"$BOBBIN" cat --from gzip -o new text 2>&-
+[ $? = 65 ] || echo "no stderr: not 65" >>closed.list
+check_empty "a closed stdin or stdout is an error, and never another file" \
+	closed.list
+
 #
 # Nothing half-written
 #

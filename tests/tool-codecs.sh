@@ -109,6 +109,8 @@ if ! "$BOBBIN" --version | grep -q '^streams:.* zstd'; then
 elif have zstd; then
 	theirs zstd "zstd -q" -1 -19 --fast=5 --no-check --long=27 \
 		--no-content-size -T2 --rsyncable
+	# each of its frames has one to be skipped before it
+	! have pzstd || theirs zstd "pzstd -q" -1 "-p 2"
 	ours "zstd -dc" zstd:1 zstd:3 zstd:19 zstd:-5
 	several "zstd -q" zstd
 	# from a pipe: the size of a file would make the window smaller

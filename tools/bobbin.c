@@ -7,6 +7,8 @@
 #include "stream-kinds.h"
 #include "tool-common.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <lz4.h>
 #include <signal.h>
 #ifdef HAVE_LIBCRYPTO
@@ -15,6 +17,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 #ifdef HAVE_BZIP2
 #include <bzlib.h>
@@ -170,12 +173,26 @@ static bool is_help(const char *word)
 		strcmp(word, "help") == 0;
 }
 
+/* The next file to be opened, a signal's or a message's, would take the place of a
+   standard one that is closed. What is there now fails as that would (EBADF). */
+static void occupy_closed_fds(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)open("/dev/null",
+				   fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	}
+}
+
 int main(int argc, char *argv[])
 {
 	bool help_wanted = false;
 	unsigned int i;
 	int words;
 
+	occupy_closed_fds();
 	/* a closed pipe is an error of the stream that writes to it */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {

@@ -82,6 +82,7 @@ static int common_code(int error)
 int tool_read_code(int error)
 {
 	switch (error) {
+	case EBADF: /* stdin is closed */
 	case ENOENT:
 	case EISDIR:
 	case ENOTDIR:

@@ -16,7 +16,8 @@ struct transform *
 transform_create_age_encoder(struct age_recipients *recipients);
 /* Decrypts with the first identity that fits (else ENOKEY). Malformed or damaged
    is EINVAL, cut short is EPIPE; every chunk is verified before a byte of it is
-   given out. Has random access. */
+   given out. A chunk at the end that is not full is EPIPE, too, where it is damaged or
+   other bytes follow it: that cannot be told from a cut. Has random access. */
 struct transform *
 transform_create_age_decoder(struct age_identities *identities);
 /* The same with so many threads, up to 64 (else EINVAL), that work on the chunks of one
