@@ -60,7 +60,8 @@ struct journal {
 	struct journal_request *queue, **queue_end;
 	struct journal_waiter *turn_wanted; /* for something else */
 	struct journal_writer *writer;      /* NULL: none was needed yet */
-	bool committing; /* somebody has the turn; else nothing is queued */
+	bool committing;  /* somebody has the turn; else nothing is queued */
+	bool next_wanted; /* somebody waits for a segment */
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
@@ -71,9 +72,10 @@ struct journal {
 	struct journal_segment *active;
 	uint64_t next_sequence;
 	struct journal_void *voids;
-	int broken;        /* errno; nothing is written before probe_at */
-	uint64_t probe_at; /* by journal_now_usecs() */
-	bool warned;       /* that it is broken */
+	int broken;           /* errno; nothing is written before probe_at */
+	uint64_t probe_at;    /* by journal_now_usecs() */
+	bool warned;          /* that it is broken */
+	bool was_ahead_asked; /* for the segment behind the active one */
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
@@ -83,8 +85,6 @@ struct journal {
 	struct journal_worker *upkeep, *maker;
 	/* Of who makes segments, or lets their blocks go; behind the turn. */
 	pthread_mutex_t making;
-	bool next_wanted; /* under the mutex: somebody waits for a segment */
-	bool was_ahead_asked; /* of who is committing: for the one behind active */
 	/* One compaction at a time: each has claims on several messages, and two that
 	   take them in another order would wait for each other. */
 	pthread_mutex_t compaction;

@@ -207,7 +207,7 @@ int journal_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		     email_message *message)
 {
 	struct journal_header header;
-	struct istream *input;
+	struct istream *input = NULL;
 	int answer;
 
 	answer = open_record(journal_store(io), &message->message_id,
