@@ -265,6 +265,7 @@ static struct spool_request *new_request(email_message *message,
 {
 	struct spool_request *request = try_calloc(1, sizeof(*request));
 
+	i_assert(message != NULL || id != NULL);
 	if (request == NULL)
 		return NULL;
 	if (message != NULL)

@@ -213,8 +213,10 @@ static void i_stream_tee_close(struct iostream_private *stream,
 	/* what it holds is its own from now on: the input may go first */
 	i_stream_own_lent(&child->istream);
 	free_what_nobody_shows(tee);
-	while (*pos != child)
+	while (*pos != child) {
+		i_assert(*pos != NULL);
 		pos = &(*pos)->next;
+	}
 	*pos = child->next;
 	if (tee->children != NULL) {
 		drop_what_all_read(tee);
