@@ -249,15 +249,6 @@ static void make_request(struct journal_request *request,
 	request->count = 1;
 }
 
-/* Headers of the same version as those that were removed: a start that knew of no removal
-   would take them for those, moved, and give them the states that those had. */
-static bool passes_for(const struct journal_entry *entry,
-		       const struct tombstone *tombstone)
-{
-	return entry->headers.offset != 0 &&
-		entry->base_version == tombstone->version;
-}
-
 /* With claims, so that none of the messages comes back meanwhile. 1; 0: one of them cannot
    be done without; -1 with errno. */
 static int carry_some(const struct carry *carry,
@@ -276,9 +267,12 @@ static int carry_some(const struct carry *carry,
 		ret = journal_claim(journal, &tombstones[claimed].id, &entry);
 		if (ret < 0)
 			break;
-		if (passes_for(&entry, &tombstones[claimed]))
-			can = false;
 		if (entry.headers.offset != 0) {
+			/* a start that knew of no removal would take these
+			   headers for those that were removed, moved, and
+			   give them the states that those had */
+			if (entry.base_version == tombstones[claimed].version)
+				can = false;
 			let_overrule(carry, entry.headers.segment);
 			continue;
 		}

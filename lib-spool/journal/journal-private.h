@@ -184,7 +184,8 @@ int journal_commit_many(struct journal *journal,
 			struct journal_request **requests, unsigned int count);
 
 /* journal-compact.c: moves a batch of what is left in the emptiest of those segments that
-   are half empty: 1; 0: there is none; -1 with errno. */
+   are half empty: 1; 0: there is none; -1 with errno. wait: see
+   journal_segment_cut_one(). */
 int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved);
 /* Lets go what it keeps of the segment that it is at. */
 void journal_listing_free(struct journal *journal);
