@@ -14,4 +14,11 @@
 #define container_of(ptr, type, member) \
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* The processor may fetch what is there, which is read soon. */
+#if defined(__GNUC__)
+#define I_PREFETCH(ptr) __builtin_prefetch(ptr)
+#else
+#define I_PREFETCH(ptr) ((void)(ptr))
+#endif
+
 #endif

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "journal/journal-index.h"
+#include "macros.h"
 #include "mem.h"
 #include "panic.h"
 
@@ -268,9 +269,9 @@ void journal_index_prefetch(struct journal_index *index, const message_id *id,
 		return;
 	chain = &shard->chains[chain_of(shard, id)];
 	if (!chain_is_there)
-		__builtin_prefetch(chain);
+		I_PREFETCH(chain);
 	else if (*chain != 0)
-		__builtin_prefetch(slot_at(shard, *chain - 1));
+		I_PREFETCH(slot_at(shard, *chain - 1));
 }
 
 bool journal_index_find(struct journal_index *index, const message_id *id,
