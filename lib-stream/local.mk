@@ -17,6 +17,8 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/transforms/async-private.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c
+stream_sources += lib-stream/ostream-send.c
+stream_sources += lib-stream/ostream-flush.c
 stream_sources += lib-stream/istream.c
 stream_sources += lib-stream/istream-read.c
 stream_sources += lib-stream/istream-buffer.c

@@ -6,12 +6,14 @@
    first, sets the methods it has, and calls o_stream_create(); methods that
    are unset pass through to the parent.
 
-   The core (ostream.c) checks arguments, the closed and finished states,
+   The core (ostream.c, ostream-send.c, ostream-flush.c) checks arguments, the closed and finished states,
    overflow and the unchecked mark, moves `offset`, and copies errors up; the
    methods are called only on a stream without an error. */
 
 #include "ostream.h"
 #include "iostream-private.h"
+
+#include <errno.h>
 
 /* How far a flush goes. */
 enum ostream_flush_mode {
@@ -175,5 +177,25 @@ o_stream_copy_istream(struct ostream *outstream, struct istream *instream);
 /* Calls the flush callback of this stream, if it has one: its answer, or
    `otherwise`. */
 int o_stream_call_flush_callback(struct ostream_private *stream, int otherwise);
+
+/* For the core. */
+static inline bool o_stream_has_failed(const struct ostream *stream)
+{
+	if (BOBBIN_LIKELY(!stream->closed && stream->stream_errno == 0))
+		return false;
+	errno = stream->stream_errno;
+	return true;
+}
+/* The stream, and those below it, have an error that somebody looks at now. */
+void o_stream_mark_checked(struct ostream *stream);
+/* An output that is not the parent is not found by get_error: its text comes
+   along. */
+void o_stream_copy_error_from(struct ostream_private *stream,
+			      struct ostream *output);
+/* 1, 0 or -1: the class's flush, of a stream that may have failed or be finished. */
+int o_stream_flush_mode(struct ostream_private *stream,
+			enum ostream_flush_mode mode);
+/* Now is when the bytes up to offset were taken. */
+void o_stream_note_time(struct ostream_private *stream);
 
 #endif
