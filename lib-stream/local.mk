@@ -11,6 +11,8 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/byte-queue.h lib-stream/temp-file.h \
 	lib-stream/temp-seals.h lib-stream/temp-store.h \
 	lib-stream/transform-step.h lib-stream/wake-fd.h \
+	lib-stream/ostream-transform-private.h \
+	lib-stream/istream-transform-private.h \
 	lib-stream/transform-cache.h lib-stream/copy-line.h \
 	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
 	lib-stream/transforms/escape-text.h \
@@ -39,7 +41,9 @@ stream_sources += lib-stream/transform.c
 stream_sources += lib-stream/transform-step.c
 stream_sources += lib-stream/transform-cache.c
 stream_sources += lib-stream/ostream-transform.c
+stream_sources += lib-stream/ostream-transform-codec.c
 stream_sources += lib-stream/istream-transform.c
+stream_sources += lib-stream/istream-transform-codec.c
 stream_sources += lib-stream/stream-filters.c
 stream_sources += lib-stream/transforms/transform-deflate.c
 stream_sources += lib-stream/transforms/transform-lz4.c

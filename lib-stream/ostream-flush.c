@@ -145,7 +145,8 @@ void o_stream_uncork(struct ostream *stream)
 
 	if (!s->corked)
 		return;
-	if (!o_stream_has_failed(stream) && o_stream_flush_mode(s, OSTREAM_SYNC) < 0)
+	if (!o_stream_has_failed(stream) &&
+	    o_stream_flush_mode(s, OSTREAM_SYNC) < 0)
 		s->last_errors_not_checked = true;
 	uncork_chain(stream, false);
 }
@@ -159,7 +160,8 @@ void o_stream_uncork_internal(struct ostream *stream)
 {
 	struct ostream_private *s = stream->real_stream;
 
-	if (!o_stream_has_failed(stream) && o_stream_flush_mode(s, OSTREAM_PUSH) < 0)
+	if (!o_stream_has_failed(stream) &&
+	    o_stream_flush_mode(s, OSTREAM_PUSH) < 0)
 		s->last_errors_not_checked = true;
 	uncork_chain(stream, true);
 }

@@ -8,54 +8,10 @@
    had to be called. */
 
 #include "config.h"
-#include "byte-queue.h"
-#include "ostream-private.h"
-#include "transform-step.h"
+#include "ostream-transform-private.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Corked sends below this size are gathered, so that codecs see decent
-   blocks... */
-#define SMALL_SEND 4096
-/* ...and go to the codec when there is this much. */
-#define GATHER_SIZE 32768
-/* A window in the parent's buffer that is smaller is not worth having. */
-#define MIN_WINDOW 512
-
-struct transform_ostream {
-	struct ostream_private ostream;
-	struct transform *transform;
-	const struct transform_class *class_;
-
-	struct byte_queue stage;
-	struct byte_queue hold;
-	/* SYNC or FINISH while it is being repeated until DONE, else RUN; and
-	   how many bytes of hold belong before it. */
-	enum transform_op latched;
-	size_t latched_size;
-
-	uoff_t synced_offset; /* plain bytes up to the last sync point */
-	/* What the codec took and what came out of it: where an error is. */
-	uoff_t taken_size, given_size;
-	enum transform_status status; /* the codec's last answer */
-
-	/* An error of the codec, kept aside until the stage is empty. */
-	int failure_errno;
-	char *failure;
-
-	/* Whom the parent called before it was told to call us. */
-	stream_flush_callback_t *parent_callback;
-	void *parent_context;
-
-	struct io *worker_io; /* another thread may have output for us */
-
-	bool watching_parent:1;
-	bool unit_ended:1;     /* a decoder answered END */
-	bool deferred:1;       /* another thread may have output for us */
-	bool wants_deferred:1; /* and a flush is still to bring it */
-	bool finish_written:1; /* nothing more comes out of the codec */
-};
 
 static struct transform_ostream *transform_ostream(struct ostream_private *s)
 {
@@ -69,248 +25,6 @@ transform_ostream_const(const struct ostream_private *s)
 			*)(const void *)((const char *)s -
 					 offsetof(struct transform_ostream,
 						  ostream));
-}
-
-static bool is_decoder(const struct transform_ostream *s)
-{
-	return transform_is_decoder(s->class_);
-}
-
-/*
- * The codec's errors
- */
-
-static int set_failure(struct transform_ostream *s, int error, const char *text)
-{
-	if (s->failure_errno == 0) {
-		s->failure_errno = error;
-		s->failure = i_strdup(text);
-	}
-	return -1;
-}
-
-static int take_codec_error(struct transform_ostream *s)
-{
-	const struct transform *t = s->transform;
-
-	return set_failure(s, t->error_errno != 0 ? t->error_errno : EIO,
-			   t->error != NULL ? t->error : "codec failed");
-}
-
-/* The stage is empty: now the error is the stream's. */
-static int raise_failure(struct transform_ostream *s)
-{
-	return o_stream_fail(
-		&s->ostream, s->failure_errno,
-		"%s: %s: %s (at byte %llu of the input, byte %llu "
-		"of the output)",
-		o_stream_get_name(&s->ostream.ostream), s->class_->name,
-		s->failure,
-		(unsigned long long)(s->taken_size - s->transform->error_left),
-		(unsigned long long)s->given_size);
-}
-
-/*
- * One turn of the codec
- */
-
-/* Never smaller than the codec needs, nor larger than the user wants or the
-   codec likes. */
-static size_t stage_limit(const struct transform_ostream *s)
-{
-	size_t size = transform_good_window(s->class_, IO_BLOCK_SIZE);
-
-	size = I_MIN(size, s->ostream.max_buffer_size);
-	return I_MAX(size, s->class_->min_out);
-}
-
-/* Where the codec may write: into the parent's buffer where it lends that,
-   else into the stage. 1; 0: no room now; -1: no memory. */
-static int get_window(struct transform_ostream *s, struct transform_io *io,
-		      bool *lent_r)
-{
-	size_t used = byte_queue_used(&s->stage), room, size;
-
-	*lent_r = false;
-	if (used == 0) {
-		size = I_MAX(s->class_->min_out, (size_t)MIN_WINDOW);
-		io->out = o_stream_reserve(s->ostream.parent, size, &size);
-		if (io->out != NULL) {
-			io->out_end = io->out + size;
-			*lent_r = true;
-			return 1;
-		}
-	}
-	room = stage_limit(s) - I_MIN(stage_limit(s), used);
-	if (room < s->class_->min_out)
-		return 0;
-	io->out = byte_queue_reserve(&s->stage, room);
-	if (io->out == NULL)
-		return set_failure(s, ENOMEM, "out of memory");
-	io->out_end = io->out + room;
-	return 1;
-}
-
-/* Input behind a decoder's END: the next member, or an error. */
-static int begin_member(struct transform_ostream *s, const unsigned char *in,
-			size_t in_size)
-{
-	if ((s->class_->flags & TRANSFORM_MEMBERS) == 0 ||
-	    !s->class_->may_begin(in, in_size))
-		return set_failure(s, EINVAL, "data after the end");
-	s->class_->reset(s->transform);
-	s->unit_ended = false;
-	s->status = TRANSFORM_NEED_IN;
-	return 1;
-}
-
-/* 1: it did something; 0: there is no room for output; -1: failure is set.
-   *consumed_r is always set. */
-static int codec_turn(struct transform_ostream *s, const unsigned char *in,
-		      size_t in_size, enum transform_op op, size_t *consumed_r)
-{
-	struct transform_io io;
-	unsigned char *out;
-	enum transform_status status;
-	bool lent;
-	int ret;
-
-	*consumed_r = 0;
-	if (s->unit_ended && begin_member(s, in, in_size) < 0)
-		return -1;
-	ret = get_window(s, &io, &lent);
-	if (ret <= 0)
-		return ret;
-	transform_no_input(&io);
-	if (in_size > 0) {
-		io.in = in;
-		io.in_end = in + in_size;
-	}
-	in = io.in;
-	out = io.out;
-	status = transform_step(s->transform, &io, op, s->status);
-
-	*consumed_r = (size_t)(io.in - in);
-	if (lent)
-		o_stream_commit(s->ostream.parent, (size_t)(io.out - out));
-	else
-		byte_queue_add(&s->stage, (size_t)(io.out - out));
-	s->taken_size += *consumed_r;
-	s->given_size += (uoff_t)(io.out - out);
-	s->status = status;
-	s->deferred = transform_defers(s->transform, status,
-				       *consumed_r > 0 || io.out != out);
-	if (status == TRANSFORM_ERROR)
-		return take_codec_error(s);
-	if (status == TRANSFORM_END)
-		s->unit_ended = true;
-	return 1;
-}
-
-/*
- * Moving on
- */
-
-/* 1: the stage is empty; 0: the parent took less; -1: the parent failed. */
-static int send_stage(struct transform_ostream *s)
-{
-	struct const_iovec iov;
-	ssize_t ret;
-
-	if (s->ostream.parent->stream_errno != 0) {
-		o_stream_copy_error_from_parent(&s->ostream);
-		return -1;
-	}
-	if (byte_queue_used(&s->stage) == 0)
-		return 1;
-	iov.iov_base = byte_queue_data(&s->stage);
-	iov.iov_len = byte_queue_used(&s->stage);
-	ret = o_stream_send_parent(&s->ostream, &iov, 1);
-	if (ret < 0)
-		return -1;
-	byte_queue_skip(&s->stage, (size_t)ret);
-	return byte_queue_used(&s->stage) == 0 ? 1 : 0;
-}
-
-/* Whether something waits for the codec; bytes that were only gathered count
-   when there are enough of them, or with `all`. */
-static bool has_work(const struct transform_ostream *s, bool all)
-{
-	size_t held = byte_queue_used(&s->hold);
-
-	if (s->finish_written)
-		return false;
-	if (s->latched != TRANSFORM_RUN || s->status == TRANSFORM_NEED_OUT)
-		return true;
-	if (held == 0)
-		return false;
-	return all || held >= GATHER_SIZE || held >= s->ostream.max_buffer_size;
-}
-
-static void latch(struct transform_ostream *s, enum transform_op op)
-{
-	s->latched = op;
-	s->latched_size = byte_queue_used(&s->hold);
-	s->synced_offset = s->ostream.ostream.offset;
-}
-
-/* A decoder gets what is held as RUN first, and FINISH without input; at the
-   border of a unit there is nothing to finish. */
-static int finish_decoder(struct transform_ostream *s)
-{
-	size_t consumed;
-	int ret = 1;
-
-	if (!s->unit_ended)
-		ret = codec_turn(s, NULL, 0, TRANSFORM_FINISH, &consumed);
-	if (ret > 0 && s->status == TRANSFORM_NEED_IN)
-		ret = set_failure(s, EPIPE, "the data ends too early");
-	if (ret > 0 && s->unit_ended)
-		s->finish_written = true;
-	return ret;
-}
-
-/* One turn with what is held, and with the latched operation. */
-static int codec_work(struct transform_ostream *s)
-{
-	size_t size = byte_queue_used(&s->hold), consumed;
-	enum transform_op op = s->latched;
-	int ret;
-
-	if (is_decoder(s)) {
-		if (size == 0 && op == TRANSFORM_FINISH)
-			return finish_decoder(s);
-		op = TRANSFORM_RUN;
-	} else if (op != TRANSFORM_RUN) {
-		size = s->latched_size;
-	}
-	ret = codec_turn(s, byte_queue_data(&s->hold), size, op, &consumed);
-	byte_queue_skip(&s->hold, consumed);
-	s->latched_size -= I_MIN(s->latched_size, consumed);
-	if (ret > 0 && s->status == TRANSFORM_DONE) {
-		s->finish_written = op == TRANSFORM_FINISH;
-		s->latched = TRANSFORM_RUN;
-	}
-	return ret;
-}
-
-/* Moves on what waits, as far as the parent lets it. 1: nothing waits; 0: the
-   parent is full; -1: failed. */
-static int drain(struct transform_ostream *s, bool all)
-{
-	int ret;
-
-	for (;;) {
-		ret = send_stage(s);
-		if (ret < 0)
-			return -1;
-		if (s->failure_errno != 0)
-			return ret == 0 ? 0 : raise_failure(s);
-		if (!has_work(s, all))
-			return ret;
-		if (codec_work(s) == 0)
-			return 0;
-	}
 }
 
 static void watch_parent(struct transform_ostream *s);
@@ -351,7 +65,7 @@ static size_t hold_bytes(struct transform_ostream *s, const unsigned char *data,
 		return 0;
 	dest = byte_queue_reserve(&s->hold, size);
 	if (dest == NULL) {
-		set_failure(s, ENOMEM, "out of memory");
+		transform_ostream_set_failure(s, ENOMEM, "out of memory");
 		return 0;
 	}
 	memcpy(dest, data, size);
@@ -367,10 +81,10 @@ static size_t feed_codec(struct transform_ostream *s, const unsigned char *data,
 	int ret;
 
 	do {
-		ret = codec_turn(s, data + done, size - done, TRANSFORM_RUN,
-				 &consumed);
+		ret = transform_ostream_turn(s, data + done, size - done,
+					     TRANSFORM_RUN, &consumed);
 		done += consumed;
-		if (send_stage(s) < 0)
+		if (transform_ostream_send_stage(s) < 0)
 			break;
 	} while (ret > 0 && (done < size || s->status == TRANSFORM_NEED_OUT));
 	return done;
@@ -407,7 +121,7 @@ static size_t send_piece(struct transform_ostream *s, const unsigned char *data,
 		}
 		n = hold_bytes(s, data + done, size - done);
 		done += n;
-		if (drain(s, false) < 0 || n == 0)
+		if (transform_ostream_drain(s, false) < 0 || n == 0)
 			break;
 	}
 	return done;
@@ -434,7 +148,7 @@ static ssize_t o_stream_transform_sendv(struct ostream_private *stream,
 	size_t done, total = 0;
 	unsigned int i;
 
-	if (drain(s, false) < 0)
+	if (transform_ostream_drain(s, false) < 0)
 		return -1;
 	for (i = 0; i < iov_count && s->failure_errno == 0; i++) {
 		done = send_piece(s, iov[i].iov_base, iov[i].iov_len);
@@ -443,7 +157,7 @@ static ssize_t o_stream_transform_sendv(struct ostream_private *stream,
 			break;
 	}
 	if (total == 0 && s->failure_errno != 0)
-		(void)drain(s, false);
+		(void)transform_ostream_drain(s, false);
 	settle(s);
 	if (total == 0 && stream->ostream.stream_errno != 0)
 		return -1;
@@ -467,17 +181,18 @@ static enum transform_op wanted_op(const struct transform_ostream *s,
 	return TRANSFORM_RUN;
 }
 
-/* Waits for what another thread has for us: as drain(). A full parent stops that; the
-   next flush, of whatever mode, goes on. */
+/* Waits for what another thread has for us: as transform_ostream_drain(). A full parent
+   stops that; the next flush, of whatever mode, goes on. */
 static int take_deferred(struct transform_ostream *s)
 {
 	size_t consumed;
 	int ret = 1;
 
 	while (ret > 0 && s->deferred && !s->unit_ended && !s->finish_written) {
-		if (codec_turn(s, NULL, 0, TRANSFORM_RUN, &consumed) == 0)
+		if (transform_ostream_turn(s, NULL, 0, TRANSFORM_RUN,
+					   &consumed) == 0)
 			return 0;
-		ret = drain(s, true);
+		ret = transform_ostream_drain(s, true);
 	}
 	if (ret > 0)
 		s->wants_deferred = false;
@@ -498,8 +213,8 @@ static int o_stream_transform_flush(struct ostream_private *stream,
 	do {
 		op = wanted_op(s, mode);
 		if (s->latched == TRANSFORM_RUN && op != TRANSFORM_RUN)
-			latch(s, op);
-		ret = drain(s, true);
+			transform_ostream_latch(s, op);
+		ret = transform_ostream_drain(s, true);
 	} while (ret > 0 && wanted_op(s, mode) != TRANSFORM_RUN);
 	if (ret > 0 && s->wants_deferred)
 		ret = take_deferred(s);
@@ -608,7 +323,7 @@ static void unwatch_parent(struct transform_ostream *s)
 						   s->parent_context);
 }
 
-/* Another thread's output, as far as it is there: as drain(). */
+/* Another thread's output, as far as it is there: as transform_ostream_drain(). */
 static int take_ready(struct transform_ostream *s)
 {
 	uoff_t given;
@@ -617,11 +332,12 @@ static int take_ready(struct transform_ostream *s)
 
 	do {
 		given = s->given_size;
-		if (codec_turn(s, NULL, 0, TRANSFORM_POLL, &consumed) == 0)
+		if (transform_ostream_turn(s, NULL, 0, TRANSFORM_POLL,
+					   &consumed) == 0)
 			return 0;
-		ret = send_stage(s);
+		ret = transform_ostream_send_stage(s);
 		if (ret >= 0 && s->failure_errno != 0)
-			return ret == 0 ? 0 : raise_failure(s);
+			return ret == 0 ? 0 : transform_ostream_raise(s);
 	} while (ret > 0 && s->given_size != given && !s->unit_ended);
 	return ret;
 }
@@ -735,8 +451,8 @@ struct ostream *o_stream_create_transform(struct ostream *output,
 	s->status = TRANSFORM_NEED_IN;
 	/* plain text is in the hold of an encoder and in the stage of a
 	   decoder */
-	s->hold.secret = secret && !is_decoder(s);
-	s->stage.secret = secret && is_decoder(s);
+	s->hold.secret = secret && !transform_ostream_is_decoder(s);
+	s->stage.secret = secret && transform_ostream_is_decoder(s);
 	s->ostream.iostream.close = o_stream_transform_close;
 	s->ostream.iostream.destroy = o_stream_transform_destroy;
 	s->ostream.append.data = &s->hold.data;
@@ -758,8 +474,8 @@ struct ostream *o_stream_create_transform(struct ostream *output,
 		s->ostream.finish_also_parent = false;
 	/* born with a bad setting */
 	if (transform->error_errno != 0) {
-		take_codec_error(s);
-		raise_failure(s);
+		transform_ostream_take_error(s);
+		transform_ostream_raise(s);
 	}
 	return stream;
 }
