@@ -229,11 +229,16 @@ conformance: all
 # Many more states of a cut disk.
 .PHONY: crash-soak
 crash-soak:
-	CRASH_STATES=400 $(MAKE) check-some \
+	CRASH_STATES=$${CRASH_STATES:-400} $(MAKE) check-some \
 		SOME='tests/crash/test-crash-file-store \
 		tests/crash/test-crash-journal \
 		tests/crash/test-crash-journal-faults \
 		tests/crash/test-crash-journal-groups'
+
+# A million messages in each store, and killed all the time.
+.PHONY: kill-soak
+kill-soak:
+	KILL_MESSAGES=$${KILL_MESSAGES:-1000000} $(MAKE) check-some SOME=tests/test-spool-killed
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large

@@ -28,30 +28,17 @@
    11/2. */
 #define MANY (AGE_CREW_AFTER + 25)
 
-static struct age_identities *identities;
-static struct age_recipients *recipients;
-
 /* Keys and nonces are always the same, so that files can be compared. */
-static int setup(void **state ATTR_UNUSED)
-{
-	return test_make_fixed_keys(&identities, &recipients);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	age_identities_unref(&identities);
-	age_recipients_unref(&recipients);
-	return 0;
-}
-
 static struct transform *encoder(unsigned int threads)
 {
-	return transform_create_age_threads_encoder(recipients, threads);
+	return transform_create_age_threads_encoder(test_keys.recipients,
+						    threads);
 }
 
 static struct transform *decoder(unsigned int threads)
 {
-	return transform_create_age_threads_decoder(identities, threads);
+	return transform_create_age_threads_decoder(test_keys.identities,
+						    threads);
 }
 
 /*
@@ -690,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_the_age_command),
 	};
 
-	return cmocka_run_group_tests_name("age-threads", tests, setup,
-					   teardown);
+	return cmocka_run_group_tests_name("age-threads", tests,
+					   test_fixed_keys_setup,
+					   test_keys_teardown);
 }

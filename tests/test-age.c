@@ -19,28 +19,12 @@
 #define IDENTITY \
 	"AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6"
 
-static struct age_identities *identities;
-static struct age_recipients *recipients;
-
-static int setup(void **state ATTR_UNUSED)
-{
-	char text[AGE_RECIPIENT_TEXT_SIZE];
-
-	return test_make_keys(&identities, &recipients, text);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	age_identities_unref(&identities);
-	age_recipients_unref(&recipients);
-	return 0;
-}
-
 static buffer_t *encrypt(const void *data, size_t size)
 {
 	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *sink = o_stream_create_buffer(buf);
-	struct ostream *output = o_stream_create_encrypt(sink, recipients);
+	struct ostream *output =
+		o_stream_create_encrypt(sink, test_keys.recipients);
 
 	o_stream_nsend(output, data, size);
 	assert_int_equal(o_stream_finish(output), 1);
@@ -52,7 +36,8 @@ static buffer_t *encrypt(const void *data, size_t size)
 static int decrypt(const void *data, size_t size, size_t step, buffer_t *out)
 {
 	struct istream *source = test_trickle_create(data, size, step, false);
-	struct istream *input = i_stream_create_decrypt(source, identities);
+	struct istream *input =
+		i_stream_create_decrypt(source, test_keys.identities);
 	int ret;
 
 	buffer_set_used_size(out, 0);
@@ -116,7 +101,7 @@ static void test_key_files(void **state ATTR_UNUSED)
 	size_t i;
 	int ret;
 
-	age_identities_get_recipient(identities, 0, text);
+	age_identities_get_recipient(test_keys.identities, 0, text);
 	for (i = 0; i < N_ELEMENTS(files); i++) {
 		const char *percent = strstr(files[i].text, "%s");
 
@@ -290,7 +275,7 @@ static void test_many_recipients(void **state ATTR_UNUSED)
 	buffer_t *buf = buffer_create_dynamic(default_pool, 64), *out;
 	unsigned int i;
 
-	age_identities_get_recipient(identities, 0, text);
+	age_identities_get_recipient(test_keys.identities, 0, text);
 	for (i = 0; i < 20; i++) {
 		char other[AGE_RECIPIENT_TEXT_SIZE], name[32];
 
@@ -335,7 +320,7 @@ static void test_random_access(void **state ATTR_UNUSED)
 	int i;
 
 	source = i_stream_create_from_data(sealed->data, sealed->used);
-	input = i_stream_create_decrypt(source, identities);
+	input = i_stream_create_decrypt(source, test_keys.identities);
 	assert_int_equal(i_stream_get_size(input, true, &total), 1);
 	assert_int_equal(total, size);
 	for (i = 0; i < 1000; i++) {
@@ -350,7 +335,7 @@ static void test_random_access(void **state ATTR_UNUSED)
 
 	/* cut at a chunk border: the first seek notices, not only the end */
 	source = i_stream_create_from_data(sealed->data, 184 + 65552 * 3);
-	input = i_stream_create_decrypt(source, identities);
+	input = i_stream_create_decrypt(source, test_keys.identities);
 	i_stream_seek(input, 150000);
 	assert_int_equal(i_stream_read(input), -1);
 	assert_int_not_equal(input->stream_errno, 0);
@@ -391,7 +376,8 @@ static void check_size_at(const buffer_t *sealed, size_t cut, uoff_t offset,
 {
 	struct istream *source =
 		i_stream_create_from_data(sealed->data, sealed->used - cut);
-	struct istream *input = i_stream_create_decrypt(source, identities);
+	struct istream *input =
+		i_stream_create_decrypt(source, test_keys.identities);
 	uoff_t total;
 
 	read_to(input, offset);
@@ -411,7 +397,8 @@ static void check_seek_in_cut(const buffer_t *sealed, size_t cut,
 {
 	struct istream *source =
 		i_stream_create_from_data(sealed->data, sealed->used - cut);
-	struct istream *input = i_stream_create_decrypt(source, identities);
+	struct istream *input =
+		i_stream_create_decrypt(source, test_keys.identities);
 
 	read_to(input, offsets[0]);
 	i_stream_seek(input, offsets[1]);
@@ -633,7 +620,7 @@ static void test_the_age_command(void **state ATTR_UNUSED)
 
 	if (!test_have_program("age"))
 		skip();
-	age_identities_get_recipient(identities, 0, text);
+	age_identities_get_recipient(test_keys.identities, 0, text);
 	out = buffer_create_dynamic(default_pool, 1024);
 	for (i = 0; i < N_ELEMENTS(sizes); i++) {
 		data = test_data(TEST_DATA_TEXT, sizes[i]);
@@ -686,5 +673,6 @@ int main(void)
 		cmocka_unit_test(test_the_age_command),
 	};
 
-	return cmocka_run_group_tests_name("age", tests, setup, teardown);
+	return cmocka_run_group_tests_name("age", tests, test_keys_setup,
+					   test_keys_teardown);
 }

@@ -2,7 +2,8 @@
 
 /* Processes with many writers, killed one after the other over the same spool, against a
    ledger that this process keeps: what was acknowledged is there, what was removed is
-   not, whatever they were at. */
+   not, and what was delivered is so, whatever they were at. `make kill-soak` does it until
+   a million messages were stored. */
 
 #include "config.h"
 #include "istream.h"
@@ -17,11 +18,11 @@
 
 #define WRITERS 8
 #define ROUNDS (TEST_STEP == 1 ? 10 : 3)
-#define MESSAGES_MAX 20000
 
 /* What a writer says; one write() each, so that they do not mix. */
 enum saying {
 	STORED,
+	DELIVERED,
 	REMOVING,
 	REMOVED
 };
@@ -31,6 +32,8 @@ struct word {
 };
 
 static int words[2];
+/* Of eight messages so many are never removed. */
+static unsigned int staying;
 
 static void say(enum saying what, const message_id *id)
 {
@@ -59,12 +62,40 @@ static size_t make_body(const message_id *id, char *body)
  * The process that is killed
  */
 
+static void must_be_done(int answer, const char *what)
+{
+	if (answer != IO_DONE) {
+		fprintf(stderr, "%s: %d: %s\n", what, answer, io_get_error());
+		_exit(1);
+	}
+}
+
 static void put_one(struct spool *spool, char *body, message_id *id)
 {
 	spool_new_id(spool, id);
-	if (test_spool_put_as(spool, body, make_body(id, body), id) != IO_DONE)
-		_exit(1);
+	must_be_done(test_spool_put_as(spool, body, make_body(id, body), id),
+		     "put");
 	say(STORED, id);
+}
+
+static void deliver_one(struct spool *spool, const message_id *id)
+{
+	email_message *message;
+
+	must_be_done(spool_get(spool, id, &message), "get");
+	(void)email_message_set_recipient_state(message, 0,
+						EMAIL_RECIPIENT_DELIVERED, "");
+	must_be_done(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+		     "write the headers");
+	email_message_unref(&message);
+	say(DELIVERED, id);
+}
+
+static void remove_one(struct spool *spool, const message_id *id)
+{
+	say(REMOVING, id);
+	must_be_done(spool_remove(spool, id), "remove");
+	say(REMOVED, id);
 }
 
 /* Until it is killed. */
@@ -79,13 +110,10 @@ static void *writer_main(void *context)
 	put_one(spool, body, &old);
 	for (;;) {
 		put_one(spool, body, &id);
-		say(REMOVING, &old);
-		if (spool_remove(spool, &old) != IO_DONE)
-			_exit(1);
-		say(REMOVED, &old);
-		/* one stays now and then */
-		if (id.bytes[13] % 8 == 0)
-			put_one(spool, body, &id);
+		if (old.bytes[12] % 4 == 0)
+			deliver_one(spool, &old);
+		if (old.bytes[13] % 8 >= staying)
+			remove_one(spool, &old);
 		old = id;
 	}
 }
@@ -110,33 +138,83 @@ static void be_killed(void)
 
 struct line {
 	message_id id;
-	bool removing, removed;
+	bool delivered, removing, removed;
 	unsigned int found;
 };
 
-static struct line ledger[MESSAGES_MAX];
-static unsigned int line_count;
+static struct line *ledger;
+static size_t line_count, lines_max;
+/* Numbers of lines + 1, by a part of their ids that is random; 0: none. There are twice
+   as many as lines at most. */
+static uint32_t *line_index;
+
+static uint32_t *index_slot(const message_id *id)
+{
+	uint32_t key, *slot;
+
+	memcpy(&key, id->bytes + sizeof(id->bytes) - sizeof(key), sizeof(key));
+	for (;; key++) {
+		slot = &line_index[key & (2 * lines_max - 1)];
+		if (*slot == 0 ||
+		    message_id_cmp(&ledger[*slot - 1].id, id) == 0)
+			return slot;
+	}
+}
+
+static void make_room(void)
+{
+	size_t i;
+
+	if (line_count < lines_max)
+		return;
+	lines_max = I_MAX(2 * lines_max, (size_t)1024);
+	ledger = realloc(ledger, lines_max * sizeof(*ledger));
+	free(line_index);
+	line_index = calloc(2 * lines_max, sizeof(*line_index));
+	assert_true(ledger != NULL && line_index != NULL);
+	for (i = 0; i < line_count; i++)
+		*index_slot(&ledger[i].id) = (uint32_t)i + 1;
+}
+
+static void close_ledger(void)
+{
+	free(ledger);
+	free(line_index);
+	ledger = NULL;
+	line_index = NULL;
+	line_count = lines_max = 0;
+}
 
 static struct line *find_line(const message_id *id)
 {
-	unsigned int i;
+	uint32_t *slot = line_count == 0 ? NULL : index_slot(id);
 
-	for (i = line_count; i > 0; i--) {
-		if (message_id_cmp(&ledger[i - 1].id, id) == 0)
-			return &ledger[i - 1];
-	}
-	return NULL;
+	return slot == NULL || *slot == 0 ? NULL : &ledger[*slot - 1];
+}
+
+static void add_line(const message_id *id)
+{
+	make_room();
+	memset(&ledger[line_count], 0, sizeof(*ledger));
+	ledger[line_count].id = *id;
+	*index_slot(id) = (uint32_t)++line_count;
 }
 
 static void note(const struct word *word)
 {
-	if (word->what == STORED) {
-		assert_true(line_count < MESSAGES_MAX);
-		ledger[line_count++].id = word->id;
-	} else if (word->what == REMOVING) {
+	switch (word->what) {
+	case STORED:
+		add_line(&word->id);
+		break;
+	case DELIVERED:
+		find_line(&word->id)->delivered = true;
+		break;
+	case REMOVING:
 		find_line(&word->id)->removing = true;
-	} else {
+		break;
+	case REMOVED:
 		find_line(&word->id)->removed = true;
+		break;
 	}
 }
 
@@ -175,51 +253,87 @@ static void found(const message_id *id, void *context ATTR_UNUSED)
 		line->found++;
 }
 
-static void check_ledger(void)
+static void must_be_there(struct spool *spool, const struct line *line,
+			  char *body)
 {
-	struct spool *spool = test_spool_open(0);
+	email_message *message;
+	const char *reason;
+
+	test_spool_must_have(spool, &line->id, body,
+			     make_body(&line->id, body));
+	if (!line->delivered)
+		return;
+	assert_int_equal(spool_get(spool, &line->id, &message), IO_DONE);
+	assert_int_equal(email_message_get_recipient_state(message, 0, &reason),
+			 EMAIL_RECIPIENT_DELIVERED);
+	email_message_unref(&message);
+}
+
+/* The set is compared as a whole, the contents of each `every`th. */
+static void check_lines(struct spool *spool, size_t every)
+{
 	char *body = malloc(50000);
-	struct spool_strays strays;
-	unsigned int total;
 	struct line *line;
-	char *error;
+	size_t i;
 
 	assert_non_null(body);
-	for (line = ledger; line < ledger + line_count; line++)
-		line->found = 0;
+	for (i = 0; i < line_count; i++)
+		ledger[i].found = 0;
 	spool_start_scan(spool, found, NULL, NULL);
 	spool_wait_scan(spool);
-	for (line = ledger; line < ledger + line_count; line++) {
+	for (i = 0; i < line_count; i++) {
+		line = &ledger[i];
 		assert_true(line->found <= 1);
 		if (line->removed)
 			assert_int_equal(line->found, 0);
 		else if (!line->removing)
 			assert_int_equal(line->found, 1);
-		if (line->found > 0)
-			test_spool_must_have(spool, &line->id, body,
-					     make_body(&line->id, body));
+		if (line->found > 0 && i % every == 0)
+			must_be_there(spool, line, body);
 	}
-	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	free(body);
+}
+
+static void check_ledger(size_t every)
+{
+	struct spool *spool = test_spool_open(0);
+	struct spool_strays strays;
+	unsigned int total;
+	char *error;
+
+	check_lines(spool, every);
+	if (every == 1)
+		assert_int_equal(test_spool_damaged(spool, &total), 0);
 	assert_int_equal(spool_count_strays(spool, &strays, &error), 0);
 	assert_int_equal(strays.bodies, 0);
 	assert_int_equal(strays.temporary, 0);
 	assert_int_equal(strays.quarantined, 0);
 	spool_close(&spool);
-	free(body);
 }
 
-static void kill_in_a_loop(const char *store)
+static size_t messages_wanted(void)
 {
+	const char *text = getenv("KILL_MESSAGES");
+
+	return text == NULL ? 0 : (size_t)atol(text);
+}
+
+/* At least as many messages, 0: a few rounds. */
+static void kill_in_a_loop(const char *store, size_t wanted)
+{
+	unsigned int words_max = wanted == 0 ? 300 : (unsigned int)wanted / 20;
 	uint32_t seed = 7;
 	unsigned int i;
 
-	line_count = 0;
-	memset(ledger, 0, sizeof(ledger));
-	for (i = 0; i < ROUNDS; i++) {
-		run_writers(20 + (unsigned int)test_random(&seed) % 300);
-		check_ledger();
+	staying = wanted == 0 ? 1 : 6;
+	for (i = 0; i < ROUNDS || line_count < wanted; i++) {
+		run_writers(20 + (unsigned int)test_random(&seed) % words_max);
+		check_ledger(wanted == 0 ? 1 : 101);
 	}
-	printf("%s: %u acknowledged\n", store, line_count);
+	if (wanted > 0)
+		check_ledger(1);
+	printf("%s: %zu acknowledged, killed %u times\n", store, line_count, i);
+	close_ledger();
 }
 
 static void new_spool(const char *store)
@@ -232,13 +346,14 @@ static void new_spool(const char *store)
 static void test_file(void **state ATTR_UNUSED)
 {
 	new_spool("file");
-	kill_in_a_loop("file");
+	/* each takes it ten times as long */
+	kill_in_a_loop("file", messages_wanted() / 10);
 }
 
 static void test_journal(void **state ATTR_UNUSED)
 {
 	new_spool("journal");
-	kill_in_a_loop("journal");
+	kill_in_a_loop("journal", messages_wanted());
 }
 
 /* The upkeep moves what is left in half empty segments meanwhile. */
@@ -255,7 +370,7 @@ static void test_journal_with_upkeep(void **state ATTR_UNUSED)
 			  "segment-size = 131072\n",
 			  conf) >= 0);
 	assert_int_equal(fclose(conf), 0);
-	kill_in_a_loop("journal with upkeep");
+	kill_in_a_loop("journal with upkeep", messages_wanted());
 }
 
 int main(void)

@@ -11,27 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct age_identities *identities;
-static struct age_recipients *recipients;
-
-static int setup(void **state ATTR_UNUSED)
-{
-	char text[AGE_RECIPIENT_TEXT_SIZE];
-
-	return test_make_keys(&identities, &recipients, text);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	age_identities_unref(&identities);
-	age_recipients_unref(&recipients);
-	return 0;
-}
-
 /* The data through a stack. */
 static buffer_t *encode(const char *text, const void *data, size_t size)
 {
-	struct stream_context context = { .recipients = recipients };
+	struct stream_context context = { .recipients = test_keys.recipients };
 	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *end = o_stream_create_buffer(buf), *output;
 	struct stack_spec *spec;
@@ -51,7 +34,7 @@ static buffer_t *encode(const char *text, const void *data, size_t size)
 
 static struct istream *create_auto(struct istream *source)
 {
-	struct stream_context context = { .identities = identities };
+	struct stream_context context = { .identities = test_keys.identities };
 
 	return i_stream_create_auto(source, &context);
 }
@@ -349,7 +332,7 @@ static int read_auto(const void *data, size_t size,
 
 static void test_damage_is_an_error(void **state ATTR_UNUSED)
 {
-	struct stream_context context = { .identities = identities };
+	struct stream_context context = { .identities = test_keys.identities };
 	struct age_identities *others = age_identities_new();
 	unsigned char *data = test_data(TEST_DATA_TEXT, 70000);
 	buffer_t *encoded = encode("gzip | age", data, 70000);
@@ -372,7 +355,7 @@ static void test_damage_is_an_error(void **state ATTR_UNUSED)
 	assert_int_equal(out->used, 0);
 	/* a byte behind the last chunk: its tag is looked for in another
 	   place, and a cut chunk looks the same */
-	context.identities = identities;
+	context.identities = test_keys.identities;
 	buffer_append(encoded, "x", 1);
 	assert_int_equal(read_auto(encoded->data, encoded->used, &context, out),
 			 EPIPE);
@@ -520,6 +503,6 @@ int main(void)
 		cmocka_unit_test(test_error_of_the_input),
 	};
 
-	return cmocka_run_group_tests_name("stack-detect", tests, setup,
-					   teardown);
+	return cmocka_run_group_tests_name("stack-detect", tests,
+					   test_keys_setup, test_keys_teardown);
 }

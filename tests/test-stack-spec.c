@@ -15,23 +15,12 @@
 
 #define KEY "age1ry6h846usy7nlmv9lzmmudaj53g9v68vyx9fwgtsldejr2k4y4cqjeta86"
 
-static struct age_identities *identities;
-static struct age_recipients *recipients;
-static char recipient_text[AGE_RECIPIENT_TEXT_SIZE];
-
-static int setup(void **state ATTR_UNUSED)
+static int setup(void **state)
 {
-	if (test_make_keys(&identities, &recipients, recipient_text) < 0)
+	if (test_keys_setup(state) < 0)
 		return -1;
-	test_write_file(test_path("recipients"), recipient_text,
-			strlen(recipient_text));
-	return 0;
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	age_identities_unref(&identities);
-	age_recipients_unref(&recipients);
+	test_write_file(test_path("recipients"), test_keys.recipient,
+			strlen(test_keys.recipient));
 	return 0;
 }
 
@@ -384,8 +373,8 @@ static int read_through(const struct stack_spec *spec,
 
 static void round_trip(const char *text, const void *data, size_t size)
 {
-	struct stream_context context = { .recipients = recipients,
-					  .identities = identities };
+	struct stream_context context = { .recipients = test_keys.recipients,
+					  .identities = test_keys.identities };
 	struct stack_spec *spec = parse(text);
 	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 1024);
 	int ret;
@@ -633,8 +622,8 @@ static void test_keys_are_loaded_once(void **state ATTR_UNUSED)
 	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 64);
 	char *error = NULL;
 
-	test_write_file(test_path("r2"), recipient_text,
-			strlen(recipient_text));
+	test_write_file(test_path("r2"), test_keys.recipient,
+			strlen(test_keys.recipient));
 	assert_int_equal(test_command("cp '%s' '%s'", test_path("key"),
 				      test_path("k2")),
 			 0);
@@ -774,7 +763,7 @@ static void test_threads(void **state ATTR_UNUSED)
 		     { "age:threads=3", 1000000, 3 },
 		     { "age:threads=3", 500000, 0 },
 		     { "dot | hex", 5, 0 } };
-	struct stream_context context = { .recipients = recipients };
+	struct stream_context context = { .recipients = test_keys.recipients };
 	unsigned char *data = test_data(TEST_DATA_TEXT, 1000000);
 	unsigned int before = test_count_threads();
 	struct stack_spec *spec;
@@ -802,8 +791,8 @@ static void test_threads(void **state ATTR_UNUSED)
 /* And so does a reader. */
 static void test_threads_of_a_reader(void **state ATTR_UNUSED)
 {
-	struct stream_context context = { .recipients = recipients,
-					  .identities = identities };
+	struct stream_context context = { .recipients = test_keys.recipients,
+					  .identities = test_keys.identities };
 	struct stack_spec *spec = parse("age:threads=3");
 	unsigned char *data = test_data(TEST_DATA_TEXT, 1000000);
 	buffer_t *file = write_through(spec, &context, data, 1000000);
@@ -850,5 +839,5 @@ int main(void)
 	};
 
 	return cmocka_run_group_tests_name("stack-spec", tests, setup,
-					   teardown);
+					   test_keys_teardown);
 }

@@ -104,19 +104,27 @@ bool test_tell(uoff_t offset, void *context)
 	return ++told->calls != told->cancel_at;
 }
 
-int test_make_keys(struct age_identities **identities_r,
-		   struct age_recipients **recipients_r,
-		   char recipient_r[AGE_RECIPIENT_TEXT_SIZE])
+struct test_keys test_keys;
+
+int test_keys_setup(void **state ATTR_UNUSED)
 {
 	char *error;
 
-	*identities_r = age_identities_new();
-	*recipients_r = age_recipients_new();
-	if (age_keygen(test_path("key"), recipient_r, &error) < 0 ||
-	    age_identities_add_file(*identities_r, test_path("key"), NULL,
-				    &error) < 0 ||
-	    age_recipients_add(*recipients_r, recipient_r, &error) < 0)
+	test_keys.identities = age_identities_new();
+	test_keys.recipients = age_recipients_new();
+	if (age_keygen(test_path("key"), test_keys.recipient, &error) < 0 ||
+	    age_identities_add_file(test_keys.identities, test_path("key"),
+				    NULL, &error) < 0 ||
+	    age_recipients_add(test_keys.recipients, test_keys.recipient,
+			       &error) < 0)
 		return -1;
+	return 0;
+}
+
+int test_keys_teardown(void **state ATTR_UNUSED)
+{
+	age_identities_unref(&test_keys.identities);
+	age_recipients_unref(&test_keys.recipients);
 	return 0;
 }
 
@@ -141,12 +149,9 @@ static struct randombytes_implementation fixed_bytes = {
 	.buf = fixed_buf,
 };
 
-int test_make_fixed_keys(struct age_identities **identities_r,
-			 struct age_recipients **recipients_r)
+int test_fixed_keys_setup(void **state)
 {
-	char text[AGE_RECIPIENT_TEXT_SIZE];
-
-	if (test_make_keys(identities_r, recipients_r, text) < 0)
+	if (test_keys_setup(state) < 0)
 		return -1;
 	return randombytes_set_implementation(&fixed_bytes);
 }

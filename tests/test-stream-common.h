@@ -32,16 +32,18 @@ struct test_told {
 };
 bool test_tell(uoff_t offset, void *context);
 
-/* A new key: as sets, as text, and its secret half in test_path("key"). 0 or -1; both
-   sets are the caller's in any case. */
-int test_make_keys(struct age_identities **identities_r,
-		   struct age_recipients **recipients_r,
-		   char recipient_r[AGE_RECIPIENT_TEXT_SIZE]);
-
+/* Of a group: a new key, as sets and as text; its secret half is in
+   test_path("key"). */
+extern struct test_keys {
+	struct age_identities *identities;
+	struct age_recipients *recipients;
+	char recipient[AGE_RECIPIENT_TEXT_SIZE];
+} test_keys;
+int test_keys_setup(void **state);
+int test_keys_teardown(void **state);
 /* The same, and from then on all that is random is not: what encrypts gives the same
    bytes each time. */
-int test_make_fixed_keys(struct age_identities **identities_r,
-			 struct age_recipients **recipients_r);
+int test_fixed_keys_setup(void **state);
 
 /* Input that comes `step` bytes a read, with a "nothing now" between two of them
    where `pauses` is set. The data must outlive it. */

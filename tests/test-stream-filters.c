@@ -10,23 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct age_identities *identities;
-static struct age_recipients *recipients;
-
-static int setup(void **state ATTR_UNUSED)
-{
-	char text[AGE_RECIPIENT_TEXT_SIZE];
-
-	return test_make_keys(&identities, &recipients, text);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	age_identities_unref(&identities);
-	age_recipients_unref(&recipients);
-	return 0;
-}
-
 /* Some are not used where the build lacks a library. */
 #define OUTPUT(name, ...)                                             \
 	static ATTR_UNUSED struct ostream *output_##name(             \
@@ -53,7 +36,7 @@ OUTPUT(bzip2, 9)
 OUTPUT(bz2, 9)
 OUTPUT(xz, 1)
 OUTPUT(lzma, 1)
-OUTPUT(encrypt, recipients)
+OUTPUT(encrypt, test_keys.recipients)
 OUTPUT(hex)
 OUTPUT(json)
 OUTPUT(base64)
@@ -75,7 +58,7 @@ INPUT(bzip2)
 INPUT(bz2)
 INPUT(xz)
 INPUT(lzma)
-INPUT(decrypt, identities)
+INPUT(decrypt, test_keys.identities)
 INPUT(hex_decoder)
 INPUT(json_decoder)
 INPUT(base64_decoder)
@@ -365,6 +348,6 @@ int main(void)
 		cmocka_unit_test(test_base64_encoders),
 	};
 
-	return cmocka_run_group_tests_name("stream-filters", tests, setup,
-					   teardown);
+	return cmocka_run_group_tests_name("stream-filters", tests,
+					   test_keys_setup, test_keys_teardown);
 }

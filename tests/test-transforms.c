@@ -122,24 +122,21 @@ static struct transform *async_armor_decoder(void)
 	return transform_create_async(transform_create_armor_decoder());
 }
 
-static struct age_identities *identities;
-static struct age_recipients *recipients;
-
 static struct transform *age_encoder(void)
 {
-	return transform_create_age_encoder(recipients);
+	return transform_create_age_encoder(test_keys.recipients);
 }
 static struct transform *age_decoder(void)
 {
-	return transform_create_age_decoder(identities);
+	return transform_create_age_decoder(test_keys.identities);
 }
 static struct transform *age_threads_encoder(void)
 {
-	return transform_create_age_threads_encoder(recipients, 2);
+	return transform_create_age_threads_encoder(test_keys.recipients, 2);
 }
 static struct transform *age_threads_decoder(void)
 {
-	return transform_create_age_threads_decoder(identities, 2);
+	return transform_create_age_threads_decoder(test_keys.identities, 2);
 }
 static struct transform *async_age_encoder(void)
 {
@@ -1255,18 +1252,6 @@ static void test_every_registered_transform_is_here(void **state ATTR_UNUSED)
 }
 
 /* Keys and nonces are always the same, so that files can be compared. */
-static int setup(void **state ATTR_UNUSED)
-{
-	return test_make_fixed_keys(&identities, &recipients);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	age_identities_unref(&identities);
-	age_recipients_unref(&recipients);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1297,6 +1282,6 @@ int main(void)
 		cmocka_unit_test(test_depth),
 	};
 
-	return cmocka_run_group_tests_name("transforms", tests, setup,
-					   teardown);
+	return cmocka_run_group_tests_name(
+		"transforms", tests, test_fixed_keys_setup, test_keys_teardown);
 }

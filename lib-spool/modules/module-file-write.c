@@ -290,6 +290,23 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
  * Removing
  */
 
+/* Claimed meanwhile; where there is no bucket there is nothing. */
+static int in_bucket(struct file_store *store, const message_id *id,
+		     int (*remove)(struct file_store *, int bucket_fd,
+				   const message_id *))
+{
+	int bucket_fd = file_open_bucket(store, id, false), answer;
+
+	if (bucket_fd < 0)
+		return errno == ENOENT ? IO_CONT :
+					 io_fail_message("removing", id, errno);
+	file_claim(store, id);
+	answer = remove(store, bucket_fd, id);
+	file_release(store, id);
+	(void)file_close(&bucket_fd);
+	return answer;
+}
+
 /* Gone already is no failure. */
 static int unlink_name(int bucket_fd, const char *name)
 {
@@ -332,18 +349,7 @@ static int unlink_headers(struct file_store *store, int bucket_fd,
 int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		       message_id *id)
 {
-	struct file_store *store = file_store(io);
-	int bucket_fd, answer;
-
-	bucket_fd = file_open_bucket(store, id, false);
-	if (bucket_fd < 0)
-		return errno == ENOENT ? IO_CONT :
-					 io_fail_message("removing", id, errno);
-	file_claim(store, id);
-	answer = unlink_headers(store, bucket_fd, id);
-	file_release(store, id);
-	(void)file_close(&bucket_fd);
-	return answer;
+	return in_bucket(file_store(io), id, unlink_headers);
 }
 
 /* Not while there are headers: they would be of a message without a body. Somebody
@@ -371,21 +377,18 @@ static int unlink_body(int bucket_fd, const message_id *id)
 		answer;
 }
 
+static int give_up_body(struct file_store *store, int bucket_fd,
+			const message_id *id)
+{
+	int answer = unlink_body(bucket_fd, id);
+
+	file_busy_settle(store, id);
+	return answer;
+}
+
 /* Needs no sync: a body without headers is no message. */
 int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		    message_id *id)
 {
-	struct file_store *store = file_store(io);
-	int bucket_fd, answer;
-
-	bucket_fd = file_open_bucket(store, id, false);
-	if (bucket_fd < 0)
-		return errno == ENOENT ? IO_CONT :
-					 io_fail_message("removing", id, errno);
-	file_claim(store, id);
-	answer = unlink_body(bucket_fd, id);
-	file_release(store, id);
-	(void)file_close(&bucket_fd);
-	file_busy_settle(store, id);
-	return answer;
+	return in_bucket(file_store(io), id, give_up_body);
 }
