@@ -11,7 +11,8 @@ spool_private_headers += lib-spool/message-record.h \
 	lib-spool/modules/module-journal-private.h \
 	lib-spool/journal/journal-format.h lib-spool/journal/journal.h \
 	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
-	lib-spool/journal/journal-scan.h lib-spool/journal/journal-worker.h
+	lib-spool/journal/journal-scan.h lib-spool/journal/journal-worker.h \
+	lib-spool/journal/journal-files.h
 
 spool_sources += lib-spool/message-id.c
 spool_sources += lib-spool/email-message.c
@@ -53,6 +54,7 @@ spool_sources += lib-spool/modules/module-journal-list.c
 spool_sources += lib-spool/modules/module-memory.c
 spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c
+spool_sources += lib-spool/journal/journal-files.c
 spool_sources += lib-spool/journal/journal-segment.c
 spool_sources += lib-spool/journal/journal-next.c
 spool_sources += lib-spool/journal/journal-account.c

@@ -73,15 +73,15 @@ threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-unit_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
-	tests/test-journal-start tests/test-journal-next tests/test-journal-queue tests/test-journal-repair tests/test-journal-compaction tests/test-journal-states \
-	tests/test-module-journal tests/test-module-journal-files
-quick_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
-	tests/test-journal-start tests/test-journal-next tests/test-journal-queue tests/test-journal-repair tests/test-journal-compaction tests/test-journal-states \
-	tests/test-module-journal tests/test-module-journal-files
-threaded_tests += tests/test-module-memory tests/test-module-failure tests/test-journal \
-	tests/test-journal-start tests/test-journal-next tests/test-journal-queue tests/test-journal-repair tests/test-journal-compaction tests/test-journal-states \
-	tests/test-module-journal tests/test-module-journal-files
+journal_tests = tests/test-journal tests/test-journal-files \
+	tests/test-journal-start tests/test-journal-next \
+	tests/test-journal-queue tests/test-journal-repair \
+	tests/test-journal-compaction tests/test-journal-states \
+	tests/test-module-journal tests/test-module-journal-files \
+	tests/test-module-memory tests/test-module-failure
+unit_tests += $(journal_tests)
+quick_tests += $(journal_tests)
+threaded_tests += $(journal_tests)
 unit_tests += tests/test-spool-async tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-store
 unit_tests += tests/test-spool-scan

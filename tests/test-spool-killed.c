@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -336,41 +337,55 @@ static void kill_in_a_loop(const char *store, size_t wanted)
 	close_ledger();
 }
 
-static void new_spool(const char *store)
-{
-	struct spool *spool = test_spool_new_of(store, "");
-
-	spool_close(&spool);
-}
-
 static void test_file(void **state ATTR_UNUSED)
 {
-	new_spool("file");
+	struct spool *spool = test_spool_new_of("file", "");
+
+	spool_close(&spool);
 	/* each takes it ten times as long */
 	kill_in_a_loop("file", messages_wanted() / 10);
 }
 
+/* Segments are so small that there are many. */
+static void kill_journal(const char *what, const char *more)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	char path[600];
+	FILE *conf;
+
+	spool_close(&spool);
+	(void)snprintf(path, sizeof(path), "%s/spool.conf", test_spool_dir());
+	conf = fopen(path, "w");
+	assert_non_null(conf);
+	assert_true(fprintf(conf,
+			    "version = 1\nstore = journal\n"
+			    "segment-size = %u\n%s",
+			    messages_wanted() == 0 ? 131072u : 1u << 20,
+			    more) > 0);
+	assert_int_equal(fclose(conf), 0);
+	kill_in_a_loop(what, messages_wanted());
+}
+
 static void test_journal(void **state ATTR_UNUSED)
 {
-	new_spool("journal");
-	kill_in_a_loop("journal", messages_wanted());
+	kill_journal("journal", "compaction = off\n");
 }
 
 /* The upkeep moves what is left in half empty segments meanwhile. */
 static void test_journal_with_upkeep(void **state ATTR_UNUSED)
 {
-	char path[600];
-	FILE *conf;
+	kill_journal("journal with upkeep", "");
+}
 
-	new_spool("journal");
-	(void)snprintf(path, sizeof(path), "%s/spool.conf", test_spool_dir());
-	conf = fopen(path, "w");
-	assert_non_null(conf);
-	assert_true(fputs("version = 1\nstore = journal\n"
-			  "segment-size = 131072\n",
-			  conf) >= 0);
-	assert_int_equal(fclose(conf), 0);
-	kill_in_a_loop("journal with upkeep", messages_wanted());
+/* Fewer descriptors than there are segments. */
+static void limit_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = I_MIN(limit.rlim_cur, (rlim_t)128);
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int main(void)
@@ -381,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_journal_with_upkeep),
 	};
 
+	limit_descriptors();
 	return cmocka_run_group_tests_name(
 		"spool-killed", tests, test_spool_setup, test_spool_teardown);
 }

@@ -134,13 +134,12 @@ static void add_padding(struct journal *journal, struct journal_group *group)
  * Groups
  */
 
-static int write_group(struct journal_group *group)
+static int write_vectors(struct journal_group *group, int fd)
 {
 	struct iovec *iov = group->iov;
-	int count = (int)group->iov_count, fd = group->segment->fd;
+	int count = (int)group->iov_count;
 	uint64_t pos = group->pos;
 	ssize_t ret;
-	int synced;
 
 	while (count > 0) {
 		ret = file_pwritev(fd, iov, count, (off_t)pos);
@@ -156,6 +155,15 @@ static int write_group(struct journal_group *group)
 			iov->iov_len -= (size_t)ret;
 		}
 	}
+	return 0;
+}
+
+static int write_group(struct journal_group *group, int fd)
+{
+	int synced;
+
+	if (write_vectors(group, fd) < 0)
+		return -1;
 	group->sync_usecs = journal_now_usecs();
 	synced = file_fdatasync(fd);
 	group->sync_usecs = journal_now_usecs() - group->sync_usecs;
@@ -196,15 +204,22 @@ static void ask_for_next(struct journal *journal,
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-/* Durable, or -1 with errno: then it is void. */
+/* Durable, or -1 with errno: then it is void, unless the file cannot be opened now and
+   nothing of it was written. */
 static int end_group(struct journal *journal, struct journal_group *group)
 {
 	struct journal_segment *segment = group->segment;
-	int error;
+	int fd = journal_file_hold(segment->file), ret, error;
 
+	if (fd < 0) {
+		journal_count_group(journal, group->request_count, false, 0);
+		return -1;
+	}
 	add_padding(journal, group);
 	segment->blank = false;
-	if (write_group(group) == 0) {
+	ret = write_group(group, fd);
+	journal_file_let_go(segment->file);
+	if (ret == 0) {
 		segment->pos = group->end;
 		segment->taken += group->taken;
 		journal_count_group(journal, group->request_count, true,

@@ -41,8 +41,8 @@ static void put_aside(struct journal *journal,
 		     segment->header.number, (unsigned long long)item->pos, why,
 		     "a copy is kept in quarantine");
 	if (bytes != NULL)
-		size = file_pread(segment->fd, bytes, (size_t)item->size,
-				  (off_t)item->pos);
+		size = journal_file_read_some(segment->file, bytes,
+					      (size_t)item->size, item->pos);
 	(void)spool_put_aside(journal->dir_fd, name, size < 0 ? NULL : bytes,
 			      size < 0 ? 0 : (size_t)size, why);
 	i_free(bytes);

@@ -116,7 +116,7 @@ void journal_footer_write(struct journal_segment *segment,
 			tail, TAIL_CRC));
 	if (size <= segment->header.size - segment->pos - TAIL_SIZE &&
 	    buffer_try_append(segment->footer, tail, sizeof(tail)))
-		(void)journal_pwrite_all(segment->fd, segment->footer->data,
+		(void)journal_file_write(segment->file, segment->footer->data,
 					 segment->footer->used,
 					 segment->header.size -
 						 segment->footer->used);
@@ -218,9 +218,9 @@ static int read_entries(const struct journal_segment *segment,
 			const struct footer *footer, unsigned char *entries,
 			struct journal_items *items)
 {
-	int ret = journal_pread_all(segment->fd, entries, (size_t)footer->size,
-				    segment->header.size - TAIL_SIZE -
-					    footer->size);
+	int ret = journal_file_read(
+		segment->file, entries, (size_t)footer->size,
+		segment->header.size - TAIL_SIZE - footer->size);
 
 	if (ret <= 0)
 		return ret;
@@ -242,7 +242,7 @@ int journal_footer_read(const struct journal_segment *segment,
 	int ret;
 
 	memset(items, 0, sizeof(*items));
-	ret = journal_pread_all(segment->fd, tail, sizeof(tail),
+	ret = journal_file_read(segment->file, tail, sizeof(tail),
 				segment->header.size - TAIL_SIZE);
 	if (ret <= 0 || !parse_tail(segment, tail, &footer))
 		return I_MIN(ret, 0);

@@ -57,41 +57,35 @@ static int sync_piece(struct journal *journal, int fd)
 }
 
 /* Writes its blocks behind the first. Ahead: nobody waits for it, yet. */
-static int fill(struct journal *journal, const struct journal_segment *segment,
-		bool ahead)
+static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
 {
-	uint64_t pos = JOURNAL_BLOCK_SIZE, size = segment->header.size;
+	uint64_t pos = JOURNAL_BLOCK_SIZE;
 	unsigned char *zeros = try_calloc(1, FILL_SIZE);
 	int ret = zeros == NULL ? -1 : 0;
 
 	for (; ret == 0 && pos < size; pos += FILL_SIZE) {
 		ret = journal_pwrite_all(
-			segment->fd, zeros,
+			fd, zeros,
 			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
 		if (ret == 0 && ahead && !is_wanted_now(journal))
-			ret = sync_piece(journal, segment->fd);
+			ret = sync_piece(journal, fd);
 	}
 	i_free(zeros);
 	return ret;
 }
 
-/* Makes the file. A crash before the rename leaves a temporary file, which opening
-   removes; behind it, an empty segment or none. */
-static int make_file(struct journal *journal, struct journal_segment *segment,
-		     bool ahead)
+/* A crash before the rename leaves a temporary file, which opening removes; behind it,
+   an empty segment or none. */
+static int make_whole(struct journal *journal, struct journal_segment *segment,
+		      int fd, bool ahead)
 {
 	char name[JOURNAL_NAME_SIZE];
 	int error;
 
-	segment->fd = file_open(
-		journal->fd, JOURNAL_NEW_NAME,
-		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (segment->fd < 0)
-		return -1;
 	journal_segment_name(segment->header.number, name);
-	if (write_header(segment->fd, &segment->header) == 0 &&
-	    fill(journal, segment, ahead) == 0 &&
-	    file_fdatasync(segment->fd) == 0 &&
+	if (write_header(fd, &segment->header) == 0 &&
+	    fill(journal, fd, segment->header.size, ahead) == 0 &&
+	    file_fdatasync(fd) == 0 &&
 	    file_ops()->renameat2(journal->fd, JOURNAL_NEW_NAME, journal->fd,
 				  name, 0) == 0) {
 		/* a name that did not become durable must not be used */
@@ -107,6 +101,26 @@ static int make_file(struct journal *journal, struct journal_segment *segment,
 	return -1;
 }
 
+static int make_file(struct journal *journal, struct journal_segment *segment,
+		     bool ahead)
+{
+	int fd, error;
+
+	fd = file_open(journal->fd, JOURNAL_NEW_NAME,
+		       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		       0600);
+	if (fd < 0)
+		return -1;
+	if (make_whole(journal, segment, fd, ahead) == 0) {
+		journal_file_adopt(segment->file, fd);
+		return 0;
+	}
+	error = errno;
+	(void)file_close(&fd);
+	errno = error;
+	return -1;
+}
+
 /* A new one, without a record; NULL with errno. */
 static struct journal_segment *make_segment(struct journal *journal,
 					    uint64_t first_sequence, bool ahead)
@@ -114,9 +128,10 @@ static struct journal_segment *make_segment(struct journal *journal,
 	struct journal_segment *segment = i_new(struct journal_segment, 1);
 	int error;
 
-	segment->fd = -1;
 	/* who makes some is alone */
 	segment->header.number = I_MAX(journal->segment_end, 1u);
+	segment->file =
+		journal_file_new(&journal->files, segment->header.number);
 	segment->header.size = journal->settings.segment_size;
 	segment->header.first_sequence = first_sequence;
 	segment->pos = JOURNAL_BLOCK_SIZE;
@@ -135,18 +150,22 @@ static struct journal_segment *make_segment(struct journal *journal,
 static int fill_cut(struct journal *journal, struct journal_segment *segment,
 		    bool ahead)
 {
-	int error;
+	int fd = journal_file_hold(segment->file), ret, error;
 
-	if (fill(journal, segment, ahead) == 0) {
+	if (fd < 0)
+		return -1;
+	ret = fill(journal, fd, segment->header.size, ahead);
+	if (ret == 0) {
 		(void)pthread_mutex_lock(&journal->mutex);
 		segment->cut = false;
 		(void)pthread_mutex_unlock(&journal->mutex);
-		return 0;
+	} else {
+		error = errno;
+		(void)file_ops()->ftruncate(fd, JOURNAL_BLOCK_SIZE);
+		errno = error;
 	}
-	error = errno;
-	(void)file_ops()->ftruncate(segment->fd, JOURNAL_BLOCK_SIZE);
-	errno = error;
-	return -1;
+	journal_file_let_go(segment->file);
+	return ret;
 }
 
 /*
@@ -203,16 +222,22 @@ static void give_up(struct journal *journal, struct journal_segment *segment)
 }
 
 /* A crash in the middle leaves the old header or the new one: it is within one
-   sector. What is stale is not of the new incarnation. */
-static bool write_anew(struct journal *journal, struct journal_segment *segment)
+   sector. What is stale is not of the new incarnation. 1; 0: that file is of no use any
+   more; -1 with errno: it cannot be opened now. */
+static int write_anew(struct journal *journal, struct journal_segment *segment)
 {
 	struct journal_segment_header fresh = segment->header;
+	int fd = journal_file_hold(segment->file);
+	bool written;
 
+	if (fd < 0)
+		return -1;
 	fresh.first_sequence = journal->next_sequence;
-	if (write_header(segment->fd, &fresh) < 0 ||
-	    file_fdatasync(segment->fd) < 0) {
+	written = write_header(fd, &fresh) == 0 && file_fdatasync(fd) == 0;
+	journal_file_let_go(segment->file);
+	if (!written) {
 		give_up(journal, segment);
-		return false;
+		return 0;
 	}
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment->header = fresh;
@@ -223,7 +248,7 @@ static bool write_anew(struct journal *journal, struct journal_segment *segment)
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
 	journal_footer_begin(segment);
-	return true;
+	return 1;
 }
 
 /* One of which something is still to be overruled, as it was not written anew. */
@@ -269,9 +294,8 @@ bool journal_segment_blank_one(struct journal *journal)
 {
 	struct journal_segment *segment = find_stale(journal);
 
-	if (segment == NULL)
+	if (segment == NULL || write_anew(journal, segment) < 0)
 		return false;
-	(void)write_anew(journal, segment);
 	journal_footer_free(segment);
 	return true;
 }
@@ -279,6 +303,7 @@ bool journal_segment_blank_one(struct journal *journal)
 bool journal_segment_cut_one(struct journal *journal, bool wait)
 {
 	struct journal_segment *segment;
+	int fd;
 
 	if (wait)
 		(void)pthread_mutex_lock(&journal->making);
@@ -287,7 +312,11 @@ bool journal_segment_cut_one(struct journal *journal, bool wait)
 	segment = find_surplus(journal);
 	if (segment != NULL) {
 		/* where that fails, it may as well be thought to be so */
-		(void)file_ops()->ftruncate(segment->fd, JOURNAL_BLOCK_SIZE);
+		fd = journal_file_hold(segment->file);
+		if (fd >= 0) {
+			(void)file_ops()->ftruncate(fd, JOURNAL_BLOCK_SIZE);
+			journal_file_let_go(segment->file);
+		}
 		(void)pthread_mutex_lock(&journal->mutex);
 		segment->cut = true;
 		(void)pthread_mutex_unlock(&journal->mutex);
@@ -311,12 +340,14 @@ static void set_wanted(struct journal *journal, bool wanted)
 static struct journal_segment *take_next(struct journal *journal)
 {
 	struct journal_segment *segment;
+	int ret;
 
 	while ((segment = find_usable(journal)) != NULL) {
 		if (segment->cut && fill_cut(journal, segment, false) < 0)
 			return NULL;
-		if (write_anew(journal, segment))
-			return segment;
+		ret = write_anew(journal, segment);
+		if (ret != 0)
+			return ret > 0 ? segment : NULL;
 	}
 	segment = make_segment(journal, journal->next_sequence, false);
 	if (segment != NULL)

@@ -3,6 +3,7 @@
 #define BOBBIN_JOURNAL_PRIVATE_H
 
 #include "journal/journal.h"
+#include "journal/journal-files.h"
 #include "journal/journal-index.h"
 #include "journal/journal-worker.h"
 #include "buffer.h"
@@ -14,11 +15,8 @@
 #define JOURNAL_NEW_NAME "new.tmp"
 #define JOURNAL_BODIES_NAME "bodies"
 #define JOURNAL_SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
-/* "00000001.seg" */
-#define JOURNAL_NAME_SIZE 13
-
 struct journal_segment {
-	int fd;
+	struct journal_file *file;
 	struct journal_segment_header header;
 	uint64_t pos;   /* where the next group goes */
 	uint64_t live;  /* records that are a message's */
@@ -51,6 +49,7 @@ struct journal {
 	int dir_fd; /* the spool's */
 	int fd;     /* SPOOL/journal */
 	int bodies_fd;
+	struct journal_files files;
 	char *dir; /* for messages */
 	struct journal_settings settings;
 	struct journal_index index;
@@ -95,8 +94,7 @@ struct journal {
 void journal_warn(struct journal *journal, const char *fmt, ...)
 	ATTR_FORMAT(2, 3);
 
-/* journal-segment.c: the files, and the table of them. What fails says so by errno. */
-void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);
+/* journal-segment.c: the table of them. What fails says so by errno. */
 /* Adds a segment to the table. False: no memory. */
 bool journal_segment_add(struct journal *journal,
 			 struct journal_segment *segment);
@@ -109,20 +107,16 @@ void journal_segment_fail(struct journal *journal,
 bool journal_segment_has_room(const struct journal_segment *segment,
 			      uint64_t end, uint64_t size,
 			      unsigned int records);
-/* All of the bytes. 0, or -1 with errno. */
-int journal_pwrite_all(int fd, const void *data, size_t size, uint64_t offset);
-/* 1; 0: the file ends before; -1 with errno. */
-int journal_pread_all(int fd, void *data, size_t size, uint64_t offset);
 /* Writes the bytes that are there once more, and syncs: -1 with errno. */
 int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 			    uint64_t size);
 /* By number; NULL: there is none. */
 struct journal_segment *journal_segment_get(struct journal *journal,
 					    uint32_t number);
-/* What a reader needs of one, who holds no lock: the file stays open, and what is
+/* What a reader needs of one, who holds no lock: the file stays, and what is
    written anew meanwhile has another incarnation. False: there is none. */
 struct journal_source {
-	int fd;
+	struct journal_file *file;
 	uint64_t size;
 	unsigned char incarnation[JOURNAL_INCARNATION_SIZE];
 };
@@ -233,7 +227,7 @@ void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place);
 
 /* The first block of the segment, whose number is in its header, is damaged: it is put
-   aside, and its fd is not needed any more. -1 with errno. */
+   aside, and its file is not needed any more. -1 with errno. */
 int journal_damage_segment(struct journal *journal,
 			   const struct journal_segment *segment);
 /* There is no segment of this number, and there was: a reader names it, until a repair has

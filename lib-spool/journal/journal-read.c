@@ -18,7 +18,8 @@ bool journal_read_header(const struct journal_source *segment, uint64_t offset,
 			 struct journal_header *header_r)
 {
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
-	int ret = journal_pread_all(segment->fd, bytes, sizeof(bytes), offset);
+	int ret =
+		journal_file_read(segment->file, bytes, sizeof(bytes), offset);
 
 	if (ret == 0)
 		errno = 0;
@@ -46,7 +47,7 @@ static int read_payload(const struct journal_source *segment, uint64_t offset,
 	data = try_malloc(I_MAX(size, (size_t)1));
 	if (data == NULL)
 		return -1;
-	ret = journal_pread_all(segment->fd, data, size,
+	ret = journal_file_read(segment->file, data, size,
 				offset + JOURNAL_HEADER_SIZE);
 	if (ret > 0 && data_r != NULL &&
 	    crc32c(0, data, size) != header->payload_crc)

@@ -61,11 +61,11 @@ static uint32_t number_from_name(const char *name)
 
 /* Where it ends early, nothing is in it that is needed. */
 static int look_at_size(struct recovery *recovery,
-			struct journal_segment *segment)
+			struct journal_segment *segment, int fd)
 {
 	struct stat st;
 
-	if (file_ops()->fstat(segment->fd, &st) < 0)
+	if (file_ops()->fstat(fd, &st) < 0)
 		return recover_fail(recovery, segment, "fstat of");
 	segment->cut = (uint64_t)st.st_size < segment->header.size;
 	return 0;
@@ -73,13 +73,13 @@ static int look_at_size(struct recovery *recovery,
 
 /* 1; 0: it is damaged, and is to be gone on without; -1 with errno. */
 static int read_segment_header(struct recovery *recovery,
-			       struct journal_segment *segment, uint32_t number)
+			       struct journal_segment *segment, int fd)
 {
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
 	enum journal_segment_state state = JOURNAL_SEGMENT_DAMAGED;
-	ssize_t ret = file_pread(segment->fd, bytes, sizeof(bytes), 0);
+	ssize_t ret = file_pread(fd, bytes, sizeof(bytes), 0);
+	uint32_t number = segment->header.number;
 
-	segment->header.number = number;
 	if (ret < 0)
 		return recover_fail(recovery, segment, "reading");
 	if (ret == sizeof(bytes))
@@ -91,7 +91,7 @@ static int read_segment_header(struct recovery *recovery,
 				  "that one",
 				  recovery->journal->dir, number);
 	if (state == JOURNAL_SEGMENT_VALID && segment->header.number == number)
-		return look_at_size(recovery, segment) < 0 ? -1 : 1;
+		return look_at_size(recovery, segment, fd) < 0 ? -1 : 1;
 	segment->header.number = number;
 	/* one cannot tell which of its records are its own */
 	if (!recovery->journal->settings.repair)
@@ -107,28 +107,33 @@ static int read_segment_header(struct recovery *recovery,
 	return 0;
 }
 
-static int open_segment(struct recovery *recovery, const char *name,
-			uint32_t number)
+/* As read_segment_header(). */
+static int look_at_file(struct recovery *recovery,
+			struct journal_segment *segment)
+{
+	int fd = journal_file_hold(segment->file), ret;
+
+	if (fd < 0)
+		return recover_fail(recovery, segment, "opening");
+	/* what a killed process wrote, and we go by, has to stay */
+	if (!recovery->journal->settings.read_only && file_fdatasync(fd) < 0)
+		ret = recover_fail(recovery, segment, "fdatasync of");
+	else
+		ret = read_segment_header(recovery, segment, fd);
+	journal_file_let_go(segment->file);
+	return ret;
+}
+
+static int open_segment(struct recovery *recovery, uint32_t number)
 {
 	struct journal *journal = recovery->journal;
 	struct journal_segment *segment = i_new(struct journal_segment, 1);
-	int ret = -1, error;
+	int ret, error;
 
 	segment->header.number = number;
 	segment->pos = JOURNAL_BLOCK_SIZE;
-	segment->fd = file_open(
-		journal->fd, name,
-		(journal->settings.read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW |
-			O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		0);
-	if (segment->fd < 0)
-		(void)recover_fail(recovery, segment, "opening");
-	/* what a killed process wrote, and we go by, has to stay */
-	else if (!journal->settings.read_only &&
-		 file_fdatasync(segment->fd) < 0)
-		(void)recover_fail(recovery, segment, "fdatasync of");
-	else
-		ret = read_segment_header(recovery, segment, number);
+	segment->file = journal_file_new(&journal->files, number);
+	ret = look_at_file(recovery, segment);
 	if (ret > 0 && journal_segment_add(journal, segment))
 		return 0;
 	if (ret > 0)
@@ -144,7 +149,7 @@ static bool open_listed(int dir_fd ATTR_UNUSED, const char *name, void *context)
 	struct recovery *recovery = context;
 	uint32_t number = number_from_name(name);
 
-	if (number > 0 && open_segment(recovery, name, number) < 0)
+	if (number > 0 && open_segment(recovery, number) < 0)
 		recovery->open_errno = errno;
 	return recovery->open_errno == 0;
 }

@@ -35,25 +35,15 @@ static int read_window(struct scanner *scanner, uint64_t pos)
 {
 	size_t size = (size_t)I_MIN(scanner->end - pos,
 				    (uint64_t)scanner->window_room);
-	ssize_t ret;
+	ssize_t ret = journal_file_read_some(scanner->segment->file,
+					     scanner->window, size, pos);
 
 	scanner->window_pos = pos;
-	scanner->window_size = 0;
-	while (scanner->window_size < size) {
-		ret = file_pread(scanner->segment->fd,
-				 scanner->window + scanner->window_size,
-				 size - scanner->window_size,
-				 (off_t)(pos + scanner->window_size));
-		if (ret < 0)
-			return -1;
-		if (ret == 0) {
-			/* it is shorter than it was */
-			scanner->end = pos + scanner->window_size;
-			break;
-		}
-		scanner->window_size += (size_t)ret;
-	}
-	return 0;
+	scanner->window_size = ret < 0 ? 0 : (size_t)ret;
+	/* it is shorter than it was */
+	if (scanner->window_size < size)
+		scanner->end = pos + scanner->window_size;
+	return ret < 0 ? -1 : 0;
 }
 
 /* Bytes at pos, of *size at most; NULL with errno, or with 0: there are none. */

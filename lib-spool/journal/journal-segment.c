@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The files of a journal and the table of them. */
+/* The table of segments. */
 
 #include "config.h"
 #include "journal/journal-private.h"
@@ -9,17 +9,10 @@
 #include "mem.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Bytes that are read and written at a time. */
 #define REWRITE_SIZE ((size_t)256 * 1024)
-
-void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE])
-{
-	(void)snprintf(name_r, JOURNAL_NAME_SIZE, "%08u.seg",
-		       number % 100000000u);
-}
 
 void journal_segment_free(struct journal_segment **_segment)
 {
@@ -28,7 +21,7 @@ void journal_segment_free(struct journal_segment **_segment)
 	*_segment = NULL;
 	if (segment == NULL)
 		return;
-	(void)file_close(&segment->fd);
+	journal_file_free(&segment->file);
 	journal_footer_free(segment);
 	i_free(segment->outlives);
 	i_free(segment);
@@ -82,7 +75,7 @@ bool journal_segment_source(struct journal *journal, uint32_t number,
 	if (number < journal->segment_end)
 		segment = journal->segments[number];
 	if (segment != NULL) {
-		source_r->fd = segment->fd;
+		source_r->file = segment->file;
 		source_r->size = segment->header.size;
 		memcpy(source_r->incarnation, segment->header.incarnation,
 		       JOURNAL_INCARNATION_SIZE);
@@ -97,7 +90,7 @@ bool journal_source_has_changed(const struct journal_source *source)
 	struct journal_segment_header header;
 
 	/* what cannot be read is another matter */
-	return journal_pread_all(source->fd, bytes, sizeof(bytes), 0) > 0 &&
+	return journal_file_read(source->file, bytes, sizeof(bytes), 0) > 0 &&
 		journal_segment_header_get(&header, bytes) ==
 		JOURNAL_SEGMENT_VALID &&
 		memcmp(header.incarnation, source->incarnation,
@@ -132,58 +125,28 @@ bool journal_segment_has_room(const struct journal_segment *segment,
 		segment->header.size;
 }
 
-int journal_pread_all(int fd, void *data, size_t size, uint64_t offset)
-{
-	unsigned char *to = data;
-	ssize_t ret;
-
-	while (size > 0) {
-		ret = file_pread(fd, to, size, (off_t)offset);
-		if (ret <= 0)
-			return (int)ret;
-		to += ret;
-		size -= (size_t)ret;
-		offset += (uint64_t)ret;
-	}
-	return 1;
-}
-
-int journal_pwrite_all(int fd, const void *data, size_t size, uint64_t offset)
-{
-	struct iovec iov = { (void *)(uintptr_t)data, size };
-	ssize_t ret;
-
-	while (iov.iov_len > 0) {
-		ret = file_pwritev(fd, &iov, 1, (off_t)offset);
-		if (ret <= 0) {
-			if (ret == 0)
-				errno = ENOSPC;
-			return -1;
-		}
-		iov.iov_base = (char *)iov.iov_base + ret;
-		iov.iov_len -= (size_t)ret;
-		offset += (uint64_t)ret;
-	}
-	return 0;
-}
-
 int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 			    uint64_t size)
 {
 	unsigned char *data = try_malloc(REWRITE_SIZE);
-	ssize_t ret = data == NULL ? -1 : 0;
+	int fd = journal_file_hold(segment->file);
+	ssize_t ret = data == NULL || fd < 0 ? -1 : 0;
 
 	for (; ret >= 0 && size > 0;
 	     pos += (uint64_t)ret, size -= (uint64_t)ret) {
-		ret = file_pread(segment->fd, data,
+		ret = file_pread(fd, data,
 				 (size_t)I_MIN(size, (uint64_t)REWRITE_SIZE),
 				 (off_t)pos);
 		if (ret == 0)
 			break;
 		if (ret > 0 &&
-		    journal_pwrite_all(segment->fd, data, (size_t)ret, pos) < 0)
+		    journal_pwrite_all(fd, data, (size_t)ret, pos) < 0)
 			ret = -1;
 	}
 	i_free(data);
-	return ret < 0 ? -1 : file_fdatasync(segment->fd);
+	if (ret >= 0)
+		ret = file_fdatasync(fd);
+	if (fd >= 0)
+		journal_file_let_go(segment->file);
+	return ret < 0 ? -1 : 0;
 }

@@ -8,6 +8,7 @@
 #include "file-ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <time.h>
 
 /* Of stat(2): st_blocks counts in these, whatever the filesystem's are. */
@@ -47,13 +48,18 @@ void journal_count_group(struct journal *journal, unsigned int changes,
 		count_value(journal->stats.group_changes, changes);
 }
 
-static int add_segment(const struct journal_segment *segment,
+static int add_segment(const struct journal *journal,
+		       const struct journal_segment *segment,
 		       struct spool_stats *stats)
 {
+	char name[JOURNAL_NAME_SIZE];
 	struct stat st;
 
-	if (file_ops()->fstat(segment->fd, &st) < 0)
-		return -1;
+	journal_segment_name(segment->header.number, name);
+	/* one that was given up is gone */
+	if (file_ops()->fstatat(journal->fd, name, &st, AT_SYMLINK_NOFOLLOW) <
+	    0)
+		return errno == ENOENT ? 0 : -1;
 	stats->segment_bytes += (uint64_t)st.st_blocks * STAT_BLOCK_SIZE;
 	stats->records += segment->total;
 	stats->live_records += segment->live;
@@ -80,7 +86,7 @@ int journal_get_stats(struct journal *journal, struct spool_stats *stats_r)
 	for (i = 0; i < journal->segment_end && ret == 0; i++) {
 		segment = journal->segments[i];
 		if (segment != NULL)
-			ret = add_segment(segment, stats_r);
+			ret = add_segment(journal, segment, stats_r);
 	}
 	error = errno;
 	(void)pthread_mutex_unlock(&journal->mutex);

@@ -45,6 +45,7 @@ static int open_dirs(struct journal *journal, char **error_r)
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 	journal->fd = file_open(journal->dir_fd, JOURNAL_DIR_NAME, flags, 0);
+	journal->files.dir_fd = journal->fd;
 	if (journal->fd < 0)
 		return spool_fail(error_r, errno, "open(%s) failed: %s",
 				  journal->dir, strerror(errno));
@@ -128,6 +129,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	journal->queue_end = &journal->queue;
 	journal->damage_end = &journal->damage;
 	journal_index_init(&journal->index);
+	journal_files_init(&journal->files, settings->read_only);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
 	(void)pthread_mutex_init(&journal->compaction, NULL);
 	(void)pthread_mutex_init(&journal->making, NULL);
@@ -197,6 +199,7 @@ void journal_close(struct journal **_journal)
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);
 	i_free(journal->segments);
+	journal_files_deinit(&journal->files);
 	while ((range = journal->voids) != NULL) {
 		journal->voids = range->next;
 		i_free(range);
