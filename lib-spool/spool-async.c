@@ -177,8 +177,13 @@ void spool_async_close(struct spool_async **_async)
 
 	if (async == NULL)
 		return;
-	*_async = NULL;
+	if (async->closing) { /* by a callback of who closes already */
+		*_async = NULL;
+		return;
+	}
+	/* The callbacks may know it by this pointer alone. */
 	drain(async);
+	*_async = NULL;
 	spool_pool_stop(async);
 	io_remove(&async->io);
 	(void)atomic_fetch_sub(&async->spool->asyncs, 1);

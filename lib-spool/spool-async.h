@@ -37,8 +37,9 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 /* Waits until everything that was accepted is done, calling the callbacks, and ends the
    workers. Nothing is accepted meanwhile, and other threads have to have stopped
    submitting. What has not begun, and need not be done, is to be cancelled before. In
-   the loop's thread; one of the callbacks may do it. Sets the pointer to NULL; NULL is
-   allowed. */
+   the loop's thread; one of the callbacks may do it. Sets the pointer to NULL when the
+   last callback has returned (or at once, where one of those that it calls closes, too);
+   NULL is allowed. */
 void spool_async_close(struct spool_async **async);
 
 /* Cancels the requests that were submitted with this context (NULL: all) and that no

@@ -52,6 +52,7 @@ struct spool {
 	unsigned int flags;
 	char *dir; /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
+	pid_t owner; /* who took the lock */
 	struct spool_conf conf;
 	struct stream_context keys;
 	struct message_id_generator *ids;

@@ -174,7 +174,21 @@ static int take_lock(struct spool *spool, char **error_r)
 	iov.iov_len = strlen(pid);
 	if (file_ops()->ftruncate(fd, 0) == 0)
 		(void)file_pwritev(fd, &iov, 1, 0);
+	spool->owner = getpid();
 	return 0;
+}
+
+/* Children that fork() made have the open file, too, and would keep the lock. */
+static void release_lock(struct spool *spool)
+{
+	struct flock lock;
+
+	memset(&lock, 0, sizeof(lock));
+	lock.l_type = F_UNLCK;
+	lock.l_whence = SEEK_SET;
+	if (spool->lock_fd != -1 && spool->owner == getpid())
+		(void)fcntl(spool->lock_fd, F_OFD_SETLK, &lock);
+	(void)file_close(&spool->lock_fd);
 }
 
 /* A wrong configuration is EINVAL, whatever it was for who read it. */
@@ -324,7 +338,7 @@ void spool_close(struct spool **_spool)
 	spool_unload_modules(spool);
 	if (spool->lock_fd != -1 && spool->ids != NULL)
 		save_last_id(spool);
-	(void)file_close(&spool->lock_fd);
+	release_lock(spool);
 	(void)file_close(&spool->dir_fd);
 	spool_conf_free(&spool->conf);
 	i_free(spool->dir);

@@ -44,7 +44,9 @@ enum spool_open_flags {
 
 /* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
    the text). keys (may be NULL): identities to read encrypted messages with,
-   referenced. NULL with errno and *error_r as above. */
+   referenced. The spool is this process's: in a child that fork() made writes and
+   removals fail (EPERM), and it may neither close it nor use spool-async.h. NULL with errno
+   and *error_r as above. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */

@@ -278,6 +278,37 @@ static void test_a_segment_that_stays_what_it_was(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Who is told to end, as by a signal, cannot write the header of the next segment: no
+   segment is missing at the next start, and nothing comes back. */
+static void test_an_interruption_takes_no_segment(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	const struct journal_segment *old;
+	unsigned int n = 0, i, kept;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	for (old = journal->active; journal->active == old; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	kept = n - 1;
+	for (i = 0; i < kept; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	while (has_room(journal))
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
+	test_faults.fail_errno[TEST_OP_WRITE] = ECANCELED;
+	test_faults.fail_after = true;
+	assert_int_not_equal(test_journal_store(journal, n), 0);
+	test_faults_end();
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_false(journal->damaged);
+	for (i = 0; i <= n; i++)
+		assert_int_equal(test_journal_has(journal, i),
+				 i >= kept && i < n);
+	journal_close(&journal);
+}
+
 /* After two failures in a row nothing is taken, until later a probe succeeds: what had
    failed is void then. */
 static void test_a_probe_ends_the_refusal(void **state ATTR_UNUSED)
@@ -359,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_disk),
 		cmocka_unit_test(test_short_writes),
 		cmocka_unit_test(test_a_segment_that_stays_what_it_was),
+		cmocka_unit_test(test_an_interruption_takes_no_segment),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),
 		cmocka_unit_test(test_memory_of_a_message),
 	};

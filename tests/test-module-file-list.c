@@ -204,6 +204,7 @@ static void test_verify_with_another_key(void **state ATTR_UNUSED)
 	test_spool_file(&id, ".b", path);
 	assert_int_equal(truncate(path, 100), 0);
 	must_see(spool, 0, EINVAL, "its hash is wrong");
+	must_see(spool, 0, EINVAL, path);
 	spool_close(&spool);
 	age_identities_unref(&keys.identities);
 }

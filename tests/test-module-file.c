@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
@@ -408,6 +409,55 @@ static void test_one_owner(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* In a child: the errno of a put and of a removal that fail, as its exit status. */
+static int change_in_child(struct spool *spool, const message_id *id)
+{
+	message_id other;
+
+	if (test_spool_put(spool, wire, sizeof(wire) - 1, &other) != IO_FAIL ||
+	    io_get_errno() != EPERM || spool_remove(spool, id) != IO_FAIL)
+		return 0;
+	return io_get_errno();
+}
+
+/* A child that fork() made changes nothing, and does not keep the spool from others. */
+static void forks(const char *store)
+{
+	struct spool *spool = test_spool_new_of(store, "");
+	int hold[2], status;
+	message_id id;
+	char *error, byte;
+	pid_t pid;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(pipe(hold), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		status = change_in_child(spool, &id);
+		(void)close(hold[1]);
+		_exit(read(hold[0], &byte, 1) == 0 ? status : 0);
+	}
+	spool_close(&spool);
+	spool = spool_open(test_spool_dir(), 0, NULL, &error);
+	/* before anything may fail: the child lived until now */
+	(void)close(hold[0]);
+	(void)close(hold[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_non_null(spool);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EPERM);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+static void test_a_fork_changes_nothing(void **state ATTR_UNUSED)
+{
+	forks("file");
+	forks("journal");
+}
+
 static void test_settings_and_versions(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -595,6 +645,7 @@ int main(void)
 		cmocka_unit_test(test_interrupted_and_short_calls),
 		cmocka_unit_test(test_order_of_syncs),
 		cmocka_unit_test(test_one_owner),
+		cmocka_unit_test(test_a_fork_changes_nothing),
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_links_and_devices_are_refused),

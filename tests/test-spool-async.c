@@ -286,6 +286,46 @@ static void test_nothing_is_accepted_at_the_end(void **state ATTR_UNUSED)
 	assert_int_equal(ending.late.calls, 0);
 }
 
+/* A callback has nothing but the pointer that who closes gave, and may close, too. */
+static void submit_and_close(int answer, void *context)
+{
+	struct ending *ending = context;
+	message_id id;
+
+	assert_int_equal(answer, IO_DONE);
+	assert_non_null(ending->async);
+	assert_int_equal(spool_async_count(ending->async), 1);
+	assert_int_equal(spool_async_cancel(ending->async, &id), 0);
+	assert_int_equal(test_async_put(ending->spool, ending->async, &id,
+					&ending->late),
+			 IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ECANCELED);
+	spool_async_close(&ending->async);
+	assert_null(ending->async);
+	ending->calls++;
+}
+
+static void
+test_the_pointer_holds_until_the_last_answer(void **state ATTR_UNUSED)
+{
+	struct ending ending = { .spool = test_watched_spool("memory") };
+	message_id id;
+
+	ending.async = test_async_begin(ending.spool, 1, 0);
+	spool_new_id(ending.spool, &id);
+	assert_int_equal(spool_submit_remove(ending.async, &id,
+					     submit_and_close, &ending),
+			 IO_DONE);
+	assert_int_equal(spool_submit_remove(ending.async, &id, test_answered,
+					     &ending.answers[0]),
+			 IO_DONE);
+	test_async_end(&ending.async, &ending.spool);
+	assert_null(ending.async);
+	assert_int_equal(ending.calls, 1);
+	test_must_be(&ending.answers[0], IO_DONE);
+	assert_int_equal(ending.late.calls, 0);
+}
+
 /* What has not begun is not done; each is answered in its turn. */
 static void test_cancel(void **state ATTR_UNUSED)
 {
@@ -486,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_close_drains),
 		cmocka_unit_test(test_a_callback_closes),
 		cmocka_unit_test(test_nothing_is_accepted_at_the_end),
+		cmocka_unit_test(test_the_pointer_holds_until_the_last_answer),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_all),
 		cmocka_unit_test(test_a_callback_submits),

@@ -146,6 +146,8 @@ void tool_catch_signals(void)
 	struct sigaction act, old;
 	unsigned int i;
 
+	if (wake_fd >= 0)
+		return; /* threads use the table already */
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0)
 		return; /* then a signal just ends the process */

@@ -206,12 +206,17 @@ static struct journal_segment *find_usable(struct journal *journal)
 }
 
 /* Nobody knows which of the two headers is on the disk: the file goes. Where even that
-   fails, what overrules its records has to stay. */
-static void give_up(struct journal *journal, struct journal_segment *segment)
+   fails, what overrules its records has to stay. So it is where the program is told to
+   end: the disk is well, and the next start finds one of the two; a file that is not there
+   would be damage. */
+static void give_up(struct journal *journal, struct journal_segment *segment,
+		    int error)
 {
 	char name[JOURNAL_NAME_SIZE];
 
 	journal_segment_fail(journal, segment);
+	if (error == ECANCELED)
+		return;
 	journal_segment_name(segment->header.number, name);
 	if (file_ops()->unlinkat(journal->fd, name, 0) < 0 ||
 	    file_sync_dir_fd(journal->fd) < 0)
@@ -236,7 +241,7 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 	written = write_header(fd, &fresh) == 0 && file_fdatasync(fd) == 0;
 	journal_file_let_go(segment->file);
 	if (!written) {
-		give_up(journal, segment);
+		give_up(journal, segment, errno);
 		return 0;
 	}
 	(void)pthread_mutex_lock(&journal->mutex);

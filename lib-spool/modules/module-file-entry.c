@@ -297,19 +297,30 @@ static int open_body_name(struct file_store *store, int bucket_fd,
 }
 
 int file_open_body(struct file_store *store, int bucket_fd,
-		   const struct file_entry *entry)
+		   const struct file_entry *entry, char name_r[FILE_NAME_SIZE])
 {
-	char name[FILE_NAME_SIZE];
 	int fd;
 
 	/* the first body of a message lies there beside a later one, until that
 	   one's headers are durable */
-	file_body_name(&entry->id, entry->body_hash, name);
-	fd = open_body_name(store, bucket_fd, &entry->id, name);
+	file_body_name(&entry->id, entry->body_hash, name_r);
+	fd = open_body_name(store, bucket_fd, &entry->id, name_r);
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
-	file_name(&entry->id, FILE_BODY_SUFFIX, name);
-	return open_body_name(store, bucket_fd, &entry->id, name);
+	file_name(&entry->id, FILE_BODY_SUFFIX, name_r);
+	return open_body_name(store, bucket_fd, &entry->id, name_r);
+}
+
+struct istream *file_body_stream(const struct file_store *store,
+				 const message_id *id, const char *name,
+				 int *fd)
+{
+	struct istream *input = i_stream_create_fd_autoclose(fd, 0);
+	char *path = file_path(store, id, name);
+
+	i_stream_set_name(input, path);
+	i_free(path);
+	return input;
 }
 
 int file_body_missing(struct file_store *store, const message_id *id)

@@ -78,7 +78,8 @@ int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 /* Opens the stored body. Whoever changes it right now may take away the file that
    the headers of a moment ago spoke of: then there are newer ones. */
 static int open_body(struct file_store *store, const message_id *id,
-		     struct file_entry *entry, int *fd_r)
+		     struct file_entry *entry, char name_r[FILE_NAME_SIZE],
+		     int *fd_r)
 {
 	uint64_t version = 0;
 	int bucket_fd, answer, error;
@@ -87,7 +88,7 @@ static int open_body(struct file_store *store, const message_id *id,
 		answer = open_entry(store, id, &bucket_fd, entry, NULL);
 		if (answer != IO_DONE)
 			return answer;
-		*fd_r = file_open_body(store, bucket_fd, entry);
+		*fd_r = file_open_body(store, bucket_fd, entry, name_r);
 		error = errno;
 		(void)file_close(&bucket_fd);
 		if (*fd_r >= 0)
@@ -112,16 +113,11 @@ int file_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	char name[FILE_NAME_SIZE];
 	struct file_entry entry;
 	int fd, answer;
-	char *path;
 
-	answer = open_body(store, &message->message_id, &entry, &fd);
+	answer = open_body(store, &message->message_id, &entry, name, &fd);
 	if (answer != IO_DONE)
 		return answer;
-	file_name(&message->message_id, FILE_BODY_SUFFIX, name);
-	path = file_path(store, &message->message_id, name);
-	source = i_stream_create_fd_autoclose(&fd, 0);
-	i_stream_set_name(source, path);
-	i_free(path);
+	source = file_body_stream(store, &message->message_id, name, &fd);
 	input = spool_undo_stack(store->spool, entry.body_stack, source);
 	i_stream_unref(&source);
 	email_message_set_body(message, input, entry.body_len);

@@ -21,15 +21,16 @@ int file_damaged(const char *why)
 static int verify_body_hash(struct file_store *store, int bucket_fd,
 			    const struct file_entry *entry)
 {
+	char name[FILE_NAME_SIZE];
 	struct istream *file;
 	int fd, error;
 
-	fd = file_open_body(store, bucket_fd, entry);
+	fd = file_open_body(store, bucket_fd, entry, name);
 	if (fd < 0 && errno == ENOENT)
 		(void)file_body_missing(store, &entry->id);
 	if (fd < 0)
 		return errno;
-	file = i_stream_create_fd_autoclose(&fd, 0);
+	file = file_body_stream(store, &entry->id, name, &fd);
 	error = spool_check_hash(file, entry->body_hash);
 	i_stream_destroy(&file);
 	return error;
