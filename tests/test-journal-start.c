@@ -428,12 +428,67 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* A file that was renamed would be taken for the segment that its header names, which
+   may be there as well. */
+static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal;
+	char *error;
+	int fd;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	fd = dup(journal->fd);
+	journal_close(&journal);
+	assert_int_equal(renameat(fd, "00000001.seg", fd, "00000002.seg"), 0);
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_null(journal);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "segment 2 is damaged"));
+	free(error);
+	assert_int_equal(renameat(fd, "00000002.seg", fd, "00000001.seg"), 0);
+	assert_int_equal(close(fd), 0);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
 static struct journal *repair(bool read_only)
 {
 	struct journal_settings settings = { .read_only = read_only,
 					     .repair = true };
 
 	return test_journal_open_with(settings);
+}
+
+/* A disk that fails is no damage: nothing is put aside, and the next try finds all. */
+static void test_a_first_block_that_cannot_be_read(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT, .repair = true
+	};
+	struct journal *journal = test_journal_new();
+	char *error;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_READ] = 1;
+	test_faults.fail_errno[TEST_OP_READ] = EIO;
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	test_faults_end();
+	assert_null(journal);
+	assert_int_equal(errno, EIO);
+	assert_non_null(strstr(error, "reading segment 1 failed"));
+	free(error);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal = repair(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
 }
 
 /* The only segment, the first and the last one of several. */
@@ -765,6 +820,8 @@ int main(void)
 		cmocka_unit_test(test_a_torn_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_a_segment_under_another_name),
+		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_no_directory_for_bodies),
 		cmocka_unit_test(test_what_a_writer_moved),

@@ -176,6 +176,41 @@ static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 	}
 }
 
+/* A group that fills its blocks has no padding: what is void ends with its last record. */
+static void
+test_a_failed_group_without_padding_is_void(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char data[JOURNAL_BLOCK_SIZE] = { 0 };
+	struct test_journal_put put;
+	uint64_t end;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	end = journal->active->pos + JOURNAL_BLOCK_SIZE;
+	test_journal_make_put(&put, 2, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].stack = NULL;
+	/* its headers take two units */
+	put.request.records[0].size =
+		JOURNAL_BLOCK_SIZE - JOURNAL_HEADER_SIZE - 2 * JOURNAL_ALIGN;
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	assert_int_equal((uint64_t)put.request.records[1].place.offset *
+					 JOURNAL_ALIGN +
+				 2 * JOURNAL_ALIGN,
+			 end);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_false(test_journal_has(journal, 2));
+	assert_true(test_journal_has(journal, 3));
+	journal_close(&journal);
+}
+
 static void test_two_failures_are_enough(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -355,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
 		cmocka_unit_test(test_a_failed_sync_is_void),
+		cmocka_unit_test(test_a_failed_group_without_padding_is_void),
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),
 		cmocka_unit_test(test_short_writes),
