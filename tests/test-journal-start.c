@@ -5,6 +5,8 @@
 #include "config.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
+#include "journal/journal-scan.h"
+#include "macros.h"
 #include "mem.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
@@ -142,6 +144,49 @@ static void test_footers(void **state ATTR_UNUSED)
 	assert_true(test_journal_has(journal, FILLED));
 	assert_int_equal(test_journal.warnings, 0);
 	journal_close(&journal);
+}
+
+#define GROUP 240
+
+/* Tombstones, whose entries are the largest ones, as few groups. */
+static void commit_group(struct journal *journal)
+{
+	static const unsigned char target[JOURNAL_TARGET_SIZE];
+	static struct journal_request requests[GROUP];
+	struct journal_request *list[GROUP];
+	unsigned int i;
+
+	memset(requests, 0, sizeof(requests));
+	for (i = 0; i < GROUP; i++) {
+		requests[i].count = 1;
+		requests[i].records[0].type = JOURNAL_UNLINK;
+		test_journal_make_id(1000 + i, &requests[i].records[0].id);
+		requests[i].records[0].data = target;
+		requests[i].records[0].size = sizeof(target);
+		list[i] = &requests[i];
+	}
+	assert_int_equal(journal_commit_many(journal, list, GROUP), 0);
+}
+
+/* Wherever it begins, a group of many takes nothing of what the footer needs. */
+static void test_a_group_leaves_room_for_the_footer(void **state ATTR_UNUSED)
+{
+	struct journal_items items;
+	struct journal *journal;
+	unsigned int before, n;
+
+	for (before = 1; before < 15; before++) {
+		journal = test_journal_new();
+		for (n = 0; n < before; n++)
+			assert_int_equal(test_journal_store(journal, n), 0);
+		while (journal->segment_end < 3)
+			commit_group(journal);
+		assert_int_equal(journal_footer_read(journal->segments[1],
+						     &items),
+				 1);
+		journal_items_free(&items);
+		journal_close(&journal);
+	}
 }
 
 /* What a footer speaks of is looked at when it is read: 15, put aside, once; its
@@ -426,6 +471,43 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	journal = test_journal_open(false);
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
+}
+
+/* The record right before them has to be what they were written with. */
+static void test_headers_behind_the_body_of_others(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int n;
+		uint64_t version;
+		unsigned int flags;
+	} bodies[] = {
+		{ 9, 1, 0 },                /* of another message */
+		{ 2, 2, 0 },                /* of another version */
+		{ 2, 1, JOURNAL_EXTERNAL }, /* in a file */
+	};
+	struct journal_record *body;
+	struct test_journal_put put;
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(bodies); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		test_journal_make_put(&put, 2, 1);
+		body = &put.request.records[0];
+		test_journal_make_id(bodies[i].n, &body->id);
+		body->version = bodies[i].version;
+		body->flags = bodies[i].flags;
+		assert_int_equal(journal_commit(journal, &put.request), 0);
+		assert_int_equal(test_journal_store(journal, 3), 0);
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_true(test_journal_has(journal, 1));
+		assert_false(test_journal_has(journal, 2));
+		assert_true(test_journal_has(journal, 3));
+		assert_int_equal(test_journal.warnings, 1);
+		journal_close(&journal);
+	}
 }
 
 /* A file that was renamed would be taken for the segment that its header names, which
@@ -811,6 +893,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_segments_are_read_at_once),
 		cmocka_unit_test(test_footers),
+		cmocka_unit_test(test_a_group_leaves_room_for_the_footer),
 		cmocka_unit_test(test_damage_under_a_footer),
 		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
@@ -820,6 +903,7 @@ int main(void)
 		cmocka_unit_test(test_a_torn_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_headers_behind_the_body_of_others),
 		cmocka_unit_test(test_a_segment_under_another_name),
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
