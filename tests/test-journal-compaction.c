@@ -386,6 +386,57 @@ static void test_what_is_moved_is_claimed(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static struct {
+	struct journal *journal;
+	_Atomic bool ended;
+} compactor;
+
+static void *compact_all(void *context ATTR_UNUSED)
+{
+	uint64_t moved;
+	int ret = journal_compact(compactor.journal, &moved);
+
+	compactor.ended = true;
+	return ret < 0 ? &compactor : NULL;
+}
+
+static bool turn_is_wanted(struct journal *journal)
+{
+	bool wanted;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	wanted = journal->turn_wanted != NULL;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return wanted;
+}
+
+/* Or who commits might take the same segment to write in. */
+static void test_a_segment_is_made_blank_in_turn(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, count = 0;
+	pthread_t thread;
+	void *failed;
+
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, count++), 0);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal->segments[1]->live, 0);
+	journal_begin_commit(journal);
+	compactor.journal = journal;
+	assert_int_equal(pthread_create(&thread, NULL, compact_all, NULL), 0);
+	while (!compactor.ended && !turn_is_wanted(journal))
+		(void)sched_yield();
+	assert_false(compactor.ended);
+	assert_false(journal->segments[1]->blank);
+	journal_end_commit(journal);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_true(journal->segments[1]->blank);
+	journal_close(&journal);
+}
+
 /* The first segment has messages from 0 on that stay, and 4 that went,
    as the next one says. */
 #define STAYS(n) ((n) % 4 != 2)
@@ -978,6 +1029,7 @@ int main(void)
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),
 		cmocka_unit_test(test_what_is_moved_is_claimed),
+		cmocka_unit_test(test_a_segment_is_made_blank_in_turn),
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),
