@@ -1017,6 +1017,40 @@ static void test_the_upkeep_sees_removals(void **state ATTR_UNUSED)
 	file_ops_set(NULL);
 }
 
+static uint64_t live_in(struct journal *journal, uint32_t number)
+{
+	uint64_t live;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	live = journal->segments[number]->live;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return live;
+}
+
+/* A segment was emptied while it was written, and all that happens is that it is full. */
+static void test_the_upkeep_sees_the_next_segment(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .upkeep = true };
+	struct journal *journal;
+	unsigned int n;
+
+	test_journal_new_dir();
+	journal = test_journal_open_with(settings);
+	/* it wakes the upkeep, too */
+	journal_worker_stop(journal->maker);
+	journal_worker_free(&journal->maker);
+	for (n = 0; n < 6; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 0; n < 6; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	while (live_in(journal, 1) > 0)
+		(void)sched_yield();
+	assert_true(test_journal_has(journal, n - 2));
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1043,6 +1077,7 @@ int main(void)
 		cmocka_unit_test(test_a_message_too_large_to_be_moved),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
 		cmocka_unit_test(test_the_upkeep_sees_removals),
+		cmocka_unit_test(test_the_upkeep_sees_the_next_segment),
 	};
 
 	return cmocka_run_group_tests_name("journal-compaction", tests, NULL,

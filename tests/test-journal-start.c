@@ -218,18 +218,13 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* Or the next start would not see what came behind it. */
-static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+/* Ends the active segment with one that has no room there, 10; and there cannot be another
+   segment. */
+static void seal_active(struct journal *journal)
 {
-	struct journal *journal = test_journal_new();
 	unsigned char data[20000] = { 0 };
 	struct test_journal_put put;
-	uint64_t sequence;
-	unsigned int n;
 
-	for (n = 0; n < 10; n++)
-		assert_int_equal(test_journal_store(journal, n), 0);
-	/* this one has no room, and there cannot be another segment */
 	test_journal_make_put(&put, 10, 1);
 	put.request.records[0].data = data;
 	put.request.records[0].size = sizeof(data);
@@ -239,6 +234,18 @@ static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
 	assert_int_equal(journal_commit(journal, &put.request), -1);
 	test_faults_end();
 	assert_int_equal(test_journal_files_in("journal"), 1);
+}
+
+/* Or the next start would not see what came behind it. */
+static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	uint64_t sequence;
+	unsigned int n;
+
+	for (n = 0; n < 10; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	seal_active(journal);
 	sequence = journal->next_sequence;
 	journal_close(&journal);
 	journal = test_journal_open(false);
@@ -249,6 +256,43 @@ static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
 	journal = test_journal_open(false);
 	for (n = 0; n < 12; n++)
 		assert_int_equal(test_journal_has(journal, n), n != 10);
+	journal_close(&journal);
+}
+
+/* A footer does not say where its last record ends: that is not where a group may begin,
+   even if a block does. */
+static void test_a_footer_whose_last_record_is_in_two_blocks(
+	void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char data[JOURNAL_BLOCK_SIZE] = { 0 };
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	struct test_journal_put put;
+	unsigned char *payload;
+	unsigned int n;
+
+	for (n = 0; n < 9; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	test_journal_make_put(&put, 9, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].stack = NULL;
+	put.request.records[0].size =
+		JOURNAL_BLOCK_SIZE - JOURNAL_HEADER_SIZE - JOURNAL_ALIGN;
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	assert_int_equal(((uint64_t)put.request.records[1].place.offset + 1) *
+				 JOURNAL_ALIGN % JOURNAL_BLOCK_SIZE,
+			 0);
+	seal_active(journal);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 11), 0);
+	assert_int_equal(journal_read(journal, &put.request.records[1].id,
+				      JOURNAL_HEADERS, &header, stack,
+				      &payload),
+			 0);
+	i_free(payload);
+	assert_true(test_journal_has(journal, 11));
 	journal_close(&journal);
 }
 
@@ -896,6 +940,8 @@ int main(void)
 		cmocka_unit_test(test_a_group_leaves_room_for_the_footer),
 		cmocka_unit_test(test_damage_under_a_footer),
 		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
+		cmocka_unit_test(
+			test_a_footer_whose_last_record_is_in_two_blocks),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
