@@ -5,6 +5,7 @@
 #include "config.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
+#include "macros.h"
 #include "mem.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
@@ -857,36 +858,68 @@ static void commit_claimed(struct journal *journal,
 	journal_release(journal, &request->records[0].id);
 }
 
-/* A message comes back as it was at first. A start that knew of no removal would take its
-   headers for the first ones, moved, to which the states belong. */
-static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
+static void store_version(struct journal *journal, unsigned int n,
+			  uint64_t version)
 {
-	struct journal *journal = test_journal_new();
-	struct journal_entry entry;
 	struct test_journal_put put;
-	unsigned int n = 0, from, round;
 
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	test_journal_make_put(&put, 0, 2);
+	test_journal_make_put(&put, n, version);
+	commit_claimed(journal, &put.request);
+}
+
+static void store_states(struct journal *journal, unsigned int n, uint64_t base)
+{
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, base + 1);
 	put.request.count = 1;
 	put.request.records[0].type = JOURNAL_STATES;
-	put.request.records[0].plain_size = 1;
+	put.request.records[0].plain_size = base;
 	commit_claimed(journal, &put.request);
-	fill(journal, &n);
-	from = n;
-	assert_int_equal(test_journal_drop(journal, 0), 0);
-	fill(journal, &n);
-	assert_int_equal(test_journal_store(journal, 0), 0);
-	drop_range(journal, from, n - 1);
-	for (round = 0; round < 3; round++) {
-		assert_true(journal_find(journal, &put.request.records[0].id,
-					 &entry));
-		assert_int_equal(entry.version, 1);
-		assert_int_equal(entry.states.offset, 0);
-		time_passes(journal, &n);
-		start_again(&journal);
+}
+
+/* A message comes back as it was before, in its first or its second version. A start that
+   knew of no removal would take its headers for the ones of that version, moved, to which
+   the states belong. */
+static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t base;
+		bool apart; /* its versions are in two segments */
+	} rows[] = { { 1, false }, { 2, false }, { 2, true } };
+	struct journal_entry entry;
+	struct journal *journal;
+	unsigned int n, from, round;
+	message_id id;
+	size_t i;
+
+	test_journal_make_id(0, &id);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		journal = test_journal_new();
+		n = 1;
+		if (rows[i].base > 1)
+			store_version(journal, 0, 1);
+		if (rows[i].apart)
+			fill(journal, &n);
+		store_version(journal, 0, rows[i].base);
+		store_states(journal, 0, rows[i].base);
+		fill(journal, &n);
+		from = n;
+		/* the newer segment's first */
+		assert_int_equal(test_journal_drop(journal, 0), 0);
+		assert_int_equal(test_journal_drop(journal, 1), 0);
+		fill(journal, &n);
+		store_version(journal, 0, rows[i].base);
+		drop_range(journal, from, n - 1);
+		for (round = 0; round < 3; round++) {
+			assert_true(journal_find(journal, &id, &entry));
+			assert_int_equal(entry.version, rows[i].base);
+			assert_int_equal(entry.states.offset, 0);
+			time_passes(journal, &n);
+			start_again(&journal);
+		}
+		journal_close(&journal);
 	}
-	journal_close(&journal);
 }
 
 /* Segments were to be larger: a message that none of today's has room for stays where it
