@@ -807,44 +807,6 @@ static void test_damage_is_not_carried(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* A tombstone whose target was damaged since holds what is left of the message before. */
-static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	struct journal_entry entry;
-	struct test_journal_put put;
-	unsigned int n = 0, from, round;
-
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	fill(journal, &n);
-	from = n - 1;
-	test_journal_make_put(&put, 1, 2);
-	assert_int_equal(
-		journal_claim(journal, &put.request.records[0].id, &entry), 0);
-	assert_int_equal(journal_commit(journal, &put.request), 0);
-	journal_release(journal, &put.request.records[0].id);
-	assert_true(journal_find(journal, &entry.id, &entry));
-	assert_int_equal(entry.headers.segment, 2);
-	fill(journal, &n);
-	assert_int_equal(test_journal_drop(journal, 1), 0);
-	drop_range(journal, from, n);
-	fill(journal, &n);
-	journal_close(&journal);
-	/* the headers' own header */
-	test_journal_flip_in(
-		2, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
-	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
-	journal = test_journal_open(false);
-	for (round = 0; round < 3; round++) {
-		assert_false(test_journal_has(journal, 1));
-		assert_true(test_journal_has(journal, 2));
-		time_passes(journal, &n);
-		time_passes(journal, &n);
-		start_again(&journal);
-	}
-	journal_close(&journal);
-}
-
 static void commit_claimed(struct journal *journal,
 			   struct journal_request *request)
 {
@@ -856,6 +818,48 @@ static void commit_claimed(struct journal *journal,
 		journal_reserve_states(journal, &request->records[0].id), 0);
 	assert_int_equal(journal_commit(journal, request), 0);
 	journal_release(journal, &request->records[0].id);
+}
+
+/* A tombstone whose target was damaged since holds what is left of the message before:
+   also where no start has told of the damage yet. */
+static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
+{
+	struct journal_entry entry;
+	struct test_journal_put put;
+	struct journal *journal;
+	unsigned int n, from, round, restarts;
+
+	for (restarts = 0; restarts < 2; restarts++) {
+		journal = test_journal_new();
+		n = 0;
+		assert_int_equal(test_journal_store(journal, n++), 0);
+		fill(journal, &n);
+		from = n - 1;
+		test_journal_make_put(&put, 1, 2);
+		commit_claimed(journal, &put.request);
+		assert_true(journal_find(journal, &put.request.records[0].id,
+					 &entry));
+		assert_int_equal(entry.headers.segment, 2);
+		fill(journal, &n);
+		assert_int_equal(test_journal_drop(journal, 1), 0);
+		drop_range(journal, from, n);
+		fill(journal, &n);
+		/* the headers' own header */
+		test_journal_flip_in(
+			2,
+			(uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
+		test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+		if (restarts > 0)
+			start_again(&journal);
+		for (round = 0; round < 3; round++) {
+			assert_false(test_journal_has(journal, 1));
+			assert_true(test_journal_has(journal, 2));
+			time_passes(journal, &n);
+			time_passes(journal, &n);
+			start_again(&journal);
+		}
+		journal_close(&journal);
+	}
 }
 
 static void store_version(struct journal *journal, unsigned int n,
