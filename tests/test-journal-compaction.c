@@ -699,9 +699,9 @@ static void test_a_compaction_that_fails(void **state ATTR_UNUSED)
 static void commit_range(struct journal *journal, unsigned int from,
 			 unsigned int to, bool removes)
 {
-	static struct test_journal_put puts[CROWD];
-	static unsigned char targets[CROWD][JOURNAL_TARGET_SIZE];
-	struct journal_request *requests[CROWD];
+	static struct test_journal_put puts[2 * CROWD];
+	static unsigned char targets[2 * CROWD][JOURNAL_TARGET_SIZE];
+	struct journal_request *requests[2 * CROWD];
 	struct journal_record *record;
 	struct journal_entry entry;
 	unsigned int n;
@@ -743,6 +743,32 @@ static void test_many_tombstones(void **state ATTR_UNUSED)
 			assert_int_equal(test_journal_has(journal, i),
 					 i >= GOING);
 	}
+	journal_close(&journal);
+}
+
+/* Of two segments that stay, so many in one that copying them would win little. */
+static void test_a_segment_of_needed_tombstones_stays(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 2 * CROWD, from, i;
+
+	for (i = 0; i < 2; i++) {
+		commit_range(journal, i * CROWD, (i + 1) * CROWD, false);
+		fill(journal, &n);
+	}
+	from = n - 1;
+	for (i = 0; i < 2; i++)
+		commit_range(journal, i * CROWD, i * CROWD + GOING, true);
+	fill(journal, &n);
+	drop_range(journal, from, n);
+	fill(journal, &n);
+	assert_int_equal(journal->segments[3]->live, 0);
+	compact(journal);
+	assert_false(journal->segments[3]->blank);
+	start_again(&journal);
+	for (i = 0; i < 2 * CROWD; i++)
+		assert_int_equal(test_journal_has(journal, i),
+				 i % CROWD >= GOING);
 	journal_close(&journal);
 }
 
@@ -1106,6 +1132,7 @@ int main(void)
 		cmocka_unit_test(test_what_came_back_goes_again),
 		cmocka_unit_test(test_a_compaction_that_fails),
 		cmocka_unit_test(test_many_tombstones),
+		cmocka_unit_test(test_a_segment_of_needed_tombstones_stays),
 		cmocka_unit_test(test_a_void_is_not_carried),
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
