@@ -772,6 +772,55 @@ static void test_a_segment_of_needed_tombstones_stays(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static void fail_to_store(struct journal *journal, unsigned int n,
+			  uint64_t version)
+{
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, version);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	journal_release(journal, &put.request.records[0].id);
+}
+
+/* The newest headers that the second segment has of a message are void: its tombstone, once
+   carried, holds those of the first one none the less. */
+static void test_a_tombstone_of_what_is_void(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, from = STAYING, round;
+
+	while (n < STAYING + 8)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	fail_to_store(journal, 1, 2);
+	fill(journal, &n);
+	start_again(&journal);
+	fill(journal, &n);
+	/* in a segment of tombstones alone, which no other one overrules */
+	assert_int_equal(test_journal_drop(journal, n - 1), 0);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	assert_int_equal(test_journal_drop(journal, from), 0);
+	drop_range(journal, STAYING + 8, n - 1);
+	assert_int_equal(journal->active->header.number, 5);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	time_passes(journal, &n);
+	drop_range(journal, from + 1, STAYING + 8);
+	for (round = 0; round < 3; round++) {
+		time_passes(journal, &n);
+		start_again(&journal);
+		assert_false(test_journal_has(journal, 1));
+		assert_true(test_journal_has(journal, 3));
+	}
+	journal_close(&journal);
+}
+
 /* What says that a group is void is needed for as long as the group is there. */
 static void test_a_void_is_not_carried(void **state ATTR_UNUSED)
 {
@@ -1133,6 +1182,7 @@ int main(void)
 		cmocka_unit_test(test_a_compaction_that_fails),
 		cmocka_unit_test(test_many_tombstones),
 		cmocka_unit_test(test_a_segment_of_needed_tombstones_stays),
+		cmocka_unit_test(test_a_tombstone_of_what_is_void),
 		cmocka_unit_test(test_a_void_is_not_carried),
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),

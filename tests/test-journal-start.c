@@ -517,6 +517,31 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What would go beyond the segment's end is no record, and the next group takes its
+   place. */
+static void test_a_record_beyond_the_end(void **state ATTR_UNUSED)
+{
+	struct journal_header header = { .type = JOURNAL_BODY,
+					 .flags = JOURNAL_GROUP_START,
+					 .stored_size = TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_header_put(&header, journal->active->header.incarnation, bytes);
+	assert_int_equal(journal_pwrite_all(journal->active->fd, bytes,
+					    sizeof(bytes),
+					    journal->active->pos),
+			 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	assert_int_equal(journal->active->header.number, 1);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 2));
+	journal_close(&journal);
+}
+
 /* The record right before them has to be what they were written with. */
 static void test_headers_behind_the_body_of_others(void **state ATTR_UNUSED)
 {
@@ -949,6 +974,7 @@ int main(void)
 		cmocka_unit_test(test_a_torn_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_a_record_beyond_the_end),
 		cmocka_unit_test(test_headers_behind_the_body_of_others),
 		cmocka_unit_test(test_a_segment_under_another_name),
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
