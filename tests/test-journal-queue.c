@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -258,6 +259,42 @@ test_the_next_group_is_written_before_this_one_is_told(void **state ATTR_UNUSED)
 	end(threads[0]);
 	end(threads[1]);
 	assert_int_equal(gate.syncs, 2);
+	end_gate(journal);
+}
+
+static _Atomic unsigned int interruptions;
+
+static void count_interruption(int number ATTR_UNUSED)
+{
+	interruptions++;
+}
+
+/* A signal's handler wakes who waits for another one's sync, and his own has not begun. */
+static void test_a_signal_ends_no_wait(void **state ATTR_UNUSED)
+{
+	struct sigaction action = { .sa_handler = count_interruption }, old;
+	struct journal *journal = begin_gate();
+	struct commit first, second;
+	pthread_t threads[2];
+	unsigned int i;
+
+	assert_int_equal(sigaction(SIGUSR1, &action, &old), 0);
+	make_commit(&first, journal, 1);
+	make_commit(&second, journal, 2);
+	threads[0] = start(commit_one, &first);
+	wait_for_syncs(1);
+	threads[1] = start(commit_one, &second);
+	wait_for_queue(journal, 1, false);
+	/* so often that it waits for one of them at least */
+	for (i = 0; i < 200; i++) {
+		assert_int_equal(pthread_kill(threads[1], SIGUSR1), 0);
+		while (interruptions <= i)
+			(void)sched_yield();
+	}
+	allow_syncs(UINT_MAX);
+	end(threads[0]);
+	end(threads[1]);
+	assert_int_equal(sigaction(SIGUSR1, &old, NULL), 0);
 	end_gate(journal);
 }
 
@@ -579,6 +616,7 @@ int main(void)
 		cmocka_unit_test(test_what_gathers_is_one_group),
 		cmocka_unit_test(
 			test_the_next_group_is_written_before_this_one_is_told),
+		cmocka_unit_test(test_a_signal_ends_no_wait),
 		cmocka_unit_test(test_what_is_left_of_a_group_comes_first),
 		cmocka_unit_test(
 			test_who_wants_the_turn_for_something_else_is_next),

@@ -477,21 +477,25 @@ static void test_a_torn_void(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
-/* The last group has lost its first record, and what came before it is damaged: that was
-   synced, and is no torn tail. */
+/* The last group has lost its first record, or that one's payload, and what came before it
+   is damaged: that was synced, and is no torn tail. */
 static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
 {
+	static const unsigned int offsets[] = { 10, JOURNAL_HEADER_SIZE + 8 };
 	struct journal *journal;
+	size_t i;
 
-	make_three(JOURNAL_HEADER_SIZE + 8);
-	test_journal_flip(3 * JOURNAL_BLOCK_SIZE + 10);
-	journal = test_journal_open(false);
-	assert_true(test_journal_has(journal, 1));
-	assert_false(test_journal_has(journal, 2));
-	assert_false(test_journal_has(journal, 3));
-	assert_true(test_journal.warnings > 0);
-	assert_true(test_journal_files_in("quarantine") >= 2);
-	journal_close(&journal);
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		make_three(JOURNAL_HEADER_SIZE + 8);
+		test_journal_flip(3 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		journal = test_journal_open(false);
+		assert_true(test_journal_has(journal, 1));
+		assert_false(test_journal_has(journal, 2));
+		assert_false(test_journal_has(journal, 3));
+		assert_true(test_journal.warnings > 0);
+		assert_true(test_journal_files_in("quarantine") >= 2);
+		journal_close(&journal);
+	}
 }
 
 static void test_first_blocks(void **state ATTR_UNUSED)

@@ -130,6 +130,32 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Segments were to be smaller: none of them is written anew for what it has no room for. */
+static void test_a_segment_that_is_too_small_is_left(void **state ATTR_UNUSED)
+{
+	static unsigned char data[2 * TEST_JOURNAL_SEGMENT];
+	struct journal_settings settings = { .segment_size =
+						     4 * TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	struct test_journal_put put;
+	unsigned int n, count = 0;
+
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, count++), 0);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	test_journal_make_put(&put, count, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	assert_true(journal->active->header.size == settings.segment_size);
+	assert_int_equal(test_journal_store(journal, n + 1), 0);
+	assert_true(test_journal_has(journal, n + 1));
+	journal_close(&journal);
+}
+
 /*
  * What fails
  */
@@ -389,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
+		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_a_failed_group_without_padding_is_void),
 		cmocka_unit_test(test_two_failures_are_enough),
