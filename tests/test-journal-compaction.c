@@ -772,6 +772,26 @@ static void test_a_segment_of_needed_tombstones_stays(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Two thirds of the second segment are tombstones that nothing needs: a start sees that, as
+   who wrote it did. */
+static void test_tombstones_are_known_from_messages(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, i;
+
+	while (n < STAYING)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	drop_range(journal, 0, 10);
+	fill(journal, &n);
+	assert_int_equal(journal->active->header.number, 3);
+	start_again(&journal);
+	compact(journal);
+	assert_int_equal(journal->segments[2]->live, 0);
+	for (i = 0; i < n; i++)
+		assert_int_equal(test_journal_has(journal, i), i >= 10);
+	journal_close(&journal);
+}
+
 static void fail_to_store(struct journal *journal, unsigned int n,
 			  uint64_t version)
 {
@@ -1180,6 +1200,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),
 		cmocka_unit_test(test_a_compaction_that_fails),
+		cmocka_unit_test(test_tombstones_are_known_from_messages),
 		cmocka_unit_test(test_many_tombstones),
 		cmocka_unit_test(test_a_segment_of_needed_tombstones_stays),
 		cmocka_unit_test(test_a_tombstone_of_what_is_void),
