@@ -397,6 +397,61 @@ test_who_wants_the_turn_for_something_else_is_next(void **state ATTR_UNUSED)
 	end_gate(journal);
 }
 
+struct taking {
+	struct journal *journal;
+	unsigned int *taken, number; /* by how many, and which of them it was */
+};
+
+static void *take_a_turn(void *context)
+{
+	struct taking *taking = context;
+
+	journal_begin_commit(taking->journal);
+	taking->number = (*taking->taken)++;
+	journal_end_commit(taking->journal);
+	return NULL;
+}
+
+/* The next one is what a waiter begins with. */
+static void wait_for_wanting(struct journal *journal, unsigned int count)
+{
+	const struct journal_waiter *waiter;
+	unsigned int found;
+
+	do {
+		(void)sched_yield();
+		found = 0;
+		(void)pthread_mutex_lock(&journal->mutex);
+		for (waiter = journal->turn_wanted; waiter != NULL;
+		     waiter = *(struct journal_waiter *const *)waiter)
+			found++;
+		(void)pthread_mutex_unlock(&journal->mutex);
+	} while (found < count);
+}
+
+/* Or who came first might never have it. */
+static void test_turns_are_given_in_order(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct taking takings[3];
+	pthread_t threads[3];
+	unsigned int i, taken = 0;
+
+	journal_begin_commit(journal);
+	for (i = 0; i < 3; i++) {
+		takings[i].journal = journal;
+		takings[i].taken = &taken;
+		threads[i] = start(take_a_turn, &takings[i]);
+		wait_for_wanting(journal, i + 1);
+	}
+	journal_end_commit(journal);
+	for (i = 0; i < 3; i++) {
+		end(threads[i]);
+		assert_int_equal(takings[i].number, i);
+	}
+	journal_close(&journal);
+}
+
 /* Nobody waits for it, and it came while the turn was somebody's for something else. */
 static void test_what_came_meanwhile_is_written(void **state ATTR_UNUSED)
 {
@@ -620,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_left_of_a_group_comes_first),
 		cmocka_unit_test(
 			test_who_wants_the_turn_for_something_else_is_next),
+		cmocka_unit_test(test_turns_are_given_in_order),
 		cmocka_unit_test(test_what_came_meanwhile_is_written),
 		cmocka_unit_test(test_one_of_many_fails),
 		cmocka_unit_test(test_who_waits_writes_for_no_longer),
