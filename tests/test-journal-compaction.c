@@ -941,8 +941,7 @@ static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
 		fill(journal, &n);
 		/* the headers' own header */
 		test_journal_flip_in(
-			2,
-			(uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
+			2, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
 		test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
 		if (restarts > 0)
 			start_again(&journal);
@@ -1183,6 +1182,24 @@ static void test_the_upkeep_sees_the_next_segment(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What the time before left, with nothing to be written. */
+static void test_the_upkeep_sees_what_was_left(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .upkeep = true };
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0;
+
+	while (n < STAYING)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	drop_range(journal, 0, n - 2);
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	while (live_in(journal, 1) > 0)
+		(void)sched_yield();
+	assert_true(test_journal_has(journal, n - 1));
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1213,6 +1230,7 @@ int main(void)
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
 		cmocka_unit_test(test_the_upkeep_sees_removals),
 		cmocka_unit_test(test_the_upkeep_sees_the_next_segment),
+		cmocka_unit_test(test_the_upkeep_sees_what_was_left),
 	};
 
 	return cmocka_run_group_tests_name("journal-compaction", tests, NULL,

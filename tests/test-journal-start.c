@@ -181,9 +181,8 @@ static void test_a_group_leaves_room_for_the_footer(void **state ATTR_UNUSED)
 			assert_int_equal(test_journal_store(journal, n), 0);
 		while (journal->segment_end < 3)
 			commit_group(journal);
-		assert_int_equal(journal_footer_read(journal->segments[1],
-						     &items),
-				 1);
+		assert_int_equal(
+			journal_footer_read(journal->segments[1], &items), 1);
 		journal_items_free(&items);
 		journal_close(&journal);
 	}
@@ -261,8 +260,8 @@ static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
 
 /* A footer does not say where its last record ends: that is not where a group may begin,
    even if a block does. */
-static void test_a_footer_whose_last_record_is_in_two_blocks(
-	void **state ATTR_UNUSED)
+static void
+test_a_footer_whose_last_record_is_in_two_blocks(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
 	unsigned char data[JOURNAL_BLOCK_SIZE] = { 0 };
@@ -695,15 +694,67 @@ static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
 	(void)snprintf(path, sizeof(path), "%s/journal/bodies",
 		       test_journal.dir);
 	assert_int_equal(rmdir(path), 0);
+	test_faults_begin();
 	journal = test_journal_open(false);
+	/* its name, and those of the segments */
+	assert_int_equal(test_faults.calls[TEST_OP_FSYNC_DIR], 2);
+	test_faults_end();
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 	assert_int_equal(rmdir(path), 0);
 }
 
+/* Two names become durable before a journal is made: that of its directory, and what is
+   in that. */
+static void test_a_journal_that_cannot_be_made(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_MKDIR, TEST_OP_FSYNC_DIR };
+	unsigned int call;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		for (call = 1; call <= 2; call++) {
+			test_journal_new_dir();
+			assert_int_equal(unlinkat(test_journal.dir_fd,
+						  "journal/bodies",
+						  AT_REMOVEDIR),
+					 0);
+			assert_int_equal(unlinkat(test_journal.dir_fd,
+						  "journal", AT_REMOVEDIR),
+					 0);
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = call;
+			test_faults.fail_errno[ops[i]] = EIO;
+			assert_int_equal(journal_init(test_journal.dir_fd), -1);
+			assert_int_equal(errno, EIO);
+			test_faults_end();
+		}
+	}
+}
+
 /*
  * A reader beside a writer
  */
+
+/* What a writer is making right now. */
+static void test_a_reader_leaves_the_next_segment(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new(), *reader;
+	char path[600];
+	int fd;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	(void)snprintf(path, sizeof(path), "%s/journal/" JOURNAL_NEW_NAME,
+		       test_journal.dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	reader = test_journal_open(true);
+	assert_true(test_journal_has(reader, 1));
+	journal_close(&reader);
+	assert_int_equal(unlink(path), 0);
+	journal_close(&journal);
+}
 
 /* Until the first segment is written anew: none of its messages is left. */
 static void write_first_anew(struct journal *journal, unsigned int *n)
@@ -984,6 +1035,8 @@ int main(void)
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_no_directory_for_bodies),
+		cmocka_unit_test(test_a_journal_that_cannot_be_made),
+		cmocka_unit_test(test_a_reader_leaves_the_next_segment),
 		cmocka_unit_test(test_what_a_writer_moved),
 		cmocka_unit_test(test_a_reader_that_was_overtaken),
 		cmocka_unit_test(test_what_is_missing_is_damage),

@@ -392,9 +392,9 @@ static void test_damage_of_what_is_in_both_is_left(void **state ATTR_UNUSED)
 		bool both;
 		int error;
 	} rows[] = {
-		{ "gzip", ".b", false, EPIPE }, { "gzip", ".b", true, EPIPE },
+		{ "gzip", ".b", false, EPIPE },  { "gzip", ".b", true, EPIPE },
 		{ "gzip", ".h", false, EINVAL }, { "gzip", ".h", true, EINVAL },
-		{ "", ".b", false, EEXIST },	 { "", ".b", true, EINVAL },
+		{ "", ".b", false, EEXIST },     { "", ".b", true, EINVAL },
 	};
 	char here[512], there[512];
 	struct told told;
