@@ -130,6 +130,38 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A segment may be written anew after its place was looked up: what is there then is another
+   message's record, or another one of this message. */
+static void test_a_place_of_another_record(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry, other, moved, old;
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	unsigned char *data;
+	message_id ids[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		test_journal_make_id(i, &ids[i]);
+		assert_int_equal(test_journal_store(journal, i), 0);
+	}
+	assert_true(journal_find(journal, &ids[0], &entry));
+	assert_true(journal_find(journal, &ids[1], &other));
+	for (i = 0; i < 2; i++) {
+		moved = entry;
+		moved.headers = i == 0 ? other.headers : entry.body;
+		assert_true(journal_index_set(&journal->index, &moved, &old));
+		assert_int_equal(journal_read(journal, &ids[0], JOURNAL_HEADERS,
+					      &header, stack, &data),
+				 -1);
+		assert_int_equal(errno, EINVAL);
+	}
+	assert_true(journal_index_set(&journal->index, &entry, &old));
+	assert_true(test_journal_has(journal, 0));
+	journal_close(&journal);
+}
+
 /* Segments were to be smaller: none of them is written anew for what it has no room for. */
 static void test_a_segment_that_is_too_small_is_left(void **state ATTR_UNUSED)
 {
@@ -415,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
+		cmocka_unit_test(test_a_place_of_another_record),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_a_failed_group_without_padding_is_void),
