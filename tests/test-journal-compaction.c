@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -320,6 +321,53 @@ static void test_compaction_while_others_work(void **state ATTR_UNUSED)
 	must_have_the_rest(journal, 200);
 	for (n = 200; n < 300; n++)
 		assert_false(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
+static struct {
+	struct journal *journal;
+	unsigned int n;
+	bool done;
+} mover;
+
+/* What is left of the first segment is moved, and others come where it was. */
+static ssize_t moving_pread(int fd, void *data, size_t size, off_t offset)
+{
+	struct journal *journal = mover.journal;
+	unsigned int end;
+	uint64_t moved;
+
+	if (!mover.done) {
+		mover.done = true;
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		assert_true(moved > 0);
+		for (end = UINT_MAX; mover.n < end; mover.n++) {
+			assert_int_equal(test_journal_store(journal, mover.n),
+					 0);
+			if (end == UINT_MAX &&
+			    journal->active->header.number == 1)
+				end = mover.n + 4;
+		}
+	}
+	return file_ops_system.pread(fd, data, size, offset);
+}
+
+/* He looked up its place before. */
+static void test_a_reader_follows_what_is_moved(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+
+	mover.journal = journal;
+	for (mover.n = 0; journal->segment_end < 3; mover.n++)
+		assert_int_equal(test_journal_store(journal, mover.n), 0);
+	drop_most(journal, mover.n - 1);
+	ops.pread = moving_pread;
+	file_ops_set(&ops);
+	assert_true(test_journal_has(journal, 1));
+	file_ops_set(NULL);
+	assert_true(mover.done);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
 	journal_close(&journal);
 }
 
@@ -1211,6 +1259,7 @@ int main(void)
 		cmocka_unit_test(test_no_space_for_blocks_again),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),
+		cmocka_unit_test(test_a_reader_follows_what_is_moved),
 		cmocka_unit_test(test_what_is_moved_is_claimed),
 		cmocka_unit_test(test_a_segment_is_made_blank_in_turn),
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
