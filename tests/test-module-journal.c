@@ -414,6 +414,30 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Once for each opening, and nothing that came since. */
+static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+	assert_int_equal(test_spool_scan(spool), 0);
+	for (i = 2; i < 4; i++) {
+		spool_close(&spool);
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		assert_int_equal(test_spool_scan(spool), i);
+		assert_int_equal(test_spool_scan(spool), 0);
+	}
+	spool_close(&spool);
+}
+
 static void test_a_reader_changes_nothing(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", ""), *reader;
@@ -444,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_a_scan_hands_out_what_was_there),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};
 
