@@ -162,6 +162,39 @@ static void test_a_place_of_another_record(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Of a message that went, or that was never stored, the index has nothing: neither for it nor
+   for its states. */
+static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	struct journal_record *record = put.request.records;
+	unsigned int i, stored;
+	message_id id;
+
+	test_journal_make_id(1, &id);
+	for (i = 0; i < 20; i++) {
+		stored = i % 2;
+		if (stored > 0)
+			assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_int_equal(journal_claim(journal, &id, &entry), 0);
+		assert_int_equal(journal_reserve_states(journal, &id), 0);
+		test_journal_make_put(&put, 1, 2);
+		put.request.count = 1;
+		record->type = JOURNAL_STATES;
+		record->plain_size = 1;
+		if (stored > 0)
+			assert_int_equal(journal_commit(journal, &put.request),
+					 0);
+		journal_release(journal, &id);
+		if (stored > 0)
+			assert_int_equal(test_journal_drop(journal, 1), 0);
+	}
+	assert_true(journal->index.shards[id.bytes[15]].slot_count <= 2);
+	journal_close(&journal);
+}
+
 /* Segments were to be smaller: none of them is written anew for what it has no room for. */
 static void test_a_segment_that_is_too_small_is_left(void **state ATTR_UNUSED)
 {
@@ -447,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
+		cmocka_unit_test(test_no_memory_of_what_went),
 		cmocka_unit_test(test_a_place_of_another_record),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),

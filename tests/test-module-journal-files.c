@@ -209,11 +209,11 @@ static void test_a_file_that_could_not_be_removed(void **state ATTR_UNUSED)
 		test_faults_begin();
 		test_faults.fail_at[TEST_OP_UNLINK] = 1;
 		test_faults.fail_errno[TEST_OP_UNLINK] = EIO;
-		assert_int_equal(
-			i == 0 ? spool_writeheaders(spool, IO_SYNCHRONOUS,
-						    message, 0) :
-				 spool_remove(spool, &id),
-			IO_DONE);
+		assert_int_equal(i == 0 ? spool_writeheaders(spool,
+							     IO_SYNCHRONOUS,
+							     message, 0) :
+					  spool_remove(spool, &id),
+				 IO_DONE);
 		test_faults_end();
 		email_message_unref(&message);
 		spool_close(&spool);

@@ -254,7 +254,7 @@ static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
 		bool removed, stays;
 	} rows[] = {
 		{ 1, 2, false, false }, { 2, 2, false, true },
-		{ 3, 2, false, true },	{ 0, 2, true, true },
+		{ 3, 2, false, true },  { 0, 2, true, true },
 		{ 2, 2, true, false },
 	};
 	struct spool *spool = test_spool_new_of("journal", "");
