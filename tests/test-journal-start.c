@@ -188,6 +188,26 @@ static void test_a_group_leaves_room_for_the_footer(void **state ATTR_UNUSED)
 	}
 }
 
+/* Also where it was begun before this start. */
+static void test_a_segment_that_goes_on_gets_a_footer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_items items;
+	unsigned int n;
+
+	for (n = 0; n < 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(journal_footer_read(journal->segments[1], &items), 1);
+	/* of each but the last one headers and their body */
+	assert_int_equal(items.count, 2 * (n - 1));
+	journal_items_free(&items);
+	journal_close(&journal);
+}
+
 /* What a footer speaks of is looked at when it is read: 15, put aside, once; its
    neighbours are there. */
 static void test_damage_under_a_footer(void **state ATTR_UNUSED)
@@ -1018,6 +1038,7 @@ int main(void)
 		cmocka_unit_test(test_segments_are_read_at_once),
 		cmocka_unit_test(test_footers),
 		cmocka_unit_test(test_a_group_leaves_room_for_the_footer),
+		cmocka_unit_test(test_a_segment_that_goes_on_gets_a_footer),
 		cmocka_unit_test(test_damage_under_a_footer),
 		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
 		cmocka_unit_test(
