@@ -156,6 +156,9 @@ static int compare(struct migration *migration, const message_id *id)
 		same = same_body(here->body, there->body);
 	if (answer == IO_DONE && same < 0) {
 		answer = io_answer_for_errno(errno);
+	} else if (answer == IO_DONE && same > 0) {
+		/* both may have lost as much */
+		answer = spool_check_body_len(here, here->body->v_offset);
 	} else if (answer == IO_DONE && same == 0) {
 		errno = EEXIST;
 		io_set_error("another message of this id, or another version "

@@ -5,12 +5,14 @@
 #include "config.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
+#include "macros.h"
 #include "mem.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -195,6 +197,8 @@ static void test_a_failed_batch_is_moved_again(void **state ATTR_UNUSED)
 	assert_int_equal(journal_compact(journal, &moved), -1);
 	test_faults_end();
 	assert_true(journal->segments[1]->live > 0);
+	/* what it had is not counted */
+	assert_int_equal(journal->segments[1]->live, 2 * (left - moved));
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_true(moved > 0);
 	assert_int_equal(journal->segments[1]->live, 0);
@@ -322,6 +326,53 @@ static void test_compaction_while_others_work(void **state ATTR_UNUSED)
 
 static struct {
 	struct journal *journal;
+	unsigned int n;
+	bool done;
+} mover;
+
+/* What is left of the first segment is moved, and others come where it was. */
+static ssize_t moving_pread(int fd, void *data, size_t size, off_t offset)
+{
+	struct journal *journal = mover.journal;
+	unsigned int end;
+	uint64_t moved;
+
+	if (!mover.done) {
+		mover.done = true;
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		assert_true(moved > 0);
+		for (end = UINT_MAX; mover.n < end; mover.n++) {
+			assert_int_equal(test_journal_store(journal, mover.n),
+					 0);
+			if (end == UINT_MAX &&
+			    journal->active->header.number == 1)
+				end = mover.n + 4;
+		}
+	}
+	return file_ops_system.pread(fd, data, size, offset);
+}
+
+/* He looked up its place before. */
+static void test_a_reader_follows_what_is_moved(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+
+	mover.journal = journal;
+	for (mover.n = 0; journal->segment_end < 3; mover.n++)
+		assert_int_equal(test_journal_store(journal, mover.n), 0);
+	drop_most(journal, mover.n - 1);
+	ops.pread = moving_pread;
+	file_ops_set(&ops);
+	assert_true(test_journal_has(journal, 1));
+	file_ops_set(NULL);
+	assert_true(mover.done);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal_close(&journal);
+}
+
+static struct {
+	struct journal *journal;
 	pthread_t thread;
 	_Atomic bool claimed;
 	bool started, too_early;
@@ -381,6 +432,57 @@ static void test_what_is_moved_is_claimed(void **state ATTR_UNUSED)
 	assert_null(failed);
 	assert_false(claimer.too_early);
 	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+static struct {
+	struct journal *journal;
+	_Atomic bool ended;
+} compactor;
+
+static void *compact_all(void *context ATTR_UNUSED)
+{
+	uint64_t moved;
+	int ret = journal_compact(compactor.journal, &moved);
+
+	compactor.ended = true;
+	return ret < 0 ? &compactor : NULL;
+}
+
+static bool turn_is_wanted(struct journal *journal)
+{
+	bool wanted;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	wanted = journal->turn_wanted != NULL;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return wanted;
+}
+
+/* Or who commits might take the same segment to write in. */
+static void test_a_segment_is_made_blank_in_turn(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, count = 0;
+	pthread_t thread;
+	void *failed;
+
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, count++), 0);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal->segments[1]->live, 0);
+	journal_begin_commit(journal);
+	compactor.journal = journal;
+	assert_int_equal(pthread_create(&thread, NULL, compact_all, NULL), 0);
+	while (!compactor.ended && !turn_is_wanted(journal))
+		(void)sched_yield();
+	assert_false(compactor.ended);
+	assert_false(journal->segments[1]->blank);
+	journal_end_commit(journal);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_true(journal->segments[1]->blank);
 	journal_close(&journal);
 }
 
@@ -645,9 +747,9 @@ static void test_a_compaction_that_fails(void **state ATTR_UNUSED)
 static void commit_range(struct journal *journal, unsigned int from,
 			 unsigned int to, bool removes)
 {
-	static struct test_journal_put puts[CROWD];
-	static unsigned char targets[CROWD][JOURNAL_TARGET_SIZE];
-	struct journal_request *requests[CROWD];
+	static struct test_journal_put puts[2 * CROWD];
+	static unsigned char targets[2 * CROWD][JOURNAL_TARGET_SIZE];
+	struct journal_request *requests[2 * CROWD];
 	struct journal_record *record;
 	struct journal_entry entry;
 	unsigned int n;
@@ -688,6 +790,101 @@ static void test_many_tombstones(void **state ATTR_UNUSED)
 		for (i = 0; i < CROWD; i++)
 			assert_int_equal(test_journal_has(journal, i),
 					 i >= GOING);
+	}
+	journal_close(&journal);
+}
+
+/* Of two segments that stay, so many in one that copying them would win little. */
+static void test_a_segment_of_needed_tombstones_stays(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 2 * CROWD, from, i;
+
+	for (i = 0; i < 2; i++) {
+		commit_range(journal, i * CROWD, (i + 1) * CROWD, false);
+		fill(journal, &n);
+	}
+	from = n - 1;
+	for (i = 0; i < 2; i++)
+		commit_range(journal, i * CROWD, i * CROWD + GOING, true);
+	fill(journal, &n);
+	drop_range(journal, from, n);
+	fill(journal, &n);
+	assert_int_equal(journal->segments[3]->live, 0);
+	compact(journal);
+	assert_false(journal->segments[3]->blank);
+	start_again(&journal);
+	for (i = 0; i < 2 * CROWD; i++)
+		assert_int_equal(test_journal_has(journal, i),
+				 i % CROWD >= GOING);
+	journal_close(&journal);
+}
+
+/* Two thirds of the second segment are tombstones that nothing needs: a start sees that, as
+   who wrote it did. */
+static void test_tombstones_are_known_from_messages(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, i;
+
+	while (n < STAYING)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	drop_range(journal, 0, 10);
+	fill(journal, &n);
+	assert_int_equal(journal->active->header.number, 3);
+	start_again(&journal);
+	compact(journal);
+	assert_int_equal(journal->segments[2]->live, 0);
+	for (i = 0; i < n; i++)
+		assert_int_equal(test_journal_has(journal, i), i >= 10);
+	journal_close(&journal);
+}
+
+static void fail_to_store(struct journal *journal, unsigned int n,
+			  uint64_t version)
+{
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, version);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	journal_release(journal, &put.request.records[0].id);
+}
+
+/* The newest headers that the second segment has of a message are void: its tombstone, once
+   carried, holds those of the first one none the less. */
+static void test_a_tombstone_of_what_is_void(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, from = STAYING, round;
+
+	while (n < STAYING + 8)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	fail_to_store(journal, 1, 2);
+	fill(journal, &n);
+	start_again(&journal);
+	fill(journal, &n);
+	/* in a segment of tombstones alone, which no other one overrules */
+	assert_int_equal(test_journal_drop(journal, n - 1), 0);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	assert_int_equal(test_journal_drop(journal, from), 0);
+	drop_range(journal, STAYING + 8, n - 1);
+	assert_int_equal(journal->active->header.number, 5);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	time_passes(journal, &n);
+	drop_range(journal, from + 1, STAYING + 8);
+	for (round = 0; round < 3; round++) {
+		time_passes(journal, &n);
+		start_again(&journal);
+		assert_false(test_journal_has(journal, 1));
+		assert_true(test_journal_has(journal, 3));
 	}
 	journal_close(&journal);
 }
@@ -753,44 +950,6 @@ static void test_damage_is_not_carried(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* A tombstone whose target was damaged since holds what is left of the message before. */
-static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	struct journal_entry entry;
-	struct test_journal_put put;
-	unsigned int n = 0, from, round;
-
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	fill(journal, &n);
-	from = n - 1;
-	test_journal_make_put(&put, 1, 2);
-	assert_int_equal(
-		journal_claim(journal, &put.request.records[0].id, &entry), 0);
-	assert_int_equal(journal_commit(journal, &put.request), 0);
-	journal_release(journal, &put.request.records[0].id);
-	assert_true(journal_find(journal, &entry.id, &entry));
-	assert_int_equal(entry.headers.segment, 2);
-	fill(journal, &n);
-	assert_int_equal(test_journal_drop(journal, 1), 0);
-	drop_range(journal, from, n);
-	fill(journal, &n);
-	journal_close(&journal);
-	/* the headers' own header */
-	test_journal_flip_in(
-		2, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
-	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
-	journal = test_journal_open(false);
-	for (round = 0; round < 3; round++) {
-		assert_false(test_journal_has(journal, 1));
-		assert_true(test_journal_has(journal, 2));
-		time_passes(journal, &n);
-		time_passes(journal, &n);
-		start_again(&journal);
-	}
-	journal_close(&journal);
-}
-
 static void commit_claimed(struct journal *journal,
 			   struct journal_request *request)
 {
@@ -804,36 +963,109 @@ static void commit_claimed(struct journal *journal,
 	journal_release(journal, &request->records[0].id);
 }
 
-/* A message comes back as it was at first. A start that knew of no removal would take its
-   headers for the first ones, moved, to which the states belong. */
-static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
+/* A tombstone whose target was damaged since holds what is left of the message before:
+   also where no start has told of the damage yet. */
+static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
 {
-	struct journal *journal = test_journal_new();
 	struct journal_entry entry;
 	struct test_journal_put put;
-	unsigned int n = 0, from, round;
+	struct journal *journal;
+	unsigned int n, from, round, restarts;
 
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	test_journal_make_put(&put, 0, 2);
-	put.request.count = 1;
-	put.request.records[0].type = JOURNAL_STATES;
-	put.request.records[0].plain_size = 1;
-	commit_claimed(journal, &put.request);
-	fill(journal, &n);
-	from = n;
-	assert_int_equal(test_journal_drop(journal, 0), 0);
-	fill(journal, &n);
-	assert_int_equal(test_journal_store(journal, 0), 0);
-	drop_range(journal, from, n - 1);
-	for (round = 0; round < 3; round++) {
+	for (restarts = 0; restarts < 2; restarts++) {
+		journal = test_journal_new();
+		n = 0;
+		assert_int_equal(test_journal_store(journal, n++), 0);
+		fill(journal, &n);
+		from = n - 1;
+		test_journal_make_put(&put, 1, 2);
+		commit_claimed(journal, &put.request);
 		assert_true(journal_find(journal, &put.request.records[0].id,
 					 &entry));
-		assert_int_equal(entry.version, 1);
-		assert_int_equal(entry.states.offset, 0);
-		time_passes(journal, &n);
-		start_again(&journal);
+		assert_int_equal(entry.headers.segment, 2);
+		fill(journal, &n);
+		assert_int_equal(test_journal_drop(journal, 1), 0);
+		drop_range(journal, from, n);
+		fill(journal, &n);
+		/* the headers' own header */
+		test_journal_flip_in(
+			2, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
+		test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+		if (restarts > 0)
+			start_again(&journal);
+		for (round = 0; round < 3; round++) {
+			assert_false(test_journal_has(journal, 1));
+			assert_true(test_journal_has(journal, 2));
+			time_passes(journal, &n);
+			time_passes(journal, &n);
+			start_again(&journal);
+		}
+		journal_close(&journal);
 	}
-	journal_close(&journal);
+}
+
+static void store_version(struct journal *journal, unsigned int n,
+			  uint64_t version)
+{
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, version);
+	commit_claimed(journal, &put.request);
+}
+
+static void store_states(struct journal *journal, unsigned int n, uint64_t base)
+{
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, base + 1);
+	put.request.count = 1;
+	put.request.records[0].type = JOURNAL_STATES;
+	put.request.records[0].plain_size = base;
+	commit_claimed(journal, &put.request);
+}
+
+/* A message comes back as it was before, in its first or its second version. A start that
+   knew of no removal would take its headers for the ones of that version, moved, to which
+   the states belong. */
+static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t base;
+		bool apart; /* its versions are in two segments */
+	} rows[] = { { 1, false }, { 2, false }, { 2, true } };
+	struct journal_entry entry;
+	struct journal *journal;
+	unsigned int n, from, round;
+	message_id id;
+	size_t i;
+
+	test_journal_make_id(0, &id);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		journal = test_journal_new();
+		n = 1;
+		if (rows[i].base > 1)
+			store_version(journal, 0, 1);
+		if (rows[i].apart)
+			fill(journal, &n);
+		store_version(journal, 0, rows[i].base);
+		store_states(journal, 0, rows[i].base);
+		fill(journal, &n);
+		from = n;
+		/* the newer segment's first */
+		assert_int_equal(test_journal_drop(journal, 0), 0);
+		assert_int_equal(test_journal_drop(journal, 1), 0);
+		fill(journal, &n);
+		store_version(journal, 0, rows[i].base);
+		drop_range(journal, from, n - 1);
+		for (round = 0; round < 3; round++) {
+			assert_true(journal_find(journal, &id, &entry));
+			assert_int_equal(entry.version, rows[i].base);
+			assert_int_equal(entry.states.offset, 0);
+			time_passes(journal, &n);
+			start_again(&journal);
+		}
+		journal_close(&journal);
+	}
 }
 
 /* Segments were to be larger: a message that none of today's has room for stays where it
@@ -964,6 +1196,58 @@ static void test_the_upkeep_sees_removals(void **state ATTR_UNUSED)
 	file_ops_set(NULL);
 }
 
+static uint64_t live_in(struct journal *journal, uint32_t number)
+{
+	uint64_t live;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	live = journal->segments[number]->live;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return live;
+}
+
+/* A segment was emptied while it was written, and all that happens is that it is full. */
+static void test_the_upkeep_sees_the_next_segment(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .upkeep = true };
+	struct journal *journal;
+	unsigned int n;
+
+	test_journal_new_dir();
+	journal = test_journal_open_with(settings);
+	/* it wakes the upkeep, too */
+	journal_worker_stop(journal->maker);
+	journal_worker_free(&journal->maker);
+	for (n = 0; n < 6; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 0; n < 6; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	while (live_in(journal, 1) > 0)
+		(void)sched_yield();
+	assert_true(test_journal_has(journal, n - 2));
+	journal_close(&journal);
+}
+
+/* What the time before left, with nothing to be written. */
+static void test_the_upkeep_sees_what_was_left(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .upkeep = true };
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0;
+
+	while (n < STAYING)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	drop_range(journal, 0, n - 2);
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	while (live_in(journal, 1) > 0)
+		(void)sched_yield();
+	assert_true(test_journal_has(journal, n - 1));
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -975,12 +1259,17 @@ int main(void)
 		cmocka_unit_test(test_no_space_for_blocks_again),
 		cmocka_unit_test(test_compaction_leaves_what_is_damaged),
 		cmocka_unit_test(test_compaction_while_others_work),
+		cmocka_unit_test(test_a_reader_follows_what_is_moved),
 		cmocka_unit_test(test_what_is_moved_is_claimed),
+		cmocka_unit_test(test_a_segment_is_made_blank_in_turn),
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),
 		cmocka_unit_test(test_a_compaction_that_fails),
+		cmocka_unit_test(test_tombstones_are_known_from_messages),
 		cmocka_unit_test(test_many_tombstones),
+		cmocka_unit_test(test_a_segment_of_needed_tombstones_stays),
+		cmocka_unit_test(test_a_tombstone_of_what_is_void),
 		cmocka_unit_test(test_a_void_is_not_carried),
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
@@ -989,6 +1278,8 @@ int main(void)
 		cmocka_unit_test(test_a_message_too_large_to_be_moved),
 		cmocka_unit_test(test_the_upkeep_works_by_itself),
 		cmocka_unit_test(test_the_upkeep_sees_removals),
+		cmocka_unit_test(test_the_upkeep_sees_the_next_segment),
+		cmocka_unit_test(test_the_upkeep_sees_what_was_left),
 	};
 
 	return cmocka_run_group_tests_name("journal-compaction", tests, NULL,

@@ -175,6 +175,25 @@ static void test_one_is_made_ahead(void **state ATTR_UNUSED)
 	end(&journal);
 }
 
+/* It is told from one whose messages went, also by the next start. */
+static void test_one_that_waits_is_blank(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct spool_stats stats;
+	unsigned int i;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_segment_make_ahead(journal);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(journal_get_stats(journal, &stats), 0);
+		assert_int_equal(stats.blank_segments, 1);
+		assert_int_equal(stats.dead_segments, 0);
+		journal_close(&journal);
+		journal = test_journal_open(false);
+	}
+	journal_close(&journal);
+}
+
 static void test_a_small_journal_has_one(void **state ATTR_UNUSED)
 {
 	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
@@ -459,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_is_made_ahead),
+		cmocka_unit_test(test_one_that_waits_is_blank),
 		cmocka_unit_test(test_a_small_journal_has_one),
 		cmocka_unit_test(test_the_order_is_that_of_writing),
 		cmocka_unit_test(test_who_needs_it_waits_for_it),

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -261,6 +262,42 @@ test_the_next_group_is_written_before_this_one_is_told(void **state ATTR_UNUSED)
 	end_gate(journal);
 }
 
+static _Atomic unsigned int interruptions;
+
+static void count_interruption(int number ATTR_UNUSED)
+{
+	interruptions++;
+}
+
+/* A signal's handler wakes who waits for another one's sync, and his own has not begun. */
+static void test_a_signal_ends_no_wait(void **state ATTR_UNUSED)
+{
+	struct sigaction action = { .sa_handler = count_interruption }, old;
+	struct journal *journal = begin_gate();
+	struct commit first, second;
+	pthread_t threads[2];
+	unsigned int i;
+
+	assert_int_equal(sigaction(SIGUSR1, &action, &old), 0);
+	make_commit(&first, journal, 1);
+	make_commit(&second, journal, 2);
+	threads[0] = start(commit_one, &first);
+	wait_for_syncs(1);
+	threads[1] = start(commit_one, &second);
+	wait_for_queue(journal, 1, false);
+	/* so often that it waits for one of them at least */
+	for (i = 0; i < 200; i++) {
+		assert_int_equal(pthread_kill(threads[1], SIGUSR1), 0);
+		while (interruptions <= i)
+			(void)sched_yield();
+	}
+	allow_syncs(UINT_MAX);
+	end(threads[0]);
+	end(threads[1]);
+	assert_int_equal(sigaction(SIGUSR1, &old, NULL), 0);
+	end_gate(journal);
+}
+
 static struct test_journal_put more[300];
 
 static void *commit_more(void *journal)
@@ -358,6 +395,61 @@ test_who_wants_the_turn_for_something_else_is_next(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_sum(asking.stats.group_changes), 2);
 	assert_int_equal(gate.syncs, 2);
 	end_gate(journal);
+}
+
+struct taking {
+	struct journal *journal;
+	unsigned int *taken, number; /* by how many, and which of them it was */
+};
+
+static void *take_a_turn(void *context)
+{
+	struct taking *taking = context;
+
+	journal_begin_commit(taking->journal);
+	taking->number = (*taking->taken)++;
+	journal_end_commit(taking->journal);
+	return NULL;
+}
+
+/* The next one is what a waiter begins with. */
+static void wait_for_wanting(struct journal *journal, unsigned int count)
+{
+	const struct journal_waiter *waiter;
+	unsigned int found;
+
+	do {
+		(void)sched_yield();
+		found = 0;
+		(void)pthread_mutex_lock(&journal->mutex);
+		for (waiter = journal->turn_wanted; waiter != NULL;
+		     waiter = *(struct journal_waiter *const *)waiter)
+			found++;
+		(void)pthread_mutex_unlock(&journal->mutex);
+	} while (found < count);
+}
+
+/* Or who came first might never have it. */
+static void test_turns_are_given_in_order(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct taking takings[3];
+	pthread_t threads[3];
+	unsigned int i, taken = 0;
+
+	journal_begin_commit(journal);
+	for (i = 0; i < 3; i++) {
+		takings[i].journal = journal;
+		takings[i].taken = &taken;
+		threads[i] = start(take_a_turn, &takings[i]);
+		wait_for_wanting(journal, i + 1);
+	}
+	journal_end_commit(journal);
+	for (i = 0; i < 3; i++) {
+		end(threads[i]);
+		assert_int_equal(takings[i].number, i);
+	}
+	journal_close(&journal);
 }
 
 /* Nobody waits for it, and it came while the turn was somebody's for something else. */
@@ -579,9 +671,11 @@ int main(void)
 		cmocka_unit_test(test_what_gathers_is_one_group),
 		cmocka_unit_test(
 			test_the_next_group_is_written_before_this_one_is_told),
+		cmocka_unit_test(test_a_signal_ends_no_wait),
 		cmocka_unit_test(test_what_is_left_of_a_group_comes_first),
 		cmocka_unit_test(
 			test_who_wants_the_turn_for_something_else_is_next),
+		cmocka_unit_test(test_turns_are_given_in_order),
 		cmocka_unit_test(test_what_came_meanwhile_is_written),
 		cmocka_unit_test(test_one_of_many_fails),
 		cmocka_unit_test(test_who_waits_writes_for_no_longer),

@@ -5,6 +5,8 @@
 #include "config.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
+#include "journal/journal-scan.h"
+#include "macros.h"
 #include "mem.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
@@ -144,6 +146,68 @@ static void test_footers(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+#define GROUP 240
+
+/* Tombstones, whose entries are the largest ones, as few groups. */
+static void commit_group(struct journal *journal)
+{
+	static const unsigned char target[JOURNAL_TARGET_SIZE];
+	static struct journal_request requests[GROUP];
+	struct journal_request *list[GROUP];
+	unsigned int i;
+
+	memset(requests, 0, sizeof(requests));
+	for (i = 0; i < GROUP; i++) {
+		requests[i].count = 1;
+		requests[i].records[0].type = JOURNAL_UNLINK;
+		test_journal_make_id(1000 + i, &requests[i].records[0].id);
+		requests[i].records[0].data = target;
+		requests[i].records[0].size = sizeof(target);
+		list[i] = &requests[i];
+	}
+	assert_int_equal(journal_commit_many(journal, list, GROUP), 0);
+}
+
+/* Wherever it begins, a group of many takes nothing of what the footer needs. */
+static void test_a_group_leaves_room_for_the_footer(void **state ATTR_UNUSED)
+{
+	struct journal_items items;
+	struct journal *journal;
+	unsigned int before, n;
+
+	for (before = 1; before < 15; before++) {
+		journal = test_journal_new();
+		for (n = 0; n < before; n++)
+			assert_int_equal(test_journal_store(journal, n), 0);
+		while (journal->segment_end < 3)
+			commit_group(journal);
+		assert_int_equal(
+			journal_footer_read(journal->segments[1], &items), 1);
+		journal_items_free(&items);
+		journal_close(&journal);
+	}
+}
+
+/* Also where it was begun before this start. */
+static void test_a_segment_that_goes_on_gets_a_footer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_items items;
+	unsigned int n;
+
+	for (n = 0; n < 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(journal_footer_read(journal->segments[1], &items), 1);
+	/* of each but the last one headers and their body */
+	assert_int_equal(items.count, 2 * (n - 1));
+	journal_items_free(&items);
+	journal_close(&journal);
+}
+
 /* What a footer speaks of is looked at when it is read: 15, put aside, once; its
    neighbours are there. */
 static void test_damage_under_a_footer(void **state ATTR_UNUSED)
@@ -173,18 +237,13 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* Or the next start would not see what came behind it. */
-static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+/* Ends the active segment with one that has no room there, 10; and there cannot be another
+   segment. */
+static void seal_active(struct journal *journal)
 {
-	struct journal *journal = test_journal_new();
 	unsigned char data[20000] = { 0 };
 	struct test_journal_put put;
-	uint64_t sequence;
-	unsigned int n;
 
-	for (n = 0; n < 10; n++)
-		assert_int_equal(test_journal_store(journal, n), 0);
-	/* this one has no room, and there cannot be another segment */
 	test_journal_make_put(&put, 10, 1);
 	put.request.records[0].data = data;
 	put.request.records[0].size = sizeof(data);
@@ -194,6 +253,18 @@ static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
 	assert_int_equal(journal_commit(journal, &put.request), -1);
 	test_faults_end();
 	assert_int_equal(test_journal_files_in("journal"), 1);
+}
+
+/* Or the next start would not see what came behind it. */
+static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	uint64_t sequence;
+	unsigned int n;
+
+	for (n = 0; n < 10; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	seal_active(journal);
 	sequence = journal->next_sequence;
 	journal_close(&journal);
 	journal = test_journal_open(false);
@@ -204,6 +275,43 @@ static void test_a_segment_with_a_footer_is_full(void **state ATTR_UNUSED)
 	journal = test_journal_open(false);
 	for (n = 0; n < 12; n++)
 		assert_int_equal(test_journal_has(journal, n), n != 10);
+	journal_close(&journal);
+}
+
+/* A footer does not say where its last record ends: that is not where a group may begin,
+   even if a block does. */
+static void
+test_a_footer_whose_last_record_is_in_two_blocks(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char data[JOURNAL_BLOCK_SIZE] = { 0 };
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	struct test_journal_put put;
+	unsigned char *payload;
+	unsigned int n;
+
+	for (n = 0; n < 9; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	test_journal_make_put(&put, 9, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].stack = NULL;
+	put.request.records[0].size =
+		JOURNAL_BLOCK_SIZE - JOURNAL_HEADER_SIZE - JOURNAL_ALIGN;
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	assert_int_equal(((uint64_t)put.request.records[1].place.offset + 1) *
+				 JOURNAL_ALIGN % JOURNAL_BLOCK_SIZE,
+			 0);
+	seal_active(journal);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 11), 0);
+	assert_int_equal(journal_read(journal, &put.request.records[1].id,
+				      JOURNAL_HEADERS, &header, stack,
+				      &payload),
+			 0);
+	i_free(payload);
+	assert_true(test_journal_has(journal, 11));
 	journal_close(&journal);
 }
 
@@ -388,21 +496,25 @@ static void test_a_torn_void(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
-/* The last group has lost its first record, and what came before it is damaged: that was
-   synced, and is no torn tail. */
+/* The last group has lost its first record, or that one's payload, and what came before it
+   is damaged: that was synced, and is no torn tail. */
 static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
 {
+	static const unsigned int offsets[] = { 10, JOURNAL_HEADER_SIZE + 8 };
 	struct journal *journal;
+	size_t i;
 
-	make_three(JOURNAL_HEADER_SIZE + 8);
-	test_journal_flip(3 * JOURNAL_BLOCK_SIZE + 10);
-	journal = test_journal_open(false);
-	assert_true(test_journal_has(journal, 1));
-	assert_false(test_journal_has(journal, 2));
-	assert_false(test_journal_has(journal, 3));
-	assert_true(test_journal.warnings > 0);
-	assert_true(test_journal_files_in("quarantine") >= 2);
-	journal_close(&journal);
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		make_three(JOURNAL_HEADER_SIZE + 8);
+		test_journal_flip(3 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		journal = test_journal_open(false);
+		assert_true(test_journal_has(journal, 1));
+		assert_false(test_journal_has(journal, 2));
+		assert_false(test_journal_has(journal, 3));
+		assert_true(test_journal.warnings > 0);
+		assert_true(test_journal_files_in("quarantine") >= 2);
+		journal_close(&journal);
+	}
 }
 
 static void test_first_blocks(void **state ATTR_UNUSED)
@@ -428,12 +540,129 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What would go beyond the segment's end is no record, and the next group takes its
+   place. */
+static void test_a_record_beyond_the_end(void **state ATTR_UNUSED)
+{
+	struct journal_header header = { .type = JOURNAL_BODY,
+					 .flags = JOURNAL_GROUP_START,
+					 .stored_size = TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_header_put(&header, journal->active->header.incarnation, bytes);
+	assert_int_equal(journal_pwrite_all(journal->active->fd, bytes,
+					    sizeof(bytes),
+					    journal->active->pos),
+			 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	assert_int_equal(journal->active->header.number, 1);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 2));
+	journal_close(&journal);
+}
+
+/* The record right before them has to be what they were written with. */
+static void test_headers_behind_the_body_of_others(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int n;
+		uint64_t version;
+		unsigned int flags;
+	} bodies[] = {
+		{ 9, 1, 0 },                /* of another message */
+		{ 2, 2, 0 },                /* of another version */
+		{ 2, 1, JOURNAL_EXTERNAL }, /* in a file */
+	};
+	struct journal_record *body;
+	struct test_journal_put put;
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(bodies); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		test_journal_make_put(&put, 2, 1);
+		body = &put.request.records[0];
+		test_journal_make_id(bodies[i].n, &body->id);
+		body->version = bodies[i].version;
+		body->flags = bodies[i].flags;
+		assert_int_equal(journal_commit(journal, &put.request), 0);
+		assert_int_equal(test_journal_store(journal, 3), 0);
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_true(test_journal_has(journal, 1));
+		assert_false(test_journal_has(journal, 2));
+		assert_true(test_journal_has(journal, 3));
+		assert_int_equal(test_journal.warnings, 1);
+		journal_close(&journal);
+	}
+}
+
+/* A file that was renamed would be taken for the segment that its header names, which
+   may be there as well. */
+static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal;
+	char *error;
+	int fd;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	fd = dup(journal->fd);
+	journal_close(&journal);
+	assert_int_equal(renameat(fd, "00000001.seg", fd, "00000002.seg"), 0);
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_null(journal);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "segment 2 is damaged"));
+	free(error);
+	assert_int_equal(renameat(fd, "00000002.seg", fd, "00000001.seg"), 0);
+	assert_int_equal(close(fd), 0);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
 static struct journal *repair(bool read_only)
 {
 	struct journal_settings settings = { .read_only = read_only,
 					     .repair = true };
 
 	return test_journal_open_with(settings);
+}
+
+/* A disk that fails is no damage: nothing is put aside, and the next try finds all. */
+static void test_a_first_block_that_cannot_be_read(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT, .repair = true
+	};
+	struct journal *journal = test_journal_new();
+	char *error;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_READ] = 1;
+	test_faults.fail_errno[TEST_OP_READ] = EIO;
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	test_faults_end();
+	assert_null(journal);
+	assert_int_equal(errno, EIO);
+	assert_non_null(strstr(error, "reading segment 1 failed"));
+	free(error);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal = repair(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
 }
 
 /* The only segment, the first and the last one of several. */
@@ -485,15 +714,67 @@ static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
 	(void)snprintf(path, sizeof(path), "%s/journal/bodies",
 		       test_journal.dir);
 	assert_int_equal(rmdir(path), 0);
+	test_faults_begin();
 	journal = test_journal_open(false);
+	/* its name, and those of the segments */
+	assert_int_equal(test_faults.calls[TEST_OP_FSYNC_DIR], 2);
+	test_faults_end();
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 	assert_int_equal(rmdir(path), 0);
 }
 
+/* Two names become durable before a journal is made: that of its directory, and what is
+   in that. */
+static void test_a_journal_that_cannot_be_made(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_MKDIR, TEST_OP_FSYNC_DIR };
+	unsigned int call;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		for (call = 1; call <= 2; call++) {
+			test_journal_new_dir();
+			assert_int_equal(unlinkat(test_journal.dir_fd,
+						  "journal/bodies",
+						  AT_REMOVEDIR),
+					 0);
+			assert_int_equal(unlinkat(test_journal.dir_fd,
+						  "journal", AT_REMOVEDIR),
+					 0);
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = call;
+			test_faults.fail_errno[ops[i]] = EIO;
+			assert_int_equal(journal_init(test_journal.dir_fd), -1);
+			assert_int_equal(errno, EIO);
+			test_faults_end();
+		}
+	}
+}
+
 /*
  * A reader beside a writer
  */
+
+/* What a writer is making right now. */
+static void test_a_reader_leaves_the_next_segment(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new(), *reader;
+	char path[600];
+	int fd;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	(void)snprintf(path, sizeof(path), "%s/journal/" JOURNAL_NEW_NAME,
+		       test_journal.dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	reader = test_journal_open(true);
+	assert_true(test_journal_has(reader, 1));
+	journal_close(&reader);
+	assert_int_equal(unlink(path), 0);
+	journal_close(&journal);
+}
 
 /* Until the first segment is written anew: none of its messages is left. */
 static void write_first_anew(struct journal *journal, unsigned int *n)
@@ -756,8 +1037,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_segments_are_read_at_once),
 		cmocka_unit_test(test_footers),
+		cmocka_unit_test(test_a_group_leaves_room_for_the_footer),
+		cmocka_unit_test(test_a_segment_that_goes_on_gets_a_footer),
 		cmocka_unit_test(test_damage_under_a_footer),
 		cmocka_unit_test(test_a_segment_with_a_footer_is_full),
+		cmocka_unit_test(
+			test_a_footer_whose_last_record_is_in_two_blocks),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
@@ -765,8 +1050,14 @@ int main(void)
 		cmocka_unit_test(test_a_torn_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_a_record_beyond_the_end),
+		cmocka_unit_test(test_headers_behind_the_body_of_others),
+		cmocka_unit_test(test_a_segment_under_another_name),
+		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_no_directory_for_bodies),
+		cmocka_unit_test(test_a_journal_that_cannot_be_made),
+		cmocka_unit_test(test_a_reader_leaves_the_next_segment),
 		cmocka_unit_test(test_what_a_writer_moved),
 		cmocka_unit_test(test_a_reader_that_was_overtaken),
 		cmocka_unit_test(test_what_is_missing_is_damage),

@@ -130,6 +130,97 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A segment may be written anew after its place was looked up: what is there then is another
+   message's record, or another one of this message. */
+static void test_a_place_of_another_record(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry, other, moved, old;
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	unsigned char *data;
+	message_id ids[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		test_journal_make_id(i, &ids[i]);
+		assert_int_equal(test_journal_store(journal, i), 0);
+	}
+	assert_true(journal_find(journal, &ids[0], &entry));
+	assert_true(journal_find(journal, &ids[1], &other));
+	for (i = 0; i < 2; i++) {
+		moved = entry;
+		moved.headers = i == 0 ? other.headers : entry.body;
+		assert_true(journal_index_set(&journal->index, &moved, &old));
+		assert_int_equal(journal_read(journal, &ids[0], JOURNAL_HEADERS,
+					      &header, stack, &data),
+				 -1);
+		assert_int_equal(errno, EINVAL);
+	}
+	assert_true(journal_index_set(&journal->index, &entry, &old));
+	assert_true(test_journal_has(journal, 0));
+	journal_close(&journal);
+}
+
+/* Of a message that went, or that was never stored, the index has nothing: neither for it nor
+   for its states. */
+static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	struct journal_record *record = put.request.records;
+	unsigned int i, stored;
+	message_id id;
+
+	test_journal_make_id(1, &id);
+	for (i = 0; i < 20; i++) {
+		stored = i % 2;
+		if (stored > 0)
+			assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_int_equal(journal_claim(journal, &id, &entry), 0);
+		assert_int_equal(journal_reserve_states(journal, &id), 0);
+		test_journal_make_put(&put, 1, 2);
+		put.request.count = 1;
+		record->type = JOURNAL_STATES;
+		record->plain_size = 1;
+		if (stored > 0)
+			assert_int_equal(journal_commit(journal, &put.request),
+					 0);
+		journal_release(journal, &id);
+		if (stored > 0)
+			assert_int_equal(test_journal_drop(journal, 1), 0);
+	}
+	assert_true(journal->index.shards[id.bytes[15]].slot_count <= 2);
+	journal_close(&journal);
+}
+
+/* Segments were to be smaller: none of them is written anew for what it has no room for. */
+static void test_a_segment_that_is_too_small_is_left(void **state ATTR_UNUSED)
+{
+	static unsigned char data[2 * TEST_JOURNAL_SEGMENT];
+	struct journal_settings settings = { .segment_size =
+						     4 * TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	struct test_journal_put put;
+	unsigned int n, count = 0;
+
+	while (journal->segment_end < 3)
+		assert_int_equal(test_journal_store(journal, count++), 0);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	test_journal_make_put(&put, count, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	assert_true(journal->active->header.size == settings.segment_size);
+	assert_int_equal(test_journal_store(journal, n + 1), 0);
+	assert_true(test_journal_has(journal, n + 1));
+	journal_close(&journal);
+}
+
 /*
  * What fails
  */
@@ -174,6 +265,41 @@ static void test_a_failed_sync_is_void(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_files_in("journal"), 2);
 		assert_int_equal(test_journal_files_in("quarantine"), 0);
 	}
+}
+
+/* A group that fills its blocks has no padding: what is void ends with its last record. */
+static void
+test_a_failed_group_without_padding_is_void(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char data[JOURNAL_BLOCK_SIZE] = { 0 };
+	struct test_journal_put put;
+	uint64_t end;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	end = journal->active->pos + JOURNAL_BLOCK_SIZE;
+	test_journal_make_put(&put, 2, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].stack = NULL;
+	/* its headers take two units */
+	put.request.records[0].size =
+		JOURNAL_BLOCK_SIZE - JOURNAL_HEADER_SIZE - 2 * JOURNAL_ALIGN;
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	test_faults_end();
+	assert_int_equal((uint64_t)put.request.records[1].place.offset *
+					 JOURNAL_ALIGN +
+				 2 * JOURNAL_ALIGN,
+			 end);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_false(test_journal_has(journal, 2));
+	assert_true(test_journal_has(journal, 3));
+	journal_close(&journal);
 }
 
 static void test_two_failures_are_enough(void **state ATTR_UNUSED)
@@ -385,7 +511,11 @@ int main(void)
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
+		cmocka_unit_test(test_no_memory_of_what_went),
+		cmocka_unit_test(test_a_place_of_another_record),
+		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
+		cmocka_unit_test(test_a_failed_group_without_padding_is_void),
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),
 		cmocka_unit_test(test_short_writes),

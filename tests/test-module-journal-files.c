@@ -188,6 +188,43 @@ static void test_files_go_with_their_bodies(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Its message is small now, or gone. */
+static void test_a_file_that_could_not_be_removed(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	email_message *message;
+	struct spool *spool;
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		spool = test_spool_new_of("journal", "");
+		assert_int_equal(test_spool_put(spool, data, LARGE, &id),
+				 IO_DONE);
+		assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+		test_spool_set_body(message, wire, sizeof(wire) - 1);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
+						 0),
+				 IO_DONE);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_UNLINK] = 1;
+		test_faults.fail_errno[TEST_OP_UNLINK] = EIO;
+		assert_int_equal(i == 0 ? spool_writeheaders(spool,
+							     IO_SYNCHRONOUS,
+							     message, 0) :
+					  spool_remove(spool, &id),
+				 IO_DONE);
+		test_faults_end();
+		email_message_unref(&message);
+		spool_close(&spool);
+		assert_int_equal(test_spool_files_in(BODIES).count, 1);
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_files_in(BODIES).count, 0);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 /* Bodies that wait for their headers have so much memory together; the others wait on
    disk, however small they are. */
 static void test_waiting_bodies_have_little_memory(void **state ATTR_UNUSED)
@@ -532,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_codecs_know_sizes),
 		cmocka_unit_test(test_a_file_has_no_plain_text),
 		cmocka_unit_test(test_files_go_with_their_bodies),
+		cmocka_unit_test(test_a_file_that_could_not_be_removed),
 		cmocka_unit_test(test_waiting_bodies_have_little_memory),
 		cmocka_unit_test(test_compaction_leaves_files),
 		cmocka_unit_test(test_a_missing_file),

@@ -4,12 +4,17 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+#include "module-journal-private.h"
+#include "spool-private.h"
 #include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -240,6 +245,40 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A change is told of after others can write again: a body of the version that it made, or
+   of the message that comes behind its removal, is none that it puts an end to. */
+static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t waiting, stored;
+		bool removed, stays;
+	} rows[] = {
+		{ 1, 2, false, false }, { 2, 2, false, true },
+		{ 3, 2, false, true },  { 0, 2, true, true },
+		{ 2, 2, true, false },
+	};
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct journal_store *store = journal_store(spool->store);
+	struct journal_pending *pending;
+	message_id id;
+	size_t i;
+
+	memset(&id, 1, sizeof(id));
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		pending = i_new(struct journal_pending, 1);
+		pending->id = id;
+		pending->version = rows[i].waiting;
+		pending->data = buffer_create_dynamic(default_pool, 16);
+		journal_pending_put(store, pending);
+		journal_pending_outdate(store, &id, rows[i].stored,
+					rows[i].removed);
+		pending = journal_pending_take(store, &id, 0);
+		assert_int_equal(pending != NULL, rows[i].stays);
+		journal_pending_free(store, &pending);
+	}
+	spool_close(&spool);
+}
+
 /* Headers that no segment has room for will not have more later; what the system refuses
    may. */
 static void test_too_large(void **state ATTR_UNUSED)
@@ -375,6 +414,30 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Once for each opening, and nothing that came since. */
+static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+	assert_int_equal(test_spool_scan(spool), 0);
+	for (i = 2; i < 4; i++) {
+		spool_close(&spool);
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		assert_int_equal(test_spool_scan(spool), i);
+		assert_int_equal(test_spool_scan(spool), 0);
+	}
+	spool_close(&spool);
+}
+
 static void test_a_reader_changes_nothing(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", ""), *reader;
@@ -400,10 +463,12 @@ int main(void)
 		cmocka_unit_test(test_nobody_stores_the_body_of_another),
 		cmocka_unit_test(test_of_two_bodies_the_last_one_waits),
 		cmocka_unit_test(test_bodies_that_are_out_of_date_go),
+		cmocka_unit_test(test_bodies_of_what_is_stored_now_wait),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_a_scan_hands_out_what_was_there),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};
 

@@ -51,7 +51,7 @@ static void must_be_asynchronous(enum io_operation op, int result)
 static void test_whole_messages(void **state ATTR_UNUSED)
 {
 	struct spool_async *async;
-	struct test_answer answers[4];
+	struct test_answer answers[5];
 	struct spool *spool;
 	email_message *copy;
 	message_id id;
@@ -82,7 +82,10 @@ static void test_whole_messages(void **state ATTR_UNUSED)
 		assert_int_equal(spool_submit_get(async, copy, test_answered,
 						  &answers[3]),
 				 IO_DONE);
-		test_wait_answers(4);
+		assert_int_equal(spool_submit_remove(async, &id, test_answered,
+						     &answers[4]),
+				 IO_DONE);
+		test_wait_answers(5);
 		email_message_unref(&copy);
 		test_must_be(&answers[0], IO_DONE);
 		test_must_be(&answers[1], IO_DONE);
@@ -91,6 +94,9 @@ static void test_whole_messages(void **state ATTR_UNUSED)
 		test_must_be(&answers[3], IO_FAIL);
 		assert_int_equal(answers[3].error, ENOENT);
 		assert_non_null(strstr(answers[3].why, "there is no "));
+		/* that is not the reason of what comes behind it */
+		test_must_be(&answers[4], IO_DONE);
+		assert_string_equal(answers[4].why, "");
 		must_be_missing(spool, &id);
 		test_async_end(&async, &spool);
 	}

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -382,6 +383,71 @@ static void test_damage_is_left(void **state ATTR_UNUSED)
 	close_pair(&pair);
 }
 
+/* It cannot be told whether they are the same, or both have lost their ends: the message
+   here stays, and why is told. */
+static void test_damage_of_what_is_in_both_is_left(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *stack, *suffix;
+		bool both;
+		int error;
+	} rows[] = {
+		{ "gzip", ".b", false, EPIPE },  { "gzip", ".b", true, EPIPE },
+		{ "gzip", ".h", false, EINVAL }, { "gzip", ".h", true, EINVAL },
+		{ "", ".b", false, EEXIST },     { "", ".b", true, EINVAL },
+	};
+	char here[512], there[512];
+	struct told told;
+	struct pair pair;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		pair.from = test_spool_new_of("file", rows[i].stack);
+		put_full(pair.from, &id);
+		test_spool_file(&id, rows[i].suffix, here);
+		pair.to = test_spool_new_of("file", rows[i].stack);
+		(void)migrate(&pair, SPOOL_MIGRATE_KEEP);
+		test_spool_file(&id, rows[i].suffix, there);
+		assert_int_equal(truncate(there, 20), 0);
+		if (rows[i].both)
+			assert_int_equal(truncate(here, 20), 0);
+		told = migrate(&pair, 0);
+		assert_int_equal(told.count, 1);
+		assert_int_equal(told.problems, 1);
+		assert_int_equal(told.error, rows[i].error);
+		assert_int_equal(access(here, F_OK), 0);
+		assert_int_equal(access(there, F_OK), 0);
+		close_pair(&pair);
+	}
+}
+
+/* Whatever read of a message fails: the other one moves. */
+static void test_a_message_that_cannot_be_read(void **state ATTR_UNUSED)
+{
+	unsigned int call, hit;
+	message_id ids[2];
+	struct told told;
+	struct pair pair;
+
+	TEST_EACH_CALL(call, hit) {
+		new_pair(&directions[0], &pair);
+		put_full(pair.from, &ids[0]);
+		put_large(pair.from, &ids[1]);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_READ] = call;
+		test_faults.fail_errno[TEST_OP_READ] = EIO;
+		told = migrate(&pair, 0);
+		hit = test_faults.calls[TEST_OP_READ];
+		test_faults_end();
+		assert_int_equal(told.count, 2);
+		/* where it was the list's, it is read once more */
+		assert_true(told.problems <= 1);
+		assert_true(told.problems == 0 || told.error == EIO);
+		close_pair(&pair);
+	}
+}
+
 static void test_a_full_disk_ends_it(void **state ATTR_UNUSED)
 {
 	struct told told = { 0, 0, 0, 0 };
@@ -589,6 +655,8 @@ int main(void)
 		cmocka_unit_test(test_what_differs_is_left),
 		cmocka_unit_test(test_there_and_back_again),
 		cmocka_unit_test(test_damage_is_left),
+		cmocka_unit_test(test_damage_of_what_is_in_both_is_left),
+		cmocka_unit_test(test_a_message_that_cannot_be_read),
 		cmocka_unit_test(test_a_full_disk_ends_it),
 		cmocka_unit_test(test_many_are_on_their_way_at_once),
 		cmocka_unit_test(test_false_begins_no_other),
