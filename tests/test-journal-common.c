@@ -116,6 +116,11 @@ void test_journal_make_put(struct test_journal_put *put, unsigned int n,
 	put->request.context = put;
 }
 
+uint32_t test_journal_active(const struct journal *journal)
+{
+	return journal->active == NULL ? 0 : journal->active->header.number;
+}
+
 int test_journal_store(struct journal *journal, unsigned int n)
 {
 	struct journal_entry entry;

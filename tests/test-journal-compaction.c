@@ -109,13 +109,6 @@ static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal.warnings, 0);
 }
 
-static void fill_active(struct journal *journal, unsigned int *n)
-{
-	while (journal_segment_has_room(journal->active, journal->active->pos,
-					JOURNAL_BLOCK_SIZE, 2))
-		assert_int_equal(test_journal_store(journal, (*n)++), 0);
-}
-
 /* Who removes while what is left is moved mixes it with tombstones: segments are full of
    those, and none of them is needed. */
 static void test_dead_tombstones_are_no_reason_to_stay(void **state ATTR_UNUSED)
@@ -222,10 +215,19 @@ static void test_a_segment_is_read_once(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What comes next needs another segment. */
+static void fill_to_reserve(struct journal *journal, unsigned int *n)
+{
+	while (journal->active->pos + JOURNAL_BLOCK_SIZE <=
+	       TEST_JOURNAL_SEGMENT / 4 * 3)
+		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+}
+
 /* 13: a segment whose blocks were given back waits until there is space for them. */
 static void test_no_space_for_blocks_again(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
+	const struct journal_segment *active;
 	unsigned int n, first, files;
 	uint64_t moved, used;
 
@@ -239,11 +241,13 @@ static void test_no_space_for_blocks_again(void **state ATTR_UNUSED)
 	used = disk_use();
 	for (first = n; disk_use() == used;)
 		assert_int_equal(test_journal_store(journal, n++), 0);
-	fill_active(journal, &n);
+	active = journal->active;
+	while (journal->active == active)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	fill_to_reserve(journal, &n);
 	used = disk_use();
 	test_faults_begin();
-	/* the footer's write comes before */
-	test_faults.fail_at[TEST_OP_WRITE] = 2;
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
 	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
 	assert_int_equal(test_journal_store(journal, 9999), ENOSPC);
 	test_faults_end();
@@ -359,7 +363,7 @@ static void test_a_reader_follows_what_is_moved(void **state ATTR_UNUSED)
 	struct file_ops ops = file_ops_system;
 
 	mover.journal = journal;
-	for (mover.n = 0; journal->segment_end < 3; mover.n++)
+	for (mover.n = 0; test_journal_active(journal) < 2; mover.n++)
 		assert_int_equal(test_journal_store(journal, mover.n), 0);
 	drop_most(journal, mover.n - 1);
 	ops.pread = moving_pread;
@@ -467,7 +471,7 @@ static void test_a_segment_is_made_blank_in_turn(void **state ATTR_UNUSED)
 	pthread_t thread;
 	void *failed;
 
-	while (journal->segment_end < 3)
+	while (test_journal_active(journal) < 2)
 		assert_int_equal(test_journal_store(journal, count++), 0);
 	for (n = 0; n < count; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
@@ -1222,7 +1226,7 @@ static void test_the_upkeep_sees_the_next_segment(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_store(journal, n), 0);
 	for (n = 0; n < 6; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
-	while (journal->segment_end < 3)
+	while (test_journal_active(journal) < 2)
 		assert_int_equal(test_journal_store(journal, n++), 0);
 	while (live_in(journal, 1) > 0)
 		(void)sched_yield();

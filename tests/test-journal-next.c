@@ -175,6 +175,17 @@ static void test_one_is_made_ahead(void **state ATTR_UNUSED)
 	end(&journal);
 }
 
+/* What is kept for removals is there as soon as it is made. */
+static void test_nobody_waits_for_it(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(0, SEGMENT_SIZE);
+
+	store_segment(journal, 0);
+	assert_int_equal(get(&seen.made), 1);
+	allow_syncs(UINT_MAX);
+	end(&journal);
+}
+
 /* It is told from one whose messages went, also by the next start. */
 static void test_one_that_waits_is_blank(void **state ATTR_UNUSED)
 {
@@ -478,6 +489,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_is_made_ahead),
+		cmocka_unit_test(test_nobody_waits_for_it),
 		cmocka_unit_test(test_one_that_waits_is_blank),
 		cmocka_unit_test(test_a_small_journal_has_one),
 		cmocka_unit_test(test_the_order_is_that_of_writing),

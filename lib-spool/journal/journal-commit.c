@@ -29,6 +29,8 @@
 struct journal_group {
 	struct journal_segment *segment;
 	uint64_t pos, end;
+	bool grows; /* the first request is for a message that is to be stored */
+	uint64_t growth_end; /* where those have to end */
 	struct iovec iov[VECTORS_MAX];
 	unsigned int iov_count, record_count;
 	unsigned int request_count;
@@ -186,6 +188,7 @@ static void set_active(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->active = segment;
 	journal->was_ahead_asked = false;
+	journal->growth_end = 0;
 	journal_worker_wake(journal->upkeep);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
@@ -200,6 +203,7 @@ static void ask_for_next(struct journal *journal,
 		return;
 	journal->was_ahead_asked = true;
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal->next_asked = journal->maker != NULL;
 	journal_worker_wake(journal->maker);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
@@ -377,29 +381,100 @@ bool journal_fits(const struct journal *journal,
 					request_size(request), request->count);
 }
 
+/* Whether it is for a message that is to be stored: others go on where the disk is full,
+   or nothing could be removed there. */
+static bool is_growth(const struct journal_request *request)
+{
+	const struct journal_record *record = request->records;
+	unsigned int i;
+
+	for (i = 0; i < request->count && !request->gives_back; i++) {
+		if (record[i].type == JOURNAL_BODY ||
+		    record[i].type == JOURNAL_HEADERS)
+			return true;
+	}
+	return false;
+}
+
+/* Behind `pos`, as far as that is a matter of what is kept for others: false with
+   errno. */
+static bool may_grow(struct journal *journal, struct journal_group *group,
+		     const struct journal_request *request, uint64_t pos)
+{
+	uint64_t end = pos + request_size(request);
+
+	if (!is_growth(request) || end <= group->growth_end)
+		return true;
+	/* who removes does not wait for segments of others */
+	if (group->grows)
+		group->growth_end = journal_segment_growth_end(journal, end);
+	return end <= group->growth_end;
+}
+
+/* Nothing in it is needed any more, though it is not full. */
+static bool is_spent(struct journal *journal)
+{
+	const struct journal_segment *active = journal->active;
+	bool spent;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	spent = active->live == 0 && active->outlives_count == 0 &&
+		active->pos > JOURNAL_BLOCK_SIZE;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return spent;
+}
+
+/* Another one, since this one takes no more: false with errno. On a full disk there may be
+   none but small ones. */
+static bool go_on(struct journal *journal,
+		  const struct journal_request *request, bool *was_new)
+{
+	uint64_t least =
+		request_size(request) + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
+
+	if (*was_new && journal->active != NULL &&
+	    journal->active->pos == JOURNAL_BLOCK_SIZE) {
+		errno = ENOSPC;
+		return false;
+	}
+	/* else what is not full would be ended in vain */
+	if (journal->active != NULL && is_growth(request) &&
+	    !is_spent(journal) && !journal_segment_prepare(journal, least))
+		return false;
+	seal(journal);
+	set_active(journal, journal_segment_next(journal));
+	*was_new = true;
+	return journal->active != NULL;
+}
+
 /* The segment that takes this request; NULL with errno. */
 static struct journal_segment *
 get_segment(struct journal *journal, struct journal_group *group,
 	    const struct journal_request *request)
 {
 	uint64_t size = request_size(request);
+	bool was_new = false;
 
+	group->grows = is_growth(request);
 	while (may_write(journal)) {
+		group->growth_end = journal->growth_end;
 		if (journal->voids != NULL &&
 		    has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX)) {
 			write_voids(journal, group);
 			continue;
 		}
 		if (journal->voids == NULL &&
-		    has_room(journal, size, request->count))
-			return journal->active;
-		if (!journal_fits(journal, request)) {
+		    has_room(journal, size, request->count)) {
+			if (may_grow(journal, group, request,
+				     journal->active->pos))
+				return journal->active;
+			if (!is_spent(journal))
+				return NULL;
+		} else if (!journal_fits(journal, request)) {
 			errno = EFBIG;
 			return NULL;
 		}
-		seal(journal);
-		set_active(journal, journal_segment_next(journal));
-		if (journal->active == NULL)
+		if (!go_on(journal, request, &was_new))
 			return NULL;
 	}
 	return NULL;
@@ -437,7 +512,8 @@ static struct journal_request *fill_group(struct journal *journal,
 	       group->record_count + request->count <= RECORDS_MAX - 1 &&
 	       journal_segment_has_room(group->segment, group->end,
 					request_size(request),
-					group->record_count + request->count)) {
+					group->record_count + request->count) &&
+	       may_grow(journal, group, request, group->end)) {
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
 		group->request_count++;

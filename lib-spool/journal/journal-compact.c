@@ -42,8 +42,18 @@ struct journal_listing {
 	size_t pos;
 };
 
-/* The one of which least is left. With the mutex. */
-static struct journal_segment *choose(const struct journal *journal)
+/* Of those that are left in it, or a little more. With the mutex. */
+static uint64_t bytes_left(const struct journal_segment *segment)
+{
+	return segment->total == 0 ?
+		0 :
+		segment->taken / segment->total * segment->live;
+}
+
+/* The one of which least is left; where there is little room, of those that leave a quarter
+   of it to who removes meanwhile. With the mutex. */
+static struct journal_segment *choose(const struct journal *journal,
+				      uint64_t room)
 {
 	struct journal_segment *segment, *best = NULL;
 	uint32_t i;
@@ -52,6 +62,7 @@ static struct journal_segment *choose(const struct journal *journal)
 		segment = journal->segments[i];
 		if (segment == NULL || segment == journal->active ||
 		    segment->kept || segment->live == 0 ||
+		    bytes_left(segment) > room / 4 * 3 ||
 		    !journal_half_empty(segment))
 			continue;
 		if (best == NULL || segment->live < best->live)
@@ -136,6 +147,7 @@ static void add_message(struct batch *batch, const message_id *id)
 
 	memset(move, 0, sizeof(*move));
 	move->id = *id;
+	move->request.gives_back = true;
 	if (journal_claim(batch->journal, id, &entry) < 0) {
 		batch->left_out = true;
 		return;
@@ -292,11 +304,12 @@ static bool tidy_one(struct journal *journal, bool wait)
 
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
+	uint64_t room = journal_segment_room(journal);
 	const struct journal_segment *segment;
 	struct journal_segment source;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	segment = choose(journal);
+	segment = choose(journal, room);
 	if (segment != NULL)
 		source = *segment;
 	(void)pthread_mutex_unlock(&journal->mutex);

@@ -1,9 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The segment that is written next: a dead one that is written anew, or a new file.
-   Either is made whole before, so that a commit overwrites blocks that are there, and
-   its sync changes nothing but them. One is made ahead by a thread of its own, since all
-   who write would have to wait for its zeros. */
+/* The segment that is written next: a dead one that is written anew, or a new file. One is
+   made ahead by a thread of its own, since all who write would have to wait for its zeros.
+   And what is left for who removes messages where the disk is full. */
 
 #include "config.h"
 #include "journal/journal-private.h"
@@ -12,161 +11,12 @@
 #include "mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sodium.h>
 
-/* Zeros are written in pieces of this size, in bytes; what is made ahead is also synced in
-   them, lest a group's sync has to wait for all of it. */
-#define FILL_SIZE ((size_t)512 * 1024)
 /* So many dead segments keep their blocks, to be written anew soon. */
 #define SPARE_MAX 2
-
-/*
- * Making
- */
-
-/* The first block, under a fresh incarnation, which nobody could have guessed. */
-static int write_header(int fd, struct journal_segment_header *header)
-{
-	unsigned char block[JOURNAL_BLOCK_SIZE] = { 0 };
-
-	randombytes_buf(header->incarnation, sizeof(header->incarnation));
-	journal_segment_header_put(header, block);
-	return journal_pwrite_all(fd, block, sizeof(block), 0);
-}
-
-static bool is_wanted_now(struct journal *journal)
-{
-	bool wanted;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	wanted = journal->next_wanted;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return wanted;
-}
-
-/* The disk is others' between two pieces. */
-static int sync_piece(struct journal *journal, int fd)
-{
-	if (file_fdatasync(fd) < 0)
-		return -1;
-	if (journal_worker_rest(journal->maker, 0))
-		return 0;
-	errno = ECANCELED;
-	return -1;
-}
-
-/* Writes its blocks behind the first. Ahead: nobody waits for it, yet. */
-static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
-{
-	uint64_t pos = JOURNAL_BLOCK_SIZE;
-	unsigned char *zeros = try_calloc(1, FILL_SIZE);
-	int ret = zeros == NULL ? -1 : 0;
-
-	for (; ret == 0 && pos < size; pos += FILL_SIZE) {
-		ret = journal_pwrite_all(
-			fd, zeros,
-			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
-		if (ret == 0 && ahead && !is_wanted_now(journal))
-			ret = sync_piece(journal, fd);
-	}
-	i_free(zeros);
-	return ret;
-}
-
-/* A crash before the rename leaves a temporary file, which opening removes; behind it,
-   an empty segment or none. */
-static int make_whole(struct journal *journal, struct journal_segment *segment,
-		      int fd, bool ahead)
-{
-	char name[JOURNAL_NAME_SIZE];
-	int error;
-
-	journal_segment_name(segment->header.number, name);
-	if (write_header(fd, &segment->header) == 0 &&
-	    fill(journal, fd, segment->header.size, ahead) == 0 &&
-	    file_fdatasync(fd) == 0 &&
-	    file_ops()->renameat2(journal->fd, JOURNAL_NEW_NAME, journal->fd,
-				  name, 0) == 0) {
-		/* a name that did not become durable must not be used */
-		if (file_sync_dir_fd(journal->fd) == 0)
-			return 0;
-		error = errno;
-		(void)file_ops()->unlinkat(journal->fd, name, 0);
-	} else {
-		error = errno;
-		(void)file_ops()->unlinkat(journal->fd, JOURNAL_NEW_NAME, 0);
-	}
-	errno = error;
-	return -1;
-}
-
-static int make_file(struct journal *journal, struct journal_segment *segment,
-		     bool ahead)
-{
-	int fd, error;
-
-	fd = file_open(journal->fd, JOURNAL_NEW_NAME,
-		       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		       0600);
-	if (fd < 0)
-		return -1;
-	if (make_whole(journal, segment, fd, ahead) == 0) {
-		journal_file_adopt(segment->file, fd);
-		return 0;
-	}
-	error = errno;
-	(void)file_close(&fd);
-	errno = error;
-	return -1;
-}
-
-/* A new one, without a record; NULL with errno. */
-static struct journal_segment *make_segment(struct journal *journal,
-					    uint64_t first_sequence, bool ahead)
-{
-	struct journal_segment *segment = i_new(struct journal_segment, 1);
-	int error;
-
-	/* who makes some is alone */
-	segment->header.number = I_MAX(journal->segment_end, 1u);
-	segment->file =
-		journal_file_new(&journal->files, segment->header.number);
-	segment->header.size = journal->settings.segment_size;
-	segment->header.first_sequence = first_sequence;
-	segment->pos = JOURNAL_BLOCK_SIZE;
-	segment->blank = true;
-	if (make_file(journal, segment, ahead) == 0 &&
-	    journal_segment_add(journal, segment))
-		return segment;
-	error = errno;
-	journal_segment_free(&segment);
-	errno = error;
-	return NULL;
-}
-
-/* Its blocks again, for which there may be no space: then it stays as it was. They are
-   synced with its first block, which is written last. */
-static int fill_cut(struct journal *journal, struct journal_segment *segment,
-		    bool ahead)
-{
-	int fd = journal_file_hold(segment->file), ret, error;
-
-	if (fd < 0)
-		return -1;
-	ret = fill(journal, fd, segment->header.size, ahead);
-	if (ret == 0) {
-		(void)pthread_mutex_lock(&journal->mutex);
-		segment->cut = false;
-		(void)pthread_mutex_unlock(&journal->mutex);
-	} else {
-		error = errno;
-		(void)file_ops()->ftruncate(fd, JOURNAL_BLOCK_SIZE);
-		errno = error;
-	}
-	journal_file_let_go(segment->file);
-	return ret;
-}
+/* What is not filled before there is another one, as a part of a segment: so that messages
+   can be removed where the disk is full. One takes a block, if nobody removes others. */
+#define RESERVE_PART 4
 
 /*
  * Dead ones
@@ -180,12 +30,18 @@ static bool is_dead(const struct journal *journal,
 		segment->outlives_count == 0;
 }
 
-/* It may have been made when they were to be smaller. */
+/* It may have been made when they were to be smaller, or when there was no space for
+   more. */
+static bool is_small(const struct journal *journal,
+		     const struct journal_segment *segment)
+{
+	return segment->header.size < journal->settings.segment_size;
+}
+
 static bool is_usable(const struct journal *journal,
 		      const struct journal_segment *segment)
 {
-	return is_dead(journal, segment) &&
-		segment->header.size >= journal->settings.segment_size;
+	return is_dead(journal, segment) && !is_small(journal, segment);
 }
 
 /* One that has its blocks, if there is any. */
@@ -203,6 +59,40 @@ static struct journal_segment *find_usable(struct journal *journal)
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return found;
+}
+
+/* The largest one that has its blocks. */
+static struct journal_segment *find_largest(struct journal *journal)
+{
+	struct journal_segment *segment, *found = NULL;
+	uint32_t i;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (is_dead(journal, segment) && !segment->cut &&
+		    (found == NULL ||
+		     found->header.size < segment->header.size))
+			found = segment;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return found;
+}
+
+/* Bytes of those that have their blocks, and keep them. With the mutex. */
+static uint64_t dead_bytes(const struct journal *journal)
+{
+	const struct journal_segment *segment;
+	uint64_t bytes = 0;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (is_dead(journal, segment) && !segment->cut &&
+		    (journal->is_full || !is_small(journal, segment)))
+			bytes += segment->header.size;
+	}
+	return bytes;
 }
 
 /* Nobody knows which of the two headers is on the disk: the file goes. Where even that
@@ -238,7 +128,8 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 	if (fd < 0)
 		return -1;
 	fresh.first_sequence = journal->next_sequence;
-	written = write_header(fd, &fresh) == 0 && file_fdatasync(fd) == 0;
+	written = journal_write_header(fd, &fresh) == 0 &&
+		file_fdatasync(fd) == 0;
 	journal_file_let_go(segment->file);
 	if (!written) {
 		give_up(journal, segment, errno);
@@ -273,7 +164,8 @@ static struct journal_segment *find_stale(struct journal *journal)
 	return found;
 }
 
-/* One that has its blocks, though it is not soon needed. */
+/* One that has its blocks, though it is not soon needed: a small one is where the disk is
+   full. */
 static struct journal_segment *find_surplus(struct journal *journal)
 {
 	struct journal_segment *segment, *found = NULL;
@@ -286,7 +178,8 @@ static struct journal_segment *find_surplus(struct journal *journal)
 		if (!is_dead(journal, segment) || segment->cut ||
 		    !segment->blank)
 			continue;
-		if (!is_usable(journal, segment) || ++usable > SPARE_MAX)
+		if (is_small(journal, segment) ? !journal->is_full :
+						 ++usable > SPARE_MAX)
 			found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -341,23 +234,61 @@ static void set_wanted(struct journal *journal, bool wanted)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-/* Who makes some is alone. */
-static struct journal_segment *take_next(struct journal *journal)
+/* Whether there is space for segments, as far as one who wanted some has seen. */
+static void set_full(struct journal *journal, bool full)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->is_full = full;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* NULL with errno. */
+static struct journal_segment *take_usable(struct journal *journal)
 {
 	struct journal_segment *segment;
 	int ret;
 
 	while ((segment = find_usable(journal)) != NULL) {
-		if (segment->cut && fill_cut(journal, segment, false) < 0)
+		if (segment->cut &&
+		    journal_fill_cut(journal, segment, false) < 0)
 			return NULL;
 		ret = write_anew(journal, segment);
 		if (ret != 0)
 			return ret > 0 ? segment : NULL;
 	}
-	segment = make_segment(journal, journal->next_sequence, false);
+	segment = journal_make_segment(journal, journal->settings.segment_size,
+				       journal->next_sequence, false);
 	if (segment != NULL)
 		journal_footer_begin(segment);
 	return segment;
+}
+
+/* The disk is full. */
+static struct journal_segment *take_small(struct journal *journal)
+{
+	struct journal_segment *segment;
+	int ret;
+
+	while ((segment = find_largest(journal)) != NULL) {
+		ret = write_anew(journal, segment);
+		if (ret != 0)
+			return ret > 0 ? segment : NULL;
+	}
+	segment =
+		journal_make_smaller(journal, 0, journal->next_sequence, false);
+	if (segment != NULL)
+		journal_footer_begin(segment);
+	return segment;
+}
+
+/* Who makes some is alone. */
+static struct journal_segment *take_next(struct journal *journal)
+{
+	struct journal_segment *segment = take_usable(journal);
+	bool full = segment == NULL && journal_is_full_disk(errno);
+
+	set_full(journal, full);
+	return full ? take_small(journal) : segment;
 }
 
 struct journal_segment *journal_segment_next(struct journal *journal)
@@ -376,21 +307,114 @@ struct journal_segment *journal_segment_next(struct journal *journal)
 	return segment;
 }
 
+/* One more that has its blocks, where there is none but small ones: -1 with errno. Who
+   makes some is alone. */
+static int make_one(struct journal *journal, uint64_t least, bool ahead)
+{
+	struct journal_segment *segment = find_usable(journal);
+	int ret = 0;
+	bool full;
+
+	if (segment == NULL)
+		ret = journal_make_segment(journal,
+					   journal->settings.segment_size, 0,
+					   ahead) == NULL ?
+			-1 :
+			0;
+	else if (segment->cut)
+		ret = journal_fill_cut(journal, segment, ahead);
+	full = ret < 0 && journal_is_full_disk(errno);
+	set_full(journal, full);
+	if (full)
+		ret = journal_make_smaller(journal, least, 0, ahead) == NULL ?
+			-1 :
+			0;
+	return ret;
+}
+
 /* What fails here is told when the segment is needed. Its first sequence is written when
    it is. */
 void journal_segment_make_ahead(struct journal *journal)
 {
-	struct journal_segment *segment;
-
 	(void)pthread_mutex_lock(&journal->making);
-	segment = find_usable(journal);
-	if (segment == NULL)
-		(void)make_segment(journal, 0, true);
-	else if (segment->cut)
-		(void)fill_cut(journal, segment, true);
+	(void)make_one(journal, 0, true);
 	(void)pthread_mutex_unlock(&journal->making);
 	/* what could not be cut meanwhile */
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal->next_asked = false;
 	journal_worker_wake(journal->upkeep);
 	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* Somebody waits for it. */
+static int make_one_now(struct journal *journal, uint64_t least)
+{
+	int ret;
+
+	set_wanted(journal, true);
+	(void)pthread_mutex_lock(&journal->making);
+	ret = make_one(journal, least, false);
+	(void)pthread_mutex_unlock(&journal->making);
+	set_wanted(journal, false);
+	return ret;
+}
+
+bool journal_segment_prepare(struct journal *journal, uint64_t least)
+{
+	const struct journal_segment *segment = find_largest(journal);
+
+	if (segment != NULL && segment->header.size >= least)
+		return true;
+	return make_one_now(journal, least) == 0;
+}
+
+/*
+ * A reserve
+ */
+
+/* As it is now; who asks again is told anew, where the thread is at it. */
+static uint64_t look_at_growth_end(struct journal *journal)
+{
+	uint64_t wanted = journal->settings.segment_size / RESERVE_PART;
+	uint64_t size = journal->active->header.size, dead;
+	bool is_made;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	dead = dead_bytes(journal);
+	is_made = journal->next_asked;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	if (dead >= wanted)
+		journal->growth_end = UINT64_MAX;
+	else
+		journal->growth_end = size - I_MIN(size, wanted - dead);
+	return is_made ? UINT64_MAX : journal->growth_end;
+}
+
+uint64_t journal_segment_growth_end(struct journal *journal, uint64_t end)
+{
+	uint64_t growth_end = journal->growth_end;
+	int ret = 0;
+
+	while (growth_end < end) {
+		growth_end = look_at_growth_end(journal);
+		if (growth_end >= end || ret < 0)
+			break;
+		ret = make_one_now(journal, 0);
+	}
+	return growth_end;
+}
+
+uint64_t journal_segment_room(struct journal *journal)
+{
+	uint64_t room = UINT64_MAX;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (journal->is_full) {
+		room = dead_bytes(journal);
+		if (journal->active != NULL)
+			room += journal->active->header.size -
+				journal->active->pos;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return room;
 }

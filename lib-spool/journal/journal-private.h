@@ -61,6 +61,8 @@ struct journal {
 	struct journal_writer *writer;      /* NULL: none was needed yet */
 	bool committing;  /* somebody has the turn; else nothing is queued */
 	bool next_wanted; /* somebody waits for a segment */
+	bool next_asked;  /* the maker makes one */
+	bool is_full;     /* there was no space for the last one */
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
@@ -75,6 +77,8 @@ struct journal {
 	uint64_t probe_at;    /* by journal_now_usecs() */
 	bool warned;          /* that it is broken */
 	bool was_ahead_asked; /* for the segment behind the active one */
+	/* Up to which the active one takes what is stored, as far as was asked. */
+	uint64_t growth_end;
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
@@ -149,11 +153,41 @@ uint64_t journal_footer_size(const struct journal_segment *segment,
 void journal_footer_write(struct journal_segment *segment,
 			  uint64_t last_sequence);
 
+/* journal-make.c: of who makes segments. The first block, under a fresh incarnation, which
+   nobody could have guessed: -1 with errno. */
+int journal_write_header(int fd, struct journal_segment_header *header);
+/* A new one, without a record; NULL with errno. Ahead: nobody waits for it, yet. */
+struct journal_segment *journal_make_segment(struct journal *journal,
+					     uint64_t size,
+					     uint64_t first_sequence,
+					     bool ahead);
+/* There is no space for one: as large a part of it as there is space for, of at least so
+   many bytes. */
+struct journal_segment *journal_make_smaller(struct journal *journal,
+					     uint64_t least,
+					     uint64_t first_sequence,
+					     bool ahead);
+/* The blocks of a cut one again, for which there may be no space: then it stays as it was.
+   They are synced with its first block, which is written last. 0, or -1 with errno. */
+int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
+		     bool ahead);
+bool journal_is_full_disk(int error);
+
 /* journal-next.c: an empty one to write in, which is the active one then: a dead one that
    is written anew, or a new file. NULL with errno. Of who is committing. */
 struct journal_segment *journal_segment_next(struct journal *journal);
-/* Makes what that will find. */
+/* Makes what that will find: of at least so many bytes. False with errno. Of who is
+   committing. */
+bool journal_segment_prepare(struct journal *journal, uint64_t least);
+/* The same, where nobody waits for it. */
 void journal_segment_make_ahead(struct journal *journal);
+/* Up to which the active one may be filled, so that so much is left that messages can be
+   removed on a full disk: makes some more where it would not be up to `end` else. errno
+   tells why it is not. Of who is committing. */
+uint64_t journal_segment_growth_end(struct journal *journal, uint64_t end);
+/* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
+   is known. */
+uint64_t journal_segment_room(struct journal *journal);
 /* Makes a dead one blank, so that what outlives it needs to no more; false: there is
    none. Of who is committing. */
 bool journal_segment_blank_one(struct journal *journal);

@@ -81,6 +81,9 @@ struct journal_request {
 	   on the thread of whoever writes, who holds no lock. May be NULL. */
 	void (*done)(struct journal_request *request, int error);
 	void *context;
+	/* It gives more space back than it takes: it may have what is kept for
+	   removing. */
+	bool gives_back;
 
 	/* the journal's */
 	struct journal_request *next;

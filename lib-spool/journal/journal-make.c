@@ -1,0 +1,188 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Making segments: new files, and blocks for one that gave them back. Each is made whole
+   before it is used, so that a commit overwrites blocks that are there, and its sync
+   changes nothing but them. */
+
+#include "config.h"
+#include "journal/journal-private.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+
+/* Zeros are written in pieces of this size, in bytes; what is made ahead is also synced in
+   them, lest a group's sync has to wait for all of it. */
+#define FILL_SIZE ((size_t)512 * 1024)
+/* Where there is no space for a segment it is half as large, and so on, to this part. */
+#define SMALLEST_PART 64
+
+int journal_write_header(int fd, struct journal_segment_header *header)
+{
+	unsigned char block[JOURNAL_BLOCK_SIZE] = { 0 };
+
+	randombytes_buf(header->incarnation, sizeof(header->incarnation));
+	journal_segment_header_put(header, block);
+	return journal_pwrite_all(fd, block, sizeof(block), 0);
+}
+
+static bool is_wanted_now(struct journal *journal)
+{
+	bool wanted;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	wanted = journal->next_wanted;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return wanted;
+}
+
+/* The disk is others' between two pieces. */
+static int sync_piece(struct journal *journal, int fd)
+{
+	if (file_fdatasync(fd) < 0)
+		return -1;
+	if (journal_worker_rest(journal->maker, 0))
+		return 0;
+	errno = ECANCELED;
+	return -1;
+}
+
+/* Writes its blocks behind the first. Ahead: nobody waits for it, yet. */
+static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
+{
+	uint64_t pos = JOURNAL_BLOCK_SIZE;
+	unsigned char *zeros = try_calloc(1, FILL_SIZE);
+	int ret = zeros == NULL ? -1 : 0;
+
+	for (; ret == 0 && pos < size; pos += FILL_SIZE) {
+		ret = journal_pwrite_all(
+			fd, zeros,
+			(size_t)I_MIN((uint64_t)FILL_SIZE, size - pos), pos);
+		if (ret == 0 && ahead && !is_wanted_now(journal))
+			ret = sync_piece(journal, fd);
+	}
+	i_free(zeros);
+	return ret;
+}
+
+/* A crash before the rename leaves a temporary file, which opening removes; behind it,
+   an empty segment or none. */
+static int make_whole(struct journal *journal, struct journal_segment *segment,
+		      int fd, bool ahead)
+{
+	char name[JOURNAL_NAME_SIZE];
+	int error;
+
+	journal_segment_name(segment->header.number, name);
+	if (journal_write_header(fd, &segment->header) == 0 &&
+	    fill(journal, fd, segment->header.size, ahead) == 0 &&
+	    file_fdatasync(fd) == 0 &&
+	    file_ops()->renameat2(journal->fd, JOURNAL_NEW_NAME, journal->fd,
+				  name, 0) == 0) {
+		/* a name that did not become durable must not be used */
+		if (file_sync_dir_fd(journal->fd) == 0)
+			return 0;
+		error = errno;
+		(void)file_ops()->unlinkat(journal->fd, name, 0);
+	} else {
+		error = errno;
+		(void)file_ops()->unlinkat(journal->fd, JOURNAL_NEW_NAME, 0);
+	}
+	errno = error;
+	return -1;
+}
+
+static int make_file(struct journal *journal, struct journal_segment *segment,
+		     bool ahead)
+{
+	int fd, error;
+
+	fd = file_open(journal->fd, JOURNAL_NEW_NAME,
+		       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		       0600);
+	if (fd < 0)
+		return -1;
+	if (make_whole(journal, segment, fd, ahead) == 0) {
+		journal_file_adopt(segment->file, fd);
+		return 0;
+	}
+	error = errno;
+	(void)file_close(&fd);
+	errno = error;
+	return -1;
+}
+
+struct journal_segment *journal_make_segment(struct journal *journal,
+					     uint64_t size,
+					     uint64_t first_sequence,
+					     bool ahead)
+{
+	struct journal_segment *segment = i_new(struct journal_segment, 1);
+	int error;
+
+	/* who makes some is alone */
+	segment->header.number = I_MAX(journal->segment_end, 1u);
+	segment->file =
+		journal_file_new(&journal->files, segment->header.number);
+	segment->header.size = size;
+	segment->header.first_sequence = first_sequence;
+	segment->pos = JOURNAL_BLOCK_SIZE;
+	segment->blank = true;
+	if (make_file(journal, segment, ahead) == 0 &&
+	    journal_segment_add(journal, segment))
+		return segment;
+	error = errno;
+	journal_segment_free(&segment);
+	errno = error;
+	return NULL;
+}
+
+bool journal_is_full_disk(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
+struct journal_segment *journal_make_smaller(struct journal *journal,
+					     uint64_t least,
+					     uint64_t first_sequence,
+					     bool ahead)
+{
+	uint64_t size = journal->settings.segment_size;
+	struct journal_segment *segment = NULL;
+
+	least = I_MAX(least,
+		      I_MAX(size / SMALLEST_PART,
+			    (uint64_t)JOURNAL_SEGMENT_MIN));
+	errno = ENOSPC;
+	while (segment == NULL && journal_is_full_disk(errno) &&
+	       size / 2 >= least) {
+		size = size / 2 / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
+		segment = journal_make_segment(journal, size, first_sequence,
+					       ahead);
+	}
+	return segment;
+}
+
+int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
+		     bool ahead)
+{
+	int fd = journal_file_hold(segment->file), ret, error;
+
+	if (fd < 0)
+		return -1;
+	ret = fill(journal, fd, segment->header.size, ahead);
+	if (ret == 0) {
+		(void)pthread_mutex_lock(&journal->mutex);
+		segment->cut = false;
+		(void)pthread_mutex_unlock(&journal->mutex);
+	} else {
+		error = errno;
+		(void)file_ops()->ftruncate(fd, JOURNAL_BLOCK_SIZE);
+		errno = error;
+	}
+	journal_file_let_go(segment->file);
+	return ret;
+}

@@ -1,0 +1,368 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* A disk that has no space for another segment, or for a small one: nothing is stored any
+   more, but what is there can be read, and removed; then there is room again. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "test-journal-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define SEGMENT ((uint64_t)1024 * 1024)
+/* Three of them take less than three quarters of a segment, four more. */
+#define LARGE ((size_t)200 * 1024)
+
+/*
+ * The disk
+ */
+
+static struct {
+	uint64_t left; /* for new segments, in bytes */
+	int fd;        /* of the one that is being made */
+	uint64_t made; /* how much of it there is */
+} disk;
+
+static int disk_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	int fd = file_ops_system.openat(dir_fd, path, flags, mode);
+
+	if (strcmp(path, JOURNAL_NEW_NAME) == 0) {
+		disk.fd = fd;
+		disk.made = 0;
+	}
+	return fd;
+}
+
+static ssize_t disk_pwritev(int fd, const struct iovec *iov, int count,
+			    off_t offset)
+{
+	ssize_t ret;
+
+	if (fd == disk.fd && (uint64_t)offset + iov->iov_len > disk.left) {
+		errno = ENOSPC;
+		return -1;
+	}
+	ret = file_ops_system.pwritev(fd, iov, count, offset);
+	if (fd == disk.fd && ret > 0)
+		disk.made = I_MAX(disk.made, (uint64_t)(offset + ret));
+	return ret;
+}
+
+/* It is whole. */
+static int disk_renameat2(int from_fd, const char *from, int to_fd,
+			  const char *to, unsigned int flags)
+{
+	disk.left -= disk.made;
+	disk.fd = -1;
+	return file_ops_system.renameat2(from_fd, from, to_fd, to, flags);
+}
+
+/* It did not become one. */
+static int disk_unlinkat(int dir_fd, const char *path, int flags)
+{
+	disk.fd = -1;
+	return file_ops_system.unlinkat(dir_fd, path, flags);
+}
+
+static struct file_ops ops;
+
+static struct journal *begin(uint64_t left)
+{
+	const struct journal_settings settings = { .segment_size = SEGMENT };
+
+	disk.left = left;
+	disk.fd = -1;
+	ops = file_ops_system;
+	ops.openat = disk_openat;
+	ops.pwritev = disk_pwritev;
+	ops.renameat2 = disk_renameat2;
+	ops.unlinkat = disk_unlinkat;
+	file_ops_set(&ops);
+	test_journal_new_dir();
+	return test_journal_open_with(settings);
+}
+
+static void start_again(struct journal **journal)
+{
+	const struct journal_settings settings = { .segment_size = SEGMENT };
+
+	journal_close(journal);
+	*journal = test_journal_open_with(settings);
+}
+
+static int end(void **state ATTR_UNUSED)
+{
+	file_ops_set(NULL);
+	return 0;
+}
+
+/*
+ * Messages
+ */
+
+static int store_sized(struct journal *journal, unsigned int n, size_t size)
+{
+	static unsigned char data[SEGMENT / 2];
+	struct journal_entry entry;
+	struct test_journal_put put;
+	int error;
+
+	test_journal_make_put(&put, n, 1);
+	put.request.records[0].data = data;
+	put.request.records[0].size = size;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	error = journal_commit(journal, &put.request) < 0 ? errno : 0;
+	journal_release(journal, &put.request.records[0].id);
+	return error;
+}
+
+static int store_large(struct journal *journal, unsigned int n)
+{
+	return store_sized(journal, n, LARGE);
+}
+
+static bool is_there(struct journal *journal, unsigned int n)
+{
+	struct journal_entry entry;
+	message_id id;
+
+	test_journal_make_id(n, &id);
+	return journal_find(journal, &id, &entry);
+}
+
+/* From `n` on, until the disk is full: behind the last one. */
+static unsigned int store_until_full(struct journal *journal, unsigned int n)
+{
+	int error;
+
+	while ((error = store_large(journal, n)) == 0)
+		n++;
+	assert_int_equal(error, ENOSPC);
+	return n;
+}
+
+/* Not even a small one goes in any more; how many did, from SMALL on. */
+#define SMALL 1000u
+
+static unsigned int store_small_until_full(struct journal *journal)
+{
+	unsigned int n = 0;
+	int error;
+
+	while ((error = test_journal_store(journal, SMALL + n)) == 0)
+		n++;
+	assert_int_equal(error, ENOSPC);
+	return n;
+}
+
+/*
+ * Tests
+ */
+
+/* 14: the oldest first, as a queue is emptied. */
+static void test_removing_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(4 * SEGMENT);
+	unsigned int n, count, small, again;
+
+	count = store_until_full(journal, 0);
+	/* four in each of three segments, three in the last one */
+	assert_int_equal(count, 15);
+	small = store_small_until_full(journal);
+	assert_true(small > 10);
+	for (n = 0; n < count; n++) {
+		assert_true(is_there(journal, n));
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	for (n = 0; n < small; n++)
+		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+	again = store_until_full(journal, count);
+	/* what is not full has tombstones, and goes on */
+	assert_in_range(again - count, 12, 15);
+	start_again(&journal);
+	for (n = 0; n < again; n++)
+		assert_int_equal(is_there(journal, n), n >= count);
+	assert_int_equal(store_large(journal, again), ENOSPC);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* Again and again there is room for as much as was removed. */
+static void test_a_queue_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(3 * SEGMENT);
+	unsigned int first = 0, last = store_until_full(journal, 0);
+
+	while (last < 200) {
+		assert_int_equal(test_journal_drop(journal, first++), 0);
+		if (store_large(journal, last) == 0)
+			last++;
+		/* one segment is dead, or is the reserve */
+		assert_in_range(last - first, 4, 11);
+	}
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* A delivery is noted, or it would be done twice. */
+static void test_states_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT);
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	assert_int_equal(store_until_full(journal, 0), 3);
+	(void)store_small_until_full(journal);
+	test_journal_make_put(&put, 1, 1);
+	put.request.records[0] = put.request.records[1];
+	put.request.records[0].type = JOURNAL_STATES;
+	put.request.records[0].flags = 0;
+	put.request.records[0].version = 2;
+	put.request.count = 1;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(
+		journal_reserve_states(journal, &put.request.records[0].id), 0);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	journal_release(journal, &put.request.records[0].id);
+	journal_close(&journal);
+}
+
+/* There is only one, and it is not full. */
+static void test_an_empty_segment_begins_anew(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT);
+	unsigned int n;
+
+	assert_int_equal(store_until_full(journal, 0), 3);
+	for (n = 0; n < 3; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(store_until_full(journal, 10), 13);
+	assert_int_equal(test_journal_files_in("journal"), 1);
+	start_again(&journal);
+	for (n = 0; n < 20; n++)
+		assert_int_equal(is_there(journal, n), n >= 10 && n < 13);
+	journal_close(&journal);
+}
+
+/* A message that stays keeps its segment from nobody: it is moved into what was kept. */
+static void test_moving_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(2 * SEGMENT);
+	unsigned int n, count = store_until_full(journal, 0);
+	uint64_t moved;
+
+	assert_int_equal(count, 7);
+	/* of each segment all but one */
+	for (n = 0; n < count; n++) {
+		if (n != 1 && n != 5)
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	assert_int_equal(store_large(journal, count), ENOSPC);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 1);
+	assert_int_equal(store_large(journal, count), 0);
+	assert_true(is_there(journal, 1) && is_there(journal, 5));
+	journal_close(&journal);
+}
+
+/* But not where most of it would have to be. */
+static void test_nothing_is_moved_in_vain(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(2 * SEGMENT);
+	unsigned int n, count = store_until_full(journal, 0);
+	uint64_t moved;
+
+	assert_int_equal(count, 7);
+	assert_int_equal(test_journal_drop(journal, 0), 0);
+	assert_int_equal(test_journal_drop(journal, 2), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	for (n = 0; n < count; n++) {
+		if (is_there(journal, n))
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	assert_int_equal(store_large(journal, count), 0);
+	journal_close(&journal);
+}
+
+/* As large a segment as there is space for; later they are as they should be. */
+static void test_smaller_segments(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT + SEGMENT / 2 + SEGMENT / 4);
+	unsigned int n, count;
+	uint64_t moved;
+
+	count = store_until_full(journal, 0);
+	/* four in the first one, two in half of one; a quarter is the reserve */
+	assert_int_equal(count, 6);
+	assert_int_equal(test_journal_active(journal), 3);
+	assert_true(journal->segments[2]->header.size == SEGMENT / 2);
+	assert_true(journal->active->header.size == SEGMENT / 4);
+	assert_true(disk.left == 0);
+	assert_int_equal(test_journal_store(journal, 1000), ENOSPC);
+	start_again(&journal);
+	for (n = 0; n < count; n++)
+		assert_true(is_there(journal, n));
+	assert_int_equal(store_large(journal, count), ENOSPC);
+	disk.left = 10 * SEGMENT;
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(store_large(journal, count++), 0);
+	assert_true(journal->active->header.size == SEGMENT);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	/* the small ones give their blocks back */
+	assert_true(journal->segments[2]->cut && journal->segments[3]->cut);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* What none of them takes is refused, until there is space: others are not. */
+static void test_too_large_for_what_there_is(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT - JOURNAL_BLOCK_SIZE);
+	const size_t size = SEGMENT / 16 * 5;
+	uint64_t moved;
+
+	assert_int_equal(store_sized(journal, 0, size), 0);
+	/* the reserve keeps its blocks */
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_false(journal->segments[2]->cut);
+	assert_true(journal->active->header.size == SEGMENT / 2);
+	assert_int_equal(store_sized(journal, 1, size), ENOSPC);
+	assert_int_equal(test_journal_active(journal), 1);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	assert_int_equal(store_sized(journal, 1, size), ENOSPC);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	disk.left = 3 * SEGMENT;
+	assert_int_equal(store_sized(journal, 1, size), 0);
+	assert_true(journal->active->header.size == SEGMENT);
+	start_again(&journal);
+	assert_true(is_there(journal, 0) && is_there(journal, 1) &&
+		    is_there(journal, 2) && is_there(journal, 3));
+	journal_close(&journal);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_removing_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_a_queue_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_states_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_an_empty_segment_begins_anew,
+					  end),
+		cmocka_unit_test_teardown(test_moving_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_nothing_is_moved_in_vain, end),
+		cmocka_unit_test_teardown(test_smaller_segments, end),
+		cmocka_unit_test_teardown(test_too_large_for_what_there_is,
+					  end),
+	};
+
+	return cmocka_run_group_tests_name("journal-full", tests, NULL, NULL);
+}
