@@ -335,10 +335,19 @@ if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
 	"$BOBBIN" spool init small/spool || fail "init on a small disk"
 	head -c 200000 /dev/urandom | base64 >big
 	stored=0
-	while "$BOBBIN" spool put small/spool big >>full.ids 2>full.err; do
+	while
+		"$BOBBIN" spool put small/spool big >>full.ids 2>full.err
+		code=$?
+		[ $code = 0 ]
+	do
 		stored=$((stored + 1))
 		[ $stored -lt 20 ] || break
 	done
+	check "a mail system is told to try again" test $code = 75
+	"$BOBBIN" spool init source && "$BOBBIN" spool put source big >/dev/null
+	fails 75 "No space left" "$BOBBIN" spool migrate source small/spool
+	fails 74 "No space left" "$BOBBIN" spool get small/spool \
+		"$(head -1 full.ids)" -o small/out
 	grep -q "No space left on device" full.err &&
 		pass "a full disk is told, after $stored messages" ||
 		fail "a full disk is told, after $stored messages"

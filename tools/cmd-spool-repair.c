@@ -41,7 +41,7 @@ static int count_strays(struct spool *spool, struct spool_strays *strays)
 	int code = -1;
 
 	if (spool_count_strays(spool, strays, &error) < 0) {
-		code = tool_read_failed(errno, error, true);
+		code = spool_tool_read_failed(errno, error, true);
 		free(error);
 	}
 	return code;
