@@ -172,12 +172,16 @@ int spool_read_record(struct istream *input, buffer_t *record)
 static int check_record(email_message *message, uint64_t version,
 			uint64_t body_len)
 {
+	char id[MESSAGE_ID_TEXT_SIZE];
+
 	if (email_message_get_version(message) == version &&
 	    message->body_len == body_len)
 		return IO_DONE;
+	message_id_to_text(&message->message_id, id);
 	errno = EINVAL;
-	io_set_error("the message is damaged: its record and what the store "
-		     "says of it differ");
+	io_set_error("message %s is damaged: its record and what the store "
+		     "says of it differ",
+		     id);
 	email_message_clear(message);
 	return IO_FAIL;
 }

@@ -38,7 +38,8 @@ enum spool_open_flags {
 	/* A journal that cannot be opened since the first block of a segment is
 	   damaged is opened without that segment, which is put into quarantine/
 	   (READ_ONLY: only left out). Its messages are missing then, and some
-	   that it says are removed may be back. */
+	   that it says are removed may be back. And a scan looks at all of the
+	   headers that it finds, and puts aside those that are damaged. */
 	SPOOL_OPEN_REPAIR = 0x02
 };
 

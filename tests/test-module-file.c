@@ -230,6 +230,60 @@ static void test_damage_is_found(void **state ATTR_UNUSED)
 	damage_is_found("");
 }
 
+/* Damages the end of a headers' file: another byte, or it is cut. */
+static void damage_the_end(const message_id *id, bool cut)
+{
+	char path[512];
+	buffer_t *file;
+
+	test_spool_file(id, ".h", path);
+	file = test_read_file(path);
+	((unsigned char *)buffer_get_modifiable_data(
+		file, NULL))[file->used - 3] ^= 0x10;
+	test_write_file(path, file->data, file->used - (cut ? 2 : 0));
+	buffer_free(&file);
+}
+
+/* A start does not look behind the first line; a repair does, once and for all. */
+static void repair_puts_aside(const char *stack, bool cut)
+{
+	struct spool *spool = test_spool_new(stack);
+	char id_text[MESSAGE_ID_TEXT_SIZE];
+	message_id id, other;
+	unsigned int total;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &other),
+			 IO_DONE);
+	damage_the_end(&id, cut);
+	assert_int_equal(test_spool_scan(spool), 2);
+	assert_int_equal(test_spool_damaged(spool, NULL), 1);
+	spool_close(&spool);
+
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, 1);
+	test_spool_must_have(spool, &other, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+	message_id_to_text(&id, id_text);
+	assert_int_equal(test_command("cd %s/quarantine && test -f %s.b && "
+				      "grep -q %s.h %s.h.why",
+				      test_spool_dir(), id_text, id_text,
+				      id_text),
+			 0);
+}
+
+static void test_repair_looks_behind_the_first_line(void **state ATTR_UNUSED)
+{
+	repair_puts_aside("", false);
+	repair_puts_aside("", true);
+	repair_puts_aside("gzip", false);
+	repair_puts_aside("gzip", true);
+}
+
 /* 16: what cannot be read now may be read later. */
 static void test_transient_errors_of_a_scan(void **state ATTR_UNUSED)
 {
@@ -639,6 +693,7 @@ int main(void)
 		cmocka_unit_test(test_an_id_is_stored_once),
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),
+		cmocka_unit_test(test_repair_looks_behind_the_first_line),
 		cmocka_unit_test(test_transient_errors_of_a_scan),
 		cmocka_unit_test(test_scan_leaves_out_what_is_new),
 		cmocka_unit_test(test_every_failing_call),

@@ -327,6 +327,19 @@ check "and repair puts them aside" sh -c "
 check "which verify goes on telling" sh -c "
 	test $? = 0 && grep -q '^1 messages were put aside earlier' verify.out"
 
+# Damaged behind the first line: in a spool whose headers need a key, and without one.
+for name in orphans secret; do
+	did=$("$BOBBIN" spool put $name "$mail/low-quality-bad-header-start.eml")
+	h=$(find $name/messages -name "$did.h")
+	head -c -3 "$h" >cut && printf xyz | cat cut - >"$h"
+	"$BOBBIN" spool verify -i key $name >verify.out
+	check "verify names the file of damaged headers ($name)" sh -c "
+		test $? = 65 && grep -q '^$did  $h: ' verify.out"
+	"$BOBBIN" spool repair -i key $name >repair.out 2>/dev/null
+	check "repair puts them aside" grep -q '^put aside   1$' repair.out
+	check "and then verify is content" "$BOBBIN" spool verify -i key $name
+done
+
 #
 # A full disk
 #
