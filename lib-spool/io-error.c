@@ -90,3 +90,15 @@ int io_fail_message(const char *what, const message_id *id, int error)
 		     strerror(error));
 	return io_answer_for_errno(error);
 }
+
+int spool_fail_message(const struct spool *spool, const char *what,
+		       const message_id *id, int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s: %s of message %s failed: %s", spool->dir, what, text,
+		     strerror(error));
+	return io_answer_for_errno(error);
+}

@@ -123,8 +123,8 @@ int spool_count_quarantined(const struct spool *spool,
 /* spool-store.c: what a native store is to the rest. */
 struct spool_store {
 	const char *name; /* in the configuration */
-	/* where temporary files may be, below the spool */
-	const char *tmp;
+	/* below the spool: what it is in, and where temporary files may be */
+	const char *dir, *tmp;
 	/* Makes what it needs in the directory of a new spool. -1 with errno and
 	   *error_r. */
 	int (*init)(int dir_fd, char **error_r);
@@ -153,6 +153,9 @@ struct spool_store {
 };
 /* NULL with EINVAL and *error_r: there is none of this name. */
 const struct spool_store *spool_store_find(const char *name, char **error_r);
+/* -1 with EINVAL and *error_r: the configuration names another store than the one that
+   the spool was made with. */
+int spool_store_check(const struct spool *spool, char **error_r);
 
 /* NULL with EINVAL and *error_r; for "" NULL without an error. */
 struct stack_spec *spool_parse_stack(const char *text, char **error_r);
@@ -169,5 +172,8 @@ int io_answer_for_output(int error);
 int io_refuse(int error, const char *text);
 /* That answer, with io_set_error(): "WHAT of message ID failed: ...". */
 int io_fail_message(const char *what, const message_id *id, int error);
+/* The same with the spool's directory before it. */
+int spool_fail_message(const struct spool *spool, const char *what,
+		       const message_id *id, int error);
 
 #endif

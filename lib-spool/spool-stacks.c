@@ -121,6 +121,23 @@ int spool_finish_stream(struct ostream **stream)
 	return answer;
 }
 
+int spool_record_fail(const struct spool *spool, const message_id *id,
+		      int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	if (error != EFBIG)
+		return spool_fail_message(spool, "making the headers' record",
+					  id, error);
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s: the headers of message %s are larger than %zu MiB, "
+		     "more than is ever read again: fewer recipients, shorter "
+		     "reasons or fewer values make them smaller",
+		     spool->dir, text, MESSAGE_RECORD_MAX / 1048576);
+	return IO_FAIL;
+}
+
 /*
  * Reading
  */

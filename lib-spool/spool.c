@@ -284,6 +284,8 @@ static int open_in_dir(struct spool *spool, char **error_r)
 		errno = ENOTSUP;
 		return -1;
 	}
+	if (spool_store_check(spool, error_r) < 0)
+		return -1;
 	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
 	    open_for_writing(spool, error_r) < 0)
 		return -1;

@@ -548,6 +548,24 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 	assert_int_equal(errno, ENOTSUP);
 	assert_non_null(strstr(error, "newer version"));
 	free(error);
+	for (i = 0; i < 2; i++) {
+		/* and the other way round */
+		spool = test_spool_new_of(i == 0 ? "journal" : "file", "");
+		spool_close(&spool);
+		assert_int_equal(test_command("sed -i 's/^store = .*/store = "
+					      "%s/' %s/spool.conf",
+					      i == 0 ? "file" : "journal",
+					      test_spool_dir()),
+				 0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		assert_non_null(strstr(error,
+				       i == 0 ?
+					       "made with \"store = journal\"" :
+					       "made with \"store = file\""));
+		free(error);
+	}
 	spool = spool_open(test_path("nowhere"), 0, NULL, &error);
 	assert_null(spool);
 	assert_int_equal(errno, ENOENT);
