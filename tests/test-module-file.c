@@ -80,6 +80,46 @@ static void test_no_plain_text_on_the_disk(void **state ATTR_UNUSED)
 	}
 }
 
+/* Which may be relative to where a program was started. */
+static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
+{
+	static const char *const rows[] = {
+		"body = zstd:3 | age:recipients=public",
+		"headers = age:recipient=age1test",
+		"body = age:identity=key",
+	};
+	struct spool *spool;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of(i == 0 ? "journal" : "file", "");
+		spool_close(&spool);
+		assert_int_equal(
+			test_command("cd %s && cp %s recipients && "
+				     "sed -i '/^body/d; /^headers/d' "
+				     "spool.conf && KEY=$(tail -n 1 "
+				     "recipients) && echo '%s' | "
+				     "sed \"s/age1test/$KEY/\" >>spool.conf",
+				     test_spool_dir(), test_path("public"),
+				     rows[i]),
+			0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		if (strstr(error, "/recipients") == NULL ||
+		    strstr(error,
+			   i == 0         ? "\"body = zstd:3 | age\"" :
+				   i == 1 ? "\"headers = age\"" :
+					    "\"body = age\"") == NULL)
+			fail_msg("%s", error);
+		free(error);
+		/* who reads does not look at it */
+		spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+		spool_close(&spool);
+	}
+}
+
 static void test_removed_never_comes_back(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
@@ -706,6 +746,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wire_form_comes_back),
 		cmocka_unit_test(test_no_plain_text_on_the_disk),
+		cmocka_unit_test(test_a_configuration_names_no_keys),
 		cmocka_unit_test(test_removed_never_comes_back),
 		cmocka_unit_test(test_write_errors_have_the_path),
 		cmocka_unit_test(test_an_id_is_stored_once),
