@@ -409,6 +409,12 @@ assert line["values"] == []'
 else
 	not_run "show --json: $(cat json.err)"
 fi
+# Ids of the year 2100: the clock was wrong once.
+"$BOBBIN" spool init ahead && echo 03qcpc7p050000000000000000 >ahead/last-id
+ahead=$("$BOBBIN" spool put ahead "$mail/low-quality-bad-header-start.eml")
+"$BOBBIN" spool show ahead "$ahead" >ahead.out
+check "a message arrives when the clock says, whatever the ids do" sh -c "
+	grep -q '^id         03qcpc7p' ahead.out && grep -q '^arrival    20[0-9]' ahead.out"
 "$BOBBIN" spool init two --body gzip --headers hex
 "$BOBBIN" spool put two lone --normalise >/dev/null
 check "list tells of two stacks" sh -c \
