@@ -121,6 +121,12 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 	struct spool_async *async;
 	int error;
 
+	if (ioloop == NULL && io_loop_get_current() == NULL) {
+		(void)spool_fail(error_r, EINVAL,
+				 "this thread has no event loop: make one "
+				 "before, or say which it is");
+		return NULL;
+	}
 	if (workers > SPOOL_WORKERS_MAX || requests_max > SPOOL_REQUESTS_MAX) {
 		(void)spool_fail(error_r, EINVAL,
 				 "%u workers and %u requests: there may be %u "
@@ -247,6 +253,11 @@ static int submit(struct spool_async *async, struct spool_request *request,
 
 	if (request == NULL)
 		return not_accepted(ENOMEM, "out of memory");
+	if (callback == NULL) {
+		free_request(request);
+		i_panic("spool_submit_*(): the callback is NULL: nobody would "
+			"be told the answer");
+	}
 	request->async = async;
 	request->callback = callback;
 	request->context = context;

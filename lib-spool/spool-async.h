@@ -20,7 +20,7 @@ BOBBIN_BEGIN_DECLS
 struct spool_async;
 
 /* Starts the workers of an open spool; neither it nor the loop may be closed before
-   them. ioloop NULL: the thread's current one. workers: how many threads, 1 to
+   them. ioloop NULL: the thread's current one (EINVAL where it has none). workers: how many threads, 1 to
    SPOOL_WORKERS_MAX; 0: one more than there are processors. Each takes one request
    at a time; one of them at a time may be writing for all, so one alone
    writes a message at a time. requests_max: how many requests there may be whose
@@ -53,7 +53,8 @@ unsigned int spool_async_count(struct spool_async *async);
 
 /* The answer: IO_DONE, IO_FAIL or IO_TRANS_FAIL, as the calls of spool.h return it, and
    io_get_error() and io_get_errno() tell why until the thread's next call of the
-   spool, submitting included. The callback may submit, cancel and close. */
+   spool, submitting included. The callback may submit, cancel and close. Every request
+   has one: NULL panics, as what became of the message would be known to nobody. */
 typedef void spool_answer_t(int answer, void *context);
 
 /* Submitting returns at once, in any thread. IO_DONE: accepted; the callback will be

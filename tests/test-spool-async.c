@@ -431,6 +431,7 @@ static void test_a_callback_submits(void **state ATTR_UNUSED)
 
 static void test_bad_numbers(void **state ATTR_UNUSED)
 {
+	struct ioloop *ioloop = io_loop_create();
 	struct spool *spool = spool_new();
 	char *error;
 
@@ -444,10 +445,38 @@ static void test_bad_numbers(void **state ATTR_UNUSED)
 	assert_int_equal(errno, EINVAL);
 	free(error);
 	spool_close(&spool);
+	io_loop_destroy(&ioloop);
+}
+
+static void test_no_loop(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new();
+	char *error;
+
+	assert_null(io_loop_get_current());
+	assert_null(spool_async_new(spool, NULL, 1, 0, &error));
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "no event loop"));
+	free(error);
+	spool_close(&spool);
+}
+
+static void test_no_callback(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_watched_spool("memory");
+	struct spool_async *async = test_async_begin(spool, 1, 0);
+	message_id id;
+
+	spool_new_id(spool, &id);
+	EXPECT_PANIC("the callback is NULL",
+		     (void)spool_submit_remove(async, &id, NULL, NULL));
+	assert_int_equal(spool_async_count(async), 0);
+	test_async_end(&async, &spool);
 }
 
 static void test_no_descriptors(void **state ATTR_UNUSED)
 {
+	struct ioloop *ioloop = io_loop_create();
 	struct spool *spool = spool_new();
 	struct rlimit old, none;
 	char *error;
@@ -462,11 +491,13 @@ static void test_no_descriptors(void **state ATTR_UNUSED)
 	assert_non_null(strstr(error, "eventfd"));
 	free(error);
 	spool_close(&spool);
+	io_loop_destroy(&ioloop);
 }
 
 /* Stacks that no address space has room for. */
 static void test_no_threads(void **state ATTR_UNUSED)
 {
+	struct ioloop *ioloop = io_loop_create();
 	struct spool *spool = spool_new();
 	unsigned int threads = test_count_threads();
 	pthread_attr_t old, huge;
@@ -485,6 +516,7 @@ static void test_no_threads(void **state ATTR_UNUSED)
 	(void)pthread_attr_destroy(&old);
 	free(error);
 	spool_close(&spool);
+	io_loop_destroy(&ioloop);
 }
 
 static void test_a_spool_with_workers_is_not_closed(void **state ATTR_UNUSED)
@@ -531,6 +563,8 @@ int main(void)
 		cmocka_unit_test(test_cancel_all),
 		cmocka_unit_test(test_a_callback_submits),
 		cmocka_unit_test(test_bad_numbers),
+		cmocka_unit_test(test_no_loop),
+		cmocka_unit_test(test_no_callback),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_threads),
 		cmocka_unit_test(test_a_spool_with_workers_is_not_closed),
