@@ -80,6 +80,15 @@ int io_refuse(int error, const char *text)
 	return IO_FAIL;
 }
 
+int io_refuse_forked(const struct spool *spool)
+{
+	errno = EPERM;
+	io_set_error("the spool belongs to the process that opened it, pid "
+		     "%ld: a child that fork() made cannot change it",
+		     (long)spool->owner);
+	return IO_FAIL;
+}
+
 int io_fail_message(const char *what, const message_id *id, int error)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];

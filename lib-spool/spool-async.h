@@ -26,7 +26,8 @@ struct spool_async;
    writes a message at a time. requests_max: how many requests there may be whose
    callbacks have not been called; 0: SPOOL_REQUESTS_DEFAULT. A spool may have
    several of these. NULL with errno and a sentence in *error_r (free() it): EINVAL,
-   a number is out of range; EAGAIN, there are no threads; EMFILE, no descriptors. */
+   a number is out of range; EAGAIN, there are no threads; EMFILE, no descriptors; EPERM, in a
+   child that fork() made. */
 #define SPOOL_WORKERS_MAX 64
 #define SPOOL_REQUESTS_DEFAULT 1024
 #define SPOOL_REQUESTS_MAX 1000000
@@ -39,7 +40,8 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
    submitting. What has not begun, and need not be done, is to be cancelled before. In
    the loop's thread; one of the callbacks may do it. Sets the pointer to NULL when the
    last callback has returned (or at once, where one of those that it calls closes, too);
-   NULL is allowed. */
+   NULL is allowed. In a child that fork() made nothing is waited for and no callback
+   called: that is the parent's; what there is of it in memory stays. */
 void spool_async_close(struct spool_async **async);
 
 /* Cancels the requests that were submitted with this context (NULL: all) and that no
@@ -65,6 +67,7 @@ typedef void spool_answer_t(int answer, void *context);
    was answered.
    - ENOMEM: out of memory.
    - ECANCELED: spool_async_close() was called.
+   - EPERM: this is a child, made by fork(), of the process that has the workers.
 
    A message is referenced until its callback has returned. Until then it is the
    workers', who read its body (which has to be input that blocks, and that no event

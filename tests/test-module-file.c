@@ -552,6 +552,76 @@ static void test_a_fork_changes_nothing(void **state ATTR_UNUSED)
 	forks("journal");
 }
 
+static void note_done(void *context)
+{
+	*(bool *)context = true;
+}
+
+static void note_found(const message_id *id ATTR_UNUSED, void *context)
+{
+	*(bool *)context = false;
+}
+
+/* 0: all is as it should be; else the line. */
+static int leave_in_child(struct spool *spool)
+{
+	bool done = false;
+	uint64_t moved;
+	char *error;
+
+	/* what waits for a thread of the parent waits for ever */
+	(void)alarm(60);
+	spool_start_scan(spool, note_found, note_done, &done);
+	spool_wait_scan(spool);
+	if (!done)
+		return 1;
+	if (spool_compact(spool, &moved, &error) == 0 || errno != EPERM)
+		return 2;
+	free(error);
+	spool_close(&spool);
+	return spool == NULL ? 0 : 3;
+}
+
+/* The threads of a spool are not in a child, and what a close writes is its owner's. */
+static void closes_in_child(const char *store)
+{
+	struct spool *spool = test_spool_new_of(store, "");
+	message_id id;
+	int status;
+	pid_t pid;
+
+	spool_close(&spool);
+	assert_int_equal(test_command("cd %s && rm last-id && "
+				      "sed -i '/^compaction/d' spool.conf",
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(leave_in_child(spool));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(test_command("test -e %s/last-id", test_spool_dir()),
+			 1);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 2);
+	spool_close(&spool);
+}
+
+static void test_a_fork_closes(void **state ATTR_UNUSED)
+{
+	closes_in_child("file");
+	closes_in_child("journal");
+}
+
 static void test_settings_and_versions(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -760,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_order_of_syncs),
 		cmocka_unit_test(test_one_owner),
 		cmocka_unit_test(test_a_fork_changes_nothing),
+		cmocka_unit_test(test_a_fork_closes),
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_links_and_devices_are_refused),
