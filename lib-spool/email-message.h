@@ -69,7 +69,8 @@ email_message_get_recipient_state(const email_message *message, unsigned int i,
 int email_message_set_recipient_state(email_message *message, unsigned int i,
 				      enum email_recipient_state state,
 				      const char *reason);
-/* When it was received, in milliseconds since 1970. */
+/* When it was received, in milliseconds since 1970; 0 until it is set. (The time in its
+   id is ahead of the clock where the clock was set back since the spool was made.) */
 void email_message_set_arrival(email_message *message, uint64_t msecs);
 uint64_t email_message_get_arrival(const email_message *message);
 /* enum email_message_flags */

@@ -80,6 +80,15 @@ int io_refuse(int error, const char *text)
 	return IO_FAIL;
 }
 
+int io_refuse_forked(const struct spool *spool)
+{
+	errno = EPERM;
+	io_set_error("the spool belongs to the process that opened it, pid "
+		     "%ld: a child that fork() made cannot change it",
+		     (long)spool->owner);
+	return IO_FAIL;
+}
+
 int io_fail_message(const char *what, const message_id *id, int error)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];
@@ -87,6 +96,18 @@ int io_fail_message(const char *what, const message_id *id, int error)
 	message_id_to_text(id, text);
 	errno = error;
 	io_set_error("%s of message %s failed: %s", what, text,
+		     strerror(error));
+	return io_answer_for_errno(error);
+}
+
+int spool_fail_message(const struct spool *spool, const char *what,
+		       const message_id *id, int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s: %s of message %s failed: %s", spool->dir, what, text,
 		     strerror(error));
 	return io_answer_for_errno(error);
 }

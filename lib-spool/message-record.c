@@ -256,11 +256,12 @@ struct record_parser {
 
 static int parse_failed(struct record_parser *p, int error, const char *why)
 {
-	if (p->line_number == 0)
-		p->error = i_strdup_printf("message record: %s", why);
-	else
-		p->error = i_strdup_printf("message record: line %u: %s",
-					   p->line_number, why);
+	char id[MESSAGE_ID_TEXT_SIZE], line[32] = "";
+
+	message_id_to_text(&p->message->message_id, id);
+	if (p->line_number > 0)
+		(void)snprintf(line, sizeof(line), "line %u: ", p->line_number);
+	p->error = i_strdup_printf("record of message %s: %s%s", id, line, why);
 	errno = error;
 	return -1;
 }

@@ -121,6 +121,17 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 	struct spool_async *async;
 	int error;
 
+	if (ioloop == NULL && io_loop_get_current() == NULL) {
+		(void)spool_fail(error_r, EINVAL,
+				 "this thread has no event loop: make one "
+				 "before, or say which it is");
+		return NULL;
+	}
+	if (spool_is_forked(spool)) {
+		(void)io_refuse_forked(spool);
+		(void)spool_fail(error_r, EPERM, "%s", io_get_error());
+		return NULL;
+	}
 	if (workers > SPOOL_WORKERS_MAX || requests_max > SPOOL_REQUESTS_MAX) {
 		(void)spool_fail(error_r, EINVAL,
 				 "%u workers and %u requests: there may be %u "
@@ -135,6 +146,7 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 		return NULL;
 	}
 	async->spool = spool;
+	async->owner = getpid();
 	async->requests_max = requests_max == 0 ? SPOOL_REQUESTS_DEFAULT :
 						  requests_max;
 	(void)pthread_mutex_init(&async->mutex, NULL);
@@ -150,6 +162,13 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 	free_async(async);
 	errno = error;
 	return NULL;
+}
+
+/* A child of the process that has the workers: nobody would do anything, and the mutex
+   may be held for ever. */
+static bool is_forked(const struct spool_async *async)
+{
+	return async->owner != getpid();
 }
 
 /* Until nothing is under way. A callback that closes has been taken out of the
@@ -177,6 +196,12 @@ void spool_async_close(struct spool_async **_async)
 
 	if (async == NULL)
 		return;
+	if (is_forked(async)) {
+		/* a loop that both have still watches for the parent */
+		*_async = NULL;
+		(void)atomic_fetch_sub(&async->spool->asyncs, 1);
+		return;
+	}
 	if (async->closing) { /* by a callback of who closes already */
 		*_async = NULL;
 		return;
@@ -247,6 +272,18 @@ static int submit(struct spool_async *async, struct spool_request *request,
 
 	if (request == NULL)
 		return not_accepted(ENOMEM, "out of memory");
+	if (callback == NULL) {
+		free_request(request);
+		i_panic("spool_submit_*(): the callback is NULL: nobody would "
+			"be told the answer");
+	}
+	if (is_forked(async)) {
+		free_request(request);
+		return not_accepted(EPERM,
+				    "the spool's workers are of the process "
+				    "that started them: a child that fork() "
+				    "made has none");
+	}
 	request->async = async;
 	request->callback = callback;
 	request->context = context;

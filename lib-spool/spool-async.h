@@ -20,13 +20,14 @@ BOBBIN_BEGIN_DECLS
 struct spool_async;
 
 /* Starts the workers of an open spool; neither it nor the loop may be closed before
-   them. ioloop NULL: the thread's current one. workers: how many threads, 1 to
+   them. ioloop NULL: the thread's current one (EINVAL where it has none). workers: how many threads, 1 to
    SPOOL_WORKERS_MAX; 0: one more than there are processors. Each takes one request
    at a time; one of them at a time may be writing for all, so one alone
    writes a message at a time. requests_max: how many requests there may be whose
    callbacks have not been called; 0: SPOOL_REQUESTS_DEFAULT. A spool may have
    several of these. NULL with errno and a sentence in *error_r (free() it): EINVAL,
-   a number is out of range; EAGAIN, there are no threads; EMFILE, no descriptors. */
+   a number is out of range; EAGAIN, there are no threads; EMFILE, no descriptors; EPERM, in a
+   child that fork() made. */
 #define SPOOL_WORKERS_MAX 64
 #define SPOOL_REQUESTS_DEFAULT 1024
 #define SPOOL_REQUESTS_MAX 1000000
@@ -39,7 +40,8 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
    submitting. What has not begun, and need not be done, is to be cancelled before. In
    the loop's thread; one of the callbacks may do it. Sets the pointer to NULL when the
    last callback has returned (or at once, where one of those that it calls closes, too);
-   NULL is allowed. */
+   NULL is allowed. In a child that fork() made nothing is waited for and no callback
+   called: that is the parent's; what there is of it in memory stays. */
 void spool_async_close(struct spool_async **async);
 
 /* Cancels the requests that were submitted with this context (NULL: all) and that no
@@ -53,7 +55,8 @@ unsigned int spool_async_count(struct spool_async *async);
 
 /* The answer: IO_DONE, IO_FAIL or IO_TRANS_FAIL, as the calls of spool.h return it, and
    io_get_error() and io_get_errno() tell why until the thread's next call of the
-   spool, submitting included. The callback may submit, cancel and close. */
+   spool, submitting included. The callback may submit, cancel and close. Every request
+   has one: NULL panics, as what became of the message would be known to nobody. */
 typedef void spool_answer_t(int answer, void *context);
 
 /* Submitting returns at once, in any thread. IO_DONE: accepted; the callback will be
@@ -64,6 +67,7 @@ typedef void spool_answer_t(int answer, void *context);
    was answered.
    - ENOMEM: out of memory.
    - ECANCELED: spool_async_close() was called.
+   - EPERM: this is a child, made by fork(), of the process that has the workers.
 
    A message is referenced until its callback has returned. Until then it is the
    workers', who read its body (which has to be input that blocks, and that no event

@@ -220,22 +220,6 @@ static int refuse_change(void)
 	return IO_FAIL;
 }
 
-/* A child has a copy of where the next record goes, and would write over its
-   parent's. */
-static bool is_forked(const struct spool *spool)
-{
-	return spool->lock_fd != -1 && spool->owner != getpid();
-}
-
-static int refuse_forked(const struct spool *spool)
-{
-	errno = EPERM;
-	io_set_error("the spool belongs to the process that opened it, pid "
-		     "%ld: a child that fork() made cannot change it",
-		     (long)spool->owner);
-	return IO_FAIL;
-}
-
 /* What is there already is another message of this id: what modules have is its. */
 static bool is_anothers(void)
 {
@@ -293,8 +277,9 @@ int spool_call_start(struct spool_call *call)
 	io_clear_error();
 	if (call->message != NULL)
 		call->id = call->message->message_id;
-	if ((is_write(call->op) || is_unlink(call->op)) && is_forked(spool))
-		return refuse_forked(spool);
+	if ((is_write(call->op) || is_unlink(call->op)) &&
+	    spool_is_forked(spool))
+		return io_refuse_forked(spool);
 	if (call->op == IO_OP_WRITEBODY && !read_only) {
 		/* nobody was asked: there is nothing to take back */
 		answer = spool_keep_body(spool, call->message);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -123,7 +124,7 @@ static int check_version(struct conf_reader *reader, const char *value)
 				 "one",
 				 value);
 	return line_fail(reader, EINVAL,
-			 "version " SHOWN " is none: \"version = " CONF_VERSION
+			 "version " SHOWN ": \"version = " CONF_VERSION
 			 "\" is expected",
 			 value);
 }
@@ -138,8 +139,7 @@ static int set_compaction(struct conf_reader *reader, const char *value)
 	if (reader->conf->compaction_off || strcmp(value, "on") == 0)
 		return 0;
 	return line_fail(reader, EINVAL,
-			 "compaction " SHOWN " is none: on or off is expected",
-			 value);
+			 "compaction " SHOWN ": on or off is expected", value);
 }
 
 /* Sizes of the journal's, in bytes. */
@@ -153,6 +153,22 @@ static const struct conf_size {
 	{ "inline-limit", 1024, JOURNAL_SEGMENT_MAX, 1,
 	  offsetof(struct spool_conf, inline_limit) },
 };
+
+static int size_fail(const struct conf_reader *reader,
+		     const struct conf_size *size, const char *value)
+{
+	char multiple[48] = "";
+
+	if (size->multiple > 1)
+		(void)snprintf(multiple, sizeof(multiple),
+			       ", a multiple of %llu",
+			       (unsigned long long)size->multiple);
+	return line_fail(reader, EINVAL,
+			 "%s " SHOWN ": a number of bytes from %llu to "
+			 "%llu is expected%s",
+			 size->name, value, (unsigned long long)size->min,
+			 (unsigned long long)size->max, multiple);
+}
 
 static int set_size(struct conf_reader *reader, const struct conf_size *size,
 		    const char *value)
@@ -168,13 +184,7 @@ static int set_size(struct conf_reader *reader, const struct conf_size *size,
 		number = strtoull(value, &end, 10);
 	if (number == 0 || errno != 0 || *end != '\0' || number < size->min ||
 	    number > size->max || number % size->multiple != 0)
-		return line_fail(reader, EINVAL,
-				 "%s " SHOWN " is none: bytes from %llu to "
-				 "%llu, a multiple of %llu, are expected",
-				 size->name, value,
-				 (unsigned long long)size->min,
-				 (unsigned long long)size->max,
-				 (unsigned long long)size->multiple);
+		return size_fail(reader, size, value);
 	*slot = number;
 	return 0;
 }

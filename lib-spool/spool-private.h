@@ -52,7 +52,7 @@ struct spool {
 	unsigned int flags;
 	char *dir; /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
-	pid_t owner; /* who took the lock */
+	pid_t owner; /* who has that open */
 	struct spool_conf conf;
 	struct stream_context keys;
 	struct message_id_generator *ids;
@@ -123,8 +123,8 @@ int spool_count_quarantined(const struct spool *spool,
 /* spool-store.c: what a native store is to the rest. */
 struct spool_store {
 	const char *name; /* in the configuration */
-	/* where temporary files may be, below the spool */
-	const char *tmp;
+	/* below the spool: what it is in, and where temporary files may be */
+	const char *dir, *tmp;
 	/* Makes what it needs in the directory of a new spool. -1 with errno and
 	   *error_r. */
 	int (*init)(int dir_fd, char **error_r);
@@ -153,6 +153,13 @@ struct spool_store {
 };
 /* NULL with EINVAL and *error_r: there is none of this name. */
 const struct spool_store *spool_store_find(const char *name, char **error_r);
+/* -1 with EINVAL and *error_r: the configuration names another store than the one that
+   the spool was made with. */
+int spool_store_check(const struct spool *spool, char **error_r);
+
+/* Whether this is a child of the process that writes. It has a copy of where the next
+   record goes, and would write over its parent's; and none of the spool's threads. */
+bool spool_is_forked(const struct spool *spool);
 
 /* NULL with EINVAL and *error_r; for "" NULL without an error. */
 struct stack_spec *spool_parse_stack(const char *text, char **error_r);
@@ -167,7 +174,12 @@ int io_answer_for_errno(int error);
 int io_answer_for_output(int error);
 /* IO_FAIL, with errno and io_set_error(). */
 int io_refuse(int error, const char *text);
+/* IO_FAIL, with EPERM and io_set_error(): who asks is a child of the owner. */
+int io_refuse_forked(const struct spool *spool);
 /* That answer, with io_set_error(): "WHAT of message ID failed: ...". */
 int io_fail_message(const char *what, const message_id *id, int error);
+/* The same with the spool's directory before it. */
+int spool_fail_message(const struct spool *spool, const char *what,
+		       const message_id *id, int error);
 
 #endif

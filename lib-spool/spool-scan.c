@@ -54,11 +54,19 @@ static io_infrastructure *find_scanner(const struct spool *spool)
 void spool_start_scan(struct spool *spool, spool_found_t *found,
 		      spool_done_t *done, void *context)
 {
-	struct spool_scan *scan = i_new(struct spool_scan, 1);
+	struct spool_scan *scan;
 	pthread_t thread;
 	bool running;
 	int error;
 
+	if (spool_is_forked(spool)) {
+		(void)io_refuse_forked(spool);
+		spool_warn(spool, "no scan: %s", io_get_error());
+		if (done != NULL)
+			done(context);
+		return;
+	}
+	scan = i_new(struct spool_scan, 1);
 	scan->spool = spool;
 	scan->found = found;
 	scan->done = done;
@@ -85,6 +93,9 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 
 void spool_wait_scan(struct spool *spool)
 {
+	/* what runs, runs in the parent */
+	if (spool_is_forked(spool))
+		return;
 	(void)pthread_mutex_lock(&spool->mutex);
 	while (spool->scan_running)
 		(void)pthread_cond_wait(&spool->scan_ended, &spool->mutex);

@@ -28,6 +28,34 @@ static int conf_stack_fail(const struct spool *spool, const char *name,
 	return -1;
 }
 
+static bool names_keys(const struct stack_spec *spec)
+{
+	char *whole = stack_spec_format(spec, STACK_SPEC_WHOLE);
+	char *settings = stack_spec_format(spec, STACK_SPEC_SETTINGS);
+	bool differ = strcmp(whole, settings) != 0;
+
+	i_free(whole);
+	i_free(settings);
+	return differ;
+}
+
+/* The path of a file would depend on where a program was started, and who takes one
+   reader's key away should find all of them in one place. */
+static int refuse_keys(const struct spool *spool, const char *name,
+		       const struct stack_spec *spec, char **error_r)
+{
+	char *settings = stack_spec_format(spec, STACK_SPEC_SETTINGS);
+
+	(void)spool_fail(error_r, EINVAL,
+			 "%s/" SPOOL_CONF_NAME ": %s: it names keys: write "
+			 "\"%s = %s\", and the public keys (\"age1...\"), one "
+			 "a line, into %s/" SPOOL_RECIPIENTS_NAME,
+			 spool->dir, name, name, settings, spool->dir);
+	i_free(settings);
+	errno = EINVAL;
+	return -1;
+}
+
 /* The stack that the configuration calls by `name`, and its kinds for the
    records. */
 static int parse_conf_stack(const struct spool *spool, const char *name,
@@ -39,6 +67,8 @@ static int parse_conf_stack(const struct spool *spool, const char *name,
 	*spec_r = spool_parse_stack(text, &why);
 	if (*spec_r == NULL && why != NULL)
 		return conf_stack_fail(spool, name, errno, why, error_r);
+	if (*spec_r != NULL && names_keys(*spec_r))
+		return refuse_keys(spool, name, *spec_r, error_r);
 	*kinds_r = *spec_r == NULL ?
 		i_strdup("plain") :
 		stack_spec_format(*spec_r, STACK_SPEC_DECODING);
@@ -121,6 +151,23 @@ int spool_finish_stream(struct ostream **stream)
 	return answer;
 }
 
+int spool_record_fail(const struct spool *spool, const message_id *id,
+		      int error)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	if (error != EFBIG)
+		return spool_fail_message(spool, "making the headers' record",
+					  id, error);
+	message_id_to_text(id, text);
+	errno = error;
+	io_set_error("%s: the headers of message %s are larger than %zu MiB, "
+		     "more than is ever read again: fewer recipients, shorter "
+		     "reasons or fewer values make them smaller",
+		     spool->dir, text, MESSAGE_RECORD_MAX / 1048576);
+	return IO_FAIL;
+}
+
 /*
  * Reading
  */
@@ -172,12 +219,16 @@ int spool_read_record(struct istream *input, buffer_t *record)
 static int check_record(email_message *message, uint64_t version,
 			uint64_t body_len)
 {
+	char id[MESSAGE_ID_TEXT_SIZE];
+
 	if (email_message_get_version(message) == version &&
 	    message->body_len == body_len)
 		return IO_DONE;
+	message_id_to_text(&message->message_id, id);
 	errno = EINVAL;
-	io_set_error("the message is damaged: its record and what the store "
-		     "says of it differ");
+	io_set_error("message %s is damaged: its record and what the store "
+		     "says of it differ",
+		     id);
 	email_message_clear(message);
 	return IO_FAIL;
 }

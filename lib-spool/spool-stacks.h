@@ -34,6 +34,9 @@ int spool_finish_stream(struct ostream **stream);
 /* The stack that a record names, undone; the source is referenced. */
 struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
 				 struct istream *source);
+/* Making the record of a message's headers failed: the answer. */
+int spool_record_fail(const struct spool *spool, const message_id *id,
+		      int error);
 /* Reads all of a headers' record, within its bound: the answer. */
 int spool_read_record(struct istream *input, buffer_t *record);
 /* Fills the message from that; version and length are what the store knows: the

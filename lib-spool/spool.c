@@ -141,6 +141,7 @@ static int open_lock(struct spool *spool, char **error_r)
 				  "open(%s/" SPOOL_LOCK_NAME ") failed: %s",
 				  spool->dir, strerror(errno));
 	spool->lock_fd = fd;
+	spool->owner = getpid();
 	if (file_ops()->fstat(fd, &st) < 0)
 		return spool_fail(error_r, errno,
 				  "fstat(%s/" SPOOL_LOCK_NAME ") failed: %s",
@@ -174,7 +175,6 @@ static int take_lock(struct spool *spool, char **error_r)
 	iov.iov_len = strlen(pid);
 	if (file_ops()->ftruncate(fd, 0) == 0)
 		(void)file_pwritev(fd, &iov, 1, 0);
-	spool->owner = getpid();
 	return 0;
 }
 
@@ -284,6 +284,8 @@ static int open_in_dir(struct spool *spool, char **error_r)
 		errno = ENOTSUP;
 		return -1;
 	}
+	if (spool_store_check(spool, error_r) < 0)
+		return -1;
 	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0 &&
 	    open_for_writing(spool, error_r) < 0)
 		return -1;
@@ -319,9 +321,23 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	return NULL;
 }
 
+bool spool_is_forked(const struct spool *spool)
+{
+	return spool->lock_fd != -1 && spool->owner != getpid();
+}
+
 /*
  * Close
  */
+
+/* The threads that would have to end, and may hold the mutexes, are the parent's; what
+   modules would write is its own to write. So all stays as it is, but what keeps others
+   from the spool when the parent was killed. */
+static void leave(struct spool *spool)
+{
+	(void)file_close(&spool->lock_fd);
+	(void)file_close(&spool->dir_fd);
+}
 
 void spool_close(struct spool **_spool)
 {
@@ -329,6 +345,11 @@ void spool_close(struct spool **_spool)
 
 	if (spool == NULL)
 		return;
+	if (spool_is_forked(spool)) {
+		*_spool = NULL;
+		leave(spool);
+		return;
+	}
 	if (atomic_load(&spool->asyncs) > 0)
 		i_panic("spool_close(): its workers run: spool_async_close() "
 			"comes before it");
@@ -416,6 +437,10 @@ int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r)
 				  "%s is open for reading only: nothing can be "
 				  "moved in it",
 				  spool->dir);
+	if (spool_is_forked(spool)) {
+		(void)io_refuse_forked(spool);
+		return spool_fail(error_r, EPERM, "%s", io_get_error());
+	}
 	if (spool->store_class->compact == NULL)
 		return 0;
 	return spool->store_class->compact(spool->store, moved_r, error_r);

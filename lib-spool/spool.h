@@ -38,15 +38,17 @@ enum spool_open_flags {
 	/* A journal that cannot be opened since the first block of a segment is
 	   damaged is opened without that segment, which is put into quarantine/
 	   (READ_ONLY: only left out). Its messages are missing then, and some
-	   that it says are removed may be back. */
+	   that it says are removed may be back. And a scan looks at all of the
+	   headers that it finds, and puts aside those that are damaged. */
 	SPOOL_OPEN_REPAIR = 0x02
 };
 
 /* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
    the text). keys (may be NULL): identities to read encrypted messages with,
-   referenced. The spool is this process's: in a child that fork() made writes and
-   removals fail (EPERM), and it may neither close it nor use spool-async.h. NULL with errno
-   and *error_r as above. */
+   referenced. The spool is this process's: in a child that fork() made writes,
+   removals, spool_compact() and spool-async.h fail (EPERM), and a scan finds nothing.
+   What was opened with READ_ONLY a child of a process with one thread may use. NULL with
+   errno and *error_r as above. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */
@@ -75,7 +77,8 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 
 /* Starts the scan: found() is called on its thread, once for each message that
    was there before this process. done() (may be NULL) comes last. One scan at a
-   time: starting another one before the end of it panics. */
+   time: starting another one before the end of it panics. In a child that fork() made
+   it warns, and done() is called at once. */
 typedef void spool_found_t(const message_id *id, void *context);
 typedef void spool_done_t(void *context);
 void spool_start_scan(struct spool *spool, spool_found_t *found,
@@ -85,7 +88,10 @@ void spool_wait_scan(struct spool *spool);
 
 /* Stops and waits for the scan, closes the modules in reverse order, gives up the
    lock. Sets the pointer to NULL; NULL is allowed. No other call may be running, and
-   what spool_async_new() made is to be closed before (else it panics). */
+   what spool_async_new() made is to be closed before (else it panics). In a child that
+   fork() made, of a spool that is open for writing: only gives up its hold on the lock,
+   which else is free when parent and child have ended; the modules are the parent's to
+   close, and memory and other descriptors stay until the child ends. */
 void spool_close(struct spool **spool);
 
 /* A new id of this spool. */
@@ -170,8 +176,8 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
 
 /* Does at once what a store does in time: the journal moves what is left in half empty
    segments, and gives the blocks of dead ones back; the file store has nothing to do.
-   *moved_r: messages. -1 with errno and *error_r. The spool is open for writing; other
-   calls may run meanwhile. */
+   *moved_r: messages. -1 with errno and *error_r. The spool is open for writing (EROFS;
+   EPERM in a child that fork() made); other calls may run meanwhile. */
 int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r);
 
 /* Values from 2^i to 2^(i+1) - 1 are counted in [i]; [0] has 0, too, and the last one

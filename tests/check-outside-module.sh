@@ -34,6 +34,12 @@ module()
 check "the tutorial's module builds" \
 	module "$top_srcdir/examples/module-audit.c" audit.so
 
+# What a module says by IO_TRANS_FAIL, mail systems are told by 75, whatever the errno is.
+"$bobbin" spool init full && echo "module = $work/audit.so /dev/full" >>full/spool.conf
+echo mail | "$bobbin" spool put full - >full.out 2>full.err
+check "a module's full disk ends put with 75" sh -c \
+	"test $? = 75 && grep -q 'audit: writing the log failed: No space' full.err"
+
 #
 # A program that loads it
 #

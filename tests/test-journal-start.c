@@ -918,6 +918,105 @@ static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 	}
 }
 
+/* The last segment, where the next record goes, is cut at every block, and in a record:
+   what is there stays, and the loss is told once. */
+static void lose_end(off_t size, bool repaired)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, there = 0;
+	char path[600];
+	struct stat st;
+
+	for (n = 0; n < 5; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, size), 0);
+	journal = repaired ? repair(false) : test_journal_open(false);
+	assert_true(test_journal.warnings > 0);
+	for (n = 0; n < 5; n++)
+		there += test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, size / JOURNAL_BLOCK_SIZE - 1);
+	journal_close(&journal);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+
+	test_journal.warnings = 0;
+	for (n = 5; n < 8; n++) {
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_int_equal(test_journal_store(journal, n), 0);
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal.warnings, 0);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	for (n = 0, there += 3; n < 8; n++)
+		there -= test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, 0);
+	journal_close(&journal);
+}
+
+static void test_a_cut_segment_is_told_of_once(void **state ATTR_UNUSED)
+{
+	unsigned int i, blocks;
+
+	for (i = 0; i < 2; i++) {
+		for (blocks = 2; blocks < 6; blocks++) {
+			lose_end(blocks * JOURNAL_BLOCK_SIZE, i > 0);
+			lose_end(blocks * JOURNAL_BLOCK_SIZE + 100, i > 0);
+		}
+	}
+}
+
+static struct {
+	bool fail;
+	unsigned int lengthened;
+} length;
+
+static int failing_ftruncate(int fd, off_t size)
+{
+	if (length.fail) {
+		errno = EIO;
+		return -1;
+	}
+	length.lengthened++;
+	/* by then a reader would take the reason for granted */
+	assert_int_equal(test_journal_files_in("quarantine"), 1);
+	return file_ops_system.ftruncate(fd, size);
+}
+
+/* What cannot be lengthened is not written in, and is told of again. */
+static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+	char path[600];
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	ops.ftruncate = failing_ftruncate;
+	file_ops_set(&ops);
+	length.fail = true;
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	journal_close(&journal);
+	length.fail = false;
+	journal = test_journal_open(false);
+	assert_int_equal(length.lengthened, 1);
+	assert_true(test_journal_has(journal, 0));
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+	file_ops_set(NULL);
+}
+
 static struct {
 	bool renamed;
 	unsigned int synced; /* 1: quarantine, 2: journal */
@@ -1063,6 +1162,8 @@ int main(void)
 		cmocka_unit_test(test_what_a_writer_moved),
 		cmocka_unit_test(test_a_reader_that_was_overtaken),
 		cmocka_unit_test(test_what_is_missing_is_damage),
+		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
+		cmocka_unit_test(test_a_cut_segment_that_stays),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 		cmocka_unit_test(test_a_reader_names_damage),

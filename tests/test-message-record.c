@@ -380,8 +380,9 @@ static void test_every_flipped_bit_is_refused(void **state ATTR_UNUSED)
 			if (parse(got, data, record->used) != EINVAL)
 				fail_msg("byte %zu bit %u: unnoticed", at, bit);
 			assert_string_equal(error_text,
-					    "message record: its checksum is "
-					    "wrong: it is damaged");
+					    "record of message " ID
+					    ": its checksum is wrong: it is "
+					    "damaged");
 			data[at] ^= (unsigned char)(1u << bit);
 		}
 	}

@@ -80,6 +80,46 @@ static void test_no_plain_text_on_the_disk(void **state ATTR_UNUSED)
 	}
 }
 
+/* Which may be relative to where a program was started. */
+static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
+{
+	static const char *const rows[] = {
+		"body = zstd:3 | age:recipients=public",
+		"headers = age:recipient=age1test",
+		"body = age:identity=key",
+	};
+	struct spool *spool;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of(i == 0 ? "journal" : "file", "");
+		spool_close(&spool);
+		assert_int_equal(
+			test_command("cd %s && cp %s recipients && "
+				     "sed -i '/^body/d; /^headers/d' "
+				     "spool.conf && KEY=$(tail -n 1 "
+				     "recipients) && echo '%s' | "
+				     "sed \"s/age1test/$KEY/\" >>spool.conf",
+				     test_spool_dir(), test_path("public"),
+				     rows[i]),
+			0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		if (strstr(error, "/recipients") == NULL ||
+		    strstr(error,
+			   i == 0         ? "\"body = zstd:3 | age\"" :
+				   i == 1 ? "\"headers = age\"" :
+					    "\"body = age\"") == NULL)
+			fail_msg("%s", error);
+		free(error);
+		/* who reads does not look at it */
+		spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+		spool_close(&spool);
+	}
+}
+
 static void test_removed_never_comes_back(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
@@ -228,6 +268,60 @@ static void test_damage_is_found(void **state ATTR_UNUSED)
 {
 	damage_is_found("gzip");
 	damage_is_found("");
+}
+
+/* Damages the end of a headers' file: another byte, or it is cut. */
+static void damage_the_end(const message_id *id, bool cut)
+{
+	char path[512];
+	buffer_t *file;
+
+	test_spool_file(id, ".h", path);
+	file = test_read_file(path);
+	((unsigned char *)buffer_get_modifiable_data(
+		file, NULL))[file->used - 3] ^= 0x10;
+	test_write_file(path, file->data, file->used - (cut ? 2 : 0));
+	buffer_free(&file);
+}
+
+/* A start does not look behind the first line; a repair does, once and for all. */
+static void repair_puts_aside(const char *stack, bool cut)
+{
+	struct spool *spool = test_spool_new(stack);
+	char id_text[MESSAGE_ID_TEXT_SIZE];
+	message_id id, other;
+	unsigned int total;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &other),
+			 IO_DONE);
+	damage_the_end(&id, cut);
+	assert_int_equal(test_spool_scan(spool), 2);
+	assert_int_equal(test_spool_damaged(spool, NULL), 1);
+	spool_close(&spool);
+
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, 1);
+	test_spool_must_have(spool, &other, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+	message_id_to_text(&id, id_text);
+	assert_int_equal(test_command("cd %s/quarantine && test -f %s.b && "
+				      "grep -q %s.h %s.h.why",
+				      test_spool_dir(), id_text, id_text,
+				      id_text),
+			 0);
+}
+
+static void test_repair_looks_behind_the_first_line(void **state ATTR_UNUSED)
+{
+	repair_puts_aside("", false);
+	repair_puts_aside("", true);
+	repair_puts_aside("gzip", false);
+	repair_puts_aside("gzip", true);
 }
 
 /* 16: what cannot be read now may be read later. */
@@ -458,6 +552,76 @@ static void test_a_fork_changes_nothing(void **state ATTR_UNUSED)
 	forks("journal");
 }
 
+static void note_done(void *context)
+{
+	*(bool *)context = true;
+}
+
+static void note_found(const message_id *id ATTR_UNUSED, void *context)
+{
+	*(bool *)context = false;
+}
+
+/* 0: all is as it should be; else the line. */
+static int leave_in_child(struct spool *spool)
+{
+	bool done = false;
+	uint64_t moved;
+	char *error;
+
+	/* what waits for a thread of the parent waits for ever */
+	(void)alarm(60);
+	spool_start_scan(spool, note_found, note_done, &done);
+	spool_wait_scan(spool);
+	if (!done)
+		return 1;
+	if (spool_compact(spool, &moved, &error) == 0 || errno != EPERM)
+		return 2;
+	free(error);
+	spool_close(&spool);
+	return spool == NULL ? 0 : 3;
+}
+
+/* The threads of a spool are not in a child, and what a close writes is its owner's. */
+static void closes_in_child(const char *store)
+{
+	struct spool *spool = test_spool_new_of(store, "");
+	message_id id;
+	int status;
+	pid_t pid;
+
+	spool_close(&spool);
+	assert_int_equal(test_command("cd %s && rm last-id && "
+				      "sed -i '/^compaction/d' spool.conf",
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(leave_in_child(spool));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(test_command("test -e %s/last-id", test_spool_dir()),
+			 1);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 2);
+	spool_close(&spool);
+}
+
+static void test_a_fork_closes(void **state ATTR_UNUSED)
+{
+	closes_in_child("file");
+	closes_in_child("journal");
+}
+
 static void test_settings_and_versions(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -494,6 +658,24 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 	assert_int_equal(errno, ENOTSUP);
 	assert_non_null(strstr(error, "newer version"));
 	free(error);
+	for (i = 0; i < 2; i++) {
+		/* and the other way round */
+		spool = test_spool_new_of(i == 0 ? "journal" : "file", "");
+		spool_close(&spool);
+		assert_int_equal(test_command("sed -i 's/^store = .*/store = "
+					      "%s/' %s/spool.conf",
+					      i == 0 ? "file" : "journal",
+					      test_spool_dir()),
+				 0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		assert_non_null(strstr(error,
+				       i == 0 ?
+					       "made with \"store = journal\"" :
+					       "made with \"store = file\""));
+		free(error);
+	}
 	spool = spool_open(test_path("nowhere"), 0, NULL, &error);
 	assert_null(spool);
 	assert_int_equal(errno, ENOENT);
@@ -634,11 +816,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wire_form_comes_back),
 		cmocka_unit_test(test_no_plain_text_on_the_disk),
+		cmocka_unit_test(test_a_configuration_names_no_keys),
 		cmocka_unit_test(test_removed_never_comes_back),
 		cmocka_unit_test(test_write_errors_have_the_path),
 		cmocka_unit_test(test_an_id_is_stored_once),
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),
+		cmocka_unit_test(test_repair_looks_behind_the_first_line),
 		cmocka_unit_test(test_transient_errors_of_a_scan),
 		cmocka_unit_test(test_scan_leaves_out_what_is_new),
 		cmocka_unit_test(test_every_failing_call),
@@ -646,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_order_of_syncs),
 		cmocka_unit_test(test_one_owner),
 		cmocka_unit_test(test_a_fork_changes_nothing),
+		cmocka_unit_test(test_a_fork_closes),
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_links_and_devices_are_refused),

@@ -453,6 +453,56 @@ static void test_strange_files(void **state ATTR_UNUSED)
 	free(data);
 }
 
+static int renameat2_without_bodies(int old_dir, const char *old_path,
+				    int new_dir, const char *new_path,
+				    unsigned int flags)
+{
+	/* but reasons */
+	if (strncmp(new_path, "quarantine/", 11) == 0 &&
+	    strcmp(new_path + strlen(new_path) - 2, ".b") == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return file_ops_system.renameat2(old_dir, old_path, new_dir, new_path,
+					 flags);
+}
+
+/* The segment's end is lost with their records: they are aside before nobody knows of
+   that any more. */
+static void test_the_bodies_of_a_cut_segment(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct file_ops ops = file_ops_system;
+	message_id id, large;
+	unsigned int total;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, LARGE, &large), IO_DONE);
+	spool_close(&spool);
+	assert_int_equal(
+		test_command("truncate -s 8192 %s/journal/00000001.seg",
+			     test_spool_dir()),
+		0);
+	ops.renameat2 = renameat2_without_bodies;
+	file_ops_set(&ops);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	file_ops_set(NULL);
+	spool_close(&spool);
+	assert_int_equal(test_spool_files_in(BODIES).count, 1);
+
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	assert_int_equal(test_spool_files_in(BODIES).count, 0);
+	/* it, and its reason, and that of the segment's end */
+	assert_int_equal(test_spool_files_in("quarantine").count, 3);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	assert_int_equal(total, 1);
+	spool_close(&spool);
+	free(data);
+}
+
 static int failing_openat(int dir, const char *path, int flags, mode_t mode)
 {
 	size_t size = strlen(path);
@@ -576,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_strange_files),
+		cmocka_unit_test(test_the_bodies_of_a_cut_segment),
 		cmocka_unit_test(test_a_file_that_cannot_be_opened),
 		cmocka_unit_test(test_a_rewrite_that_fails),
 		cmocka_unit_test(test_a_rewrite_that_fails_last),

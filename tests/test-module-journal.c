@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "module-journal-private.h"
 #include "spool-private.h"
+#include "spool-stacks.h"
 #include "test-faults.h"
 #include "test-spool-common.h"
 
@@ -306,12 +307,18 @@ static void test_too_large(void **state ATTR_UNUSED)
 	assert_int_equal(io_get_errno(), EFBIG);
 	assert_non_null(strstr(io_get_error(), "segment-size"));
 	email_message_unref(&message);
+	/* which no segment is needed for */
+	assert_int_equal(spool_record_fail(spool, &id, EFBIG), IO_FAIL);
+	assert_int_equal(io_get_errno(), EFBIG);
+	assert_non_null(strstr(io_get_error(), "256 MiB"));
 	test_faults_begin();
 	test_faults.fail_at[TEST_OP_WRITE] = 1;
 	test_faults.fail_errno[TEST_OP_WRITE] = EFBIG;
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
 			 IO_TRANS_FAIL);
 	test_faults_end();
+	/* and where it was to be written */
+	assert_non_null(strstr(io_get_error(), test_spool_dir()));
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
 			 IO_DONE);
 	spool_close(&spool);

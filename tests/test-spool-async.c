@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -431,6 +433,7 @@ static void test_a_callback_submits(void **state ATTR_UNUSED)
 
 static void test_bad_numbers(void **state ATTR_UNUSED)
 {
+	struct ioloop *ioloop = io_loop_create();
 	struct spool *spool = spool_new();
 	char *error;
 
@@ -444,10 +447,88 @@ static void test_bad_numbers(void **state ATTR_UNUSED)
 	assert_int_equal(errno, EINVAL);
 	free(error);
 	spool_close(&spool);
+	io_loop_destroy(&ioloop);
+}
+
+/* 0: all is as it should be. */
+static int use_in_child(struct spool *spool, struct spool_async *async)
+{
+	struct test_answer refused = { 0 };
+	message_id id;
+	char *error;
+
+	/* nobody is there who would do it */
+	(void)alarm(60);
+	if (test_async_put(spool, async, &id, &refused) != IO_TRANS_FAIL ||
+	    io_get_errno() != EPERM)
+		return 1;
+	spool_async_close(&async);
+	if (async != NULL || refused.calls != 0)
+		return 2;
+	async = spool_async_new(spool, NULL, 1, 0, &error);
+	if (async != NULL || errno != EPERM)
+		return 3;
+	spool_close(&spool);
+	return spool == NULL ? 0 : 4;
+}
+
+static void test_a_fork_has_no_workers(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct spool_async *async = test_async_begin(spool, 2, 0);
+	struct test_answer answers[2] = { 0 };
+	message_id ids[2];
+	int status;
+	pid_t pid;
+
+	/* the journal's own thread is there from then on */
+	assert_int_equal(test_async_put(spool, async, &ids[0], &answers[0]),
+			 IO_DONE);
+	test_wait_answers(1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(use_in_child(spool, async));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	/* the loop still knows of the parent's */
+	assert_int_equal(test_async_put(spool, async, &ids[1], &answers[1]),
+			 IO_DONE);
+	test_wait_answers(2);
+	test_must_be(&answers[1], IO_DONE);
+	test_async_end(&async, &spool);
+}
+
+static void test_no_loop(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new();
+	char *error;
+
+	assert_null(io_loop_get_current());
+	assert_null(spool_async_new(spool, NULL, 1, 0, &error));
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "no event loop"));
+	free(error);
+	spool_close(&spool);
+}
+
+static void test_no_callback(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_watched_spool("memory");
+	struct spool_async *async = test_async_begin(spool, 1, 0);
+	message_id id;
+
+	spool_new_id(spool, &id);
+	EXPECT_PANIC("the callback is NULL",
+		     (void)spool_submit_remove(async, &id, NULL, NULL));
+	assert_int_equal(spool_async_count(async), 0);
+	test_async_end(&async, &spool);
 }
 
 static void test_no_descriptors(void **state ATTR_UNUSED)
 {
+	struct ioloop *ioloop = io_loop_create();
 	struct spool *spool = spool_new();
 	struct rlimit old, none;
 	char *error;
@@ -462,11 +543,13 @@ static void test_no_descriptors(void **state ATTR_UNUSED)
 	assert_non_null(strstr(error, "eventfd"));
 	free(error);
 	spool_close(&spool);
+	io_loop_destroy(&ioloop);
 }
 
 /* Stacks that no address space has room for. */
 static void test_no_threads(void **state ATTR_UNUSED)
 {
+	struct ioloop *ioloop = io_loop_create();
 	struct spool *spool = spool_new();
 	unsigned int threads = test_count_threads();
 	pthread_attr_t old, huge;
@@ -485,6 +568,7 @@ static void test_no_threads(void **state ATTR_UNUSED)
 	(void)pthread_attr_destroy(&old);
 	free(error);
 	spool_close(&spool);
+	io_loop_destroy(&ioloop);
 }
 
 static void test_a_spool_with_workers_is_not_closed(void **state ATTR_UNUSED)
@@ -531,6 +615,9 @@ int main(void)
 		cmocka_unit_test(test_cancel_all),
 		cmocka_unit_test(test_a_callback_submits),
 		cmocka_unit_test(test_bad_numbers),
+		cmocka_unit_test(test_a_fork_has_no_workers),
+		cmocka_unit_test(test_no_loop),
+		cmocka_unit_test(test_no_callback),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_threads),
 		cmocka_unit_test(test_a_spool_with_workers_is_not_closed),

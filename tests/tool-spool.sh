@@ -327,6 +327,19 @@ check "and repair puts them aside" sh -c "
 check "which verify goes on telling" sh -c "
 	test $? = 0 && grep -q '^1 messages were put aside earlier' verify.out"
 
+# Damaged behind the first line: in a spool whose headers need a key, and without one.
+for name in orphans secret; do
+	did=$("$BOBBIN" spool put $name "$mail/low-quality-bad-header-start.eml")
+	h=$(find $name/messages -name "$did.h")
+	head -c -3 "$h" >cut && printf xyz | cat cut - >"$h"
+	"$BOBBIN" spool verify -i key $name >verify.out
+	check "verify names the file of damaged headers ($name)" sh -c "
+		test $? = 65 && grep -q '^$did  $h: ' verify.out"
+	"$BOBBIN" spool repair -i key $name >repair.out 2>/dev/null
+	check "repair puts them aside" grep -q '^put aside   1$' repair.out
+	check "and then verify is content" "$BOBBIN" spool verify -i key $name
+done
+
 #
 # A full disk
 #
@@ -335,10 +348,19 @@ if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
 	"$BOBBIN" spool init small/spool || fail "init on a small disk"
 	head -c 200000 /dev/urandom | base64 >big
 	stored=0
-	while "$BOBBIN" spool put small/spool big >>full.ids 2>full.err; do
+	while
+		"$BOBBIN" spool put small/spool big >>full.ids 2>full.err
+		code=$?
+		[ $code = 0 ]
+	do
 		stored=$((stored + 1))
 		[ $stored -lt 20 ] || break
 	done
+	check "a mail system is told to try again" test $code = 75
+	"$BOBBIN" spool init source && "$BOBBIN" spool put source big >/dev/null
+	fails 75 "No space left" "$BOBBIN" spool migrate source small/spool
+	fails 74 "No space left" "$BOBBIN" spool get small/spool \
+		"$(head -1 full.ids)" -o small/out
 	grep -q "No space left on device" full.err &&
 		pass "a full disk is told, after $stored messages" ||
 		fail "a full disk is told, after $stored messages"
@@ -387,6 +409,12 @@ assert line["values"] == []'
 else
 	not_run "show --json: $(cat json.err)"
 fi
+# Ids of the year 2100: the clock was wrong once.
+"$BOBBIN" spool init ahead && echo 03qcpc7p050000000000000000 >ahead/last-id
+ahead=$("$BOBBIN" spool put ahead "$mail/low-quality-bad-header-start.eml")
+"$BOBBIN" spool show ahead "$ahead" >ahead.out
+check "a message arrives when the clock says, whatever the ids do" sh -c "
+	grep -q '^id         03qcpc7p' ahead.out && grep -q '^arrival    20[0-9]' ahead.out"
 "$BOBBIN" spool init two --body gzip --headers hex
 "$BOBBIN" spool put two lone --normalise >/dev/null
 check "list tells of two stacks" sh -c \

@@ -32,7 +32,7 @@ static int compact(const struct spool_args *args)
 	if (spool == NULL)
 		return code;
 	if (spool_compact(spool, &moved, &error) < 0) {
-		code = tool_read_failed(errno, error, true);
+		code = spool_tool_read_failed(errno, error, true);
 		free(error);
 	} else {
 		printf("moved  %" PRIu64 " messages\n", moved);

@@ -62,8 +62,9 @@ static int copy(struct istream *input, struct ostream *output, bool have_keys)
 			return EX_OK;
 		break;
 	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT:
-		return tool_read_failed(input->stream_errno,
-					i_stream_get_error(input), have_keys);
+		return spool_tool_read_failed(input->stream_errno,
+					      i_stream_get_error(input),
+					      have_keys);
 	default:
 		break;
 	}

@@ -95,7 +95,8 @@ static int run(int argc, char *argv[])
 		return code;
 	if (spool_init(args.dir, &settings, &error) == 0)
 		return EX_OK;
-	code = tool_fail(errno == EINVAL ? EX_USAGE : tool_write_code(errno),
+	code = tool_fail(errno == EINVAL ? EX_USAGE :
+					   spool_tool_write_code(errno),
 			 "%s", error);
 	free(error);
 	return code;

@@ -119,7 +119,7 @@ static int migrate_all(struct migrate *migrate, struct spool *from,
 	if (ret < 0) {
 		code = tool_interrupted() ?
 			tool_fail_interrupted() :
-			tool_fail(tool_write_code(errno), "%s", error);
+			tool_fail(spool_tool_write_code(errno), "%s", error);
 		free(error);
 	} else if (tool_interrupted()) {
 		code = tool_fail_interrupted();
@@ -128,7 +128,7 @@ static int migrate_all(struct migrate *migrate, struct spool *from,
 		if (migrate->counts.left > 0)
 			code = migrate->left_errno == EEXIST ?
 				EX_DATAERR :
-				tool_read_code(migrate->left_errno);
+				spool_tool_code(migrate->left_errno);
 	}
 	return code;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RECIPIENTS_MAX 10000
@@ -46,12 +47,20 @@ struct put {
 	struct spool *spool;
 };
 
+static uint64_t now_msecs(void)
+{
+	struct timespec now = { 0, 0 };
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static int set_envelope(const struct put *put, email_message *message)
 {
 	unsigned int i;
 
-	email_message_set_arrival(message,
-				  message_id_get_msecs(&message->message_id));
+	/* not the id's time, which is ahead where the clock once was */
+	email_message_set_arrival(message, now_msecs());
 	if (put->sender != NULL &&
 	    email_message_set_sender(message, put->sender) < 0)
 		return tool_fail(EX_USAGE, "the sender is too long");

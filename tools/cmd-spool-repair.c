@@ -11,17 +11,20 @@
 #include <stdlib.h>
 
 static const char help[] =
-	"Usage: bobbin spool repair DIR\n\n"
+	"Usage: bobbin spool repair DIR [OPTION]...\n\n"
 	"Takes away what killed writers left: temporary files, and bodies without\n"
 	"headers. Puts damaged headers, and headers without their body, aside into\n"
 	"DIR/quarantine, with the reason; nothing there is ever deleted. put and rm\n"
-	"do the same by themselves after a writer that was killed. It does not look\n"
-	"into bodies: verify does. Of a journal it reads all records; messages of\n"
-	"which one is damaged are taken out, and what can be read of them is kept in\n"
-	"quarantine. Whole segments whose first block is damaged are put aside:\n"
-	"without repair the spool does not open then. Their messages are missing,\n"
-	"and some that were removed may be back.\n\n"
-	"  -h, --help   this text\n\n"
+	"do the same by themselves after a writer that was killed, but look at the\n"
+	"first line of headers only. Headers that are encrypted need their key. It\n"
+	"does not look into bodies: verify does. Of a journal it reads all records;\n"
+	"messages of which one is damaged are taken out, and what can be read of\n"
+	"them is kept in quarantine. Whole segments whose first block is damaged are\n"
+	"put aside: without repair the spool does not open then. Their messages are\n"
+	"missing, and some that were removed may be back.\n\n"
+	"  -i, --identity KEY   read encrypted headers with the keys in this file\n"
+	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
+	"  -h, --help           this text\n\n"
 	"Examples:\n"
 	"  bobbin spool repair spool\n"
 	"  bobbin spool verify spool || bobbin spool repair spool\n";
@@ -41,7 +44,7 @@ static int count_strays(struct spool *spool, struct spool_strays *strays)
 	int code = -1;
 
 	if (spool_count_strays(spool, strays, &error) < 0) {
-		code = tool_read_failed(errno, error, true);
+		code = spool_tool_read_failed(errno, error, true);
 		free(error);
 	}
 	return code;
@@ -94,7 +97,15 @@ static int repair(const struct spool_args *args)
 
 static int run(int argc, char *argv[])
 {
-	return spool_run(argc, argv, &tool_spool_repair, repair);
+	static const struct option options[] = { SPOOL_IDENTITY_OPTION,
+						 SPOOL_PASSPHRASE_OPTION,
+						 SPOOL_HELP_OPTION,
+						 { NULL, 0, NULL, 0 } };
+	struct spool_args args;
+	int code = spool_parse_args(&args, argc, argv, options,
+				    &tool_spool_repair, NULL);
+
+	return code >= 0 ? code : spool_finish_output(repair(&args));
 }
 
 const struct tool_command tool_spool_repair = {

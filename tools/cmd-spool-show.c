@@ -58,7 +58,7 @@ static int find_stored(struct spool *spool, struct stored *stored)
 
 	if (spool_list(spool, remember_entry, stored, &error) == 0)
 		return tool_interrupted() ? tool_fail_interrupted() : -1;
-	code = tool_read_failed(errno, error, true);
+	code = spool_tool_read_failed(errno, error, true);
 	free(error);
 	return code;
 }

@@ -92,7 +92,7 @@ static int run(int argc, char *argv[])
 	if (code < 0 && totals.damaged > 0)
 		code = EX_DATAERR;
 	else if (code < 0 && totals.unread > 0)
-		code = tool_read_code(totals.unread_errno);
+		code = spool_tool_code(totals.unread_errno);
 	return spool_finish_output(code);
 }
 

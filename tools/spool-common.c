@@ -53,6 +53,29 @@ static void print_warning(const char *text, void *context)
 		tool_warn("%s", text);
 }
 
+int spool_tool_code(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+	case EIO:
+	case EROFS:
+	case ESTALE:
+	case ETIMEDOUT:
+	case EINTR:
+		return EX_TEMPFAIL;
+	default:
+		return tool_read_code(error);
+	}
+}
+
+int spool_tool_write_code(int error)
+{
+	int code = tool_write_code(error);
+
+	return code == EX_IOERR ? EX_TEMPFAIL : code;
+}
+
 static int open_code(int error, unsigned int flags)
 {
 	bool writing = (flags & SPOOL_OPEN_READ_ONLY) == 0;
@@ -67,10 +90,8 @@ static int open_code(int error, unsigned int flags)
 	case EACCES:
 	case EPERM:
 		return writing ? EX_NOPERM : EX_NOINPUT;
-	case EROFS:
-		return EX_CANTCREAT;
 	default:
-		return tool_read_code(error);
+		return spool_tool_code(error);
 	}
 }
 
@@ -112,14 +133,17 @@ int spool_tool_fail(const struct spool_args *args, int answer)
 {
 	int error = io_get_errno();
 
-	if (tool_interrupted())
-		return tool_fail_interrupted();
-	if (answer == IO_TRANS_FAIL)
-		return tool_fail(error == ENOSPC || error == EIO ? EX_IOERR :
-								   EX_TEMPFAIL,
-				 "%s", io_get_error());
+	if (answer == IO_TRANS_FAIL && !tool_interrupted())
+		return tool_fail(EX_TEMPFAIL, "%s", io_get_error());
 	return tool_read_failed(error == 0 ? EINVAL : error, io_get_error(),
 				tool_keys_given(&args->keys));
+}
+
+int spool_tool_read_failed(int error, const char *text, bool have_keys)
+{
+	if (spool_tool_code(error) == EX_TEMPFAIL && !tool_interrupted())
+		return tool_fail(EX_TEMPFAIL, "%s", text);
+	return tool_read_failed(error, text, have_keys);
 }
 
 bool spool_tool_id(const char *text, message_id *id_r)
@@ -220,8 +244,8 @@ int spool_tool_walk(const struct spool_args *args, spool_walk_t *walk,
 	     spool_count_strays(spool, &totals->strays, &error) < 0) ||
 	    (totals->want_stats && !tool_interrupted() &&
 	     spool_get_stats(spool, &totals->stats, &error) < 0)) {
-		code = tool_read_failed(errno, error,
-					tool_keys_given(&args->keys));
+		code = spool_tool_read_failed(errno, error,
+					      tool_keys_given(&args->keys));
 		free(error);
 	} else if (tool_interrupted()) {
 		code = tool_fail_interrupted();

@@ -79,6 +79,13 @@ struct spool *spool_tool_open_writer(const struct spool_args *args,
 void spool_tool_close_writer(struct spool **spool);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
 int spool_tool_fail(const struct spool_args *args, int answer);
+/* The code for an errno of the spool: where its disk is full or fails, or is read-only,
+   the same call may go well later, as the library says by IO_TRANS_FAIL. */
+int spool_tool_code(int error);
+/* The same for making a spool, and for filling one with many messages. */
+int spool_tool_write_code(int error);
+/* As tool_read_failed(), for what is read from the spool. */
+int spool_tool_read_failed(int error, const char *text, bool have_keys);
 /* Prints a message where the text is no id; false then. */
 bool spool_tool_id(const char *text, message_id *id_r);
 

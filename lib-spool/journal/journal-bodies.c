@@ -147,19 +147,28 @@ static bool is_spoken_of(struct journal *journal, const message_id *id,
 		memcmp(stored.tag, external->tag, TAG_SIZE) == 0;
 }
 
-static void put_aside_stray(struct journal *journal, const char *name)
+struct sweep {
+	struct journal *journal;
+	bool failed;
+};
+
+static void put_aside_stray(struct sweep *sweep, const char *name)
 {
+	struct journal *journal = sweep->journal;
+
 	journal_warn(journal, "%s/" JOURNAL_BODIES_NAME "/%s: %s", journal->dir,
 		     name, "put aside into quarantine: its record is missing");
-	(void)put_aside(journal, name,
-			"no record of the journal speaks of this body: the one "
-			"that did may be among those that are damaged or "
-			"missing");
+	if (!put_aside(journal, name,
+		       "no record of the journal speaks of this body: the one "
+		       "that did may be among those that are damaged or "
+		       "missing"))
+		sweep->failed = true;
 }
 
 static bool sweep_entry(int dir_fd, const char *name, void *context)
 {
-	struct journal *journal = context;
+	struct sweep *sweep = context;
+	struct journal *journal = sweep->journal;
 	struct journal_external external;
 	message_id id;
 
@@ -169,20 +178,24 @@ static bool sweep_entry(int dir_fd, const char *name, void *context)
 	else if (is_spoken_of(journal, &id, &external))
 		return true;
 	else if (journal->damaged)
-		put_aside_stray(journal, name);
+		put_aside_stray(sweep, name);
 	else
 		(void)file_ops()->unlinkat(dir_fd, name, 0);
 	return true;
 }
 
-void journal_sweep_bodies(struct journal *journal)
+bool journal_sweep_bodies(struct journal *journal)
 {
+	struct sweep sweep = { .journal = journal };
+
 	/* the lock is ours: nobody is writing one */
-	if (spool_walk_dir(journal->bodies_fd, ".", sweep_entry, journal) < 0)
-		journal_warn(journal,
-			     "%s/" JOURNAL_BODIES_NAME
-			     ": looking for what a crash left failed: %s",
-			     journal->dir, strerror(errno));
+	if (spool_walk_dir(journal->bodies_fd, ".", sweep_entry, &sweep) == 0)
+		return !sweep.failed;
+	journal_warn(journal,
+		     "%s/" JOURNAL_BODIES_NAME
+		     ": looking for what a crash left failed: %s",
+		     journal->dir, strerror(errno));
+	return false;
 }
 
 struct count {

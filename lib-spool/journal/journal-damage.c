@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "spool-private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -183,6 +184,76 @@ void journal_damage_missing(struct journal *journal, uint32_t number)
 	journal_warn(journal, "%s: segment %u: %s", journal->dir, number, why);
 	(void)snprintf(name, sizeof(name), "journal-%08u-missing", number);
 	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+}
+
+/*
+ * The end of a segment
+ */
+
+/* With nothing behind what is there, as a new one has it. The blocks come when they are
+   written: a full disk keeps nobody from that. */
+static int make_long_again(struct journal_segment *segment)
+{
+	int fd = journal_file_hold(segment->file), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = file_ops()->ftruncate(fd, (off_t)segment->header.size);
+	if (ret == 0)
+		ret = file_fdatasync(fd);
+	journal_file_let_go(segment->file);
+	return ret;
+}
+
+static void tell_of_end(struct journal *journal,
+			struct journal_segment *segment,
+			const struct journal_item *end, const char *why)
+{
+	char name[BYTES_NAME_SIZE];
+
+	bytes_name(segment, end, name);
+	journal_warn(journal,
+		     "%s: segment %u, byte %llu: %s: what was behind it is "
+		     "lost, which is noted in quarantine",
+		     journal->dir, segment->header.number,
+		     (unsigned long long)end->pos, why);
+	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+	segment->end_told = is_aside(journal, segment, end);
+}
+
+void journal_damage_end(struct journal *journal,
+			struct journal_segment *segment, uint64_t pos)
+{
+	static const char why[] = "the file ends before the segment does";
+	struct journal_item end = { .state = JOURNAL_ITEM_GAP,
+				    .pos = pos,
+				    .size = JOURNAL_ALIGN };
+
+	journal->damaged = true;
+	if (!journal->settings.read_only)
+		tell_of_end(journal, segment, &end, why);
+	else if (!is_aside(journal, segment, &end))
+		note_damage(journal, NULL, segment->header.number, pos, why);
+}
+
+void journal_damage_mend(struct journal *journal)
+{
+	struct journal_segment *segment;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (segment == NULL || !segment->end_told)
+			continue;
+		if (make_long_again(segment) == 0)
+			segment->cut = false;
+		else
+			journal_warn(
+				journal,
+				"%s: segment %u cannot be made as long as "
+				"it was: %s: the next start tries it again",
+				journal->dir, i, strerror(errno));
+	}
 }
 
 /*

@@ -31,8 +31,9 @@ struct journal_segment {
 	bool failed; /* a write or sync failed: never written again */
 	bool sealed; /* it ends in a footer: nothing more goes into it */
 	bool blank;  /* no record of this incarnation was ever written */
-	bool cut;  /* not all of its blocks are on the disk; under the mutex */
-	bool kept; /* what is left in it could not be moved, or is needed */
+	bool cut; /* not all of its blocks are on the disk; under the mutex */
+	bool end_told; /* records behind its file's end are lost: it was told */
+	bool kept;     /* what is left in it could not be moved, or is needed */
 	/* Of the one that is written: what its footer will have. NULL: nothing, as it
 	   will have none. */
 	buffer_t *footer;
@@ -268,10 +269,15 @@ int journal_damage_segment(struct journal *journal,
    told of it. */
 void journal_damage_missing(struct journal *journal, uint32_t number);
 void journal_damage_free(struct journal *journal);
+/* Of segments whose end is lost, once that is told, the files become as long again: lest
+   it is told for ever. What it had to do with is aside by then, as nobody knows of the
+   loss any more. */
+void journal_damage_mend(struct journal *journal);
 
 /* journal-bodies.c: what files no record speaks of are removed; where records may be
-   missing, they are put aside. After the segments were read. */
-void journal_sweep_bodies(struct journal *journal);
+   missing, they are put aside. After the segments were read. False: some could not be
+   put aside. */
+bool journal_sweep_bodies(struct journal *journal);
 
 /* journal-recover.c: reads all segments. -1 with errno and *error_r. */
 int journal_recover(struct journal *journal, char **error_r);

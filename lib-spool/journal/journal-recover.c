@@ -384,6 +384,7 @@ static void choose_active(struct journal *journal,
 			  struct journal_segment *segment)
 {
 	if (segment != NULL && journal->voids == NULL && !segment->sealed &&
+	    !segment->cut && /* its end would be lost elsewhere then */
 	    segment->pos % JOURNAL_BLOCK_SIZE == 0)
 		journal->active = segment;
 }
@@ -454,17 +455,13 @@ static int start_reading(struct recovery *recovery)
 
 /* One that gave its blocks back has no records. */
 static void look_at_end(struct journal *journal,
-			const struct journal_segment *segment,
+			struct journal_segment *segment,
 			const struct journal_items *items)
 {
 	const struct journal_item *last = &items->items[items->count - 1];
-	struct journal_item end = { .state = JOURNAL_ITEM_GAP,
-				    .pos = last->pos + last->size,
-				    .size = JOURNAL_ALIGN };
 
 	if (segment->cut)
-		journal_reject(journal, segment, &end, false,
-			       "the file ends before the segment does");
+		journal_damage_end(journal, segment, last->pos + last->size);
 }
 
 /* Each segment is applied when it is known whether a later one has records: else its

@@ -62,5 +62,9 @@ void journal_reject(struct journal *journal,
 		    const struct journal_segment *segment,
 		    const struct journal_item *item, bool torn,
 		    const char *why);
+/* The file of the segment, in which there are records up to there, is shorter than the
+   segment. */
+void journal_damage_end(struct journal *journal,
+			struct journal_segment *segment, uint64_t pos);
 
 #endif

@@ -107,6 +107,13 @@ static void start_workers(struct journal *journal)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
+/* What a crash left, and what is lost. */
+static void mend(struct journal *journal)
+{
+	if (journal_sweep_bodies(journal))
+		journal_damage_mend(journal);
+}
+
 static struct journal *open_once(int dir_fd, const char *dir,
 				 const struct journal_settings *settings,
 				 char **error_r)
@@ -137,7 +144,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	    open_dirs(journal, error_r) == 0 &&
 	    journal_recover(journal, error_r) == 0) {
 		if (!settings->read_only)
-			journal_sweep_bodies(journal);
+			mend(journal);
 		journal_index_mark_old(&journal->index);
 		start_workers(journal);
 		return journal;

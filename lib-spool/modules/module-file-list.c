@@ -32,7 +32,8 @@ static int find_body(struct file_store *store, int bucket_fd,
 	if (errno == EINVAL)
 		return file_damaged("the message is damaged: its body is not a "
 				    "regular file");
-	(void)io_fail_message("looking for the body", &entry->id, errno);
+	(void)spool_fail_message(store->spool, "looking for the body",
+				 &entry->id, errno);
 	return io_get_errno();
 }
 

@@ -153,6 +153,10 @@ int file_readbody(io_infrastructure *io, io_caller caller,
    is checked first: what no key fits (ENOKEY) is whole all the same. */
 int file_verify(struct file_store *store, int bucket_fd,
 		const struct file_entry *entry);
+/* The same of the headers alone, which are read into the message. Without a key that they
+   need, nothing is known of them: 0. */
+int file_verify_headers(struct file_store *store,
+			const struct file_entry *entry, email_message *message);
 /* EINVAL, after io_set_error(). */
 int file_damaged(const char *why);
 /* module-file-list.c: -1 with *error_r, for file_walk() that failed. */

@@ -75,6 +75,25 @@ static void left_out(struct file_store *store, const message_id *id,
 		   text, why);
 }
 
+/* Behind the line. A start that repairs nothing leaves that to who reads them. */
+static bool are_headers_whole(struct file_store *store, int bucket_fd,
+			      const struct file_entry *entry)
+{
+	email_message *message;
+	int error;
+
+	if ((store->spool->flags & SPOOL_OPEN_REPAIR) == 0)
+		return true;
+	message = email_message_new(&entry->id);
+	error = file_verify_headers(store, entry, message);
+	email_message_unref(&message);
+	if (error == EINVAL)
+		quarantine(store, bucket_fd, &entry->id, io_get_error());
+	else if (error != 0)
+		left_out(store, &entry->id, io_get_error());
+	return error == 0;
+}
+
 /* Whether it is to be handed out. */
 static bool scan_headers(struct file_store *store, int bucket_fd,
 			 const message_id *id)
@@ -101,7 +120,7 @@ static bool scan_headers(struct file_store *store, int bucket_fd,
 			   "its body is not a regular file");
 	else if (found < 0)
 		left_out(store, id, strerror(errno));
-	return found > 0;
+	return found > 0 && are_headers_whole(store, bucket_fd, &entry);
 }
 
 /* A body that no headers speak of: its writer is gone, unless it is one of ours. */

@@ -5,8 +5,10 @@
 #include "config.h"
 #include "module-file-private.h"
 #include "istream.h"
+#include "mem.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* What follows says what is wrong by an errno, with io_set_error(); 0: nothing. */
 
@@ -36,14 +38,38 @@ static int verify_body_hash(struct file_store *store, int bucket_fd,
 	return error;
 }
 
-static int verify_headers(struct file_store *store,
-			  const struct file_entry *entry,
-			  email_message *message)
+/* What a stream says of its file has the path; what the record's text is found to be,
+   has not. The errno. */
+static int headers_fail(struct file_store *store, const message_id *id,
+			int error)
 {
+	char name[FILE_NAME_SIZE];
+	char *path;
+	bool named;
+
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	path = file_path(store, id, name);
+	named = strstr(io_get_error(), path) != NULL;
+	errno = error;
+	io_set_error("%s%s%s", named ? "" : path, named ? "" : ": ",
+		     io_get_error());
+	i_free(path);
+	return error;
+}
+
+int file_verify_headers(struct file_store *store,
+			const struct file_entry *entry, email_message *message)
+{
+	int error;
+
 	if (!spool_can_decode(store->spool, entry->headers_stack) ||
 	    file_readheaders(&store->io, IO_SYNCHRONOUS, message) == IO_DONE)
 		return 0;
-	return io_get_errno() != 0 ? io_get_errno() : EINVAL;
+	error = io_get_errno();
+	/* a layer that ends too early: it was written whole */
+	if (error == 0 || error == EPIPE)
+		error = EINVAL;
+	return headers_fail(store, &entry->id, error);
 }
 
 static int verify_body(struct file_store *store, const struct file_entry *entry,
@@ -74,7 +100,7 @@ int file_verify(struct file_store *store, int bucket_fd,
 	if (error != 0)
 		return error;
 	message = email_message_new(&entry->id);
-	error = verify_headers(store, entry, message);
+	error = file_verify_headers(store, entry, message);
 	if (error == 0)
 		error = verify_body(store, entry, message);
 	email_message_unref(&message);

@@ -155,7 +155,8 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return answer;
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
-		return io_fail_message("writing the body", id, errno);
+		return spool_fail_message(store->spool, "writing the body", id,
+					  errno);
 	file_busy_begin(store, id, email_message_get_version(message) == 0);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
@@ -198,8 +199,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	int answer;
 
 	if (message_record_write(message, record) < 0) {
-		answer = io_fail_message("making the headers' record",
-					 &message->message_id, errno);
+		answer = spool_record_fail(store->spool, &message->message_id,
+					   errno);
 		buffer_free(&record);
 		return answer;
 	}
@@ -240,8 +241,8 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 		return answer;
 	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
 	if (found < 0)
-		return io_fail_message("looking for the body", &entry->id,
-				       errno);
+		return spool_fail_message(store->spool, "looking for the body",
+					  &entry->id, errno);
 	if (found == 0) {
 		errno = EAGAIN;
 		io_set_error("the body that was written before the headers is "
@@ -278,7 +279,8 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 				 "before the headers");
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
-		return io_fail_message("writing the headers", id, errno);
+		return spool_fail_message(store->spool, "writing the headers",
+					  id, errno);
 	file_claim(store, id);
 	answer = commit_headers(store, bucket_fd, message, &entry, pending);
 	file_release(store, id);
@@ -298,8 +300,9 @@ static int in_bucket(struct file_store *store, const message_id *id,
 	int bucket_fd = file_open_bucket(store, id, false), answer;
 
 	if (bucket_fd < 0)
-		return errno == ENOENT ? IO_CONT :
-					 io_fail_message("removing", id, errno);
+		return errno == ENOENT ?
+			IO_CONT :
+			spool_fail_message(store->spool, "removing", id, errno);
 	file_claim(store, id);
 	answer = remove(store, bucket_fd, id);
 	file_release(store, id);
@@ -340,7 +343,7 @@ static int unlink_headers(struct file_store *store, int bucket_fd,
 	if (answer != IO_TRANS_FAIL && file_sync_dir_fd(bucket_fd) < 0)
 		answer = IO_TRANS_FAIL;
 	if (answer == IO_TRANS_FAIL)
-		return io_fail_message("removing", id, errno);
+		return spool_fail_message(store->spool, "removing", id, errno);
 	if (known)
 		unlink_changed_body(bucket_fd, &entry);
 	return answer;
@@ -354,7 +357,8 @@ int file_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 
 /* Not while there are headers: they would be of a message without a body. Somebody
    takes back a message of his own, whose id was in use. */
-static int unlink_body(int bucket_fd, const message_id *id)
+static int unlink_body(struct file_store *store, int bucket_fd,
+		       const message_id *id)
 {
 	char name[FILE_NAME_SIZE];
 	int answer, have_headers;
@@ -362,7 +366,8 @@ static int unlink_body(int bucket_fd, const message_id *id)
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	have_headers = file_look(bucket_fd, name);
 	if (have_headers < 0)
-		return io_fail_message("removing the body", id, errno);
+		return spool_fail_message(store->spool, "removing the body", id,
+					  errno);
 	if (have_headers > 0) {
 		errno = EBUSY;
 		io_set_error("the headers of message %.*s are there: remove "
@@ -373,14 +378,14 @@ static int unlink_body(int bucket_fd, const message_id *id)
 	file_name(id, FILE_BODY_SUFFIX, name);
 	answer = unlink_name(bucket_fd, name);
 	return answer == IO_TRANS_FAIL ?
-		io_fail_message("removing", id, errno) :
+		spool_fail_message(store->spool, "removing", id, errno) :
 		answer;
 }
 
 static int give_up_body(struct file_store *store, int bucket_fd,
 			const message_id *id)
 {
-	int answer = unlink_body(bucket_fd, id);
+	int answer = unlink_body(store, bucket_fd, id);
 
 	file_busy_settle(store, id);
 	return answer;

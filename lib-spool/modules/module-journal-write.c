@@ -126,7 +126,8 @@ static int finish_change(struct journal_change *change)
 	int answer = IO_DONE;
 
 	if (change->error != 0) {
-		(void)io_fail_message(change->what, &change->id, change->error);
+		(void)spool_fail_message(change->store->spool, change->what,
+					 &change->id, change->error);
 		answer = io_answer_for_output(change->error);
 	} else {
 		note_stored(change);
@@ -185,8 +186,8 @@ static buffer_t *make_headers(struct journal_store *store,
 	*answer_r = IO_DONE;
 	if ((states ? message_record_write_states(message, record) :
 		      message_record_write(message, record)) < 0) {
-		*answer_r = io_fail_message("making the headers' record",
-					    &message->message_id, errno);
+		*answer_r = spool_record_fail(store->spool,
+					      &message->message_id, errno);
 		buffer_free(&record);
 	}
 	if (record == NULL || store->stacks.headers == NULL)
@@ -307,8 +308,9 @@ static int fill_write(struct journal_change *change, email_message *message,
 	change->base = base_of(change, message, entry);
 	if (change->base != 0 &&
 	    journal_reserve_states(change->store->journal, &change->id) < 0)
-		return io_fail_message("writing the headers", &change->id,
-				       errno);
+		return spool_fail_message(change->store->spool,
+					  "writing the headers", &change->id,
+					  errno);
 	change->headers = make_headers(change->store, message,
 				       change->base != 0, &answer);
 	if (change->headers == NULL)
@@ -353,7 +355,8 @@ static int start_write(struct journal_store *store, email_message *message,
 
 	change = begin_change(store, id, "writing", later, &entry);
 	if (change == NULL)
-		return io_fail_message("writing the headers", id, errno);
+		return spool_fail_message(store->spool, "writing the headers",
+					  id, errno);
 	change->message = message;
 	answer = take_body(change);
 	if (answer == IO_DONE)
@@ -403,7 +406,7 @@ static int start_unlink(struct journal_store *store, const message_id *id,
 
 	change = begin_change(store, id, "removing", later, &entry);
 	if (change == NULL)
-		return io_fail_message("removing", id, errno);
+		return spool_fail_message(store->spool, "removing", id, errno);
 	/* what is gone from the index is so durably */
 	if (entry.headers.offset == 0)
 		return drop_change(change, IO_CONT);
