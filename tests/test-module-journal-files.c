@@ -411,6 +411,27 @@ static void test_a_damaged_file(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Whatever the stack knows of it. */
+static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "", "lz4", "zstd", "hex" };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		spool = test_spool_new_of("journal", stacks[i]);
+		assert_int_equal(test_spool_put(spool, data, LARGE, &id),
+				 IO_DONE);
+		test_spool_damage_body(spool, &id,
+				       test_spool_files_in(BODIES).path);
+		test_spool_must_have(spool, &id, data, LARGE);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 static void count_warning(const char *text, void *context)
 {
 	unsigned int *count = context;
@@ -575,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_a_missing_file),
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
+		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
 		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_a_file_that_cannot_be_opened),
 		cmocka_unit_test(test_a_rewrite_that_fails),

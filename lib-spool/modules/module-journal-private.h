@@ -111,8 +111,8 @@ int journal_readheaders(io_infrastructure *io, io_caller caller,
 			email_message *message);
 int journal_readbody(io_infrastructure *io, io_caller caller,
 		     email_message *message);
-/* The file of a body; NULL with errno and io_set_error(), EINVAL where it is
-   missing. */
+/* The file of a body, which is checked as it is read (spool_check_file()); NULL with
+   errno and io_set_error(), EINVAL where it is missing. */
 struct istream *journal_open_external(struct journal_store *store,
 				      const message_id *id,
 				      const struct journal_external *external);

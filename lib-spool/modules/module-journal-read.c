@@ -35,11 +35,13 @@ struct istream *journal_open_external(struct journal_store *store,
 {
 	int fd = journal_body_open(store->journal, id, external), error = errno;
 	char *path = journal_body_path(store->journal, id, external);
-	struct istream *source = NULL;
+	struct istream *file, *source = NULL;
 
 	if (fd >= 0) {
-		source = i_stream_create_fd_autoclose(&fd, 0);
-		i_stream_set_name(source, path);
+		file = i_stream_create_fd_autoclose(&fd, 0);
+		i_stream_set_name(file, path);
+		source = spool_check_file(file, external->hash);
+		i_stream_unref(&file);
 	} else if (error == ENOENT) {
 		error = EINVAL;
 		io_set_error("the message is damaged: its body %s is missing",
