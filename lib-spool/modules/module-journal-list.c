@@ -123,6 +123,10 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	if (shown.error != 0) {
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
+		/* by who writes beside this reader */
+		if (shown.error == ESTALE &&
+		    journal_ask_newer(listing->store, &entry->id, NULL) == 0)
+			return true;
 		/* who changed or removed it meanwhile may have taken a file
 		   away */
 		if (!journal_find(listing->store->journal, &entry->id, &now))
