@@ -552,7 +552,7 @@ static void test_a_record_beyond_the_end(void **state ATTR_UNUSED)
 
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	journal_header_put(&header, journal->active->header.incarnation, bytes);
-	assert_int_equal(journal_pwrite_all(journal->active->fd, bytes,
+	assert_int_equal(journal_file_write(journal->active->file, bytes,
 					    sizeof(bytes),
 					    journal->active->pos),
 			 0);
