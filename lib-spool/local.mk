@@ -51,6 +51,7 @@ spool_sources += lib-spool/modules/module-journal-scan.c
 spool_sources += lib-spool/modules/module-journal-repair.c
 spool_sources += lib-spool/modules/module-journal-read.c
 spool_sources += lib-spool/modules/module-journal-list.c
+spool_sources += lib-spool/modules/module-journal-newer.c
 spool_sources += lib-spool/modules/module-memory.c
 spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c

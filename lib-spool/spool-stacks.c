@@ -269,6 +269,11 @@ bool spool_can_decode(const struct spool *spool, const char *stack)
 	return strstr(stack, "age") == NULL || spool->keys.identities != NULL;
 }
 
+bool spool_is_plain(const char *stack)
+{
+	return strcmp(stack, "plain") == 0;
+}
+
 int spool_read_through(struct istream *input, uint64_t *size_r)
 {
 	const unsigned char *data;
@@ -283,26 +288,12 @@ int spool_read_through(struct istream *input, uint64_t *size_r)
 	return input->stream_errno;
 }
 
-int spool_check_hash(struct istream *input,
-		     const unsigned char expected[SPOOL_HASH_SIZE])
+struct istream *spool_check_file(struct istream *file,
+				 const unsigned char hash[SPOOL_HASH_SIZE])
 {
-	const struct hash_method *method = hash_method_lookup("blake2b");
-	void *context = i_calloc(1, method->context_size);
-	unsigned char hash[SPOOL_HASH_SIZE];
-	struct istream *hashed;
-	uint64_t size;
-	int error;
-
-	method->init(context);
-	hashed = i_stream_create_hash(input, method, context);
-	error = spool_read_through(hashed, &size);
-	i_stream_unref(&hashed);
-	method->result(context, hash);
-	i_free(context);
-	if (error != 0 || memcmp(hash, expected, sizeof(hash)) == 0)
-		return error;
-	errno = EINVAL;
-	io_set_error("%s: the body is damaged: its hash is wrong",
-		     i_stream_get_name(input));
-	return EINVAL;
+	return i_stream_create_checked(
+		file, hash_method_lookup("blake2b"), hash,
+		"the body is damaged: its hash is wrong: restore the file from "
+		"a copy, or remove the message (bobbin spool verify names all "
+		"that are damaged)");
 }

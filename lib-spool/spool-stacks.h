@@ -49,11 +49,15 @@ int spool_parse_states(email_message *message, const buffer_t *record,
 /* Whether there is a key for a stack that needs one; without, a checksum has to
    do. */
 bool spool_can_decode(const struct spool *spool, const char *stack);
+/* Whether what is stored is what was given: then it need not be read twice to see
+   whether it is whole. */
+bool spool_is_plain(const char *stack);
 /* Reads all: 0, or the errno with io_set_error(). */
 int spool_read_through(struct istream *input, uint64_t *size_r);
-/* The same, and EINVAL where the BLAKE2b of what it read is another one. */
+/* Shows a body's file, whose BLAKE2b is known: what is read to the end is what was
+   written, or the stream fails with EINVAL. */
 #define SPOOL_HASH_SIZE 32
-int spool_check_hash(struct istream *input,
-		     const unsigned char hash[SPOOL_HASH_SIZE]);
+struct istream *spool_check_file(struct istream *file,
+				 const unsigned char hash[SPOOL_HASH_SIZE]);
 
 #endif

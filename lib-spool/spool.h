@@ -114,6 +114,10 @@ int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force);
 int spool_readheaders(struct spool *spool, io_caller caller,
 		      email_message *message);
+/* The native store's body is a stream that does not end well where the bytes on the disk
+   are not those that were written: it gives what it can, and then it fails (EINVAL;
+   EPIPE where its stack says first that it is cut short). So nobody takes a body for
+   whole before its end was read with stream_errno 0. */
 int spool_readbody(struct spool *spool, io_caller caller,
 		   email_message *message);
 int spool_unlinkheaders(struct spool *spool, io_caller caller,
@@ -126,7 +130,7 @@ int spool_unlinkbody(struct spool *spool, io_caller caller,
  */
 /* Body, then headers. */
 int spool_put(struct spool *spool, email_message *message);
-/* Headers and body; a new reference in *message_r. */
+/* Headers and body (spool_readbody()); a new reference in *message_r. */
 int spool_get(struct spool *spool, const message_id *id,
 	      email_message **message_r);
 /* Headers, then body. A message that is not there is IO_DONE. */

@@ -149,6 +149,15 @@ struct istream *i_stream_create_try(struct istream *const inputs[]);
 struct istream *i_stream_create_hash(struct istream *input,
 				     const struct hash_method *method,
 				     void *hash_context);
+/* All of input, which is known to have this hash: where it ends and what was read has
+   another one, EINVAL with "NAME: PROBLEM", behind every byte. All is looked at once
+   and in order: a seek forward reads what lies between. It can be seeked as input can,
+   and bytes that are read once more are not looked at again, but their number is.
+   digest is method->digest_size bytes, which are copied, as `problem` is. */
+struct istream *i_stream_create_checked(struct istream *input,
+					const struct hash_method *method,
+					const unsigned char *digest,
+					const char *problem);
 /* Is told how many bytes have passed; false cancels (ECANCELED). It must not
    destroy the stream. */
 typedef bool stream_progress_callback_t(uoff_t offset, void *context);

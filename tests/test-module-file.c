@@ -324,6 +324,57 @@ static void test_repair_looks_behind_the_first_line(void **state ATTR_UNUSED)
 	repair_puts_aside("gzip", true);
 }
 
+/* Whatever the stack knows of it; the body alone, and more than a buffer holds. */
+static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 5, 300000 };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 300000);
+	static const char *const stacks[] = { "", "lz4", "zstd", "deflate",
+					      "hex" };
+	char path[512];
+	struct spool *spool;
+	message_id id;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		spool = test_spool_new(stacks[i]);
+		for (j = 0; j < N_ELEMENTS(sizes); j++) {
+			assert_int_equal(test_spool_put(spool, data, sizes[j],
+							&id),
+					 IO_DONE);
+			test_spool_file(&id, ".b", path);
+			test_spool_damage_body(spool, &id, path);
+			test_spool_must_have(spool, &id, data, sizes[j]);
+		}
+		spool_close(&spool);
+	}
+	free(data);
+}
+
+/* Which file, and what to do. */
+static void test_a_damaged_body_is_named(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	char path[512];
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_file(&id, ".b", path);
+	test_write_file(path, wire, sizeof(wire) - 2);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	while (i_stream_read(message->body) > 0)
+		;
+	assert_int_equal(message->body->stream_errno, EINVAL);
+	if (strncmp(i_stream_get_error(message->body), path, strlen(path)) != 0)
+		fail_msg("%s", i_stream_get_error(message->body));
+	assert_non_null(strstr(i_stream_get_error(message->body),
+			       "restore the file from a copy"));
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
 /* 16: what cannot be read now may be read later. */
 static void test_transient_errors_of_a_scan(void **state ATTR_UNUSED)
 {
@@ -823,6 +874,8 @@ int main(void)
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),
 		cmocka_unit_test(test_repair_looks_behind_the_first_line),
+		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
+		cmocka_unit_test(test_a_damaged_body_is_named),
 		cmocka_unit_test(test_transient_errors_of_a_scan),
 		cmocka_unit_test(test_scan_leaves_out_what_is_new),
 		cmocka_unit_test(test_every_failing_call),

@@ -319,12 +319,151 @@ static void test_a_missing_file(void **state ATTR_UNUSED)
 	spool_close(&spool);
 	assert_int_equal(unlink(lost.path), 0);
 	spool = test_spool_open(0);
+	assert_int_equal(test_spool_read(spool, &ids[0], 0, NULL), EINVAL);
 	assert_int_equal(test_spool_scan(spool), 1);
 	/* the bytes and the reason */
 	assert_int_equal(test_spool_files_in("quarantine").count, 2);
 	assert_int_equal(test_spool_damaged(spool, &total), 1);
 	assert_int_equal(total, 2);
 	test_spool_must_have(spool, &ids[1], data, LARGE);
+	spool_close(&spool);
+	free(data);
+}
+
+/* What verify says of a message. */
+struct seen {
+	message_id id;
+	unsigned int count;
+	int error;
+};
+
+static bool see(const struct spool_entry *entry, void *context)
+{
+	struct seen *seen = context;
+
+	if (message_id_cmp(&entry->id, &seen->id) != 0)
+		return true;
+	seen->count++;
+	seen->error = entry->error;
+	return true;
+}
+
+static struct seen seen_of(struct spool *spool, const message_id *id)
+{
+	struct seen seen = { .id = *id };
+	char *error;
+
+	assert_int_equal(spool_verify(spool, see, &seen, &error), 0);
+	return seen;
+}
+
+static void change_body(struct spool *spool, const message_id *id,
+			const unsigned char *data, size_t size)
+{
+	email_message *message;
+
+	assert_int_equal(spool_get(spool, id, &message), IO_DONE);
+	test_spool_set_body(message, data, size);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+}
+
+/* What it removed, or wrote anew, is no damage to who reads; what is missing is. */
+static void test_a_reader_beside_a_writer(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", ""), *reader;
+	struct test_spool_files lost;
+	email_message *message;
+	message_id ids[4];
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(ids); i++) {
+		assert_int_equal(test_spool_put(spool, data, LARGE, &ids[i]),
+				 IO_DONE);
+		if (i == 0)
+			lost = test_spool_files_in(BODIES);
+	}
+	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(spool_remove(spool, &ids[1]), IO_DONE);
+	assert_int_equal(spool_get(reader, &ids[1], &message), IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ESTALE);
+	assert_non_null(strstr(io_get_error(), "open it again"));
+	assert_int_equal(seen_of(reader, &ids[1]).count, 0);
+	/* behind the time at which it looked */
+	assert_int_equal(spool_remove(spool, &ids[2]), IO_DONE);
+	assert_int_equal(test_spool_read(reader, &ids[2], 0, NULL), ESTALE);
+	assert_int_equal(seen_of(reader, &ids[2]).count, 0);
+	change_body(spool, &ids[3], data, LARGE - 1);
+	assert_int_equal(test_spool_read(reader, &ids[3], 0, NULL), ESTALE);
+	assert_int_equal(seen_of(reader, &ids[3]).error, ESTALE);
+	assert_int_equal(unlink(lost.path), 0);
+	assert_int_equal(test_spool_read(reader, &ids[0], 0, NULL), EINVAL);
+	assert_int_equal(seen_of(reader, &ids[0]).error, EINVAL);
+	spool_close(&reader);
+	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	test_spool_must_have(reader, &ids[3], data, LARGE - 1);
+	assert_int_equal(test_spool_read(reader, &ids[2], 0, NULL), ENOENT);
+	spool_close(&reader);
+	spool_close(&spool);
+	free(data);
+}
+
+/* Its segment is another one meanwhile. */
+static void test_a_reader_lists_nothing_that_went(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 20000);
+	struct spool *spool = test_spool_new_of("journal", ""), *reader;
+	message_id id, other;
+	unsigned int total;
+
+	assert_int_equal(test_spool_put(spool, data, 20000, &id), IO_DONE);
+	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	while (test_spool_read(reader, &id, 0, NULL) == 0) {
+		assert_int_equal(test_spool_put(spool, data, 20000, &other),
+				 IO_DONE);
+		assert_int_equal(spool_remove(spool, &other), IO_DONE);
+	}
+	assert_int_equal(test_spool_read(reader, &id, 0, NULL), ESTALE);
+	assert_int_equal(test_spool_damaged(reader, &total), 0);
+	assert_int_equal(total, 0);
+	spool_close(&reader);
+	spool_close(&spool);
+	free(data);
+}
+
+static int openat_without_journal(int dir, const char *path, int flags,
+				  mode_t mode)
+{
+	if (strcmp(path, "journal") == 0) {
+		errno = EMFILE;
+		return -1;
+	}
+	return file_ops_system.openat(dir, path, flags, mode);
+}
+
+/* Nobody can tell: that is no damage either. */
+static void test_a_reader_that_cannot_look(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", ""), *reader;
+	struct file_ops ops = file_ops_system;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	ops.openat = openat_without_journal;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_read(reader, &id, 0, NULL), EMFILE);
+	assert_int_equal(seen_of(reader, &id).error, EMFILE);
+	file_ops_set(NULL);
+	assert_int_equal(test_spool_read(reader, &id, 0, NULL), ESTALE);
+	spool_close(&reader);
 	spool_close(&spool);
 	free(data);
 }
@@ -339,23 +478,12 @@ static struct {
 /* Who looks for the body's file finds it gone: another one took its place. */
 static int changing_openat(int dir, const char *path, int flags, mode_t mode)
 {
-	email_message *message;
 	size_t size = strlen(path);
 
 	if (size == 45 && strcmp(path + size - 2, ".b") == 0 &&
-	    changing.calls++ == 0) {
-		assert_int_equal(spool_get(changing.spool, &changing.id,
-					   &message),
-				 IO_DONE);
-		test_spool_set_body(message, changing.data, LARGE - 1);
-		assert_int_equal(spool_writebody(changing.spool, IO_SYNCHRONOUS,
-						 message, 0),
-				 IO_DONE);
-		assert_int_equal(spool_writeheaders(changing.spool,
-						    IO_SYNCHRONOUS, message, 0),
-				 IO_DONE);
-		email_message_unref(&message);
-	}
+	    changing.calls++ == 0)
+		change_body(changing.spool, &changing.id, changing.data,
+			    LARGE - 1);
 	return file_ops_system.openat(dir, path, flags, mode);
 }
 
@@ -408,6 +536,27 @@ static void test_a_damaged_file(void **state ATTR_UNUSED)
 	assert_int_equal(fclose(file), 0);
 	assert_int_equal(test_spool_damaged(spool, &total), 1);
 	spool_close(&spool);
+	free(data);
+}
+
+/* Whatever the stack knows of it. */
+static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "", "lz4", "zstd", "hex" };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		spool = test_spool_new_of("journal", stacks[i]);
+		assert_int_equal(test_spool_put(spool, data, LARGE, &id),
+				 IO_DONE);
+		test_spool_damage_body(spool, &id,
+				       test_spool_files_in(BODIES).path);
+		test_spool_must_have(spool, &id, data, LARGE);
+		spool_close(&spool);
+	}
 	free(data);
 }
 
@@ -623,8 +772,12 @@ int main(void)
 		cmocka_unit_test(test_waiting_bodies_have_little_memory),
 		cmocka_unit_test(test_compaction_leaves_files),
 		cmocka_unit_test(test_a_missing_file),
+		cmocka_unit_test(test_a_reader_beside_a_writer),
+		cmocka_unit_test(test_a_reader_lists_nothing_that_went),
+		cmocka_unit_test(test_a_reader_that_cannot_look),
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
+		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
 		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_the_bodies_of_a_cut_segment),
 		cmocka_unit_test(test_a_file_that_cannot_be_opened),

@@ -6,6 +6,7 @@
 #include "istream.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 
 static struct age_identities *identities;
@@ -132,6 +133,68 @@ void test_spool_must_have(struct spool *spool, const message_id *id,
 	assert_memory_equal(out->data, data, size);
 	buffer_free(&out);
 	email_message_unref(&message);
+}
+
+int test_spool_read(struct spool *spool, const message_id *id, uint64_t offset,
+		    buffer_t *out)
+{
+	const unsigned char *data;
+	email_message *message;
+	size_t size;
+	int error;
+
+	if (out != NULL)
+		buffer_set_used_size(out, 0);
+	if (spool_get(spool, id, &message) != IO_DONE)
+		return io_get_errno();
+	i_stream_seek(message->body, offset);
+	while (i_stream_read_more(message->body, &data, &size) > 0) {
+		if (out != NULL)
+			buffer_append(out, data, size);
+		i_stream_skip(message->body, size);
+	}
+	error = message->body->stream_errno;
+	email_message_unref(&message);
+	return error;
+}
+
+static void must_be_damaged(struct spool *spool, const message_id *id,
+			    uint64_t offset, const char *what, size_t at)
+{
+	int error = test_spool_read(spool, id, offset, NULL);
+
+	/* what a stack says first is its own */
+	if (error != EINVAL && error != EPIPE)
+		fail_msg("%s at %zu: errno %d", what, at, error);
+	if (test_spool_damaged(spool, NULL) == 0)
+		fail_msg("%s at %zu: verifies", what, at);
+}
+
+void test_spool_damage_body(struct spool *spool, const message_id *id,
+			    const char *path)
+{
+	buffer_t *file = test_read_file(path);
+	unsigned char *data = buffer_get_modifiable_data(file, NULL);
+	size_t size = file->used, i;
+	const size_t places[] = { 0, size / 3, size / 2,
+				  I_MIN(size, (size_t)65536) - 1, size - 1 };
+
+	for (i = 0; i < N_ELEMENTS(places); i++) {
+		data[places[i]] ^= 1;
+		test_write_file(path, data, size);
+		must_be_damaged(spool, id, 0, "changed", places[i]);
+		/* also where nobody wants to see it */
+		must_be_damaged(spool, id, 2, "changed and skipped", places[i]);
+		data[places[i]] ^= 1;
+		test_write_file(path, data, places[i]);
+		must_be_damaged(spool, id, 0, "cut", places[i]);
+	}
+	buffer_append(file, "x", 1);
+	test_write_file(path, file->data, size + 1);
+	must_be_damaged(spool, id, 0, "longer", size);
+	test_write_file(path, file->data, size);
+	buffer_free(&file);
+	assert_int_equal(test_spool_damaged(spool, NULL), 0);
 }
 
 static bool count_entry(const struct spool_entry *entry, void *context)

@@ -4,6 +4,7 @@
 
 /* Spools below the test's directory, one after the other. */
 
+#include "buffer.h"
 #include "spool.h"
 #include "test-common.h"
 
@@ -36,6 +37,14 @@ int test_spool_put_as(struct spool *spool, const void *data, size_t size,
 /* That this is what a read gives. */
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size);
+/* Reads its body from this offset on: the errno that it ends with, 0: well. What was
+   read replaces out's data (NULL: nobody wants it). */
+int test_spool_read(struct spool *spool, const message_id *id, uint64_t offset,
+		    buffer_t *out);
+/* That of a body whose file is damaged, whatever the way, nobody is told that it is
+   whole; the file is then what it was. */
+void test_spool_damage_body(struct spool *spool, const message_id *id,
+			    const char *path);
 /* Verifies: how many are damaged, and of how many. */
 unsigned int test_spool_damaged(struct spool *spool, unsigned int *total_r);
 /* Scans: how many were found. */

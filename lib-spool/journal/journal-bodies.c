@@ -134,8 +134,8 @@ bool journal_body_put_aside(struct journal *journal, const message_id *id,
  * What a crash left
  */
 
-static bool is_spoken_of(struct journal *journal, const message_id *id,
-			 const struct journal_external *external)
+bool journal_body_is_spoken_of(struct journal *journal, const message_id *id,
+			       const struct journal_external *external)
 {
 	struct journal_external stored;
 	struct journal_entry entry;
@@ -175,7 +175,7 @@ static bool sweep_entry(int dir_fd, const char *name, void *context)
 	/* anything else here is what a body was being made as */
 	if (!parse_name(name, &id, &external))
 		(void)file_ops()->unlinkat(dir_fd, name, 0);
-	else if (is_spoken_of(journal, &id, &external))
+	else if (journal_body_is_spoken_of(journal, &id, &external))
 		return true;
 	else if (journal->damaged)
 		put_aside_stray(sweep, name);
@@ -211,7 +211,7 @@ static bool count_entry(int dir_fd, const char *name, void *context)
 
 	if (!parse_name(name, &id, &external))
 		count->strays->temporary++;
-	else if (!is_spoken_of(count->journal, &id, &external))
+	else if (!journal_body_is_spoken_of(count->journal, &id, &external))
 		count->strays->bodies++;
 	else
 		return true;

@@ -140,6 +140,9 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 bool journal_body_put_aside(struct journal *journal, const message_id *id,
 			    const struct journal_external *external,
 			    const char *why);
+/* Whether the record of the message speaks of this file, or may. */
+bool journal_body_is_spoken_of(struct journal *journal, const message_id *id,
+			       const struct journal_external *external);
 /* Adds those that no record speaks of. -1 with errno. */
 struct spool_strays;
 int journal_count_bodies(struct journal *journal, struct spool_strays *strays);

@@ -312,14 +312,16 @@ int file_open_body(struct file_store *store, int bucket_fd,
 }
 
 struct istream *file_body_stream(const struct file_store *store,
-				 const message_id *id, const char *name,
-				 int *fd)
+				 const struct file_entry *entry,
+				 const char *name, int *fd)
 {
-	struct istream *input = i_stream_create_fd_autoclose(fd, 0);
-	char *path = file_path(store, id, name);
+	struct istream *file = i_stream_create_fd_autoclose(fd, 0), *input;
+	char *path = file_path(store, &entry->id, name);
 
-	i_stream_set_name(input, path);
+	i_stream_set_name(file, path);
 	i_free(path);
+	input = spool_check_file(file, entry->body_hash);
+	i_stream_unref(&file);
 	return input;
 }
 

@@ -79,10 +79,11 @@ int file_find_body(int bucket_fd, const message_id *id,
 /* Opens that body, and says what it is called. -1 with errno and io_set_error(). */
 int file_open_body(struct file_store *store, int bucket_fd,
 		   const struct file_entry *entry, char name_r[FILE_NAME_SIZE]);
-/* A stream over what that opened, which its errors name; it closes the fd. */
+/* A stream over what that opened, which its errors name; it closes the fd. Where it
+   ends and what was read is not what was written, it fails (EINVAL). */
 struct istream *file_body_stream(const struct file_store *store,
-				 const message_id *id, const char *name,
-				 int *fd);
+				 const struct file_entry *entry,
+				 const char *name, int *fd);
 /* That there is none is damage, with headers that speak of it: -1 with EINVAL and
    io_set_error(). */
 int file_body_missing(struct file_store *store, const message_id *id);

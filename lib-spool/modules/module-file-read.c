@@ -117,7 +117,7 @@ int file_readbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	answer = open_body(store, &message->message_id, &entry, name, &fd);
 	if (answer != IO_DONE)
 		return answer;
-	source = file_body_stream(store, &message->message_id, name, &fd);
+	source = file_body_stream(store, &entry, name, &fd);
 	input = spool_undo_stack(store->spool, entry.body_stack, source);
 	i_stream_unref(&source);
 	email_message_set_body(message, input, entry.body_len);

@@ -19,9 +19,9 @@ int file_damaged(const char *why)
 	return EINVAL;
 }
 
-/* Whether the bytes on disk are those that were written. */
+/* Whether the bytes on disk are those that were written; and how many. */
 static int verify_body_hash(struct file_store *store, int bucket_fd,
-			    const struct file_entry *entry)
+			    const struct file_entry *entry, uint64_t *size_r)
 {
 	char name[FILE_NAME_SIZE];
 	struct istream *file;
@@ -32,8 +32,8 @@ static int verify_body_hash(struct file_store *store, int bucket_fd,
 		(void)file_body_missing(store, &entry->id);
 	if (fd < 0)
 		return errno;
-	file = file_body_stream(store, &entry->id, name, &fd);
-	error = spool_check_hash(file, entry->body_hash);
+	file = file_body_stream(store, entry, name, &fd);
+	error = spool_read_through(file, size_r);
 	i_stream_destroy(&file);
 	return error;
 }
@@ -72,17 +72,20 @@ int file_verify_headers(struct file_store *store,
 	return headers_fail(store, &entry->id, error);
 }
 
+/* Undoes the stack of a body of which so many bytes are stored. */
 static int verify_body(struct file_store *store, const struct file_entry *entry,
-		       email_message *message)
+		       email_message *message, uint64_t size)
 {
-	uint64_t size;
-	int error;
+	int error = 0;
 
 	if (!spool_can_decode(store->spool, entry->body_stack))
 		return 0;
-	if (file_readbody(&store->io, IO_SYNCHRONOUS, message) != IO_DONE)
-		return io_get_errno() != 0 ? io_get_errno() : EINVAL;
-	error = spool_read_through(message->body, &size);
+	if (!spool_is_plain(entry->body_stack)) {
+		if (file_readbody(&store->io, IO_SYNCHRONOUS, message) !=
+		    IO_DONE)
+			return io_get_errno() != 0 ? io_get_errno() : EINVAL;
+		error = spool_read_through(message->body, &size);
+	}
 	if (error == 0 && size != entry->body_len)
 		error = file_damaged(
 			"the body has another length than its headers "
@@ -94,15 +97,16 @@ int file_verify(struct file_store *store, int bucket_fd,
 		const struct file_entry *entry)
 {
 	email_message *message;
+	uint64_t stored;
 	int error;
 
-	error = verify_body_hash(store, bucket_fd, entry);
+	error = verify_body_hash(store, bucket_fd, entry, &stored);
 	if (error != 0)
 		return error;
 	message = email_message_new(&entry->id);
 	error = file_verify_headers(store, entry, message);
 	if (error == 0)
-		error = verify_body(store, entry, message);
+		error = verify_body(store, entry, message, stored);
 	email_message_unref(&message);
 	return error;
 }

@@ -38,6 +38,7 @@ static int look_at_file(struct listing *listing, const message_id *id,
 {
 	struct journal_external external;
 	struct istream *file;
+	uint64_t size;
 	int error;
 
 	if (journal_read_external(listing->store->journal, id, &external) < 0)
@@ -46,26 +47,29 @@ static int look_at_file(struct listing *listing, const message_id *id,
 	file = journal_open_external(listing->store, id, &external);
 	if (file == NULL)
 		return errno;
-	error = listing->verify ? spool_check_hash(file, external.hash) : 0;
+	error = listing->verify ? spool_read_through(file, &size) : 0;
 	i_stream_destroy(&file);
 	return error;
 }
 
-/* Reads it through its stacks, as far as there are keys. */
+/* Reads it through its stacks, as far as there are keys; so many bytes of its body are
+   stored, and what they are was looked at. */
 static int verify_message(struct journal_store *store,
 			  const struct spool_entry *shown,
-			  const char *states_stack)
+			  const char *states_stack, uint64_t stored_body)
 {
 	email_message *message = email_message_new(&shown->id);
 	int answer = IO_DONE, error = 0;
 	uint64_t size = shown->body_len;
+	bool decodes = spool_can_decode(store->spool, shown->body_stack);
 
 	if (spool_can_decode(store->spool, shown->headers_stack) &&
 	    spool_can_decode(store->spool, states_stack))
 		answer = journal_readheaders(&store->io, IO_SYNCHRONOUS,
 					     message);
-	if (answer == IO_DONE &&
-	    spool_can_decode(store->spool, shown->body_stack)) {
+	if (decodes && spool_is_plain(shown->body_stack)) {
+		size = stored_body;
+	} else if (answer == IO_DONE && decodes) {
 		answer = journal_readbody(&store->io, IO_SYNCHRONOUS, message);
 		if (answer == IO_DONE)
 			error = spool_read_through(message->body, &size);
@@ -114,11 +118,15 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 	shown.headers_stack = headers_stack;
 	shown.body_stack = body_stack;
 	if (shown.error == 0 && listing->verify)
-		shown.error =
-			verify_message(listing->store, &shown, states_stack);
+		shown.error = verify_message(listing->store, &shown,
+					     states_stack, body_size);
 	if (shown.error != 0) {
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
+		/* by who writes beside this reader */
+		if (shown.error == ESTALE &&
+		    journal_ask_newer(listing->store, &entry->id, NULL) == 0)
+			return true;
 		/* who changed or removed it meanwhile may have taken a file
 		   away */
 		if (!journal_find(listing->store->journal, &entry->id, &now))

@@ -44,6 +44,10 @@ struct journal_store {
 	pthread_mutex_t mutex;
 	struct journal_pending *pending[PENDING_CHAINS];
 	atomic_uint_fast64_t last_number; /* of a pending body */
+
+	/* Of a reader: the journal as it was later, once somebody had to know. */
+	pthread_mutex_t newer_mutex;
+	struct journal *newer;
 };
 
 struct journal_store *journal_store(io_infrastructure *io);
@@ -111,10 +115,17 @@ int journal_readheaders(io_infrastructure *io, io_caller caller,
 			email_message *message);
 int journal_readbody(io_infrastructure *io, io_caller caller,
 		     email_message *message);
-/* The file of a body; NULL with errno and io_set_error(), EINVAL where it is
-   missing. */
+/* The file of a body, which is checked as it is read (spool_check_file()); NULL with
+   errno and io_set_error(), EINVAL where it is missing, ESTALE where a
+   writer beside this reader has removed it. */
 struct istream *journal_open_external(struct journal_store *store,
 				      const message_id *id,
 				      const struct journal_external *external);
+
+/* module-journal-newer.c: whether the journal on the disk speaks of this body's file now:
+   1 (of a writer always), 0, or -1 with errno and io_set_error() where nobody can tell.
+   NULL: whether it has the message, as of when it was read last. */
+int journal_ask_newer(struct journal_store *store, const message_id *id,
+		      const struct journal_external *external);
 
 #endif

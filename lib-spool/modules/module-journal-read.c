@@ -29,21 +29,43 @@ static void free_data(void *data)
 	i_free(data);
 }
 
+/* The errno, with io_set_error(). */
+static int file_is_missing(struct journal_store *store, const message_id *id,
+			   const struct journal_external *external,
+			   const char *path)
+{
+	int there = journal_ask_newer(store, id, external);
+
+	if (there < 0)
+		return errno;
+	if (there > 0) {
+		errno = EINVAL;
+		io_set_error("the message is damaged: its body %s is missing",
+			     path);
+		return EINVAL;
+	}
+	errno = ESTALE;
+	io_set_error("the body %s was removed by another process since the "
+		     "spool was opened: open it again",
+		     path);
+	return ESTALE;
+}
+
 struct istream *journal_open_external(struct journal_store *store,
 				      const message_id *id,
 				      const struct journal_external *external)
 {
 	int fd = journal_body_open(store->journal, id, external), error = errno;
 	char *path = journal_body_path(store->journal, id, external);
-	struct istream *source = NULL;
+	struct istream *file, *source = NULL;
 
 	if (fd >= 0) {
-		source = i_stream_create_fd_autoclose(&fd, 0);
-		i_stream_set_name(source, path);
+		file = i_stream_create_fd_autoclose(&fd, 0);
+		i_stream_set_name(file, path);
+		source = spool_check_file(file, external->hash);
+		i_stream_unref(&file);
 	} else if (error == ENOENT) {
-		error = EINVAL;
-		io_set_error("the message is damaged: its body %s is missing",
-			     path);
+		error = file_is_missing(store, id, external, path);
 	} else {
 		errno = error;
 		io_set_error("open(%s) failed: %s", path, strerror(error));

@@ -47,7 +47,9 @@ static void journal_store_deinit(io_infrastructure *io)
 	struct journal_store *store = journal_store(io);
 
 	journal_pending_deinit(store);
+	journal_close(&store->newer);
 	journal_close(&store->journal);
+	(void)pthread_mutex_destroy(&store->newer_mutex);
 	spool_stacks_close(&store->stacks);
 	i_free(store);
 }
@@ -99,6 +101,7 @@ io_infrastructure *module_journal_open(struct spool *spool, char **error_r)
 	store->io.io_readbody = journal_readbody;
 	store->io.io_unlinkbody = journal_unlinkbody;
 	journal_pending_init(store);
+	(void)pthread_mutex_init(&store->newer_mutex, NULL);
 	if (spool_stacks_open(spool, &store->stacks, error_r) == 0 &&
 	    open_journal(store, error_r) == 0)
 		return &store->io;
