@@ -409,8 +409,8 @@ static void unlink_messages(struct bench *b)
 #define OLD_MESSAGES 30000
 #define OLD_KEPT 4
 
-/* Messages into a spool most of whose old ones are gone; with layer=compact what is
-   left of those is moved meanwhile. */
+/* Messages into a spool that has others; with layer=compact most of those are gone, and
+   what is left of them is moved meanwhile. */
 static void put_beside(struct bench *b)
 {
 	const bool compact = strcmp(b->layer, "compact") == 0;
@@ -422,15 +422,15 @@ static void put_beside(struct bench *b)
 	set_compaction(b, false);
 	spool = open_spool(b->out_path);
 	bench_writers_fill(b, 0, OLD_MESSAGES, put, spool);
-	remove_messages(b, spool, OLD_KEPT);
-	spool_close(&spool);
 	if (compact)
-		set_compaction(b, true);
+		remove_messages(b, spool, OLD_KEPT);
+	spool_close(&spool);
+	set_compaction(b, true);
 	spool = open_spool(b->out_path);
 	bench_writers(b, put, spool);
 	bench_check(spool_compact(spool, &left, &error) == 0);
-	/* else it compared something else */
-	bench_check((left < OLD_MESSAGES / OLD_KEPT * 3 / 4) == compact);
+	/* else nothing was moved meanwhile */
+	bench_check(left < OLD_MESSAGES / OLD_KEPT * 3 / 4);
 	spool_close(&spool);
 }
 
