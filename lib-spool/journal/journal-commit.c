@@ -224,8 +224,10 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	ret = write_group(group, fd);
 	journal_file_let_go(segment->file);
 	if (ret == 0) {
+		(void)pthread_mutex_lock(&journal->mutex);
 		segment->pos = group->end;
 		segment->taken += group->taken;
+		(void)pthread_mutex_unlock(&journal->mutex);
 		journal_count_group(journal, group->request_count, true,
 				    group->sync_usecs);
 		ask_for_next(journal, segment);
