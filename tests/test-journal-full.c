@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define SEGMENT ((uint64_t)1024 * 1024)
@@ -20,10 +21,11 @@
  * The disk
  */
 
+/* One thread makes a segment at a time, others look at its descriptor meanwhile. */
 static struct {
-	uint64_t left; /* for new segments, in bytes */
-	int fd;        /* of the one that is being made */
-	uint64_t made; /* how much of it there is */
+	_Atomic uint64_t left; /* for new segments, in bytes */
+	atomic_int fd;         /* of the one that is being made */
+	_Atomic uint64_t made; /* how much of it there is */
 } disk;
 
 static int disk_openat(int dir_fd, const char *path, int flags, mode_t mode)
@@ -70,9 +72,10 @@ static int disk_unlinkat(int dir_fd, const char *path, int flags)
 
 static struct file_ops ops;
 
-static struct journal *begin(uint64_t left)
+static struct journal *begin_with(uint64_t left, bool upkeep)
 {
-	const struct journal_settings settings = { .segment_size = SEGMENT };
+	const struct journal_settings settings = { .segment_size = SEGMENT,
+						   .upkeep = upkeep };
 
 	disk.left = left;
 	disk.fd = -1;
@@ -84,6 +87,11 @@ static struct journal *begin(uint64_t left)
 	file_ops_set(&ops);
 	test_journal_new_dir();
 	return test_journal_open_with(settings);
+}
+
+static struct journal *begin(uint64_t left)
+{
+	return begin_with(left, false);
 }
 
 static void start_again(struct journal **journal)
@@ -349,6 +357,64 @@ static void test_too_large_for_what_there_is(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+#define CROWD 4u
+#define EACH 60u
+
+struct crowd {
+	struct journal *journal;
+	unsigned int first, stored;
+};
+
+/* Stores what it can, and has three messages at most. */
+static void *come_and_go(void *context)
+{
+	struct crowd *one = context;
+	unsigned int n, oldest = one->first;
+
+	for (n = one->first; n < one->first + EACH; n++) {
+		if (store_large(one->journal, n) == 0)
+			one->stored++;
+		for (; oldest < n + 1 &&
+		     (n - oldest >= 3 || !is_there(one->journal, oldest));
+		     oldest++) {
+			if (is_there(one->journal, oldest))
+				assert_int_equal(test_journal_drop(one->journal,
+								   oldest),
+						 0);
+		}
+	}
+	return NULL;
+}
+
+/* They have more than there is space for, and segments are emptied and made meanwhile. */
+static void test_many_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_with(3 * SEGMENT, true);
+	struct crowd crowd[CROWD];
+	pthread_t threads[CROWD];
+	unsigned int i, n;
+	uint64_t moved;
+
+	for (i = 0; i < CROWD; i++) {
+		crowd[i] = (struct crowd){ journal, i * EACH, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go,
+						&crowd[i]),
+				 0);
+	}
+	for (i = 0; i < CROWD; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (i = 0; i < CROWD; i++)
+		assert_true(crowd[i].stored > 3);
+	for (n = 0; n < CROWD * EACH; n++) {
+		if (is_there(journal, n))
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(store_large(journal, n), 0);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +428,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_smaller_segments, end),
 		cmocka_unit_test_teardown(test_too_large_for_what_there_is,
 					  end),
+		cmocka_unit_test_teardown(test_many_on_a_full_disk, end),
 	};
 
 	return cmocka_run_group_tests_name("journal-full", tests, NULL, NULL);

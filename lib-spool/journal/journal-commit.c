@@ -390,7 +390,7 @@ static bool is_growth(const struct journal_request *request)
 	const struct journal_record *record = request->records;
 	unsigned int i;
 
-	for (i = 0; i < request->count && !request->gives_back; i++) {
+	for (i = 0; i < request->count; i++) {
 		if (record[i].type == JOURNAL_BODY ||
 		    record[i].type == JOURNAL_HEADERS)
 			return true;
@@ -407,6 +407,8 @@ static bool may_grow(struct journal *journal, struct journal_group *group,
 
 	if (!is_growth(request) || end <= group->growth_end)
 		return true;
+	if (request->gives_back)
+		return end <= journal_segment_move_end(journal);
 	/* who removes does not wait for segments of others */
 	if (group->grows)
 		group->growth_end = journal_segment_growth_end(journal, end);

@@ -115,6 +115,24 @@ static int make_file(struct journal *journal, struct journal_segment *segment,
 	return -1;
 }
 
+bool journal_is_full_disk(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
+/* What one of so many bytes tells of the disk; error 0: there was space for it. */
+static void note_space(struct journal *journal, uint64_t size, int error)
+{
+	if (size < journal->settings.segment_size)
+		return;
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (error == 0)
+		journal->is_full = false;
+	else if (journal_is_full_disk(error))
+		journal->is_full = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 struct journal_segment *journal_make_segment(struct journal *journal,
 					     uint64_t size,
 					     uint64_t first_sequence,
@@ -132,17 +150,15 @@ struct journal_segment *journal_make_segment(struct journal *journal,
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	segment->blank = true;
 	if (make_file(journal, segment, ahead) == 0 &&
-	    journal_segment_add(journal, segment))
+	    journal_segment_add(journal, segment)) {
+		note_space(journal, size, 0);
 		return segment;
+	}
 	error = errno;
 	journal_segment_free(&segment);
+	note_space(journal, size, error);
 	errno = error;
 	return NULL;
-}
-
-bool journal_is_full_disk(int error)
-{
-	return error == ENOSPC || error == EDQUOT;
 }
 
 struct journal_segment *journal_make_smaller(struct journal *journal,
@@ -169,7 +185,7 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
 int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
 		     bool ahead)
 {
-	int fd = journal_file_hold(segment->file), ret, error;
+	int fd = journal_file_hold(segment->file), ret, error = 0;
 
 	if (fd < 0)
 		return -1;
@@ -181,8 +197,9 @@ int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
 	} else {
 		error = errno;
 		(void)file_ops()->ftruncate(fd, JOURNAL_BLOCK_SIZE);
-		errno = error;
 	}
 	journal_file_let_go(segment->file);
+	note_space(journal, segment->header.size, error);
+	errno = error;
 	return ret;
 }

@@ -17,6 +17,9 @@
 /* What is not filled before there is another one, as a part of a segment: so that messages
    can be removed where the disk is full. One takes a block, if nobody removes others. */
 #define RESERVE_PART 4
+/* This part of that is for removals alone: others may have the rest while the next one is
+   made, and where they give back more. */
+#define REMOVALS_PART 4
 
 /*
  * Dead ones
@@ -234,14 +237,6 @@ static void set_wanted(struct journal *journal, bool wanted)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-/* Whether there is space for segments, as far as one who wanted some has seen. */
-static void set_full(struct journal *journal, bool full)
-{
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal->is_full = full;
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
 /* NULL with errno. */
 static struct journal_segment *take_usable(struct journal *journal)
 {
@@ -285,10 +280,10 @@ static struct journal_segment *take_small(struct journal *journal)
 static struct journal_segment *take_next(struct journal *journal)
 {
 	struct journal_segment *segment = take_usable(journal);
-	bool full = segment == NULL && journal_is_full_disk(errno);
 
-	set_full(journal, full);
-	return full ? take_small(journal) : segment;
+	return segment == NULL && journal_is_full_disk(errno) ?
+		take_small(journal) :
+		segment;
 }
 
 struct journal_segment *journal_segment_next(struct journal *journal)
@@ -313,7 +308,6 @@ static int make_one(struct journal *journal, uint64_t least, bool ahead)
 {
 	struct journal_segment *segment = find_usable(journal);
 	int ret = 0;
-	bool full;
 
 	if (segment == NULL)
 		ret = journal_make_segment(journal,
@@ -323,9 +317,7 @@ static int make_one(struct journal *journal, uint64_t least, bool ahead)
 			0;
 	else if (segment->cut)
 		ret = journal_fill_cut(journal, segment, ahead);
-	full = ret < 0 && journal_is_full_disk(errno);
-	set_full(journal, full);
-	if (full)
+	if (ret < 0 && journal_is_full_disk(errno))
 		ret = journal_make_smaller(journal, least, 0, ahead) == NULL ?
 			-1 :
 			0;
@@ -372,22 +364,38 @@ bool journal_segment_prepare(struct journal *journal, uint64_t least)
  * A reserve
  */
 
+/* So that this much is left, here and in dead ones. With the mutex. */
+static uint64_t end_that_leaves(const struct journal *journal, uint64_t wanted)
+{
+	uint64_t size = journal->active->header.size;
+	uint64_t dead = dead_bytes(journal);
+
+	return dead >= wanted ? UINT64_MAX : size - I_MIN(size, wanted - dead);
+}
+
 /* As it is now; who asks again is told anew, where the thread is at it. */
 static uint64_t look_at_growth_end(struct journal *journal)
 {
-	uint64_t wanted = journal->settings.segment_size / RESERVE_PART;
-	uint64_t size = journal->active->header.size, dead;
-	bool is_made;
+	uint64_t wanted = journal->settings.segment_size / RESERVE_PART, end;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	dead = dead_bytes(journal);
-	is_made = journal->next_asked;
+	journal->growth_end = end_that_leaves(journal, wanted);
+	end = journal->growth_end;
+	if (journal->next_asked)
+		end = end_that_leaves(journal, wanted / REMOVALS_PART);
 	(void)pthread_mutex_unlock(&journal->mutex);
-	if (dead >= wanted)
-		journal->growth_end = UINT64_MAX;
-	else
-		journal->growth_end = size - I_MIN(size, wanted - dead);
-	return is_made ? UINT64_MAX : journal->growth_end;
+	return end;
+}
+
+uint64_t journal_segment_move_end(struct journal *journal)
+{
+	uint64_t wanted = journal->settings.segment_size / RESERVE_PART, end;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	end = end_that_leaves(journal, wanted / REMOVALS_PART);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	errno = ENOSPC;
+	return end;
 }
 
 uint64_t journal_segment_growth_end(struct journal *journal, uint64_t end)
