@@ -97,7 +97,9 @@ threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
-	tests/crash/test-crash-journal-groups
+	tests/crash/test-crash-journal-full \
+	tests/crash/test-crash-journal-groups \
+	tests/crash/test-crash-journal-segments
 
 script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
@@ -134,8 +136,12 @@ tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal.c
 tests_crash_test_crash_journal_faults_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-faults.c
+tests_crash_test_crash_journal_full_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-full.c
 tests_crash_test_crash_journal_groups_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-groups.c
+tests_crash_test_crash_journal_segments_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-segments.c
 
 # The same tests over the example's loop.
 if HAVE_LIBEV
@@ -234,7 +240,9 @@ crash-soak:
 		SOME='tests/crash/test-crash-file-store \
 		tests/crash/test-crash-journal \
 		tests/crash/test-crash-journal-faults \
-		tests/crash/test-crash-journal-groups'
+		tests/crash/test-crash-journal-full \
+		tests/crash/test-crash-journal-groups \
+		tests/crash/test-crash-journal-segments'
 
 # A million messages in each store, and killed all the time.
 .PHONY: kill-soak
