@@ -73,7 +73,7 @@ threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-journal_tests = tests/test-journal tests/test-journal-files \
+journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
 	tests/test-journal-full \
 	tests/test-journal-start tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
