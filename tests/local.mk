@@ -73,12 +73,13 @@ threaded_tests += tests/test-transform-async
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-journal_tests = tests/test-journal tests/test-journal-files \
+journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
 	tests/test-journal-full \
 	tests/test-journal-start tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-states \
 	tests/test-module-journal tests/test-module-journal-files \
+	tests/test-module-journal-list \
 	tests/test-module-memory tests/test-module-failure
 unit_tests += $(journal_tests)
 quick_tests += $(journal_tests)
@@ -97,7 +98,9 @@ threaded_tests += tests/test-module-file tests/test-module-file-rewrite
 unit_tests += tests/crash/test-crash-file-store
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
-	tests/crash/test-crash-journal-groups
+	tests/crash/test-crash-journal-full \
+	tests/crash/test-crash-journal-groups \
+	tests/crash/test-crash-journal-segments
 
 script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
@@ -134,8 +137,12 @@ tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal.c
 tests_crash_test_crash_journal_faults_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-faults.c
+tests_crash_test_crash_journal_full_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-full.c
 tests_crash_test_crash_journal_groups_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-groups.c
+tests_crash_test_crash_journal_segments_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-segments.c
 
 # The same tests over the example's loop.
 if HAVE_LIBEV
@@ -234,7 +241,9 @@ crash-soak:
 		SOME='tests/crash/test-crash-file-store \
 		tests/crash/test-crash-journal \
 		tests/crash/test-crash-journal-faults \
-		tests/crash/test-crash-journal-groups'
+		tests/crash/test-crash-journal-full \
+		tests/crash/test-crash-journal-groups \
+		tests/crash/test-crash-journal-segments'
 
 # A million messages in each store, and killed all the time.
 .PHONY: kill-soak

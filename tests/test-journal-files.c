@@ -389,6 +389,113 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	journal_files_deinit(&files);
 }
 
+static struct {
+	int flags;              /* of the segment that was opened last */
+	size_t most;            /* of one read */
+	unsigned int fail_from; /* this read, and those behind it, fail */
+	unsigned int reads;
+	ssize_t written; /* by a write */
+} way;
+
+static int way_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	if (strstr(path, ".seg") != NULL)
+		way.flags = flags;
+	return file_ops_system.openat(dir_fd, path, flags, mode);
+}
+
+static ssize_t way_pread(int fd, void *data, size_t size, off_t offset)
+{
+	if (++way.reads >= way.fail_from) {
+		errno = EIO;
+		return -1;
+	}
+	return file_ops_system.pread(fd, data, I_MIN(size, way.most), offset);
+}
+
+static ssize_t way_pwritev(int fd ATTR_UNUSED,
+			   const struct iovec *iov ATTR_UNUSED,
+			   int count ATTR_UNUSED, off_t offset ATTR_UNUSED)
+{
+	return way.written;
+}
+
+/* Nobody follows a link, waits for a pipe, or gives the descriptor to another program;
+   and who only reads cannot write. */
+static void test_how_segments_are_opened(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+	bool read_only;
+	int i;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	ops.openat = way_openat;
+	file_ops_set(&ops);
+	for (i = 0; i < 2; i++) {
+		read_only = i > 0;
+		way.flags = 0;
+		journal = test_journal_open(read_only);
+		assert_int_equal(way.flags & O_ACCMODE,
+				 read_only ? O_RDONLY : O_RDWR);
+		assert_true((way.flags & O_NOFOLLOW) != 0);
+		assert_true((way.flags & O_NONBLOCK) != 0);
+		assert_true((way.flags & O_CLOEXEC) != 0);
+		journal_close(&journal);
+	}
+}
+
+/* A read may give less than was asked for; an error behind it is not the end. */
+static void test_reads_in_parts(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+	unsigned char data[8 * JOURNAL_ALIGN], again[sizeof(data)];
+	struct journal_file *file;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	file = journal->active->file;
+	assert_int_equal(journal_file_read(file, data, sizeof(data), 0), 1);
+	ops.pread = way_pread;
+	file_ops_set(&ops);
+	way.most = 100;
+	way.reads = 0;
+	way.fail_from = 1000;
+	assert_int_equal(journal_file_read(file, again, sizeof(again), 0), 1);
+	assert_memory_equal(data, again, sizeof(data));
+	assert_int_equal(journal_file_read_some(file, again, sizeof(again),
+						TEST_JOURNAL_SEGMENT - 150),
+			 150);
+	assert_int_equal(journal_file_read(file, again, sizeof(again),
+					   TEST_JOURNAL_SEGMENT - 150),
+			 0);
+	way.fail_from = way.reads + 2;
+	assert_int_equal(journal_file_read_some(file, again, sizeof(again), 0),
+			 -1);
+	assert_int_equal(errno, EIO);
+	file_ops_set(NULL);
+	journal_close(&journal);
+}
+
+/* A write that takes nothing is an error, and no loop. */
+static void test_a_write_that_takes_nothing(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	ops.pwritev = way_pwritev;
+	file_ops_set(&ops);
+	way.written = 0;
+	errno = 0;
+	assert_int_equal(journal_file_write(journal->active->file, "x", 1, 0),
+			 -1);
+	assert_int_equal(errno, ENOSPC);
+	file_ops_set(NULL);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +512,11 @@ int main(void)
 		cmocka_unit_test(test_what_is_used_stays_open),
 		cmocka_unit_test_teardown(test_two_open_it, unlimit),
 		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test_teardown(test_how_segments_are_opened,
+					  unlimit),
+		cmocka_unit_test_teardown(test_reads_in_parts, unlimit),
+		cmocka_unit_test_teardown(test_a_write_that_takes_nothing,
+					  unlimit),
 	};
 
 	return cmocka_run_group_tests_name("journal-files", tests, NULL, NULL);

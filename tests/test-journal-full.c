@@ -25,6 +25,7 @@
 static struct {
 	_Atomic uint64_t left; /* for new segments, in bytes */
 	atomic_int fd;         /* of the one that is being made */
+	int error;             /* that it is full; 0: ENOSPC */
 	_Atomic uint64_t made; /* how much of it there is */
 } disk;
 
@@ -45,7 +46,7 @@ static ssize_t disk_pwritev(int fd, const struct iovec *iov, int count,
 	ssize_t ret;
 
 	if (fd == disk.fd && (uint64_t)offset + iov->iov_len > disk.left) {
-		errno = ENOSPC;
+		errno = disk.error != 0 ? disk.error : ENOSPC;
 		return -1;
 	}
 	ret = file_ops_system.pwritev(fd, iov, count, offset);
@@ -78,6 +79,7 @@ static struct journal *begin_with(uint64_t left, bool upkeep)
 						   .upkeep = upkeep };
 
 	disk.left = left;
+	disk.error = 0;
 	disk.fd = -1;
 	ops = file_ops_system;
 	ops.openat = disk_openat;
@@ -415,6 +417,135 @@ static void test_many_on_a_full_disk(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal.warnings, 0);
 }
 
+/* One that is smaller than the reserve is all of it. */
+static void test_a_segment_that_is_the_reserve(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT + SEGMENT / 8);
+	unsigned int n, count = store_until_full(journal, 0);
+	unsigned int small = store_small_until_full(journal);
+
+	start_again(&journal);
+	assert_int_equal(test_journal_store(journal, 5000), ENOSPC);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	for (n = 0; n < small; n++)
+		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+	journal_close(&journal);
+
+	journal = begin(SEGMENT / 8);
+	assert_int_equal(test_journal_store(journal, 0), ENOSPC);
+	journal_close(&journal);
+}
+
+/* Who changes headers alone takes nothing of it, either. */
+static int change_headers(struct journal *journal, unsigned int n,
+			  uint64_t version)
+{
+	struct journal_entry entry;
+	struct test_journal_put put;
+	int error;
+
+	test_journal_make_put(&put, n, version);
+	put.request.records[0] = put.request.records[1];
+	put.request.records[0].flags = 0;
+	put.request.count = 1;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	error = journal_commit(journal, &put.request) < 0 ? errno : 0;
+	journal_release(journal, &put.request.records[0].id);
+	return error;
+}
+
+static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT);
+	unsigned int n, version = 2, small;
+
+	assert_int_equal(store_until_full(journal, 0), 3);
+	small = store_small_until_full(journal);
+	while (version < 1000 && change_headers(journal, 1, version) == 0)
+		version++;
+	assert_true(version < 1000);
+	for (n = 0; n < 3; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	for (n = 0; n < small && n < 40; n++)
+		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+	journal_close(&journal);
+}
+
+/* What is moved may be larger than any segment that there is space for. */
+static void test_moving_what_has_no_room(void **state ATTR_UNUSED)
+{
+	static unsigned char data[SEGMENT / 2];
+	struct journal *journal = begin(SEGMENT + SEGMENT / 4);
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	(void)store_until_full(journal, 0);
+	test_journal_make_put(&put, 1, 2);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	put.request.gives_back = true;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	assert_int_equal(errno, ENOSPC);
+	journal_release(journal, &put.request.records[0].id);
+	assert_true(is_there(journal, 1));
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	journal_close(&journal);
+}
+
+/* A quota is a disk, too. */
+static void test_a_quota(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT + SEGMENT / 2);
+	unsigned int n, count = 0;
+	int error;
+
+	disk.error = EDQUOT;
+	while ((error = store_large(journal, count)) == 0)
+		count++;
+	assert_true(error == EDQUOT || error == ENOSPC);
+	assert_true(journal->segments[2]->header.size == SEGMENT / 2);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	journal_close(&journal);
+}
+
+static unsigned int syncs_until_failure;
+
+static int failing_fdatasync(int fd ATTR_UNUSED)
+{
+	if (syncs_until_failure-- > 0)
+		return 0;
+	syncs_until_failure = 1000;
+	errno = EIO;
+	return -1;
+}
+
+/* The kernel tells of an error once: whatever sync of a segment made ahead fails, there is
+   none. */
+static void test_a_piece_that_is_not_synced(void **state ATTR_UNUSED)
+{
+	unsigned int n, end_before;
+	struct journal *journal;
+
+	for (n = 0; n < 3; n++) {
+		journal = begin(4 * SEGMENT);
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		end_before = journal->segment_end;
+		ops.fdatasync = failing_fdatasync;
+		file_ops_set(&ops);
+		syncs_until_failure = n;
+		journal_segment_make_ahead(journal);
+		assert_true(syncs_until_failure > 3);
+		assert_int_equal(journal->segment_end, end_before);
+		file_ops_set(NULL);
+		journal_close(&journal);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +560,12 @@ int main(void)
 		cmocka_unit_test_teardown(test_too_large_for_what_there_is,
 					  end),
 		cmocka_unit_test_teardown(test_many_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_a_segment_that_is_the_reserve,
+					  end),
+		cmocka_unit_test_teardown(test_new_headers_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_moving_what_has_no_room, end),
+		cmocka_unit_test_teardown(test_a_quota, end),
+		cmocka_unit_test_teardown(test_a_piece_that_is_not_synced, end),
 	};
 
 	return cmocka_run_group_tests_name("journal-full", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "buffer.h"
+#include "macros.h"
 #include "test-faults.h"
 #include "test-spool-common.h"
 
@@ -16,6 +17,7 @@
 
 /* So many fill the first segment, and are in the next one. */
 #define MESSAGES 40
+#define FEW 12
 #define BODY 8000
 
 #define BODIES "journal/bodies"
@@ -161,7 +163,7 @@ static void test_what_cannot_be_kept_stays(void **state ATTR_UNUSED)
 #define MARK "250 a mark"
 
 /* One of so many recipients of whom some were delivered later, and others behind it. */
-static void put_with_states(message_id *id)
+static void put_with_states(message_id *id, unsigned int count)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, BODY);
 	struct spool *spool = test_spool_new_of("journal", "");
@@ -185,7 +187,7 @@ static void put_with_states(message_id *id)
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);
 	email_message_unref(&message);
-	for (i = 1; i < MESSAGES; i++)
+	for (i = 1; i < count; i++)
 		assert_int_equal(test_spool_put(spool, data, BODY, &other),
 				 IO_DONE);
 	spool_close(&spool);
@@ -217,7 +219,7 @@ static void test_damaged_states_are_forgotten(void **state ATTR_UNUSED)
 	uint64_t version;
 	message_id id;
 
-	put_with_states(&id);
+	put_with_states(&id, MESSAGES);
 	spool = test_spool_open(0);
 	assert_int_equal(delivered_of(spool, &id, &version), 3);
 	assert_int_equal(version, 2);
@@ -245,12 +247,80 @@ static void test_states_are_kept_with_the_headers(void **state ATTR_UNUSED)
 	unsigned int listed;
 	message_id id;
 
-	put_with_states(&id);
+	put_with_states(&id, MESSAGES);
 	damage_text("xxxxxxxxxxxxxxxxxxxx");
 	assert_int_equal(repair(&told, &listed), MESSAGES - 1);
 	assert_int_equal(told.taken_out, 1);
 	assert_true(is_kept(&id, ".headers"));
 	assert_true(is_kept(&id, ".states"));
+}
+
+/* Whatever call of a repair fails: what was taken out is kept, with its states, or it is
+   still there. */
+static void test_nothing_is_taken_out_unkept(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_READ, TEST_OP_RENAME };
+	struct told told = { 0, 0 };
+	unsigned int listed, n, hit;
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			put_with_states(&id, FEW);
+			damage_text("xxxxxxxxxxxxxxxxxxxx");
+			spool = test_spool_open(SPOOL_OPEN_REPAIR);
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			(void)test_spool_scan(spool);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			(void)test_spool_damaged(spool, &listed);
+			spool_close(&spool);
+			if (listed == FEW - 1 &&
+			    (!is_kept(&id, ".headers") ||
+			     !is_kept(&id, ".states")))
+				fail_msg("operation %zu, call %u", i, n);
+			/* the next repair can */
+			(void)repair(&told, &listed);
+			assert_int_equal(listed, FEW - 1);
+			assert_true(is_kept(&id, ".headers"));
+			assert_true(is_kept(&id, ".states"));
+		}
+	}
+}
+
+/* What is kept is what was stored, without the name of the stack that is before it. */
+static void test_what_is_kept_is_what_was_stored(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, BODY);
+	struct spool *spool = test_spool_new_of("journal", "hex");
+	char path[700], text[MESSAGE_ID_TEXT_SIZE];
+	struct told told = { 0, 0 };
+	unsigned int i, listed;
+	message_id id, other;
+	buffer_t *kept;
+
+	assert_int_equal(test_spool_put(spool, data, BODY, &id), IO_DONE);
+	for (i = 1; i < MESSAGES; i++)
+		assert_int_equal(test_spool_put(spool, data, BODY, &other),
+				 IO_DONE);
+	spool_close(&spool);
+	/* "bobbin-message" */
+	damage_text("626f6262696e2d6d657373616765");
+	assert_int_equal(repair(&told, &listed), MESSAGES - 1);
+	message_id_to_text(&id, text);
+	(void)snprintf(path, sizeof(path), "%s/quarantine/%s.body",
+		       test_spool_dir(), text);
+	kept = test_read_file(path);
+	assert_int_equal(kept->used, 2 * BODY);
+	for (i = 0; i < kept->used; i++)
+		assert_non_null(strchr("0123456789abcdef",
+				       ((const char *)kept->data)[i]));
+	buffer_free(&kept);
+	free(data);
 }
 
 /*
@@ -418,6 +488,8 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_kept_stays),
 		cmocka_unit_test(test_damaged_states_are_forgotten),
 		cmocka_unit_test(test_states_are_kept_with_the_headers),
+		cmocka_unit_test(test_nothing_is_taken_out_unkept),
+		cmocka_unit_test(test_what_is_kept_is_what_was_stored),
 		cmocka_unit_test(test_a_file_of_a_damaged_record),
 		cmocka_unit_test(test_files_of_what_is_damaged),
 		cmocka_unit_test(test_repair_after_a_failing_read),

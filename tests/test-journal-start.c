@@ -11,6 +11,7 @@
 #include "test-faults.h"
 #include "test-journal-common.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -208,6 +209,43 @@ static void test_a_segment_that_goes_on_gets_a_footer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Each copy has the bytes that are there in the segment, which its name tells: how many
+   copies there are. */
+static unsigned int must_keep_bytes(size_t least)
+{
+	char path[900];
+	unsigned int segment, copies = 0;
+	unsigned long long pos;
+	buffer_t *copy, *original;
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/quarantine", test_journal.dir);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		if (strstr(entry->d_name, ".why") != NULL ||
+		    sscanf(entry->d_name, "journal-%u-%*[0-9a-f]-%llu.bytes",
+			   &segment, &pos) != 2)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/quarantine/%s",
+			       test_journal.dir, entry->d_name);
+		copy = test_read_file(path);
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, segment);
+		original = test_read_file(path);
+		assert_true(copy->used >= least);
+		assert_memory_equal(copy->data,
+				    (const char *)original->data + pos,
+				    copy->used);
+		buffer_free(&copy);
+		buffer_free(&original);
+		copies++;
+	}
+	(void)closedir(dir);
+	return copies;
+}
+
 /* What a footer speaks of is looked at when it is read: 15, put aside, once; its
    neighbours are there. */
 static void test_damage_under_a_footer(void **state ATTR_UNUSED)
@@ -221,8 +259,15 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 
 	fill_segments();
 	test_journal_flip(JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
-	journal = test_journal_open(false);
 	test_journal_make_id(0, &id);
+	journal = test_journal_open(true);
+	assert_int_equal(journal_read(journal, &id, JOURNAL_BODY, &header,
+				      stack, &payload),
+			 -1);
+	/* a reader leaves it to a writer */
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
 	for (n = 0; n < 2; n++) {
 		assert_int_equal(journal_read(journal, &id, JOURNAL_BODY,
 					      &header, stack, &payload),
@@ -232,6 +277,8 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_files_in("quarantine"), 2);
 		assert_int_equal(test_journal.warnings, 1);
 	}
+	/* of the whole record, with its payload */
+	assert_int_equal(must_keep_bytes(2 * JOURNAL_ALIGN), 1);
 	for (n = 1; n < FILLED; n++)
 		assert_int_equal(test_journal_has(journal, n), n % 5 != 2);
 	journal_close(&journal);
@@ -393,6 +440,7 @@ static void test_damage_is_put_aside(void **state ATTR_UNUSED)
 			fail_msg("%s", rows[i].what);
 		assert_true(test_journal.warnings > 0);
 		assert_true(test_journal_files_in("quarantine") >= 2);
+		assert_true(must_keep_bytes(JOURNAL_ALIGN) > 0);
 		assert_int_equal(test_journal_store(journal, 4), 0);
 		journal_close(&journal);
 	}
@@ -904,6 +952,8 @@ static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 		damage = journal_get_damage(journal);
 		assert_non_null(damage);
 		assert_int_equal(damage->segment, 2);
+		assert_int_equal(damage->offset,
+				 i == 0 ? 0 : 5 * JOURNAL_BLOCK_SIZE);
 		assert_null(damage->next);
 		journal_close(&journal);
 		journal = repair(false);
@@ -1008,6 +1058,10 @@ static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	assert_int_equal(journal->active->header.number, 2);
 	journal_close(&journal);
+	/* a writer has told of it */
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
 	length.fail = false;
 	journal = test_journal_open(false);
 	assert_int_equal(length.lengthened, 1);
@@ -1015,6 +1069,150 @@ static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 	file_ops_set(NULL);
+}
+
+/* All that are cut get their length again at once. */
+static void test_several_cut_segments(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int i, n = 0;
+	char path[600];
+	struct stat st;
+
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	for (i = 1; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, i);
+		assert_int_equal(truncate(path, 5 * JOURNAL_BLOCK_SIZE), 0);
+	}
+	journal = test_journal_open(false);
+	for (i = 1; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, i);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+		assert_false(journal->segments[i]->cut);
+	}
+	journal_close(&journal);
+}
+
+/* What is aside of one segment says nothing of another, and a record of it nothing of all
+   of it: both are missing, and readers say so until a writer has told of them. */
+static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, lost, aside;
+	char path[600];
+
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	/* a record of the last one is aside */
+	test_journal_flip_in(3, JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	test_journal_flip_in(3, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_files_in("quarantine") > 0);
+	journal_close(&journal);
+	for (lost = 2; lost < 4; lost++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, lost);
+		assert_int_equal(unlink(path), 0);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, lost);
+		assert_null(damage->next);
+		journal_close(&journal);
+		journal = repair(false);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+	}
+	/* one that was put aside is not missing: the file, and why */
+	aside = test_journal_files_in("quarantine");
+	test_journal_flip(20);
+	journal = repair(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), aside + 2);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+}
+
+static ssize_t failing_pread(int fd, void *data, size_t size, off_t offset)
+{
+	/* the end of what a footer is looked for in */
+	if (offset >= (off_t)(TEST_JOURNAL_SEGMENT - JOURNAL_BLOCK_SIZE)) {
+		errno = EIO;
+		return -1;
+	}
+	return file_ops_system.pread(fd, data, size, offset);
+}
+
+/* Of so many that who reads ahead waits when it ends. What could not be read is not taken
+   for empty. */
+static void test_a_read_that_fails(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	const struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT
+	};
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0;
+	char *error;
+
+	while (test_journal_active(journal) < 20)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	ops.pread = failing_pread;
+	file_ops_set(&ops);
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_int_equal(errno, EIO);
+	assert_null(journal);
+	assert_non_null(strstr(error, "reading segment 1 failed"));
+	free(error);
+	file_ops_set(NULL);
+	journal = test_journal_open(false);
+	for (n = 0; n < 200; n++)
+		assert_true(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
+/* Body and headers were written anew, and the body is damaged: the older version, which
+   is whole, is not what was acknowledged last. */
+static void test_a_damaged_body_of_a_rewrite(void **state ATTR_UNUSED)
+{
+	/* the payload, and the header, without which it is nobody's */
+	static const unsigned int offsets[] = { JOURNAL_HEADER_SIZE + 8, 10 };
+	struct journal_entry entry;
+	struct test_journal_put put;
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		test_journal_make_put(&put, 1, 2);
+		assert_int_equal(journal_claim(journal,
+					       &put.request.records[0].id,
+					       &entry),
+				 0);
+		assert_int_equal(journal_commit(journal, &put.request), 0);
+		journal_release(journal, &put.request.records[0].id);
+		assert_int_equal(test_journal_store(journal, 3), 0);
+		journal_close(&journal);
+		test_journal_flip(2 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		journal = test_journal_open(false);
+		assert_false(journal_find(journal, &put.request.records[0].id,
+					  &entry));
+		assert_true(test_journal_has(journal, 3));
+		journal_close(&journal);
+	}
 }
 
 static struct {
@@ -1164,6 +1362,10 @@ int main(void)
 		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
 		cmocka_unit_test(test_a_cut_segment_that_stays),
+		cmocka_unit_test(test_several_cut_segments),
+		cmocka_unit_test(test_what_is_known_to_be_missing),
+		cmocka_unit_test(test_a_read_that_fails),
+		cmocka_unit_test(test_a_damaged_body_of_a_rewrite),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 		cmocka_unit_test(test_a_reader_names_damage),

@@ -4,6 +4,7 @@
    answered once. Stores and commits are test-spool-async-store.c's. */
 
 #include "config.h"
+#include "macros.h"
 #include "test-async-common.h"
 
 #include <errno.h>
@@ -147,6 +148,56 @@ static void test_one_message_keeps_its_order(void **state ATTR_UNUSED)
 }
 
 /* As many at once as there are workers. */
+/* Two ids that are kept in one list: where a request of the one is answered, and another
+   takes its place, the other id keeps its order, too. */
+static void test_ids_with_the_same_end(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_watched_spool("memory");
+	struct spool_async *async = test_async_begin(spool, 2, 0);
+	struct test_answer answers[5] = { 0 };
+	email_message *first, *second, *copy;
+	message_id id, other_id, third_id;
+	size_t i;
+
+	first = test_async_message(spool, &id);
+	other_id = id;
+	other_id.bytes[8] ^= 1;
+	second = email_message_new(&other_id);
+	test_spool_set_body(second, "x\r\n.\r\n", 6);
+	copy = email_message_new(&other_id);
+	test_watch_hold(IO_OP_WRITEBODY, NULL);
+	assert_int_equal(spool_submit_put(async, first, test_answered,
+					  &answers[0]),
+			 IO_DONE);
+	assert_int_equal(spool_submit_writeheaders(async, first, 0,
+						   test_answered, &answers[1]),
+			 IO_DONE);
+	assert_int_equal(spool_submit_put(async, second, test_answered,
+					  &answers[2]),
+			 IO_DONE);
+	test_watch_wait_inside(2);
+	/* only the other one is still held */
+	test_watch_hold(IO_OP_WRITEBODY, &other_id);
+	(void)pthread_cond_broadcast(&test_watch.changed);
+	test_wait_answers(2);
+	assert_int_equal(spool_submit_readheaders(async, copy, test_answered,
+						  &answers[3]),
+			 IO_DONE);
+	/* a worker is free for what is behind */
+	assert_int_equal(test_async_put(spool, async, &third_id, &answers[4]),
+			 IO_DONE);
+	test_wait_answers(3);
+	assert_int_equal(test_watch_asked(IO_OP_READHEADERS, &other_id), 0);
+	test_watch_release();
+	test_wait_answers(5);
+	for (i = 0; i < N_ELEMENTS(answers); i++)
+		test_must_be(&answers[i], IO_DONE);
+	email_message_unref(&first);
+	email_message_unref(&second);
+	email_message_unref(&copy);
+	test_async_end(&async, &spool);
+}
+
 static void test_messages_run_beside_each_other(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_watched_spool("memory");
@@ -606,6 +657,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_queue_refuses),
 		cmocka_unit_test(test_answers_that_wait_count),
 		cmocka_unit_test(test_one_message_keeps_its_order),
+		cmocka_unit_test(test_ids_with_the_same_end),
 		cmocka_unit_test(test_messages_run_beside_each_other),
 		cmocka_unit_test(test_close_drains),
 		cmocka_unit_test(test_a_callback_closes),

@@ -316,9 +316,10 @@ void journal_reject(struct journal *journal,
 			    item->state == JOURNAL_ITEM_GAP ? NULL :
 							      &item->header.id,
 			    segment->header.number, item->pos, why);
-	/* an older version of it is not what was acknowledged last; and a
-	   tombstone is one, whatever its target is */
-	if (item->state == JOURNAL_ITEM_BAD &&
+	/* an older version of it is not what was acknowledged last, also where
+	   these headers are whole and their body is not; and a tombstone is one,
+	   whatever its target is */
+	if (item->state != JOURNAL_ITEM_GAP &&
 	    (item->header.type == JOURNAL_HEADERS ||
 	     item->header.type == JOURNAL_UNLINK))
 		drop_message(journal, &item->header.id, segment->header.number);

@@ -21,6 +21,9 @@ static message_id ids[CRASH_MESSAGES];
 static char *bodies[CRASH_MESSAGES], *changed[CRASH_MESSAGES];
 static char headers_value[40000];
 static unsigned int recipients;
+/* The header, 15 blocks of records, and the footer's. */
+#define SEGMENT_SIZE 69632
+static unsigned int segment_size = SEGMENT_SIZE;
 static char wrong[1200];
 
 /*
@@ -88,9 +91,9 @@ struct spool *crash_spool_begin(const struct spool_settings *settings,
 		(void)snprintf(path, sizeof(path), "%s/spool.conf", dir);
 		conf = fopen(path, "a");
 		assert_non_null(conf);
-		/* the header, 15 blocks of records, and the footer's */
-		assert_true(fputs("segment-size = 69632\ncompaction = off\n",
-				  conf) >= 0);
+		assert_true(fprintf(conf,
+				    "segment-size = %u\ncompaction = off\n",
+				    segment_size) > 0);
 		assert_int_equal(fclose(conf), 0);
 	}
 	crash_forget();
@@ -112,6 +115,11 @@ void crash_spool_end(struct spool **spool)
 {
 	spool_close(spool);
 	crash_record_end();
+}
+
+void crash_set_segment_size(unsigned int size)
+{
+	segment_size = size == 0 ? SEGMENT_SIZE : size;
 }
 
 void crash_set_headers_size(size_t size)

@@ -20,6 +20,8 @@ struct spool *crash_spool_begin(const struct spool_settings *settings,
 /* The same of the journal store. */
 struct spool *crash_journal_begin(const char *body_stack,
 				  enum crash_sync left_out);
+/* Of journals that are begun from now on; 0: as small as they are else. */
+void crash_set_segment_size(unsigned int size);
 /* Closes it: nothing more is written down. */
 void crash_spool_end(struct spool **spool);
 /* Opens a spool, which cannot fail. */

@@ -1,0 +1,272 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What spool_list(), spool_verify() and spool_count_strays() tell of the journal store. */
+
+#include "config.h"
+#include "buffer.h"
+#include "macros.h"
+#include "test-spool-common.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BODIES "journal/bodies"
+/* In the journal a file of its own. */
+#define LARGE 70000
+#define SMALL 5000
+#define RECIPIENTS 20
+
+struct seen {
+	struct spool *spool;
+	bool stops, removes;
+	unsigned int count, problems;
+	uint64_t version, body_len, stored_size;
+	char body_stack[32];
+	message_id others[3];
+};
+
+static bool see(const struct spool_entry *entry, void *context)
+{
+	struct seen *seen = context;
+	size_t i;
+
+	seen->count++;
+	seen->problems += entry->problem != NULL;
+	seen->version = entry->version;
+	seen->body_len = entry->body_len;
+	seen->stored_size = entry->stored_size;
+	(void)snprintf(seen->body_stack, sizeof(seen->body_stack), "%s",
+		       entry->body_stack);
+	for (i = 0; seen->removes && i < N_ELEMENTS(seen->others); i++) {
+		if (message_id_cmp(&seen->others[i], &entry->id) != 0)
+			(void)spool_remove(seen->spool, &seen->others[i]);
+	}
+	return !seen->stops;
+}
+
+static void list(struct spool *spool, struct seen *seen)
+{
+	char *error;
+
+	seen->spool = spool;
+	seen->count = seen->problems = 0;
+	assert_int_equal(spool_list(spool, see, seen, &error), 0);
+}
+
+static void verify(struct spool *spool, struct seen *seen)
+{
+	char *error;
+
+	seen->spool = spool;
+	seen->count = seen->problems = 0;
+	assert_int_equal(spool_verify(spool, see, seen, &error), 0);
+}
+
+/* Whether the body is in a segment or in a file, plain or not; sizes are those on the
+   disk. */
+static void test_what_is_listed(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *stack, *shown;
+		size_t size, least, most;
+	} rows[] = {
+		{ "", "plain", SMALL, SMALL, SMALL + 1000 },
+		{ "", "plain", LARGE, LARGE, LARGE + 1000 },
+		{ "hex", "hex", SMALL, 2 * SMALL, 2 * SMALL + 1000 },
+		{ "hex", "hex", LARGE, 2 * LARGE, 2 * LARGE + 1000 },
+	};
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct seen seen = { 0 };
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of("journal", rows[i].stack);
+		assert_int_equal(test_spool_put(spool, data, rows[i].size, &id),
+				 IO_DONE);
+		list(spool, &seen);
+		assert_int_equal(seen.count, 1);
+		assert_int_equal(seen.problems, 0);
+		assert_int_equal(seen.version, 1);
+		assert_int_equal(seen.body_len, rows[i].size);
+		assert_in_range(seen.stored_size, rows[i].least, rows[i].most);
+		assert_string_equal(seen.body_stack, rows[i].shown);
+		verify(spool, &seen);
+		assert_int_equal(seen.count, 1);
+		assert_int_equal(seen.problems, 0);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
+/* States that are written apart have their version, and their size. */
+static void test_states_are_listed(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct seen before = { 0 }, after = { 0 };
+	email_message *message;
+	unsigned int i;
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	test_spool_set_body(message, data, SMALL);
+	for (i = 0; i < RECIPIENTS; i++)
+		assert_int_equal(email_message_add_recipient(message, "a@b.c"),
+				 0);
+	assert_int_equal(spool_put(spool, message), IO_DONE);
+	list(spool, &before);
+	assert_int_equal(email_message_set_recipient_state(
+				 message, 0, EMAIL_RECIPIENT_DELIVERED, "250"),
+			 0);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+	list(spool, &after);
+	assert_int_equal(after.count, 1);
+	assert_int_equal(after.version, 2);
+	assert_true(after.stored_size > before.stored_size);
+	assert_int_equal(after.body_len, before.body_len);
+	spool_close(&spool);
+	free(data);
+}
+
+/* It ends where the caller wants no more; and what he removes meanwhile is not listed. */
+static void test_a_listing_that_is_cut_short(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct seen seen = { .stops = true };
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(seen.others); i++)
+		assert_int_equal(test_spool_put(spool, data,
+						i == 0 ? LARGE : SMALL,
+						&seen.others[i]),
+				 IO_DONE);
+	list(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	seen.stops = false;
+	list(spool, &seen);
+	assert_int_equal(seen.count, 3);
+	seen.removes = true;
+	list(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 0);
+	spool_close(&spool);
+	free(data);
+}
+
+static void damage(long offset)
+{
+	char path[700];
+	buffer_t *file;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	file = test_read_file(path);
+	((unsigned char *)buffer_get_modifiable_data(file, NULL))[offset] ^= 1;
+	test_write_file(path, file->data, file->used);
+	buffer_free(&file);
+}
+
+/* What is damaged and no message is told by a reader who verifies, as far as the caller
+   wants to know. */
+static void test_damage_is_verified(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct seen seen = { 0 };
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		assert_int_equal(test_spool_put(spool, data, SMALL, &id),
+				 IO_DONE);
+	spool_close(&spool);
+	/* the bodies of the first two, each of which has two blocks */
+	damage(4096 + 1000);
+	damage(3 * 4096 + 1000);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	list(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 0);
+	verify(spool, &seen);
+	assert_true(seen.problems >= 2);
+	assert_int_equal(seen.count, seen.problems + 1);
+	seen.stops = true;
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	spool_close(&spool);
+	free(data);
+}
+
+/* Files that are nobody's are counted, each as what it is, and go at the next start; the
+   one that is a message's stays, under its own name alone. */
+static void test_strays(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct spool_strays strays;
+	struct test_spool_files files;
+	char *error, path[1100], *tag;
+	message_id id;
+	struct stat st;
+	size_t i;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	files = test_spool_files_in(BODIES);
+	assert_int_equal(stat(files.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	(void)snprintf(path, sizeof(path), "%s/" BODIES "/.bobbin-tmp-9",
+		       test_spool_dir());
+	test_write_file(path, data, 100);
+	/* other bodies of this message */
+	(void)snprintf(path, sizeof(path), "%s", files.path);
+	tag = path + strlen(path) - strlen("0123456789abcdef.b");
+	for (i = 0; i < 2; i++) {
+		memcpy(tag, i == 0 ? "0000000000000001" : "000000000000000a",
+		       16);
+		test_write_file(path, data, 100);
+	}
+	/* not as a body is named */
+	memcpy(tag, "000000000000000B", 16);
+	test_write_file(path, data, 100);
+	(void)snprintf(path, sizeof(path), "%s/quarantine/x.why",
+		       test_spool_dir());
+	test_write_file(path, "because\n", 8);
+	memset(&strays, 0xff, sizeof(strays));
+	if (spool_count_strays(spool, &strays, &error) < 0)
+		fail_msg("%s", error);
+	assert_int_equal(strays.bodies, 2);
+	assert_int_equal(strays.temporary, 2);
+	assert_int_equal(strays.quarantined, 1);
+	assert_in_range(strays.bytes, 4, 4 * 8192);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_files_in(BODIES).count, 1);
+	test_spool_must_have(spool, &id, data, LARGE);
+	spool_close(&spool);
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_listed),
+		cmocka_unit_test(test_states_are_listed),
+		cmocka_unit_test(test_a_listing_that_is_cut_short),
+		cmocka_unit_test(test_damage_is_verified),
+		cmocka_unit_test(test_strays),
+	};
+
+	return cmocka_run_group_tests_name("module-journal-list", tests,
+					   test_spool_setup,
+					   test_spool_teardown);
+}
