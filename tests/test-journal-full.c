@@ -473,6 +473,34 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Of many recipients. What none of the small segments takes is refused, once. */
+static void test_states_that_have_no_room(void **state ATTR_UNUSED)
+{
+	static unsigned char data[SEGMENT / 2];
+	struct journal *journal = begin(SEGMENT + SEGMENT / 4);
+	struct journal_record *record;
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	(void)store_until_full(journal, 0);
+	test_journal_make_put(&put, 1, 1);
+	record = &put.request.records[0];
+	*record = put.request.records[1];
+	record->type = JOURNAL_STATES;
+	record->flags = 0;
+	record->version = 2;
+	record->data = data;
+	record->size = sizeof(data);
+	put.request.count = 1;
+	assert_int_equal(journal_claim(journal, &record->id, &entry), 0);
+	assert_int_equal(journal_reserve_states(journal, &record->id), 0);
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	assert_int_equal(errno, ENOSPC);
+	journal_release(journal, &record->id);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	journal_close(&journal);
+}
+
 /* What is moved may be larger than any segment that there is space for. */
 static void test_moving_what_has_no_room(void **state ATTR_UNUSED)
 {
@@ -564,6 +592,7 @@ int main(void)
 					  end),
 		cmocka_unit_test_teardown(test_new_headers_on_a_full_disk, end),
 		cmocka_unit_test_teardown(test_moving_what_has_no_room, end),
+		cmocka_unit_test_teardown(test_states_that_have_no_room, end),
 		cmocka_unit_test_teardown(test_a_quota, end),
 		cmocka_unit_test_teardown(test_a_piece_that_is_not_synced, end),
 	};
