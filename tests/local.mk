@@ -77,7 +77,8 @@ journal_tests = tests/test-journal tests/test-journal-account tests/test-journal
 	tests/test-journal-full \
 	tests/test-journal-start tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
-	tests/test-journal-compaction tests/test-journal-states \
+	tests/test-journal-compaction tests/test-journal-carry \
+	tests/test-journal-states \
 	tests/test-module-journal tests/test-module-journal-files \
 	tests/test-module-journal-list \
 	tests/test-module-memory tests/test-module-failure

@@ -179,12 +179,55 @@ static bool has_record(struct journal *journal, unsigned int n,
 	return true;
 }
 
+void test_journal_commit_claimed(struct journal *journal,
+				 struct journal_request *request)
+{
+	struct journal_entry entry;
+
+	assert_int_equal(
+		journal_claim(journal, &request->records[0].id, &entry), 0);
+	assert_int_equal(
+		journal_reserve_states(journal, &request->records[0].id), 0);
+	assert_int_equal(journal_commit(journal, request), 0);
+	journal_release(journal, &request->records[0].id);
+}
+
+void test_journal_drop_range(struct journal *journal, unsigned int from,
+			     unsigned int to)
+{
+	for (; from < to; from++)
+		assert_int_equal(test_journal_drop(journal, from), 0);
+}
+
+void test_journal_start_again(struct journal **journal)
+{
+	journal_close(journal);
+	*journal = test_journal_open(false);
+}
+
 bool test_journal_has(struct journal *journal, unsigned int n)
 {
 	bool headers = has_record(journal, n, JOURNAL_HEADERS, "headers");
 
 	assert_int_equal(has_record(journal, n, JOURNAL_BODY, "body"), headers);
 	return headers;
+}
+
+uint64_t test_journal_disk_use(void)
+{
+	char path[600];
+	struct stat st;
+	uint64_t used = 0;
+	unsigned int i;
+
+	for (i = 1; i < 1000; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, i);
+		if (stat(path, &st) < 0)
+			break;
+		used += (uint64_t)st.st_blocks * 512;
+	}
+	return used;
 }
 
 unsigned int test_journal_files_in(const char *name)

@@ -41,9 +41,19 @@ uint32_t test_journal_active(const struct journal *journal);
 /* 0, or the errno. */
 int test_journal_store(struct journal *journal, unsigned int n);
 int test_journal_drop(struct journal *journal, unsigned int n);
+/* All from `from` to before `to`. */
+void test_journal_drop_range(struct journal *journal, unsigned int from,
+			     unsigned int to);
+/* Of its first record's message. */
+void test_journal_commit_claimed(struct journal *journal,
+				 struct journal_request *request);
+/* Closes it and opens it again, with small segments. */
+void test_journal_start_again(struct journal **journal);
 /* Whether it is there, which is wholly, with what it was stored with. */
 bool test_journal_has(struct journal *journal, unsigned int n);
 
+/* Of all segments, in bytes. */
+uint64_t test_journal_disk_use(void);
 /* In a directory below the journal's, "journal" or "quarantine". */
 unsigned int test_journal_files_in(const char *name);
 /* Changes a bit of the byte there, in the first segment, or in this one. */
