@@ -295,7 +295,8 @@ static void seal_active(struct journal *journal)
 	put.request.records[0].data = data;
 	put.request.records[0].size = sizeof(data);
 	/* who stores one would leave it as it is */
-	put.request.gives_back = true;
+	put.request.records[0].type = JOURNAL_STATES;
+	put.request.count = 1;
 	test_faults_begin();
 	test_faults.fail_at[TEST_OP_OPEN] = 1;
 	test_faults.fail_errno[TEST_OP_OPEN] = ENOSPC;
