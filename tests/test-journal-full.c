@@ -243,6 +243,47 @@ static void test_states_on_a_full_disk(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The headers of a message that is there, once more: 0, or the errno. */
+static int rewrite(struct journal *journal, unsigned int n, uint64_t version)
+{
+	struct journal_entry entry;
+	struct test_journal_put put;
+	int error;
+
+	test_journal_make_put(&put, n, version);
+	put.request.records[0] = put.request.records[1];
+	put.request.records[0].flags = 0;
+	put.request.count = 1;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	error = journal_commit(journal, &put.request) < 0 ? errno : 0;
+	journal_release(journal, &put.request.records[0].id);
+	return error;
+}
+
+/* Of few recipients the states are written with all of the headers; removals have what
+   these leave. */
+static void test_headers_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(SEGMENT);
+	unsigned int n, small;
+	uint64_t version = 2;
+	int error;
+
+	assert_int_equal(store_until_full(journal, 0), 3);
+	small = store_small_until_full(journal);
+	while ((error = rewrite(journal, 1, version)) == 0)
+		version++;
+	assert_int_equal(error, ENOSPC);
+	assert_in_range(version, 10, SEGMENT / JOURNAL_BLOCK_SIZE);
+	for (n = 0; n < 3; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	for (n = 0; n < 10; n++)
+		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+	assert_true(small > 10);
+	journal_close(&journal);
+}
+
 /* There is only one, and it is not full. */
 static void test_an_empty_segment_begins_anew(void **state ATTR_UNUSED)
 {
@@ -580,6 +621,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_removing_on_a_full_disk, end),
 		cmocka_unit_test_teardown(test_a_queue_on_a_full_disk, end),
 		cmocka_unit_test_teardown(test_states_on_a_full_disk, end),
+		cmocka_unit_test_teardown(test_headers_on_a_full_disk, end),
 		cmocka_unit_test_teardown(test_an_empty_segment_begins_anew,
 					  end),
 		cmocka_unit_test_teardown(test_moving_on_a_full_disk, end),

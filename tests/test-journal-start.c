@@ -927,6 +927,110 @@ static void test_a_reader_that_was_overtaken(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* A writer that is faster than any reader: the first segment is as it was whenever it is
+   opened, and written anew as soon as its first block was read. */
+static struct {
+	unsigned char bytes[JOURNAL_SEGMENT_MIN];
+	int fd; /* the reader's; -1: it has read it */
+	unsigned int opened;
+} fast;
+
+static void write_first(const void *bytes, size_t size)
+{
+	int fd = openat(test_journal.dir_fd, "journal/00000001.seg", O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, size), size);
+	assert_int_equal(close(fd), 0);
+}
+
+static int restoring_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	int fd = file_ops_system.openat(dir, path, flags, mode);
+
+	if (strcmp(path, "00000001.seg") == 0) {
+		write_first(fast.bytes, sizeof(fast.bytes));
+		fast.fd = fd;
+		fast.opened++;
+	}
+	return fd;
+}
+
+static ssize_t spoiling_pread(int fd, void *data, size_t size, off_t offset)
+{
+	ssize_t ret = file_ops_system.pread(fd, data, size, offset);
+	unsigned char blocks[2 * JOURNAL_BLOCK_SIZE] = { 0 };
+	struct journal_segment_header header;
+
+	if (fd != fast.fd || offset != 0)
+		return ret;
+	fast.fd = -1;
+	assert_int_equal(journal_segment_header_get(&header, data),
+			 JOURNAL_SEGMENT_VALID);
+	header.incarnation[0] ^= 1;
+	journal_segment_header_put(&header, blocks);
+	write_first(blocks, sizeof(blocks));
+	return ret;
+}
+
+static void test_a_writer_that_is_faster(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new(), *reader;
+	unsigned int n = 0;
+	int fd;
+
+	while (n < 3)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	fd = openat(test_journal.dir_fd, "journal/00000001.seg", O_RDONLY);
+	assert_int_equal(read(fd, fast.bytes, sizeof(fast.bytes)),
+			 sizeof(fast.bytes));
+	assert_int_equal(close(fd), 0);
+	fast.fd = -1;
+	ops.openat = restoring_openat;
+	ops.pread = spoiling_pread;
+	file_ops_set(&ops);
+	reader = test_journal_open(true);
+	file_ops_set(NULL);
+	assert_int_equal(fast.opened, 10);
+	assert_null(journal_get_damage(reader));
+	journal_close(&reader);
+}
+
+/* The second one comes while the third is being opened. */
+static int appearing_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	if (strcmp(path, "00000003.seg") == 0)
+		assert_int_equal(renameat(test_journal.dir_fd, "hidden", dir,
+					  "00000002.seg"),
+				 0);
+	return file_ops_system.openat(dir, path, flags, mode);
+}
+
+/* A listing had the younger one of two that a writer made meanwhile. */
+static void test_a_segment_that_was_not_listed(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new(), *reader;
+	unsigned int i, n = 0;
+
+	while (test_journal_active(journal) < 3)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	assert_int_equal(renameat(test_journal.dir_fd, "journal/00000002.seg",
+				  test_journal.dir_fd, "hidden"),
+			 0);
+	ops.openat = appearing_openat;
+	file_ops_set(&ops);
+	reader = test_journal_open(true);
+	file_ops_set(NULL);
+	assert_null(journal_get_damage(reader));
+	for (i = 0; i < n; i++)
+		assert_true(test_journal_has(reader, i));
+	journal_close(&reader);
+}
+
 /* That a segment is missing, or its end, a reader names, until a repair has told of it. */
 static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 {
@@ -1360,6 +1464,8 @@ int main(void)
 		cmocka_unit_test(test_a_reader_leaves_the_next_segment),
 		cmocka_unit_test(test_what_a_writer_moved),
 		cmocka_unit_test(test_a_reader_that_was_overtaken),
+		cmocka_unit_test(test_a_writer_that_is_faster),
+		cmocka_unit_test(test_a_segment_that_was_not_listed),
 		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
 		cmocka_unit_test(test_a_cut_segment_that_stays),

@@ -398,6 +398,16 @@ static bool is_growth(const struct journal_request *request)
 	return false;
 }
 
+/* Whether it writes headers once more, beside a body that is there already: as states are
+   where they are not written by themselves. */
+static bool is_rewrite(const struct journal_request *request)
+{
+	const struct journal_record *record = request->records;
+
+	return request->count == 1 && record->type == JOURNAL_HEADERS &&
+		(record->flags & JOURNAL_WITH_BODY) == 0;
+}
+
 /* Behind `pos`, as far as that is a matter of what is kept for others: false with
    errno. */
 static bool may_grow(struct journal *journal, struct journal_group *group,
@@ -407,7 +417,7 @@ static bool may_grow(struct journal *journal, struct journal_group *group,
 
 	if (!is_growth(request) || end <= group->growth_end)
 		return true;
-	if (request->gives_back)
+	if (request->gives_back || is_rewrite(request))
 		return end <= journal_segment_move_end(journal);
 	/* who removes does not wait for segments of others */
 	if (group->grows)

@@ -69,6 +69,30 @@ const struct journal_damage *journal_get_damage(const struct journal *journal)
 	return journal->damage;
 }
 
+static bool is_of_what_was(struct journal *journal,
+			   const struct journal_damage *damage)
+{
+	struct journal_source source;
+
+	return journal_segment_source(journal, damage->segment, &source) &&
+		journal_source_has_changed(&source);
+}
+
+void journal_damage_forget(struct journal *journal)
+{
+	struct journal_damage *damage, **link = &journal->damage;
+
+	while ((damage = *link) != NULL) {
+		if (is_of_what_was(journal, damage)) {
+			*link = damage->next;
+			i_free(damage);
+		} else {
+			link = &damage->next;
+		}
+	}
+	journal->damage_end = link;
+}
+
 void journal_damage_free(struct journal *journal)
 {
 	struct journal_damage *damage;

@@ -126,17 +126,12 @@ static void close_surplus(struct journal_files *files)
 		;
 }
 
-static int open_file(const struct journal_file *file)
+int journal_files_open(struct journal_files *files, const char *name, int flags)
 {
-	struct journal_files *files = file->files;
-	int flags = (files->read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW |
-		O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	char name[JOURNAL_NAME_SIZE];
 	int fd, error;
 
-	journal_segment_name(file->number, name);
 	for (;;) {
-		fd = file_open(files->dir_fd, name, flags, 0);
+		fd = file_open(files->dir_fd, name, flags, 0600);
 		if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
 			return fd;
 		error = errno;
@@ -145,6 +140,18 @@ static int open_file(const struct journal_file *file)
 			return -1;
 		}
 	}
+}
+
+static int open_file(const struct journal_file *file)
+{
+	struct journal_files *files = file->files;
+	char name[JOURNAL_NAME_SIZE];
+
+	journal_segment_name(file->number, name);
+	return journal_files_open(files, name,
+				  (files->read_only ? O_RDONLY : O_RDWR) |
+					  O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+					  O_NOCTTY);
 }
 
 /* Whoever is second has opened it in vain. */

@@ -34,6 +34,10 @@ void journal_files_init(struct journal_files *files, bool read_only);
 /* All of its files are freed. */
 void journal_files_deinit(struct journal_files *files);
 
+/* Where the process has no more descriptors, those of files that nobody uses are given
+   back. -1 with errno. */
+int journal_files_open(struct journal_files *files, const char *name,
+		       int flags);
 void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);
 /* Of the segment of this number, not open yet. */
 struct journal_file *journal_file_new(struct journal_files *files,
@@ -42,9 +46,8 @@ struct journal_file *journal_file_new(struct journal_files *files,
 void journal_file_free(struct journal_file **file);
 /* It was just made, and open by this descriptor, which is the file's then. */
 void journal_file_adopt(struct journal_file *file, int fd);
-/* Its descriptor, which is good until the file is let go: as often as it was held. Where
-   the process has no more, those of files that nobody uses are given back. -1 with
-   errno. */
+/* Its descriptor, which is good until the file is let go: as often as it was held. Opened
+   by journal_files_open(). -1 with errno. */
 int journal_file_hold(struct journal_file *file);
 /* errno stays as it is. */
 void journal_file_let_go(struct journal_file *file);

@@ -100,9 +100,9 @@ static int make_file(struct journal *journal, struct journal_segment *segment,
 {
 	int fd, error;
 
-	fd = file_open(journal->fd, JOURNAL_NEW_NAME,
-		       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		       0600);
+	fd = journal_files_open(&journal->files, JOURNAL_NEW_NAME,
+				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+					O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	if (make_whole(journal, segment, fd, ahead) == 0) {

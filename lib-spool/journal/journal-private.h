@@ -271,6 +271,9 @@ int journal_damage_segment(struct journal *journal,
    told of it. */
 void journal_damage_missing(struct journal *journal, uint32_t number);
 void journal_damage_free(struct journal *journal);
+/* Of a reader: what was found in segments that were written anew while they were read is
+   none. */
+void journal_damage_forget(struct journal *journal);
 /* Of segments whose end is lost, once that is told, the files become as long again: lest
    it is told for ever. What it had to do with is aside by then, as nobody knows of the
    loss any more. */

@@ -154,6 +154,26 @@ static bool open_listed(int dir_fd ATTR_UNUSED, const char *name, void *context)
 	return recovery->open_errno == 0;
 }
 
+/* A writer beside this reader makes segments while they are listed: of two new ones a
+   listing may have the second alone. */
+static void open_unlisted(struct recovery *recovery)
+{
+	struct journal *journal = recovery->journal;
+	char name[JOURNAL_NAME_SIZE];
+	struct stat st;
+	uint32_t i;
+
+	for (i = 1; i < journal->segment_end; i++) {
+		if (journal->segments[i] != NULL)
+			continue;
+		journal_segment_name(i, name);
+		if (file_ops()->fstatat(journal->fd, name, &st,
+					AT_SYMLINK_NOFOLLOW) == 0 &&
+		    !open_listed(journal->fd, name, recovery))
+			return;
+	}
+}
+
 static int open_segments(struct recovery *recovery)
 {
 	struct journal *journal = recovery->journal;
@@ -167,6 +187,8 @@ static int open_segments(struct recovery *recovery)
 		return spool_fail(recovery->error_r, errno,
 				  "reading %s failed: %s", journal->dir,
 				  strerror(errno));
+	if (journal->settings.read_only && recovery->open_errno == 0)
+		open_unlisted(recovery);
 	errno = recovery->open_errno;
 	return recovery->open_errno == 0 ? 0 : -1;
 }

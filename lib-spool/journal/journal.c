@@ -168,7 +168,8 @@ static bool has_changed(struct journal *journal)
 	return false;
 }
 
-/* Beside a writer what a reader has read may be of two times: then it is read again. */
+/* Beside a writer what a reader has read may be of two times: then it is read again, as
+   often as that may help. */
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r)
@@ -184,6 +185,8 @@ struct journal *journal_open(int dir_fd, const char *dir,
 		journal_close(&journal);
 		journal = open_once(dir_fd, dir, settings, error_r);
 	}
+	if (journal != NULL)
+		journal_damage_forget(journal);
 	return journal;
 }
 
