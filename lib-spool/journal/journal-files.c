@@ -145,13 +145,12 @@ int journal_files_open(struct journal_files *files, const char *name, int flags)
 static int open_file(const struct journal_file *file)
 {
 	struct journal_files *files = file->files;
+	int flags = (files->read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW |
+		O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	char name[JOURNAL_NAME_SIZE];
 
 	journal_segment_name(file->number, name);
-	return journal_files_open(files, name,
-				  (files->read_only ? O_RDONLY : O_RDWR) |
-					  O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
-					  O_NOCTTY);
+	return journal_files_open(files, name, flags);
 }
 
 /* Whoever is second has opened it in vain. */
