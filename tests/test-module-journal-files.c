@@ -412,23 +412,30 @@ static void test_a_reader_beside_a_writer(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* Its segment is another one meanwhile. */
+/* Its segment is another one meanwhile; and so it is when the reader has looked again. */
 static void test_a_reader_lists_nothing_that_went(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 20000);
 	struct spool *spool = test_spool_new_of("journal", ""), *reader;
-	message_id id, other;
+	message_id id, moved, other;
 	unsigned int total;
+	uint64_t count;
+	char *error;
 
 	assert_int_equal(test_spool_put(spool, data, 20000, &id), IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, 20000, &moved), IO_DONE);
 	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	assert_int_equal(spool_remove(spool, &id), IO_DONE);
 	while (test_spool_read(reader, &id, 0, NULL) == 0) {
 		assert_int_equal(test_spool_put(spool, data, 20000, &other),
 				 IO_DONE);
 		assert_int_equal(spool_remove(spool, &other), IO_DONE);
+		assert_int_equal(spool_compact(spool, &count, &error), 0);
 	}
 	assert_int_equal(test_spool_read(reader, &id, 0, NULL), ESTALE);
+	assert_int_equal(seen_of(reader, &id).count, 0);
+	assert_int_equal(seen_of(reader, &moved).error, ESTALE);
+	assert_int_equal(spool_remove(spool, &moved), IO_DONE);
 	assert_int_equal(test_spool_damaged(reader, &total), 0);
 	assert_int_equal(total, 0);
 	spool_close(&reader);

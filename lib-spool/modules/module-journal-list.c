@@ -16,7 +16,31 @@ struct listing {
 	spool_entry_t *callback;
 	void *context;
 	bool verify, stopped;
+	/* A writer beside this reader has put others in their places: whether they are
+	   still there is asked behind all others, and once. */
+	struct journal_entry *stale;
+	size_t stale_count, stale_room;
+	bool at_stale; /* they are looked at again */
 };
+
+/* False: it is to be told at once. */
+static bool put_off(struct listing *listing, const struct journal_entry *entry)
+{
+	size_t room = listing->stale_room == 0 ? 64 : listing->stale_room * 2;
+	struct journal_entry *stale = listing->stale;
+
+	if (listing->at_stale)
+		return false;
+	if (listing->stale_count == listing->stale_room) {
+		stale = try_realloc(stale, room * sizeof(*stale));
+		if (stale == NULL)
+			return false;
+		listing->stale = stale;
+		listing->stale_room = room;
+	}
+	stale[listing->stale_count++] = *entry;
+	return true;
+}
 
 /* One of the message's two records: 0, or the errno with io_set_error(). */
 static int look_at(struct listing *listing, const message_id *id,
@@ -124,8 +148,7 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
 		/* by who writes beside this reader */
-		if (shown.error == ESTALE &&
-		    journal_ask_newer(listing->store, &entry->id, NULL) == 0)
+		if (shown.error == ESTALE && put_off(listing, entry))
 			return true;
 		/* who changed or removed it meanwhile may have taken a file
 		   away */
@@ -165,6 +188,22 @@ static bool list_more(const struct journal_entry *entry, void *context)
 	return !listing->stopped;
 }
 
+static void list_stale(struct listing *listing)
+{
+	const struct journal_entry *entry;
+	size_t i;
+
+	listing->at_stale = true;
+	if (listing->stale_count > 0)
+		journal_forget_newer(listing->store);
+	for (i = 0; i < listing->stale_count && !listing->stopped; i++) {
+		entry = &listing->stale[i];
+		if (journal_ask_newer(listing->store, &entry->id, NULL) != 0)
+			(void)list_more(entry, listing);
+	}
+	i_free(listing->stale);
+}
+
 int module_journal_list(io_infrastructure *io, bool verify,
 			spool_entry_t *callback, void *context,
 			char **error_r ATTR_UNUSED)
@@ -176,6 +215,7 @@ int module_journal_list(io_infrastructure *io, bool verify,
 	const struct journal_damage *damage;
 
 	journal_for_each(listing.store->journal, false, list_more, &listing);
+	list_stale(&listing);
 	damage = verify ? journal_get_damage(listing.store->journal) : NULL;
 	for (; damage != NULL && !listing.stopped; damage = damage->next)
 		listing.stopped = !list_damage(&listing, damage);

@@ -58,3 +58,10 @@ int journal_ask_newer(struct journal_store *store, const message_id *id,
 	(void)pthread_mutex_unlock(&store->newer_mutex);
 	return ret;
 }
+
+void journal_forget_newer(struct journal_store *store)
+{
+	(void)pthread_mutex_lock(&store->newer_mutex);
+	journal_close(&store->newer);
+	(void)pthread_mutex_unlock(&store->newer_mutex);
+}

@@ -127,5 +127,7 @@ struct istream *journal_open_external(struct journal_store *store,
    NULL: whether it has the message, as of when it was read last. */
 int journal_ask_newer(struct journal_store *store, const message_id *id,
 		      const struct journal_external *external);
+/* Who asks next reads it. */
+void journal_forget_newer(struct journal_store *store);
 
 #endif
