@@ -190,13 +190,14 @@ static bool list_more(const struct journal_entry *entry, void *context)
 
 static void list_stale(struct listing *listing)
 {
-	const struct journal_entry *entry = listing->stale;
-	const struct journal_entry *end = entry + listing->stale_count;
+	const struct journal_entry *entry;
+	size_t i;
 
 	listing->at_stale = true;
 	if (listing->stale_count > 0)
 		journal_forget_newer(listing->store);
-	for (; entry < end && !listing->stopped; entry++) {
+	for (i = 0; i < listing->stale_count && !listing->stopped; i++) {
+		entry = &listing->stale[i];
 		if (journal_ask_newer(listing->store, &entry->id, NULL) != 0)
 			(void)list_more(entry, listing);
 	}
