@@ -65,6 +65,8 @@ static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
 			ret = sync_piece(journal, fd);
 	}
 	i_free(zeros);
+	/* of the piece that failed there may have been space for a part */
+	journal->most_space = pos;
 	return ret;
 }
 
@@ -167,6 +169,8 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
 					     bool ahead)
 {
 	uint64_t size = journal->settings.segment_size;
+	/* what does not fit is not tried: it would be written up to there */
+	uint64_t most = journal->most_space;
 	struct journal_segment *segment = NULL;
 
 	least = I_MAX(least,
@@ -176,6 +180,8 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
 	while (segment == NULL && journal_is_full_disk(errno) &&
 	       size / 2 >= least) {
 		size = size / 2 / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
+		if (size > most)
+			continue;
 		segment = journal_make_segment(journal, size, first_sequence,
 					       ahead);
 	}

@@ -89,6 +89,8 @@ struct journal {
 	struct journal_worker *upkeep, *maker;
 	/* Of who makes segments, or lets their blocks go; behind the turn. */
 	pthread_mutex_t making;
+	uint64_t
+		most_space; /* that there was when the last one failed; under that */
 	/* One compaction at a time: each has claims on several messages, and two that
 	   take them in another order would wait for each other. */
 	pthread_mutex_t compaction;
