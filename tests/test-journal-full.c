@@ -515,6 +515,20 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Where the disk is not full they go on into another segment, though nobody stores
+   anything. */
+static void test_headers_alone_get_another_segment(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(10 * SEGMENT);
+	uint64_t version = 2;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	while (test_journal_active(journal) == 1)
+		assert_int_equal(change_headers(journal, 1, version++), 0);
+	assert_true(is_there(journal, 1));
+	journal_close(&journal);
+}
+
 /* Of many recipients. What none of the small segments takes is refused, once. */
 static void test_states_that_have_no_room(void **state ATTR_UNUSED)
 {
@@ -635,6 +649,8 @@ int main(void)
 					  end),
 		cmocka_unit_test_teardown(test_new_headers_on_a_full_disk, end),
 		cmocka_unit_test_teardown(test_moving_what_has_no_room, end),
+		cmocka_unit_test_teardown(
+			test_headers_alone_get_another_segment, end),
 		cmocka_unit_test_teardown(test_states_that_have_no_room, end),
 		cmocka_unit_test_teardown(test_a_quota, end),
 		cmocka_unit_test_teardown(test_a_piece_that_is_not_synced, end),

@@ -417,12 +417,14 @@ static bool may_grow(struct journal *journal, struct journal_group *group,
 
 	if (!is_growth(request) || end <= group->growth_end)
 		return true;
-	if (request->gives_back || is_rewrite(request))
-		return end <= journal_segment_move_end(journal);
 	/* who removes does not wait for segments of others */
 	if (group->grows)
 		group->growth_end = journal_segment_growth_end(journal, end);
-	return end <= group->growth_end;
+	if (end <= group->growth_end)
+		return true;
+	/* there is no space for another segment */
+	return (request->gives_back || is_rewrite(request)) &&
+		end <= journal_segment_move_end(journal);
 }
 
 /* Nothing in it is needed any more, though it is not full. */

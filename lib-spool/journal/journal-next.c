@@ -394,7 +394,6 @@ uint64_t journal_segment_move_end(struct journal *journal)
 	(void)pthread_mutex_lock(&journal->mutex);
 	end = end_that_leaves(journal, wanted / REMOVALS_PART);
 	(void)pthread_mutex_unlock(&journal->mutex);
-	errno = ENOSPC;
 	return end;
 }
 

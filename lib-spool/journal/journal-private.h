@@ -188,7 +188,8 @@ void journal_segment_make_ahead(struct journal *journal);
    removed on a full disk: makes some more where it would not be up to `end` else. errno
    tells why it is not. Of who is committing. */
 uint64_t journal_segment_growth_end(struct journal *journal, uint64_t end);
-/* The same for what gives space back: removals have the rest. ENOSPC is why not more. */
+/* The same for what gives space back, where no more can be made: removals have the
+   rest. */
 uint64_t journal_segment_move_end(struct journal *journal);
 /* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
    is known. */
