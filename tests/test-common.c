@@ -77,6 +77,18 @@ uint32_t test_random(uint32_t *state)
 	return *state = x;
 }
 
+unsigned int test_open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		count++;
+	(void)closedir(dir);
+	return count;
+}
+
 static void fill_text(unsigned char *data, size_t size, uint32_t *state)
 {
 	static const char *const words[] = {

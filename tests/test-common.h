@@ -67,6 +67,8 @@ enum test_data_kind {
 unsigned char *test_data(enum test_data_kind kind, size_t size);
 /* A small, fast generator: the next number after *state (not 0). */
 uint32_t test_random(uint32_t *state);
+/* Of this process, with the one that it takes to look. */
+unsigned int test_open_descriptors(void);
 
 /*
  * Files: a directory of the test program's own, removed at the end

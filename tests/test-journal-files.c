@@ -7,7 +7,6 @@
 #include "macros.h"
 #include "test-journal-common.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,18 +16,6 @@
 /* As few as a journal makes do with: eight are files that nobody uses. */
 #define FEW 8
 #define SEGMENTS 30u
-
-static unsigned int open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	(void)closedir(dir);
-	return count;
-}
 
 static void limit_descriptors(rlim_t most)
 {
@@ -78,17 +65,17 @@ static void must_have_all(struct journal *journal, unsigned int end)
 
 static void test_more_segments_than_descriptors(void **state ATTR_UNUSED)
 {
-	unsigned int first[SEGMENTS], before = open_descriptors(), n, end;
+	unsigned int first[SEGMENTS], before = test_open_descriptors(), n, end;
 	struct journal *journal = test_journal_new();
 	uint64_t moved;
 
 	end = fill_segments(journal, first);
 	must_have_all(journal, end);
-	assert_true(open_descriptors() <= before + FEW + 4);
+	assert_true(test_open_descriptors() <= before + FEW + 4);
 	journal_close(&journal);
 	journal = test_journal_open(false);
 	must_have_all(journal, end);
-	assert_true(open_descriptors() <= before + FEW + 4);
+	assert_true(test_open_descriptors() <= before + FEW + 4);
 	/* also what moves messages, and writes segments anew */
 	for (n = 0; n < end; n++) {
 		if (n % 9 != 1)
@@ -101,7 +88,7 @@ static void test_more_segments_than_descriptors(void **state ATTR_UNUSED)
 	for (n = 0; n < 2 * end; n++)
 		assert_int_equal(test_journal_has(journal, n),
 				 n >= end || n % 9 == 1);
-	assert_true(open_descriptors() <= before + FEW + 4);
+	assert_true(test_open_descriptors() <= before + FEW + 4);
 	journal_close(&journal);
 	assert_int_equal(test_journal.warnings, 0);
 }
@@ -342,7 +329,7 @@ static void test_two_open_it(void **state ATTR_UNUSED)
 	int fd;
 
 	begin_files(&files, 1);
-	before = open_descriptors();
+	before = test_open_descriptors();
 	other.file = journal_file_new(&files, 1);
 	ops.openat = doubled_openat;
 	file_ops_set(&ops);
@@ -350,11 +337,11 @@ static void test_two_open_it(void **state ATTR_UNUSED)
 	assert_int_equal(other.opening, 2);
 	assert_int_equal(fd, other.fd);
 	must_be(fd, 1);
-	assert_int_equal(open_descriptors(), before + 1);
+	assert_int_equal(test_open_descriptors(), before + 1);
 	journal_file_let_go(other.file);
 	journal_file_let_go(other.file);
 	journal_file_free(&other.file);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(test_open_descriptors(), before);
 	journal_files_deinit(&files);
 }
 

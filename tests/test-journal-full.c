@@ -479,24 +479,6 @@ static void test_a_segment_that_is_the_reserve(void **state ATTR_UNUSED)
 }
 
 /* Who changes headers alone leaves something to who removes. */
-static int change_headers(struct journal *journal, unsigned int n,
-			  uint64_t version)
-{
-	struct journal_entry entry;
-	struct test_journal_put put;
-	int error;
-
-	test_journal_make_put(&put, n, version);
-	put.request.records[0] = put.request.records[1];
-	put.request.records[0].flags = 0;
-	put.request.count = 1;
-	assert_int_equal(
-		journal_claim(journal, &put.request.records[0].id, &entry), 0);
-	error = journal_commit(journal, &put.request) < 0 ? errno : 0;
-	journal_release(journal, &put.request.records[0].id);
-	return error;
-}
-
 static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 {
 	struct journal *journal = begin(SEGMENT);
@@ -504,7 +486,7 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 
 	assert_int_equal(store_until_full(journal, 0), 3);
 	small = store_small_until_full(journal);
-	while (version < 1000 && change_headers(journal, 1, version) == 0)
+	while (version < 1000 && rewrite(journal, 1, version) == 0)
 		version++;
 	assert_true(version < 1000);
 	for (n = 0; n < 3; n++)
@@ -524,7 +506,7 @@ static void test_headers_alone_get_another_segment(void **state ATTR_UNUSED)
 
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	while (test_journal_active(journal) == 1)
-		assert_int_equal(change_headers(journal, 1, version++), 0);
+		assert_int_equal(rewrite(journal, 1, version++), 0);
 	assert_true(is_there(journal, 1));
 	journal_close(&journal);
 }

@@ -6,7 +6,6 @@
 #include "config.h"
 #include "test-stream-common.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,21 +20,9 @@ struct fixture {
 	struct istream *input;
 };
 
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	(void)closedir(dir);
-	return count;
-}
-
 static void begin(struct fixture *f)
 {
-	f->open_before = count_fds();
+	f->open_before = test_open_descriptors();
 	assert_int_equal(socketpair(AF_UNIX,
 				    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 				    0, f->fds),
@@ -52,7 +39,7 @@ static void end(struct fixture *f)
 	(void)close(f->fds[0]);
 	if (f->fds[1] != -1)
 		(void)close(f->fds[1]);
-	assert_int_equal(count_fds(), f->open_before);
+	assert_int_equal(test_open_descriptors(), f->open_before);
 }
 
 /* A new file of this many bytes: the descriptor is known by it. */
