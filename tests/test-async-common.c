@@ -109,7 +109,7 @@ struct test_watch test_watch = { .mutex = PTHREAD_MUTEX_INITIALIZER,
 
 /* Under the mutex. */
 static void add_event(enum io_operation op, const message_id *id, bool after,
-		      io_caller caller, int result)
+		      io_caller caller, int force, int result)
 {
 	struct test_watch *w = &test_watch;
 	unsigned int i = w->count;
@@ -120,6 +120,7 @@ static void add_event(enum io_operation op, const message_id *id, bool after,
 	w->events[i].id = *id;
 	w->events[i].after = after;
 	w->events[i].caller = caller;
+	w->events[i].force = force;
 	w->events[i].on_loop = pthread_equal(pthread_self(), loop_thread);
 	w->events[i].result = result;
 	(void)pthread_cond_broadcast(&w->changed);
@@ -134,12 +135,13 @@ static bool is_held(enum io_operation op, const message_id *id)
 		(w->any_id || message_id_cmp(id, &w->held_id) == 0);
 }
 
-static int asked(enum io_operation op, io_caller caller, const message_id *id)
+static int asked(enum io_operation op, io_caller caller, const message_id *id,
+		 int force)
 {
 	struct test_watch *w = &test_watch;
 
 	(void)pthread_mutex_lock(&w->mutex);
-	add_event(op, id, false, caller, IO_CONT);
+	add_event(op, id, false, caller, force, IO_CONT);
 	if (is_held(op, id)) {
 		w->inside++;
 		while (is_held(op, id))
@@ -152,39 +154,39 @@ static int asked(enum io_operation op, io_caller caller, const message_id *id)
 
 static int watch_writeheaders(io_infrastructure *io ATTR_UNUSED,
 			      io_caller caller, email_message *message,
-			      int force ATTR_UNUSED)
+			      int force)
 {
-	return asked(IO_OP_WRITEHEADERS, caller, &message->message_id);
+	return asked(IO_OP_WRITEHEADERS, caller, &message->message_id, force);
 }
 
 static int watch_readheaders(io_infrastructure *io ATTR_UNUSED,
 			     io_caller caller, email_message *message)
 {
-	return asked(IO_OP_READHEADERS, caller, &message->message_id);
+	return asked(IO_OP_READHEADERS, caller, &message->message_id, 0);
 }
 
 static int watch_unlinkheaders(io_infrastructure *io ATTR_UNUSED,
 			       io_caller caller, message_id *id)
 {
-	return asked(IO_OP_UNLINKHEADERS, caller, id);
+	return asked(IO_OP_UNLINKHEADERS, caller, id, 0);
 }
 
 static int watch_writebody(io_infrastructure *io ATTR_UNUSED, io_caller caller,
-			   email_message *message, int force ATTR_UNUSED)
+			   email_message *message, int force)
 {
-	return asked(IO_OP_WRITEBODY, caller, &message->message_id);
+	return asked(IO_OP_WRITEBODY, caller, &message->message_id, force);
 }
 
 static int watch_readbody(io_infrastructure *io ATTR_UNUSED, io_caller caller,
 			  email_message *message)
 {
-	return asked(IO_OP_READBODY, caller, &message->message_id);
+	return asked(IO_OP_READBODY, caller, &message->message_id, 0);
 }
 
 static int watch_unlinkbody(io_infrastructure *io ATTR_UNUSED, io_caller caller,
 			    message_id *id)
 {
-	return asked(IO_OP_UNLINKBODY, caller, id);
+	return asked(IO_OP_UNLINKBODY, caller, id, 0);
 }
 
 static void watch_after(io_infrastructure *io ATTR_UNUSED, enum io_operation op,
@@ -192,7 +194,7 @@ static void watch_after(io_infrastructure *io ATTR_UNUSED, enum io_operation op,
 			int result)
 {
 	(void)pthread_mutex_lock(&test_watch.mutex);
-	add_event(op, id, true, IO_ASYNCHRONOUS, result);
+	add_event(op, id, true, IO_ASYNCHRONOUS, 0, result);
 	(void)pthread_mutex_unlock(&test_watch.mutex);
 }
 

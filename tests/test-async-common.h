@@ -59,6 +59,7 @@ struct test_watch {
 		message_id id;
 		bool after; /* told the answer */
 		io_caller caller;
+		int force;    /* of what is written */
 		bool on_loop; /* the loop's thread */
 		int result;
 	} events[TEST_WATCH_MAX];

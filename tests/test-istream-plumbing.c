@@ -363,6 +363,25 @@ static void test_checked(void **state ATTR_UNUSED)
 	}
 }
 
+/* Of the digest each byte counts, also the last one. */
+static void test_checked_by_the_whole_digest(void **state ATTR_UNUSED)
+{
+	const struct hash_method *method = hash_method_lookup("blake2b");
+	unsigned char digest[64];
+	struct istream *parent;
+	unsigned int i;
+
+	hash_method_get_digest(method, digits, 10, digest);
+	for (i = 0; i < method->digest_size; i++) {
+		digest[i] ^= 1;
+		parent = i_stream_create_from_data(digits, 10);
+		gives(i_stream_create_checked(parent, method, digest, "wrong"),
+		      digits, EINVAL);
+		i_stream_unref(&parent);
+		digest[i] ^= 1;
+	}
+}
+
 static void test_checked_text(void **state ATTR_UNUSED)
 {
 	struct istream *s =
@@ -857,6 +876,7 @@ int main(void)
 		cmocka_unit_test(test_callback_full_buffer),
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_checked),
+		cmocka_unit_test(test_checked_by_the_whole_digest),
 		cmocka_unit_test(test_checked_text),
 		cmocka_unit_test(test_checked_seeks),
 		cmocka_unit_test(test_checked_is_not_left_to_the_kernel),

@@ -515,6 +515,46 @@ static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
 	}
 }
 
+/* A rewrite whose place nobody can read, so that the tombstone behind it is found to
+   remove what came before: it is needed for as long as the rewrite's segment is there. Who
+   restores the file from a copy has no message back that went. */
+static void test_a_tombstone_of_what_is_restored(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned int n = 0, from, round;
+	uint64_t header;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	fill(journal, &n);
+	from = n - 1;
+	test_journal_make_put(&put, 1, 2);
+	test_journal_commit_claimed(journal, &put.request);
+	assert_true(journal_find(journal, &put.request.records[0].id, &entry));
+	assert_int_equal(entry.headers.segment, 2);
+	header = (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20;
+	fill(journal, &n);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip_in(2, header);
+	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	assert_false(test_journal_has(journal, 1));
+	/* what came before goes, too, and its segment becomes another one */
+	assert_int_equal(test_journal_drop(journal, 0), 0);
+	test_journal_drop_range(journal, 2, from);
+	for (round = 0; round < 3; round++)
+		time_passes(journal, &n);
+	journal_close(&journal);
+	test_journal_flip_in(2, header);
+	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, from));
+	assert_false(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
 static void store_states(struct journal *journal, unsigned int n, uint64_t base)
 {
 	struct test_journal_put put;
@@ -584,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_a_void_is_not_carried),
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
+		cmocka_unit_test(test_a_tombstone_of_what_is_restored),
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_states_of_an_earlier_life),
 	};

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* So many fill the first segment, and are in the next one. */
 #define MESSAGES 40
@@ -444,6 +445,24 @@ static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* The headers are damaged, and the body's file is missing: somebody may find it, and the
+   record stays that speaks of it. */
+static void test_repair_of_what_lost_its_file(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct told told = { 0, 0 };
+	unsigned int listed;
+	message_id id;
+
+	put_under_footer(data, &id);
+	damage(HEADERS_PAYLOAD);
+	assert_int_equal(unlink(test_spool_files_in(BODIES).path), 0);
+	assert_int_equal(repair(&told, &listed), 5);
+	assert_int_equal(told.stays, 1);
+	assert_int_equal(listed, 6);
+	free(data);
+}
+
 /* A repair that was cut off, or that failed, had moved the body's file; only where that is
    durable the record may go. The next one finishes it. */
 static void test_repair_goes_on(void **state ATTR_UNUSED)
@@ -494,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_files_of_what_is_damaged),
 		cmocka_unit_test(test_repair_after_a_failing_read),
 		cmocka_unit_test(test_repair_that_cannot_keep_a_body),
+		cmocka_unit_test(test_repair_of_what_lost_its_file),
 		cmocka_unit_test(test_repair_goes_on),
 	};
 

@@ -1320,6 +1320,34 @@ static void test_a_damaged_body_of_a_rewrite(void **state ATTR_UNUSED)
 	}
 }
 
+/* The headers were written anew, and those are damaged that came with the body: without one
+   there is no message, and another one of its id may come. */
+static void test_headers_whose_body_nobody_knows(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_request headers = { .count = 1 };
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	test_journal_make_put(&put, 1, 2);
+	headers.records[0] = put.request.records[1];
+	headers.records[0].flags = 0;
+	test_journal_commit_claimed(journal, &headers);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	/* behind the body, and its own header */
+	test_journal_flip(JOURNAL_BLOCK_SIZE + 2 * JOURNAL_ALIGN +
+			  JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	assert_true(test_journal.warnings > 0);
+	assert_false(journal_find(journal, &headers.records[0].id, &entry));
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 3));
+	journal_close(&journal);
+}
+
 static struct {
 	bool renamed;
 	unsigned int synced; /* 1: quarantine, 2: journal */
@@ -1473,6 +1501,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_known_to_be_missing),
 		cmocka_unit_test(test_a_read_that_fails),
 		cmocka_unit_test(test_a_damaged_body_of_a_rewrite),
+		cmocka_unit_test(test_headers_whose_body_nobody_knows),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 		cmocka_unit_test(test_a_reader_names_damage),

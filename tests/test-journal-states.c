@@ -328,6 +328,96 @@ static void test_of_two_one_wins(void **state ATTR_UNUSED)
 }
 
 /*
+ * While they are read
+ */
+
+/* Record by record: its header, and what is behind it. */
+#define READS 4
+
+/* In the middle of a read another one writes the headers whole, and (`states`) states
+   behind them. */
+static struct {
+	struct spool *spool;
+	email_message *message;
+	unsigned int calls, at;
+	bool states, moves;
+} meanwhile;
+
+static ssize_t changing_pread(int fd, void *data, size_t size, off_t offset)
+{
+	ssize_t ret = file_ops_system.pread(fd, data, size, offset);
+
+	if (++meanwhile.calls != meanwhile.at)
+		return ret;
+	email_message_set_arrival(meanwhile.message, 7);
+	assert_int_equal(deliver(meanwhile.spool, meanwhile.message, 2, ""),
+			 IO_DONE);
+	if (meanwhile.states)
+		assert_int_equal(deliver(meanwhile.spool, meanwhile.message, 3,
+					 ""),
+				 IO_DONE);
+	/* as where the segment became another one */
+	if (meanwhile.moves)
+		memset(data, 'X', size);
+	return ret;
+}
+
+/* Version 2 has the state of the first one apart, version 3 those of two with its headers,
+   and version 4 another one apart. */
+static void must_be_of_one_version(const email_message *got)
+{
+	uint64_t version = email_message_get_version(got);
+	unsigned int i;
+
+	assert_in_range(version, meanwhile.moves ? 3 : 2, 4);
+	if (meanwhile.moves && meanwhile.states)
+		assert_int_equal(version, 4);
+	assert_int_equal(email_message_get_arrival(got) == 7, version >= 3);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(email_message_get_recipient_state(got, i,
+								   NULL) ==
+					 EMAIL_RECIPIENT_DELIVERED,
+				 i > 0 && i < version);
+}
+
+static void read_while_it_changes(void)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct file_ops ops = file_ops_system;
+	email_message *got;
+
+	meanwhile.spool = spool;
+	meanwhile.message = new_message(spool, 30);
+	assert_int_equal(deliver(spool, meanwhile.message, 1, ""), IO_DONE);
+	got = email_message_new(&meanwhile.message->message_id);
+	ops.pread = changing_pread;
+	meanwhile.calls = 0;
+	file_ops_set(&ops);
+	assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS, got),
+			 IO_DONE);
+	file_ops_set(NULL);
+	assert_true(meanwhile.calls >= meanwhile.at);
+	must_be_of_one_version(got);
+	email_message_unref(&got);
+	email_message_unref(&meanwhile.message);
+	spool_close(&spool);
+}
+
+/* Who reads has the headers of one version with the states that belong to them. */
+static void test_headers_change_while_they_are_read(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (meanwhile.at = 1; meanwhile.at <= READS; meanwhile.at++) {
+		for (i = 0; i < 4; i++) {
+			meanwhile.states = i % 2 != 0;
+			meanwhile.moves = i / 2 != 0;
+			read_while_it_changes();
+		}
+	}
+}
+
+/*
  * In any order
  */
 
@@ -504,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_after_headers_that_failed),
 		cmocka_unit_test(test_headers_that_are_moved),
 		cmocka_unit_test(test_of_two_one_wins),
+		cmocka_unit_test(test_headers_change_while_they_are_read),
 		cmocka_unit_test(test_any_order),
 	};
 

@@ -365,6 +365,52 @@ static void test_short_writes(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Fills the first segment, and the second one with the tombstones of all that was in the
+   first. How many were stored; *kept_r is the first one that stays. */
+static unsigned int fill_two(struct journal *journal, unsigned int *kept_r)
+{
+	const struct journal_segment *old;
+	unsigned int n = 0, i;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	for (old = journal->active; journal->active == old; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	*kept_r = n - 1;
+	for (i = 0; i < *kept_r; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	while (has_room(journal))
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	return n;
+}
+
+/* The header of the next segment cannot be written, and its file is removed. Until that is
+   durable the tombstones of what was in it are needed. */
+static void test_a_removal_that_is_not_synced(void **state ATTR_UNUSED)
+{
+	static const int errors[] = { 0, EIO };
+	struct journal *journal;
+	unsigned int n, kept;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(errors); i++) {
+		journal = test_journal_new();
+		n = fill_two(journal, &kept);
+		assert_int_equal(journal->segments[2]->outlives_count, 1);
+		test_faults_begin();
+		/* behind the footer of the one that is full */
+		test_faults.fail_at[TEST_OP_WRITE] = 2;
+		test_faults.fail_errno[TEST_OP_WRITE] = EIO;
+		test_faults.fail_at[TEST_OP_FSYNC_DIR] = errors[i] != 0;
+		test_faults.fail_errno[TEST_OP_FSYNC_DIR] = errors[i];
+		assert_int_equal(test_journal_store(journal, n), 0);
+		assert_int_equal(test_faults.calls[TEST_OP_UNLINK], 1);
+		test_faults_end();
+		assert_int_equal(journal->segments[2]->outlives_count,
+				 errors[i] != 0);
+		journal_close(&journal);
+	}
+}
+
 /* The header of the next segment cannot be written, and the file cannot be removed: what
    was in it is still there, and its tombstones have to be, too. */
 static void test_a_segment_that_stays_what_it_was(void **state ATTR_UNUSED)
@@ -413,21 +459,12 @@ static void test_a_header_that_is_not_written(void **state ATTR_UNUSED)
 		int error;
 		unsigned int files;
 	} rows[] = { { ECANCELED, 3 }, { EIO, 2 } };
-	const struct journal_segment *old;
 	struct journal *journal;
 	unsigned int n, i, r, kept;
 
 	for (r = 0; r < N_ELEMENTS(rows); r++) {
 		journal = test_journal_new();
-		n = 0;
-		assert_int_equal(test_journal_store(journal, n++), 0);
-		for (old = journal->active; journal->active == old; n++)
-			assert_int_equal(test_journal_store(journal, n), 0);
-		kept = n - 1;
-		for (i = 0; i < kept; i++)
-			assert_int_equal(test_journal_drop(journal, i), 0);
-		while (has_room(journal))
-			assert_int_equal(test_journal_store(journal, n++), 0);
+		n = fill_two(journal, &kept);
 		test_faults_begin();
 		test_faults.fail_at[TEST_OP_WRITE] = 1;
 		test_faults.fail_errno[TEST_OP_WRITE] = rows[r].error;
@@ -530,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),
 		cmocka_unit_test(test_short_writes),
+		cmocka_unit_test(test_a_removal_that_is_not_synced),
 		cmocka_unit_test(test_a_segment_that_stays_what_it_was),
 		cmocka_unit_test(test_a_header_that_is_not_written),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),

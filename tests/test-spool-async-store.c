@@ -145,6 +145,51 @@ static void test_hook_by_hook(void **state ATTR_UNUSED)
 }
 
 /* What does not fit into a segment is in a file, and goes with its message. */
+/* The one that the hook called `op` first was asked with. */
+static int force_of(enum io_operation op)
+{
+	unsigned int i;
+
+	for (i = 0; i < test_watch.count; i++) {
+		if (test_watch.events[i].op == op &&
+		    !test_watch.events[i].after)
+			return test_watch.events[i].force;
+	}
+	fail_msg("hook %d was not asked", op);
+	return 0;
+}
+
+/* Modules may skip what is written without it. */
+static void test_force_is_passed_on(void **state ATTR_UNUSED)
+{
+	struct test_answer answers[2];
+	struct spool_async *async;
+	email_message *message;
+	struct spool *spool;
+	message_id id;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		memset(answers, 0, sizeof(answers));
+		spool = test_watched_spool(stores[i]);
+		async = test_async_begin(spool, 2, 0);
+		message = test_async_message(spool, &id);
+		ret = spool_submit_writebody(async, message, 2, test_answered,
+					     &answers[0]);
+		ret |= spool_submit_writeheaders(async, message, 3,
+						 test_answered, &answers[1]);
+		assert_int_equal(ret, IO_DONE);
+		test_wait_answers(2);
+		test_must_be(&answers[0], IO_DONE);
+		test_must_be(&answers[1], IO_DONE);
+		assert_int_equal(force_of(IO_OP_WRITEBODY), 2);
+		assert_int_equal(force_of(IO_OP_WRITEHEADERS), 3);
+		email_message_unref(&message);
+		test_async_end(&async, &spool);
+	}
+}
+
 static void test_a_large_body(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 100000);
@@ -587,6 +632,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_messages),
 		cmocka_unit_test(test_hook_by_hook),
+		cmocka_unit_test(test_force_is_passed_on),
 		cmocka_unit_test(test_a_large_body),
 		cmocka_unit_test(test_reading_only),
 		cmocka_unit_test(test_a_failing_module),
