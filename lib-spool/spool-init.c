@@ -146,6 +146,7 @@ static void undo_init(int dir_fd)
 		{ "quarantine", AT_REMOVEDIR },
 		{ "messages/tmp", AT_REMOVEDIR },
 		{ "messages", AT_REMOVEDIR },
+		{ "journal/bodies", AT_REMOVEDIR },
 		{ "journal", AT_REMOVEDIR },
 	};
 	size_t i;

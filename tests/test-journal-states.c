@@ -126,6 +126,35 @@ static void test_nothing_is_left(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Of few recipients, and once more than half of them have changed, all is written anew: what
+   is apart would be no smaller. */
+static void test_when_states_are_apart(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int recipients, delivered;
+		bool apart;
+	} rows[] = {
+		{ 15, 1, false }, { 16, 1, true },   { 16, 8, true },
+		{ 16, 9, false }, { 16, 10, true },  { 21, 10, true },
+		{ 21, 11, false },
+	};
+	email_message *message;
+	struct spool *spool;
+	unsigned int n;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of("journal", "");
+		message = new_message(spool, rows[i].recipients);
+		for (n = 0; n < rows[i].delivered; n++)
+			assert_int_equal(deliver(spool, message, n, ""),
+					 IO_DONE);
+		assert_int_equal(live_records(spool), rows[i].apart ? 3 : 2);
+		email_message_unref(&message);
+		spool_close(&spool);
+	}
+}
+
 /* Where a record of headers of this version begins in the first segment. */
 static long find_headers(const unsigned char *data, size_t size,
 			 unsigned char version)
@@ -590,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_states_alone_are_moved),
 		cmocka_unit_test(test_states_are_small),
 		cmocka_unit_test(test_nothing_is_left),
+		cmocka_unit_test(test_when_states_are_apart),
 		cmocka_unit_test(test_of_damaged_headers),
 		cmocka_unit_test(test_after_headers_that_failed),
 		cmocka_unit_test(test_headers_that_are_moved),

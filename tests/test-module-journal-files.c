@@ -225,6 +225,39 @@ static void test_a_file_that_could_not_be_removed(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* So many bytes go into a segment, as the stack makes them, and not one more. */
+static void test_the_longest_body_of_a_segment(void **state ATTR_UNUSED)
+{
+	enum { MAX = 24576 };
+	static const struct {
+		const char *stack;
+		size_t size;
+		unsigned int files;
+	} rows[] = {
+		{ "", MAX, 0 },
+		{ "", MAX + 1, 1 },
+		{ "hex", MAX / 2, 0 },
+		{ "hex", MAX / 2 + 1, 1 },
+		/* what it makes at once may be more than there is room for */
+		{ "hex", MAX, 1 },
+	};
+	unsigned char *data = test_data(TEST_DATA_RANDOM, MAX + 1);
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of("journal", rows[i].stack);
+		assert_int_equal(test_spool_put(spool, data, rows[i].size, &id),
+				 IO_DONE);
+		assert_int_equal(test_spool_files_in(BODIES).count,
+				 rows[i].files);
+		test_spool_must_have(spool, &id, data, rows[i].size);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 /* Bodies that wait for their headers have so much memory together; the others wait on
    disk, however small they are. */
 static void test_waiting_bodies_have_little_memory(void **state ATTR_UNUSED)
@@ -438,6 +471,44 @@ static void test_a_reader_lists_nothing_that_went(void **state ATTR_UNUSED)
 	assert_int_equal(spool_remove(spool, &moved), IO_DONE);
 	assert_int_equal(test_spool_damaged(reader, &total), 0);
 	assert_int_equal(total, 0);
+	spool_close(&reader);
+	spool_close(&spool);
+	free(data);
+}
+
+static bool see_one(const struct spool_entry *entry ATTR_UNUSED, void *context)
+{
+	unsigned int *count = context;
+
+	++*count;
+	return false;
+}
+
+/* Also where it is at those that a writer has moved. */
+static void test_a_reader_whose_listing_is_cut_short(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 20000);
+	struct spool *spool = test_spool_new_of("journal", ""), *reader;
+	message_id id, moved[2], other;
+	unsigned int seen = 0;
+	uint64_t count;
+	char *error;
+
+	assert_int_equal(test_spool_put(spool, data, 20000, &id), IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, 5000, &moved[0]), IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, 5000, &moved[1]), IO_DONE);
+	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	while (test_spool_read(reader, &id, 0, NULL) == 0) {
+		assert_int_equal(test_spool_put(spool, data, 20000, &other),
+				 IO_DONE);
+		assert_int_equal(spool_remove(spool, &other), IO_DONE);
+		assert_int_equal(spool_compact(spool, &count, &error), 0);
+	}
+	assert_int_equal(seen_of(reader, &moved[0]).error, ESTALE);
+	assert_int_equal(seen_of(reader, &moved[1]).error, ESTALE);
+	assert_int_equal(spool_list(reader, see_one, &seen, &error), 0);
+	assert_int_equal(seen, 1);
 	spool_close(&reader);
 	spool_close(&spool);
 	free(data);
@@ -776,11 +847,13 @@ int main(void)
 		cmocka_unit_test(test_a_file_has_no_plain_text),
 		cmocka_unit_test(test_files_go_with_their_bodies),
 		cmocka_unit_test(test_a_file_that_could_not_be_removed),
+		cmocka_unit_test(test_the_longest_body_of_a_segment),
 		cmocka_unit_test(test_waiting_bodies_have_little_memory),
 		cmocka_unit_test(test_compaction_leaves_files),
 		cmocka_unit_test(test_a_missing_file),
 		cmocka_unit_test(test_a_reader_beside_a_writer),
 		cmocka_unit_test(test_a_reader_lists_nothing_that_went),
+		cmocka_unit_test(test_a_reader_whose_listing_is_cut_short),
 		cmocka_unit_test(test_a_reader_that_cannot_look),
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),

@@ -5,6 +5,8 @@
 #include "config.h"
 #include "buffer.h"
 #include "macros.h"
+#include "message-record.h"
+#include "module-journal-private.h"
 #include "test-spool-common.h"
 
 #include <stdio.h>
@@ -207,6 +209,69 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A message whose records are whole, and say that its body has 4 octets. */
+static void store_lie(struct spool *spool, const char *stack, const char *body)
+{
+	struct journal *journal = journal_store(spool->store)->journal;
+	buffer_t *record = buffer_create_dynamic(default_pool, 200);
+	struct journal_request request = { .count = 2 };
+	struct journal_record *records = request.records;
+	struct journal_entry entry;
+	email_message *message;
+	message_id id;
+	unsigned int i;
+
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	email_message_set_version(message, 1);
+	message->body_len = 4;
+	assert_int_equal(message_record_write(message, record), 0);
+	for (i = 0; i < 2; i++) {
+		records[i].id = id;
+		records[i].version = 1;
+		records[i].plain_size = 4;
+	}
+	records[0].type = JOURNAL_BODY;
+	records[0].stack = stack;
+	records[0].data = body;
+	records[0].size = strlen(body);
+	records[1].type = JOURNAL_HEADERS;
+	records[1].flags = JOURNAL_WITH_BODY;
+	records[1].stack = "plain";
+	records[1].data = record->data;
+	records[1].size = record->used;
+	assert_int_equal(journal_claim(journal, &id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &request), 0);
+	journal_release(journal, &id);
+	email_message_unref(&message);
+	buffer_free(&record);
+}
+
+/* Of a body that ends well, but elsewhere, only its length tells. */
+static void test_lengths_are_verified(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *stack, *body;
+		unsigned int problems;
+	} rows[] = {
+		{ "plain", "abcd", 0 },   { "plain", "abc", 1 },
+		{ "plain", "abcde", 1 },  { "hex", "61626364", 0 },
+		{ "hex", "616263", 1 },   { "hex", "6162636465", 1 },
+	};
+	struct seen seen = { 0 };
+	struct spool *spool;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of("journal", "");
+		store_lie(spool, rows[i].stack, rows[i].body);
+		verify(spool, &seen);
+		assert_int_equal(seen.count, 1);
+		assert_int_equal(seen.problems, rows[i].problems);
+		spool_close(&spool);
+	}
+}
+
 /* Files that are nobody's are counted, each as what it is, and go at the next start; the
    one that is a message's stays, under its own name alone. */
 static void test_strays(void **state ATTR_UNUSED)
@@ -263,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_states_are_listed),
 		cmocka_unit_test(test_a_listing_that_is_cut_short),
 		cmocka_unit_test(test_damage_is_verified),
+		cmocka_unit_test(test_lengths_are_verified),
 		cmocka_unit_test(test_strays),
 	};
 

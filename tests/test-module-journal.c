@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "istream.h"
 #include "macros.h"
 #include "mem.h"
 #include "module-journal-private.h"
@@ -246,6 +247,72 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Whose headers fail puts its body back: where another one wrote a newer body meanwhile, that
+   one goes on waiting. */
+static void test_a_body_that_is_put_back(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct journal_store *store = journal_store(spool->store);
+	struct journal_pending *pending;
+	message_id id;
+	uint64_t number;
+
+	memset(&id, 1, sizeof(id));
+	for (number = 2; number > 0; number--) {
+		pending = i_new(struct journal_pending, 1);
+		pending->id = id;
+		pending->number = number;
+		pending->data = buffer_create_dynamic(default_pool, 16);
+		journal_pending_put(store, pending);
+	}
+	assert_null(journal_pending_take(store, &id, 1));
+	pending = journal_pending_take(store, &id, 2);
+	assert_non_null(pending);
+	journal_pending_free(store, &pending);
+	assert_null(journal_pending_take(store, &id, 0));
+	spool_close(&spool);
+}
+
+/* A body that comes in parts is in memory until it is too large for that. What it had there
+   others may have. */
+static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
+{
+	static const struct {
+		size_t size, waiting;
+	} rows[] = { { LARGE, 0 }, { 20000, 20000 } };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct journal_store *store = journal_store(spool->store);
+	email_message *message;
+	struct istream *input;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		test_write_file(test_path("body"), data, rows[i].size);
+		spool_new_id(spool, &id);
+		message = email_message_new(&id);
+		input = i_stream_create_file(test_path("body"), 1000);
+		email_message_set_body(message, input, 0);
+		i_stream_unref(&input);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
+						 0),
+				 IO_DONE);
+		assert_int_equal(test_spool_files_in("journal/bodies").count,
+				 i == 0);
+		assert_int_equal(atomic_load(&store->pending_size),
+				 rows[i].waiting);
+		assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id),
+				 IO_DONE);
+		assert_int_equal(atomic_load(&store->pending_size), 0);
+		email_message_unref(&message);
+		assert_int_equal(test_spool_files_in("journal/bodies").count,
+				 0);
+	}
+	spool_close(&spool);
+	free(data);
+}
+
 /* A change is told of after others can write again: a body of the version that it made, or
    of the message that comes behind its removal, is none that it puts an end to. */
 static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
@@ -470,6 +537,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_stores_the_body_of_another),
 		cmocka_unit_test(test_of_two_bodies_the_last_one_waits),
 		cmocka_unit_test(test_bodies_that_are_out_of_date_go),
+		cmocka_unit_test(test_a_body_that_is_put_back),
+		cmocka_unit_test(test_memory_of_bodies_is_given_back),
 		cmocka_unit_test(test_bodies_of_what_is_stored_now_wait),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
