@@ -134,8 +134,8 @@ static void test_when_states_are_apart(void **state ATTR_UNUSED)
 		unsigned int recipients, delivered;
 		bool apart;
 	} rows[] = {
-		{ 15, 1, false }, { 16, 1, true },   { 16, 8, true },
-		{ 16, 9, false }, { 16, 10, true },  { 21, 10, true },
+		{ 15, 1, false },  { 16, 1, true },  { 16, 8, true },
+		{ 16, 9, false },  { 16, 10, true }, { 21, 10, true },
 		{ 21, 11, false },
 	};
 	email_message *message;

@@ -162,6 +162,29 @@ static void test_a_place_of_another_record(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* A file that ends before the record does is damaged, and no read has failed: whatever errno
+   was before. */
+static void test_a_record_behind_the_files_end(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	char stack[JOURNAL_STACK_MAX + 1], path[600];
+	struct journal_header header;
+	unsigned char *data;
+	message_id id;
+
+	test_journal_make_id(1, &id);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, JOURNAL_BLOCK_SIZE), 0);
+	errno = EIO;
+	assert_int_equal(journal_read(journal, &id, JOURNAL_HEADERS, &header,
+				      stack, &data),
+			 -1);
+	assert_int_equal(errno, EINVAL);
+	journal_close(&journal);
+}
+
 /* Of a message that went, or that was never stored, the index has nothing: neither for it nor
    for its states. */
 static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
@@ -561,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_too_large_is_refused),
 		cmocka_unit_test(test_no_memory_of_what_went),
 		cmocka_unit_test(test_a_place_of_another_record),
+		cmocka_unit_test(test_a_record_behind_the_files_end),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_a_failed_group_without_padding_is_void),

@@ -225,21 +225,21 @@ static void test_a_file_that_could_not_be_removed(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* So many bytes go into a segment, as the stack makes them, and not one more. */
+/* So many bytes go into a segment, as the stack makes them, and not one more. The limit is
+   no multiple of what a stack makes at once. */
 static void test_the_longest_body_of_a_segment(void **state ATTR_UNUSED)
 {
-	enum { MAX = 24576 };
+	enum {
+		MAX = 10000
+	};
 	static const struct {
 		const char *stack;
 		size_t size;
 		unsigned int files;
 	} rows[] = {
-		{ "", MAX, 0 },
-		{ "", MAX + 1, 1 },
-		{ "hex", MAX / 2, 0 },
-		{ "hex", MAX / 2 + 1, 1 },
-		/* what it makes at once may be more than there is room for */
-		{ "hex", MAX, 1 },
+		{ "", MAX, 0 },        { "", MAX + 1, 1 },
+		{ "hex", MAX / 2, 0 }, { "hex", MAX / 2 + 1, 1 },
+		{ "gzip", MAX, 1 },
 	};
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MAX + 1);
 	struct spool *spool;
@@ -248,6 +248,12 @@ static void test_the_longest_body_of_a_segment(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		spool = test_spool_new_of("journal", rows[i].stack);
+		spool_close(&spool);
+		assert_int_equal(test_command("echo inline-limit = %u >> "
+					      "%s/spool.conf",
+					      MAX, test_spool_dir()),
+				 0);
+		spool = test_spool_open(0);
 		assert_int_equal(test_spool_put(spool, data, rows[i].size, &id),
 				 IO_DONE);
 		assert_int_equal(test_spool_files_in(BODIES).count,
@@ -412,7 +418,7 @@ static void test_a_reader_beside_a_writer(void **state ATTR_UNUSED)
 	struct test_spool_files lost;
 	email_message *message;
 	message_id ids[4];
-	unsigned int i;
+	unsigned int i, descriptors;
 
 	for (i = 0; i < N_ELEMENTS(ids); i++) {
 		assert_int_equal(test_spool_put(spool, data, LARGE, &ids[i]),
@@ -420,6 +426,7 @@ static void test_a_reader_beside_a_writer(void **state ATTR_UNUSED)
 		if (i == 0)
 			lost = test_spool_files_in(BODIES);
 	}
+	descriptors = test_open_descriptors();
 	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	assert_int_equal(spool_remove(spool, &ids[1]), IO_DONE);
 	assert_int_equal(spool_get(reader, &ids[1], &message), IO_TRANS_FAIL);
@@ -437,6 +444,8 @@ static void test_a_reader_beside_a_writer(void **state ATTR_UNUSED)
 	assert_int_equal(test_spool_read(reader, &ids[0], 0, NULL), EINVAL);
 	assert_int_equal(seen_of(reader, &ids[0]).error, EINVAL);
 	spool_close(&reader);
+	/* nor is the journal open that it looked into */
+	assert_int_equal(test_open_descriptors(), descriptors);
 	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	test_spool_must_have(reader, &ids[3], data, LARGE - 1);
 	assert_int_equal(test_spool_read(reader, &ids[2], 0, NULL), ENOENT);
@@ -489,17 +498,21 @@ static void test_a_reader_whose_listing_is_cut_short(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 20000);
 	struct spool *spool = test_spool_new_of("journal", ""), *reader;
-	message_id id, moved[2], other;
-	unsigned int seen = 0;
+	message_id gone[2], moved[2], other;
+	unsigned int seen = 0, i;
 	uint64_t count;
 	char *error;
 
-	assert_int_equal(test_spool_put(spool, data, 20000, &id), IO_DONE);
-	assert_int_equal(test_spool_put(spool, data, 5000, &moved[0]), IO_DONE);
-	assert_int_equal(test_spool_put(spool, data, 5000, &moved[1]), IO_DONE);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(test_spool_put(spool, data, 10000,
+						i < 2 ? &moved[i] :
+							&gone[i - 2]),
+				 IO_DONE);
 	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
-	assert_int_equal(spool_remove(spool, &id), IO_DONE);
-	while (test_spool_read(reader, &id, 0, NULL) == 0) {
+	assert_int_equal(spool_remove(spool, &gone[0]), IO_DONE);
+	assert_int_equal(spool_remove(spool, &gone[1]), IO_DONE);
+	/* the last one in its segment */
+	while (test_spool_read(reader, &gone[1], 0, NULL) == 0) {
 		assert_int_equal(test_spool_put(spool, data, 20000, &other),
 				 IO_DONE);
 		assert_int_equal(spool_remove(spool, &other), IO_DONE);

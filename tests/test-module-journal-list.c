@@ -254,9 +254,9 @@ static void test_lengths_are_verified(void **state ATTR_UNUSED)
 		const char *stack, *body;
 		unsigned int problems;
 	} rows[] = {
-		{ "plain", "abcd", 0 },   { "plain", "abc", 1 },
-		{ "plain", "abcde", 1 },  { "hex", "61626364", 0 },
-		{ "hex", "616263", 1 },   { "hex", "6162636465", 1 },
+		{ "plain", "abcd", 0 },  { "plain", "abc", 1 },
+		{ "plain", "abcde", 1 }, { "hex", "61626364", 0 },
+		{ "hex", "616263", 1 },  { "hex", "6162636465", 1 },
 	};
 	struct seen seen = { 0 };
 	struct spool *spool;

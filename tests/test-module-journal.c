@@ -347,6 +347,120 @@ static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Of a new message: what another one does while its body is read. */
+static struct {
+	struct spool *spool;
+	message_id id;
+	bool done;
+} meanwhile;
+
+static bool put_meanwhile(buffer_t *out, void *context ATTR_UNUSED)
+{
+	if (meanwhile.done)
+		return false;
+	meanwhile.done = true;
+	assert_int_equal(test_spool_put_as(meanwhile.spool, wire,
+					   sizeof(wire) - 1, &meanwhile.id),
+			 IO_DONE);
+	buffer_append(out, "late\r\n.\r\n", 9);
+	return true;
+}
+
+/* Nor does one of another spool's, which goes on counting there, take the place of one that
+   has the version before. */
+static void test_one_id_comes_twice_at_once(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message;
+	struct istream *input;
+	uint64_t version;
+
+	meanwhile.spool = spool;
+	for (version = 1; version <= 2; version++) {
+		meanwhile.done = false;
+		spool_new_id(spool, &meanwhile.id);
+		message = email_message_new(&meanwhile.id);
+		email_message_set_first_version(message, version);
+		input = i_stream_create_callback(put_meanwhile, NULL);
+		email_message_set_body(message, input, 0);
+		i_stream_unref(&input);
+		assert_int_equal(spool_put(spool, message), IO_FAIL);
+		assert_int_equal(io_get_errno(), EEXIST);
+		email_message_unref(&message);
+		test_spool_must_have(spool, &meanwhile.id, wire,
+				     sizeof(wire) - 1);
+	}
+	spool_close(&spool);
+}
+
+/* A body that waits to replace one that is stored can be given up, and that one stays. */
+static void test_another_body_is_given_up(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	test_spool_set_body(message, "another\r\n.\r\n", 12);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id), IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_FAIL);
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+/* What an opening failed for is told by errno, too. */
+static void test_a_spool_without_its_journal(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	char *error;
+
+	spool_close(&spool);
+	assert_int_equal(test_command("rm -r %s/journal", test_spool_dir()), 0);
+	spool = spool_open(test_spool_dir(), 0, NULL, &error);
+	assert_null(spool);
+	assert_int_equal(errno, ENOENT);
+	free(error);
+}
+
+/* A spool that could not be made is none, and nothing is left of it: a second try is as the
+   first. */
+static void test_a_journal_that_is_not_made(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = {
+		TEST_OP_MKDIR, TEST_OP_FSYNC_DIR, TEST_OP_OPEN,
+		TEST_OP_WRITE, TEST_OP_FDATASYNC, TEST_OP_LINK
+	};
+	const struct spool_settings settings = { .store = "journal" };
+	char path[512], *error;
+	unsigned int n, hit;
+	struct stat st;
+	size_t i;
+	int ret;
+
+	(void)snprintf(path, sizeof(path), "%s", test_path("none"));
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = ENOSPC;
+			ret = spool_init(path, &settings, &error);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(ret, n > hit ? 0 : -1);
+			assert_int_equal(stat(path, &st) == 0, ret == 0);
+			if (ret < 0)
+				free(error);
+		}
+		assert_int_equal(test_command("rm -r %s", path), 0);
+	}
+}
+
 /* Headers that no segment has room for will not have more later; what the system refuses
    may. */
 static void test_too_large(void **state ATTR_UNUSED)
@@ -540,6 +654,10 @@ int main(void)
 		cmocka_unit_test(test_a_body_that_is_put_back),
 		cmocka_unit_test(test_memory_of_bodies_is_given_back),
 		cmocka_unit_test(test_bodies_of_what_is_stored_now_wait),
+		cmocka_unit_test(test_one_id_comes_twice_at_once),
+		cmocka_unit_test(test_another_body_is_given_up),
+		cmocka_unit_test(test_a_spool_without_its_journal),
+		cmocka_unit_test(test_a_journal_that_is_not_made),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_a_body_stays_while_headers_are_there),
 		cmocka_unit_test(test_every_failing_call),
