@@ -649,6 +649,8 @@ static void test_headers_behind_the_body_of_others(void **state ATTR_UNUSED)
 		assert_false(test_journal_has(journal, 2));
 		assert_true(test_journal_has(journal, 3));
 		assert_int_equal(test_journal.warnings, 1);
+		/* a footer would not know of them */
+		assert_null(journal->segments[1]->footer);
 		journal_close(&journal);
 	}
 }
@@ -773,6 +775,74 @@ static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 	assert_int_equal(rmdir(path), 0);
+}
+
+/* Whatever call fails, a start that succeeds has all there is, and nothing that a sync could
+   not make durable is gone by. */
+static void test_every_failing_call_of_a_start(void **state ATTR_UNUSED)
+{
+	static const struct {
+		enum test_op op;
+		bool always;
+	} rows[] = {
+		{ TEST_OP_FDATASYNC, true }, { TEST_OP_FSYNC_DIR, true },
+		{ TEST_OP_OPENDIR, false },  { TEST_OP_READDIR, false },
+		{ TEST_OP_OPEN, false },     { TEST_OP_READ, false },
+		{ TEST_OP_FSTAT, false },    { TEST_OP_WRITE, true },
+	};
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	unsigned int count = 0, n, hit, i;
+	size_t row;
+	char *error;
+
+	while (test_journal_active(journal) < 3)
+		assert_int_equal(test_journal_store(journal, count++), 0);
+	journal_close(&journal);
+	for (row = 0; row < N_ELEMENTS(rows); row++) {
+		TEST_EACH_CALL(n, hit) {
+			test_faults_begin();
+			test_faults.fail_at[rows[row].op] = n;
+			test_faults.fail_errno[rows[row].op] = EIO;
+			journal = journal_open(test_journal.dir_fd,
+					       test_journal.dir, &settings,
+					       &error);
+			hit = test_faults.calls[rows[row].op];
+			test_faults_end();
+			if (journal == NULL) {
+				assert_int_equal(errno, EIO);
+				assert_true(n <= hit);
+				free(error);
+				continue;
+			}
+			assert_false(rows[row].always && n <= hit);
+			for (i = 0; i < count; i++)
+				assert_true(test_journal_has(journal, i));
+			journal_close(&journal);
+		}
+	}
+}
+
+/* How much of a segment is messages' is the same for who wrote it and who reads it whole. A
+   footer says of the last record only where it begins. */
+static void test_what_a_segment_has_taken(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	uint64_t taken;
+	unsigned int n;
+
+	for (n = 0; test_journal_active(journal) < 2; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	taken = journal->segments[1]->taken;
+	assert_int_equal(taken, (n - 1) * JOURNAL_BLOCK_SIZE);
+	test_journal_start_again(&journal);
+	assert_in_range(journal->segments[1]->taken, taken - JOURNAL_BLOCK_SIZE,
+			taken);
+	test_journal_flip(TEST_JOURNAL_SEGMENT - 10);
+	test_journal_start_again(&journal);
+	assert_int_equal(journal->segments[1]->taken, taken);
+	journal_close(&journal);
 }
 
 /* Two names become durable before a journal is made: that of its directory, and what is
@@ -1488,6 +1558,8 @@ int main(void)
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_no_directory_for_bodies),
+		cmocka_unit_test(test_every_failing_call_of_a_start),
+		cmocka_unit_test(test_what_a_segment_has_taken),
 		cmocka_unit_test(test_a_journal_that_cannot_be_made),
 		cmocka_unit_test(test_a_reader_leaves_the_next_segment),
 		cmocka_unit_test(test_what_a_writer_moved),
