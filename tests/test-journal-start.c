@@ -3,6 +3,8 @@
 /* What a start makes of a journal: by footers, by several readers, of damage. */
 
 #include "config.h"
+#include "crc32c.h"
+#include "endian-io.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
 #include "journal/journal-scan.h"
@@ -393,6 +395,101 @@ static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
 	journal = test_journal_open(false);
 	assert_false(test_journal_has(journal, 1));
 	for (n = 2; n < 25; n++)
+		assert_true(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
+#define TAIL_SIZE 64
+/* Of headers, as doc/journal-format.md has it. */
+#define ENTRY_SIZE 36
+
+/* Writes a tail whose own checksum is right behind these entries, to the first segment. */
+static void write_tail(const struct journal_segment *segment, uint32_t count,
+		       uint64_t size, uint32_t crc,
+		       const unsigned char *entries)
+{
+	unsigned char tail[TAIL_SIZE] = { 0 };
+	char path[600];
+	FILE *file;
+
+	memcpy(tail, "BJF1", 4);
+	put_le32(tail + 4, count);
+	put_le64(tail + 8, size);
+	put_le64(tail + 16, 1000);
+	put_le32(tail + 56, crc);
+	put_le32(tail + 60,
+		 crc32c(crc32c(0, segment->header.incarnation,
+			       JOURNAL_INCARNATION_SIZE),
+			tail, 60));
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(
+		fseek(file, TEST_JOURNAL_SEGMENT - TAIL_SIZE - 2 * ENTRY_SIZE,
+		      SEEK_SET),
+		0);
+	assert_int_equal(fwrite(entries, ENTRY_SIZE, 2, file), 2);
+	assert_int_equal(fwrite(tail, TAIL_SIZE, 1, file), 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* What cannot be is not gone by, whatever checksum it has: the segment is read. */
+static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint32_t count;
+		uint64_t size;
+		unsigned int second; /* type */
+		int result;
+		uint32_t wrong; /* in the checksum of the entries */
+	} rows[] = {
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 1, 0 },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 1 },
+		/* not all of the entries, or more than there are */
+		{ 1, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
+		{ 3, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
+		{ UINT32_MAX, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
+		/* no room for its target */
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_UNLINK, 0, 0 },
+		/* more than the segment has */
+		{ 2, (uint64_t)1 << 63, JOURNAL_HEADERS, 0, 0 },
+		{ 2, UINT64_MAX, JOURNAL_HEADERS, 0, 0 },
+	};
+	struct journal *journal = test_journal_new();
+	unsigned char entries[2 * ENTRY_SIZE];
+	struct journal_items items;
+	size_t i;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		memset(entries, 0, sizeof(entries));
+		entries[0] = JOURNAL_HEADERS;
+		entries[ENTRY_SIZE] = (unsigned char)rows[i].second;
+		write_tail(journal->segments[1], rows[i].count, rows[i].size,
+			   crc32c(0, entries, sizeof(entries)) ^ rows[i].wrong,
+			   entries);
+		if (journal_footer_read(journal->segments[1], &items) !=
+		    rows[i].result)
+			fail_msg("row %zu", i);
+		journal_items_free(&items);
+	}
+	journal_close(&journal);
+}
+
+/* A footer that has no room behind the records is none, rather than over them. */
+static void test_a_footer_without_room(void **state ATTR_UNUSED)
+{
+	static const unsigned char zeros[TEST_JOURNAL_SEGMENT];
+	struct journal *journal = test_journal_new();
+	unsigned int n;
+
+	for (n = 0; n < 5; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	buffer_append(journal->active->footer, zeros,
+		      TEST_JOURNAL_SEGMENT - 3 * JOURNAL_BLOCK_SIZE);
+	journal_footer_write(journal->active, 1000);
+	for (n = 0; n < 5; n++)
 		assert_true(test_journal_has(journal, n));
 	journal_close(&journal);
 }
@@ -1546,6 +1643,8 @@ int main(void)
 		cmocka_unit_test(
 			test_a_footer_whose_last_record_is_in_two_blocks),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
+		cmocka_unit_test(test_footers_that_cannot_be),
+		cmocka_unit_test(test_a_footer_without_room),
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_much_is_void),
