@@ -267,6 +267,41 @@ void test_journal_flip_in(unsigned int segment, uint64_t offset)
 	assert_int_equal(close(fd), 0);
 }
 
+unsigned int test_journal_must_keep_bytes(size_t least)
+{
+	char path[900];
+	unsigned int segment, copies = 0;
+	unsigned long long pos;
+	buffer_t *copy, *original;
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/quarantine", test_journal.dir);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		if (strstr(entry->d_name, ".why") != NULL ||
+		    sscanf(entry->d_name, "journal-%u-%*[0-9a-f]-%llu.bytes",
+			   &segment, &pos) != 2)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/quarantine/%s",
+			       test_journal.dir, entry->d_name);
+		copy = test_read_file(path);
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, segment);
+		original = test_read_file(path);
+		assert_true(copy->used >= least);
+		assert_memory_equal(copy->data,
+				    (const char *)original->data + pos,
+				    copy->used);
+		buffer_free(&copy);
+		buffer_free(&original);
+		copies++;
+	}
+	(void)closedir(dir);
+	return copies;
+}
+
 uint64_t test_journal_sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE])
 {
 	uint64_t all = 0;

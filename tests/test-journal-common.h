@@ -59,6 +59,9 @@ unsigned int test_journal_files_in(const char *name);
 /* Changes a bit of the byte there, in the first segment, or in this one. */
 void test_journal_flip(uint64_t offset);
 void test_journal_flip_in(unsigned int segment, uint64_t offset);
+/* Each copy in quarantine has the bytes that are there in the segment, which its name tells,
+   and at least so many: how many copies there are. */
+unsigned int test_journal_must_keep_bytes(size_t least);
 /* How many values it has counted. */
 uint64_t test_journal_sum(const uint64_t histogram[SPOOL_HISTOGRAM_SIZE]);
 

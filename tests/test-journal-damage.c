@@ -1,0 +1,799 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What a start makes of damage: of records, of first blocks, and of what is missing. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "test-faults.h"
+#include "test-journal-common.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Three messages, each in a group, and damage at this offset in the second one's. */
+static void make_three(uint64_t offset)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n;
+
+	for (n = 1; n <= 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + offset);
+}
+
+/* Where the records of the second of three messages are, each in a group. */
+static void test_damage_is_put_aside(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *what;
+		unsigned int offset;
+	} rows[] = {
+		{ "the body's header", 10 },
+		{ "the body", JOURNAL_HEADER_SIZE + 8 },
+		{ "the headers' header", 2 * JOURNAL_ALIGN + 20 },
+		{ "the headers", 3 * JOURNAL_ALIGN + 9 },
+	};
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		make_three(rows[i].offset);
+		journal = test_journal_open(true);
+		assert_false(test_journal_has(journal, 2));
+		journal_close(&journal);
+		assert_int_equal(test_journal_files_in("quarantine"), 0);
+		journal = test_journal_open(false);
+		if (test_journal_has(journal, 2) ||
+		    !test_journal_has(journal, 1) ||
+		    !test_journal_has(journal, 3))
+			fail_msg("%s", rows[i].what);
+		assert_true(test_journal.warnings > 0);
+		assert_true(test_journal_files_in("quarantine") >= 2);
+		assert_true(test_journal_must_keep_bytes(JOURNAL_ALIGN) > 0);
+		assert_int_equal(test_journal_store(journal, 4), 0);
+		journal_close(&journal);
+	}
+}
+
+/* The last group may not have been synced: its damage is a torn tail, and stays
+   that. */
+static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
+{
+	static const unsigned int offsets[] = { 10, JOURNAL_HEADER_SIZE + 8,
+						2 * JOURNAL_ALIGN + 20,
+						3 * JOURNAL_ALIGN + 9 };
+	struct journal *journal;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_int_equal(test_journal_store(journal, 2), 0);
+		journal_close(&journal);
+		test_journal_flip(2 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		for (j = 0; j < 3; j++) {
+			journal = test_journal_open(false);
+			assert_true(test_journal_has(journal, 1));
+			assert_false(test_journal_has(journal, 2));
+			assert_int_equal(test_journal_store(
+						 journal, 10 + (unsigned int)j),
+					 0);
+			journal_close(&journal);
+		}
+		assert_int_equal(test_journal.warnings, 0);
+		assert_int_equal(test_journal_files_in("quarantine"), 0);
+	}
+}
+
+#define TORN 40
+
+/* More is void than one block can say. */
+static void test_much_is_void(void **state ATTR_UNUSED)
+{
+	static struct test_journal_put puts[TORN];
+	struct journal *journal = test_journal_new();
+	struct journal_request *requests[TORN];
+	struct journal_entry entry;
+	unsigned int n;
+
+	/* this one keeps the segment what it is */
+	assert_int_equal(test_journal_store(journal, 200), 0);
+	for (n = 0; n < TORN; n++) {
+		test_journal_make_put(&puts[n], n, 1);
+		requests[n] = &puts[n].request;
+		assert_int_equal(journal_claim(journal,
+					       &puts[n].request.records[0].id,
+					       &entry),
+				 0);
+	}
+	assert_int_equal(journal_commit_many(journal, requests, TORN), 0);
+	for (n = 0; n < TORN; n++)
+		journal_release(journal, &puts[n].request.records[0].id);
+	journal_close(&journal);
+	for (n = 0; n < TORN; n++)
+		test_journal_flip(
+			(uint64_t)puts[n].request.records[0].place.offset *
+				JOURNAL_ALIGN +
+			JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 100), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	for (n = 0; n < TORN; n++)
+		assert_false(test_journal_has(journal, n));
+	assert_true(test_journal_has(journal, 100));
+	assert_true(test_journal_has(journal, 200));
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* What says that a tail is void was cut itself: neither is damage. */
+static void test_a_torn_void(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	journal_close(&journal);
+	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	test_faults_begin();
+	/* that of the segment comes before */
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 2;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(test_journal_store(journal, 3), EIO);
+	test_faults_end();
+	journal_close(&journal);
+	test_journal_flip_in(2, JOURNAL_BLOCK_SIZE + 10);
+	test_journal.warnings = 0;
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_false(test_journal_has(journal, 2));
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* The last group has lost its first record, or that one's payload, and what came before it
+   is damaged: that was synced, and is no torn tail. */
+static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
+{
+	static const unsigned int offsets[] = { 10, JOURNAL_HEADER_SIZE + 8 };
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		make_three(JOURNAL_HEADER_SIZE + 8);
+		test_journal_flip(3 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		journal = test_journal_open(false);
+		assert_true(test_journal_has(journal, 1));
+		assert_false(test_journal_has(journal, 2));
+		assert_false(test_journal_has(journal, 3));
+		assert_true(test_journal.warnings > 0);
+		assert_true(test_journal_files_in("quarantine") >= 2);
+		journal_close(&journal);
+	}
+}
+
+static void test_first_blocks(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal;
+	char *error;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_null(journal);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "segment 1 is damaged"));
+	free(error);
+	test_journal_flip(20);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+/* What would go beyond the segment's end is no record, and the next group takes its
+   place. */
+static void test_a_record_beyond_the_end(void **state ATTR_UNUSED)
+{
+	struct journal_header header = { .type = JOURNAL_BODY,
+					 .flags = JOURNAL_GROUP_START,
+					 .stored_size = TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_header_put(&header, journal->active->header.incarnation, bytes);
+	assert_int_equal(journal_file_write(journal->active->file, bytes,
+					    sizeof(bytes),
+					    journal->active->pos),
+			 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	assert_int_equal(journal->active->header.number, 1);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 2));
+	journal_close(&journal);
+}
+
+/* The record right before them has to be what they were written with. */
+static void test_headers_behind_the_body_of_others(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int n;
+		uint64_t version;
+		unsigned int flags;
+	} bodies[] = {
+		{ 9, 1, 0 },                /* of another message */
+		{ 2, 2, 0 },                /* of another version */
+		{ 2, 1, JOURNAL_EXTERNAL }, /* in a file */
+	};
+	struct journal_record *body;
+	struct test_journal_put put;
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(bodies); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		test_journal_make_put(&put, 2, 1);
+		body = &put.request.records[0];
+		test_journal_make_id(bodies[i].n, &body->id);
+		body->version = bodies[i].version;
+		body->flags = bodies[i].flags;
+		assert_int_equal(journal_commit(journal, &put.request), 0);
+		assert_int_equal(test_journal_store(journal, 3), 0);
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_true(test_journal_has(journal, 1));
+		assert_false(test_journal_has(journal, 2));
+		assert_true(test_journal_has(journal, 3));
+		assert_int_equal(test_journal.warnings, 1);
+		/* a footer would not know of them */
+		assert_null(journal->segments[1]->footer);
+		journal_close(&journal);
+	}
+}
+
+/* A file that was renamed would be taken for the segment that its header names, which
+   may be there as well. */
+static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal;
+	char *error;
+	int fd;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	fd = dup(journal->fd);
+	journal_close(&journal);
+	assert_int_equal(renameat(fd, "00000001.seg", fd, "00000002.seg"), 0);
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	assert_null(journal);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "segment 2 is damaged"));
+	free(error);
+	assert_int_equal(renameat(fd, "00000002.seg", fd, "00000001.seg"), 0);
+	assert_int_equal(close(fd), 0);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+static struct journal *repair(bool read_only)
+{
+	struct journal_settings settings = { .read_only = read_only,
+					     .repair = true };
+
+	return test_journal_open_with(settings);
+}
+
+/* A disk that fails is no damage: nothing is put aside, and the next try finds all. */
+static void test_a_first_block_that_cannot_be_read(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT, .repair = true
+	};
+	struct journal *journal = test_journal_new();
+	char *error;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_READ] = 1;
+	test_faults.fail_errno[TEST_OP_READ] = EIO;
+	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
+			       &error);
+	test_faults_end();
+	assert_null(journal);
+	assert_int_equal(errno, EIO);
+	assert_non_null(strstr(error, "reading segment 1 failed"));
+	free(error);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal = repair(false);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+/* The only segment, the first and the last one of several. */
+static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+
+	journal = test_journal_new();
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = repair(true);
+	assert_false(test_journal_has(journal, 1));
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, 1);
+	assert_int_equal(damage->offset, 0);
+	assert_null(damage->next);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal = repair(false);
+	assert_false(test_journal_has(journal, 1));
+	assert_int_equal(test_journal.warnings, 1);
+	/* the file, and why */
+	assert_int_equal(test_journal_files_in("quarantine"), 2);
+	assert_int_equal(test_journal_files_in("journal"), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	journal_close(&journal);
+	journal = test_journal_open(true);
+	assert_true(test_journal_has(journal, 2));
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+	/* once more of the same number takes no place of what is there */
+	test_journal_flip(20);
+	journal = repair(false);
+	assert_int_equal(test_journal_files_in("quarantine"), 4);
+	journal_close(&journal);
+}
+
+/* Body and headers were written anew, and the body is damaged: the older version, which
+   is whole, is not what was acknowledged last. */
+static void test_a_damaged_body_of_a_rewrite(void **state ATTR_UNUSED)
+{
+	/* the payload, and the header, without which it is nobody's */
+	static const unsigned int offsets[] = { JOURNAL_HEADER_SIZE + 8, 10 };
+	struct journal_entry entry;
+	struct test_journal_put put;
+	struct journal *journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		test_journal_make_put(&put, 1, 2);
+		assert_int_equal(journal_claim(journal,
+					       &put.request.records[0].id,
+					       &entry),
+				 0);
+		assert_int_equal(journal_commit(journal, &put.request), 0);
+		journal_release(journal, &put.request.records[0].id);
+		assert_int_equal(test_journal_store(journal, 3), 0);
+		journal_close(&journal);
+		test_journal_flip(2 * JOURNAL_BLOCK_SIZE + offsets[i]);
+		journal = test_journal_open(false);
+		assert_false(journal_find(journal, &put.request.records[0].id,
+					  &entry));
+		assert_true(test_journal_has(journal, 3));
+		journal_close(&journal);
+	}
+}
+
+/* The headers were written anew, and those are damaged that came with the body: without one
+   there is no message, and another one of its id may come. */
+static void test_headers_whose_body_nobody_knows(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_request headers = { .count = 1 };
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	test_journal_make_put(&put, 1, 2);
+	headers.records[0] = put.request.records[1];
+	headers.records[0].flags = 0;
+	test_journal_commit_claimed(journal, &headers);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	/* behind the body, and its own header */
+	test_journal_flip(JOURNAL_BLOCK_SIZE + 2 * JOURNAL_ALIGN +
+			  JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	assert_true(test_journal.warnings > 0);
+	assert_false(journal_find(journal, &headers.records[0].id, &entry));
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 3));
+	journal_close(&journal);
+}
+
+/*
+ * What is missing
+ */
+
+/* That a segment is missing, or its end, a reader names, until a repair has told of it. */
+static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+	char path[600];
+	unsigned int i, n;
+
+	for (i = 0; i < 2; i++) {
+		journal = test_journal_new();
+		n = 0;
+		while (test_journal_active(journal) < 3)
+			assert_int_equal(test_journal_store(journal, n++), 0);
+		journal_close(&journal);
+		(void)snprintf(path, sizeof(path), "%s/journal/00000002.seg",
+			       test_journal.dir);
+		/* between two groups */
+		if (i == 0)
+			assert_int_equal(unlink(path), 0);
+		else
+			assert_int_equal(truncate(path, 5 * JOURNAL_BLOCK_SIZE),
+					 0);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, 2);
+		assert_int_equal(damage->offset,
+				 i == 0 ? 0 : 5 * JOURNAL_BLOCK_SIZE);
+		assert_null(damage->next);
+		journal_close(&journal);
+		journal = repair(false);
+		assert_int_equal(test_journal.warnings, 1);
+		assert_int_equal(test_journal_store(journal, n), 0);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		assert_true(test_journal_has(journal, 0));
+		assert_true(test_journal_has(journal, n));
+		journal_close(&journal);
+	}
+}
+
+/* The last segment, where the next record goes, is cut at every block, and in a record:
+   what is there stays, and the loss is told once. */
+static void lose_end(off_t size, bool repaired)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, there = 0;
+	char path[600];
+	struct stat st;
+
+	for (n = 0; n < 5; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, size), 0);
+	journal = repaired ? repair(false) : test_journal_open(false);
+	assert_true(test_journal.warnings > 0);
+	for (n = 0; n < 5; n++)
+		there += test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, size / JOURNAL_BLOCK_SIZE - 1);
+	journal_close(&journal);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+
+	test_journal.warnings = 0;
+	for (n = 5; n < 8; n++) {
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_int_equal(test_journal_store(journal, n), 0);
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal.warnings, 0);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	for (n = 0, there += 3; n < 8; n++)
+		there -= test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, 0);
+	journal_close(&journal);
+}
+
+static void test_a_cut_segment_is_told_of_once(void **state ATTR_UNUSED)
+{
+	unsigned int i, blocks;
+
+	for (i = 0; i < 2; i++) {
+		for (blocks = 2; blocks < 6; blocks++) {
+			lose_end(blocks * JOURNAL_BLOCK_SIZE, i > 0);
+			lose_end(blocks * JOURNAL_BLOCK_SIZE + 100, i > 0);
+		}
+	}
+}
+
+static struct {
+	bool fail;
+	unsigned int lengthened;
+} length;
+
+static int failing_ftruncate(int fd, off_t size)
+{
+	if (length.fail) {
+		errno = EIO;
+		return -1;
+	}
+	length.lengthened++;
+	/* by then a reader would take the reason for granted */
+	assert_int_equal(test_journal_files_in("quarantine"), 1);
+	return file_ops_system.ftruncate(fd, size);
+}
+
+/* What cannot be lengthened is not written in, and is told of again. */
+static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+	char path[600];
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	ops.ftruncate = failing_ftruncate;
+	file_ops_set(&ops);
+	length.fail = true;
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	journal_close(&journal);
+	/* a writer has told of it */
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+	length.fail = false;
+	journal = test_journal_open(false);
+	assert_int_equal(length.lengthened, 1);
+	assert_true(test_journal_has(journal, 0));
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+	file_ops_set(NULL);
+}
+
+/* All that are cut get their length again at once. */
+static void test_several_cut_segments(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int i, n = 0;
+	char path[600];
+	struct stat st;
+
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	for (i = 1; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, i);
+		assert_int_equal(truncate(path, 5 * JOURNAL_BLOCK_SIZE), 0);
+	}
+	journal = test_journal_open(false);
+	for (i = 1; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, i);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+		assert_false(journal->segments[i]->cut);
+	}
+	journal_close(&journal);
+}
+
+/* What is aside of one segment says nothing of another, and a record of it nothing of all
+   of it: both are missing, and readers say so until a writer has told of them. */
+static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, lost, aside;
+	char path[600];
+
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	/* a record of the last one is aside */
+	test_journal_flip_in(3, JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	test_journal_flip_in(3, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_files_in("quarantine") > 0);
+	journal_close(&journal);
+	for (lost = 2; lost < 4; lost++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+			       test_journal.dir, lost);
+		assert_int_equal(unlink(path), 0);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, lost);
+		assert_null(damage->next);
+		journal_close(&journal);
+		journal = repair(false);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+	}
+	/* one that was put aside is not missing: the file, and why */
+	aside = test_journal_files_in("quarantine");
+	test_journal_flip(20);
+	journal = repair(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), aside + 2);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+}
+
+/*
+ * What is put aside
+ */
+
+static struct {
+	bool renamed;
+	unsigned int synced; /* 1: quarantine, 2: journal */
+} aside;
+
+static int noting_renameat2(int old_dir_fd, const char *old_path,
+			    int new_dir_fd, const char *new_path,
+			    unsigned int flags)
+{
+	aside.renamed = aside.renamed ||
+		(strncmp(new_path, "quarantine/", 11) == 0 &&
+		 strcmp(new_path + strlen(new_path) - 4, ".seg") == 0);
+	return file_ops_system.renameat2(old_dir_fd, old_path, new_dir_fd,
+					 new_path, flags);
+}
+
+static int noting_fsync_dir(int dir_fd)
+{
+	static const char *const names[] = { "quarantine", "journal" };
+	struct stat synced, st;
+	unsigned int i;
+
+	assert_int_equal(fstat(dir_fd, &synced), 0);
+	for (i = 0; i < N_ELEMENTS(names) && aside.renamed; i++) {
+		assert_int_equal(fstatat(test_journal.dir_fd, names[i], &st, 0),
+				 0);
+		if (st.st_ino == synced.st_ino)
+			aside.synced |= 1u << i;
+	}
+	return file_ops_system.fsync_dir(dir_fd);
+}
+
+/* Both names: else a power cut might bring it back, or leave it nowhere. */
+static void test_what_is_put_aside_is_durable(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	ops.renameat2 = noting_renameat2;
+	ops.fsync_dir = noting_fsync_dir;
+	file_ops_set(&ops);
+	journal = repair(false);
+	file_ops_set(NULL);
+	assert_true(aside.renamed);
+	assert_int_equal(aside.synced, 3);
+	journal_close(&journal);
+}
+
+static void test_a_damaged_segment_among_others(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, there = 0;
+
+	for (n = 0; test_journal_files_in("journal") < 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = repair(false);
+	assert_int_equal(test_journal_files_in("journal"), 2);
+	assert_false(test_journal_has(journal, 0));
+	assert_true(test_journal_has(journal, n - 1));
+	for (n = 0; n < 1000; n++)
+		there += test_journal_has(journal, n) ? 1 : 0;
+	assert_true(there > 1);
+	assert_int_equal(test_journal_store(journal, 1000), 0);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1000));
+	for (n = 0; n < 1000; n++)
+		there -= test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, 0);
+	journal_close(&journal);
+}
+
+static void test_a_reader_names_damage(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int offset, at;
+		bool known;
+	} rows[] = {
+		/* what comes first in a record is its header: then it is
+		   nobody's */
+		{ 10, 0, false },
+		{ JOURNAL_HEADER_SIZE + 8, 0, true },
+		{ 2 * JOURNAL_ALIGN + 20, 2 * JOURNAL_ALIGN, false },
+		{ 3 * JOURNAL_ALIGN + 9, 2 * JOURNAL_ALIGN, true },
+	};
+	const struct journal_damage *damage;
+	struct journal *journal;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		make_three(rows[i].offset);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, 1);
+		assert_int_equal(damage->offset,
+				 2 * JOURNAL_BLOCK_SIZE + rows[i].at);
+		test_journal_make_id(2, &id);
+		assert_int_equal(message_id_cmp(&damage->id, &id) == 0,
+				 rows[i].known);
+		journal_close(&journal);
+		/* what a writer has put aside is told of there */
+		journal = test_journal_open(false);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_damage_is_put_aside),
+		cmocka_unit_test(test_a_torn_tail_is_void),
+		cmocka_unit_test(test_much_is_void),
+		cmocka_unit_test(test_a_torn_void),
+		cmocka_unit_test(test_damage_before_a_torn_tail),
+		cmocka_unit_test(test_first_blocks),
+		cmocka_unit_test(test_a_record_beyond_the_end),
+		cmocka_unit_test(test_headers_behind_the_body_of_others),
+		cmocka_unit_test(test_a_segment_under_another_name),
+		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
+		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_a_damaged_body_of_a_rewrite),
+		cmocka_unit_test(test_headers_whose_body_nobody_knows),
+		cmocka_unit_test(test_what_is_missing_is_damage),
+		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
+		cmocka_unit_test(test_a_cut_segment_that_stays),
+		cmocka_unit_test(test_several_cut_segments),
+		cmocka_unit_test(test_what_is_known_to_be_missing),
+		cmocka_unit_test(test_what_is_put_aside_is_durable),
+		cmocka_unit_test(test_a_damaged_segment_among_others),
+		cmocka_unit_test(test_a_reader_names_damage),
+	};
+
+	return cmocka_run_group_tests_name("journal-damage", tests, NULL, NULL);
+}
