@@ -467,6 +467,58 @@ static void test_what_came_meanwhile_is_written(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static struct journal *submitting_to;
+
+/* Another one comes while the first group is synced. */
+static int submitting_fdatasync(int fd)
+{
+	struct journal *journal = submitting_to;
+
+	submitting_to = NULL;
+	if (journal != NULL)
+		journal_submit(journal, &many[1].request);
+	return file_ops_system.fdatasync(fd);
+}
+
+static void *do_nothing(void *context)
+{
+	return context;
+}
+
+/* What nobody waits for is written by who submits, where there can be no thread for it. */
+static void test_without_a_thread(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+	pthread_attr_t saved, huge;
+	pthread_t probe;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	make_submit(&many[0], 2);
+	make_submit(&many[1], 3);
+	ops.fdatasync = submitting_fdatasync;
+	assert_int_equal(pthread_getattr_default_np(&saved), 0);
+	assert_int_equal(pthread_attr_init(&huge), 0);
+	/* a stack that no address space has */
+	assert_int_equal(pthread_attr_setstacksize(&huge, SIZE_MAX / 4), 0);
+	assert_int_equal(pthread_setattr_default_np(&huge), 0);
+	if (pthread_create(&probe, NULL, do_nothing, NULL) == 0) {
+		printf("NOT RUN: threads cannot be made to fail here\n");
+		(void)pthread_join(probe, NULL);
+	} else {
+		submitting_to = journal;
+		file_ops_set(&ops);
+		journal_submit(journal, &many[0].request);
+		file_ops_set(NULL);
+		assert_null(submitting_to);
+		assert_int_equal(done_of(&many[0]), 1);
+		assert_int_equal(done_of(&many[1]), 1);
+		assert_true(test_journal_has(journal, 3));
+	}
+	(void)pthread_setattr_default_np(&saved);
+	journal_close(&journal);
+}
+
 /* Two that do not go into one segment are two groups; the first one fails. */
 static void test_one_of_many_fails(void **state ATTR_UNUSED)
 {
@@ -677,6 +729,7 @@ int main(void)
 			test_who_wants_the_turn_for_something_else_is_next),
 		cmocka_unit_test(test_turns_are_given_in_order),
 		cmocka_unit_test(test_what_came_meanwhile_is_written),
+		cmocka_unit_test(test_without_a_thread),
 		cmocka_unit_test(test_one_of_many_fails),
 		cmocka_unit_test(test_who_waits_writes_for_no_longer),
 		cmocka_unit_test(test_no_requests_are_done),

@@ -218,6 +218,29 @@ static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Where there is memory for states, it stays there until the claim goes, whatever is written
+   meanwhile. */
+static void test_memory_for_states_stays(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	const struct journal_shard *shard;
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	test_journal_make_put(&put, 1, 2);
+	shard = &journal->index.shards[put.request.records[0].id.bytes[15]];
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_reserve_states(journal, &entry.id), 0);
+	assert_int_equal(shard->slot_count, 2);
+	assert_int_equal(journal_commit(journal, &put.request), 0);
+	assert_int_equal(shard->free_slots, 0);
+	journal_release(journal, &entry.id);
+	assert_int_not_equal(shard->free_slots, 0);
+	journal_close(&journal);
+}
+
 /* Segments were to be smaller: none of them is written anew for what it has no room for. */
 static void test_a_segment_that_is_too_small_is_left(void **state ATTR_UNUSED)
 {
@@ -583,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
 		cmocka_unit_test(test_no_memory_of_what_went),
+		cmocka_unit_test(test_memory_for_states_stays),
 		cmocka_unit_test(test_a_place_of_another_record),
 		cmocka_unit_test(test_a_record_behind_the_files_end),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
