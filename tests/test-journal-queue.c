@@ -496,6 +496,7 @@ static void test_without_a_thread(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	make_submit(&many[0], 2);
 	make_submit(&many[1], 3);
+	make_submit(&many[2], 4);
 	ops.fdatasync = submitting_fdatasync;
 	assert_int_equal(pthread_getattr_default_np(&saved), 0);
 	assert_int_equal(pthread_attr_init(&huge), 0);
@@ -514,6 +515,12 @@ static void test_without_a_thread(void **state ATTR_UNUSED)
 		assert_int_equal(done_of(&many[0]), 1);
 		assert_int_equal(done_of(&many[1]), 1);
 		assert_true(test_journal_has(journal, 3));
+		/* or by whoever had the turn for something else */
+		journal_begin_commit(journal);
+		journal_submit(journal, &many[2].request);
+		assert_int_equal(done_of(&many[2]), 0);
+		journal_end_commit(journal);
+		assert_int_equal(done_of(&many[2]), 1);
 	}
 	(void)pthread_setattr_default_np(&saved);
 	journal_close(&journal);

@@ -4,6 +4,7 @@
    crash/test-crash-journal.c's. */
 
 #include "config.h"
+#include "crc32c.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
 #include "mem.h"
@@ -159,6 +160,63 @@ static void test_a_place_of_another_record(void **state ATTR_UNUSED)
 	}
 	assert_true(journal_index_set(&journal->index, &entry, &old));
 	assert_true(test_journal_has(journal, 0));
+	journal_close(&journal);
+}
+
+/* The stack's name of the headers there has so many octets, and all checksums are right. */
+static void lengthen_stack(const struct journal_segment *segment,
+			   const struct journal_place *place, unsigned int size)
+{
+	unsigned char bytes[1024];
+	struct journal_header header;
+	char path[600];
+	FILE *file;
+	long pos = (long)place->offset * JOURNAL_ALIGN;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, pos, SEEK_SET), 0);
+	assert_int_equal(fread(bytes, sizeof(bytes), 1, file), 1);
+	assert_true(journal_header_get(&header, segment->header.incarnation,
+				       bytes));
+	header.stack_size = size;
+	header.payload_crc = crc32c(0, bytes + JOURNAL_HEADER_SIZE,
+				    size + (size_t)header.stored_size);
+	journal_header_put(&header, segment->header.incarnation, bytes);
+	assert_int_equal(fseek(file, pos, SEEK_SET), 0);
+	assert_int_equal(fwrite(bytes, JOURNAL_HEADER_SIZE, 1, file), 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Nobody has room for a longer name. */
+static void test_a_stack_with_a_long_name(void **state ATTR_UNUSED)
+{
+	static const unsigned int sizes[] = { JOURNAL_STACK_MAX,
+					      JOURNAL_STACK_MAX + 1, 255 };
+	struct journal *journal = test_journal_new();
+	struct journal_header header;
+	struct journal_entry entry;
+	unsigned char *data;
+	char stack[256];
+	message_id id;
+	size_t i;
+	int ret;
+
+	test_journal_make_id(1, &id);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_true(journal_find(journal, &id, &entry));
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		lengthen_stack(journal->segments[1], &entry.headers, sizes[i]);
+		ret = journal_read(journal, &id, JOURNAL_HEADERS, &header,
+				   stack, &data);
+		assert_int_equal(ret, i == 0 ? 0 : -1);
+		if (ret == 0)
+			i_free(data);
+		else
+			assert_int_equal(errno, EINVAL);
+	}
 	journal_close(&journal);
 }
 
@@ -608,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_of_what_went),
 		cmocka_unit_test(test_memory_for_states_stays),
 		cmocka_unit_test(test_a_place_of_another_record),
+		cmocka_unit_test(test_a_stack_with_a_long_name),
 		cmocka_unit_test(test_a_record_behind_the_files_end),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
