@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "journal/journal-scan.h"
 #include "macros.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
@@ -57,6 +58,66 @@ static void test_damage_is_put_aside(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_store(journal, 4), 0);
 		journal_close(&journal);
 	}
+}
+
+/* What is aside of a segment says nothing of what it becomes later, where the same bytes are
+   damaged again. */
+static void test_the_same_place_in_another_life(void **state ATTR_UNUSED)
+{
+	const struct journal_item item = { .state = JOURNAL_ITEM_GAP,
+					   .pos = JOURNAL_BLOCK_SIZE,
+					   .size = JOURNAL_ALIGN };
+	struct journal *journal = test_journal_new();
+	struct journal_segment segment;
+	unsigned int i;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	segment = *journal->segments[1];
+	for (i = 1; i <= 2; i++) {
+		journal_reject(journal, &segment, &item, false, "gone");
+		assert_int_equal(test_journal_files_in("quarantine"), 2 * i);
+		segment.header.incarnation[0] ^= 1;
+	}
+	journal_close(&journal);
+}
+
+/* A reader forgets what it took for damage in a segment that its writer wrote anew, wherever
+   in the list, and goes on with the others. */
+static void test_what_a_reader_forgets(void **state ATTR_UNUSED)
+{
+	const struct journal_item item = { .state = JOURNAL_ITEM_GAP,
+					   .pos = JOURNAL_BLOCK_SIZE,
+					   .size = JOURNAL_ALIGN };
+	struct journal *journal = test_journal_new(), *reader;
+	struct journal_segment_header header;
+	const struct journal_damage *damage;
+	int fd;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	reader = test_journal_open(true);
+	journal_damage_missing(reader, 7);
+	journal_reject(reader, reader->segments[1], &item, false, "gone");
+	journal_damage_missing(reader, 8);
+	journal_reject(reader, reader->segments[1], &item, false, "gone");
+	journal_damage_forget(reader);
+	/* nothing was written anew */
+	for (damage = journal_get_damage(reader); damage->next != NULL;)
+		damage = damage->next;
+	assert_int_equal(damage->segment, 1);
+	header = journal->segments[1]->header;
+	fd = journal_file_hold(journal->segments[1]->file);
+	assert_true(fd >= 0);
+	assert_int_equal(journal_write_header(fd, &header), 0);
+	journal_file_let_go(journal->segments[1]->file);
+	journal_damage_forget(reader);
+	journal_damage_missing(reader, 9);
+	damage = journal_get_damage(reader);
+	assert_int_equal(damage->segment, 7);
+	assert_int_equal(damage->next->segment, 8);
+	assert_int_equal(damage->next->next->segment, 9);
+	assert_null(damage->next->next->next);
+	journal_close(&reader);
+	journal_close(&journal);
 }
 
 /* The last group may not have been synced: its damage is a torn tail, and stays
@@ -773,6 +834,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage_is_put_aside),
+		cmocka_unit_test(test_the_same_place_in_another_life),
+		cmocka_unit_test(test_what_a_reader_forgets),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_much_is_void),
 		cmocka_unit_test(test_a_torn_void),
