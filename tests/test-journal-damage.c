@@ -10,6 +10,7 @@
 #include "test-journal-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -638,6 +639,64 @@ static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
 	file_ops_set(NULL);
 }
 
+static int ftruncate_without_sync(int fd, off_t size)
+{
+	test_faults.fail_at[TEST_OP_FDATASYNC] =
+		test_faults.calls[TEST_OP_FDATASYNC] + 1;
+	return file_ops_system.ftruncate(fd, size);
+}
+
+/* A length that the disk may not have is none. */
+static void test_a_length_that_is_not_synced(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops;
+	char path[600];
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	test_faults_begin();
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	ops = *file_ops();
+	ops.ftruncate = ftruncate_without_sync;
+	file_ops_set(&ops);
+	journal = test_journal_open(false);
+	test_faults_end();
+	assert_true(journal->segments[1]->cut);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	journal_close(&journal);
+}
+
+/* As long as the loss could not be noted, each start finds it. */
+static void test_a_cut_segment_that_is_not_told_of(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	char path[600];
+	struct stat st;
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	assert_int_equal(
+		unlinkat(test_journal.dir_fd, "quarantine", AT_REMOVEDIR), 0);
+	journal = test_journal_open(false);
+	journal_close(&journal);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 2 * JOURNAL_BLOCK_SIZE);
+	assert_int_equal(mkdirat(test_journal.dir_fd, "quarantine", 0700), 0);
+	journal = test_journal_open(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 1);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+}
+
 /* All that are cut get their length again at once. */
 static void test_several_cut_segments(void **state ATTR_UNUSED)
 {
@@ -851,6 +910,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
 		cmocka_unit_test(test_a_cut_segment_that_stays),
+		cmocka_unit_test(test_a_length_that_is_not_synced),
+		cmocka_unit_test(test_a_cut_segment_that_is_not_told_of),
 		cmocka_unit_test(test_several_cut_segments),
 		cmocka_unit_test(test_what_is_known_to_be_missing),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
