@@ -462,6 +462,55 @@ static void test_a_damaged_body_of_a_rewrite(void **state ATTR_UNUSED)
 	}
 }
 
+/* Whatever it was to remove, the message is not there any more. */
+static void test_a_damaged_tombstone(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	assert_true(test_journal.warnings > 0);
+	assert_false(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 3));
+	journal_close(&journal);
+}
+
+/* Body, headers and states count no more where the message's newer headers are damaged: or
+   their segment would never be written anew. */
+static void test_nothing_counts_of_a_damaged_message(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_request request = { .count = 1 };
+	struct test_journal_put put;
+	uint64_t version;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	for (version = 2; version <= 3; version++) {
+		test_journal_make_put(&put, 1, version);
+		request.records[0] = put.request.records[1];
+		request.records[0].flags = 0;
+		if (version == 2) {
+			request.records[0].type = JOURNAL_STATES;
+			request.records[0].plain_size = 1;
+		}
+		test_journal_commit_claimed(journal, &request);
+	}
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	test_journal_flip((uint64_t)request.records[0].place.offset *
+				  JOURNAL_ALIGN +
+			  JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	assert_false(test_journal_has(journal, 1));
+	/* body and headers of the other one */
+	assert_int_equal(journal->segments[1]->live, 2);
+	journal_close(&journal);
+}
+
 /* The headers were written anew, and those are damaged that came with the body: without one
    there is no message, and another one of its id may come. */
 static void test_headers_whose_body_nobody_knows(void **state ATTR_UNUSED)
@@ -906,6 +955,8 @@ int main(void)
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_a_damaged_body_of_a_rewrite),
+		cmocka_unit_test(test_a_damaged_tombstone),
+		cmocka_unit_test(test_nothing_counts_of_a_damaged_message),
 		cmocka_unit_test(test_headers_whose_body_nobody_knows),
 		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
