@@ -5,7 +5,7 @@
 #include "config.h"
 #include "istream.h"
 #include "spool-modules.h"
-#include "spool.h"
+#include "spool-private.h"
 #include "test-common.h"
 
 #include <errno.h>
@@ -332,6 +332,69 @@ static void test_after_and_close_run_backwards(void **state ATTR_UNUSED)
 	assert_string_equal(calls, " c:close b:close a:close");
 }
 
+struct heard {
+	unsigned int count;
+	char first[32];
+};
+
+static void hear(const char *text, void *context)
+{
+	struct heard *heard = context;
+
+	if (heard->count++ == 0)
+		(void)snprintf(heard->first, sizeof(heard->first), "%s", text);
+}
+
+/* Before somebody listens the first ones are kept, and told once; behind that each is told at
+   once. */
+static void test_early_warnings_are_kept(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new();
+	struct heard heard = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < 3 * SPOOL_EARLY_MAX; i++)
+		spool_warn(spool, "number %u", i);
+	spool_set_warning_callback(spool, hear, &heard);
+	assert_int_equal(heard.count, SPOOL_EARLY_MAX);
+	assert_string_equal(heard.first, "number 0");
+	spool_warn(spool, "another one");
+	assert_int_equal(heard.count, SPOOL_EARLY_MAX + 1);
+	/* nobody listens, and then another one does */
+	spool_set_warning_callback(spool, NULL, NULL);
+	spool_warn(spool, "kept");
+	memset(&heard, 0, sizeof(heard));
+	spool_set_warning_callback(spool, hear, &heard);
+	assert_int_equal(heard.count, 1);
+	assert_string_equal(heard.first, "kept");
+	spool_close(&spool);
+}
+
+/* A store that counts nothing says so by zeros. */
+static void test_stats_of_a_store_without_any(void **state ATTR_UNUSED)
+{
+	static const struct spool_stats zeros;
+	const struct spool_store store = { .name = "none" };
+	io_infrastructure *memory = spool_module_memory_new();
+	struct spool_stats stats;
+	struct spool *spool = spool_new();
+	char *error;
+
+	memset(&stats, 0xff, sizeof(stats));
+	assert_int_equal(spool_get_stats(spool, &stats, &error), -1);
+	assert_int_equal(errno, ENOTSUP);
+	free(error);
+	assert_int_equal(spool_add_module(spool, memory, "", &error), 0);
+	spool->store = memory;
+	spool->store_class = &store;
+	memset(&stats, 0xff, sizeof(stats));
+	assert_int_equal(spool_get_stats(spool, &stats, &error), 0);
+	assert_memory_equal(&stats, &zeros, sizeof(stats));
+	spool->store = NULL;
+	spool->store_class = NULL;
+	spool_close(&spool);
+}
+
 static void test_missing_hooks_are_skipped(void **state ATTR_UNUSED)
 {
 	struct spool *spool = letters();
@@ -413,6 +476,8 @@ int main(void)
 		cmocka_unit_test(test_undo_failures_are_reported),
 		cmocka_unit_test(test_reads_and_unlinks),
 		cmocka_unit_test(test_after_and_close_run_backwards),
+		cmocka_unit_test(test_early_warnings_are_kept),
+		cmocka_unit_test(test_stats_of_a_store_without_any),
 		cmocka_unit_test(test_missing_hooks_are_skipped),
 		cmocka_unit_test(test_memory_null_and_failing_modules),
 	};
