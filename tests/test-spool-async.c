@@ -5,9 +5,11 @@
 
 #include "config.h"
 #include "macros.h"
+#include "spool-async-private.h"
 #include "test-async-common.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -79,6 +81,27 @@ static void test_answers_that_wait_count(void **state ATTR_UNUSED)
 			 IO_TRANS_FAIL);
 	assert_int_equal(answers[0].calls + answers[1].calls, 0);
 	test_wait_answers(2);
+	test_async_end(&async, &spool);
+}
+
+/* The loop sleeps when all is told, and not before. */
+static void test_nothing_to_tell_wakes_nobody(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_watched_spool("memory");
+	struct spool_async *async = test_async_begin(spool, 1, 0);
+	struct pollfd poll_fd = { .events = POLLIN };
+	struct test_answer answer = { 0 };
+	message_id id;
+
+	poll_fd.fd = wake_fd_get(&async->wake);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	assert_int_equal(test_async_put(spool, async, &id, &answer), IO_DONE);
+	/* it stays so until the loop runs */
+	assert_int_equal(poll(&poll_fd, 1, -1), 1);
+	assert_int_equal(answer.calls, 0);
+	test_wait_answers(1);
+	test_must_be(&answer, IO_DONE);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
 	test_async_end(&async, &spool);
 }
 
@@ -656,6 +679,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_full_queue_refuses),
 		cmocka_unit_test(test_answers_that_wait_count),
+		cmocka_unit_test(test_nothing_to_tell_wakes_nobody),
 		cmocka_unit_test(test_one_message_keeps_its_order),
 		cmocka_unit_test(test_ids_with_the_same_end),
 		cmocka_unit_test(test_messages_run_beside_each_other),
