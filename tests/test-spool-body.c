@@ -175,6 +175,34 @@ static void test_the_message_keeps_it(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* A body that is shorter or longer than was announced is refused, kept or not. */
+static void test_what_is_kept_has_its_length(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t announced;
+		int answer;
+	} rows[] = { { 99, IO_FAIL }, { 100, IO_DONE }, { 101, IO_FAIL } };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 100);
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	struct once once;
+	message_id id;
+	size_t i;
+
+	add_reader(spool);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool_new_id(spool, &id);
+		message = email_message_new(&id);
+		once_init(&once, data, 100);
+		email_message_set_body(message, once.input, rows[i].announced);
+		assert_int_equal(spool_put(spool, message), rows[i].answer);
+		email_message_unref(&message);
+		once_deinit(&once);
+	}
+	spool_close(&spool);
+	free(data);
+}
+
 /* Where one reads it, or it can be read again, nothing is kept. */
 static void test_no_file_without_need(void **state ATTR_UNUSED)
 {
@@ -338,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_module_reads_all),
 		cmocka_unit_test(test_the_message_keeps_it),
+		cmocka_unit_test(test_what_is_kept_has_its_length),
 		cmocka_unit_test(test_no_file_without_need),
 		cmocka_unit_test(test_the_path_of_a_fifo),
 		cmocka_unit_test(test_failures_reach_no_module),
