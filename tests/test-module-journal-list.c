@@ -9,6 +9,7 @@
 #include "module-journal-private.h"
 #include "test-spool-common.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,8 +210,11 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* A message whose records are whole, and say that its body has 4 octets. */
-static void store_lie(struct spool *spool, const char *stack, const char *body)
+/* A message whose records are whole, and say that its body has 4 octets, and its version is
+   1; its text says this. */
+static message_id store_lie(struct spool *spool, const char *stack,
+			    const char *body, uint64_t version,
+			    uint64_t body_len)
 {
 	struct journal *journal = journal_store(spool->store)->journal;
 	buffer_t *record = buffer_create_dynamic(default_pool, 200);
@@ -223,8 +227,8 @@ static void store_lie(struct spool *spool, const char *stack, const char *body)
 
 	spool_new_id(spool, &id);
 	message = email_message_new(&id);
-	email_message_set_version(message, 1);
-	message->body_len = 4;
+	email_message_set_version(message, version);
+	message->body_len = body_len;
 	assert_int_equal(message_record_write(message, record), 0);
 	for (i = 0; i < 2; i++) {
 		records[i].id = id;
@@ -245,6 +249,39 @@ static void store_lie(struct spool *spool, const char *stack, const char *body)
 	journal_release(journal, &id);
 	email_message_unref(&message);
 	buffer_free(&record);
+	return id;
+}
+
+/* What a message's own text says of it has to be what its record does. */
+static void test_texts_of_others(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t version, body_len;
+		int answer;
+	} rows[] = {
+		{ 1, 4, IO_DONE },
+		{ 1, 5, IO_FAIL },
+		{ 2, 4, IO_FAIL },
+	};
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		id = store_lie(spool, "plain", "abcd", rows[i].version,
+			       rows[i].body_len);
+		message = email_message_new(&id);
+		assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS,
+						   message),
+				 rows[i].answer);
+		email_message_unref(&message);
+		if (rows[i].answer == IO_DONE)
+			continue;
+		assert_int_equal(io_get_errno(), EINVAL);
+		assert_non_null(strstr(io_get_error(), "differ"));
+	}
+	spool_close(&spool);
 }
 
 /* Of a body that ends well, but elsewhere, only its length tells. */
@@ -264,7 +301,7 @@ static void test_lengths_are_verified(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		spool = test_spool_new_of("journal", "");
-		store_lie(spool, rows[i].stack, rows[i].body);
+		(void)store_lie(spool, rows[i].stack, rows[i].body, 1, 4);
 		verify(spool, &seen);
 		assert_int_equal(seen.count, 1);
 		assert_int_equal(seen.problems, rows[i].problems);
@@ -328,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_states_are_listed),
 		cmocka_unit_test(test_a_listing_that_is_cut_short),
 		cmocka_unit_test(test_damage_is_verified),
+		cmocka_unit_test(test_texts_of_others),
 		cmocka_unit_test(test_lengths_are_verified),
 		cmocka_unit_test(test_strays),
 	};
