@@ -414,6 +414,27 @@ static void test_another_body_is_given_up(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What was put aside first stays, and the newest reason. */
+static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	char path[600];
+	buffer_t *file;
+
+	assert_true(spool_put_aside(spool->dir_fd, "x", "one", 3, "first"));
+	assert_true(spool_put_aside(spool->dir_fd, "x", "two", 3, "second"));
+	(void)snprintf(path, sizeof(path), "%s/quarantine/x", test_spool_dir());
+	file = test_read_file(path);
+	assert_string_equal(buffer_c_str(file), "one");
+	buffer_free(&file);
+	(void)snprintf(path, sizeof(path), "%s/quarantine/x.why",
+		       test_spool_dir());
+	file = test_read_file(path);
+	assert_string_equal(buffer_c_str(file), "second\n");
+	buffer_free(&file);
+	spool_close(&spool);
+}
+
 /* What an opening failed for is told by errno, too. */
 static void test_a_spool_without_its_journal(void **state ATTR_UNUSED)
 {
@@ -656,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_bodies_of_what_is_stored_now_wait),
 		cmocka_unit_test(test_one_id_comes_twice_at_once),
 		cmocka_unit_test(test_another_body_is_given_up),
+		cmocka_unit_test(test_nothing_that_is_aside_is_replaced),
 		cmocka_unit_test(test_a_spool_without_its_journal),
 		cmocka_unit_test(test_a_journal_that_is_not_made),
 		cmocka_unit_test(test_too_large),
