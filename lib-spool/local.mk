@@ -59,6 +59,7 @@ spool_sources += lib-spool/journal/journal-files.c
 spool_sources += lib-spool/journal/journal-segment.c
 spool_sources += lib-spool/journal/journal-make.c
 spool_sources += lib-spool/journal/journal-next.c
+spool_sources += lib-spool/journal/journal-reserve.c
 spool_sources += lib-spool/journal/journal-account.c
 spool_sources += lib-spool/journal/journal-apply.c
 spool_sources += lib-spool/journal/journal-commit.c

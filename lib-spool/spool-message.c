@@ -5,6 +5,9 @@
 #include "config.h"
 #include "spool.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 int spool_put(struct spool *spool, email_message *message)
 {
 	int result;
@@ -31,11 +34,26 @@ int spool_get(struct spool *spool, const message_id *id,
 	return result;
 }
 
+/* Nobody has a claim on a message here, so others can be moved. */
+static bool make_room(struct spool *spool)
+{
+	uint64_t moved;
+	char *error = NULL;
+	int ret = spool_compact(spool, &moved, &error);
+
+	free(error);
+	return ret == 0;
+}
+
 int spool_remove(struct spool *spool, const message_id *id)
 {
 	int result;
 
 	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
+	/* a full disk may have room once what is left is packed */
+	if (result == IO_TRANS_FAIL && io_get_errno() == ENOSPC &&
+	    make_room(spool))
+		result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	if (result == IO_DONE)
 		result = spool_unlinkbody(spool, IO_SYNCHRONOUS, id);
 	return result;

@@ -27,6 +27,7 @@ const struct file_ops file_ops_system = {
 	.lseek = lseek,
 	.fstat = fstat,
 	.fstatat = fstatat,
+	.fstatvfs = fstatvfs,
 	.fchmod = fchmod,
 	.ftruncate = ftruncate,
 	.fsync = fsync,

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 
 struct file_ops {
@@ -29,6 +30,7 @@ struct file_ops {
 	int (*fstat)(int fd, struct stat *st);
 	int (*fstatat)(int dir_fd, const char *path, struct stat *st,
 		       int flags);
+	int (*fstatvfs)(int fd, struct statvfs *st);
 	int (*fchmod)(int fd, mode_t mode);
 	int (*ftruncate)(int fd, off_t size);
 	int (*fsync)(int fd);

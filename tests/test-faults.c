@@ -195,6 +195,11 @@ static int t_fstatat(int dir_fd, const char *path, struct stat *st, int flags)
 		file_ops_system.fstatat(dir_fd, path, st, flags);
 }
 
+static int t_fstatvfs(int fd, struct statvfs *st)
+{
+	return faulty(TEST_OP_FSTATVFS) ? -1 : file_ops_system.fstatvfs(fd, st);
+}
+
 static int t_fchmod(int fd, mode_t mode)
 {
 	return faulty(TEST_OP_FCHMOD) ? -1 : file_ops_system.fchmod(fd, mode);
@@ -290,6 +295,7 @@ static const struct file_ops faulty_ops = {
 	.lseek = t_lseek,
 	.fstat = t_fstat,
 	.fstatat = t_fstatat,
+	.fstatvfs = t_fstatvfs,
 	.fchmod = t_fchmod,
 	.ftruncate = t_ftruncate,
 	.fsync = t_fsync,

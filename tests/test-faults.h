@@ -15,6 +15,7 @@ enum test_op {
 	TEST_OP_COPY,  /* copy_file_range, sendfile, splice */
 	TEST_OP_LSEEK,
 	TEST_OP_FSTAT, /* fstat and fstatat */
+	TEST_OP_FSTATVFS,
 	TEST_OP_FCHMOD,
 	TEST_OP_FTRUNCATE,
 	TEST_OP_FSYNC,

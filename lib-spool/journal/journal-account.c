@@ -12,6 +12,20 @@
 
 #include <string.h>
 
+bool journal_is_dead(const struct journal *journal,
+		     const struct journal_segment *segment)
+{
+	return segment != NULL && segment != journal->active &&
+		!segment->failed && segment->live == 0 &&
+		segment->outlives_count == 0;
+}
+
+bool journal_is_small(const struct journal *journal,
+		      const struct journal_segment *segment)
+{
+	return segment->header.size < journal->settings.segment_size;
+}
+
 bool journal_half_empty(const struct journal_segment *segment)
 {
 	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;

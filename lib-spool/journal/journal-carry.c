@@ -31,6 +31,7 @@ struct tombstone {
 
 struct carry {
 	struct journal *journal;
+	uint64_t room;                 /* that there is for them, in bytes */
 	struct journal_segment source; /* as it was under the mutex */
 	/* What it outlives, by age. */
 	struct journal_segment *old;
@@ -205,13 +206,18 @@ static int find_needed(struct carry *carry)
 static bool is_worth_it(struct carry *carry)
 {
 	size_t i, used = 0;
+	uint64_t most;
 
 	for (i = 0; i < carry->count; i++) {
 		if (carry->tombstones[i].needed)
 			carry->tombstones[used++] = carry->tombstones[i];
 	}
 	carry->count = used;
-	return (uint64_t)used * RECORD_SIZE <= carry->source.header.size / 4;
+	/* on a full disk half of it is much */
+	most = carry->room == UINT64_MAX ?
+		carry->source.header.size / 4 :
+		I_MIN(carry->source.header.size / 2, carry->room);
+	return (uint64_t)used * RECORD_SIZE <= most;
 }
 
 /* A record there overrules what the source's tombstone did: the message's new headers,
@@ -247,6 +253,7 @@ static void make_request(struct journal_request *request,
 	record->data = payload;
 	record->size = JOURNAL_TARGET_SIZE;
 	request->count = 1;
+	request->gives_back = true;
 }
 
 /* With claims, so that none of the messages comes back meanwhile. 1; 0: one of them cannot
@@ -333,6 +340,7 @@ int journal_carry_tombstones(struct journal *journal)
 	const struct journal_segment *source;
 	int ret = 0, error;
 
+	carry.room = journal_reserve_room(journal, JOURNAL_USE_CARRY);
 	(void)pthread_mutex_lock(&journal->mutex);
 	source = choose(journal);
 	if (source != NULL)

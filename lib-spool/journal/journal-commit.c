@@ -29,8 +29,8 @@
 struct journal_group {
 	struct journal_segment *segment;
 	uint64_t pos, end;
-	bool grows; /* the first request is for a message that is to be stored */
-	uint64_t growth_end; /* where those have to end */
+	bool grows;                  /* the first request has headers */
+	uint64_t ends[JOURNAL_USES]; /* where those of a use have to end */
 	struct iovec iov[VECTORS_MAX];
 	unsigned int iov_count, record_count;
 	unsigned int request_count;
@@ -188,7 +188,8 @@ static void set_active(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->active = segment;
 	journal->was_ahead_asked = false;
-	journal->growth_end = 0;
+	memset(journal->ends, 0, sizeof(journal->ends));
+	journal->all_moved = false;
 	journal_worker_wake(journal->upkeep);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
@@ -383,9 +384,7 @@ bool journal_fits(const struct journal *journal,
 					request_size(request), request->count);
 }
 
-/* Whether it is for a message that is to be stored: others go on where the disk is full,
-   or nothing could be removed there. */
-static bool is_growth(const struct journal_request *request)
+static bool has_headers(const struct journal_request *request)
 {
 	const struct journal_record *record = request->records;
 	unsigned int i;
@@ -408,23 +407,30 @@ static bool is_rewrite(const struct journal_request *request)
 		(record->flags & JOURNAL_WITH_BODY) == 0;
 }
 
+static enum journal_use use_of(const struct journal_request *request)
+{
+	if (!has_headers(request))
+		return request->gives_back ? JOURNAL_USE_CARRY :
+					     JOURNAL_USE_REMOVE;
+	return request->gives_back || is_rewrite(request) ? JOURNAL_USE_MOVE :
+							    JOURNAL_USE_GROW;
+}
+
 /* Behind `pos`, as far as that is a matter of what is kept for others: false with
    errno. */
-static bool may_grow(struct journal *journal, struct journal_group *group,
+static bool may_take(struct journal *journal, struct journal_group *group,
 		     const struct journal_request *request, uint64_t pos)
 {
 	uint64_t end = pos + request_size(request);
+	enum journal_use use = use_of(request);
 
-	if (!is_growth(request) || end <= group->growth_end)
+	if (end <= group->ends[use])
 		return true;
+	group->ends[use] = journal_reserve_end(journal, use);
 	/* who removes does not wait for segments of others */
-	if (group->grows)
-		group->growth_end = journal_segment_growth_end(journal, end);
-	if (end <= group->growth_end)
-		return true;
-	/* there is no space for another segment */
-	return (request->gives_back || is_rewrite(request)) &&
-		end <= journal_segment_move_end(journal);
+	if (end > group->ends[use] && (group->grows || !has_headers(request)))
+		group->ends[use] = journal_segment_make_room(journal, use, end);
+	return end <= group->ends[use];
 }
 
 /* Nothing in it is needed any more, though it is not full. */
@@ -447,6 +453,7 @@ static bool go_on(struct journal *journal,
 {
 	uint64_t least =
 		request_size(request) + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
+	enum journal_use use = use_of(request);
 
 	if (*was_new && journal->active != NULL &&
 	    journal->active->pos == JOURNAL_BLOCK_SIZE) {
@@ -454,11 +461,11 @@ static bool go_on(struct journal *journal,
 		return false;
 	}
 	/* else what is not full would be ended in vain */
-	if (journal->active != NULL && is_growth(request) &&
-	    !is_spent(journal) && !journal_segment_prepare(journal, least))
+	if (journal->active != NULL && use >= JOURNAL_USE_MOVE &&
+	    !is_spent(journal) && !journal_segment_prepare(journal, least, use))
 		return false;
 	seal(journal);
-	set_active(journal, journal_segment_next(journal));
+	set_active(journal, journal_segment_next(journal, use));
 	*was_new = true;
 	return journal->active != NULL;
 }
@@ -471,9 +478,9 @@ get_segment(struct journal *journal, struct journal_group *group,
 	uint64_t size = request_size(request);
 	bool was_new = false;
 
-	group->grows = is_growth(request);
+	group->grows = has_headers(request);
 	while (may_write(journal)) {
-		group->growth_end = journal->growth_end;
+		memcpy(group->ends, journal->ends, sizeof(group->ends));
 		if (journal->voids != NULL &&
 		    has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX)) {
 			write_voids(journal, group);
@@ -481,7 +488,7 @@ get_segment(struct journal *journal, struct journal_group *group,
 		}
 		if (journal->voids == NULL &&
 		    has_room(journal, size, request->count)) {
-			if (may_grow(journal, group, request,
+			if (may_take(journal, group, request,
 				     journal->active->pos))
 				return journal->active;
 			if (!is_spent(journal))
@@ -529,7 +536,7 @@ static struct journal_request *fill_group(struct journal *journal,
 	       journal_segment_has_room(group->segment, group->end,
 					request_size(request),
 					group->record_count + request->count) &&
-	       may_grow(journal, group, request, group->end)) {
+	       may_take(journal, group, request, group->end)) {
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
 		group->request_count++;

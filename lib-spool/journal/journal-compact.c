@@ -50,8 +50,39 @@ static uint64_t bytes_left(const struct journal_segment *segment)
 		segment->taken / segment->total * segment->live;
 }
 
-/* The one of which least is left; where there is little room, of those that leave a quarter
-   of it to who removes meanwhile. With the mutex. */
+/* A whole one can be written: small ones are to be of the reserve again. With the
+   mutex. */
+static bool has_whole(const struct journal *journal)
+{
+	const struct journal_segment *segment;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (segment != NULL && !segment->cut &&
+		    !journal_is_small(journal, segment) &&
+		    (segment == journal->active ||
+		     journal_is_dead(journal, segment)))
+			return true;
+	}
+	return false;
+}
+
+/* On a full disk, where little can be written: what is moved leaves a sixteenth of that to
+   who removes meanwhile, and a sixteenth of the segment is won. With the mutex. */
+static bool is_worth_room(const struct journal *journal,
+			  const struct journal_segment *segment, uint64_t room)
+{
+	uint64_t left = bytes_left(segment);
+	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
+
+	if (left > room / 16 * 15)
+		return false;
+	return journal_half_empty(segment) || left <= written / 16 * 15 ||
+		(journal_is_small(journal, segment) && has_whole(journal));
+}
+
+/* The one of which least is left. With the mutex. */
 static struct journal_segment *choose(const struct journal *journal,
 				      uint64_t room)
 {
@@ -62,8 +93,9 @@ static struct journal_segment *choose(const struct journal *journal,
 		segment = journal->segments[i];
 		if (segment == NULL || segment == journal->active ||
 		    segment->kept || segment->live == 0 ||
-		    bytes_left(segment) > room / 4 * 3 ||
-		    !journal_half_empty(segment))
+		    (room == UINT64_MAX ?
+			     !journal_half_empty(segment) :
+			     !is_worth_room(journal, segment, room)))
 			continue;
 		if (best == NULL || segment->live < best->live)
 			best = segment;
@@ -302,21 +334,41 @@ static bool tidy_one(struct journal *journal, bool wait)
 	return done || journal_segment_cut_one(journal, wait);
 }
 
+/* That the disk is full may have been unknown. */
+static bool is_full_now(struct journal *journal, uint64_t room)
+{
+	return journal_is_full_disk(errno) && room == UINT64_MAX &&
+		journal_reserve_room(journal, JOURNAL_USE_MOVE) != UINT64_MAX;
+}
+
+static void note_all_moved(struct journal *journal)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->all_moved = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
-	uint64_t room = journal_segment_room(journal);
+	uint64_t room = journal_reserve_room(journal, JOURNAL_USE_MOVE);
 	const struct journal_segment *segment;
 	struct journal_segment source;
+	int ret;
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment = choose(journal, room);
 	if (segment != NULL)
 		source = *segment;
 	(void)pthread_mutex_unlock(&journal->mutex);
-	if (segment != NULL)
-		return move_some(journal, &source, moved);
+	if (segment != NULL) {
+		ret = move_some(journal, &source, moved);
+		return ret < 0 && is_full_now(journal, room) ? 1 : ret;
+	}
 	journal_listing_free(journal);
-	return tidy_one(journal, wait) ? 1 : journal_carry_tombstones(journal);
+	ret = tidy_one(journal, wait) ? 1 : journal_carry_tombstones(journal);
+	if (ret == 0)
+		note_all_moved(journal);
+	return ret;
 }
 
 int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <unistd.h>
 
 /* Zeros are written in pieces of this size, in bytes; what is made ahead is also synced in
    them, lest a group's sync has to wait for all of it. */
@@ -50,13 +51,32 @@ static int sync_piece(struct journal *journal, int fd)
 	return -1;
 }
 
+/* As far as the file system tells: what has no room is not begun, since for a while it
+   would leave nothing to others. */
+static uint64_t free_space(const struct journal *journal)
+{
+	struct statvfs st;
+
+	if (file_ops()->fstatvfs(journal->fd, &st) < 0 || st.f_blocks == 0)
+		return UINT64_MAX;
+	return (uint64_t)st.f_frsize *
+		(geteuid() == 0 ? st.f_bfree : st.f_bavail);
+}
+
 /* Writes its blocks behind the first. Ahead: nobody waits for it, yet. */
 static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
 {
-	uint64_t pos = JOURNAL_BLOCK_SIZE;
-	unsigned char *zeros = try_calloc(1, FILL_SIZE);
-	int ret = zeros == NULL ? -1 : 0;
+	uint64_t pos = JOURNAL_BLOCK_SIZE, space = free_space(journal);
+	unsigned char *zeros;
+	int ret;
 
+	if (space < size) {
+		journal->most_space = space;
+		errno = ENOSPC;
+		return -1;
+	}
+	zeros = try_calloc(1, FILL_SIZE);
+	ret = zeros == NULL ? -1 : 0;
 	for (; ret == 0 && pos < size; pos += FILL_SIZE) {
 		ret = journal_pwrite_all(
 			fd, zeros,
@@ -125,13 +145,11 @@ bool journal_is_full_disk(int error)
 /* What one of so many bytes tells of the disk; error 0: there was space for it. */
 static void note_space(struct journal *journal, uint64_t size, int error)
 {
-	if (size < journal->settings.segment_size)
-		return;
 	(void)pthread_mutex_lock(&journal->mutex);
-	if (error == 0)
-		journal->is_full = false;
-	else if (journal_is_full_disk(error))
+	if (journal_is_full_disk(error))
 		journal->is_full = true;
+	else if (error == 0 && size >= journal->settings.segment_size)
+		journal->is_full = false;
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
@@ -164,17 +182,16 @@ struct journal_segment *journal_make_segment(struct journal *journal,
 }
 
 struct journal_segment *journal_make_smaller(struct journal *journal,
-					     uint64_t least,
+					     uint64_t size, uint64_t least,
 					     uint64_t first_sequence,
 					     bool ahead)
 {
-	uint64_t size = journal->settings.segment_size;
 	/* what does not fit is not tried: it would be written up to there */
 	uint64_t most = journal->most_space;
 	struct journal_segment *segment = NULL;
 
 	least = I_MAX(least,
-		      I_MAX(size / SMALLEST_PART,
+		      I_MAX(journal->settings.segment_size / SMALLEST_PART,
 			    (uint64_t)JOURNAL_SEGMENT_MIN));
 	errno = ENOSPC;
 	while (segment == NULL && journal_is_full_disk(errno) &&

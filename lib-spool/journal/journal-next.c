@@ -1,8 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* The segment that is written next: a dead one that is written anew, or a new file. One is
-   made ahead by a thread of its own, since all who write would have to wait for its zeros.
-   And what is left for who removes messages where the disk is full. */
+   made ahead by a thread of its own, since all who write would have to wait for its
+   zeros. */
 
 #include "config.h"
 #include "journal/journal-private.h"
@@ -12,39 +12,15 @@
 
 #include <errno.h>
 
-/* So many dead segments keep their blocks, to be written anew soon. */
-#define SPARE_MAX 2
-/* What is not filled before there is another one, as a part of a segment: so that messages
-   can be removed where the disk is full. One takes a block, if nobody removes others. */
-#define RESERVE_PART 4
-/* This part of that is for removals alone: others may have the rest while the next one is
-   made, and where they give back more. */
-#define REMOVALS_PART 4
-
 /*
  * Dead ones
  */
 
-static bool is_dead(const struct journal *journal,
-		    const struct journal_segment *segment)
-{
-	return segment != NULL && segment != journal->active &&
-		!segment->failed && segment->live == 0 &&
-		segment->outlives_count == 0;
-}
-
-/* It may have been made when they were to be smaller, or when there was no space for
-   more. */
-static bool is_small(const struct journal *journal,
-		     const struct journal_segment *segment)
-{
-	return segment->header.size < journal->settings.segment_size;
-}
-
 static bool is_usable(const struct journal *journal,
 		      const struct journal_segment *segment)
 {
-	return is_dead(journal, segment) && !is_small(journal, segment);
+	return journal_is_dead(journal, segment) &&
+		!journal_is_small(journal, segment);
 }
 
 /* One that has its blocks, if there is any. */
@@ -64,8 +40,37 @@ static struct journal_segment *find_usable(struct journal *journal)
 	return found;
 }
 
-/* The largest one that has its blocks. */
-static struct journal_segment *find_largest(struct journal *journal)
+/* One that gave its blocks back: a small one, of this size at most, or a whole one. */
+static struct journal_segment *find_cut(struct journal *journal, uint64_t most)
+{
+	struct journal_segment *segment, *found = NULL;
+	bool small = most < journal->settings.segment_size;
+	uint32_t i;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (i = 0; i < journal->segment_end && found == NULL; i++) {
+		segment = journal->segments[i];
+		if (journal_is_dead(journal, segment) && segment->cut &&
+		    segment->header.size <= most &&
+		    journal_is_small(journal, segment) == small)
+			found = segment;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return found;
+}
+
+static bool is_better(const struct journal_segment *segment,
+		      const struct journal_segment *found, bool large)
+{
+	if (found == NULL)
+		return true;
+	return large ? segment->header.size > found->header.size :
+		       segment->header.size < found->header.size;
+}
+
+/* The largest one that has its blocks; or the smallest, for who removes. */
+static struct journal_segment *find_with_blocks(struct journal *journal,
+						bool large)
 {
 	struct journal_segment *segment, *found = NULL;
 	uint32_t i;
@@ -73,29 +78,13 @@ static struct journal_segment *find_largest(struct journal *journal)
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (is_dead(journal, segment) && !segment->cut &&
-		    (found == NULL ||
-		     found->header.size < segment->header.size))
+		if (journal_is_dead(journal, segment) && !segment->cut &&
+		    (large || journal_reserve_gives(journal, segment)) &&
+		    is_better(segment, found, large))
 			found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return found;
-}
-
-/* Bytes of those that have their blocks, and keep them. With the mutex. */
-static uint64_t dead_bytes(const struct journal *journal)
-{
-	const struct journal_segment *segment;
-	uint64_t bytes = 0;
-	uint32_t i;
-
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (is_dead(journal, segment) && !segment->cut &&
-		    (journal->is_full || !is_small(journal, segment)))
-			bytes += segment->header.size;
-	}
-	return bytes;
 }
 
 /* Nobody knows which of the two headers is on the disk: the file goes. Where even that
@@ -159,30 +148,8 @@ static struct journal_segment *find_stale(struct journal *journal)
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
-		if (is_dead(journal, segment) && !segment->cut &&
+		if (journal_is_dead(journal, segment) && !segment->cut &&
 		    !segment->blank)
-			found = segment;
-	}
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return found;
-}
-
-/* One that has its blocks, though it is not soon needed: a small one is where the disk is
-   full. */
-static struct journal_segment *find_surplus(struct journal *journal)
-{
-	struct journal_segment *segment, *found = NULL;
-	unsigned int usable = 0;
-	uint32_t i;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	for (i = 0; i < journal->segment_end && found == NULL; i++) {
-		segment = journal->segments[i];
-		if (!is_dead(journal, segment) || segment->cut ||
-		    !segment->blank)
-			continue;
-		if (is_small(journal, segment) ? !journal->is_full :
-						 ++usable > SPARE_MAX)
 			found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -210,7 +177,7 @@ bool journal_segment_cut_one(struct journal *journal, bool wait)
 		(void)pthread_mutex_lock(&journal->making);
 	else if (pthread_mutex_trylock(&journal->making) != 0)
 		return false;
-	segment = find_surplus(journal);
+	segment = journal_reserve_surplus(journal);
 	if (segment != NULL) {
 		/* where that fails, it may as well be thought to be so */
 		fd = journal_file_hold(segment->file);
@@ -227,7 +194,7 @@ bool journal_segment_cut_one(struct journal *journal, bool wait)
 }
 
 /*
- * The next
+ * Making more. Who makes some is alone
  */
 
 static void set_wanted(struct journal *journal, bool wanted)
@@ -236,6 +203,72 @@ static void set_wanted(struct journal *journal, bool wanted)
 	journal->next_wanted = wanted;
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
+
+/* Somebody waits for it. */
+static void begin_making(struct journal *journal)
+{
+	set_wanted(journal, true);
+	(void)pthread_mutex_lock(&journal->making);
+}
+
+static void end_making(struct journal *journal)
+{
+	(void)pthread_mutex_unlock(&journal->making);
+	set_wanted(journal, false);
+}
+
+/* One of the reserve: a part of one where there is no space for more. */
+static int make_piece(struct journal *journal, bool ahead)
+{
+	uint64_t size = journal_reserve_piece(journal);
+	struct journal_segment *segment = find_cut(journal, size);
+
+	if (segment != NULL)
+		return journal_fill_cut(journal, segment, ahead);
+	segment = journal_make_segment(journal, size, 0, ahead);
+	if (segment == NULL && journal_is_full_disk(errno))
+		segment = journal_make_smaller(journal, size, 0, 0, ahead);
+	return segment == NULL ? -1 : 0;
+}
+
+/* It comes first: where there is space for one of both, nothing could be removed. */
+static int make_pieces(struct journal *journal, bool ahead)
+{
+	int ret = 0;
+
+	while (ret == 0 && journal_reserve_lacks_piece(journal))
+		ret = make_piece(journal, ahead);
+	return ret;
+}
+
+/* One more that has its blocks: -1 with errno. */
+static int make_whole_one(struct journal *journal, bool ahead)
+{
+	struct journal_segment *segment = find_cut(journal, UINT64_MAX);
+
+	if (segment != NULL)
+		return journal_fill_cut(journal, segment, ahead);
+	return journal_make_segment(journal, journal->settings.segment_size, 0,
+				    ahead) == NULL ?
+		-1 :
+		0;
+}
+
+/* Or as large a part of one as there is space for. */
+static int make_large_one(struct journal *journal, uint64_t least, bool ahead)
+{
+	int ret = make_whole_one(journal, ahead);
+
+	if (ret < 0 && journal_is_full_disk(errno) &&
+	    journal_make_smaller(journal, journal->settings.segment_size, least,
+				 0, ahead) != NULL)
+		ret = 0;
+	return ret;
+}
+
+/*
+ * The next
+ */
 
 /* NULL with errno. */
 static struct journal_segment *take_usable(struct journal *journal)
@@ -264,72 +297,97 @@ static struct journal_segment *take_small(struct journal *journal)
 	struct journal_segment *segment;
 	int ret;
 
-	while ((segment = find_largest(journal)) != NULL) {
+	while ((segment = find_with_blocks(journal, true)) != NULL) {
 		ret = write_anew(journal, segment);
 		if (ret != 0)
 			return ret > 0 ? segment : NULL;
 	}
-	segment =
-		journal_make_smaller(journal, 0, journal->next_sequence, false);
+	segment = journal_make_smaller(journal, journal->settings.segment_size,
+				       0, journal->next_sequence, false);
 	if (segment != NULL)
 		journal_footer_begin(segment);
 	return segment;
 }
 
-/* Who makes some is alone. */
-static struct journal_segment *take_next(struct journal *journal)
+/* The smallest, as who moves needs the largest. It has no footer, which takes half as much
+   as a tombstone. */
+static struct journal_segment *take_piece(struct journal *journal)
 {
-	struct journal_segment *segment = take_usable(journal);
+	struct journal_segment *segment;
+	int ret = 0;
 
+	while (ret == 0) {
+		segment = find_with_blocks(journal, false);
+		errno = ENOSPC;
+		if (segment == NULL)
+			return NULL;
+		ret = write_anew(journal, segment);
+		journal_footer_free(segment);
+	}
+	return ret > 0 ? segment : NULL;
+}
+
+/* Who makes some is alone. */
+static struct journal_segment *take_next(struct journal *journal,
+					 enum journal_use use)
+{
+	bool is_full = journal_reserve_room(journal, use) != UINT64_MAX;
+	struct journal_segment *segment;
+
+	if (is_full && use <= JOURNAL_USE_REMOVE &&
+	    journal_reserve_piece(journal) != 0) {
+		segment = take_piece(journal);
+		if (segment != NULL || !journal_is_full_disk(errno) ||
+		    make_large_one(journal, 0, false) < 0)
+			return segment;
+	}
+	segment = take_usable(journal);
 	return segment == NULL && journal_is_full_disk(errno) ?
 		take_small(journal) :
 		segment;
 }
 
-struct journal_segment *journal_segment_next(struct journal *journal)
+struct journal_segment *journal_segment_next(struct journal *journal,
+					     enum journal_use use)
 {
 	struct journal_segment *segment;
 
-	set_wanted(journal, true);
-	(void)pthread_mutex_lock(&journal->making);
-	segment = take_next(journal);
+	begin_making(journal);
+	segment = take_next(journal, use);
 	/* while it is nobody's it is one of those that may be cut */
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->active = segment;
 	(void)pthread_mutex_unlock(&journal->mutex);
-	(void)pthread_mutex_unlock(&journal->making);
-	set_wanted(journal, false);
+	end_making(journal);
 	return segment;
 }
 
-/* One more that has its blocks, where there is none but small ones: -1 with errno. Who
-   makes some is alone. */
-static int make_one(struct journal *journal, uint64_t least, bool ahead)
-{
-	struct journal_segment *segment = find_usable(journal);
-	int ret = 0;
+/*
+ * Those behind it
+ */
 
-	if (segment == NULL)
-		ret = journal_make_segment(journal,
-					   journal->settings.segment_size, 0,
-					   ahead) == NULL ?
-			-1 :
-			0;
-	else if (segment->cut)
-		ret = journal_fill_cut(journal, segment, ahead);
-	if (ret < 0 && journal_is_full_disk(errno))
-		ret = journal_make_smaller(journal, least, 0, ahead) == NULL ?
-			-1 :
-			0;
-	return ret;
+static int make_next(struct journal *journal, bool ahead)
+{
+	const struct journal_segment *segment;
+
+	if (make_pieces(journal, ahead) < 0)
+		return -1;
+	segment = find_usable(journal);
+	return segment == NULL || segment->cut ?
+		make_large_one(journal, 0, ahead) :
+		0;
 }
 
 /* What fails here is told when the segment is needed. Its first sequence is written when
    it is. */
 void journal_segment_make_ahead(struct journal *journal)
 {
+	int ret;
+
 	(void)pthread_mutex_lock(&journal->making);
-	(void)make_one(journal, 0, true);
+	ret = make_next(journal, true);
+	while (ret == 0 && journal_reserve_lacks_whole(journal))
+		ret = make_whole_one(journal, true);
 	(void)pthread_mutex_unlock(&journal->making);
 	/* what could not be cut meanwhile */
 	(void)pthread_mutex_lock(&journal->mutex);
@@ -338,90 +396,50 @@ void journal_segment_make_ahead(struct journal *journal)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-/* Somebody waits for it. */
-static int make_one_now(struct journal *journal, uint64_t least)
+/* Whatever is lacking first. */
+static int make_more(struct journal *journal, uint64_t least)
 {
-	int ret;
-
-	set_wanted(journal, true);
-	(void)pthread_mutex_lock(&journal->making);
-	ret = make_one(journal, least, false);
-	(void)pthread_mutex_unlock(&journal->making);
-	set_wanted(journal, false);
-	return ret;
+	return journal_reserve_lacks_piece(journal) ?
+		make_pieces(journal, false) :
+		make_large_one(journal, least, false);
 }
 
-bool journal_segment_prepare(struct journal *journal, uint64_t least)
+/* Who waited may find that enough was made meanwhile: so it is below. */
+uint64_t journal_segment_make_room(struct journal *journal,
+				   enum journal_use use, uint64_t end)
 {
-	const struct journal_segment *segment = find_largest(journal);
-
-	if (segment != NULL && segment->header.size >= least)
-		return true;
-	return make_one_now(journal, least) == 0;
-}
-
-/*
- * A reserve
- */
-
-/* So that this much is left, here and in dead ones. With the mutex. */
-static uint64_t end_that_leaves(const struct journal *journal, uint64_t wanted)
-{
-	uint64_t size = journal->active->header.size;
-	uint64_t dead = dead_bytes(journal);
-
-	return dead >= wanted ? UINT64_MAX : size - I_MIN(size, wanted - dead);
-}
-
-/* As it is now; who asks again is told anew, where the thread is at it. */
-static uint64_t look_at_growth_end(struct journal *journal)
-{
-	uint64_t wanted = journal->settings.segment_size / RESERVE_PART, end;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal->growth_end = end_that_leaves(journal, wanted);
-	end = journal->growth_end;
-	if (journal->next_asked)
-		end = end_that_leaves(journal, wanted / REMOVALS_PART);
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return end;
-}
-
-uint64_t journal_segment_move_end(struct journal *journal)
-{
-	uint64_t wanted = journal->settings.segment_size / RESERVE_PART, end;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	end = end_that_leaves(journal, wanted / REMOVALS_PART);
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return end;
-}
-
-uint64_t journal_segment_growth_end(struct journal *journal, uint64_t end)
-{
-	uint64_t growth_end = journal->growth_end;
+	uint64_t room_end;
 	int ret = 0;
 
-	while (growth_end < end) {
-		growth_end = look_at_growth_end(journal);
-		if (growth_end >= end || ret < 0)
-			break;
-		ret = make_one_now(journal, 0);
-	}
-	return growth_end;
+	begin_making(journal);
+	while ((room_end = journal_reserve_end(journal, use)) < end && ret == 0)
+		ret = make_more(journal, 0);
+	end_making(journal);
+	return room_end;
 }
 
-uint64_t journal_segment_room(struct journal *journal)
+/* Who stores leaves what is kept. */
+static bool is_prepared(struct journal *journal, uint64_t least,
+			enum journal_use use)
 {
-	uint64_t room = UINT64_MAX;
+	const struct journal_segment *segment = find_with_blocks(journal, true);
 
-	(void)pthread_mutex_lock(&journal->mutex);
-	if (journal->is_full) {
-		room = dead_bytes(journal);
-		if (journal->active != NULL)
-			room += journal->active->header.size -
-				journal->active->pos;
-	}
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return room;
+	return segment != NULL && segment->header.size >= least &&
+		(use != JOURNAL_USE_GROW ||
+		 journal_reserve_stays(journal, segment));
+}
+
+bool journal_segment_prepare(struct journal *journal, uint64_t least,
+			     enum journal_use use)
+{
+	bool prepared = is_prepared(journal, least, use);
+	int ret = 0;
+
+	if (prepared)
+		return true;
+	begin_making(journal);
+	while (!(prepared = is_prepared(journal, least, use)) && ret == 0)
+		ret = make_more(journal, least);
+	end_making(journal);
+	return prepared;
 }

@@ -46,6 +46,16 @@ struct journal_void {
 	struct journal_target target;
 };
 
+/* What something is written for: on a full disk each leaves something to those before it,
+   which give back more. */
+enum journal_use {
+	JOURNAL_USE_CARRY,  /* tombstones, of which fewer are left then */
+	JOURNAL_USE_REMOVE, /* a message, or what is noted of it */
+	JOURNAL_USE_MOVE, /* what is left in a segment, or headers that change */
+	JOURNAL_USE_GROW  /* a message that is stored */
+};
+#define JOURNAL_USES (JOURNAL_USE_GROW + 1)
+
 struct journal {
 	int dir_fd; /* the spool's */
 	int fd;     /* SPOOL/journal */
@@ -64,6 +74,7 @@ struct journal {
 	bool next_wanted; /* somebody waits for a segment */
 	bool next_asked;  /* the maker makes one */
 	bool is_full;     /* there was no space for the last one */
+	bool all_moved; /* nothing could be, since the active one is another */
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
@@ -78,8 +89,8 @@ struct journal {
 	uint64_t probe_at;    /* by journal_now_usecs() */
 	bool warned;          /* that it is broken */
 	bool was_ahead_asked; /* for the segment behind the active one */
-	/* Up to which the active one takes what is stored, as far as was asked. */
-	uint64_t growth_end;
+	/* Up to which the active one may be filled, as far as was asked. */
+	uint64_t ends[JOURNAL_USES];
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
@@ -164,10 +175,10 @@ struct journal_segment *journal_make_segment(struct journal *journal,
 					     uint64_t size,
 					     uint64_t first_sequence,
 					     bool ahead);
-/* There is no space for one: as large a part of it as there is space for, of at least so
-   many bytes. */
+/* There is no space for one of `size`: as large a part of it as there is space for, of at
+   least so many bytes. */
 struct journal_segment *journal_make_smaller(struct journal *journal,
-					     uint64_t least,
+					     uint64_t size, uint64_t least,
 					     uint64_t first_sequence,
 					     bool ahead);
 /* The blocks of a cut one again, for which there may be no space: then it stays as it was.
@@ -178,28 +189,44 @@ bool journal_is_full_disk(int error);
 
 /* journal-next.c: an empty one to write in, which is the active one then: a dead one that
    is written anew, or a new file. NULL with errno. Of who is committing. */
-struct journal_segment *journal_segment_next(struct journal *journal);
+struct journal_segment *journal_segment_next(struct journal *journal,
+					     enum journal_use use);
 /* Makes what that will find: of at least so many bytes. False with errno. Of who is
    committing. */
-bool journal_segment_prepare(struct journal *journal, uint64_t least);
+bool journal_segment_prepare(struct journal *journal, uint64_t least,
+			     enum journal_use use);
 /* The same, where nobody waits for it. */
 void journal_segment_make_ahead(struct journal *journal);
-/* Up to which the active one may be filled, so that so much is left that messages can be
-   removed on a full disk: makes some more where it would not be up to `end` else. errno
-   tells why it is not. Of who is committing. */
-uint64_t journal_segment_growth_end(struct journal *journal, uint64_t end);
-/* The same for what gives space back, where no more can be made: removals have the
-   rest. */
-uint64_t journal_segment_move_end(struct journal *journal);
-/* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
-   is known. */
-uint64_t journal_segment_room(struct journal *journal);
+/* As journal_reserve_end(): makes more of what is kept where it would not be up to `end`
+   else. errno tells why it is not. */
+uint64_t journal_segment_make_room(struct journal *journal,
+				   enum journal_use use, uint64_t end);
 /* Makes a dead one blank, so that what outlives it needs to no more; false: there is
    none. Of who is committing. */
 bool journal_segment_blank_one(struct journal *journal);
 /* Gives blocks of one back where more are blank than are soon needed; false: there is
    none, or (where it is not to be waited for) one is being made. */
 bool journal_segment_cut_one(struct journal *journal, bool wait);
+
+/* journal-reserve.c: what is kept on a full disk. The size of one of the small segments that
+   it is, in bytes; 0: segments are too small for that. */
+uint64_t journal_reserve_piece(const struct journal *journal) ATTR_PURE;
+/* Up to which the active one may be filled, as it is now. Of who is committing. */
+uint64_t journal_reserve_end(struct journal *journal, enum journal_use use);
+/* Whether enough is kept when what is stored goes on in this one. */
+bool journal_reserve_stays(struct journal *journal,
+			   const struct journal_segment *segment);
+/* Whether who removes may go on in it. With the mutex. */
+bool journal_reserve_gives(const struct journal *journal,
+			   const struct journal_segment *segment);
+/* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
+   is known. */
+uint64_t journal_reserve_room(struct journal *journal, enum journal_use use);
+/* Of who makes segments. */
+bool journal_reserve_lacks_piece(struct journal *journal);
+bool journal_reserve_lacks_whole(struct journal *journal);
+/* One that need not keep its blocks; NULL: there is none. */
+struct journal_segment *journal_reserve_surplus(struct journal *journal);
 
 /* journal-commit.c: what a group is made in; NULL: no memory. i_free() it. */
 struct journal_group *journal_group_new(void);
@@ -232,6 +259,13 @@ void journal_upkeep(struct journal *journal);
 /* journal-account.c: which segments are needed. Under the mutex. */
 void journal_account(struct journal *journal, const struct journal_place *place,
 		     int change);
+/* Whether it may be written anew. */
+bool journal_is_dead(const struct journal *journal,
+		     const struct journal_segment *segment) ATTR_PURE;
+/* It may have been made when they were to be smaller, or when there was no space for
+   more. */
+bool journal_is_small(const struct journal *journal,
+		      const struct journal_segment *segment) ATTR_PURE;
 /* Whether half of it is a message's at most: of the records that ever were, or of what was
    written, where the rest is tombstones that nothing needs. */
 bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;

@@ -21,6 +21,8 @@
 #define SEGMENT (17 * 4 * JOURNAL_BLOCK_SIZE)
 /* Eight blocks. */
 #define LARGE 30000
+/* Four of them fill a segment. */
+#define HUGE 60000
 
 static struct journal *journal_of(struct spool *spool)
 {
@@ -105,13 +107,19 @@ static void explore_all(unsigned int max)
 }
 
 /* From `n` on: behind the last one that went in. The next one is not promised. */
-static unsigned int put_until_full(struct spool *spool, unsigned int n)
+static unsigned int put_sized_until_full(struct spool *spool, unsigned int n,
+					 size_t size)
 {
-	while (crash_put(spool, n, LARGE) == IO_DONE)
+	while (crash_put(spool, n, size) == IO_DONE)
 		n++;
 	assert_true(crash_version(spool, n) == 0);
 	crash_note_absent(n);
 	return n;
+}
+
+static unsigned int put_until_full(struct spool *spool, unsigned int n)
+{
+	return put_sized_until_full(spool, n, LARGE);
 }
 
 static uint64_t size_of(struct spool *spool, uint32_t number)
@@ -132,8 +140,9 @@ static void test_a_queue_in_small_segments(void **state ATTR_UNUSED)
 	unsigned int first = 0, last, n;
 
 	last = put_until_full(spool, 0);
-	assert_int_equal(size_of(spool, 2), SEGMENT / 2);
-	assert_int_equal(size_of(spool, 3), SEGMENT / 4);
+	/* two that are kept for removals, and one for messages */
+	for (n = 2; n <= 4; n++)
+		assert_int_equal(size_of(spool, n), SEGMENT / 4);
 	for (n = 0; n < 16; n++) {
 		crash_must_remove(spool, first++);
 		/* a failed one has its number, too */
@@ -144,7 +153,7 @@ static void test_a_queue_in_small_segments(void **state ATTR_UNUSED)
 		if (n == 8)
 			start_again(&spool);
 	}
-	assert_int_equal(journal_of(spool)->segment_end, 4);
+	assert_int_equal(journal_of(spool)->segment_end, 5);
 	assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 3);
 	crash_spool_end(&spool);
 	explore_all(4);
@@ -194,18 +203,23 @@ static void deliver_until_full(struct spool *spool, unsigned int last)
 static void test_small_segments_with_tombstones(void **state ATTR_UNUSED)
 {
 	struct spool *spool = begin(SEGMENT + SEGMENT / 2 + SEGMENT / 4);
-	unsigned int count = put_until_full(spool, 0), n;
+	unsigned int count, n;
 
-	for (n = 1; n < count; n++)
+	crash_must_put(spool, 0, LARGE);
+	crash_set_recipients(16);
+	for (n = 1; n <= 6; n++)
+		crash_must_put(spool, n, 100);
+	crash_set_recipients(0);
+	count = put_until_full(spool, n);
+	for (; n < count; n++)
 		crash_must_remove(spool, n);
 	/* it does not go where they are */
-	crash_must_put(spool, ++count, LARGE);
+	assert_int_equal(crash_put(spool, ++count, LARGE), IO_TRANS_FAIL);
+	crash_note_absent(count);
 	crash_set_recipients(16);
-	for (n = 0; n < 6; n++)
-		crash_must_put(spool, ++count, 100);
-	deliver_until_full(spool, count);
+	deliver_until_full(spool, 6);
 	crash_set_recipients(0);
-	assert_int_equal(journal_of(spool)->segment_end, 4);
+	assert_int_equal(journal_of(spool)->segment_end, 5);
 	start_again(&spool);
 	disk_left = SEGMENT;
 	crash_must_remove(spool, 0);
@@ -266,6 +280,46 @@ static void test_states_in_small_segments(void **state ATTR_UNUSED)
 	explore_all(4);
 }
 
+/* Removals that come alone, more than there are blocks for: those in one piece are carried
+   into the other, and back, and what they removed is in a segment that stays. */
+static void test_removals_are_packed(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin(SEGMENT + SEGMENT / 2);
+	unsigned int count, n;
+
+	crash_must_put(spool, 0, LARGE);
+	count = put_sized_until_full(spool, 1, 100);
+	/* of one block each */
+	assert_in_range(count, 48, 60);
+	for (n = 0; n < count; n++) {
+		if (n % 8 != 0)
+			crash_must_remove(spool, n);
+		if (n == count / 2)
+			start_again(&spool);
+	}
+	crash_spool_end(&spool);
+	explore_all(2);
+}
+
+/* Of many segments a part is removed, and what is left is moved into the one that is kept
+   whole, again and again. */
+static void test_what_is_left_is_moved_on(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin(10 * SEGMENT);
+	unsigned int count = put_sized_until_full(spool, 0, HUGE), n, round;
+
+	assert_true(journal_of(spool)->segment_end > 10);
+	for (round = 0; round < 3; round++) {
+		for (n = round; n < count; n += 4)
+			crash_must_remove(spool, n);
+		assert_true(crash_compact(spool) > 0);
+		start_again(&spool);
+	}
+	crash_must_put(spool, count + 1, HUGE);
+	crash_spool_end(&spool);
+	explore_all(1);
+}
+
 /* What gave its blocks back does not get them again: it stays as it was. */
 static void test_blocks_that_are_not_there_again(void **state ATTR_UNUSED)
 {
@@ -306,6 +360,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_small_segment_with_a_void,
 					  end),
 		cmocka_unit_test_teardown(test_states_in_small_segments, end),
+		cmocka_unit_test_teardown(test_removals_are_packed, end),
+		cmocka_unit_test_teardown(test_what_is_left_is_moved_on, end),
 		cmocka_unit_test_teardown(test_blocks_that_are_not_there_again,
 					  end),
 	};
