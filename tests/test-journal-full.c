@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -687,6 +688,29 @@ static void test_room_for_others_in_any_order(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static atomic_uint looked;
+
+static void look(struct journal *journal ATTR_UNUSED)
+{
+	looked++;
+}
+
+/* Less has to be won there than in half of a segment, so there may be something to move that
+   was not worth it before. */
+static void test_the_upkeep_looks_for_space(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin(12 * SEGMENT);
+	unsigned int count = store_sized_until_full(journal, 9000);
+
+	looked = 0;
+	journal->upkeep = journal_worker_start(journal, look);
+	assert_non_null(journal->upkeep);
+	assert_int_equal(store_sized(journal, count, 9000), ENOSPC);
+	while (looked == 0)
+		(void)sched_yield();
+	journal_close(&journal);
+}
+
 /* Space that others leave is used, whoever comes first. */
 static void test_who_removes_finds_new_space(void **state ATTR_UNUSED)
 {
@@ -803,6 +827,7 @@ int main(void)
 					  end),
 		cmocka_unit_test_teardown(test_room_for_others_in_any_order,
 					  end),
+		cmocka_unit_test_teardown(test_the_upkeep_looks_for_space, end),
 		cmocka_unit_test_teardown(test_who_removes_finds_new_space,
 					  end),
 		cmocka_unit_test_teardown(test_what_the_file_system_tells, end),
