@@ -227,6 +227,8 @@ static int end_group(struct journal *journal, struct journal_group *group)
 	if (ret == 0) {
 		(void)pthread_mutex_lock(&journal->mutex);
 		segment->pos = group->end;
+		segment->footer_size =
+			journal_footer_size(segment, group->record_count);
 		segment->taken += group->taken;
 		(void)pthread_mutex_unlock(&journal->mutex);
 		journal_count_group(journal, group->request_count, true,

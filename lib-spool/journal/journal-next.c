@@ -130,7 +130,7 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
-	segment->total = segment->taken = 0;
+	segment->total = segment->taken = segment->footer_size = 0;
 	segment->sealed = segment->kept = false;
 	segment->blank = true;
 	journal_forget_segment(journal, segment->header.number);

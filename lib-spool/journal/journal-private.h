@@ -18,9 +18,10 @@
 struct journal_segment {
 	struct journal_file *file;
 	struct journal_segment_header header;
-	uint64_t pos;   /* where the next group goes; changed under the mutex */
-	uint64_t live;  /* records that are a message's */
-	uint64_t total; /* that ever were, of this incarnation */
+	uint64_t pos; /* where the next group goes; changed under the mutex */
+	uint64_t footer_size; /* most bytes of it, up to there; as above */
+	uint64_t live;        /* records that are a message's */
+	uint64_t total;       /* that ever were, of this incarnation */
 	/* Bytes of those that ever were, with what was padded behind them; once
 	   it is not the active one. */
 	uint64_t taken;

@@ -396,6 +396,7 @@ static bool apply_items(struct recovery *recovery,
 		segment->pos = item->pos + item->size;
 	}
 	segment->taken = taken_by(items);
+	segment->footer_size = journal_footer_size(segment, 0);
 	return true;
 }
 

@@ -226,11 +226,12 @@ bool journal_reserve_stays(struct journal *journal,
 
 /* Groups begin and end on borders of blocks, and a segment's last bytes are the
    footer's. */
-static uint64_t room_behind(const struct journal_segment *segment, uint64_t pos)
+static uint64_t room_behind(const struct journal_segment *segment, uint64_t pos,
+			    uint64_t footer)
 {
 	uint64_t room = segment->header.size - pos;
 
-	room -= I_MIN(room, journal_footer_size(segment, 0));
+	room -= I_MIN(room, I_MAX(footer, (uint64_t)JOURNAL_BLOCK_SIZE));
 	return room / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
@@ -244,11 +245,12 @@ uint64_t journal_reserve_room(struct journal *journal, enum journal_use use)
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
 		if (has_blocks(journal, segment))
-			room += room_behind(segment, JOURNAL_BLOCK_SIZE);
+			room += room_behind(segment, JOURNAL_BLOCK_SIZE, 0);
 	}
 	segment = journal->active;
 	if (segment != NULL)
-		room += room_behind(segment, segment->pos);
+		room += room_behind(segment, segment->pos,
+				    segment->footer_size);
 	room -= I_MIN(room, left_by(journal, use));
 	if (!journal->is_full)
 		room = UINT64_MAX;
