@@ -34,15 +34,20 @@ int spool_get(struct spool *spool, const message_id *id,
 	return result;
 }
 
-/* Nobody has a claim on a message here, so others can be moved. */
-static bool make_room(struct spool *spool)
+/* Nobody has a claim on a message here, so others can be moved. What fails is no matter:
+   it may have been enough. */
+static void make_room(struct spool *spool)
 {
 	uint64_t moved;
 	char *error = NULL;
-	int ret = spool_compact(spool, &moved, &error);
 
+	(void)spool_compact(spool, &moved, &error);
 	free(error);
-	return ret == 0;
+}
+
+static bool is_full_disk(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
 }
 
 int spool_remove(struct spool *spool, const message_id *id)
@@ -51,9 +56,10 @@ int spool_remove(struct spool *spool, const message_id *id)
 
 	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	/* a full disk may have room once what is left is packed */
-	if (result == IO_TRANS_FAIL && io_get_errno() == ENOSPC &&
-	    make_room(spool))
+	if (result == IO_TRANS_FAIL && is_full_disk(io_get_errno())) {
+		make_room(spool);
 		result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
+	}
 	if (result == IO_DONE)
 		result = spool_unlinkbody(spool, IO_SYNCHRONOUS, id);
 	return result;

@@ -548,16 +548,6 @@ static struct journal_request *fill_group(struct journal *journal,
 	return last;
 }
 
-/* On a full disk less has to be won to be worth moving. */
-static void look_for_space(struct journal *journal, int error)
-{
-	if (!journal_is_full_disk(error))
-		return;
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal_worker_wake(journal->upkeep);
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
 struct journal_request *journal_write_group(struct journal *journal,
 					    struct journal_request *first)
 {
@@ -568,7 +558,9 @@ struct journal_request *journal_write_group(struct journal *journal,
 
 	if (segment == NULL) {
 		error = errno;
-		look_for_space(journal, error);
+		/* who moves, or carries, is at it */
+		if (journal_is_full_disk(error) && !first->gives_back)
+			journal_reserve_want_space(journal);
 	} else {
 		begin_group(group, segment);
 		last = fill_group(journal, group, first);

@@ -17,6 +17,8 @@
    so many bytes. */
 #define BATCH_MESSAGES 32
 #define BATCH_BYTES ((uint64_t)1024 * 1024)
+/* See is_worth_room(). */
+#define ROOM_PART 32
 
 struct move {
 	struct journal_request request;
@@ -68,21 +70,50 @@ static bool has_whole(const struct journal *journal)
 	return false;
 }
 
-/* On a full disk, where little can be written: what is moved leaves a sixteenth of that to
-   who removes meanwhile, and a sixteenth of the segment is won. With the mutex. */
+/* What is won by moving: what tombstones take is not, as they may be needed. With the
+   mutex. */
+static uint64_t bytes_won(const struct journal_segment *segment)
+{
+	return segment->taken - I_MIN(segment->taken, bytes_left(segment));
+}
+
+/* On a full disk, where little can be written: what is moved leaves a part of that to who
+   removes meanwhile. Where space is wanted it is enough that a part of the segment is
+   won. With the mutex. */
 static bool is_worth_room(const struct journal *journal,
 			  const struct journal_segment *segment, uint64_t room)
 {
-	uint64_t left = bytes_left(segment);
 	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
 
-	if (left > room / 16 * 15)
+	if (segment->stuck || bytes_left(segment) > room - room / ROOM_PART)
 		return false;
-	return journal_half_empty(segment) || left <= written / 16 * 15 ||
-		(journal_is_small(journal, segment) && has_whole(journal));
+	return journal_half_empty(segment) ||
+		(journal->space_wanted &&
+		 (bytes_won(segment) >= written / ROOM_PART ||
+		  (journal_is_small(journal, segment) && has_whole(journal))));
 }
 
-/* The one of which least is left. With the mutex. */
+static bool may_move(const struct journal *journal,
+		     const struct journal_segment *segment, uint64_t room)
+{
+	if (segment == NULL || segment == journal->active || segment->kept ||
+	    segment->live == 0)
+		return false;
+	return room == UINT64_MAX ? journal_half_empty(segment) :
+				    is_worth_room(journal, segment, room);
+}
+
+static bool is_better(const struct journal_segment *segment,
+		      const struct journal_segment *best, uint64_t room)
+{
+	if (best == NULL)
+		return true;
+	return room == UINT64_MAX ? segment->live < best->live :
+				    bytes_won(segment) > bytes_won(best);
+}
+
+/* The one of which least is left; where there is little room, by which most is won. With the
+   mutex. */
 static struct journal_segment *choose(const struct journal *journal,
 				      uint64_t room)
 {
@@ -91,13 +122,8 @@ static struct journal_segment *choose(const struct journal *journal,
 
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (segment == NULL || segment == journal->active ||
-		    segment->kept || segment->live == 0 ||
-		    (room == UINT64_MAX ?
-			     !journal_half_empty(segment) :
-			     !is_worth_room(journal, segment, room)))
-			continue;
-		if (best == NULL || segment->live < best->live)
+		if (may_move(journal, segment, room) &&
+		    is_better(segment, best, room))
 			best = segment;
 	}
 	return best;
@@ -303,6 +329,14 @@ static int move_batch(struct batch *batch, struct journal_listing *listing,
 	return 1;
 }
 
+/* One segment is enough for who wanted some; else he asks again. */
+static void note_space_won(struct journal *journal)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->space_wanted = false;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 /* `source`: as the segment was under the mutex. */
 static int move_some(struct journal *journal,
 		     const struct journal_segment *source, uint64_t *moved)
@@ -317,8 +351,10 @@ static int move_some(struct journal *journal,
 		ret = move_batch(batch, listing, source);
 		*moved += ret > 0 ? batch->count : 0;
 		/* what a batch that failed had is looked for again */
-		if (ret > 0 && batch->count == 0)
+		if (ret > 0 && batch->count == 0) {
 			journal_listing_free(journal);
+			note_space_won(journal);
+		}
 	}
 	i_free(batch);
 	return ret;
@@ -334,17 +370,28 @@ static bool tidy_one(struct journal *journal, bool wait)
 	return done || journal_segment_cut_one(journal, wait);
 }
 
-/* That the disk is full may have been unknown. */
-static bool is_full_now(struct journal *journal, uint64_t room)
+/* Others may be smaller. That the disk is full may have been unknown, too. */
+static int leave_stuck(struct journal *journal,
+		       const struct journal_segment *source, uint64_t room)
 {
-	return journal_is_full_disk(errno) && room == UINT64_MAX &&
-		journal_reserve_room(journal, JOURNAL_USE_MOVE) != UINT64_MAX;
+	struct journal_segment *segment;
+
+	journal_listing_free(journal);
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment = journal_segment_find(journal, source->header.incarnation);
+	if (segment != NULL && room != UINT64_MAX)
+		segment->stuck = true;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return journal_reserve_room(journal, JOURNAL_USE_MOVE) == UINT64_MAX ?
+		-1 :
+		1;
 }
 
+/* Space was wanted, and there is none to be won. */
 static void note_all_moved(struct journal *journal)
 {
 	(void)pthread_mutex_lock(&journal->mutex);
-	journal->all_moved = true;
+	journal->all_moved = journal->space_wanted;
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
@@ -362,7 +409,9 @@ static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 	(void)pthread_mutex_unlock(&journal->mutex);
 	if (segment != NULL) {
 		ret = move_some(journal, &source, moved);
-		return ret < 0 && is_full_now(journal, room) ? 1 : ret;
+		return ret < 0 && journal_is_full_disk(errno) ?
+			leave_stuck(journal, &source, room) :
+			ret;
 	}
 	journal_listing_free(journal);
 	ret = tidy_one(journal, wait) ? 1 : journal_carry_tombstones(journal);

@@ -337,9 +337,10 @@ static struct journal_segment *take_next(struct journal *journal,
 	if (is_full && use <= JOURNAL_USE_REMOVE &&
 	    journal_reserve_piece(journal) != 0) {
 		segment = take_piece(journal);
-		if (segment != NULL || !journal_is_full_disk(errno) ||
-		    make_large_one(journal, 0, false) < 0)
-			return segment;
+		return segment == NULL && journal_is_full_disk(errno) &&
+				make_large_one(journal, 0, false) == 0 ?
+			take_piece(journal) :
+			segment;
 	}
 	segment = take_usable(journal);
 	return segment == NULL && journal_is_full_disk(errno) ?
@@ -378,6 +379,18 @@ static int make_next(struct journal *journal, bool ahead)
 		0;
 }
 
+/* Who waits for one does not wait for those behind it. */
+static bool make_whole_ahead(struct journal *journal)
+{
+	int ret = -1;
+
+	(void)pthread_mutex_lock(&journal->making);
+	if (journal_reserve_lacks_whole(journal))
+		ret = make_whole_one(journal, true);
+	(void)pthread_mutex_unlock(&journal->making);
+	return ret == 0;
+}
+
 /* What fails here is told when the segment is needed. Its first sequence is written when
    it is. */
 void journal_segment_make_ahead(struct journal *journal)
@@ -386,9 +399,9 @@ void journal_segment_make_ahead(struct journal *journal)
 
 	(void)pthread_mutex_lock(&journal->making);
 	ret = make_next(journal, true);
-	while (ret == 0 && journal_reserve_lacks_whole(journal))
-		ret = make_whole_one(journal, true);
 	(void)pthread_mutex_unlock(&journal->making);
+	while (ret == 0 && make_whole_ahead(journal))
+		;
 	/* what could not be cut meanwhile */
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->next_asked = false;

@@ -35,6 +35,7 @@ struct journal_segment {
 	bool cut; /* not all of its blocks are on the disk; under the mutex */
 	bool end_told; /* records behind its file's end are lost: it was told */
 	bool kept;     /* what is left in it could not be moved, or is needed */
+	bool stuck;    /* there was no room for it; under the mutex */
 	/* Of the one that is written: what its footer will have. NULL: nothing, as it
 	   will have none. */
 	buffer_t *footer;
@@ -71,11 +72,12 @@ struct journal {
 	struct journal_request *queue, **queue_end;
 	struct journal_waiter *turn_wanted; /* for something else */
 	struct journal_writer *writer;      /* NULL: none was needed yet */
-	bool committing;  /* somebody has the turn; else nothing is queued */
-	bool next_wanted; /* somebody waits for a segment */
-	bool next_asked;  /* the maker makes one */
-	bool is_full;     /* there was no space for the last one */
-	bool all_moved; /* nothing could be, since the active one is another */
+	bool committing;   /* somebody has the turn; else nothing is queued */
+	bool next_wanted;  /* somebody waits for a segment */
+	bool next_asked;   /* the maker makes one */
+	bool is_full;      /* there was no space for the last one */
+	bool space_wanted; /* somebody found no room: it is worth a bit more */
+	bool all_moved;    /* though it was, nothing could be moved */
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
@@ -226,6 +228,8 @@ uint64_t journal_reserve_room(struct journal *journal, enum journal_use use);
 /* Of who makes segments. */
 bool journal_reserve_lacks_piece(struct journal *journal);
 bool journal_reserve_lacks_whole(struct journal *journal);
+/* Somebody found no room. */
+void journal_reserve_want_space(struct journal *journal);
 /* One that need not keep its blocks; NULL: there is none. */
 struct journal_segment *journal_reserve_surplus(struct journal *journal);
 

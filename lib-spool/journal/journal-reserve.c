@@ -93,13 +93,13 @@ static uint64_t dead_bytes(const struct journal *journal)
 	return bytes;
 }
 
-/* More than one whole are made ahead, as who stores would have to wait for them: they are
-   asked for where no other can be made any more. */
+/* More than one whole are made ahead, where there is a thread for that, as who stores would
+   have to wait for them: they are asked for where no other can be made any more. */
 static uint64_t reserve_wanted(const struct journal *journal)
 {
 	uint64_t wholes = wholes_wanted(journal);
 
-	if (!journal->is_full)
+	if (!journal->is_full && journal->maker != NULL)
 		wholes = I_MIN(wholes, (uint64_t)1);
 	return least_reserve(journal) + wholes * journal->settings.segment_size;
 }
@@ -124,6 +124,22 @@ static bool is_whole_kept(const struct journal *journal)
 		wholes_wanted(journal) > 0;
 }
 
+/* That can be carried into another one: there may be none but smaller ones. */
+static uint64_t largest_piece(const struct journal *journal)
+{
+	const struct journal_segment *segment;
+	uint64_t size = 0;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (segment != NULL && segment != journal->active &&
+		    !segment->cut && is_piece(journal, segment))
+			size = I_MAX(size, segment->header.size);
+	}
+	return size;
+}
+
 /* What a use leaves to others. */
 static uint64_t left_by(const struct journal *journal, enum journal_use use)
 {
@@ -133,8 +149,9 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 	switch (use) {
 	case JOURNAL_USE_REMOVE:
 		/* half of a piece: carried, no piece takes more */
-		if (pieces)
-			left = least / PIECES / 2 + 2 * JOURNAL_BLOCK_SIZE;
+		left = largest_piece(journal) / 2;
+		if (left > 0)
+			left += 2 * JOURNAL_BLOCK_SIZE;
 		/* fall through */
 	case JOURNAL_USE_CARRY:
 		if (is_whole_kept(journal) && count_wholes(journal) > 0)
@@ -142,8 +159,10 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 		break;
 	case JOURNAL_USE_MOVE:
 		/* more than who removes leaves, where that is all */
-		left = pieces && wholes_wanted(journal) == 0 ? least / 8 * 3 :
-							       least / 4;
+		if (wholes_wanted(journal) > 0)
+			left = least / 16;
+		else
+			left = pieces ? least / 8 * 3 : least / 4;
 		break;
 	case JOURNAL_USE_GROW:
 		left = journal->next_asked ?
@@ -233,6 +252,20 @@ static uint64_t room_behind(const struct journal_segment *segment, uint64_t pos,
 
 	room -= I_MIN(room, I_MAX(footer, (uint64_t)JOURNAL_BLOCK_SIZE));
 	return room / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
+}
+
+void journal_reserve_want_space(struct journal *journal)
+{
+	uint32_t i;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal->space_wanted = true;
+	for (i = 0; i < journal->segment_end; i++) {
+		if (journal->segments[i] != NULL)
+			journal->segments[i]->stuck = false;
+	}
+	journal_worker_wake(journal->upkeep);
+	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
 uint64_t journal_reserve_room(struct journal *journal, enum journal_use use)
