@@ -34,6 +34,12 @@ int spool_get(struct spool *spool, const message_id *id,
 	return result;
 }
 
+/* A quota is a disk, too. */
+static bool is_full_disk(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
 /* Nobody has a claim on a message here, so others can be moved. */
 static bool make_room(struct spool *spool)
 {
@@ -51,7 +57,7 @@ int spool_remove(struct spool *spool, const message_id *id)
 
 	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	/* a full disk may have room once what is left is packed */
-	if (result == IO_TRANS_FAIL && io_get_errno() == ENOSPC &&
+	if (result == IO_TRANS_FAIL && is_full_disk(io_get_errno()) &&
 	    make_room(spool))
 		result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	if (result == IO_DONE)

@@ -36,6 +36,7 @@ static struct journal *journal_of(struct spool *spool)
 static struct file_ops disk;
 static const struct file_ops *recorder;
 static uint64_t disk_left; /* bytes that files may have more */
+static int disk_error;     /* that it has no more */
 
 static ssize_t disk_pwritev(int fd, const struct iovec *iov, int count,
 			    off_t offset)
@@ -49,7 +50,7 @@ static ssize_t disk_pwritev(int fd, const struct iovec *iov, int count,
 		end += iov[i].iov_len;
 	more = end > (uint64_t)st.st_size ? end - (uint64_t)st.st_size : 0;
 	if (more > disk_left) {
-		errno = ENOSPC;
+		errno = disk_error;
 		return -1;
 	}
 	disk_left -= more;
@@ -75,11 +76,11 @@ static int disk_unlinkat(int fd, const char *path, int flags)
 	return recorder->unlinkat(fd, path, flags);
 }
 
-static struct spool *begin(uint64_t size)
+static struct spool *begin_with(unsigned int segment_size, uint64_t size)
 {
 	struct spool *spool;
 
-	crash_set_segment_size(SEGMENT);
+	crash_set_segment_size(segment_size);
 	spool = crash_journal_begin("", CRASH_SYNC_NONE);
 	crash_set_segment_size(0);
 	recorder = file_ops();
@@ -88,8 +89,14 @@ static struct spool *begin(uint64_t size)
 	disk.ftruncate = disk_ftruncate;
 	disk.unlinkat = disk_unlinkat;
 	disk_left = size;
+	disk_error = ENOSPC;
 	file_ops_set(&disk);
 	return spool;
+}
+
+static struct spool *begin(uint64_t size)
+{
+	return begin_with(SEGMENT, size);
 }
 
 static void start_again(struct spool **spool)
@@ -301,6 +308,25 @@ static void test_removals_are_packed(void **state ATTR_UNUSED)
 	explore_all(2);
 }
 
+/* A quota is a disk, too. */
+static void test_removals_are_packed_in_a_quota(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin_with(2 * SEGMENT, 3 * SEGMENT);
+	unsigned int count, n;
+
+	disk_error = EDQUOT;
+	for (n = 0; n < 5; n++)
+		crash_must_put(spool, n, HUGE);
+	crash_must_put(spool, n++, LARGE);
+	count = put_sized_until_full(spool, n, 100);
+	/* they take more blocks than are kept */
+	assert_in_range(count, 55, 62);
+	for (n = 1; n < count; n++)
+		crash_must_remove(spool, n);
+	crash_spool_end(&spool);
+	explore_all(1);
+}
+
 /* Of many segments a part is removed, and what is left is moved into the one that is kept
    whole, again and again. */
 static void test_what_is_left_is_moved_on(void **state ATTR_UNUSED)
@@ -361,6 +387,8 @@ int main(void)
 					  end),
 		cmocka_unit_test_teardown(test_states_in_small_segments, end),
 		cmocka_unit_test_teardown(test_removals_are_packed, end),
+		cmocka_unit_test_teardown(test_removals_are_packed_in_a_quota,
+					  end),
 		cmocka_unit_test_teardown(test_what_is_left_is_moved_on, end),
 		cmocka_unit_test_teardown(test_blocks_that_are_not_there_again,
 					  end),
