@@ -412,8 +412,9 @@ static enum journal_use use_of(const struct journal_request *request)
 	if (!has_headers(request))
 		return request->gives_back ? JOURNAL_USE_CARRY :
 					     JOURNAL_USE_REMOVE;
-	return request->gives_back || is_rewrite(request) ? JOURNAL_USE_MOVE :
-							    JOURNAL_USE_GROW;
+	if (request->gives_back)
+		return JOURNAL_USE_PACK;
+	return is_rewrite(request) ? JOURNAL_USE_MOVE : JOURNAL_USE_GROW;
 }
 
 /* Behind `pos`, as far as that is a matter of what is kept for others: false with
@@ -461,7 +462,7 @@ static bool go_on(struct journal *journal,
 		return false;
 	}
 	/* else what is not full would be ended in vain */
-	if (journal->active != NULL && use >= JOURNAL_USE_MOVE &&
+	if (journal->active != NULL && use >= JOURNAL_USE_PACK &&
 	    !is_spent(journal) && !journal_segment_prepare(journal, least, use))
 		return false;
 	seal(journal);

@@ -338,7 +338,7 @@ static bool tidy_one(struct journal *journal, bool wait)
 static bool is_full_now(struct journal *journal, uint64_t room)
 {
 	return journal_is_full_disk(errno) && room == UINT64_MAX &&
-		journal_reserve_room(journal, JOURNAL_USE_MOVE) != UINT64_MAX;
+		journal_reserve_room(journal, JOURNAL_USE_PACK) != UINT64_MAX;
 }
 
 static void note_all_moved(struct journal *journal)
@@ -350,7 +350,7 @@ static void note_all_moved(struct journal *journal)
 
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
-	uint64_t room = journal_reserve_room(journal, JOURNAL_USE_MOVE);
+	uint64_t room = journal_reserve_room(journal, JOURNAL_USE_PACK);
 	const struct journal_segment *segment;
 	struct journal_segment source;
 	int ret;

@@ -51,8 +51,9 @@ struct journal_void {
 enum journal_use {
 	JOURNAL_USE_CARRY,  /* tombstones, of which fewer are left then */
 	JOURNAL_USE_REMOVE, /* a message, or what is noted of it */
-	JOURNAL_USE_MOVE, /* what is left in a segment, or headers that change */
-	JOURNAL_USE_GROW  /* a message that is stored */
+	JOURNAL_USE_PACK,   /* what is left in a segment */
+	JOURNAL_USE_MOVE,   /* headers that change */
+	JOURNAL_USE_GROW    /* a message that is stored */
 };
 #define JOURNAL_USES (JOURNAL_USE_GROW + 1)
 

@@ -140,6 +140,11 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 		if (is_whole_kept(journal) && count_wholes(journal) > 0)
 			left += journal->settings.segment_size;
 		break;
+	case JOURNAL_USE_PACK:
+		/* less: a piece may have states of messages that stay */
+		left = pieces && wholes_wanted(journal) == 0 ? least / 8 :
+							       least / 4;
+		break;
 	case JOURNAL_USE_MOVE:
 		/* more than who removes leaves, where that is all */
 		left = pieces && wholes_wanted(journal) == 0 ? least / 8 * 3 :

@@ -308,6 +308,25 @@ static void test_removals_are_packed(void **state ATTR_UNUSED)
 	explore_all(2);
 }
 
+/* Deliveries are noted in both pieces, as far as removals may go; what is packed has some of
+   them, of messages that are there. */
+static void test_states_are_packed_for_removals(void **state ATTR_UNUSED)
+{
+	struct spool *spool = begin(SEGMENT + SEGMENT / 2);
+	unsigned int count, n;
+
+	crash_set_recipients(16);
+	for (n = 0; n < 6; n++)
+		crash_must_put(spool, n, 100);
+	crash_set_recipients(0);
+	count = put_until_full(spool, n);
+	deliver_until_full(spool, 5);
+	for (n = 0; n < count; n++)
+		crash_must_remove(spool, n);
+	crash_spool_end(&spool);
+	explore_all(1);
+}
+
 /* A quota is a disk, too. */
 static void test_removals_are_packed_in_a_quota(void **state ATTR_UNUSED)
 {
@@ -387,6 +406,8 @@ int main(void)
 					  end),
 		cmocka_unit_test_teardown(test_states_in_small_segments, end),
 		cmocka_unit_test_teardown(test_removals_are_packed, end),
+		cmocka_unit_test_teardown(test_states_are_packed_for_removals,
+					  end),
 		cmocka_unit_test_teardown(test_removals_are_packed_in_a_quota,
 					  end),
 		cmocka_unit_test_teardown(test_what_is_left_is_moved_on, end),
