@@ -386,17 +386,20 @@ bool journal_fits(const struct journal *journal,
 					request_size(request), request->count);
 }
 
-static bool has_headers(const struct journal_request *request)
+static bool has(const struct journal_request *request, enum journal_type type)
 {
-	const struct journal_record *record = request->records;
 	unsigned int i;
 
 	for (i = 0; i < request->count; i++) {
-		if (record[i].type == JOURNAL_BODY ||
-		    record[i].type == JOURNAL_HEADERS)
+		if (request->records[i].type == type)
 			return true;
 	}
 	return false;
+}
+
+static bool has_headers(const struct journal_request *request)
+{
+	return has(request, JOURNAL_BODY) || has(request, JOURNAL_HEADERS);
 }
 
 /* Whether it writes headers once more, beside a body that is there already: as states are
@@ -411,11 +414,15 @@ static bool is_rewrite(const struct journal_request *request)
 
 static enum journal_use use_of(const struct journal_request *request)
 {
-	if (!has_headers(request))
-		return request->gives_back ? JOURNAL_USE_CARRY :
-					     JOURNAL_USE_REMOVE;
-	return request->gives_back || is_rewrite(request) ? JOURNAL_USE_MOVE :
-							    JOURNAL_USE_GROW;
+	bool is_removal = !has_headers(request) &&
+		!has(request, JOURNAL_STATES);
+
+	if (request->gives_back)
+		return is_removal ? JOURNAL_USE_CARRY : JOURNAL_USE_PACK;
+	if (is_removal)
+		return JOURNAL_USE_REMOVE;
+	return is_rewrite(request) || !has_headers(request) ? JOURNAL_USE_MOVE :
+							      JOURNAL_USE_GROW;
 }
 
 /* Behind `pos`, as far as that is a matter of what is kept for others: false with
@@ -430,7 +437,8 @@ static bool may_take(struct journal *journal, struct journal_group *group,
 		return true;
 	group->ends[use] = journal_reserve_end(journal, use);
 	/* who removes does not wait for segments of others */
-	if (end > group->ends[use] && (group->grows || !has_headers(request)))
+	if (end > group->ends[use] &&
+	    (group->grows || use <= JOURNAL_USE_REMOVE))
 		group->ends[use] = journal_segment_make_room(journal, use, end);
 	return end <= group->ends[use];
 }
@@ -463,7 +471,7 @@ static bool go_on(struct journal *journal,
 		return false;
 	}
 	/* else what is not full would be ended in vain */
-	if (journal->active != NULL && use >= JOURNAL_USE_MOVE &&
+	if (journal->active != NULL && use >= JOURNAL_USE_PACK &&
 	    !is_spent(journal) && !journal_segment_prepare(journal, least, use))
 		return false;
 	seal(journal);
@@ -480,7 +488,7 @@ get_segment(struct journal *journal, struct journal_group *group,
 	uint64_t size = request_size(request);
 	bool was_new = false;
 
-	group->grows = has_headers(request);
+	group->grows = use_of(request) >= JOURNAL_USE_PACK;
 	while (may_write(journal)) {
 		memcpy(group->ends, journal->ends, sizeof(group->ends));
 		if (journal->voids != NULL &&

@@ -52,22 +52,13 @@ static uint64_t bytes_left(const struct journal_segment *segment)
 		segment->taken / segment->total * segment->live;
 }
 
-/* A whole one can be written: small ones are to be of the reserve again. With the
-   mutex. */
-static bool has_whole(const struct journal *journal)
+/* What is left in a small one would be moved into a whole one, so that it is of the reserve
+   again; from one small one to another it would go round and round. With the mutex. */
+static bool is_to_be_free(const struct journal *journal,
+			  const struct journal_segment *segment)
 {
-	const struct journal_segment *segment;
-	uint32_t i;
-
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (segment != NULL && !segment->cut &&
-		    !journal_is_small(journal, segment) &&
-		    (segment == journal->active ||
-		     journal_is_dead(journal, segment)))
-			return true;
-	}
-	return false;
+	return journal_is_small(journal, segment) && journal->active != NULL &&
+		!journal_is_small(journal, journal->active);
 }
 
 /* What is won by moving: what tombstones take is not, as they may be needed. With the
@@ -87,10 +78,9 @@ static bool is_worth_room(const struct journal *journal,
 
 	if (segment->stuck || bytes_left(segment) > room - room / ROOM_PART)
 		return false;
-	return journal_half_empty(segment) ||
+	return journal_half_empty(segment) || is_to_be_free(journal, segment) ||
 		(journal->space_wanted &&
-		 (bytes_won(segment) >= written / ROOM_PART ||
-		  (journal_is_small(journal, segment) && has_whole(journal))));
+		 bytes_won(segment) >= written / ROOM_PART);
 }
 
 static bool may_move(const struct journal *journal,
@@ -329,14 +319,6 @@ static int move_batch(struct batch *batch, struct journal_listing *listing,
 	return 1;
 }
 
-/* One segment is enough for who wanted some; else he asks again. */
-static void note_space_won(struct journal *journal)
-{
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal->space_wanted = false;
-	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
 /* `source`: as the segment was under the mutex. */
 static int move_some(struct journal *journal,
 		     const struct journal_segment *source, uint64_t *moved)
@@ -351,10 +333,8 @@ static int move_some(struct journal *journal,
 		ret = move_batch(batch, listing, source);
 		*moved += ret > 0 ? batch->count : 0;
 		/* what a batch that failed had is looked for again */
-		if (ret > 0 && batch->count == 0) {
+		if (ret > 0 && batch->count == 0)
 			journal_listing_free(journal);
-			note_space_won(journal);
-		}
 	}
 	i_free(batch);
 	return ret;
@@ -382,22 +362,24 @@ static int leave_stuck(struct journal *journal,
 	if (segment != NULL && room != UINT64_MAX)
 		segment->stuck = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
-	return journal_reserve_room(journal, JOURNAL_USE_MOVE) == UINT64_MAX ?
+	return journal_reserve_room(journal, JOURNAL_USE_PACK) == UINT64_MAX ?
 		-1 :
 		1;
 }
 
-/* Space was wanted, and there is none to be won. */
+/* Where space was wanted there is no more to be won. */
 static void note_all_moved(struct journal *journal)
 {
 	(void)pthread_mutex_lock(&journal->mutex);
-	journal->all_moved = journal->space_wanted;
+	if (journal->space_wanted)
+		journal->all_moved = true;
+	journal->space_wanted = false;
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
-	uint64_t room = journal_reserve_room(journal, JOURNAL_USE_MOVE);
+	uint64_t room = journal_reserve_room(journal, JOURNAL_USE_PACK);
 	const struct journal_segment *segment;
 	struct journal_segment source;
 	int ret;

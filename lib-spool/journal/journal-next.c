@@ -60,17 +60,18 @@ static struct journal_segment *find_cut(struct journal *journal, uint64_t most)
 }
 
 static bool is_better(const struct journal_segment *segment,
-		      const struct journal_segment *found, bool large)
+		      const struct journal_segment *found, enum journal_use use)
 {
 	if (found == NULL)
 		return true;
-	return large ? segment->header.size > found->header.size :
-		       segment->header.size < found->header.size;
+	return use > JOURNAL_USE_REMOVE ?
+		segment->header.size > found->header.size :
+		segment->header.size < found->header.size;
 }
 
 /* The largest one that has its blocks; or the smallest, for who removes. */
 static struct journal_segment *find_with_blocks(struct journal *journal,
-						bool large)
+						enum journal_use use)
 {
 	struct journal_segment *segment, *found = NULL;
 	uint32_t i;
@@ -79,8 +80,8 @@ static struct journal_segment *find_with_blocks(struct journal *journal,
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
 		if (journal_is_dead(journal, segment) && !segment->cut &&
-		    (large || journal_reserve_gives(journal, segment)) &&
-		    is_better(segment, found, large))
+		    journal_reserve_gives(journal, segment, use) &&
+		    is_better(segment, found, use))
 			found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -291,19 +292,27 @@ static struct journal_segment *take_usable(struct journal *journal)
 	return segment;
 }
 
+/* Nothing is stored in those of the reserve. */
+static uint64_t least_for(const struct journal *journal, enum journal_use use)
+{
+	return use == JOURNAL_USE_GROW ? journal_reserve_piece(journal) + 1 : 0;
+}
+
 /* The disk is full. */
-static struct journal_segment *take_small(struct journal *journal)
+static struct journal_segment *take_small(struct journal *journal,
+					  enum journal_use use)
 {
 	struct journal_segment *segment;
 	int ret;
 
-	while ((segment = find_with_blocks(journal, true)) != NULL) {
+	while ((segment = find_with_blocks(journal, use)) != NULL) {
 		ret = write_anew(journal, segment);
 		if (ret != 0)
 			return ret > 0 ? segment : NULL;
 	}
 	segment = journal_make_smaller(journal, journal->settings.segment_size,
-				       0, journal->next_sequence, false);
+				       least_for(journal, use),
+				       journal->next_sequence, false);
 	if (segment != NULL)
 		journal_footer_begin(segment);
 	return segment;
@@ -317,7 +326,7 @@ static struct journal_segment *take_piece(struct journal *journal)
 	int ret = 0;
 
 	while (ret == 0) {
-		segment = find_with_blocks(journal, false);
+		segment = find_with_blocks(journal, JOURNAL_USE_REMOVE);
 		errno = ENOSPC;
 		if (segment == NULL)
 			return NULL;
@@ -344,7 +353,7 @@ static struct journal_segment *take_next(struct journal *journal,
 	}
 	segment = take_usable(journal);
 	return segment == NULL && journal_is_full_disk(errno) ?
-		take_small(journal) :
+		take_small(journal, use) :
 		segment;
 }
 
@@ -435,7 +444,7 @@ uint64_t journal_segment_make_room(struct journal *journal,
 static bool is_prepared(struct journal *journal, uint64_t least,
 			enum journal_use use)
 {
-	const struct journal_segment *segment = find_with_blocks(journal, true);
+	const struct journal_segment *segment = find_with_blocks(journal, use);
 
 	return segment != NULL && segment->header.size >= least &&
 		(use != JOURNAL_USE_GROW ||
@@ -445,9 +454,11 @@ static bool is_prepared(struct journal *journal, uint64_t least,
 bool journal_segment_prepare(struct journal *journal, uint64_t least,
 			     enum journal_use use)
 {
-	bool prepared = is_prepared(journal, least, use);
+	bool prepared;
 	int ret = 0;
 
+	least = I_MAX(least, least_for(journal, use));
+	prepared = is_prepared(journal, least, use);
 	if (prepared)
 		return true;
 	begin_making(journal);

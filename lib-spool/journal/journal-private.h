@@ -52,9 +52,10 @@ struct journal_void {
    which give back more. */
 enum journal_use {
 	JOURNAL_USE_CARRY,  /* tombstones, of which fewer are left then */
-	JOURNAL_USE_REMOVE, /* a message, or what is noted of it */
-	JOURNAL_USE_MOVE, /* what is left in a segment, or headers that change */
-	JOURNAL_USE_GROW  /* a message that is stored */
+	JOURNAL_USE_REMOVE, /* a message */
+	JOURNAL_USE_PACK,   /* what is left in a segment */
+	JOURNAL_USE_MOVE,   /* headers or states that change */
+	JOURNAL_USE_GROW    /* a message that is stored */
 };
 #define JOURNAL_USES (JOURNAL_USE_GROW + 1)
 
@@ -219,9 +220,10 @@ uint64_t journal_reserve_end(struct journal *journal, enum journal_use use);
 /* Whether enough is kept when what is stored goes on in this one. */
 bool journal_reserve_stays(struct journal *journal,
 			   const struct journal_segment *segment);
-/* Whether who removes may go on in it. With the mutex. */
+/* Whether it may be the next for that. With the mutex. */
 bool journal_reserve_gives(const struct journal *journal,
-			   const struct journal_segment *segment);
+			   const struct journal_segment *segment,
+			   enum journal_use use);
 /* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
    is known. */
 uint64_t journal_reserve_room(struct journal *journal, enum journal_use use);

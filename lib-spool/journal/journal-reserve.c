@@ -157,12 +157,17 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 		if (is_whole_kept(journal) && count_wholes(journal) > 0)
 			left += journal->settings.segment_size;
 		break;
-	case JOURNAL_USE_MOVE:
+	case JOURNAL_USE_PACK:
 		/* more than who removes leaves, where that is all */
 		if (wholes_wanted(journal) > 0)
 			left = least / 16;
 		else
 			left = pieces ? least / 8 * 3 : least / 4;
+		break;
+	case JOURNAL_USE_MOVE:
+		/* and more than who packs it: it may be in the pieces */
+		left = pieces && wholes_wanted(journal) == 0 ? least / 16 * 7 :
+							       least / 4;
 		break;
 	case JOURNAL_USE_GROW:
 		left = journal->next_asked ?
@@ -224,10 +229,13 @@ static uint64_t will_be_free(const struct journal *journal,
 }
 
 bool journal_reserve_gives(const struct journal *journal,
-			   const struct journal_segment *segment)
+			   const struct journal_segment *segment,
+			   enum journal_use use)
 {
-	return journal_is_small(journal, segment) || !is_whole_kept(journal) ||
-		count_wholes(journal) > 1;
+	if (use == JOURNAL_USE_GROW)
+		return !is_piece(journal, segment);
+	return use > JOURNAL_USE_REMOVE || journal_is_small(journal, segment) ||
+		!is_whole_kept(journal) || count_wholes(journal) > 1;
 }
 
 bool journal_reserve_stays(struct journal *journal,
@@ -254,6 +262,45 @@ static uint64_t room_behind(const struct journal_segment *segment, uint64_t pos,
 	return room / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
+/* What is left in whole ones is moved into such, where some are kept: who removes has the
+   pieces. */
+static bool is_for(const struct journal *journal,
+		   const struct journal_segment *segment, enum journal_use use)
+{
+	return use != JOURNAL_USE_PACK || wholes_wanted(journal) == 0 ||
+		!journal_is_small(journal, segment);
+}
+
+/* On a full disk. With the mutex. */
+static uint64_t full_room(const struct journal *journal, enum journal_use use)
+{
+	const struct journal_segment *segment;
+	uint64_t room = 0;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (has_blocks(journal, segment) &&
+		    is_for(journal, segment, use))
+			room += room_behind(segment, JOURNAL_BLOCK_SIZE, 0);
+	}
+	segment = journal->active;
+	if (segment != NULL && is_for(journal, segment, use))
+		room += room_behind(segment, segment->pos,
+				    segment->footer_size);
+	return room - I_MIN(room, left_by(journal, use));
+}
+
+uint64_t journal_reserve_room(struct journal *journal, enum journal_use use)
+{
+	uint64_t room;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	room = journal->is_full ? full_room(journal, use) : UINT64_MAX;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return room;
+}
+
 void journal_reserve_want_space(struct journal *journal)
 {
 	uint32_t i;
@@ -266,29 +313,6 @@ void journal_reserve_want_space(struct journal *journal)
 	}
 	journal_worker_wake(journal->upkeep);
 	(void)pthread_mutex_unlock(&journal->mutex);
-}
-
-uint64_t journal_reserve_room(struct journal *journal, enum journal_use use)
-{
-	const struct journal_segment *segment;
-	uint64_t room = 0;
-	uint32_t i;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (has_blocks(journal, segment))
-			room += room_behind(segment, JOURNAL_BLOCK_SIZE, 0);
-	}
-	segment = journal->active;
-	if (segment != NULL)
-		room += room_behind(segment, segment->pos,
-				    segment->footer_size);
-	room -= I_MIN(room, left_by(journal, use));
-	if (!journal->is_full)
-		room = UINT64_MAX;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return room;
 }
 
 /*
