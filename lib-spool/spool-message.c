@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* So often room is made for a removal: others may take it meanwhile. */
+#define REMOVE_TRIES 3u
+
 int spool_put(struct spool *spool, email_message *message)
 {
 	int result;
@@ -52,11 +55,13 @@ static bool is_full_disk(int error)
 
 int spool_remove(struct spool *spool, const message_id *id)
 {
+	unsigned int tries = 0;
 	int result;
 
 	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	/* a full disk may have room once what is left is packed */
-	if (result == IO_TRANS_FAIL && is_full_disk(io_get_errno())) {
+	while (result == IO_TRANS_FAIL && is_full_disk(io_get_errno()) &&
+	       tries++ < REMOVE_TRIES) {
 		make_room(spool);
 		result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	}
