@@ -3,9 +3,9 @@
 /* Messages as a whole: body and headers, in the order that a crash may interrupt. */
 
 #include "config.h"
+#include "file-ops.h"
 #include "spool.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 /* So often room is made for a removal: others may take it meanwhile. */
@@ -48,11 +48,6 @@ static void make_room(struct spool *spool)
 	free(error);
 }
 
-static bool is_full_disk(int error)
-{
-	return error == ENOSPC || error == EDQUOT;
-}
-
 int spool_remove(struct spool *spool, const message_id *id)
 {
 	unsigned int tries = 0;
@@ -60,7 +55,7 @@ int spool_remove(struct spool *spool, const message_id *id)
 
 	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
 	/* a full disk may have room once what is left is packed */
-	while (result == IO_TRANS_FAIL && is_full_disk(io_get_errno()) &&
+	while (result == IO_TRANS_FAIL && file_is_full_disk(io_get_errno()) &&
 	       tries++ < REMOVE_TRIES) {
 		make_room(spool);
 		result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);

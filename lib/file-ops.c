@@ -184,6 +184,11 @@ int file_sync_dir_fd(int dir_fd)
 	RETRY_EINTR(int, current_ops->fsync_dir(dir_fd));
 }
 
+bool file_is_full_disk(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
 char *file_dirname(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -87,6 +87,8 @@ int file_close(int *fd);
    is not followed, a fifo not waited for, a device not touched more than by open().
    -1 with errno; EINVAL: it is something else. */
 int file_open_regular(int dir_fd, const char *path);
+/* Whether the error says that there is no space: a quota is a disk, too. */
+bool file_is_full_disk(int error);
 /* Opens the directory, makes its names durable, closes it. */
 int file_sync_dir(int dir_fd, const char *path);
 /* The directory part of path, "." where it has none; for i_free(). */

@@ -570,29 +570,14 @@ static void test_the_crew_wakes_a_reader(void **state ATTR_UNUSED)
  * Failures
  */
 
-static void *do_nothing(void *context)
-{
-	return context;
-}
-
 static void test_no_thread_to_be_had(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
 	buffer_t *file = encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
 	struct transform *e = encoder(2);
-	pthread_attr_t saved, huge;
-	pthread_t probe;
 
-	assert_int_equal(pthread_getattr_default_np(&saved), 0);
-	assert_int_equal(pthread_attr_init(&huge), 0);
-	/* a stack that no address space has */
-	assert_int_equal(pthread_attr_setstacksize(&huge, SIZE_MAX / 4), 0);
-	assert_int_equal(pthread_setattr_default_np(&huge), 0);
-	if (pthread_create(&probe, NULL, do_nothing, NULL) == 0) {
-		printf("NOT RUN: threads cannot be made to fail here\n");
-		(void)pthread_join(probe, NULL);
-	} else {
+	if (test_threads_fail()) {
 		assert_int_equal(test_decode(decoder(2), file->data, file->used,
 					     out),
 				 ENOMEM);
@@ -604,8 +589,8 @@ static void test_no_thread_to_be_had(void **state ATTR_UNUSED)
 					      TRANSFORM_FINISH, out, NULL),
 				 TRANSFORM_ERROR);
 		assert_int_equal(e->error_errno, ENOMEM);
+		test_threads_again();
 	}
-	(void)pthread_setattr_default_np(&saved);
 	transform_free(&e);
 	buffer_free(&out);
 	buffer_free(&file);

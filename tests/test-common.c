@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,37 @@ uint32_t test_random(uint32_t *state)
 	x ^= x >> 17;
 	x ^= x << 5;
 	return *state = x;
+}
+
+static pthread_attr_t usual_threads;
+
+static void *do_nothing(void *context ATTR_UNUSED)
+{
+	return NULL;
+}
+
+bool test_threads_fail(void)
+{
+	pthread_attr_t huge;
+	pthread_t probe;
+
+	assert_int_equal(pthread_getattr_default_np(&usual_threads), 0);
+	assert_int_equal(pthread_attr_init(&huge), 0);
+	assert_int_equal(pthread_attr_setstacksize(&huge, SIZE_MAX / 4), 0);
+	assert_int_equal(pthread_setattr_default_np(&huge), 0);
+	(void)pthread_attr_destroy(&huge);
+	if (pthread_create(&probe, NULL, do_nothing, NULL) != 0)
+		return true;
+	(void)pthread_join(probe, NULL);
+	test_threads_again();
+	printf("NOT RUN: threads cannot be made to fail here\n");
+	return false;
+}
+
+void test_threads_again(void)
+{
+	assert_int_equal(pthread_setattr_default_np(&usual_threads), 0);
+	(void)pthread_attr_destroy(&usual_threads);
 }
 
 unsigned int test_open_descriptors(void)

@@ -87,6 +87,10 @@ void test_remove_tree(const char *path);
 unsigned int test_count_threads(void);
 /* There are so many, at once or when that moment is over. */
 void test_threads_are(unsigned int count);
+/* No thread can be made until test_threads_again(), as its stack has no address space; false:
+   here it can all the same, which says NOT RUN. */
+bool test_threads_fail(void);
+void test_threads_again(void);
 /* Runs a shell command; its exit status. */
 int test_command(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* Whether a program is there; if not, says NOT RUN. */

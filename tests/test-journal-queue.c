@@ -480,33 +480,18 @@ static int submitting_fdatasync(int fd)
 	return file_ops_system.fdatasync(fd);
 }
 
-static void *do_nothing(void *context)
-{
-	return context;
-}
-
 /* What nobody waits for is written by who submits, where there can be no thread for it. */
 static void test_without_a_thread(void **state ATTR_UNUSED)
 {
 	struct file_ops ops = file_ops_system;
 	struct journal *journal = test_journal_new();
-	pthread_attr_t saved, huge;
-	pthread_t probe;
 
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	make_submit(&many[0], 2);
 	make_submit(&many[1], 3);
 	make_submit(&many[2], 4);
 	ops.fdatasync = submitting_fdatasync;
-	assert_int_equal(pthread_getattr_default_np(&saved), 0);
-	assert_int_equal(pthread_attr_init(&huge), 0);
-	/* a stack that no address space has */
-	assert_int_equal(pthread_attr_setstacksize(&huge, SIZE_MAX / 4), 0);
-	assert_int_equal(pthread_setattr_default_np(&huge), 0);
-	if (pthread_create(&probe, NULL, do_nothing, NULL) == 0) {
-		printf("NOT RUN: threads cannot be made to fail here\n");
-		(void)pthread_join(probe, NULL);
-	} else {
+	if (test_threads_fail()) {
 		submitting_to = journal;
 		file_ops_set(&ops);
 		journal_submit(journal, &many[0].request);
@@ -521,8 +506,8 @@ static void test_without_a_thread(void **state ATTR_UNUSED)
 		assert_int_equal(done_of(&many[2]), 0);
 		journal_end_commit(journal);
 		assert_int_equal(done_of(&many[2]), 1);
+		test_threads_again();
 	}
-	(void)pthread_setattr_default_np(&saved);
 	journal_close(&journal);
 }
 

@@ -170,7 +170,6 @@ static void test_one_message_keeps_its_order(void **state ATTR_UNUSED)
 	test_async_end(&async, &spool);
 }
 
-/* As many at once as there are workers. */
 /* Two ids that are kept in one list: where a request of the one is answered, and another
    takes its place, the other id keeps its order, too. */
 static void test_ids_with_the_same_end(void **state ATTR_UNUSED)
@@ -221,6 +220,7 @@ static void test_ids_with_the_same_end(void **state ATTR_UNUSED)
 	test_async_end(&async, &spool);
 }
 
+/* As many at once as there are workers. */
 static void test_messages_run_beside_each_other(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_watched_spool("memory");

@@ -219,34 +219,19 @@ static void test_on_a_thread_of_its_own(void **state ATTR_UNUSED)
 	spool_close(&watch.spool);
 }
 
-static void *do_nothing(void *context)
-{
-	return context;
-}
-
 /* Without a thread the mail is found all the same. */
 static void test_without_a_thread(void **state ATTR_UNUSED)
 {
 	static struct watch watch;
-	pthread_attr_t saved, huge;
 	message_id id;
-	pthread_t probe;
 
-	assert_int_equal(pthread_getattr_default_np(&saved), 0);
-	assert_int_equal(pthread_attr_init(&huge), 0);
-	/* a stack that no address space has */
-	assert_int_equal(pthread_attr_setstacksize(&huge, SIZE_MAX / 4), 0);
 	watch.spool = spool_with(true, &id, 1);
-	assert_int_equal(pthread_setattr_default_np(&huge), 0);
-	if (pthread_create(&probe, NULL, do_nothing, NULL) == 0) {
-		printf("NOT RUN: threads cannot be made to fail here\n");
-		(void)pthread_join(probe, NULL);
-		(void)pthread_setattr_default_np(&saved);
+	if (!test_threads_fail()) {
 		spool_close(&watch.spool);
 		return;
 	}
 	scan(&watch);
-	(void)pthread_setattr_default_np(&saved);
+	test_threads_again();
 	must_have_found(&watch, &id, 1);
 	assert_true(pthread_equal(watch.thread, pthread_self()));
 	spool_close(&watch.spool);

@@ -20,6 +20,12 @@ bool journal_is_dead(const struct journal *journal,
 		segment->outlives_count == 0;
 }
 
+bool journal_has_blocks(const struct journal *journal,
+			const struct journal_segment *segment)
+{
+	return journal_is_dead(journal, segment) && !segment->cut;
+}
+
 bool journal_is_small(const struct journal *journal,
 		      const struct journal_segment *segment)
 {

@@ -29,7 +29,7 @@
 struct journal_group {
 	struct journal_segment *segment;
 	uint64_t pos, end;
-	bool grows;                  /* the first request has headers */
+	bool grows; /* the first request does more than remove */
 	uint64_t ends[JOURNAL_USES]; /* where those of a use have to end */
 	struct iovec iov[VECTORS_MAX];
 	unsigned int iov_count, record_count;
@@ -567,7 +567,7 @@ struct journal_request *journal_write_group(struct journal *journal,
 	if (segment == NULL) {
 		error = errno;
 		/* who moves, or carries, is at it */
-		if (journal_is_full_disk(error) && !first->gives_back)
+		if (file_is_full_disk(error) && !first->gives_back)
 			journal_reserve_want_space(journal);
 	} else {
 		begin_group(group, segment);

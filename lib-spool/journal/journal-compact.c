@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "journal/journal-scan.h"
+#include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
 
@@ -355,6 +356,7 @@ static int leave_stuck(struct journal *journal,
 		       const struct journal_segment *source, uint64_t room)
 {
 	struct journal_segment *segment;
+	int error = errno;
 
 	journal_listing_free(journal);
 	(void)pthread_mutex_lock(&journal->mutex);
@@ -362,9 +364,8 @@ static int leave_stuck(struct journal *journal,
 	if (segment != NULL && room != UINT64_MAX)
 		segment->stuck = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
-	return journal_reserve_room(journal, JOURNAL_USE_PACK) == UINT64_MAX ?
-		-1 :
-		1;
+	errno = error;
+	return journal_reserve_is_full(journal) ? 1 : -1;
 }
 
 /* Where space was wanted there is no more to be won. */
@@ -391,7 +392,7 @@ static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 	(void)pthread_mutex_unlock(&journal->mutex);
 	if (segment != NULL) {
 		ret = move_some(journal, &source, moved);
-		return ret < 0 && journal_is_full_disk(errno) ?
+		return ret < 0 && file_is_full_disk(errno) ?
 			leave_stuck(journal, &source, room) :
 			ret;
 	}

@@ -137,16 +137,11 @@ static int make_file(struct journal *journal, struct journal_segment *segment,
 	return -1;
 }
 
-bool journal_is_full_disk(int error)
-{
-	return error == ENOSPC || error == EDQUOT;
-}
-
 /* What one of so many bytes tells of the disk; error 0: there was space for it. */
 static void note_space(struct journal *journal, uint64_t size, int error)
 {
 	(void)pthread_mutex_lock(&journal->mutex);
-	if (journal_is_full_disk(error))
+	if (file_is_full_disk(error))
 		journal->is_full = true;
 	else if (error == 0 && size >= journal->settings.segment_size)
 		journal->is_full = false;
@@ -194,7 +189,7 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
 		      I_MAX(journal->settings.segment_size / SMALLEST_PART,
 			    (uint64_t)JOURNAL_SEGMENT_MIN));
 	errno = ENOSPC;
-	while (segment == NULL && journal_is_full_disk(errno) &&
+	while (segment == NULL && file_is_full_disk(errno) &&
 	       size / 2 >= least) {
 		size = size / 2 / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 		if (size > most)

@@ -79,7 +79,7 @@ static struct journal_segment *find_with_blocks(struct journal *journal,
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (journal_is_dead(journal, segment) && !segment->cut &&
+		if (journal_has_blocks(journal, segment) &&
 		    journal_reserve_gives(journal, segment, use) &&
 		    is_better(segment, found, use))
 			found = segment;
@@ -132,7 +132,7 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	segment->total = segment->taken = segment->footer_size = 0;
-	segment->sealed = segment->kept = false;
+	segment->sealed = segment->kept = segment->stuck = false;
 	segment->blank = true;
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -149,8 +149,7 @@ static struct journal_segment *find_stale(struct journal *journal)
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
-		if (journal_is_dead(journal, segment) && !segment->cut &&
-		    !segment->blank)
+		if (journal_has_blocks(journal, segment) && !segment->blank)
 			found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -227,7 +226,7 @@ static int make_piece(struct journal *journal, bool ahead)
 	if (segment != NULL)
 		return journal_fill_cut(journal, segment, ahead);
 	segment = journal_make_segment(journal, size, 0, ahead);
-	if (segment == NULL && journal_is_full_disk(errno))
+	if (segment == NULL && file_is_full_disk(errno))
 		segment = journal_make_smaller(journal, size, 0, 0, ahead);
 	return segment == NULL ? -1 : 0;
 }
@@ -260,7 +259,7 @@ static int make_large_one(struct journal *journal, uint64_t least, bool ahead)
 {
 	int ret = make_whole_one(journal, ahead);
 
-	if (ret < 0 && journal_is_full_disk(errno) &&
+	if (ret < 0 && file_is_full_disk(errno) &&
 	    journal_make_smaller(journal, journal->settings.segment_size, least,
 				 0, ahead) != NULL)
 		ret = 0;
@@ -340,19 +339,18 @@ static struct journal_segment *take_piece(struct journal *journal)
 static struct journal_segment *take_next(struct journal *journal,
 					 enum journal_use use)
 {
-	bool is_full = journal_reserve_room(journal, use) != UINT64_MAX;
 	struct journal_segment *segment;
 
-	if (is_full && use <= JOURNAL_USE_REMOVE &&
+	if (journal_reserve_is_full(journal) && use <= JOURNAL_USE_REMOVE &&
 	    journal_reserve_piece(journal) != 0) {
 		segment = take_piece(journal);
-		return segment == NULL && journal_is_full_disk(errno) &&
+		return segment == NULL && file_is_full_disk(errno) &&
 				make_large_one(journal, 0, false) == 0 ?
 			take_piece(journal) :
 			segment;
 	}
 	segment = take_usable(journal);
-	return segment == NULL && journal_is_full_disk(errno) ?
+	return segment == NULL && file_is_full_disk(errno) ?
 		take_small(journal, use) :
 		segment;
 }
@@ -458,8 +456,7 @@ bool journal_segment_prepare(struct journal *journal, uint64_t least,
 	int ret = 0;
 
 	least = I_MAX(least, least_for(journal, use));
-	prepared = is_prepared(journal, least, use);
-	if (prepared)
+	if (is_prepared(journal, least, use))
 		return true;
 	begin_making(journal);
 	while (!(prepared = is_prepared(journal, least, use)) && ret == 0)

@@ -189,7 +189,6 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
    They are synced with its first block, which is written last. 0, or -1 with errno. */
 int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
 		     bool ahead);
-bool journal_is_full_disk(int error);
 
 /* journal-next.c: an empty one to write in, which is the active one then: a dead one that
    is written anew, or a new file. NULL with errno. Of who is committing. */
@@ -224,6 +223,8 @@ bool journal_reserve_stays(struct journal *journal,
 bool journal_reserve_gives(const struct journal *journal,
 			   const struct journal_segment *segment,
 			   enum journal_use use);
+/* Whether no segment can be made, as far as is known. */
+bool journal_reserve_is_full(struct journal *journal);
 /* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
    is known. */
 uint64_t journal_reserve_room(struct journal *journal, enum journal_use use);
@@ -269,6 +270,9 @@ void journal_account(struct journal *journal, const struct journal_place *place,
 /* Whether it may be written anew. */
 bool journal_is_dead(const struct journal *journal,
 		     const struct journal_segment *segment) ATTR_PURE;
+/* The same, and at once. */
+bool journal_has_blocks(const struct journal *journal,
+			const struct journal_segment *segment) ATTR_PURE;
 /* It may have been made when they were to be smaller, or when there was no space for
    more. */
 bool journal_is_small(const struct journal *journal,

@@ -52,32 +52,11 @@ static uint64_t least_reserve(const struct journal *journal)
  * What there is. With the mutex
  */
 
-static bool has_blocks(const struct journal *journal,
-		       const struct journal_segment *segment)
-{
-	return journal_is_dead(journal, segment) && !segment->cut;
-}
+typedef bool counts_t(const struct journal *journal,
+		      const struct journal_segment *segment);
 
-/* How many are to be kept whole. */
-static uint64_t wholes_wanted(const struct journal *journal)
-{
-	const struct journal_segment *segment;
-	uint64_t used = 0;
-	uint32_t i;
-
-	if (journal_reserve_piece(journal) == 0)
-		return 0;
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (segment != NULL && !journal_is_dead(journal, segment))
-			used += segment->header.size;
-	}
-	used /= journal->settings.segment_size;
-	return used < FIRST_WHOLE ? 0 : 1 + used / ONE_WHOLE;
-}
-
-/* Those that have their blocks, and keep them, in bytes. */
-static uint64_t dead_bytes(const struct journal *journal)
+/* Bytes of those that count. */
+static uint64_t sum(const struct journal *journal, counts_t *counts)
 {
 	const struct journal_segment *segment;
 	uint64_t bytes = 0;
@@ -85,12 +64,51 @@ static uint64_t dead_bytes(const struct journal *journal)
 
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (has_blocks(journal, segment) &&
-		    (journal->is_full || is_piece(journal, segment) ||
-		     !journal_is_small(journal, segment)))
+		if (segment != NULL && counts(journal, segment))
 			bytes += segment->header.size;
 	}
 	return bytes;
+}
+
+static bool is_used(const struct journal *journal,
+		    const struct journal_segment *segment)
+{
+	return !journal_is_dead(journal, segment);
+}
+
+/* It has its blocks, and keeps them. */
+static bool is_left(const struct journal *journal,
+		    const struct journal_segment *segment)
+{
+	return journal_has_blocks(journal, segment) &&
+		(journal->is_full || is_piece(journal, segment) ||
+		 !journal_is_small(journal, segment));
+}
+
+static bool is_left_piece(const struct journal *journal,
+			  const struct journal_segment *segment)
+{
+	return journal_has_blocks(journal, segment) &&
+		is_piece(journal, segment);
+}
+
+/* What is in it would be moved into a whole one. */
+static bool will_be_free(const struct journal *journal,
+			 const struct journal_segment *segment)
+{
+	return journal_is_small(journal, segment) && segment->live > 0 &&
+		!segment->kept;
+}
+
+/* How many are to be kept whole. */
+static uint64_t wholes_wanted(const struct journal *journal)
+{
+	uint64_t used;
+
+	if (journal_reserve_piece(journal) == 0)
+		return 0;
+	used = sum(journal, is_used) / journal->settings.segment_size;
+	return used < FIRST_WHOLE ? 0 : 1 + used / ONE_WHOLE;
 }
 
 /* More than one whole are made ahead, where there is a thread for that, as who stores would
@@ -110,7 +128,7 @@ static unsigned int count_wholes(const struct journal *journal)
 	uint32_t i;
 
 	for (i = 0; i < journal->segment_end; i++) {
-		if (has_blocks(journal, journal->segments[i]) &&
+		if (journal_has_blocks(journal, journal->segments[i]) &&
 		    !journal_is_small(journal, journal->segments[i]))
 			count++;
 	}
@@ -140,11 +158,24 @@ static uint64_t largest_piece(const struct journal *journal)
 	return size;
 }
 
+/* What headers and states that change leave, and what is packed: more than who removes, where
+   that is all there is, and the former more than the latter, as they may be in the
+   pieces. */
+static uint64_t left_by_moving(const struct journal *journal, bool packs)
+{
+	uint64_t least = least_reserve(journal);
+
+	if (wholes_wanted(journal) > 0)
+		return packs ? least / 16 : least / 4;
+	if (journal_reserve_piece(journal) == 0)
+		return least / 4;
+	return packs ? least / 8 * 3 : least / 16 * 7;
+}
+
 /* What a use leaves to others. */
 static uint64_t left_by(const struct journal *journal, enum journal_use use)
 {
-	uint64_t least = least_reserve(journal), left = 0;
-	bool pieces = journal_reserve_piece(journal) != 0;
+	uint64_t left = 0;
 
 	switch (use) {
 	case JOURNAL_USE_REMOVE:
@@ -158,16 +189,8 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 			left += journal->settings.segment_size;
 		break;
 	case JOURNAL_USE_PACK:
-		/* more than who removes leaves, where that is all */
-		if (wholes_wanted(journal) > 0)
-			left = least / 16;
-		else
-			left = pieces ? least / 8 * 3 : least / 4;
-		break;
 	case JOURNAL_USE_MOVE:
-		/* and more than who packs it: it may be in the pieces */
-		left = pieces && wholes_wanted(journal) == 0 ? least / 16 * 7 :
-							       least / 4;
+		left = left_by_moving(journal, use == JOURNAL_USE_PACK);
 		break;
 	case JOURNAL_USE_GROW:
 		left = journal->next_asked ?
@@ -183,7 +206,7 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 static uint64_t end_that_leaves(const struct journal *journal, uint64_t wanted)
 {
 	uint64_t size = journal->active->header.size;
-	uint64_t dead = dead_bytes(journal), most;
+	uint64_t dead = sum(journal, is_left), most;
 
 	if (dead >= wanted)
 		return UINT64_MAX;
@@ -209,25 +232,6 @@ uint64_t journal_reserve_end(struct journal *journal, enum journal_use use)
 	return end;
 }
 
-/* What is in small ones that will be moved into this one, which is whole. */
-static uint64_t will_be_free(const struct journal *journal,
-			     const struct journal_segment *next)
-{
-	const struct journal_segment *segment;
-	uint64_t bytes = 0;
-	uint32_t i;
-
-	if (journal_is_small(journal, next))
-		return 0;
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (segment != NULL && journal_is_small(journal, segment) &&
-		    segment->live > 0 && !segment->kept)
-			bytes += segment->header.size;
-	}
-	return bytes;
-}
-
 bool journal_reserve_gives(const struct journal *journal,
 			   const struct journal_segment *segment,
 			   enum journal_use use)
@@ -241,12 +245,15 @@ bool journal_reserve_gives(const struct journal *journal,
 bool journal_reserve_stays(struct journal *journal,
 			   const struct journal_segment *segment)
 {
+	uint64_t left;
 	bool stays;
 
 	(void)pthread_mutex_lock(&journal->mutex);
+	left = sum(journal, is_left);
+	if (!journal_is_small(journal, segment))
+		left += sum(journal, will_be_free);
 	stays = journal_reserve_piece(journal) == 0 ||
-		dead_bytes(journal) + will_be_free(journal, segment) >=
-			reserve_wanted(journal) + segment->header.size;
+		left >= reserve_wanted(journal) + segment->header.size;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return stays;
 }
@@ -262,33 +269,37 @@ static uint64_t room_behind(const struct journal_segment *segment, uint64_t pos,
 	return room / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
-/* What is left in whole ones is moved into such, where some are kept: who removes has the
-   pieces. */
-static bool is_for(const struct journal *journal,
-		   const struct journal_segment *segment, enum journal_use use)
-{
-	return use != JOURNAL_USE_PACK || wholes_wanted(journal) == 0 ||
-		!journal_is_small(journal, segment);
-}
-
-/* On a full disk. With the mutex. */
+/* On a full disk. What is left in segments is moved into whole ones, where some are kept:
+   who removes has the pieces. With the mutex. */
 static uint64_t full_room(const struct journal *journal, enum journal_use use)
 {
+	bool whole = use == JOURNAL_USE_PACK && wholes_wanted(journal) > 0;
 	const struct journal_segment *segment;
 	uint64_t room = 0;
 	uint32_t i;
 
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (has_blocks(journal, segment) &&
-		    is_for(journal, segment, use))
+		if (segment == NULL ||
+		    (whole && journal_is_small(journal, segment)))
+			continue;
+		if (segment == journal->active)
+			room += room_behind(segment, segment->pos,
+					    segment->footer_size);
+		else if (journal_has_blocks(journal, segment))
 			room += room_behind(segment, JOURNAL_BLOCK_SIZE, 0);
 	}
-	segment = journal->active;
-	if (segment != NULL && is_for(journal, segment, use))
-		room += room_behind(segment, segment->pos,
-				    segment->footer_size);
 	return room - I_MIN(room, left_by(journal, use));
+}
+
+bool journal_reserve_is_full(struct journal *journal)
+{
+	bool is_full;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	is_full = journal->is_full;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return is_full;
 }
 
 uint64_t journal_reserve_room(struct journal *journal, enum journal_use use)
@@ -321,19 +332,13 @@ void journal_reserve_want_space(struct journal *journal)
 
 bool journal_reserve_lacks_piece(struct journal *journal)
 {
-	const struct journal_segment *segment;
-	uint64_t bytes = 0;
-	uint32_t i;
+	bool lacks;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (has_blocks(journal, segment) && is_piece(journal, segment))
-			bytes += segment->header.size;
-	}
+	lacks = journal_reserve_piece(journal) != 0 &&
+		sum(journal, is_left_piece) < least_reserve(journal);
 	(void)pthread_mutex_unlock(&journal->mutex);
-	return journal_reserve_piece(journal) != 0 &&
-		bytes < least_reserve(journal);
+	return lacks;
 }
 
 bool journal_reserve_lacks_whole(struct journal *journal)
@@ -357,7 +362,7 @@ struct journal_segment *journal_reserve_surplus(struct journal *journal)
 	wholes_max = SPARE_MAX + wholes_wanted(journal);
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
-		if (!has_blocks(journal, segment) || !segment->blank)
+		if (!journal_has_blocks(journal, segment) || !segment->blank)
 			continue;
 		if (!journal_is_small(journal, segment)) {
 			needed = ++wholes <= wholes_max;
