@@ -61,6 +61,15 @@ void journal_account(struct journal *journal, const struct journal_place *place,
 		journal_worker_wake(journal->upkeep);
 }
 
+void journal_account_gone(struct journal *journal,
+			  const struct journal_entry *old)
+{
+	journal->messages--;
+	journal_account(journal, &old->headers, -1);
+	journal_account(journal, &old->states, -1);
+	journal_account(journal, &old->body, -1);
+}
+
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old)
 {
 	struct journal_segment *segment = journal->segments[by];

@@ -31,6 +31,7 @@ static bool apply_headers(struct journal *journal,
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal->messages += old.headers.offset == 0 ? 1 : 0;
 	journal_account(journal, place, 1);
 	journal_account(journal, &old.headers, -1);
 	if (old.base_version != header->version)
@@ -85,6 +86,7 @@ static void apply_unlink(struct journal *journal,
 	bool found = journal_index_remove(&journal->index, &header->id, &old);
 
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal->segments[place->segment]->tombstones++;
 	if (found)
 		segment = journal->segments[old.headers.segment];
 	/* also where it killed something that is not known any more */
@@ -95,9 +97,7 @@ static void apply_unlink(struct journal *journal,
 				 segment->header.number);
 	if (found) {
 		journal_overrule(journal, place->segment, old.headers.segment);
-		journal_account(journal, &old.headers, -1);
-		journal_account(journal, &old.states, -1);
-		journal_account(journal, &old.body, -1);
+		journal_account_gone(journal, &old);
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
 }

@@ -18,8 +18,8 @@
 
 /* What is carried by one commit. */
 #define BATCH_MAX 64
-/* A tombstone's record, in bytes. */
-#define RECORD_SIZE (2 * JOURNAL_ALIGN)
+/* Where the disk is not full this part of a segment is the most that is carried. */
+#define WORTH_PART 4
 
 struct tombstone {
 	message_id id;
@@ -50,8 +50,8 @@ static const struct journal_segment *choose(const struct journal *journal)
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
 		if (segment == NULL || segment == journal->active ||
-		    segment->failed || segment->kept || segment->live > 0 ||
-		    segment->outlives_count == 0)
+		    segment->failed || segment->kept || segment->stuck ||
+		    segment->live > 0 || segment->outlives_count == 0)
 			continue;
 		if (best == NULL ||
 		    segment->header.first_sequence <
@@ -202,22 +202,30 @@ static int find_needed(struct carry *carry)
 	return ret;
 }
 
-/* Else it has nothing but what is needed, and space is not won. */
-static bool is_worth_it(struct carry *carry)
+static void drop_needless(struct carry *carry)
 {
 	size_t i, used = 0;
-	uint64_t most;
 
 	for (i = 0; i < carry->count; i++) {
 		if (carry->tombstones[i].needed)
 			carry->tombstones[used++] = carry->tombstones[i];
 	}
 	carry->count = used;
-	/* on a full disk half of it is much */
-	most = carry->room == UINT64_MAX ?
-		carry->source.header.size / 4 :
-		I_MIN(carry->source.header.size / 2, carry->room);
-	return (uint64_t)used * RECORD_SIZE <= most;
+}
+
+/* Else it has nothing but what is needed, and space is not won. */
+static bool is_worth_it(const struct carry *carry)
+{
+	uint64_t size = carry->source.header.size, most = size / WORTH_PART;
+
+	if (carry->room != UINT64_MAX)
+		most = journal_reserve_worth(size);
+	return carry->count * JOURNAL_TOMBSTONE_SIZE <= most;
+}
+
+static bool has_room(const struct carry *carry)
+{
+	return carry->count * JOURNAL_TOMBSTONE_SIZE <= carry->room;
 }
 
 /* A record there overrules what the source's tombstone did: the message's new headers,
@@ -318,9 +326,13 @@ static int carry_from(struct carry *carry)
 	struct journal *journal = carry->journal;
 	struct journal_segment *segment;
 	int ret = find_needed(carry);
+	bool is_worth = false;
 
-	if (ret > 0)
-		ret = is_worth_it(carry) ? carry_all(carry) : 0;
+	if (ret > 0) {
+		drop_needless(carry);
+		is_worth = is_worth_it(carry);
+		ret = is_worth && has_room(carry) ? carry_all(carry) : 0;
+	}
 	if (ret < 0)
 		return -1;
 	(void)pthread_mutex_lock(&journal->mutex);
@@ -328,6 +340,8 @@ static int carry_from(struct carry *carry)
 		journal_segment_find(journal, carry->source.header.incarnation);
 	if (segment != NULL && ret > 0)
 		journal_bequeath(journal, segment);
+	else if (segment != NULL && is_worth && !has_room(carry))
+		segment->stuck = true;
 	else if (segment != NULL && segment->outlives_count == carry->old_count)
 		segment->kept = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -340,7 +354,7 @@ int journal_carry_tombstones(struct journal *journal)
 	const struct journal_segment *source;
 	int ret = 0, error;
 
-	carry.room = journal_reserve_room(journal, JOURNAL_USE_CARRY);
+	carry.room = journal_reserve_room(journal, JOURNAL_USE_CARRY, 0);
 	(void)pthread_mutex_lock(&journal->mutex);
 	source = choose(journal);
 	if (source != NULL)

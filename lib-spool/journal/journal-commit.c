@@ -378,12 +378,12 @@ static bool has_room(const struct journal *journal, uint64_t size,
 bool journal_fits(const struct journal *journal,
 		  const struct journal_request *request)
 {
-	struct journal_segment empty = {
-		.header.size = journal->settings.segment_size
-	};
+	uint64_t size = request_size(request) + JOURNAL_BLOCK_SIZE - 1;
 
-	return journal_segment_has_room(&empty, JOURNAL_BLOCK_SIZE,
-					request_size(request), request->count);
+	return JOURNAL_BLOCK_SIZE +
+		size / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE +
+		journal_footer_most(request->count) <=
+		journal->settings.segment_size;
 }
 
 static bool has(const struct journal_request *request, enum journal_type type)
@@ -418,7 +418,8 @@ static enum journal_use use_of(const struct journal_request *request)
 		!has(request, JOURNAL_STATES);
 
 	if (request->gives_back)
-		return is_removal ? JOURNAL_USE_CARRY : JOURNAL_USE_PACK;
+		return is_removal || request->for_removals ? JOURNAL_USE_CARRY :
+							     JOURNAL_USE_PACK;
 	if (is_removal)
 		return JOURNAL_USE_REMOVE;
 	return is_rewrite(request) || !has_headers(request) ? JOURNAL_USE_MOVE :
@@ -433,7 +434,8 @@ static bool may_take(struct journal *journal, struct journal_group *group,
 	uint64_t end = pos + request_size(request);
 	enum journal_use use = use_of(request);
 
-	if (end <= group->ends[use])
+	if (end <= group->ends[use] &&
+	    (use != JOURNAL_USE_GROW || journal->grow_count > 0))
 		return true;
 	group->ends[use] = journal_reserve_end(journal, use);
 	/* who removes does not wait for segments of others */
@@ -549,6 +551,10 @@ static struct journal_request *fill_group(struct journal *journal,
 	       may_take(journal, group, request, group->end)) {
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
+		if (use_of(request) == JOURNAL_USE_GROW) {
+			journal->growing++;
+			journal->grow_count -= journal->grow_count > 0;
+		}
 		group->request_count++;
 		last = request;
 		request = request->next;
@@ -583,6 +589,7 @@ struct journal_request *journal_write_group(struct journal *journal,
 		if (error == 0)
 			apply_request(journal, segment, first);
 	}
+	journal->growing = 0;
 	return rest;
 }
 

@@ -21,6 +21,19 @@
 /* See is_worth_room(). */
 #define ROOM_PART 32
 
+/* Bytes that can be written on a full disk: for what is packed, and for what is in the way of
+   tombstones. */
+struct rooms {
+	uint64_t pack, carry;
+};
+
+/* What is to be emptied. */
+struct source {
+	struct journal_segment segment; /* as it was under the mutex */
+	uint64_t most;     /* bytes, to be worth it; UINT64_MAX: any */
+	bool for_removals; /* see journal_request */
+};
+
 struct move {
 	struct journal_request request;
 	message_id id;
@@ -34,7 +47,8 @@ struct batch {
 	struct move moves[BATCH_MESSAGES];
 	unsigned int count;
 	uint64_t bytes;
-	bool left_out; /* something could not be read */
+	bool left_out;     /* something could not be read */
+	bool for_removals; /* see journal_request */
 };
 
 /* What is in the segment that is being emptied, and how far that went: reading it takes
@@ -62,11 +76,27 @@ static bool is_to_be_free(const struct journal *journal,
 		!journal_is_small(journal, journal->active);
 }
 
-/* What is won by moving: what tombstones take is not, as they may be needed. With the
-   mutex. */
+/* Half a block for each batch, which is of two records a message, and one for the last. */
+static uint64_t bytes_padded(uint64_t records)
+{
+	return records / (4 * BATCH_MESSAGES) * JOURNAL_BLOCK_SIZE +
+		JOURNAL_BLOCK_SIZE;
+}
+
+/* What is in it would take so much in another one: the tombstones, of which all may be
+   needed, are packed there. With the mutex. */
+static uint64_t bytes_needed(const struct journal_segment *segment)
+{
+	return bytes_left(segment) + bytes_padded(segment->live) +
+		segment->tombstones * JOURNAL_TOMBSTONE_SIZE;
+}
+
+/* With the mutex. */
 static uint64_t bytes_won(const struct journal_segment *segment)
 {
-	return segment->taken - I_MIN(segment->taken, bytes_left(segment));
+	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
+
+	return written - I_MIN(written, bytes_needed(segment));
 }
 
 /* On a full disk, where little can be written: what is moved leaves a part of that to who
@@ -84,40 +114,85 @@ static bool is_worth_room(const struct journal *journal,
 		 bytes_won(segment) >= written / ROOM_PART);
 }
 
+/* What is moved of one that is not kept for removals takes little of what is, since that has
+   to be several segments: tombstones are carried from one to another. */
+static uint64_t most_for_removals(const struct journal *journal,
+				  const struct journal_segment *segment,
+				  uint64_t room)
+{
+	if (!journal_is_piece(journal, segment))
+		room /= 4;
+	return I_MIN(room, journal_reserve_worth(segment->header.size));
+}
+
+/* What keeps the tombstones beside it from being carried, in one of those that are kept for
+   them; or what is little beside what is won, though records need not be alike. With the
+   mutex. */
+static bool is_in_the_way(const struct journal *journal,
+			  const struct journal_segment *segment, uint64_t room)
+{
+	return journal->space_wanted && !segment->stuck &&
+		bytes_needed(segment) <=
+		most_for_removals(journal, segment, room);
+}
+
 static bool may_move(const struct journal *journal,
-		     const struct journal_segment *segment, uint64_t room)
+		     const struct journal_segment *segment,
+		     const struct rooms *rooms)
 {
 	if (segment == NULL || segment == journal->active || segment->kept ||
 	    segment->live == 0)
 		return false;
-	return room == UINT64_MAX ? journal_half_empty(segment) :
-				    is_worth_room(journal, segment, room);
+	if (rooms->pack == UINT64_MAX)
+		return journal_half_empty(segment);
+	return is_worth_room(journal, segment, rooms->pack) ||
+		is_in_the_way(journal, segment, rooms->carry);
 }
 
 static bool is_better(const struct journal_segment *segment,
-		      const struct journal_segment *best, uint64_t room)
+		      const struct journal_segment *best,
+		      const struct rooms *rooms)
 {
 	if (best == NULL)
 		return true;
-	return room == UINT64_MAX ? segment->live < best->live :
-				    bytes_won(segment) > bytes_won(best);
+	return rooms->pack == UINT64_MAX ? segment->live < best->live :
+					   bytes_won(segment) > bytes_won(best);
 }
 
 /* The one of which least is left; where there is little room, by which most is won. With the
    mutex. */
 static struct journal_segment *choose(const struct journal *journal,
-				      uint64_t room)
+				      const struct rooms *rooms)
 {
 	struct journal_segment *segment, *best = NULL;
 	uint32_t i;
 
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (may_move(journal, segment, room) &&
-		    is_better(segment, best, room))
+		if (may_move(journal, segment, rooms) &&
+		    is_better(segment, best, rooms))
 			best = segment;
 	}
 	return best;
+}
+
+static bool find_source(struct journal *journal, const struct rooms *rooms,
+			struct source *source_r)
+{
+	const struct journal_segment *segment;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	segment = choose(journal, rooms);
+	if (segment != NULL) {
+		source_r->segment = *segment;
+		source_r->for_removals = rooms->pack != UINT64_MAX &&
+			!is_worth_room(journal, segment, rooms->pack);
+		source_r->most = source_r->for_removals ?
+			most_for_removals(journal, segment, rooms->carry) :
+			rooms->pack;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return segment != NULL;
 }
 
 /* The record of the message as it is, to be written once more. -1: it cannot be read. */
@@ -197,6 +272,7 @@ static void add_message(struct batch *batch, const message_id *id)
 	memset(move, 0, sizeof(*move));
 	move->id = *id;
 	move->request.gives_back = true;
+	move->request.for_removals = batch->for_removals;
 	if (journal_claim(batch->journal, id, &entry) < 0) {
 		batch->left_out = true;
 		return;
@@ -221,6 +297,48 @@ static bool is_left(struct journal *journal, uint32_t segment,
 	return journal_is_of_message(item->header.type) &&
 		journal_find(journal, &item->header.id, &entry) &&
 		is_in(&entry, segment);
+}
+
+/* Whether it is this record of the message that counts. */
+static bool is_current(const struct journal_entry *entry, uint32_t segment,
+		       const struct journal_item *item)
+{
+	const struct journal_place *places[] = { &entry->body, &entry->headers,
+						 &entry->states };
+	uint32_t offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(places); i++) {
+		if (places[i]->segment == segment &&
+		    places[i]->offset == offset)
+			return true;
+	}
+	return false;
+}
+
+/* Of all that is left in it. Messages need not be alike: it may be more than was thought. */
+static uint64_t bytes_to_move(struct journal *journal, uint32_t segment,
+			      const struct journal_listing *listing,
+			      uint64_t *largest_r)
+{
+	const struct journal_item *item = listing->items.items;
+	const struct journal_item *end = item + listing->items.count;
+	uint64_t bytes = 0, count = 0, size;
+	struct journal_entry entry;
+
+	*largest_r = 0;
+
+	for (; item < end; item++) {
+		if (!journal_is_of_message(item->header.type) ||
+		    !journal_find(journal, &item->header.id, &entry) ||
+		    !is_current(&entry, segment, item))
+			continue;
+		size = journal_item_extent(&listing->items, item);
+		*largest_r = I_MAX(*largest_r, size);
+		bytes += size;
+		count++;
+	}
+	return bytes + bytes_padded(count);
 }
 
 /* Of one message there may be several records, which need not be neighbours; its claim
@@ -320,18 +438,40 @@ static int move_batch(struct batch *batch, struct journal_listing *listing,
 	return 1;
 }
 
-/* `source`: as the segment was under the mutex. */
-static int move_some(struct journal *journal,
-		     const struct journal_segment *source, uint64_t *moved)
+/* Before the first of them is moved. False with errno. */
+static bool has_room(struct journal *journal,
+		     const struct journal_listing *listing,
+		     const struct source *source)
 {
-	struct journal_listing *listing = get_listing(journal, source);
+	uint64_t bytes, largest, room;
+
+	if (source->most == UINT64_MAX || listing->pos > 0)
+		return true;
+	bytes = bytes_to_move(journal, source->segment.header.number, listing,
+			      &largest);
+	bytes += source->segment.tombstones * JOURNAL_TOMBSTONE_SIZE;
+	room = journal_reserve_room(journal,
+				    source->for_removals ? JOURNAL_USE_CARRY :
+							   JOURNAL_USE_PACK,
+				    largest);
+	errno = ENOSPC;
+	return bytes <= I_MIN(source->most, room);
+}
+
+static int move_some(struct journal *journal, const struct source *source,
+		     uint64_t *moved)
+{
+	struct journal_listing *listing =
+		get_listing(journal, &source->segment);
 	struct batch *batch = try_calloc(1, sizeof(*batch));
 	int ret = -1;
 
-	if (batch != NULL && listing != NULL) {
+	if (batch != NULL && listing != NULL &&
+	    has_room(journal, listing, source)) {
 		batch->journal = journal;
-		batch->segment = source->header.number;
-		ret = move_batch(batch, listing, source);
+		batch->segment = source->segment.header.number;
+		batch->for_removals = source->for_removals;
+		ret = move_batch(batch, listing, &source->segment);
 		*moved += ret > 0 ? batch->count : 0;
 		/* what a batch that failed had is looked for again */
 		if (ret > 0 && batch->count == 0)
@@ -352,16 +492,16 @@ static bool tidy_one(struct journal *journal, bool wait)
 }
 
 /* Others may be smaller. That the disk is full may have been unknown, too. */
-static int leave_stuck(struct journal *journal,
-		       const struct journal_segment *source, uint64_t room)
+static int leave_stuck(struct journal *journal, const struct source *source)
 {
 	struct journal_segment *segment;
 	int error = errno;
 
 	journal_listing_free(journal);
 	(void)pthread_mutex_lock(&journal->mutex);
-	segment = journal_segment_find(journal, source->header.incarnation);
-	if (segment != NULL && room != UINT64_MAX)
+	segment = journal_segment_find(journal,
+				       source->segment.header.incarnation);
+	if (segment != NULL && source->most != UINT64_MAX)
 		segment->stuck = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	errno = error;
@@ -380,20 +520,17 @@ static void note_all_moved(struct journal *journal)
 
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
-	uint64_t room = journal_reserve_room(journal, JOURNAL_USE_PACK);
-	const struct journal_segment *segment;
-	struct journal_segment source;
+	const struct rooms rooms = {
+		.pack = journal_reserve_room(journal, JOURNAL_USE_PACK, 0),
+		.carry = journal_reserve_room(journal, JOURNAL_USE_CARRY, 0)
+	};
+	struct source source;
 	int ret;
 
-	(void)pthread_mutex_lock(&journal->mutex);
-	segment = choose(journal, room);
-	if (segment != NULL)
-		source = *segment;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	if (segment != NULL) {
+	if (find_source(journal, &rooms, &source)) {
 		ret = move_some(journal, &source, moved);
 		return ret < 0 && file_is_full_disk(errno) ?
-			leave_stuck(journal, &source, room) :
+			leave_stuck(journal, &source) :
 			ret;
 	}
 	journal_listing_free(journal);

@@ -316,9 +316,7 @@ static void drop_message(struct journal *journal, const message_id *id,
 		return;
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal_overrule(journal, by, old.headers.segment);
-	journal_account(journal, &old.headers, -1);
-	journal_account(journal, &old.states, -1);
-	journal_account(journal, &old.body, -1);
+	journal_account_gone(journal, &old);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 

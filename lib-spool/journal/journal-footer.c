@@ -46,16 +46,24 @@ static size_t entry_size(unsigned int type)
 	return type == JOURNAL_STATES ? ENTRY_SIZE + 8 : ENTRY_SIZE;
 }
 
+uint64_t journal_footer_most(unsigned int records)
+{
+	return TAIL_SIZE + (uint64_t)records * ENTRY_MAX;
+}
+
 uint64_t journal_footer_size(const struct journal_segment *segment,
 			     unsigned int records)
 {
-	uint64_t used = segment->footer == NULL ? 0 : segment->footer->used;
-
-	return TAIL_SIZE + used + (uint64_t)records * ENTRY_MAX;
+	return segment->footer == NULL ?
+		0 :
+		segment->footer->used + journal_footer_most(records);
 }
 
-void journal_footer_begin(struct journal_segment *segment)
+void journal_footer_begin(const struct journal *journal,
+			  struct journal_segment *segment)
 {
+	if (journal_is_piece(journal, segment))
+		return;
 	if (segment->footer == NULL)
 		segment->footer = buffer_create_dynamic(default_pool, 1024);
 	buffer_set_used_size(segment->footer, 0);

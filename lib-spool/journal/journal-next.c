@@ -131,12 +131,13 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
-	segment->total = segment->taken = segment->footer_size = 0;
+	segment->total = segment->taken = segment->tombstones = 0;
+	segment->footer_size = 0;
 	segment->sealed = segment->kept = segment->stuck = false;
 	segment->blank = true;
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
-	journal_footer_begin(segment);
+	journal_footer_begin(journal, segment);
 	return 1;
 }
 
@@ -287,7 +288,7 @@ static struct journal_segment *take_usable(struct journal *journal)
 	segment = journal_make_segment(journal, journal->settings.segment_size,
 				       journal->next_sequence, false);
 	if (segment != NULL)
-		journal_footer_begin(segment);
+		journal_footer_begin(journal, segment);
 	return segment;
 }
 
@@ -313,19 +314,20 @@ static struct journal_segment *take_small(struct journal *journal,
 				       least_for(journal, use),
 				       journal->next_sequence, false);
 	if (segment != NULL)
-		journal_footer_begin(segment);
+		journal_footer_begin(journal, segment);
 	return segment;
 }
 
-/* The smallest, as who moves needs the largest. It has no footer, which takes half as much
-   as a tombstone. */
-static struct journal_segment *take_piece(struct journal *journal)
+/* The smallest, as who moves needs the largest. A footer would take half as much as a
+   tombstone, as in pieces. */
+static struct journal_segment *take_piece(struct journal *journal,
+					  enum journal_use use)
 {
 	struct journal_segment *segment;
 	int ret = 0;
 
 	while (ret == 0) {
-		segment = find_with_blocks(journal, JOURNAL_USE_REMOVE);
+		segment = find_with_blocks(journal, use);
 		errno = ENOSPC;
 		if (segment == NULL)
 			return NULL;
@@ -343,10 +345,10 @@ static struct journal_segment *take_next(struct journal *journal,
 
 	if (journal_reserve_is_full(journal) && use <= JOURNAL_USE_REMOVE &&
 	    journal_reserve_piece(journal) != 0) {
-		segment = take_piece(journal);
+		segment = take_piece(journal, use);
 		return segment == NULL && file_is_full_disk(errno) &&
 				make_large_one(journal, 0, false) == 0 ?
-			take_piece(journal) :
+			take_piece(journal, use) :
 			segment;
 	}
 	segment = take_usable(journal);
@@ -364,6 +366,8 @@ struct journal_segment *journal_segment_next(struct journal *journal,
 	segment = take_next(journal, use);
 	/* while it is nobody's it is one of those that may be cut */
 	(void)pthread_mutex_lock(&journal->mutex);
+	if (segment != NULL)
+		segment->footer_size = journal_footer_size(segment, 0);
 	journal->active = segment;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	end_making(journal);

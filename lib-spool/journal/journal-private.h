@@ -22,6 +22,7 @@ struct journal_segment {
 	uint64_t footer_size; /* most bytes of it, up to there; as above */
 	uint64_t live;        /* records that are a message's */
 	uint64_t total;       /* that ever were, of this incarnation */
+	uint64_t tombstones;  /* in it, as above */
 	/* Bytes of those that ever were, with what was padded behind them; once
 	   it is not the active one. */
 	uint64_t taken;
@@ -82,6 +83,7 @@ struct journal {
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
+	uint64_t messages;
 
 	/* Of who is committing. */
 	struct journal_group *group; /* read_only: NULL */
@@ -93,8 +95,11 @@ struct journal {
 	uint64_t probe_at;    /* by journal_now_usecs() */
 	bool warned;          /* that it is broken */
 	bool was_ahead_asked; /* for the segment behind the active one */
-	/* Up to which the active one may be filled, as far as was asked. */
-	uint64_t ends[JOURNAL_USES];
+	/* Up to which the active one may be filled, as far as was asked, and how many
+	   messages may be stored until it is asked again. */
+	uint64_t ends[JOURNAL_USES], grow_count;
+	uint64_t
+		growing; /* of messages that are stored by this group, so far */
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
@@ -155,15 +160,18 @@ struct journal_segment *
 journal_segment_find(struct journal *journal,
 		     const unsigned char incarnation[JOURNAL_INCARNATION_SIZE]);
 
-/* journal-footer.c: what a full segment ends in. */
-void journal_footer_begin(struct journal_segment *segment);
+/* journal-footer.c: what a full segment ends in. In one that is kept for removals it would
+   take half as much as a tombstone: it has none. */
+void journal_footer_begin(const struct journal *journal,
+			  struct journal_segment *segment);
 void journal_footer_free(struct journal_segment *segment);
 /* A durable record, at this offset, in units of JOURNAL_ALIGN; `body`: that of the one
    that it came with, or 0. Target: of an UNLINK and a VOID. */
 void journal_footer_add(struct journal_segment *segment,
 			const struct journal_header *header, uint32_t offset,
 			uint32_t body, const struct journal_target *target);
-/* Most bytes that it takes with so many more records. */
+/* Most bytes that it takes with so many records, or so many more. */
+uint64_t journal_footer_most(unsigned int records);
 uint64_t journal_footer_size(const struct journal_segment *segment,
 			     unsigned int records);
 /* No record of it has a higher sequence. What fails leaves a segment that will be
@@ -211,9 +219,14 @@ bool journal_segment_blank_one(struct journal *journal);
    none, or (where it is not to be waited for) one is being made. */
 bool journal_segment_cut_one(struct journal *journal, bool wait);
 
-/* journal-reserve.c: what is kept on a full disk. The size of one of the small segments that
+/* journal-reserve.c: what is kept on a full disk. Most bytes of what is needed in a segment
+   of so many, for it to be worth emptying it there. */
+uint64_t journal_reserve_worth(uint64_t size);
+/* The size of one of the small segments that
    it is, in bytes; 0: segments are too small for that. */
 uint64_t journal_reserve_piece(const struct journal *journal) ATTR_PURE;
+bool journal_is_piece(const struct journal *journal,
+		      const struct journal_segment *segment) ATTR_PURE;
 /* Up to which the active one may be filled, as it is now. Of who is committing. */
 uint64_t journal_reserve_end(struct journal *journal, enum journal_use use);
 /* Whether enough is kept when what is stored goes on in this one. */
@@ -225,9 +238,11 @@ bool journal_reserve_gives(const struct journal *journal,
 			   enum journal_use use);
 /* Whether no segment can be made, as far as is known. */
 bool journal_reserve_is_full(struct journal *journal);
-/* Bytes that can be written where no segment can be made; UINT64_MAX: one can, as far as
-   is known. */
-uint64_t journal_reserve_room(struct journal *journal, enum journal_use use);
+/* Bytes that can be written where no segment can be made, if none of the requests has more
+   than `largest`, as each segment may have to do without one; UINT64_MAX: a segment can be
+   made, as far as is known. */
+uint64_t journal_reserve_room(struct journal *journal, enum journal_use use,
+			      uint64_t largest);
 /* Of who makes segments. */
 bool journal_reserve_lacks_piece(struct journal *journal);
 bool journal_reserve_lacks_whole(struct journal *journal);
@@ -258,7 +273,9 @@ int journal_commit_many(struct journal *journal,
 int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved);
 /* Lets go what it keeps of the segment that it is at. */
 void journal_listing_free(struct journal *journal);
-/* journal-carry.c: lets one segment go that has nothing but tombstones: 1; 0: there is
+/* journal-carry.c: a tombstone's record, in bytes. */
+#define JOURNAL_TOMBSTONE_SIZE ((uint64_t)2 * JOURNAL_ALIGN)
+/* Lets one segment go that has nothing but tombstones: 1; 0: there is
    none; -1 with errno. */
 int journal_carry_tombstones(struct journal *journal);
 /* The upkeep: all of it that there is. Of its thread. */
@@ -267,6 +284,9 @@ void journal_upkeep(struct journal *journal);
 /* journal-account.c: which segments are needed. Under the mutex. */
 void journal_account(struct journal *journal, const struct journal_place *place,
 		     int change);
+/* The message is there no more, and was this. */
+void journal_account_gone(struct journal *journal,
+			  const struct journal_entry *old);
 /* Whether it may be written anew. */
 bool journal_is_dead(const struct journal *journal,
 		     const struct journal_segment *segment) ATTR_PURE;

@@ -343,22 +343,17 @@ static bool apply_item(struct journal *journal, struct journal_segment *segment,
 			     with_body ? &body : NULL);
 }
 
-/* As a group counts it. A footer says where records begin. */
+/* As a group counts it. */
 static uint64_t taken_by(const struct journal_items *items)
 {
 	const struct journal_item *item = items->items;
-	const struct journal_item *end = item + items->count, *next;
+	const struct journal_item *end = item + items->count;
 	uint64_t taken = 0;
 
-	for (; item < end; item = next) {
-		next = item + 1;
-		while (next < end && next->header.type == JOURNAL_PADDING)
-			next++;
+	for (; item < end; item++) {
 		if (item->state == JOURNAL_ITEM_WHOLE &&
 		    journal_is_of_message(item->header.type))
-			taken += (next < end ? next->pos :
-					       next[-1].pos + next[-1].size) -
-				item->pos;
+			taken += journal_item_extent(items, item);
 	}
 	return taken;
 }
@@ -531,7 +526,7 @@ static int finish_last_segments(struct recovery *recovery)
 		return -1;
 	for (i = 0; i < recovery->held_count; i++) {
 		last = recovery->held[i].segment;
-		journal_footer_begin(last);
+		journal_footer_begin(journal, last);
 	}
 	if (apply_held(recovery, true) < 0)
 		return -1;

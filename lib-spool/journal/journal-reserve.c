@@ -1,10 +1,12 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* What is kept for who removes messages where the disk is full. A removal that comes alone
-   takes a block, and 32 of them would have room in it: so there are two small segments, the
+   takes a block, and 32 of them would have room in it: so there are small segments, the
    pieces, that nobody stores anything in. When one is full of removals they are carried
-   into the other, which takes a block for 32, and it is empty again. A journal of many
-   segments keeps whole ones, too: into those what is left of others is moved.
+   into another, which takes a block for 32, and it is empty again. There are as many as
+   take the tombstones of all messages, packed so: whoever stores one more leaves room for
+   its tombstone. A journal of many segments keeps whole ones, too: into those what is left
+   of others is moved.
 
    Each use leaves something to those that come before it in their enumeration, as they give
    back more. */
@@ -13,15 +15,16 @@
 #include "journal/journal-private.h"
 #include "macros.h"
 
-#define PIECES 2
-/* Each is this part of a segment; where that is too small for one, so much is left free in
-   the segment that is written. */
+/* Each piece is this part of a segment; where that is too small for one, so much is left
+   free in the segment that is written. */
 #define RESERVE_PART 4
 /* Who stores may have all but so much while the thread is making more. */
 #define LEFT_PART 16
 /* So many segments have one that is kept whole, and for each so many there is one more. */
 #define FIRST_WHOLE 8
 #define ONE_WHOLE 64
+/* What is won by emptying a segment is at least this part of it. */
+#define WON_PART 8
 /* So many dead segments keep their blocks besides, to be written anew soon. */
 #define SPARE_MAX 2
 
@@ -33,19 +36,81 @@ uint64_t journal_reserve_piece(const struct journal *journal)
 	return size < JOURNAL_SEGMENT_MIN ? 0 : size;
 }
 
-static bool is_piece(const struct journal *journal,
-		     const struct journal_segment *segment)
+/* Of a segment of so many bytes: without its first block, and that of its end. */
+static uint64_t usable(uint64_t size)
+{
+	return size - I_MIN(size, (uint64_t)2 * JOURNAL_BLOCK_SIZE);
+}
+
+/* The last of its blocks may be for few. */
+uint64_t journal_reserve_worth(uint64_t size)
+{
+	uint64_t most = usable(size) - usable(size) / WON_PART;
+
+	return most - I_MIN(most, (uint64_t)JOURNAL_BLOCK_SIZE);
+}
+
+bool journal_is_piece(const struct journal *journal,
+		      const struct journal_segment *segment)
 {
 	return segment->header.size <= journal_reserve_piece(journal);
 }
 
-/* Without the whole ones. */
-static uint64_t least_reserve(const struct journal *journal)
-{
-	uint64_t piece = journal_reserve_piece(journal);
+/*
+ * What removals need
+ */
 
-	return piece != 0 ? PIECES * piece :
-			    journal->settings.segment_size / RESERVE_PART;
+/* Of a tombstone, where all are carried that are worth it. */
+#define PACKED_SIZE (JOURNAL_TOMBSTONE_SIZE * WON_PART / (WON_PART - 1))
+
+/* A piece that they go into while another is carried, and a part of one that cannot be
+   carried yet. */
+static uint64_t carrying_needs(const struct journal *journal)
+{
+	uint64_t piece = usable(journal_reserve_piece(journal));
+
+	return piece + piece / 4;
+}
+
+/* How many messages can be removed one after the other, in any order, with so many bytes in
+   segments of their own: packed, or as they come. */
+static uint64_t removals_in(const struct journal *journal, uint64_t bytes)
+{
+	uint64_t carrying = carrying_needs(journal);
+	uint64_t packed = (bytes - I_MIN(bytes, carrying)) / PACKED_SIZE;
+
+	return I_MAX(packed, bytes / JOURNAL_BLOCK_SIZE);
+}
+
+static uint64_t removals_need(const struct journal *journal, uint64_t messages)
+{
+	return I_MIN(messages * JOURNAL_BLOCK_SIZE,
+		     carrying_needs(journal) + messages * PACKED_SIZE);
+}
+
+/* What headers and states that change may have, and what is packed. */
+static uint64_t others_need(const struct journal *journal)
+{
+	return usable(journal_reserve_piece(journal)) / 2;
+}
+
+/* Bytes of pieces: two, or more for so many messages. */
+static uint64_t pieces_wanted(const struct journal *journal, uint64_t messages)
+{
+	return I_MAX(2 * usable(journal_reserve_piece(journal)),
+		     removals_need(journal, messages) + others_need(journal));
+}
+
+/* How many more there will be when the active one is full, if they go on like that: each
+   has two records in it. With the mutex. */
+static uint64_t messages_ahead(const struct journal *journal)
+{
+	const struct journal_segment *active = journal->active;
+
+	if (active == NULL || active->pos == JOURNAL_BLOCK_SIZE)
+		return 0;
+	return active->total / 2 * (active->header.size - active->pos) /
+		(active->pos - JOURNAL_BLOCK_SIZE);
 }
 
 /*
@@ -55,7 +120,7 @@ static uint64_t least_reserve(const struct journal *journal)
 typedef bool counts_t(const struct journal *journal,
 		      const struct journal_segment *segment);
 
-/* Bytes of those that count. */
+/* Bytes that are usable of those that count. */
 static uint64_t sum(const struct journal *journal, counts_t *counts)
 {
 	const struct journal_segment *segment;
@@ -65,7 +130,7 @@ static uint64_t sum(const struct journal *journal, counts_t *counts)
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
 		if (segment != NULL && counts(journal, segment))
-			bytes += segment->header.size;
+			bytes += usable(segment->header.size);
 	}
 	return bytes;
 }
@@ -81,7 +146,7 @@ static bool is_left(const struct journal *journal,
 		    const struct journal_segment *segment)
 {
 	return journal_has_blocks(journal, segment) &&
-		(journal->is_full || is_piece(journal, segment) ||
+		(journal->is_full || journal_is_piece(journal, segment) ||
 		 !journal_is_small(journal, segment));
 }
 
@@ -89,7 +154,7 @@ static bool is_left_piece(const struct journal *journal,
 			  const struct journal_segment *segment)
 {
 	return journal_has_blocks(journal, segment) &&
-		is_piece(journal, segment);
+		journal_is_piece(journal, segment);
 }
 
 /* What is in it would be moved into a whole one. */
@@ -107,19 +172,8 @@ static uint64_t wholes_wanted(const struct journal *journal)
 
 	if (journal_reserve_piece(journal) == 0)
 		return 0;
-	used = sum(journal, is_used) / journal->settings.segment_size;
+	used = sum(journal, is_used) / usable(journal->settings.segment_size);
 	return used < FIRST_WHOLE ? 0 : 1 + used / ONE_WHOLE;
-}
-
-/* More than one whole are made ahead, where there is a thread for that, as who stores would
-   have to wait for them: they are asked for where no other can be made any more. */
-static uint64_t reserve_wanted(const struct journal *journal)
-{
-	uint64_t wholes = wholes_wanted(journal);
-
-	if (!journal->is_full && journal->maker != NULL)
-		wholes = I_MIN(wholes, (uint64_t)1);
-	return least_reserve(journal) + wholes * journal->settings.segment_size;
 }
 
 static unsigned int count_wholes(const struct journal *journal)
@@ -152,110 +206,10 @@ static uint64_t largest_piece(const struct journal *journal)
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
 		if (segment != NULL && segment != journal->active &&
-		    !segment->cut && is_piece(journal, segment))
+		    !segment->cut && journal_is_piece(journal, segment))
 			size = I_MAX(size, segment->header.size);
 	}
 	return size;
-}
-
-/* What headers and states that change leave, and what is packed: more than who removes, where
-   that is all there is, and the former more than the latter, as they may be in the
-   pieces. */
-static uint64_t left_by_moving(const struct journal *journal, bool packs)
-{
-	uint64_t least = least_reserve(journal);
-
-	if (wholes_wanted(journal) > 0)
-		return packs ? least / 16 : least / 4;
-	if (journal_reserve_piece(journal) == 0)
-		return least / 4;
-	return packs ? least / 8 * 3 : least / 16 * 7;
-}
-
-/* What a use leaves to others. */
-static uint64_t left_by(const struct journal *journal, enum journal_use use)
-{
-	uint64_t left = 0;
-
-	switch (use) {
-	case JOURNAL_USE_REMOVE:
-		/* half of a piece: carried, no piece takes more */
-		left = largest_piece(journal) / 2;
-		if (left > 0)
-			left += 2 * JOURNAL_BLOCK_SIZE;
-		/* fall through */
-	case JOURNAL_USE_CARRY:
-		if (is_whole_kept(journal) && count_wholes(journal) > 0)
-			left += journal->settings.segment_size;
-		break;
-	case JOURNAL_USE_PACK:
-	case JOURNAL_USE_MOVE:
-		left = left_by_moving(journal, use == JOURNAL_USE_PACK);
-		break;
-	case JOURNAL_USE_GROW:
-		left = journal->next_asked ?
-			journal->settings.segment_size / LEFT_PART :
-			reserve_wanted(journal);
-		break;
-	}
-	return left;
-}
-
-/* So that this much is left, in dead ones; where it is not there, in the active one, as far
-   as that is a part of it. */
-static uint64_t end_that_leaves(const struct journal *journal, uint64_t wanted)
-{
-	uint64_t size = journal->active->header.size;
-	uint64_t dead = sum(journal, is_left), most;
-
-	if (dead >= wanted)
-		return UINT64_MAX;
-	most = I_MIN(journal->settings.segment_size / RESERVE_PART, size);
-	return size - I_MIN(most, wanted - dead);
-}
-
-/*
- * Who may have it
- */
-
-/* What is kept can only become less with another active one. Who asks again is told anew
-   where the thread is making more. */
-uint64_t journal_reserve_end(struct journal *journal, enum journal_use use)
-{
-	uint64_t end;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	end = end_that_leaves(journal, left_by(journal, use));
-	if (use != JOURNAL_USE_GROW || !journal->next_asked)
-		journal->ends[use] = end;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return end;
-}
-
-bool journal_reserve_gives(const struct journal *journal,
-			   const struct journal_segment *segment,
-			   enum journal_use use)
-{
-	if (use == JOURNAL_USE_GROW)
-		return !is_piece(journal, segment);
-	return use > JOURNAL_USE_REMOVE || journal_is_small(journal, segment) ||
-		!is_whole_kept(journal) || count_wholes(journal) > 1;
-}
-
-bool journal_reserve_stays(struct journal *journal,
-			   const struct journal_segment *segment)
-{
-	uint64_t left;
-	bool stays;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	left = sum(journal, is_left);
-	if (!journal_is_small(journal, segment))
-		left += sum(journal, will_be_free);
-	stays = journal_reserve_piece(journal) == 0 ||
-		left >= reserve_wanted(journal) + segment->header.size;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return stays;
 }
 
 /* Groups begin and end on borders of blocks, and a segment's last bytes are the
@@ -269,13 +223,175 @@ static uint64_t room_behind(const struct journal_segment *segment, uint64_t pos,
 	return room / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
-/* On a full disk. What is left in segments is moved into whole ones, where some are kept:
-   who removes has the pieces. With the mutex. */
-static uint64_t full_room(const struct journal *journal, enum journal_use use)
+static uint64_t room_of(const struct journal *journal,
+			const struct journal_segment *segment,
+			enum journal_use use)
 {
-	bool whole = use == JOURNAL_USE_PACK && wholes_wanted(journal) > 0;
+	uint64_t entry = journal_footer_most(1) - journal_footer_most(0);
+	uint64_t room;
+
+	if (segment != journal->active)
+		return journal_has_blocks(journal, segment) ?
+			room_behind(segment, JOURNAL_BLOCK_SIZE, 0) :
+			0;
+	room = room_behind(segment, segment->pos, segment->footer_size);
+	/* small records have as large entries as others */
+	return use > JOURNAL_USE_REMOVE || segment->footer_size == 0 ?
+		room :
+		room / (JOURNAL_TOMBSTONE_SIZE + entry) *
+			JOURNAL_TOMBSTONE_SIZE;
+}
+
+/* All can be removed as they come, without one being carried. */
+static bool has_blocks_for_all(const struct journal *journal)
+{
+	uint64_t room = sum(journal, is_left);
+
+	if (journal->active != NULL)
+		room += room_of(journal, journal->active, JOURNAL_USE_REMOVE);
+	return journal->messages <= room / JOURNAL_BLOCK_SIZE;
+}
+
+/* What who removes leaves to who carries, so that whatever is worth it can be; and to who
+   moves. */
+static uint64_t left_by_removing(const struct journal *journal)
+{
+	uint64_t left = 0, largest = largest_piece(journal);
+
+	if (largest > 0 && !has_blocks_for_all(journal))
+		left = journal_reserve_worth(largest) +
+			2 * (uint64_t)JOURNAL_BLOCK_SIZE;
+	if (is_whole_kept(journal) && count_wholes(journal) > 0)
+		left += usable(journal->settings.segment_size);
+	return left;
+}
+
+/* What who stores leaves besides what removals need. More than one whole are made ahead,
+   where there is a thread for that, as he would have to wait for them: they are asked for
+   where no other can be made any more. */
+static uint64_t left_by_storing(const struct journal *journal)
+{
+	uint64_t wholes = wholes_wanted(journal);
+	uint64_t piece = journal_reserve_piece(journal);
+
+	if (journal->next_asked)
+		return journal->settings.segment_size / LEFT_PART;
+	if (!journal->is_full && journal->maker != NULL)
+		wholes = I_MIN(wholes, (uint64_t)1);
+	return wholes * usable(journal->settings.segment_size) +
+		(piece == 0 ? journal->settings.segment_size / RESERVE_PART :
+			      others_need(journal));
+}
+
+/* What others leave besides what removals need, each to those before it. */
+static uint64_t left_by(const struct journal *journal, enum journal_use use)
+{
+	uint64_t piece = journal_reserve_piece(journal);
+
+	switch (use) {
+	case JOURNAL_USE_CARRY:
+		return 0;
+	case JOURNAL_USE_REMOVE:
+		return left_by_removing(journal);
+	case JOURNAL_USE_PACK:
+	case JOURNAL_USE_MOVE:
+		if (piece == 0)
+			return journal->settings.segment_size / RESERVE_PART /
+				4;
+		return use == JOURNAL_USE_PACK ? 0 : piece / 8;
+	case JOURNAL_USE_GROW:
+		break;
+	}
+	return left_by_storing(journal);
+}
+
+/* Of the active one, where so many bytes of dead ones are not enough: nothing can be carried
+   out of it, so that each removal takes a block there. */
+static uint64_t tail_wanted(const struct journal *journal, enum journal_use use,
+			    uint64_t dead)
+{
+	uint64_t messages = journal->messages + journal->growing, removals;
+	uint64_t left = left_by(journal, use);
+	uint64_t tail = left - I_MIN(left, dead);
+
+	tail = I_MIN(tail, journal->settings.segment_size / RESERVE_PART);
+	if (use <= JOURNAL_USE_REMOVE || journal_reserve_piece(journal) == 0)
+		return tail;
+	removals = removals_in(journal, dead - I_MIN(dead, left));
+	if (removals >= messages)
+		return tail;
+	messages -= removals;
+	/* with the one that is to be stored */
+	messages += use == JOURNAL_USE_GROW ? 1 : 0;
+	return tail + messages * JOURNAL_BLOCK_SIZE +
+		journal_footer_size(journal->active, (unsigned int)messages);
+}
+
+/*
+ * Who may have it
+ */
+
+/* What is kept can only become less with another active one, and what is to be kept more
+   with messages that are stored. Who asks again is told anew where the thread is making
+   more. */
+uint64_t journal_reserve_end(struct journal *journal, enum journal_use use)
+{
+	uint64_t size = journal->active->header.size;
+	uint64_t end = UINT64_MAX, dead, tail, left, removals;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	dead = sum(journal, is_left);
+	tail = tail_wanted(journal, use, dead);
+	if (tail > 0)
+		end = size - I_MIN(size, tail);
+	if (use == JOURNAL_USE_GROW) {
+		left = left_by(journal, use);
+		removals = removals_in(journal, dead - I_MIN(dead, left));
+		journal->grow_count = removals -
+			I_MIN(removals, journal->messages + journal->growing);
+	}
+	if (use != JOURNAL_USE_GROW || !journal->next_asked)
+		journal->ends[use] = end;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return end;
+}
+
+bool journal_reserve_gives(const struct journal *journal,
+			   const struct journal_segment *segment,
+			   enum journal_use use)
+{
+	if (use == JOURNAL_USE_GROW)
+		return !journal_is_piece(journal, segment);
+	return use != JOURNAL_USE_REMOVE ||
+		journal_is_small(journal, segment) || !is_whole_kept(journal) ||
+		count_wholes(journal) > 1;
+}
+
+bool journal_reserve_stays(struct journal *journal,
+			   const struct journal_segment *segment)
+{
+	uint64_t left;
+	bool stays;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	left = sum(journal, is_left);
+	if (!journal_is_small(journal, segment))
+		left += sum(journal, will_be_free);
+	stays = journal_reserve_piece(journal) == 0 ||
+		left >= removals_need(journal, journal->messages) +
+				left_by_storing(journal) +
+				usable(segment->header.size);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return stays;
+}
+
+/* In those that a use may have on a full disk. In each but the last one there may be no room
+   for the next request. With the mutex. */
+static uint64_t sum_room(const struct journal *journal, enum journal_use use,
+			 bool whole, uint64_t largest)
+{
 	const struct journal_segment *segment;
-	uint64_t room = 0;
+	uint64_t sum = 0, room;
 	uint32_t i;
 
 	for (i = 0; i < journal->segment_end; i++) {
@@ -283,13 +399,26 @@ static uint64_t full_room(const struct journal *journal, enum journal_use use)
 		if (segment == NULL ||
 		    (whole && journal_is_small(journal, segment)))
 			continue;
-		if (segment == journal->active)
-			room += room_behind(segment, segment->pos,
-					    segment->footer_size);
-		else if (journal_has_blocks(journal, segment))
-			room += room_behind(segment, JOURNAL_BLOCK_SIZE, 0);
+		room = room_of(journal, segment, use);
+		sum += room - I_MIN(room, largest);
 	}
-	return room - I_MIN(room, left_by(journal, use));
+	return sum == 0 ? 0 : sum + largest;
+}
+
+/* What is left in segments is moved into whole ones, where some are kept: who removes has
+   the pieces. With the mutex. */
+static uint64_t full_room(const struct journal *journal, enum journal_use use,
+			  uint64_t largest)
+{
+	bool whole = use == JOURNAL_USE_PACK && wholes_wanted(journal) > 0;
+	uint64_t left = left_by(journal, use);
+	uint64_t room = sum_room(journal, use, false, largest);
+
+	if (use > JOURNAL_USE_REMOVE && journal_reserve_piece(journal) != 0)
+		left += removals_need(journal, journal->messages);
+	room -= I_MIN(room, left);
+	return whole ? I_MIN(room, sum_room(journal, use, true, largest)) :
+		       room;
 }
 
 bool journal_reserve_is_full(struct journal *journal)
@@ -302,12 +431,13 @@ bool journal_reserve_is_full(struct journal *journal)
 	return is_full;
 }
 
-uint64_t journal_reserve_room(struct journal *journal, enum journal_use use)
+uint64_t journal_reserve_room(struct journal *journal, enum journal_use use,
+			      uint64_t largest)
 {
 	uint64_t room;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	room = journal->is_full ? full_room(journal, use) : UINT64_MAX;
+	room = journal->is_full ? full_room(journal, use, largest) : UINT64_MAX;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return room;
 }
@@ -336,7 +466,10 @@ bool journal_reserve_lacks_piece(struct journal *journal)
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	lacks = journal_reserve_piece(journal) != 0 &&
-		sum(journal, is_left_piece) < least_reserve(journal);
+		sum(journal, is_left_piece) <
+			pieces_wanted(journal,
+				      journal->messages +
+					      messages_ahead(journal));
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return lacks;
 }
@@ -354,21 +487,24 @@ bool journal_reserve_lacks_whole(struct journal *journal)
 struct journal_segment *journal_reserve_surplus(struct journal *journal)
 {
 	struct journal_segment *segment, *found = NULL;
-	uint64_t wholes = 0, pieces = 0, wholes_max;
+	uint64_t wholes = 0, pieces = 0, wholes_max, pieces_max;
 	uint32_t i;
 	bool needed;
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	wholes_max = SPARE_MAX + wholes_wanted(journal);
+	/* one more, lest it be made again for the next messages */
+	pieces_max = pieces_wanted(journal, journal->messages) +
+		journal_reserve_piece(journal);
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
 		if (!journal_has_blocks(journal, segment) || !segment->blank)
 			continue;
 		if (!journal_is_small(journal, segment)) {
 			needed = ++wholes <= wholes_max;
-		} else if (is_piece(journal, segment)) {
-			needed = pieces < least_reserve(journal);
-			pieces += segment->header.size;
+		} else if (journal_is_piece(journal, segment)) {
+			needed = pieces < pieces_max;
+			pieces += usable(segment->header.size);
 		} else {
 			needed = false;
 		}

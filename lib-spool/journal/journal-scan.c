@@ -24,6 +24,18 @@ struct scanner {
 	size_t window_size;
 };
 
+uint64_t journal_item_extent(const struct journal_items *items,
+			     const struct journal_item *item)
+{
+	const struct journal_item *next = item + 1;
+	const struct journal_item *end = items->items + items->count;
+
+	while (next < end && next->header.type == JOURNAL_PADDING)
+		next++;
+	return (next < end ? next->pos : next[-1].pos + next[-1].size) -
+		item->pos;
+}
+
 void journal_items_free(struct journal_items *items)
 {
 	i_free(items->items);

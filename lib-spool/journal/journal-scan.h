@@ -37,6 +37,10 @@ int journal_scan(const struct journal_segment *segment,
 int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
 void journal_items_free(struct journal_items *items);
+/* Bytes from where it begins to the next one that is no padding: a footer says only where
+   records begin. */
+uint64_t journal_item_extent(const struct journal_items *items,
+			     const struct journal_item *item) ATTR_PURE;
 /* journal-footer.c: what it says. 1; 0: there is none; -1 with errno. */
 int journal_footer_read(const struct journal_segment *segment,
 			struct journal_items *items);

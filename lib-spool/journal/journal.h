@@ -84,6 +84,9 @@ struct journal_request {
 	/* It gives more space back than it takes: it may have what is kept for
 	   removing. */
 	bool gives_back;
+	/* And much more, so that messages can be removed: it may have what is kept for
+	   tombstones. */
+	bool for_removals;
 
 	/* the journal's */
 	struct journal_request *next;

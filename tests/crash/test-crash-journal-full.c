@@ -278,7 +278,7 @@ static void test_states_in_small_segments(void **state ATTR_UNUSED)
 	count = put_until_full(spool, n);
 	number = journal_of(spool)->segment_end;
 	disk_left = SEGMENT / 4;
-	for (n = 0; n < 32; n++)
+	for (n = 0; n < 20; n++)
 		assert_int_equal(crash_deliver(spool, n % 4), IO_DONE);
 	assert_int_equal(journal_of(spool)->segment_end, number + 1);
 	start_again(&spool);
