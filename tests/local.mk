@@ -43,7 +43,8 @@ unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
 quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
-unit_tests += tests/test-transforms tests/test-stream-filters
+unit_tests += tests/test-transforms tests/test-transforms-input \
+	tests/test-transforms-output tests/test-stream-filters
 quick_tests += tests/test-stream-filters
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
@@ -159,7 +160,8 @@ examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT): \
 endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
-	tests/test-stream-common.h tests/test-spool-common.h \
+	tests/test-stream-common.h tests/test-codec-common.h \
+	tests/test-spool-common.h \
 	tests/test-journal-common.h \
 	tests/test-async-common.h
 
@@ -174,7 +176,8 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
-	tests/test-stream-common.c tests/test-spool-common.c \
+	tests/test-stream-common.c tests/test-codec-common.c \
+	tests/test-spool-common.c \
 	tests/test-journal-common.c \
 	tests/test-async-common.c
 
