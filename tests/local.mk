@@ -69,8 +69,8 @@ unit_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 quick_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
-unit_tests += tests/test-transform-async
-threaded_tests += tests/test-transform-async
+unit_tests += tests/test-transform-async tests/test-transform-async-loop
+threaded_tests += tests/test-transform-async tests/test-transform-async-loop
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
@@ -161,7 +161,7 @@ endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
-	tests/test-spool-common.h \
+	tests/test-held-codec.h tests/test-spool-common.h \
 	tests/test-journal-common.h \
 	tests/test-async-common.h
 
@@ -177,7 +177,7 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
-	tests/test-spool-common.c \
+	tests/test-held-codec.c tests/test-spool-common.c \
 	tests/test-journal-common.c \
 	tests/test-async-common.c
 
