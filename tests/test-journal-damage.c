@@ -548,7 +548,6 @@ static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 {
 	const struct journal_damage *damage;
 	struct journal *journal;
-	char path[600];
 	unsigned int i, n;
 
 	for (i = 0; i < 2; i++) {
@@ -557,14 +556,11 @@ static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 		while (test_journal_active(journal) < 3)
 			assert_int_equal(test_journal_store(journal, n++), 0);
 		journal_close(&journal);
-		(void)snprintf(path, sizeof(path), "%s/journal/00000002.seg",
-			       test_journal.dir);
 		/* between two groups */
 		if (i == 0)
-			assert_int_equal(unlink(path), 0);
+			assert_int_equal(unlink(test_journal_segment(2)), 0);
 		else
-			assert_int_equal(truncate(path, 5 * JOURNAL_BLOCK_SIZE),
-					 0);
+			test_journal_cut(2, 5 * JOURNAL_BLOCK_SIZE);
 		journal = test_journal_open(true);
 		damage = journal_get_damage(journal);
 		assert_non_null(damage);
@@ -585,29 +581,33 @@ static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
 	}
 }
 
+/* Of a segment's file. */
+static off_t size_of(unsigned int segment)
+{
+	struct stat st;
+
+	assert_int_equal(stat(test_journal_segment(segment), &st), 0);
+	return st.st_size;
+}
+
 /* The last segment, where the next record goes, is cut at every block, and in a record:
    what is there stays, and the loss is told once. */
-static void lose_end(off_t size, bool repaired)
+static void lose_end(uint64_t size, bool repaired)
 {
 	struct journal *journal = test_journal_new();
 	unsigned int n, there = 0;
-	char path[600];
-	struct stat st;
 
 	for (n = 0; n < 5; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
 	journal_close(&journal);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	assert_int_equal(truncate(path, size), 0);
+	test_journal_cut(1, size);
 	journal = repaired ? repair(false) : test_journal_open(false);
 	assert_true(test_journal.warnings > 0);
 	for (n = 0; n < 5; n++)
 		there += test_journal_has(journal, n) ? 1 : 0;
 	assert_int_equal(there, size / JOURNAL_BLOCK_SIZE - 1);
 	journal_close(&journal);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+	assert_int_equal(size_of(1), TEST_JOURNAL_SEGMENT);
 
 	test_journal.warnings = 0;
 	for (n = 5; n < 8; n++) {
@@ -661,13 +661,10 @@ static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
 {
 	struct file_ops ops = file_ops_system;
 	struct journal *journal = test_journal_new();
-	char path[600];
 
 	assert_int_equal(test_journal_store(journal, 0), 0);
 	journal_close(&journal);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
 	ops.ftruncate = failing_ftruncate;
 	file_ops_set(&ops);
 	length.fail = true;
@@ -700,13 +697,10 @@ static void test_a_length_that_is_not_synced(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
 	struct file_ops ops;
-	char path[600];
 
 	assert_int_equal(test_journal_store(journal, 0), 0);
 	journal_close(&journal);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
 	test_faults_begin();
 	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
 	ops = *file_ops();
@@ -724,26 +718,20 @@ static void test_a_length_that_is_not_synced(void **state ATTR_UNUSED)
 static void test_a_cut_segment_that_is_not_told_of(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
-	char path[600];
-	struct stat st;
 
 	assert_int_equal(test_journal_store(journal, 0), 0);
 	journal_close(&journal);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	assert_int_equal(truncate(path, 2 * JOURNAL_BLOCK_SIZE), 0);
+	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
 	assert_int_equal(
 		unlinkat(test_journal.dir_fd, "quarantine", AT_REMOVEDIR), 0);
 	journal = test_journal_open(false);
 	journal_close(&journal);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, 2 * JOURNAL_BLOCK_SIZE);
+	assert_int_equal(size_of(1), 2 * JOURNAL_BLOCK_SIZE);
 	assert_int_equal(mkdirat(test_journal.dir_fd, "quarantine", 0700), 0);
 	journal = test_journal_open(false);
 	journal_close(&journal);
 	assert_int_equal(test_journal_files_in("quarantine"), 1);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+	assert_int_equal(size_of(1), TEST_JOURNAL_SEGMENT);
 }
 
 /* All that are cut get their length again at once. */
@@ -751,23 +739,16 @@ static void test_several_cut_segments(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
 	unsigned int i, n = 0;
-	char path[600];
-	struct stat st;
 
 	while (test_journal_active(journal) < 4)
 		assert_int_equal(test_journal_store(journal, n++), 0);
 	journal_close(&journal);
 	for (i = 1; i < 4; i++) {
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, i);
-		assert_int_equal(truncate(path, 5 * JOURNAL_BLOCK_SIZE), 0);
+		test_journal_cut(i, 5 * JOURNAL_BLOCK_SIZE);
 	}
 	journal = test_journal_open(false);
 	for (i = 1; i < 4; i++) {
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, i);
-		assert_int_equal(stat(path, &st), 0);
-		assert_int_equal(st.st_size, TEST_JOURNAL_SEGMENT);
+		assert_int_equal(size_of(i), TEST_JOURNAL_SEGMENT);
 		assert_false(journal->segments[i]->cut);
 	}
 	journal_close(&journal);
@@ -780,7 +761,6 @@ static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
 	const struct journal_damage *damage;
 	struct journal *journal = test_journal_new();
 	unsigned int n = 0, lost, aside;
-	char path[600];
 
 	while (test_journal_active(journal) < 4)
 		assert_int_equal(test_journal_store(journal, n++), 0);
@@ -792,9 +772,7 @@ static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
 	assert_true(test_journal_files_in("quarantine") > 0);
 	journal_close(&journal);
 	for (lost = 2; lost < 4; lost++) {
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, lost);
-		assert_int_equal(unlink(path), 0);
+		assert_int_equal(unlink(test_journal_segment(lost)), 0);
 		journal = test_journal_open(true);
 		damage = journal_get_damage(journal);
 		assert_non_null(damage);

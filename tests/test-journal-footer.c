@@ -109,7 +109,6 @@ static void test_footers(void **state ATTR_UNUSED)
 	uint64_t with, without;
 	struct journal *journal;
 	unsigned int count, i;
-	char path[600];
 	int fd;
 
 	fill_segments();
@@ -118,9 +117,7 @@ static void test_footers(void **state ATTR_UNUSED)
 	journal_close(&journal);
 	count = test_journal_files_in("journal");
 	for (i = 1; i <= count; i++) {
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, i);
-		fd = open(path, O_RDWR);
+		fd = open(test_journal_segment(i), O_RDWR);
 		assert_true(fd >= 0);
 		assert_int_equal(
 			pwrite(fd, "damaged", 7, TEST_JOURNAL_SEGMENT - 10), 7);
@@ -363,7 +360,6 @@ static void write_tail(const struct journal_segment *segment, uint32_t count,
 		       const unsigned char *entries)
 {
 	unsigned char tail[TAIL_SIZE] = { 0 };
-	char path[600];
 	FILE *file;
 
 	memcpy(tail, "BJF1", 4);
@@ -375,9 +371,7 @@ static void write_tail(const struct journal_segment *segment, uint32_t count,
 		 crc32c(crc32c(0, segment->header.incarnation,
 			       JOURNAL_INCARNATION_SIZE),
 			tail, 60));
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	file = fopen(path, "r+");
+	file = fopen(test_journal_segment(1), "r+");
 	assert_non_null(file);
 	assert_int_equal(
 		fseek(file, TEST_JOURNAL_SEGMENT - TAIL_SIZE - 2 * ENTRY_SIZE,

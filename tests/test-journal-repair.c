@@ -40,38 +40,23 @@ static void note_warning(const char *text, void *context)
 }
 
 /* Another byte of the first segment. */
-static void damage(long offset)
+static void damage(uint64_t offset)
 {
-	char path[700];
-	FILE *file;
-	int byte;
-
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = fopen(path, "r+");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-	byte = fgetc(file);
-	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-	assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
-	assert_int_equal(fclose(file), 0);
+	test_flip(test_spool_segment(1), offset);
 }
 
 /* Of where it has this text first. */
 static void damage_text(const char *text)
 {
 	buffer_t *file;
-	char path[600];
 	size_t i;
 
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = test_read_file(path);
+	file = test_read_file(test_spool_segment(1));
 	for (i = 0;
 	     memcmp((const char *)file->data + i, text, strlen(text)) != 0;)
 		i++;
 	buffer_free(&file);
-	damage((long)i);
+	damage(i);
 }
 
 static void new_damaged(message_id *first)
@@ -366,7 +351,7 @@ static void test_a_file_of_a_damaged_record(void **state ATTR_UNUSED)
 static void test_files_of_what_is_damaged(void **state ATTR_UNUSED)
 {
 	static const struct {
-		long offset;
+		uint64_t offset;
 		unsigned int flags;
 	} rows[] = { { BODY_PAYLOAD, 0 }, { 20, SPOOL_OPEN_REPAIR } };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);

@@ -94,14 +94,12 @@ static void test_codecs_know_sizes(void **state ATTR_UNUSED)
 	struct spool *spool = test_spool_new_of("journal", "zstd");
 	unsigned int with_size;
 	message_id id;
-	char path[600];
 
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
 			 IO_DONE);
 	spool_close(&spool);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	assert_int_equal(frames_without_size(path, &with_size), 0);
+	assert_int_equal(frames_without_size(test_spool_segment(1), &with_size),
+			 0);
 	assert_int_equal(with_size, 2);
 #else
 	skip();
@@ -617,14 +615,9 @@ static void test_a_damaged_file(void **state ATTR_UNUSED)
 	struct spool *spool = test_spool_new_of("journal", "");
 	unsigned int total;
 	message_id id;
-	FILE *file;
 
 	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
-	file = fopen(test_spool_files_in(BODIES).path, "r+");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, LARGE / 2, SEEK_SET), 0);
-	assert_int_equal(fputc(data[LARGE / 2] ^ 1, file), data[LARGE / 2] ^ 1);
-	assert_int_equal(fclose(file), 0);
+	test_flip(test_spool_files_in(BODIES).path, LARGE / 2);
 	assert_int_equal(test_spool_damaged(spool, &total), 1);
 	spool_close(&spool);
 	free(data);
@@ -675,10 +668,8 @@ static void test_strange_files(void **state ATTR_UNUSED)
 	(void)snprintf(path, sizeof(path), "%s/journal/bodies/.bobbin-tmp-1",
 		       test_spool_dir());
 	test_write_file(path, data, 100);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	(void)snprintf(away, sizeof(away), "%s.away", path);
-	assert_int_equal(rename(path, away), 0);
+	(void)snprintf(away, sizeof(away), "%s.away", test_spool_segment(1));
+	assert_int_equal(rename(test_spool_segment(1), away), 0);
 	/* a reader touches nothing */
 	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	spool_close(&spool);
@@ -721,10 +712,7 @@ static void test_the_bodies_of_a_cut_segment(void **state ATTR_UNUSED)
 			 IO_DONE);
 	assert_int_equal(test_spool_put(spool, data, LARGE, &large), IO_DONE);
 	spool_close(&spool);
-	assert_int_equal(
-		test_command("truncate -s 8192 %s/journal/00000001.seg",
-			     test_spool_dir()),
-		0);
+	assert_int_equal(truncate(test_spool_segment(1), 8192), 0);
 	ops.renameat2 = renameat2_without_bodies;
 	file_ops_set(&ops);
 	spool = test_spool_open(SPOOL_OPEN_REPAIR);

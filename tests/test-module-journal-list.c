@@ -166,19 +166,6 @@ static void test_a_listing_that_is_cut_short(void **state ATTR_UNUSED)
 	free(data);
 }
 
-static void damage(long offset)
-{
-	char path[700];
-	buffer_t *file;
-
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = test_read_file(path);
-	((unsigned char *)buffer_get_modifiable_data(file, NULL))[offset] ^= 1;
-	test_write_file(path, file->data, file->used);
-	buffer_free(&file);
-}
-
 /* What is damaged and no message is told by a reader who verifies, as far as the caller
    wants to know. */
 static void test_damage_is_verified(void **state ATTR_UNUSED)
@@ -194,8 +181,8 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 				 IO_DONE);
 	spool_close(&spool);
 	/* the bodies of the first two, each of which has two blocks */
-	damage(4096 + 1000);
-	damage(3 * 4096 + 1000);
+	test_flip(test_spool_segment(1), 4096 + 1000);
+	test_flip(test_spool_segment(1), 3 * 4096 + 1000);
 	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	list(spool, &seen);
 	assert_int_equal(seen.count, 1);

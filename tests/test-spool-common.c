@@ -227,6 +227,15 @@ void test_spool_file(const message_id *id, const char *suffix, char path[512])
 		       text + 24, text, suffix);
 }
 
+const char *test_spool_segment(unsigned int number)
+{
+	static char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+		       test_spool_dir(), number);
+	return path;
+}
+
 struct scan_result {
 	unsigned int count;
 	message_id last;

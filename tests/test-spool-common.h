@@ -55,6 +55,8 @@ struct test_spool_files {
 	char path[1024]; /* of the last one */
 };
 struct test_spool_files test_spool_files_in(const char *name);
+/* The path of a segment's file in the journal store; valid until the next call. */
+const char *test_spool_segment(unsigned int number);
 /* The path of a message's file in the file store. */
 void test_spool_file(const message_id *id, const char *suffix, char path[512]);
 
