@@ -77,7 +77,8 @@ quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends t
 journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
 	tests/test-journal-full \
 	tests/test-journal-start tests/test-journal-footer \
-	tests/test-journal-damage tests/test-journal-next \
+	tests/test-journal-damage tests/test-journal-damage-segments \
+	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \

@@ -63,6 +63,14 @@ struct journal *test_journal_new(void)
 	return test_journal_open(false);
 }
 
+struct journal *test_journal_repair(bool read_only)
+{
+	struct journal_settings settings = { .read_only = read_only,
+					     .repair = true };
+
+	return test_journal_open_with(settings);
+}
+
 void test_journal_make_id(unsigned int n, message_id *id)
 {
 	uint32_t random = n * 2654435761u + 1;

@@ -24,6 +24,8 @@ struct journal *test_journal_new(void);
 /* Opens the newest one, with small segments where it does not say. */
 struct journal *test_journal_open_with(struct journal_settings settings);
 struct journal *test_journal_open(bool read_only);
+/* The same, and repairs it. */
+struct journal *test_journal_repair(bool read_only);
 
 /* As spread as real ones are. */
 void test_journal_make_id(unsigned int n, message_id *id);
