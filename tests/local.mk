@@ -28,8 +28,10 @@ unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 unit_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
 quick_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
-unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
-quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
+unit_tests += tests/test-istream-plumbing tests/test-istream-checked \
+	tests/test-istream-tee tests/test-ostream-plumbing
+quick_tests += tests/test-istream-plumbing tests/test-istream-checked \
+	tests/test-istream-tee tests/test-ostream-plumbing
 unit_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd

@@ -249,6 +249,16 @@ int test_read_all(struct istream *input, buffer_t *out)
 	return input->stream_errno;
 }
 
+void test_gives(struct istream *s, const char *text, int error)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+
+	assert_int_equal(test_read_all(s, out), error);
+	assert_string_equal(buffer_c_str(out), text);
+	i_stream_destroy(&s);
+	buffer_free(&out);
+}
+
 /*
  * Codecs
  */

@@ -52,6 +52,8 @@ struct istream *test_trickle_create(const void *data, size_t size, size_t step,
 
 /* Reads all there is (going on at 0 answers); the final stream_errno. */
 int test_read_all(struct istream *input, buffer_t *out);
+/* All that a stream gives, and how it ends; the stream is destroyed. */
+void test_gives(struct istream *s, const char *text, int error);
 
 /*
  * Codecs
