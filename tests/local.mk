@@ -97,10 +97,12 @@ unit_tests += tests/test-spool-migrate
 threaded_tests += tests/test-spool-migrate
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
-unit_tests += tests/test-module-file tests/test-module-file-rewrite \
+unit_tests += tests/test-module-file tests/test-module-file-damage \
+	tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
-unit_tests += tests/test-spool-body
-threaded_tests += tests/test-module-file tests/test-module-file-rewrite
+unit_tests += tests/test-spool-open tests/test-spool-body
+threaded_tests += tests/test-module-file tests/test-module-file-damage \
+	tests/test-module-file-rewrite tests/test-spool-open
 unit_tests += tests/crash/test-crash-file-store
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
