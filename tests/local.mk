@@ -85,6 +85,7 @@ journal_tests = tests/test-journal tests/test-journal-account tests/test-journal
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \
 	tests/test-module-journal tests/test-module-journal-files \
+	tests/test-module-journal-files-damage tests/test-module-journal-reader \
 	tests/test-module-journal-list \
 	tests/test-module-memory tests/test-module-failure
 unit_tests += $(journal_tests)

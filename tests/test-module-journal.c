@@ -22,9 +22,6 @@
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
-/* Goes to a file: segments are small here. */
-#define LARGE 70000
-
 static void put_and_get_twice(struct spool *spool, message_id *id_r,
 			      email_message **a_r, email_message **b_r)
 {
@@ -209,7 +206,7 @@ static void test_of_two_bodies_the_last_one_waits(void **state ATTR_UNUSED)
 /* What is never to be stored has no memory, and no file. */
 static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	email_message *late, *other;
 	message_id id;
@@ -217,11 +214,11 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 
 	for (i = 0; i < 2; i++) {
 		put_and_get_twice(spool, &id, &late, &other);
-		test_spool_set_body(late, data, LARGE);
+		test_spool_set_body(late, data, TEST_SPOOL_LARGE);
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
 						 0),
 				 IO_DONE);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 1);
 		assert_int_equal(
 			i == 0 ? spool_unlinkheaders(spool, IO_SYNCHRONOUS,
@@ -229,7 +226,7 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 				 spool_writeheaders(spool, IO_SYNCHRONOUS,
 						    other, 0),
 			IO_DONE);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 0);
 		/* written even later, and refused with its headers */
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
@@ -238,7 +235,7 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 		assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, late,
 						    0),
 				 IO_FAIL);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 0);
 		email_message_unref(&late);
 		email_message_unref(&other);
@@ -279,8 +276,8 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 {
 	static const struct {
 		size_t size, waiting;
-	} rows[] = { { LARGE, 0 }, { 20000, 20000 } };
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	} rows[] = { { TEST_SPOOL_LARGE, 0 }, { 20000, 20000 } };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	struct journal_store *store = journal_store(spool->store);
 	email_message *message;
@@ -298,7 +295,7 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
 						 0),
 				 IO_DONE);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 i == 0);
 		assert_int_equal(atomic_load(&store->pending_size),
 				 rows[i].waiting);
@@ -306,7 +303,7 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 				 IO_DONE);
 		assert_int_equal(atomic_load(&store->pending_size), 0);
 		email_message_unref(&message);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 0);
 	}
 	spool_close(&spool);
@@ -547,8 +544,8 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_WRITE,
 					    TEST_OP_FDATASYNC, TEST_OP_RENAME,
 					    TEST_OP_FSYNC_DIR };
-	static const size_t sizes[] = { sizeof(wire) - 1, LARGE };
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	static const size_t sizes[] = { sizeof(wire) - 1, TEST_SPOOL_LARGE };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	unsigned int n, hit, stored;
 	struct spool *spool;
 	message_id id;
