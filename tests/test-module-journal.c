@@ -244,6 +244,19 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* An empty body that waits for its headers. */
+static void make_pending(struct journal_store *store, const message_id *id,
+			 uint64_t number, uint64_t version)
+{
+	struct journal_pending *pending = i_new(struct journal_pending, 1);
+
+	pending->id = *id;
+	pending->number = number;
+	pending->version = version;
+	pending->data = buffer_create_dynamic(default_pool, 16);
+	journal_pending_put(store, pending);
+}
+
 /* Whose headers fail puts its body back: where another one wrote a newer body meanwhile, that
    one goes on waiting. */
 static void test_a_body_that_is_put_back(void **state ATTR_UNUSED)
@@ -255,13 +268,8 @@ static void test_a_body_that_is_put_back(void **state ATTR_UNUSED)
 	uint64_t number;
 
 	memset(&id, 1, sizeof(id));
-	for (number = 2; number > 0; number--) {
-		pending = i_new(struct journal_pending, 1);
-		pending->id = id;
-		pending->number = number;
-		pending->data = buffer_create_dynamic(default_pool, 16);
-		journal_pending_put(store, pending);
-	}
+	for (number = 2; number > 0; number--)
+		make_pending(store, &id, number, 0);
 	assert_null(journal_pending_take(store, &id, 1));
 	pending = journal_pending_take(store, &id, 2);
 	assert_non_null(pending);
@@ -330,11 +338,7 @@ static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
 
 	memset(&id, 1, sizeof(id));
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
-		pending = i_new(struct journal_pending, 1);
-		pending->id = id;
-		pending->version = rows[i].waiting;
-		pending->data = buffer_create_dynamic(default_pool, 16);
-		journal_pending_put(store, pending);
+		make_pending(store, &id, 0, rows[i].waiting);
 		journal_pending_outdate(store, &id, rows[i].stored,
 					rows[i].removed);
 		pending = journal_pending_take(store, &id, 0);

@@ -39,169 +39,172 @@ static struct stack_spec *parse(const char *text)
  * Parsing
  */
 
+struct spelling {
+	const char *text, *whole, *settings, *decoding;
+	unsigned int layers;
+	const char *end;
+};
+static const struct spelling spellings[] = {
+	{ "plain", "plain", "plain", "plain", 0, NULL },
+	{ "  plain\n", "plain", "plain", "plain", 0, NULL },
+	{ "gzip", "gzip", "gzip", "gzip", 1, NULL },
+	{ "gzip:9", "gzip:9", "gzip:9", "gzip", 1, NULL },
+	{ "gzip:level=-1", "gzip:-1", "gzip:-1", "gzip", 1, NULL },
+	{ " dot|lz4:3 |\tage ", "dot | lz4:3 | age", "dot | lz4:3 | age",
+	  "dot|lz4|age", 3, NULL },
+	{ "dot:extra_crlf=yes,loose=no", "dot:extra_crlf=yes,loose=no",
+	  "dot:extra_crlf=yes,loose=no", "dot:extra_crlf=yes", 1, NULL },
+	{ "dot:yes", "dot:extra_crlf=yes", "dot:extra_crlf=yes",
+	  "dot:extra_crlf=yes", 1, NULL },
+	{ "dot:loose=yes,extra_crlf=no", "dot:extra_crlf=no,loose=yes",
+	  "dot:extra_crlf=no,loose=yes", "dot:extra_crlf=no", 1, NULL },
+	{ "age:recipients=\"a b.txt\"", "age:recipients=\"a b.txt\"", "age",
+	  "age", 1, NULL },
+	{ "age:keys,identity=\"x\\\"y\\\\z|,\"",
+	  "age:recipients=keys,identity=\"x\\\"y\\\\z|,\"", "age", "age", 1,
+	  NULL },
+	{ "age:recipient=" KEY, "age:recipient=" KEY, "age", "age", 1, NULL },
+	{ "age:threads=2,recipients=r,async=no",
+	  "age:recipients=r,threads=2,async=no", "age:threads=2,async=no",
+	  "age", 1, NULL },
+	{ "age:dir\" and \"file", "age:recipients=\"dir and file\"", "age",
+	  "age", 1, NULL },
+	{ "file:out", "file:out", "plain", "plain", 0, "file" },
+	{ "lz4:3 | file:path=/tmp/a=b", "lz4:3 | file:\"/tmp/a=b\"", "lz4:3",
+	  "lz4", 1, "file" },
+	{ "limit:2k | hex | null", "limit:2048 | hex | null",
+	  "limit:2048 | hex", "hex", 2, "null" },
+	{ "limit:3G|gzip", "limit:3221225472 | gzip", "limit:3221225472 | gzip",
+	  "gzip", 2, NULL },
+	{ "limit:1T", "limit:1099511627776", "limit:1099511627776", "plain", 1,
+	  NULL },
+	{ "base64:76|crlf|lf|json|zlib:0|deflate|lz4:12",
+	  "base64:76 | crlf | lf | json | zlib:0 | deflate | lz4:12",
+	  "base64:76 | crlf | lf | json | zlib:0 | deflate | lz4:12",
+	  "base64|crlf|lf|json|zlib|deflate|lz4", 7, NULL },
+};
+
+/* That this is how it is written out, which means the same. */
+static void must_be_written(const struct stack_spec *spec,
+			    enum stack_spec_form form, const char *want)
+{
+	char *text = stack_spec_format(spec, form), *twice;
+	struct stack_spec *again;
+
+	assert_string_equal(text, want);
+	again = parse(text);
+	twice = stack_spec_format(again, form);
+	assert_string_equal(twice, want);
+	stack_spec_free(&again);
+	free(text);
+	free(twice);
+}
+
 static void test_every_spelling_has_one_form(void **state ATTR_UNUSED)
 {
-	static const struct {
-		const char *text, *whole, *settings, *decoding;
-		unsigned int layers;
-		const char *end;
-	} cases[] = {
-		{ "plain", "plain", "plain", "plain", 0, NULL },
-		{ "  plain\n", "plain", "plain", "plain", 0, NULL },
-		{ "gzip", "gzip", "gzip", "gzip", 1, NULL },
-		{ "gzip:9", "gzip:9", "gzip:9", "gzip", 1, NULL },
-		{ "gzip:level=-1", "gzip:-1", "gzip:-1", "gzip", 1, NULL },
-		{ " dot|lz4:3 |\tage ", "dot | lz4:3 | age",
-		  "dot | lz4:3 | age", "dot|lz4|age", 3, NULL },
-		{ "dot:extra_crlf=yes,loose=no", "dot:extra_crlf=yes,loose=no",
-		  "dot:extra_crlf=yes,loose=no", "dot:extra_crlf=yes", 1,
-		  NULL },
-		{ "dot:yes", "dot:extra_crlf=yes", "dot:extra_crlf=yes",
-		  "dot:extra_crlf=yes", 1, NULL },
-		{ "dot:loose=yes,extra_crlf=no", "dot:extra_crlf=no,loose=yes",
-		  "dot:extra_crlf=no,loose=yes", "dot:extra_crlf=no", 1, NULL },
-		{ "age:recipients=\"a b.txt\"", "age:recipients=\"a b.txt\"",
-		  "age", "age", 1, NULL },
-		{ "age:keys,identity=\"x\\\"y\\\\z|,\"",
-		  "age:recipients=keys,identity=\"x\\\"y\\\\z|,\"", "age",
-		  "age", 1, NULL },
-		{ "age:recipient=" KEY, "age:recipient=" KEY, "age", "age", 1,
-		  NULL },
-		{ "age:threads=2,recipients=r,async=no",
-		  "age:recipients=r,threads=2,async=no",
-		  "age:threads=2,async=no", "age", 1, NULL },
-		{ "age:dir\" and \"file", "age:recipients=\"dir and file\"",
-		  "age", "age", 1, NULL },
-		{ "file:out", "file:out", "plain", "plain", 0, "file" },
-		{ "lz4:3 | file:path=/tmp/a=b", "lz4:3 | file:\"/tmp/a=b\"",
-		  "lz4:3", "lz4", 1, "file" },
-		{ "limit:2k | hex | null", "limit:2048 | hex | null",
-		  "limit:2048 | hex", "hex", 2, "null" },
-		{ "limit:3G|gzip", "limit:3221225472 | gzip",
-		  "limit:3221225472 | gzip", "gzip", 2, NULL },
-		{ "limit:1T", "limit:1099511627776", "limit:1099511627776",
-		  "plain", 1, NULL },
-		{ "base64:76|crlf|lf|json|zlib:0|deflate|lz4:12",
-		  "base64:76 | crlf | lf | json | zlib:0 | deflate | lz4:12",
-		  "base64:76 | crlf | lf | json | zlib:0 | deflate | lz4:12",
-		  "base64|crlf|lf|json|zlib|deflate|lz4", 7, NULL },
-	};
-	struct stack_spec *spec, *again;
-	char *whole, *settings, *decoding, *twice;
+	const struct spelling *row;
+	struct stack_spec *spec;
 	unsigned int i;
 
-	for (i = 0; i < N_ELEMENTS(cases); i++) {
-		spec = parse(cases[i].text);
-		whole = stack_spec_format(spec, STACK_SPEC_WHOLE);
-		settings = stack_spec_format(spec, STACK_SPEC_SETTINGS);
-		decoding = stack_spec_format(spec, STACK_SPEC_DECODING);
-		assert_string_equal(whole, cases[i].whole);
-		assert_string_equal(settings, cases[i].settings);
-		assert_string_equal(decoding, cases[i].decoding);
-		assert_int_equal(stack_spec_layer_count(spec), cases[i].layers);
-		if (cases[i].end == NULL)
+	for (i = 0; i < N_ELEMENTS(spellings); i++) {
+		row = &spellings[i];
+		spec = parse(row->text);
+		must_be_written(spec, STACK_SPEC_WHOLE, row->whole);
+		must_be_written(spec, STACK_SPEC_SETTINGS, row->settings);
+		must_be_written(spec, STACK_SPEC_DECODING, row->decoding);
+		assert_int_equal(stack_spec_layer_count(spec), row->layers);
+		if (row->end == NULL)
 			assert_null(stack_spec_end_kind(spec));
 		else
 			assert_string_equal(stack_spec_end_kind(spec)->name,
-					    cases[i].end);
-		/* what was written out means the same */
-		again = parse(whole);
-		twice = stack_spec_format(again, STACK_SPEC_WHOLE);
-		assert_string_equal(twice, whole);
-		stack_spec_free(&again);
-		again = parse(decoding);
-		stack_spec_free(&again);
+					    row->end);
 		stack_spec_free(&spec);
-		free(whole);
-		free(settings);
-		free(decoding);
-		free(twice);
 	}
+}
+
+struct bad_spec {
+	const char *text;
+	size_t column; /* from 1 */
+	const char *word;
+	const char *says;
+};
+static const struct bad_spec bad_specs[] = {
+	{ "", 1, "", "the name of a kind is missing" },
+	{ "   ", 4, "", "the name of a kind is missing" },
+	{ "gzip |", 7, "", "the name of a kind is missing" },
+	{ "| gzip", 1, "", "the name of a kind is missing" },
+	{ "gzip || zstd", 7, "", "the name of a kind is missing" },
+	{ "zst", 1, "zst", "did you mean \"zstd\"?" },
+	{ "dot | gizp:3 | age", 7, "gizp", "did you mean \"gzip\"?" },
+	{ "dot | quux", 7, "quux", "no such kind (known: dot, gzip," },
+	{ "x", 1, "x", "no such kind (known: dot" },
+	{ "GZIP", 1, "GZIP", "no such kind" },
+	{ "plain | gzip", 1, "plain", "no such kind" },
+	{ "\xc3\xa4hm", 1, "\xc3\xa4hm", "no such kind" },
+	{ "gzip:10", 6, "10", "gzip: level must be a number from -1" },
+	{ "gzip:", 6, "", "level must be a number" },
+	{ "gzip:3x", 6, "3x", "level must be a number" },
+	{ "gzip:99999999999999999999", 6, "99999999999999999999",
+	  "level must be a number" },
+	{ "dot | lz4:level=13", 11, "level=13", "from 0 to 12" },
+	{ "lz4:levle=3", 5, "levle",
+	  "did you mean \"level\"? (its options: level, async)" },
+#ifdef HAVE_ZSTD
+	{ "dot | zstd:0", 12, "0",
+	  "zstd: level must be a number from -131072 to 22, not 0" },
+	{ "zstd:level=-0", 6, "level=-0", "level must be a number" },
+#endif
+	{ "hex:3", 5, "3", "hex takes no options" },
+	{ "hex:a=3", 5, "a", "hex takes no options" },
+	{ "dot:loose=maybe", 5, "loose=maybe", "must be yes or no" },
+	{ "dot:yes,yes", 9, "yes", "expected NAME=VALUE" },
+	{ "gzip:3,", 8, "", "expected NAME=VALUE" },
+	{ "gzip:3,level=4", 8, "level=4", "level is given twice" },
+	{ "age:threads=0", 5, "threads=0",
+	  "threads must be a number from 1 to 64" },
+	{ "age:recipients=", 5, "recipients=", "recipients is empty" },
+	{ "age:recipient=age1xyz", 5, "recipient=age1xyz",
+	  "not an age recipient" },
+	{ "age:\"keys | zstd", 5, "\"keys | zstd", "the quote is not closed" },
+	{ "age:\"keys\\", 5, "\"keys\\", "the quote is not closed" },
+	{ "gzip zstd", 6, "zstd", "expected \"|\" or the end" },
+	{ "gzip,3", 5, "", "options begin with \":\"" },
+	{ "file", 1, "file", "the path is missing (file:PATH)" },
+	{ "limit", 1, "limit", "the size is missing (limit:NUMBER)" },
+	{ "limit:-1", 7, "-1", "size must be a number of bytes" },
+	{ "limit:9999999999999999T", 7, "9999999999999999T",
+	  "size must be a number of bytes" },
+	{ "limit:1KB", 7, "1KB", "size must be a number of bytes" },
+	{ "file:a | gzip:1", 10, "gzip:1",
+	  "nothing can follow file: it is an end" },
+	{ "null | null", 8, "null", "nothing can follow null" },
+};
+
+static void must_be_wrong(const struct bad_spec *row)
+{
+	struct stack_spec_word bad;
+	char *error, column[32];
+
+	errno = 0;
+	if (stack_spec_parse_at(row->text, &bad, &error) != NULL)
+		fail_msg("\"%s\" was parsed", row->text);
+	assert_int_equal(errno, EINVAL);
+	(void)snprintf(column, sizeof(column), "column %zu: ", row->column);
+	if (strstr(error, column) == NULL || strstr(error, row->says) == NULL)
+		fail_msg("\"%s\": %s", row->text, error);
+	if (bad.offset + 1 != row->column || bad.size != strlen(row->word) ||
+	    memcmp(row->text + bad.offset, row->word, bad.size) != 0)
+		fail_msg("\"%s\": the word is %zu, %zu", row->text, bad.offset,
+			 bad.size);
+	free(error);
 }
 
 static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 {
-	static const struct {
-		const char *text;
-		size_t column; /* from 1 */
-		const char *word;
-		const char *says;
-	} cases[] = {
-		{ "", 1, "", "the name of a kind is missing" },
-		{ "   ", 4, "", "the name of a kind is missing" },
-		{ "gzip |", 7, "", "the name of a kind is missing" },
-		{ "| gzip", 1, "", "the name of a kind is missing" },
-		{ "gzip || zstd", 7, "", "the name of a kind is missing" },
-		{ "zst", 1, "zst", "did you mean \"zstd\"?" },
-		{ "dot | gizp:3 | age", 7, "gizp", "did you mean \"gzip\"?" },
-		{ "dot | quux", 7, "quux", "no such kind (known: dot, gzip," },
-		{ "x", 1, "x", "no such kind (known: dot" },
-		{ "GZIP", 1, "GZIP", "no such kind" },
-		{ "plain | gzip", 1, "plain", "no such kind" },
-		{ "\xc3\xa4hm", 1, "\xc3\xa4hm", "no such kind" },
-		{ "gzip:10", 6, "10", "gzip: level must be a number from -1" },
-		{ "gzip:", 6, "", "level must be a number" },
-		{ "gzip:3x", 6, "3x", "level must be a number" },
-		{ "gzip:99999999999999999999", 6, "99999999999999999999",
-		  "level must be a number" },
-		{ "dot | lz4:level=13", 11, "level=13", "from 0 to 12" },
-		{ "lz4:levle=3", 5, "levle",
-		  "did you mean \"level\"? (its options: level, async)" },
-#ifdef HAVE_ZSTD
-		{ "dot | zstd:0", 12, "0",
-		  "zstd: level must be a number from -131072 to 22, not 0" },
-		{ "zstd:level=-0", 6, "level=-0", "level must be a number" },
-#endif
-		{ "hex:3", 5, "3", "hex takes no options" },
-		{ "hex:a=3", 5, "a", "hex takes no options" },
-		{ "dot:loose=maybe", 5, "loose=maybe", "must be yes or no" },
-		{ "dot:yes,yes", 9, "yes", "expected NAME=VALUE" },
-		{ "gzip:3,", 8, "", "expected NAME=VALUE" },
-		{ "gzip:3,level=4", 8, "level=4", "level is given twice" },
-		{ "age:threads=0", 5, "threads=0",
-		  "threads must be a number from 1 to 64" },
-		{ "age:recipients=", 5, "recipients=", "recipients is empty" },
-		{ "age:recipient=age1xyz", 5, "recipient=age1xyz",
-		  "not an age recipient" },
-		{ "age:\"keys | zstd", 5, "\"keys | zstd",
-		  "the quote is not closed" },
-		{ "age:\"keys\\", 5, "\"keys\\", "the quote is not closed" },
-		{ "gzip zstd", 6, "zstd", "expected \"|\" or the end" },
-		{ "gzip,3", 5, "", "options begin with \":\"" },
-		{ "file", 1, "file", "the path is missing (file:PATH)" },
-		{ "limit", 1, "limit", "the size is missing (limit:NUMBER)" },
-		{ "limit:-1", 7, "-1", "size must be a number of bytes" },
-		{ "limit:9999999999999999T", 7, "9999999999999999T",
-		  "size must be a number of bytes" },
-		{ "limit:1KB", 7, "1KB", "size must be a number of bytes" },
-		{ "file:a | gzip:1", 10, "gzip:1",
-		  "nothing can follow file: it is an end" },
-		{ "null | null", 8, "null", "nothing can follow null" },
-	};
-	struct stack_spec_word bad;
-	struct stack_spec *spec;
-	char *error, column[32];
 	unsigned int i;
 
-	for (i = 0; i < N_ELEMENTS(cases); i++) {
-		errno = 0;
-		spec = stack_spec_parse_at(cases[i].text, &bad, &error);
-		if (spec != NULL)
-			fail_msg("\"%s\" was parsed", cases[i].text);
-		assert_int_equal(errno, EINVAL);
-		(void)snprintf(column, sizeof(column),
-			       "column %zu: ", cases[i].column);
-		if (strstr(error, column) == NULL ||
-		    strstr(error, cases[i].says) == NULL)
-			fail_msg("\"%s\": %s", cases[i].text, error);
-		if (bad.offset + 1 != cases[i].column ||
-		    bad.size != strlen(cases[i].word) ||
-		    memcmp(cases[i].text + bad.offset, cases[i].word,
-			   bad.size) != 0)
-			fail_msg("\"%s\": the word is %zu, %zu", cases[i].text,
-				 bad.offset, bad.size);
-		free(error);
-	}
+	for (i = 0; i < N_ELEMENTS(bad_specs); i++)
+		must_be_wrong(&bad_specs[i]);
 }
 
 /* What this build lacks is known, and told from what nobody knows. */
