@@ -93,6 +93,9 @@ void test_decoding(struct transform *(*decoder)(void),
 		   const struct test_decoding *row);
 void test_decodings(struct transform *(*decoder)(void),
 		    const struct test_decoding *rows, size_t count);
+/* Skippable frames, which LZ4 and zstd have in common, and a frame of "hello" that is this. */
+void test_skippable_frames(struct transform *(*decoder)(void),
+			   const void *hello, size_t size);
 /* Every proper prefix of a unit is EPIPE, and gives a prefix of `plain`. */
 void test_every_cut(struct transform *(*decoder)(void), const void *data,
 		    size_t size, const void *plain, size_t plain_size);
