@@ -77,13 +77,13 @@ struct journal_record {
 struct journal_request {
 	struct journal_record records[JOURNAL_REQUEST_MAX];
 	unsigned int count;
+	/* It gives more space back than it takes: it may have what is kept for
+	   removing. */
+	bool gives_back;
 	/* Called when they are on stable storage, or (errno `error`) will not be:
 	   on the thread of whoever writes, who holds no lock. May be NULL. */
 	void (*done)(struct journal_request *request, int error);
 	void *context;
-	/* It gives more space back than it takes: it may have what is kept for
-	   removing. */
-	bool gives_back;
 
 	/* the journal's */
 	struct journal_request *next;
