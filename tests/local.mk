@@ -126,11 +126,11 @@ source_tests = tests/tool-codecs.sh tests/check-doveadm.sh \
 if !SANITIZED
 script_tests += $(source_tests)
 endif
-unit_tests += tests/test-stack-spec
+unit_tests += tests/test-stack-spec tests/test-stack-streams
 unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
-quick_tests += tests/test-stack-spec tests/test-stack-detect \
-	tests/test-stream-kinds
+quick_tests += tests/test-stack-spec tests/test-stack-streams \
+	tests/test-stack-detect tests/test-stream-kinds
 
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h

@@ -17,12 +17,8 @@ static buffer_t *encode(const char *text, const void *data, size_t size)
 	struct stream_context context = { .recipients = test_keys.recipients };
 	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *end = o_stream_create_buffer(buf), *output;
-	struct stack_spec *spec;
-	char *error = NULL;
+	struct stack_spec *spec = test_stack_parse(text);
 
-	spec = stack_spec_parse(text, &error);
-	if (spec == NULL)
-		fail_msg("%s", error);
 	output = stack_spec_create_output(spec, &context, end, NULL);
 	o_stream_nsend(output, data, size);
 	assert_int_equal(o_stream_finish(output), 1);

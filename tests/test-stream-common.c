@@ -4,6 +4,7 @@
 
 #include "istream-private.h"
 #include "ostream-private.h"
+#include "stack-spec.h"
 #include "transform-step.h"
 
 #include <errno.h>
@@ -257,6 +258,17 @@ void test_gives(struct istream *s, const char *text, int error)
 	assert_string_equal(buffer_c_str(out), text);
 	i_stream_destroy(&s);
 	buffer_free(&out);
+}
+
+struct stack_spec *test_stack_parse(const char *text)
+{
+	struct stack_spec *spec;
+	char *error = NULL;
+
+	spec = stack_spec_parse(text, &error);
+	if (spec == NULL)
+		fail_msg("%s: %s", text, error);
+	return spec;
 }
 
 /*

@@ -45,6 +45,10 @@ int test_keys_teardown(void **state);
    bytes each time. */
 int test_fixed_keys_setup(void **state);
 
+/* One whose secret half nobody has. */
+#define TEST_RECIPIENT \
+	"age1ry6h846usy7nlmv9lzmmudaj53g9v68vyx9fwgtsldejr2k4y4cqjeta86"
+
 /* Input that comes `step` bytes a read, with a "nothing now" between two of them
    where `pauses` is set. The data must outlive it. */
 struct istream *test_trickle_create(const void *data, size_t size, size_t step,
@@ -54,6 +58,8 @@ struct istream *test_trickle_create(const void *data, size_t size, size_t step,
 int test_read_all(struct istream *input, buffer_t *out);
 /* All that a stream gives, and how it ends; the stream is destroyed. */
 void test_gives(struct istream *s, const char *text, int error);
+
+struct stack_spec *test_stack_parse(const char *text);
 
 /*
  * Codecs
