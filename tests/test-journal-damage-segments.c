@@ -11,23 +11,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void must_not_open(bool repair, int error, const char *says)
+{
+	struct journal_settings settings = {
+		.segment_size = TEST_JOURNAL_SEGMENT, .repair = repair
+	};
+	char *text;
+
+	assert_null(journal_open(test_journal.dir_fd, test_journal.dir,
+				 &settings, &text));
+	assert_int_equal(errno, error);
+	assert_non_null(strstr(text, says));
+	free(text);
+}
+
 static void test_first_blocks(void **state ATTR_UNUSED)
 {
-	struct journal_settings settings = { .segment_size =
-						     TEST_JOURNAL_SEGMENT };
-	struct journal *journal;
-	char *error;
+	struct journal *journal = test_journal_new();
 
-	journal = test_journal_new();
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	journal_close(&journal);
 	test_journal_flip(20);
-	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
-			       &error);
-	assert_null(journal);
-	assert_int_equal(errno, EINVAL);
-	assert_non_null(strstr(error, "segment 1 is damaged"));
-	free(error);
+	must_not_open(false, EINVAL, "segment 1 is damaged");
 	test_journal_flip(20);
 	journal = test_journal_open(false);
 	assert_true(test_journal_has(journal, 1));
@@ -38,23 +43,14 @@ static void test_first_blocks(void **state ATTR_UNUSED)
    may be there as well. */
 static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
 {
-	struct journal_settings settings = { .segment_size =
-						     TEST_JOURNAL_SEGMENT };
-	struct journal *journal;
-	char *error;
+	struct journal *journal = test_journal_new();
 	int fd;
 
-	journal = test_journal_new();
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	fd = dup(journal->fd);
 	journal_close(&journal);
 	assert_int_equal(renameat(fd, "00000001.seg", fd, "00000002.seg"), 0);
-	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
-			       &error);
-	assert_null(journal);
-	assert_int_equal(errno, EINVAL);
-	assert_non_null(strstr(error, "segment 2 is damaged"));
-	free(error);
+	must_not_open(false, EINVAL, "segment 2 is damaged");
 	assert_int_equal(renameat(fd, "00000002.seg", fd, "00000001.seg"), 0);
 	assert_int_equal(close(fd), 0);
 	journal = test_journal_open(false);
@@ -65,24 +61,15 @@ static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
 /* A disk that fails is no damage: nothing is put aside, and the next try finds all. */
 static void test_a_first_block_that_cannot_be_read(void **state ATTR_UNUSED)
 {
-	struct journal_settings settings = {
-		.segment_size = TEST_JOURNAL_SEGMENT, .repair = true
-	};
 	struct journal *journal = test_journal_new();
-	char *error;
 
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	journal_close(&journal);
 	test_faults_begin();
 	test_faults.fail_at[TEST_OP_READ] = 1;
 	test_faults.fail_errno[TEST_OP_READ] = EIO;
-	journal = journal_open(test_journal.dir_fd, test_journal.dir, &settings,
-			       &error);
+	must_not_open(true, EIO, "reading segment 1 failed");
 	test_faults_end();
-	assert_null(journal);
-	assert_int_equal(errno, EIO);
-	assert_non_null(strstr(error, "reading segment 1 failed"));
-	free(error);
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 	journal = test_journal_repair(false);
 	assert_true(test_journal_has(journal, 1));

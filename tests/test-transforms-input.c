@@ -66,20 +66,76 @@ static void test_pull_encoding(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* Two units, one behind the other. */
+static void check_two_units(const struct test_codec *codec, unsigned int flags,
+			    const buffer_t *unit, size_t plain_size)
+{
+	buffer_t *twice = buffer_create_dynamic(default_pool, 1024);
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	int ret;
+
+	buffer_append(twice, unit->data, unit->used);
+	buffer_append(twice, unit->data, unit->used);
+	ret = test_codec_decode(codec, twice->data, twice->used, out);
+	if ((flags & TRANSFORM_MEMBERS) != 0) {
+		assert_int_equal(ret, 0);
+		assert_int_equal(out->used, 2 * plain_size);
+		assert_int_equal(test_codec_decode(codec, twice->data,
+						   unit->used, out),
+				 0);
+		/* a cut magic is a truncation */
+		assert_int_equal(test_codec_decode(codec, twice->data,
+						   unit->used + 1, out),
+				 EPIPE);
+	} else {
+		assert_int_equal(out->used, plain_size);
+		assert_int_equal(ret,
+				 (flags & TRANSFORM_EXACT) != 0 ? EINVAL : 0);
+	}
+	buffer_free(&twice);
+	buffer_free(&out);
+}
+
+static void check_garbage(const struct test_codec *codec, unsigned int flags,
+			  const buffer_t *unit, const void *plain,
+			  size_t plain_size)
+{
+	static const char garbage[] = "garbage";
+	buffer_t *data = buffer_create_dynamic(default_pool, 1024);
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	struct istream *source, *input;
+	int ret;
+
+	buffer_append(data, unit->data, unit->used);
+	buffer_append(data, garbage, sizeof(garbage));
+	source = i_stream_create_from_data(data->data, data->used);
+	input = i_stream_create_transform(source, codec->decoder());
+	ret = test_read_all(input, out);
+	test_codec_must_give(plain, plain_size, out, "before garbage");
+	if ((flags & TRANSFORM_STOP) != 0) {
+		assert_int_equal(ret, 0);
+		assert_int_equal(source->v_offset, unit->used);
+	} else {
+		assert_int_equal(ret, EINVAL);
+		assert_non_null(strstr(i_stream_get_error(input),
+				       "data after the end"));
+	}
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	buffer_free(&data);
+	buffer_free(&out);
+}
+
 /* What follows a unit, by the class's flags. */
 static void test_data_behind_the_end(void **state ATTR_UNUSED)
 {
-	static const char garbage[] = "garbage";
 	const struct test_codec *codec;
 	struct transform *decoder;
 	unsigned int flags;
-	struct istream *source, *input;
-	buffer_t *encoded, *twice, *out;
 	unsigned char *data;
+	buffer_t *unit;
 	size_t size;
-	int ret;
 
-	out = buffer_create_dynamic(default_pool, 1024);
 	TEST_EACH_CODEC(codec) {
 		decoder = codec->decoder();
 		flags = decoder->class_->flags;
@@ -89,53 +145,12 @@ static void test_data_behind_the_end(void **state ATTR_UNUSED)
 			continue;
 		size = 1000;
 		data = test_codec_plain(codec, &size);
-		encoded = test_codec_encode(codec, data, size);
-		twice = buffer_create_dynamic(default_pool, 1024);
-		buffer_append(twice, encoded->data, encoded->used);
-		buffer_append(twice, encoded->data, encoded->used);
-		ret = test_codec_decode(codec, twice->data, twice->used, out);
-		if ((flags & TRANSFORM_MEMBERS) != 0) {
-			assert_int_equal(ret, 0);
-			assert_int_equal(out->used, 2 * size);
-		} else {
-			assert_int_equal(out->used, size);
-			assert_int_equal(
-				ret,
-				(flags & TRANSFORM_EXACT) != 0 ? EINVAL : 0);
-		}
-		buffer_set_used_size(twice, encoded->used);
-		buffer_append(twice, garbage, sizeof(garbage));
-		source = i_stream_create_from_data(twice->data, twice->used);
-		input = i_stream_create_transform(source, codec->decoder());
-		buffer_set_used_size(out, 0);
-		ret = test_read_all(input, out);
-		test_codec_must_give(data, size, out, "before garbage");
-		if ((flags & TRANSFORM_STOP) != 0) {
-			assert_int_equal(ret, 0);
-			assert_int_equal(source->v_offset, encoded->used);
-		} else {
-			assert_int_equal(ret, EINVAL);
-			assert_non_null(strstr(i_stream_get_error(input),
-					       "data after the end"));
-		}
-		i_stream_destroy(&input);
-		i_stream_destroy(&source);
-		/* a cut magic is a truncation */
-		if ((flags & TRANSFORM_MEMBERS) != 0)
-			assert_int_equal(test_codec_decode(codec, twice->data,
-							   encoded->used, out),
-					 0);
-		buffer_set_used_size(twice, encoded->used);
-		buffer_append(twice, encoded->data, 1);
-		if ((flags & TRANSFORM_MEMBERS) != 0)
-			assert_int_equal(test_codec_decode(codec, twice->data,
-							   twice->used, out),
-					 EPIPE);
-		buffer_free(&twice);
-		buffer_free(&encoded);
+		unit = test_codec_encode(codec, data, size);
+		check_two_units(codec, flags, unit, size);
+		check_garbage(codec, flags, unit, data, size);
+		buffer_free(&unit);
 		free(data);
 	}
-	buffer_free(&out);
 }
 
 static void test_random_seeks(void **state ATTR_UNUSED)
