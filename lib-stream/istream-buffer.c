@@ -135,6 +135,23 @@ ssize_t i_stream_take_from(struct istream_private *stream,
 	return (ssize_t)size;
 }
 
+bool i_stream_read_from(struct istream_private *stream, struct istream *input,
+			ssize_t *ret_r)
+{
+	const unsigned char *data;
+	size_t size;
+
+	*ret_r = i_stream_read_more(input, &data, &size);
+	if (*ret_r > 0)
+		*ret_r = i_stream_take_from(stream, input);
+	else if (*ret_r < 0 && input->stream_errno != 0)
+		*ret_r = i_stream_fail(stream, input->stream_errno, "%s",
+				       i_stream_get_error(input));
+	else if (*ret_r < 0)
+		return false;
+	return true;
+}
+
 /* Whether what is shown is memory of the stream's own. */
 static bool has_own_buffer(const struct istream_private *stream)
 {

@@ -120,6 +120,10 @@ void i_stream_add_input(struct istream_private *stream, struct istream *input);
    skips it there: as i_stream_read(), where input has something. */
 ssize_t i_stream_take_from(struct istream_private *stream,
 			   struct istream *input);
+/* Reads `input` for that, where other inputs may follow it: what the read of the stream
+   answers; false: the input has ended well. */
+bool i_stream_read_from(struct istream_private *stream, struct istream *input,
+			ssize_t *ret_r);
 /* Whether what is buffered is in a buffer that offer_buffer would be asked about. */
 bool i_stream_can_lend(const struct istream_private *stream);
 /* Shows buffer[skip..pos), which another stream has lent, from now on: called by a

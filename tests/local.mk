@@ -28,8 +28,10 @@ unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 unit_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
 quick_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
-unit_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
-quick_tests += tests/test-istream-plumbing tests/test-ostream-plumbing
+unit_tests += tests/test-istream-plumbing tests/test-istream-checked \
+	tests/test-istream-tee tests/test-ostream-plumbing
+quick_tests += tests/test-istream-plumbing tests/test-istream-checked \
+	tests/test-istream-tee tests/test-ostream-plumbing
 unit_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd
@@ -43,7 +45,8 @@ unit_tests += tests/test-unix
 quick_tests += tests/test-unix
 unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
 quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
-unit_tests += tests/test-transforms tests/test-stream-filters
+unit_tests += tests/test-transforms tests/test-transforms-input \
+	tests/test-transforms-output tests/test-stream-filters
 quick_tests += tests/test-stream-filters
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
@@ -68,19 +71,21 @@ unit_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
 quick_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
-unit_tests += tests/test-transform-async
-threaded_tests += tests/test-transform-async
+unit_tests += tests/test-transform-async tests/test-transform-async-loop
+threaded_tests += tests/test-transform-async tests/test-transform-async-loop
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
 	tests/test-journal-full \
 	tests/test-journal-start tests/test-journal-footer \
-	tests/test-journal-damage tests/test-journal-next \
+	tests/test-journal-damage tests/test-journal-damage-segments \
+	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \
 	tests/test-module-journal tests/test-module-journal-files \
+	tests/test-module-journal-files-damage tests/test-module-journal-reader \
 	tests/test-module-journal-list \
 	tests/test-module-memory tests/test-module-failure
 unit_tests += $(journal_tests)
@@ -93,10 +98,12 @@ unit_tests += tests/test-spool-migrate
 threaded_tests += tests/test-spool-migrate
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
-unit_tests += tests/test-module-file tests/test-module-file-rewrite \
+unit_tests += tests/test-module-file tests/test-module-file-damage \
+	tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
-unit_tests += tests/test-spool-body
-threaded_tests += tests/test-module-file tests/test-module-file-rewrite
+unit_tests += tests/test-spool-open tests/test-spool-body
+threaded_tests += tests/test-module-file tests/test-module-file-damage \
+	tests/test-module-file-rewrite tests/test-spool-open
 unit_tests += tests/crash/test-crash-file-store
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
@@ -119,11 +126,11 @@ source_tests = tests/tool-codecs.sh tests/check-doveadm.sh \
 if !SANITIZED
 script_tests += $(source_tests)
 endif
-unit_tests += tests/test-stack-spec
+unit_tests += tests/test-stack-spec tests/test-stack-streams
 unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
-quick_tests += tests/test-stack-spec tests/test-stack-detect \
-	tests/test-stream-kinds
+quick_tests += tests/test-stack-spec tests/test-stack-streams \
+	tests/test-stack-detect tests/test-stream-kinds
 
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
@@ -159,7 +166,8 @@ examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT): \
 endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
-	tests/test-stream-common.h tests/test-spool-common.h \
+	tests/test-stream-common.h tests/test-codec-common.h \
+	tests/test-held-codec.h tests/test-spool-common.h \
 	tests/test-journal-common.h \
 	tests/test-async-common.h
 
@@ -174,7 +182,8 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
-	tests/test-stream-common.c tests/test-spool-common.c \
+	tests/test-stream-common.c tests/test-codec-common.c \
+	tests/test-held-codec.c tests/test-spool-common.c \
 	tests/test-journal-common.c \
 	tests/test-async-common.c
 

@@ -247,6 +247,19 @@ buffer_t *test_read_file(const char *path)
 	return buf;
 }
 
+void test_flip(const char *path, uint64_t offset)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	unsigned char byte;
+
+	if (fd < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
+	assert_int_equal(close(fd), 0);
+}
+
 unsigned int test_count_threads(void)
 {
 	DIR *dir = opendir("/proc/self/task");

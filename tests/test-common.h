@@ -79,6 +79,8 @@ const char *test_path(const char *name);
 void test_write_file(const char *path, const void *data, size_t size);
 /* All of the file, as a buffer to be freed by buffer_free(). */
 buffer_t *test_read_file(const char *path);
+/* Changes a bit of the byte there. */
+void test_flip(const char *path, uint64_t offset);
 /* A file of tests/data. */
 const char *test_data_path(const char *name);
 /* Removes a file or directory and all that is in it, if it is there. */

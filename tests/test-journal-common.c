@@ -63,6 +63,14 @@ struct journal *test_journal_new(void)
 	return test_journal_open(false);
 }
 
+struct journal *test_journal_repair(bool read_only)
+{
+	struct journal_settings settings = { .read_only = read_only,
+					     .repair = true };
+
+	return test_journal_open_with(settings);
+}
+
 void test_journal_make_id(unsigned int n, message_id *id)
 {
 	uint32_t random = n * 2654435761u + 1;
@@ -213,17 +221,23 @@ bool test_journal_has(struct journal *journal, unsigned int n)
 	return headers;
 }
 
+const char *test_journal_segment(unsigned int number)
+{
+	static char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+		       test_journal.dir, number);
+	return path;
+}
+
 uint64_t test_journal_disk_use(void)
 {
-	char path[600];
 	struct stat st;
 	uint64_t used = 0;
 	unsigned int i;
 
 	for (i = 1; i < 1000; i++) {
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, i);
-		if (stat(path, &st) < 0)
+		if (stat(test_journal_segment(i), &st) < 0)
 			break;
 		used += (uint64_t)st.st_blocks * 512;
 	}
@@ -247,6 +261,12 @@ unsigned int test_journal_files_in(const char *name)
 	return count;
 }
 
+void test_journal_cut(unsigned int segment, uint64_t size)
+{
+	assert_int_equal(truncate(test_journal_segment(segment), (off_t)size),
+			 0);
+}
+
 void test_journal_flip(uint64_t offset)
 {
 	test_journal_flip_in(1, offset);
@@ -254,17 +274,7 @@ void test_journal_flip(uint64_t offset)
 
 void test_journal_flip_in(unsigned int segment, uint64_t offset)
 {
-	char path[600], c;
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-		       test_journal.dir, segment);
-	fd = open(path, O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &c, 1, (off_t)offset), 1);
-	c = (char)(c ^ 4);
-	assert_int_equal(pwrite(fd, &c, 1, (off_t)offset), 1);
-	assert_int_equal(close(fd), 0);
+	test_flip(test_journal_segment(segment), offset);
 }
 
 unsigned int test_journal_must_keep_bytes(size_t least)
@@ -287,9 +297,7 @@ unsigned int test_journal_must_keep_bytes(size_t least)
 		(void)snprintf(path, sizeof(path), "%s/quarantine/%s",
 			       test_journal.dir, entry->d_name);
 		copy = test_read_file(path);
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, segment);
-		original = test_read_file(path);
+		original = test_read_file(test_journal_segment(segment));
 		assert_true(copy->used >= least);
 		assert_memory_equal(copy->data,
 				    (const char *)original->data + pos,

@@ -24,6 +24,8 @@ struct journal *test_journal_new(void);
 /* Opens the newest one, with small segments where it does not say. */
 struct journal *test_journal_open_with(struct journal_settings settings);
 struct journal *test_journal_open(bool read_only);
+/* The same, and repairs it. */
+struct journal *test_journal_repair(bool read_only);
 
 /* As spread as real ones are. */
 void test_journal_make_id(unsigned int n, message_id *id);
@@ -52,11 +54,15 @@ void test_journal_start_again(struct journal **journal);
 /* Whether it is there, which is wholly, with what it was stored with. */
 bool test_journal_has(struct journal *journal, unsigned int n);
 
+/* The path of this segment's file; valid until the next call. */
+const char *test_journal_segment(unsigned int number);
+/* Cuts it there. */
+void test_journal_cut(unsigned int segment, uint64_t size);
 /* Of all segments, in bytes. */
 uint64_t test_journal_disk_use(void);
 /* In a directory below the journal's, "journal" or "quarantine". */
 unsigned int test_journal_files_in(const char *name);
-/* Changes a bit of the byte there, in the first segment, or in this one. */
+/* test_flip() in the first segment, or in this one. */
 void test_journal_flip(uint64_t offset);
 void test_journal_flip_in(unsigned int segment, uint64_t offset);
 /* Each copy in quarantine has the bytes that are there in the segment, which its name tells,

@@ -9,7 +9,6 @@
 #include "journal/journal-scan.h"
 #include "macros.h"
 #include "mem.h"
-#include "test-faults.h"
 #include "test-journal-common.h"
 
 #include <errno.h>
@@ -109,7 +108,6 @@ static void test_footers(void **state ATTR_UNUSED)
 	uint64_t with, without;
 	struct journal *journal;
 	unsigned int count, i;
-	char path[600];
 	int fd;
 
 	fill_segments();
@@ -118,9 +116,7 @@ static void test_footers(void **state ATTR_UNUSED)
 	journal_close(&journal);
 	count = test_journal_files_in("journal");
 	for (i = 1; i <= count; i++) {
-		(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
-			       test_journal.dir, i);
-		fd = open(path, O_RDWR);
+		fd = open(test_journal_segment(i), O_RDWR);
 		assert_true(fd >= 0);
 		assert_int_equal(
 			pwrite(fd, "damaged", 7, TEST_JOURNAL_SEGMENT - 10), 7);
@@ -240,24 +236,10 @@ static void test_damage_under_a_footer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* Ends the active segment with one that has no room there, 10; and there cannot be another
-   segment. */
+/* Ends the active segment, as a crash leaves it that comes before there is another one. */
 static void seal_active(struct journal *journal)
 {
-	unsigned char data[20000] = { 0 };
-	struct test_journal_put put;
-
-	test_journal_make_put(&put, 10, 1);
-	put.request.records[0].data = data;
-	put.request.records[0].size = sizeof(data);
-	/* who stores one would leave it as it is */
-	put.request.records[0].type = JOURNAL_STATES;
-	put.request.count = 1;
-	test_faults_begin();
-	test_faults.fail_at[TEST_OP_OPEN] = 1;
-	test_faults.fail_errno[TEST_OP_OPEN] = ENOSPC;
-	assert_int_equal(journal_commit(journal, &put.request), -1);
-	test_faults_end();
+	journal_footer_write(journal->active, journal->next_sequence - 1);
 	assert_int_equal(test_journal_files_in("journal"), 1);
 }
 
@@ -363,7 +345,6 @@ static void write_tail(const struct journal_segment *segment, uint32_t count,
 		       const unsigned char *entries)
 {
 	unsigned char tail[TAIL_SIZE] = { 0 };
-	char path[600];
 	FILE *file;
 
 	memcpy(tail, "BJF1", 4);
@@ -375,9 +356,7 @@ static void write_tail(const struct journal_segment *segment, uint32_t count,
 		 crc32c(crc32c(0, segment->header.incarnation,
 			       JOURNAL_INCARNATION_SIZE),
 			tail, 60));
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	file = fopen(path, "r+");
+	file = fopen(test_journal_segment(1), "r+");
 	assert_non_null(file);
 	assert_int_equal(
 		fseek(file, TEST_JOURNAL_SEGMENT - TAIL_SIZE - 2 * ENTRY_SIZE,

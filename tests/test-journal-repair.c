@@ -21,10 +21,6 @@
 #define FEW 12
 #define BODY 8000
 
-#define BODIES "journal/bodies"
-/* In the journal a file of its own. */
-#define LARGE 70000
-
 struct told {
 	unsigned int taken_out, stays;
 };
@@ -40,38 +36,23 @@ static void note_warning(const char *text, void *context)
 }
 
 /* Another byte of the first segment. */
-static void damage(long offset)
+static void damage(uint64_t offset)
 {
-	char path[700];
-	FILE *file;
-	int byte;
-
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = fopen(path, "r+");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-	byte = fgetc(file);
-	assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-	assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
-	assert_int_equal(fclose(file), 0);
+	test_flip(test_spool_segment(1), offset);
 }
 
 /* Of where it has this text first. */
 static void damage_text(const char *text)
 {
 	buffer_t *file;
-	char path[600];
 	size_t i;
 
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = test_read_file(path);
+	file = test_read_file(test_spool_segment(1));
 	for (i = 0;
 	     memcmp((const char *)file->data + i, text, strlen(text)) != 0;)
 		i++;
 	buffer_free(&file);
-	damage((long)i);
+	damage(i);
 }
 
 static void new_damaged(message_id *first)
@@ -340,7 +321,8 @@ static void put_under_footer(const unsigned char *data, message_id *id)
 	message_id other;
 	unsigned int i;
 
-	assert_int_equal(test_spool_put(spool, data, LARGE, id), IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, id),
+			 IO_DONE);
 	for (i = 0; i < 5; i++)
 		assert_int_equal(test_spool_put(spool, data, 20000, &other),
 				 IO_DONE);
@@ -350,14 +332,14 @@ static void put_under_footer(const unsigned char *data, message_id *id)
 /* A record that cannot be read may be the one that speaks of the file. */
 static void test_a_file_of_a_damaged_record(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool;
 	message_id id;
 
 	put_under_footer(data, &id);
 	damage(BODY_PAYLOAD);
 	spool = test_spool_open(0);
-	assert_int_equal(test_spool_files_in(BODIES).count, 1);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 1);
 	spool_close(&spool);
 	free(data);
 }
@@ -366,10 +348,10 @@ static void test_a_file_of_a_damaged_record(void **state ATTR_UNUSED)
 static void test_files_of_what_is_damaged(void **state ATTR_UNUSED)
 {
 	static const struct {
-		long offset;
+		uint64_t offset;
 		unsigned int flags;
 	} rows[] = { { BODY_PAYLOAD, 0 }, { 20, SPOOL_OPEN_REPAIR } };
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct test_spool_files aside;
 	struct spool *spool;
 	message_id id;
@@ -377,14 +359,16 @@ static void test_files_of_what_is_damaged(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		spool = test_spool_new_of("journal", "");
-		assert_int_equal(test_spool_put(spool, data, LARGE, &id),
+		assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE,
+						&id),
 				 IO_DONE);
 		assert_int_equal(test_spool_put(spool, data, 100, &id),
 				 IO_DONE);
 		spool_close(&spool);
 		damage(rows[i].offset);
 		spool = test_spool_open(rows[i].flags);
-		assert_int_equal(test_spool_files_in(BODIES).count, 0);
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
+				 0);
 		aside = test_spool_files_in("quarantine");
 		/* each with its reason; of the record those of body and headers */
 		assert_int_equal(aside.count, i == 0 ? 6 : 4);
@@ -396,7 +380,7 @@ static void test_files_of_what_is_damaged(void **state ATTR_UNUSED)
 /* A message stays where a read fails that may succeed later. */
 static void test_repair_after_a_failing_read(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool;
 	message_id id;
 
@@ -407,7 +391,7 @@ static void test_repair_after_a_failing_read(void **state ATTR_UNUSED)
 	test_faults.fail_errno[TEST_OP_READ] = EIO;
 	assert_int_equal(test_spool_scan(spool), 6);
 	test_faults_end();
-	test_spool_must_have(spool, &id, data, LARGE);
+	test_spool_must_have(spool, &id, data, TEST_SPOOL_LARGE);
 	assert_int_equal(test_spool_files_in("quarantine").count, 0);
 	spool_close(&spool);
 	free(data);
@@ -417,7 +401,7 @@ static void test_repair_after_a_failing_read(void **state ATTR_UNUSED)
    that speaks of it. */
 static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool;
 	unsigned int total;
 	message_id id;
@@ -431,14 +415,14 @@ static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
 	test_faults.fail_after = true;
 	assert_int_equal(test_spool_scan(spool), 5);
 	test_faults_end();
-	assert_int_equal(test_spool_files_in(BODIES).count, 1);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 1);
 	assert_int_equal(test_spool_damaged(spool, &total), 1);
 	assert_int_equal(total, 6);
 	spool_close(&spool);
 	/* the next one can */
 	spool = test_spool_open(SPOOL_OPEN_REPAIR);
 	assert_int_equal(test_spool_scan(spool), 5);
-	assert_int_equal(test_spool_files_in(BODIES).count, 0);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 0);
 	assert_int_equal(test_spool_damaged(spool, &total), 0);
 	assert_int_equal(total, 5);
 	spool_close(&spool);
@@ -449,14 +433,15 @@ static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
    record stays that speaks of it. */
 static void test_repair_of_what_lost_its_file(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct told told = { 0, 0 };
 	unsigned int listed;
 	message_id id;
 
 	put_under_footer(data, &id);
 	damage(HEADERS_PAYLOAD);
-	assert_int_equal(unlink(test_spool_files_in(BODIES).path), 0);
+	assert_int_equal(unlink(test_spool_files_in(TEST_SPOOL_BODIES).path),
+			 0);
 	assert_int_equal(repair(&told, &listed), 5);
 	assert_int_equal(told.stays, 1);
 	assert_int_equal(listed, 6);
@@ -469,7 +454,7 @@ static void test_repair_goes_on(void **state ATTR_UNUSED)
 {
 	/* the tombstone's, and that of the file's name */
 	static const enum test_op ops[] = { TEST_OP_WRITE, TEST_OP_FSYNC_DIR };
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct told told = { 0, 0 };
 	struct spool *spool;
 	unsigned int total;

@@ -169,13 +169,10 @@ static void lengthen_stack(const struct journal_segment *segment,
 {
 	unsigned char bytes[1024];
 	struct journal_header header;
-	char path[600];
 	FILE *file;
 	long pos = (long)place->offset * JOURNAL_ALIGN;
 
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	file = fopen(path, "r+");
+	file = fopen(test_journal_segment(1), "r+");
 	assert_non_null(file);
 	assert_int_equal(fseek(file, pos, SEEK_SET), 0);
 	assert_int_equal(fread(bytes, sizeof(bytes), 1, file), 1);
@@ -225,16 +222,14 @@ static void test_a_stack_with_a_long_name(void **state ATTR_UNUSED)
 static void test_a_record_behind_the_files_end(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
-	char stack[JOURNAL_STACK_MAX + 1], path[600];
+	char stack[JOURNAL_STACK_MAX + 1];
 	struct journal_header header;
 	unsigned char *data;
 	message_id id;
 
 	test_journal_make_id(1, &id);
 	assert_int_equal(test_journal_store(journal, 1), 0);
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_journal.dir);
-	assert_int_equal(truncate(path, JOURNAL_BLOCK_SIZE), 0);
+	test_journal_cut(1, JOURNAL_BLOCK_SIZE);
 	errno = EIO;
 	assert_int_equal(journal_read(journal, &id, JOURNAL_HEADERS, &header,
 				      stack, &data),

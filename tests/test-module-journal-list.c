@@ -15,9 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define BODIES "journal/bodies"
-/* In the journal a file of its own. */
-#define LARGE 70000
 #define SMALL 5000
 #define RECIPIENTS 20
 
@@ -76,11 +73,13 @@ static void test_what_is_listed(void **state ATTR_UNUSED)
 		size_t size, least, most;
 	} rows[] = {
 		{ "", "plain", SMALL, SMALL, SMALL + 1000 },
-		{ "", "plain", LARGE, LARGE, LARGE + 1000 },
+		{ "", "plain", TEST_SPOOL_LARGE, TEST_SPOOL_LARGE,
+		  TEST_SPOOL_LARGE + 1000 },
 		{ "hex", "hex", SMALL, 2 * SMALL, 2 * SMALL + 1000 },
-		{ "hex", "hex", LARGE, 2 * LARGE, 2 * LARGE + 1000 },
+		{ "hex", "hex", TEST_SPOOL_LARGE, 2 * TEST_SPOOL_LARGE,
+		  2 * TEST_SPOOL_LARGE + 1000 },
 	};
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct seen seen = { 0 };
 	struct spool *spool;
 	message_id id;
@@ -141,14 +140,15 @@ static void test_states_are_listed(void **state ATTR_UNUSED)
 /* It ends where the caller wants no more; and what he removes meanwhile is not listed. */
 static void test_a_listing_that_is_cut_short(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	struct seen seen = { .stops = true };
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(seen.others); i++)
 		assert_int_equal(test_spool_put(spool, data,
-						i == 0 ? LARGE : SMALL,
+						i == 0 ? TEST_SPOOL_LARGE :
+							 SMALL,
 						&seen.others[i]),
 				 IO_DONE);
 	list(spool, &seen);
@@ -166,19 +166,6 @@ static void test_a_listing_that_is_cut_short(void **state ATTR_UNUSED)
 	free(data);
 }
 
-static void damage(long offset)
-{
-	char path[700];
-	buffer_t *file;
-
-	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
-		       test_spool_dir());
-	file = test_read_file(path);
-	((unsigned char *)buffer_get_modifiable_data(file, NULL))[offset] ^= 1;
-	test_write_file(path, file->data, file->used);
-	buffer_free(&file);
-}
-
 /* What is damaged and no message is told by a reader who verifies, as far as the caller
    wants to know. */
 static void test_damage_is_verified(void **state ATTR_UNUSED)
@@ -194,8 +181,8 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 				 IO_DONE);
 	spool_close(&spool);
 	/* the bodies of the first two, each of which has two blocks */
-	damage(4096 + 1000);
-	damage(3 * 4096 + 1000);
+	test_flip(test_spool_segment(1), 4096 + 1000);
+	test_flip(test_spool_segment(1), 3 * 4096 + 1000);
 	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	list(spool, &seen);
 	assert_int_equal(seen.count, 1);
@@ -313,7 +300,7 @@ static void test_lengths_are_verified(void **state ATTR_UNUSED)
    one that is a message's stays, under its own name alone. */
 static void test_strays(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	struct spool_strays strays;
 	struct test_spool_files files;
@@ -322,11 +309,13 @@ static void test_strays(void **state ATTR_UNUSED)
 	struct stat st;
 	size_t i;
 
-	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
-	files = test_spool_files_in(BODIES);
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
+			 IO_DONE);
+	files = test_spool_files_in(TEST_SPOOL_BODIES);
 	assert_int_equal(stat(files.path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	(void)snprintf(path, sizeof(path), "%s/" BODIES "/.bobbin-tmp-9",
+	(void)snprintf(path, sizeof(path),
+		       "%s/" TEST_SPOOL_BODIES "/.bobbin-tmp-9",
 		       test_spool_dir());
 	test_write_file(path, data, 100);
 	/* other bodies of this message */
@@ -352,8 +341,8 @@ static void test_strays(void **state ATTR_UNUSED)
 	assert_in_range(strays.bytes, 4, 4 * 8192);
 	spool_close(&spool);
 	spool = test_spool_open(0);
-	assert_int_equal(test_spool_files_in(BODIES).count, 1);
-	test_spool_must_have(spool, &id, data, LARGE);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 1);
+	test_spool_must_have(spool, &id, data, TEST_SPOOL_LARGE);
 	spool_close(&spool);
 	free(data);
 }

@@ -22,9 +22,6 @@
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
-/* Goes to a file: segments are small here. */
-#define LARGE 70000
-
 static void put_and_get_twice(struct spool *spool, message_id *id_r,
 			      email_message **a_r, email_message **b_r)
 {
@@ -209,7 +206,7 @@ static void test_of_two_bodies_the_last_one_waits(void **state ATTR_UNUSED)
 /* What is never to be stored has no memory, and no file. */
 static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	email_message *late, *other;
 	message_id id;
@@ -217,11 +214,11 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 
 	for (i = 0; i < 2; i++) {
 		put_and_get_twice(spool, &id, &late, &other);
-		test_spool_set_body(late, data, LARGE);
+		test_spool_set_body(late, data, TEST_SPOOL_LARGE);
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
 						 0),
 				 IO_DONE);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 1);
 		assert_int_equal(
 			i == 0 ? spool_unlinkheaders(spool, IO_SYNCHRONOUS,
@@ -229,7 +226,7 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 				 spool_writeheaders(spool, IO_SYNCHRONOUS,
 						    other, 0),
 			IO_DONE);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 0);
 		/* written even later, and refused with its headers */
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, late,
@@ -238,13 +235,26 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 		assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, late,
 						    0),
 				 IO_FAIL);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 0);
 		email_message_unref(&late);
 		email_message_unref(&other);
 	}
 	spool_close(&spool);
 	free(data);
+}
+
+/* An empty body that waits for its headers. */
+static void make_pending(struct journal_store *store, const message_id *id,
+			 uint64_t number, uint64_t version)
+{
+	struct journal_pending *pending = i_new(struct journal_pending, 1);
+
+	pending->id = *id;
+	pending->number = number;
+	pending->version = version;
+	pending->data = buffer_create_dynamic(default_pool, 16);
+	journal_pending_put(store, pending);
 }
 
 /* Whose headers fail puts its body back: where another one wrote a newer body meanwhile, that
@@ -258,13 +268,8 @@ static void test_a_body_that_is_put_back(void **state ATTR_UNUSED)
 	uint64_t number;
 
 	memset(&id, 1, sizeof(id));
-	for (number = 2; number > 0; number--) {
-		pending = i_new(struct journal_pending, 1);
-		pending->id = id;
-		pending->number = number;
-		pending->data = buffer_create_dynamic(default_pool, 16);
-		journal_pending_put(store, pending);
-	}
+	for (number = 2; number > 0; number--)
+		make_pending(store, &id, number, 0);
 	assert_null(journal_pending_take(store, &id, 1));
 	pending = journal_pending_take(store, &id, 2);
 	assert_non_null(pending);
@@ -279,8 +284,8 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 {
 	static const struct {
 		size_t size, waiting;
-	} rows[] = { { LARGE, 0 }, { 20000, 20000 } };
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	} rows[] = { { TEST_SPOOL_LARGE, 0 }, { 20000, 20000 } };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	struct journal_store *store = journal_store(spool->store);
 	email_message *message;
@@ -298,7 +303,7 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
 						 0),
 				 IO_DONE);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 i == 0);
 		assert_int_equal(atomic_load(&store->pending_size),
 				 rows[i].waiting);
@@ -306,7 +311,7 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 				 IO_DONE);
 		assert_int_equal(atomic_load(&store->pending_size), 0);
 		email_message_unref(&message);
-		assert_int_equal(test_spool_files_in("journal/bodies").count,
+		assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count,
 				 0);
 	}
 	spool_close(&spool);
@@ -333,11 +338,7 @@ static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
 
 	memset(&id, 1, sizeof(id));
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
-		pending = i_new(struct journal_pending, 1);
-		pending->id = id;
-		pending->version = rows[i].waiting;
-		pending->data = buffer_create_dynamic(default_pool, 16);
-		journal_pending_put(store, pending);
+		make_pending(store, &id, 0, rows[i].waiting);
 		journal_pending_outdate(store, &id, rows[i].stored,
 					rows[i].removed);
 		pending = journal_pending_take(store, &id, 0);
@@ -547,8 +548,8 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_WRITE,
 					    TEST_OP_FDATASYNC, TEST_OP_RENAME,
 					    TEST_OP_FSYNC_DIR };
-	static const size_t sizes[] = { sizeof(wire) - 1, LARGE };
-	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	static const size_t sizes[] = { sizeof(wire) - 1, TEST_SPOOL_LARGE };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	unsigned int n, hit, stored;
 	struct spool *spool;
 	message_id id;

@@ -110,6 +110,20 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 	return test_spool_put_as(spool, data, size, id_r);
 }
 
+void test_spool_change_body(struct spool *spool, const message_id *id,
+			    const void *data, size_t size)
+{
+	email_message *message;
+
+	assert_int_equal(spool_get(spool, id, &message), IO_DONE);
+	test_spool_set_body(message, data, size);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+}
+
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size)
 {
@@ -225,6 +239,15 @@ void test_spool_file(const message_id *id, const char *suffix, char path[512])
 	message_id_to_text(id, text);
 	(void)snprintf(path, 512, "%s/messages/%s/%s%s", test_spool_dir(),
 		       text + 24, text, suffix);
+}
+
+const char *test_spool_segment(unsigned int number)
+{
+	static char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/journal/%08u.seg",
+		       test_spool_dir(), number);
+	return path;
 }
 
 struct scan_result {

@@ -10,6 +10,10 @@
 
 /* A body, as it would go to a server. */
 #define TEST_SPOOL_WIRE "Subject: hello\r\n\r\n..dots\r\n.\r\n"
+/* So long a body has a file of its own in the journal store, whose segments are small
+   here; where these files are. */
+#define TEST_SPOOL_LARGE 70000
+#define TEST_SPOOL_BODIES "journal/bodies"
 
 /* Of a group: make a key pair, test_path("key") and test_path("public"), which
    spools are then opened with. */
@@ -34,6 +38,9 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 /* The same with an id of the caller's. */
 int test_spool_put_as(struct spool *spool, const void *data, size_t size,
 		      const message_id *id);
+/* Another body for it, and its headers with it. */
+void test_spool_change_body(struct spool *spool, const message_id *id,
+			    const void *data, size_t size);
 /* That this is what a read gives. */
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size);
@@ -55,6 +62,8 @@ struct test_spool_files {
 	char path[1024]; /* of the last one */
 };
 struct test_spool_files test_spool_files_in(const char *name);
+/* The path of a segment's file in the journal store; valid until the next call. */
+const char *test_spool_segment(unsigned int number);
 /* The path of a message's file in the file store. */
 void test_spool_file(const message_id *id, const char *suffix, char path[512]);
 

@@ -20,9 +20,6 @@
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
-/* In the journal a file of its own. */
-#define LARGE 70000
-
 struct direction {
 	const char *from, *from_stack, *to, *to_stack;
 };
@@ -95,13 +92,14 @@ static struct told migrate(const struct pair *pair, unsigned int flags)
 
 static void put_large(struct spool *spool, message_id *id)
 {
-	char *text = malloc(LARGE);
+	char *text = malloc(TEST_SPOOL_LARGE);
 
 	assert_non_null(text);
-	memset(text, 'x', LARGE);
-	memcpy(text + LARGE - 5, "\r\n.\r\n", 5);
-	assert_int_equal(test_spool_put(spool, text, LARGE, id), IO_DONE);
-	test_spool_must_have(spool, id, text, LARGE);
+	memset(text, 'x', TEST_SPOOL_LARGE);
+	memcpy(text + TEST_SPOOL_LARGE - 5, "\r\n.\r\n", 5);
+	assert_int_equal(test_spool_put(spool, text, TEST_SPOOL_LARGE, id),
+			 IO_DONE);
+	test_spool_must_have(spool, id, text, TEST_SPOOL_LARGE);
 	free(text);
 }
 
@@ -480,7 +478,7 @@ static void test_a_damaged_body_is_not_moved(void **state ATTR_UNUSED)
 		else
 			(void)snprintf(
 				path, sizeof(path), "%s",
-				test_spool_files_in("journal/bodies").path);
+				test_spool_files_in(TEST_SPOOL_BODIES).path);
 		put_full(pair.from, &ids[1]);
 		flip_a_byte(path);
 		pair.to = test_spool_new_of(rows[i].to, rows[i].to_stack);

@@ -17,12 +17,8 @@ static buffer_t *encode(const char *text, const void *data, size_t size)
 	struct stream_context context = { .recipients = test_keys.recipients };
 	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *end = o_stream_create_buffer(buf), *output;
-	struct stack_spec *spec;
-	char *error = NULL;
+	struct stack_spec *spec = test_stack_parse(text);
 
-	spec = stack_spec_parse(text, &error);
-	if (spec == NULL)
-		fail_msg("%s", error);
 	output = stack_spec_create_output(spec, &context, end, NULL);
 	o_stream_nsend(output, data, size);
 	assert_int_equal(o_stream_finish(output), 1);
@@ -86,11 +82,16 @@ static const struct {
 	{ "hex | gzip", "gzip" },
 };
 
-static void check_read(struct istream *input, const void *data, size_t size,
+/* What comes of the source, which is dropped. */
+static void check_read(struct istream *source, const void *data, size_t size,
 		       const char *layers, const char *what)
 {
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
-	int ret = test_read_all(input, out);
+	struct istream *input = create_auto(source);
+	int ret;
+
+	i_stream_unref(&source);
+	ret = test_read_all(input, out);
 
 	if (ret != 0)
 		fail_msg("%s: %s", what, i_stream_get_error(input));
@@ -98,6 +99,7 @@ static void check_read(struct istream *input, const void *data, size_t size,
 	if (out->used != size || memcmp(out->data, data, size) != 0)
 		fail_msg("%s: %zu bytes wanted, %zu had", what, size,
 			 out->used);
+	i_stream_unref(&input);
 	buffer_free(&out);
 }
 
@@ -121,7 +123,7 @@ static buffer_t *expected(unsigned int i, const buffer_t *encoded,
 static void test_every_stack(void **state ATTR_UNUSED)
 {
 	static const size_t sizes[] = { 0, 1, 21, 22, 23, 5000, 200000 };
-	struct istream *source, *input;
+	struct istream *source;
 	buffer_t *encoded, *want;
 	unsigned char *data;
 	unsigned int i, j, mode;
@@ -141,11 +143,8 @@ static void test_every_stack(void **state ATTR_UNUSED)
 					test_trickle_create(encoded->data,
 							    encoded->used, 1,
 							    mode == 2);
-				input = create_auto(source);
-				i_stream_unref(&source);
-				check_read(input, want->data, want->used,
+				check_read(source, want->data, want->used,
 					   stacks[i].found, stacks[i].spec);
-				i_stream_unref(&input);
 			}
 			buffer_free(&encoded);
 			buffer_free(&want);
@@ -157,7 +156,7 @@ static void test_every_stack(void **state ATTR_UNUSED)
 /* A parent whose buffer cannot hold a magic. */
 static void test_small_buffers(void **state ATTR_UNUSED)
 {
-	struct istream *source, *input;
+	struct istream *source;
 	buffer_t *encoded, *want;
 	unsigned char *data = test_data(TEST_DATA_TEXT, 500);
 	unsigned int i;
@@ -170,11 +169,8 @@ static void test_small_buffers(void **state ATTR_UNUSED)
 				encoded->used);
 		for (max = 1; max < 40; max++) {
 			source = i_stream_create_file(test_path("small"), max);
-			input = create_auto(source);
-			i_stream_unref(&source);
-			check_read(input, want->data, want->used,
+			check_read(source, want->data, want->used,
 				   stacks[i].found, stacks[i].spec);
-			i_stream_unref(&input);
 		}
 		buffer_free(&encoded);
 		buffer_free(&want);
@@ -187,14 +183,11 @@ static void test_at_most_eight_layers(void **state ATTR_UNUSED)
 	static const char eight[] = "gzip|gzip|gzip|gzip|gzip|gzip|gzip|gzip";
 	buffer_t *one = encode("gzip", "hello", 5);
 	buffer_t *nine = encode(eight, one->data, one->used);
-	struct istream *source, *input;
+	struct istream *source;
 
 	source = i_stream_create_from_data(nine->data, nine->used);
-	input = create_auto(source);
-	check_read(input, one->data, one->used,
+	check_read(source, one->data, one->used,
 		   "gzip gzip gzip gzip gzip gzip gzip gzip", "nine layers");
-	i_stream_unref(&input);
-	i_stream_unref(&source);
 	buffer_free(&one);
 	buffer_free(&nine);
 }
@@ -238,7 +231,7 @@ static void test_skipped_frames(void **state ATTR_UNUSED)
 		{ "plain", { 65535, SIZE_MAX, SIZE_MAX }, "" },
 	};
 	buffer_t *data, *encoded;
-	struct istream *source, *input;
+	struct istream *source;
 	unsigned int i, j, mode;
 
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
@@ -254,15 +247,12 @@ static void test_skipped_frames(void **state ATTR_UNUSED)
 						    mode == 1) :
 				i_stream_create_file(test_path("skipped"),
 						     mode * mode * mode);
-			input = create_auto(source);
-			i_stream_unref(&source);
 			if (rows[i].found[0] == '\0')
-				check_read(input, data->data, data->used, "",
+				check_read(source, data->data, data->used, "",
 					   rows[i].spec);
 			else
-				check_read(input, "hello", 5, rows[i].found,
+				check_read(source, "hello", 5, rows[i].found,
 					   rows[i].spec);
-			i_stream_unref(&input);
 		}
 		buffer_free(&encoded);
 		buffer_free(&data);
@@ -302,17 +292,14 @@ static void test_beginnings_of_a_magic(void **state ATTR_UNUSED)
 		{ "", 0 },
 		{ "x", 1 },
 	};
-	struct istream *source, *input;
+	struct istream *source;
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(texts); i++) {
 		source = test_trickle_create(texts[i].data, texts[i].size, 1,
 					     true);
-		input = create_auto(source);
-		check_read(input, texts[i].data, texts[i].size, "",
+		check_read(source, texts[i].data, texts[i].size, "",
 			   texts[i].data);
-		i_stream_unref(&input);
-		i_stream_unref(&source);
 	}
 }
 

@@ -4,6 +4,7 @@
 
 #include "istream-private.h"
 #include "ostream-private.h"
+#include "stack-spec.h"
 #include "transform-step.h"
 
 #include <errno.h>
@@ -249,6 +250,27 @@ int test_read_all(struct istream *input, buffer_t *out)
 	return input->stream_errno;
 }
 
+void test_gives(struct istream *s, const char *text, int error)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+
+	assert_int_equal(test_read_all(s, out), error);
+	assert_string_equal(buffer_c_str(out), text);
+	i_stream_destroy(&s);
+	buffer_free(&out);
+}
+
+struct stack_spec *test_stack_parse(const char *text)
+{
+	struct stack_spec *spec;
+	char *error = NULL;
+
+	spec = stack_spec_parse(text, &error);
+	if (spec == NULL)
+		fail_msg("%s: %s", text, error);
+	return spec;
+}
+
 /*
  * Codecs
  */
@@ -383,6 +405,55 @@ void test_decodings(struct transform *(*decoder)(void),
 
 	for (i = 0; i < count; i++)
 		test_decoding(decoder, &rows[i]);
+}
+
+#define SKIPPED(n) n "\x2a\x4d\x18\x04\0\0\0skip"
+
+void test_skippable_frames(struct transform *(*decoder)(void),
+			   const void *hello, size_t size)
+{
+	static const struct {
+		const char *name;
+		bool behind, before; /* a hello */
+		const void *frames;
+		size_t size;
+		int error;
+	} rows[] = {
+		{ "skipped first", false, true, TEST_BYTES(SKIPPED("\x50")),
+		  0 },
+		{ "skipped between", true, true,
+		  TEST_BYTES(SKIPPED("\x5a") SKIPPED("\x57")), 0 },
+		{ "skipped last", true, false, TEST_BYTES(SKIPPED("\x5f")), 0 },
+		{ "only skipped", false, false, TEST_BYTES(SKIPPED("\x50")),
+		  0 },
+		{ "a skipped one that is empty", false, true,
+		  TEST_BYTES("\x50\x2a\x4d\x18\0\0\0\0"), 0 },
+		{ "a skipped one cut in its size", true, false,
+		  TEST_BYTES("\x50\x2a\x4d\x18\4\0\0"), EPIPE },
+		{ "a skipped one cut in its bytes", true, false,
+		  TEST_BYTES("\x50\x2a\x4d\x18\4\0\0\0ski"), EPIPE },
+		{ "a skipped one of 4 GiB", false, false,
+		  TEST_BYTES("\x50\x2a\x4d\x18\xff\xff\xff\xff....."), EPIPE },
+	};
+	struct test_decoding row = { .out = "hellohello" };
+	buffer_t *in;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		in = buffer_create_dynamic(default_pool, 100);
+		if (rows[i].behind)
+			buffer_append(in, hello, size);
+		buffer_append(in, rows[i].frames, rows[i].size);
+		if (rows[i].before)
+			buffer_append(in, hello, size);
+		row.name = rows[i].name;
+		row.in = in->data;
+		row.in_size = in->used;
+		row.out_size = 5u * (rows[i].behind + rows[i].before);
+		row.error = rows[i].error;
+		test_decoding(decoder, &row);
+		buffer_free(&in);
+	}
 }
 
 void test_every_cut(struct transform *(*decoder)(void), const void *data,

@@ -45,6 +45,10 @@ int test_keys_teardown(void **state);
    bytes each time. */
 int test_fixed_keys_setup(void **state);
 
+/* One whose secret half nobody has. */
+#define TEST_RECIPIENT \
+	"age1ry6h846usy7nlmv9lzmmudaj53g9v68vyx9fwgtsldejr2k4y4cqjeta86"
+
 /* Input that comes `step` bytes a read, with a "nothing now" between two of them
    where `pauses` is set. The data must outlive it. */
 struct istream *test_trickle_create(const void *data, size_t size, size_t step,
@@ -52,6 +56,10 @@ struct istream *test_trickle_create(const void *data, size_t size, size_t step,
 
 /* Reads all there is (going on at 0 answers); the final stream_errno. */
 int test_read_all(struct istream *input, buffer_t *out);
+/* All that a stream gives, and how it ends; the stream is destroyed. */
+void test_gives(struct istream *s, const char *text, int error);
+
+struct stack_spec *test_stack_parse(const char *text);
 
 /*
  * Codecs
@@ -91,6 +99,9 @@ void test_decoding(struct transform *(*decoder)(void),
 		   const struct test_decoding *row);
 void test_decodings(struct transform *(*decoder)(void),
 		    const struct test_decoding *rows, size_t count);
+/* Skippable frames, which LZ4 and zstd have in common, and a frame of "hello" that is this. */
+void test_skippable_frames(struct transform *(*decoder)(void),
+			   const void *hello, size_t size);
 /* Every proper prefix of a unit is EPIPE, and gives a prefix of `plain`. */
 void test_every_cut(struct transform *(*decoder)(void), const void *data,
 		    size_t size, const void *plain, size_t plain_size);

@@ -2,7 +2,7 @@
 
 /* Every constructor of a transform's streams makes what its name says: what the output
    stream writes is known, and the input stream of the name reads it. The transforms
-   themselves are tested in test-transforms.c and test-transform-*.c. */
+   themselves are tested in test-transforms*.c and test-transform-*.c. */
 
 #include "config.h"
 #include "test-stream-common.h"

@@ -16,7 +16,6 @@
 #define STORED_HELLO "\x05\0\0\x80hello"
 #define END "\0\0\0\0"
 #define HELLO HEAD STORED_HELLO END
-#define SKIPPED(n) n "\x2a\x4d\x18\x04\0\0\0skip"
 
 static const struct {
 	const char *name;
@@ -219,28 +218,6 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 		{ "an empty frame between", TEST_BYTES(HELLO HEAD END HELLO),
 		  TEST_BYTES("hellohello"), 0, NULL },
 
-		{ "skipped first", TEST_BYTES(SKIPPED("\x50") HELLO),
-		  TEST_BYTES("hello"), 0, NULL },
-		{ "skipped between",
-		  TEST_BYTES(HELLO SKIPPED("\x5a") SKIPPED("\x57") HELLO),
-		  TEST_BYTES("hellohello"), 0, NULL },
-		{ "skipped last", TEST_BYTES(HELLO SKIPPED("\x5f")),
-		  TEST_BYTES("hello"), 0, NULL },
-		{ "only skipped", TEST_BYTES(SKIPPED("\x50")), TEST_BYTES(""),
-		  0, NULL },
-		{ "a skipped one that is empty",
-		  TEST_BYTES("\x50\x2a\x4d\x18\0\0\0\0" HELLO),
-		  TEST_BYTES("hello"), 0, NULL },
-		{ "a skipped one cut in its size",
-		  TEST_BYTES(HELLO "\x50\x2a\x4d\x18\4\0\0"),
-		  TEST_BYTES("hello"), EPIPE, NULL },
-		{ "a skipped one cut in its bytes",
-		  TEST_BYTES(HELLO "\x50\x2a\x4d\x18\4\0\0\0ski"),
-		  TEST_BYTES("hello"), EPIPE, NULL },
-		{ "a skipped one of 4 GiB",
-		  TEST_BYTES("\x50\x2a\x4d\x18\xff\xff\xff\xff....."),
-		  TEST_BYTES(""), EPIPE, NULL },
-
 		{ "the header's checksum",
 		  TEST_BYTES("\x04\x22\x4d\x18\x60\x40\x83" STORED_HELLO END),
 		  TEST_BYTES(""), EINVAL, "headerChecksum_invalid" },
@@ -281,6 +258,7 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 	};
 
 	test_decodings(transform_create_lz4_decoder, rows, N_ELEMENTS(rows));
+	test_skippable_frames(transform_create_lz4_decoder, TEST_BYTES(HELLO));
 }
 
 /* A context may be used again in the middle of a frame: nothing of that frame, not

@@ -19,7 +19,6 @@
 #define RAW_HELLO "\x28\0\0hello"
 #define LAST_HELLO "\x29\0\0hello"
 #define HELLO HEAD LAST_HELLO
-#define SKIPPED(n) n "\x2a\x4d\x18\x04\0\0\0skip"
 
 static void test_frames_by_hand(void **state ATTR_UNUSED)
 {
@@ -55,27 +54,6 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 		{ "an empty frame between",
 		  TEST_BYTES(HELLO HEAD "\1\0\0" HELLO),
 		  TEST_BYTES("hellohello"), 0, NULL },
-		{ "skipped first", TEST_BYTES(SKIPPED("\x50") HELLO),
-		  TEST_BYTES("hello"), 0, NULL },
-		{ "skipped between",
-		  TEST_BYTES(HELLO SKIPPED("\x5a") SKIPPED("\x57") HELLO),
-		  TEST_BYTES("hellohello"), 0, NULL },
-		{ "skipped last", TEST_BYTES(HELLO SKIPPED("\x5f")),
-		  TEST_BYTES("hello"), 0, NULL },
-		{ "only skipped", TEST_BYTES(SKIPPED("\x50")), TEST_BYTES(""),
-		  0, NULL },
-		{ "a skipped one that is empty",
-		  TEST_BYTES("\x50\x2a\x4d\x18\0\0\0\0" HELLO),
-		  TEST_BYTES("hello"), 0, NULL },
-		{ "a skipped one cut in its size",
-		  TEST_BYTES(HELLO "\x50\x2a\x4d\x18\4\0\0"),
-		  TEST_BYTES("hello"), EPIPE, NULL },
-		{ "a skipped one cut in its bytes",
-		  TEST_BYTES(HELLO "\x50\x2a\x4d\x18\4\0\0\0ski"),
-		  TEST_BYTES("hello"), EPIPE, NULL },
-		{ "a skipped one of 4 GiB",
-		  TEST_BYTES("\x50\x2a\x4d\x18\xff\xff\xff\xff....."),
-		  TEST_BYTES(""), EPIPE, NULL },
 
 		{ "no zstd", TEST_BYTES("hello, hello"), TEST_BYTES(""), EINVAL,
 		  "the data is damaged" },
@@ -92,6 +70,7 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
 	test_every_cut(transform_create_zstd_decoder, rows[1].in,
 		       rows[1].in_size, "hello", 5);
+	test_skippable_frames(transform_create_zstd_decoder, TEST_BYTES(HELLO));
 }
 
 /* RFC 8878 3.1.1.1.2: 2^(10 + exponent) * (1 + mantissa / 8) */

@@ -77,16 +77,16 @@ struct journal_record {
 struct journal_request {
 	struct journal_record records[JOURNAL_REQUEST_MAX];
 	unsigned int count;
-	/* Called when they are on stable storage, or (errno `error`) will not be:
-	   on the thread of whoever writes, who holds no lock. May be NULL. */
-	void (*done)(struct journal_request *request, int error);
-	void *context;
 	/* It gives more space back than it takes: it may have what is kept for
 	   removing. */
 	bool gives_back;
 	/* And much more, so that messages can be removed: it may have what is kept for
 	   tombstones. */
 	bool for_removals;
+	/* Called when they are on stable storage, or (errno `error`) will not be:
+	   on the thread of whoever writes, who holds no lock. May be NULL. */
+	void (*done)(struct journal_request *request, int error);
+	void *context;
 
 	/* the journal's */
 	struct journal_request *next;

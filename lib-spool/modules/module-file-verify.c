@@ -27,6 +27,7 @@ static int verify_body_hash(struct file_store *store, int bucket_fd,
 	struct istream *file;
 	int fd, error;
 
+	*size_r = 0;
 	fd = file_open_body(store, bucket_fd, entry, name);
 	if (fd < 0 && errno == ENOENT)
 		(void)file_body_missing(store, &entry->id);

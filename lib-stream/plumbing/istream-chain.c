@@ -49,10 +49,8 @@ static struct istream *i_stream_chain_current(struct istream_private *stream)
 static ssize_t i_stream_chain_read(struct istream_private *stream)
 {
 	struct istream_chain *chain = istream_chain(stream);
-	const unsigned char *data;
 	struct istream *input;
-	size_t size;
-	int ret;
+	ssize_t ret;
 
 	for (; chain->first != NULL; next_link(chain)) {
 		input = chain->first->input;
@@ -60,14 +58,8 @@ static ssize_t i_stream_chain_read(struct istream_private *stream)
 			stream->istream.eof = true;
 			return -1;
 		}
-		ret = i_stream_read_more(input, &data, &size);
-		if (ret > 0)
-			return i_stream_take_from(stream, input);
-		if (ret == 0)
-			return 0;
-		if (input->stream_errno != 0)
-			return i_stream_fail(stream, input->stream_errno, "%s",
-					     i_stream_get_error(input));
+		if (i_stream_read_from(stream, input, &ret))
+			return ret;
 	}
 	return 0;
 }

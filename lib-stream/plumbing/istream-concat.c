@@ -54,22 +54,14 @@ static ssize_t i_stream_concat_read(struct istream_private *stream)
 {
 	struct concat_istream *concat = concat_istream(stream);
 	struct istream *input;
-	const unsigned char *data;
-	size_t size;
-	int ret;
+	ssize_t ret;
 
 	for (;;) {
 		if (concat->count == 0)
 			break;
 		input = concat->inputs[concat->current].stream;
-		ret = i_stream_read_more(input, &data, &size);
-		if (ret > 0)
-			return i_stream_take_from(stream, input);
-		if (ret == 0)
-			return 0;
-		if (input->stream_errno != 0)
-			return i_stream_fail(stream, input->stream_errno, "%s",
-					     i_stream_get_error(input));
+		if (i_stream_read_from(stream, input, &ret))
+			return ret;
 		if (!next_input(concat))
 			break;
 	}

@@ -7,9 +7,6 @@
 #include "crash-spool.h"
 #include "test-common.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 static void must_remove(struct spool *spool, unsigned int first,
 			unsigned int count)
 {
@@ -290,20 +287,13 @@ static void test_killed_in_segment(void **state ATTR_UNUSED)
 /* In the tail of a footer. */
 #define FOOTER (69632 - 10)
 
-static void flip_byte(const char *segment, off_t offset)
+static void flip_byte(const char *segment, uint64_t offset)
 {
 	char path[600];
-	unsigned char byte;
-	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/journal/%s", test_path("work"),
 		       segment);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, offset), 1);
-	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
-	assert_int_equal(close(fd), 0);
+	test_flip(path, offset);
 }
 
 /* A message whose rewrite is damaged is gone: the older version must not come back when

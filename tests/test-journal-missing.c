@@ -1,0 +1,282 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What a start and a repair make of segments that are missing, and of those whose end is.
+   */
+
+#include "config.h"
+#include "test-journal-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* That a segment is missing, or its end, a reader names, until a repair has told of it. */
+static void test_what_is_missing_is_damage(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+	unsigned int i, n;
+
+	for (i = 0; i < 2; i++) {
+		journal = test_journal_new();
+		n = 0;
+		while (test_journal_active(journal) < 3)
+			assert_int_equal(test_journal_store(journal, n++), 0);
+		journal_close(&journal);
+		/* between two groups */
+		if (i == 0)
+			assert_int_equal(unlink(test_journal_segment(2)), 0);
+		else
+			test_journal_cut(2, 5 * JOURNAL_BLOCK_SIZE);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, 2);
+		assert_int_equal(damage->offset,
+				 i == 0 ? 0 : 5 * JOURNAL_BLOCK_SIZE);
+		assert_null(damage->next);
+		journal_close(&journal);
+		journal = test_journal_repair(false);
+		assert_int_equal(test_journal.warnings, 1);
+		assert_int_equal(test_journal_store(journal, n), 0);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		assert_true(test_journal_has(journal, 0));
+		assert_true(test_journal_has(journal, n));
+		journal_close(&journal);
+	}
+}
+
+/* Of a segment's file. */
+static off_t size_of(unsigned int segment)
+{
+	struct stat st;
+
+	assert_int_equal(stat(test_journal_segment(segment), &st), 0);
+	return st.st_size;
+}
+
+/* The last segment, where the next record goes, is cut at every block, and in a record:
+   what is there stays, and the loss is told once. */
+static void lose_end(uint64_t size, bool repaired)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, there = 0;
+
+	for (n = 0; n < 5; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	test_journal_cut(1, size);
+	journal = repaired ? test_journal_repair(false) :
+			     test_journal_open(false);
+	assert_true(test_journal.warnings > 0);
+	for (n = 0; n < 5; n++)
+		there += test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, size / JOURNAL_BLOCK_SIZE - 1);
+	journal_close(&journal);
+	assert_int_equal(size_of(1), TEST_JOURNAL_SEGMENT);
+
+	test_journal.warnings = 0;
+	for (n = 5; n < 8; n++) {
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+		journal = test_journal_open(false);
+		assert_int_equal(test_journal_store(journal, n), 0);
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal.warnings, 0);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	for (n = 0, there += 3; n < 8; n++)
+		there -= test_journal_has(journal, n) ? 1 : 0;
+	assert_int_equal(there, 0);
+	journal_close(&journal);
+}
+
+static void test_a_cut_segment_is_told_of_once(void **state ATTR_UNUSED)
+{
+	unsigned int i, blocks;
+
+	for (i = 0; i < 2; i++) {
+		for (blocks = 2; blocks < 6; blocks++) {
+			lose_end(blocks * JOURNAL_BLOCK_SIZE, i > 0);
+			lose_end(blocks * JOURNAL_BLOCK_SIZE + 100, i > 0);
+		}
+	}
+}
+
+static struct {
+	bool fail;
+	unsigned int lengthened;
+} length;
+
+static int failing_ftruncate(int fd, off_t size)
+{
+	if (length.fail) {
+		errno = EIO;
+		return -1;
+	}
+	length.lengthened++;
+	/* by then a reader would take the reason for granted */
+	assert_int_equal(test_journal_files_in("quarantine"), 1);
+	return file_ops_system.ftruncate(fd, size);
+}
+
+/* What cannot be lengthened is not written in, and is told of again. */
+static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
+	ops.ftruncate = failing_ftruncate;
+	file_ops_set(&ops);
+	length.fail = true;
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	journal_close(&journal);
+	/* a writer has told of it */
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+	length.fail = false;
+	journal = test_journal_open(false);
+	assert_int_equal(length.lengthened, 1);
+	assert_true(test_journal_has(journal, 0));
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+	file_ops_set(NULL);
+}
+
+static int ftruncate_without_sync(int fd, off_t size)
+{
+	test_faults.fail_at[TEST_OP_FDATASYNC] =
+		test_faults.calls[TEST_OP_FDATASYNC] + 1;
+	return file_ops_system.ftruncate(fd, size);
+}
+
+/* A length that the disk may not have is none. */
+static void test_a_length_that_is_not_synced(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops;
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
+	test_faults_begin();
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	ops = *file_ops();
+	ops.ftruncate = ftruncate_without_sync;
+	file_ops_set(&ops);
+	journal = test_journal_open(false);
+	test_faults_end();
+	assert_true(journal->segments[1]->cut);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	journal_close(&journal);
+}
+
+/* As long as the loss could not be noted, each start finds it. */
+static void test_a_cut_segment_that_is_not_told_of(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	journal_close(&journal);
+	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
+	assert_int_equal(
+		unlinkat(test_journal.dir_fd, "quarantine", AT_REMOVEDIR), 0);
+	journal = test_journal_open(false);
+	journal_close(&journal);
+	assert_int_equal(size_of(1), 2 * JOURNAL_BLOCK_SIZE);
+	assert_int_equal(mkdirat(test_journal.dir_fd, "quarantine", 0700), 0);
+	journal = test_journal_open(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 1);
+	assert_int_equal(size_of(1), TEST_JOURNAL_SEGMENT);
+}
+
+/* All that are cut get their length again at once. */
+static void test_several_cut_segments(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int i, n = 0;
+
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	for (i = 1; i < 4; i++) {
+		test_journal_cut(i, 5 * JOURNAL_BLOCK_SIZE);
+	}
+	journal = test_journal_open(false);
+	for (i = 1; i < 4; i++) {
+		assert_int_equal(size_of(i), TEST_JOURNAL_SEGMENT);
+		assert_false(journal->segments[i]->cut);
+	}
+	journal_close(&journal);
+}
+
+/* What is aside of one segment says nothing of another, and a record of it nothing of all
+   of it: both are missing, and readers say so until a writer has told of them. */
+static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
+{
+	const struct journal_damage *damage;
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, lost, aside;
+
+	while (test_journal_active(journal) < 4)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	/* a record of the last one is aside */
+	test_journal_flip_in(3, JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	test_journal_flip_in(3, TEST_JOURNAL_SEGMENT - 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_files_in("quarantine") > 0);
+	journal_close(&journal);
+	for (lost = 2; lost < 4; lost++) {
+		assert_int_equal(unlink(test_journal_segment(lost)), 0);
+		journal = test_journal_open(true);
+		damage = journal_get_damage(journal);
+		assert_non_null(damage);
+		assert_int_equal(damage->segment, lost);
+		assert_null(damage->next);
+		journal_close(&journal);
+		journal = test_journal_repair(false);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+	}
+	/* one that was put aside is not missing: the file, and why */
+	aside = test_journal_files_in("quarantine");
+	test_journal_flip(20);
+	journal = test_journal_repair(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), aside + 2);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_missing_is_damage),
+		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
+		cmocka_unit_test(test_a_cut_segment_that_stays),
+		cmocka_unit_test(test_a_length_that_is_not_synced),
+		cmocka_unit_test(test_a_cut_segment_that_is_not_told_of),
+		cmocka_unit_test(test_several_cut_segments),
+		cmocka_unit_test(test_what_is_known_to_be_missing),
+	};
+
+	return cmocka_run_group_tests_name("journal-missing", tests, NULL,
+					   NULL);
+}

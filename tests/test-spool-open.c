@@ -1,0 +1,319 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Spools of either store as they are made and opened: with which settings, by how many, and
+   what a child of fork() may do. */
+
+#include "config.h"
+#include "spool.h"
+#include "test-spool-common.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char wire[] = TEST_SPOOL_WIRE;
+
+/* Which may be relative to where a program was started. */
+static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
+{
+	static const char *const rows[] = {
+		"body = zstd:3 | age:recipients=public",
+		"headers = age:recipient=age1test",
+		"body = age:identity=key",
+	};
+	struct spool *spool;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of(i == 0 ? "journal" : "file", "");
+		spool_close(&spool);
+		assert_int_equal(
+			test_command("cd %s && cp %s recipients && "
+				     "sed -i '/^body/d; /^headers/d' "
+				     "spool.conf && KEY=$(tail -n 1 "
+				     "recipients) && echo '%s' | "
+				     "sed \"s/age1test/$KEY/\" >>spool.conf",
+				     test_spool_dir(), test_path("public"),
+				     rows[i]),
+			0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		if (strstr(error, "/recipients") == NULL ||
+		    strstr(error,
+			   i == 0         ? "\"body = zstd:3 | age\"" :
+				   i == 1 ? "\"headers = age\"" :
+					    "\"body = age\"") == NULL)
+			fail_msg("%s", error);
+		free(error);
+		/* who reads does not look at it */
+		spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+		spool_close(&spool);
+	}
+}
+
+static void test_one_owner(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new(""), *second;
+	char *error, pid[32];
+	message_id id;
+
+	second = spool_open(test_spool_dir(), 0, NULL, &error);
+	assert_null(second);
+	assert_int_equal(errno, EBUSY);
+	(void)snprintf(pid, sizeof(pid), "pid %ld", (long)getpid());
+	assert_non_null(strstr(error, pid));
+	free(error);
+	/* looking is free */
+	second = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(test_spool_put(second, wire, sizeof(wire) - 1, &id),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EROFS);
+	spool_close(&second);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	spool_close(&spool);
+}
+
+/* In a child: the errno of a put and of a removal that fail, as its exit status. */
+static int change_in_child(struct spool *spool, const message_id *id)
+{
+	message_id other;
+
+	if (test_spool_put(spool, wire, sizeof(wire) - 1, &other) != IO_FAIL ||
+	    io_get_errno() != EPERM || spool_remove(spool, id) != IO_FAIL)
+		return 0;
+	return io_get_errno();
+}
+
+/* A child that fork() made changes nothing, and does not keep the spool from others. */
+static void forks(const char *store)
+{
+	struct spool *spool = test_spool_new_of(store, "");
+	int hold[2], status;
+	message_id id;
+	char *error, byte;
+	pid_t pid;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(pipe(hold), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		status = change_in_child(spool, &id);
+		(void)close(hold[1]);
+		_exit(read(hold[0], &byte, 1) == 0 ? status : 0);
+	}
+	spool_close(&spool);
+	spool = spool_open(test_spool_dir(), 0, NULL, &error);
+	/* before anything may fail: the child lived until now */
+	(void)close(hold[0]);
+	(void)close(hold[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_non_null(spool);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EPERM);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+static void test_a_fork_changes_nothing(void **state ATTR_UNUSED)
+{
+	forks("file");
+	forks("journal");
+}
+
+static void note_done(void *context)
+{
+	*(bool *)context = true;
+}
+
+static void note_found(const message_id *id ATTR_UNUSED, void *context)
+{
+	*(bool *)context = false;
+}
+
+/* 0: all is as it should be; else the line. */
+static int leave_in_child(struct spool *spool)
+{
+	bool done = false;
+	uint64_t moved;
+	char *error;
+
+	/* what waits for a thread of the parent waits for ever */
+	(void)alarm(60);
+	spool_start_scan(spool, note_found, note_done, &done);
+	spool_wait_scan(spool);
+	if (!done)
+		return 1;
+	if (spool_compact(spool, &moved, &error) == 0 || errno != EPERM)
+		return 2;
+	free(error);
+	spool_close(&spool);
+	return spool == NULL ? 0 : 3;
+}
+
+/* The threads of a spool are not in a child, and what a close writes is its owner's. */
+static void closes_in_child(const char *store)
+{
+	struct spool *spool = test_spool_new_of(store, "");
+	message_id id;
+	int status;
+	pid_t pid;
+
+	spool_close(&spool);
+	assert_int_equal(test_command("cd %s && rm last-id && "
+				      "sed -i '/^compaction/d' spool.conf",
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(leave_in_child(spool));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(test_command("test -e %s/last-id", test_spool_dir()),
+			 1);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 2);
+	spool_close(&spool);
+}
+
+static void test_a_fork_closes(void **state ATTR_UNUSED)
+{
+	closes_in_child("file");
+	closes_in_child("journal");
+}
+
+static void test_settings_and_versions(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *body, *store, *error;
+	} bad[] = {
+		{ "zsdt", NULL, "no such kind" },
+		{ "gzip | file:x", NULL, "an end of its own" },
+		{ "age", NULL, "for whom" },
+		{ "age:recipients=/nonexistent", NULL, "/nonexistent" },
+		{ "", "jornal", "unknown store" },
+	};
+	char path[512], *error;
+	struct spool *spool;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(bad); i++) {
+		struct spool_settings settings = { bad[i].body, NULL,
+						   bad[i].store };
+
+		(void)snprintf(path, sizeof(path), "%s", test_path("refused"));
+		assert_int_equal(spool_init(path, &settings, &error), -1);
+		if (strstr(error, bad[i].error) == NULL)
+			fail_msg("%s", error);
+		free(error);
+		/* nothing is left of it */
+		assert_int_equal(stat(path, &st), -1);
+	}
+	test_spool_init("");
+	(void)snprintf(path, sizeof(path), "%s/spool.conf", test_spool_dir());
+	test_write_file(path, "version = 2\nstore = file\n", 25);
+	spool = spool_open(test_spool_dir(), 0, NULL, &error);
+	assert_null(spool);
+	assert_int_equal(errno, ENOTSUP);
+	assert_non_null(strstr(error, "newer version"));
+	free(error);
+	for (i = 0; i < 2; i++) {
+		/* and the other way round */
+		spool = test_spool_new_of(i == 0 ? "journal" : "file", "");
+		spool_close(&spool);
+		assert_int_equal(test_command("sed -i 's/^store = .*/store = "
+					      "%s/' %s/spool.conf",
+					      i == 0 ? "file" : "journal",
+					      test_spool_dir()),
+				 0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		assert_non_null(strstr(error,
+				       i == 0 ?
+					       "made with \"store = journal\"" :
+					       "made with \"store = file\""));
+		free(error);
+	}
+	spool = spool_open(test_path("nowhere"), 0, NULL, &error);
+	assert_null(spool);
+	assert_int_equal(errno, ENOENT);
+	free(error);
+}
+
+/* 11: a refused or broken init leaves what was there. */
+static void test_init_that_fails(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = {
+		TEST_OP_MKDIR,     TEST_OP_OPEN,      TEST_OP_WRITE,
+		TEST_OP_FDATASYNC, TEST_OP_FSYNC_DIR, TEST_OP_LINK,
+		TEST_OP_READDIR,   TEST_OP_OPENDIR
+	};
+	char stack[600], path[512], *error;
+	struct spool_settings settings = { stack, NULL, NULL };
+	unsigned int n, hit;
+	struct stat st;
+	size_t i;
+	int ret, had;
+
+	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
+		       test_path("public"));
+	(void)snprintf(path, sizeof(path), "%s", test_path("broken"));
+	for (i = 0; i < N_ELEMENTS(ops) * 2; i++) {
+		had = i % 2; /* whether the directory was there before */
+		TEST_EACH_CALL(n, hit) {
+			if (had)
+				assert_int_equal(mkdir(path, 0700), 0);
+			test_faults_begin();
+			test_faults.fail_at[ops[i / 2]] = n;
+			test_faults.fail_errno[ops[i / 2]] = ENOSPC;
+			ret = spool_init(path, &settings, &error);
+			hit = test_faults.calls[ops[i / 2]];
+			test_faults_end();
+			if (ret == 0) {
+				assert_int_equal(test_command("rm -r %s", path),
+						 0);
+				continue;
+			}
+			assert_int_equal(errno, ENOSPC);
+			/* it is known where, or the file of keys is named */
+			assert_non_null(strstr(error, test_dir()));
+			free(error);
+			assert_int_equal(stat(path, &st) == 0, had);
+			if (had && rmdir(path) < 0)
+				fail_msg("%u, call %u: not empty",
+					 (unsigned int)ops[i / 2], n);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_configuration_names_no_keys),
+		cmocka_unit_test(test_one_owner),
+		cmocka_unit_test(test_a_fork_changes_nothing),
+		cmocka_unit_test(test_a_fork_closes),
+		cmocka_unit_test(test_settings_and_versions),
+		cmocka_unit_test(test_init_that_fails),
+	};
+
+	return cmocka_run_group_tests_name(
+		"spool-open", tests, test_spool_setup, test_spool_teardown);
+}
