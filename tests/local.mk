@@ -77,7 +77,8 @@ threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
-	tests/test-journal-full \
+	tests/test-journal-full tests/test-journal-full-moves \
+	tests/test-journal-full-random tests/test-journal-reserve \
 	tests/test-journal-start tests/test-journal-footer \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
@@ -168,7 +169,7 @@ endif
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
 	tests/test-held-codec.h tests/test-spool-common.h \
-	tests/test-journal-common.h \
+	tests/test-journal-common.h tests/test-journal-disk.h \
 	tests/test-async-common.h
 
 if HAVE_CMOCKA
@@ -184,7 +185,7 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
 	tests/test-held-codec.c tests/test-spool-common.c \
-	tests/test-journal-common.c \
+	tests/test-journal-common.c tests/test-journal-disk.c \
 	tests/test-async-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
@@ -260,6 +261,11 @@ crash-soak:
 .PHONY: kill-soak
 kill-soak:
 	KILL_MESSAGES=$${KILL_MESSAGES:-1000000} $(MAKE) check-some SOME=tests/test-spool-killed
+
+# Full disks of any kind.
+.PHONY: full-soak
+full-soak:
+	FULL_DISKS=$${FULL_DISKS:-3000} $(MAKE) check-some SOME=tests/test-journal-full-random
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large

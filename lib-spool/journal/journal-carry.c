@@ -216,10 +216,10 @@ static void drop_needless(struct carry *carry)
 /* Else it has nothing but what is needed, and space is not won. */
 static bool is_worth_it(const struct carry *carry)
 {
-	uint64_t size = carry->source.header.size, most = size / WORTH_PART;
+	uint64_t most = carry->source.header.size / WORTH_PART;
 
 	if (carry->room != UINT64_MAX)
-		most = journal_reserve_worth(size);
+		most = journal_reserve_worth(carry->journal, &carry->source);
 	return carry->count * JOURNAL_TOMBSTONE_SIZE <= most;
 }
 

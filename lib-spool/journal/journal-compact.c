@@ -122,7 +122,7 @@ static uint64_t most_for_removals(const struct journal *journal,
 {
 	if (!journal_is_piece(journal, segment))
 		room /= 4;
-	return I_MIN(room, journal_reserve_worth(segment->header.size));
+	return I_MIN(room, journal_reserve_worth(journal, segment));
 }
 
 /* What keeps the tombstones beside it from being carried, in one of those that are kept for

@@ -122,7 +122,8 @@ void journal_footer_write(struct journal_segment *segment,
 		 crc32c(crc32c(0, segment->header.incarnation,
 			       JOURNAL_INCARNATION_SIZE),
 			tail, TAIL_CRC));
-	if (size <= segment->header.size - segment->pos - TAIL_SIZE &&
+	/* what began without one may be full, and have one since a start */
+	if (size + TAIL_SIZE <= segment->header.size - segment->pos &&
 	    buffer_try_append(segment->footer, tail, sizeof(tail)))
 		(void)journal_file_write(segment->file, segment->footer->data,
 					 segment->footer->used,

@@ -219,9 +219,10 @@ bool journal_segment_blank_one(struct journal *journal);
    none, or (where it is not to be waited for) one is being made. */
 bool journal_segment_cut_one(struct journal *journal, bool wait);
 
-/* journal-reserve.c: what is kept on a full disk. Most bytes of what is needed in a segment
-   of so many, for it to be worth emptying it there. */
-uint64_t journal_reserve_worth(uint64_t size);
+/* journal-reserve.c: what is kept on a full disk. Most bytes of what is needed in a segment,
+   for it to be worth emptying it there. */
+uint64_t journal_reserve_worth(const struct journal *journal,
+			       const struct journal_segment *segment) ATTR_PURE;
 /* The size of one of the small segments that
    it is, in bytes; 0: segments are too small for that. */
 uint64_t journal_reserve_piece(const struct journal *journal) ATTR_PURE;

@@ -43,11 +43,25 @@ static uint64_t usable(uint64_t size)
 }
 
 /* The last of its blocks may be for few. */
-uint64_t journal_reserve_worth(uint64_t size)
+static uint64_t worth(uint64_t size)
 {
 	uint64_t most = usable(size) - usable(size) / WON_PART;
 
 	return most - I_MIN(most, (uint64_t)JOURNAL_BLOCK_SIZE);
+}
+
+/* What was written becomes less each time, so that it ends: what was left free at its end
+   may be so again. */
+uint64_t journal_reserve_worth(const struct journal *journal,
+			       const struct journal_segment *segment)
+{
+	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
+	uint64_t won = journal_is_piece(journal, segment) ?
+		2 * (uint64_t)JOURNAL_BLOCK_SIZE :
+		segment->header.size / WON_PART;
+
+	return I_MIN(worth(segment->header.size),
+		     written - I_MIN(written, won));
 }
 
 bool journal_is_piece(const struct journal *journal,
@@ -259,8 +273,7 @@ static uint64_t left_by_removing(const struct journal *journal)
 	uint64_t left = 0, largest = largest_piece(journal);
 
 	if (largest > 0 && !has_blocks_for_all(journal))
-		left = journal_reserve_worth(largest) +
-			2 * (uint64_t)JOURNAL_BLOCK_SIZE;
+		left = worth(largest) + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
 	if (is_whole_kept(journal) && count_wholes(journal) > 0)
 		left += usable(journal->settings.segment_size);
 	return left;

@@ -1,0 +1,315 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What is moved on a full disk, and what is not. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "test-journal-disk.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+
+#define SEGMENT TEST_DISK_SEGMENT
+/* Five of them have room in a segment, and four where a removal of each has. */
+#define LARGE ((size_t)200 * 1024)
+
+static int store_large(struct journal *journal, unsigned int n)
+{
+	return test_disk_store(journal, n, LARGE);
+}
+
+/* From `n` on, until the disk is full: behind the last one. */
+static unsigned int store_until_full(struct journal *journal, unsigned int n)
+{
+	int error;
+
+	while ((error = store_large(journal, n)) == 0)
+		n++;
+	assert_int_equal(error, ENOSPC);
+	return n;
+}
+
+/* A message that stays keeps its segment from nobody: it is moved into what was kept. */
+static void test_moving_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(2 * SEGMENT);
+	unsigned int n, count = store_until_full(journal, 0);
+	uint64_t moved;
+
+	assert_int_equal(count, 6);
+	/* of each segment all but one */
+	for (n = 0; n < count; n++) {
+		if (n != 1 && n != 5)
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	assert_int_equal(store_large(journal, count), ENOSPC);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(moved > 0);
+	assert_int_equal(store_large(journal, count), 0);
+	assert_true(test_disk_has(journal, 1) && test_disk_has(journal, 5));
+	journal_close(&journal);
+}
+
+/* But not where most of it would have to be. */
+static void test_nothing_is_moved_in_vain(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(2 * SEGMENT);
+	unsigned int n, count = store_until_full(journal, 0);
+	uint64_t moved;
+
+	assert_int_equal(count, 6);
+	assert_int_equal(test_journal_drop(journal, 0), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	for (n = 0; n < count; n++) {
+		if (test_disk_has(journal, n))
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	assert_int_equal(store_large(journal, count), 0);
+	journal_close(&journal);
+}
+
+#define CROWD 4u
+#define EACH 60u
+
+struct crowd {
+	struct journal *journal;
+	unsigned int first, stored;
+};
+
+/* Stores what it can, and has three messages at most. */
+static void *come_and_go(void *context)
+{
+	struct crowd *one = context;
+	unsigned int n, oldest = one->first;
+
+	for (n = one->first; n < one->first + EACH; n++) {
+		if (store_large(one->journal, n) == 0)
+			one->stored++;
+		for (; oldest < n + 1 &&
+		     (n - oldest >= 3 || !test_disk_has(one->journal, oldest));
+		     oldest++) {
+			if (test_disk_has(one->journal, oldest))
+				assert_int_equal(test_disk_drop(one->journal,
+								oldest),
+						 0);
+		}
+	}
+	return NULL;
+}
+
+/* They have more than there is space for, and segments are emptied and made meanwhile. */
+static void test_many_on_a_full_disk(void **state ATTR_UNUSED)
+{
+	const struct journal_settings settings = { .segment_size = SEGMENT,
+						   .upkeep = true };
+	struct journal *journal = test_disk_begin_with(3 * SEGMENT, settings);
+	struct crowd crowd[CROWD];
+	pthread_t threads[CROWD];
+	unsigned int i, n;
+	uint64_t moved;
+
+	for (i = 0; i < CROWD; i++) {
+		crowd[i] = (struct crowd){ journal, i * EACH, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go,
+						&crowd[i]),
+				 0);
+	}
+	for (i = 0; i < CROWD; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (i = 0; i < CROWD; i++)
+		assert_true(crowd[i].stored > 3);
+	for (n = 0; n < CROWD * EACH; n++) {
+		if (test_disk_has(journal, n))
+			assert_int_equal(test_disk_drop(journal, n), 0);
+	}
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(store_large(journal, n), 0);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* What is moved may be larger than any segment that there is space for. */
+static void test_moving_what_has_no_room(void **state ATTR_UNUSED)
+{
+	static unsigned char data[SEGMENT / 2];
+	struct journal *journal = test_disk_begin(SEGMENT + SEGMENT / 4);
+	struct journal_entry entry;
+	struct test_journal_put put;
+
+	(void)store_until_full(journal, 0);
+	test_journal_make_put(&put, 1, 2);
+	put.request.records[0].data = data;
+	put.request.records[0].size = sizeof(data);
+	put.request.gives_back = true;
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	assert_int_equal(journal_commit(journal, &put.request), -1);
+	assert_int_equal(errno, ENOSPC);
+	journal_release(journal, &put.request.records[0].id);
+	assert_true(test_disk_has(journal, 1));
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	journal_close(&journal);
+}
+
+/* Again and again, with what was removed in no order: a journal of many segments has room
+   for about as many as went. */
+static void test_room_for_others_in_any_order(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 4000);
+	unsigned int round, n, next = count, stored = 0;
+	uint64_t moved;
+
+	for (round = 0; round < 4; round++) {
+		for (n = round; n < count; n += 4)
+			assert_int_equal(test_disk_drop(journal, n), 0);
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		/* who finds no room asks once more */
+		while (test_disk_store(journal, next, 4000) == 0 ||
+		       (journal_compact(journal, &moved) == 0 &&
+			test_disk_store(journal, next, 4000) == 0)) {
+			next++;
+			stored++;
+		}
+	}
+	/* what is kept has the rest at times */
+	assert_true(stored > count / 4 * 3);
+	journal_close(&journal);
+}
+
+#define GROUP 32u
+#define GROUP_SIZE ((size_t)1000)
+
+/* Of so many: after each removal, until nothing is moved any more. */
+static void compact_after_each(struct journal *journal, unsigned int count,
+			       unsigned int wanted)
+{
+	unsigned int numbers[TEST_DISK_MANY], n, steps = 0;
+	uint64_t moved = 0;
+
+	test_disk_shuffle(numbers, count);
+	for (n = 0; n < wanted && test_disk_drop(journal, numbers[n]) == 0;
+	     n++) {
+		journal_reserve_want_space(journal);
+		while (journal_compact_some(journal, true, &moved) > 0)
+			steps++;
+		assert_true(steps < 20 * count);
+	}
+	assert_int_equal(n, wanted);
+}
+
+/* Whoever compacts, and however often: messages and the tombstones that are needed do not go
+   round and round. Where there are few segments not all can be removed so. */
+static void test_moving_ends(void **state ATTR_UNUSED)
+{
+	static const uint64_t disks[] = { 4 * SEGMENT, 12 * SEGMENT };
+	struct journal *journal;
+	unsigned int i, count;
+
+	for (i = 0; i < N_ELEMENTS(disks); i++) {
+		journal = test_disk_begin(disks[i]);
+		count = 0;
+		while (test_disk_store_group(journal, count, GROUP,
+					     GROUP_SIZE) == 0)
+			count += GROUP;
+		assert_in_range(count, 1000, TEST_DISK_MANY - GROUP);
+		compact_after_each(journal, count, count / 8);
+		journal_close(&journal);
+	}
+}
+
+/* Where nobody found no room it is not worth it. */
+static void test_as_much_as_is_wanted(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 9000), n;
+	uint64_t moved;
+
+	/* nobody wants any more than there was */
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	for (n = 0; n < count; n += 6)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	journal_reserve_want_space(journal);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(moved > count / 2);
+	journal_close(&journal);
+}
+
+/* One message that is larger than what can be written keeps nobody from moving others. */
+static void test_what_has_no_room_is_left(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(9 * SEGMENT);
+	unsigned int numbers[TEST_DISK_MANY], i, n, count = 0;
+	uint64_t moved;
+
+	while (test_disk_store(journal, count,
+			       count % 60 == 59 ? 370000 : 1000) == 0)
+		count++;
+	test_disk_shuffle(numbers, count);
+	for (i = 0; i < count; i++) {
+		n = numbers[i];
+		if (n % 60 == 59)
+			continue;
+		if (test_journal_drop(journal, n) == 0)
+			continue;
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_disk_has(journal, n), n % 60 == 59);
+	journal_close(&journal);
+}
+
+static atomic_uint looked;
+
+static void look(struct journal *journal ATTR_UNUSED)
+{
+	looked++;
+}
+
+/* Less has to be won there than in half of a segment, so there may be something to move that
+   was not worth it before. */
+static void test_the_upkeep_looks_for_space(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 9000);
+
+	looked = 0;
+	journal->upkeep = journal_worker_start(journal, look);
+	assert_non_null(journal->upkeep);
+	assert_int_equal(test_disk_store(journal, count, 9000), ENOSPC);
+	while (looked == 0)
+		(void)sched_yield();
+	journal_close(&journal);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_moving_on_a_full_disk,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_nothing_is_moved_in_vain,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_many_on_a_full_disk,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_moving_what_has_no_room,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_room_for_others_in_any_order,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_moving_ends, test_disk_end),
+		cmocka_unit_test_teardown(test_as_much_as_is_wanted,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_what_has_no_room_is_left,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_the_upkeep_looks_for_space,
+					  test_disk_end),
+	};
+
+	return cmocka_run_group_tests_name("journal-full-moves", tests, NULL,
+					   NULL);
+}

@@ -1,0 +1,322 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The segments that are kept for a full disk: which are made, and keep their blocks. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "macros.h"
+#include "test-journal-disk.h"
+
+#include <errno.h>
+
+#define SEGMENT TEST_DISK_SEGMENT
+/* Five of them have room in a segment, and four where a removal of each has. */
+#define LARGE ((size_t)200 * 1024)
+
+static int store_large(struct journal *journal, unsigned int n)
+{
+	return test_disk_store(journal, n, LARGE);
+}
+
+/* From `n` on, until the disk is full: behind the last one. */
+static unsigned int store_until_full(struct journal *journal, unsigned int n)
+{
+	int error;
+
+	while ((error = store_large(journal, n)) == 0)
+		n++;
+	assert_int_equal(error, ENOSPC);
+	return n;
+}
+
+/* Not even a small one goes in any more; how many did, from SMALL on. */
+#define SMALL 1000u
+
+static unsigned int store_small_until_full(struct journal *journal)
+{
+	unsigned int n = 0;
+	int error;
+
+	while ((error = test_journal_store(journal, SMALL + n)) == 0)
+		n++;
+	assert_int_equal(error, ENOSPC);
+	return n;
+}
+
+/* While it is full, what is small is not given back: nobody would get it again. */
+static void test_small_ones_keep_their_blocks(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(2 * SEGMENT + SEGMENT / 4);
+	unsigned int n, count = store_until_full(journal, 0);
+	uint32_t i;
+	uint64_t moved;
+
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	for (i = 1; i < journal->segment_end; i++)
+		assert_false(journal->segments[i]->cut);
+	journal_close(&journal);
+}
+
+/* The blocks of others were given back, and are somebody else's now; small messages fill
+   what there is. How many these are. */
+static unsigned int fill_without_blocks(struct journal *journal)
+{
+	unsigned int n, count = 0;
+	uint64_t moved;
+
+	while (test_journal_active(journal) < 9)
+		assert_int_equal(store_large(journal, count++), 0);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_not_equal(test_disk_wholes(journal, true), 0);
+	test_disk.left = 0;
+	n = store_small_until_full(journal);
+	assert_int_equal(test_disk_wholes(journal, false), 0);
+	return n;
+}
+
+/* Nothing is written where there are none. */
+static void test_what_has_no_blocks_is_not_taken(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(20 * SEGMENT);
+	unsigned int n = 0, count = fill_without_blocks(journal);
+	unsigned int cut = test_disk_wholes(journal, true);
+	uint64_t version = 2;
+
+	while (test_disk_rewrite(journal, SMALL, version) == 0)
+		version++;
+	assert_in_range(version, 10, 1000);
+	while (n < count && test_journal_drop(journal, SMALL + n) == 0)
+		n++;
+	assert_in_range(n, 10, count - 1);
+	assert_true(test_disk_wholes(journal, true) >= cut);
+	for (n = 1; n < journal->segment_end; n++)
+		assert_false(journal->segments[n]->failed);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* Where they are not to be had again for all of it, the next is a smaller one. */
+static void test_a_small_one_ahead(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(20 * SEGMENT);
+	uint32_t end_before;
+
+	(void)fill_without_blocks(journal);
+	end_before = journal->segment_end;
+	/* a piece comes first */
+	test_disk.left = SEGMENT / 4 * 3;
+	journal_segment_make_ahead(journal);
+	assert_int_equal(journal->segment_end, end_before + 2);
+	assert_true(journal->segments[end_before]->header.size == SEGMENT / 4);
+	assert_true(journal->segments[end_before + 1]->header.size ==
+		    SEGMENT / 2);
+	journal_close(&journal);
+}
+
+/* Until something cannot be removed by itself any more: behind the last one. */
+static unsigned int drop_until_full(struct journal *journal, unsigned int count)
+{
+	unsigned int n = 0;
+
+	while (n < count && test_journal_drop(journal, n) == 0)
+		n++;
+	assert_in_range(n, 50, count - 1);
+	return n;
+}
+
+/* Of eight on there is one, which who removes leaves to who moves. */
+static void test_a_whole_one_is_for_moving(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 1000), n;
+	uint64_t moved;
+
+	assert_int_equal(test_disk_wholes(journal, false), 1);
+	n = drop_until_full(journal, count / 8);
+	assert_int_equal(test_disk_wholes(journal, false), 1);
+	assert_true(journal_reserve_room(journal, JOURNAL_USE_REMOVE, 0) <
+		    SEGMENT / 4);
+	assert_true(journal_reserve_room(journal, JOURNAL_USE_MOVE, 0) >
+		    SEGMENT / 2);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(test_journal_drop(journal, n), 0);
+	journal_close(&journal);
+}
+
+/* Or has it, where nothing can be moved; the next segment may have what can. */
+static void test_a_whole_one_nobody_needs(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int n = 0, count = test_disk_fill(journal, 1000);
+	uint64_t moved;
+	uint32_t active;
+
+	assert_in_range(test_disk_wholes(journal, false), 1, 1);
+	assert_true(journal_reserve_room(journal, JOURNAL_USE_REMOVE, 0) <
+		    SEGMENT);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	assert_true(journal_reserve_room(journal, JOURNAL_USE_REMOVE, 0) >
+		    SEGMENT);
+	active = test_journal_active(journal);
+	while (test_journal_active(journal) == active && n < count)
+		assert_int_equal(test_journal_drop(journal, n++), 0);
+	assert_int_equal(test_disk_wholes(journal, false), 1);
+	assert_true(journal_reserve_room(journal, JOURNAL_USE_REMOVE, 0) <
+		    SEGMENT);
+	journal_close(&journal);
+}
+
+/* Of fewer there is none. */
+static void test_few_keep_no_whole_one(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(4 * SEGMENT);
+	unsigned int n;
+
+	(void)store_until_full(journal, 0);
+	for (n = 0; n < 4; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(test_disk_wholes(journal, false), 1);
+	assert_true(journal_reserve_room(journal, JOURNAL_USE_REMOVE, 0) >
+		    SEGMENT);
+	journal_close(&journal);
+}
+
+/* What removals need is made before the next one, which is as large as is left for it. */
+static void test_pieces_are_made_first(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(2 * SEGMENT + SEGMENT / 4);
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_segment_make_ahead(journal);
+	assert_int_equal(journal->segment_end, 5);
+	assert_true(journal->segments[2]->header.size == SEGMENT / 4);
+	assert_true(journal->segments[3]->header.size == SEGMENT / 4);
+	assert_true(journal->segments[4]->header.size == SEGMENT / 2);
+	journal_close(&journal);
+}
+
+/* It is made ahead, beside the next. */
+static void test_a_whole_one_ahead(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(40 * SEGMENT);
+	unsigned int n = 0;
+
+	while (test_journal_active(journal) < 12)
+		assert_int_equal(store_large(journal, n++), 0);
+	journal_segment_make_ahead(journal);
+	assert_int_equal(test_disk_wholes(journal, false), 2);
+	journal_close(&journal);
+}
+
+/* It is not one of those that are kept to be written soon. */
+static void test_a_whole_one_keeps_its_blocks(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(40 * SEGMENT);
+	unsigned int n = 0;
+	uint64_t moved;
+
+	while (test_journal_active(journal) < 18)
+		assert_int_equal(store_large(journal, n++), 0);
+	while (n > 8 * 4 + 1)
+		assert_int_equal(test_journal_drop(journal, --n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_not_equal(test_disk_wholes(journal, true), 0);
+	assert_int_equal(test_disk_wholes(journal, false), 3);
+	journal_close(&journal);
+}
+
+/* For each 64 there is one more; where no thread makes them ahead who stores does. */
+static void test_one_more_for_each_64(void **state ATTR_UNUSED)
+{
+	const struct journal_settings settings = {
+		.segment_size = 4 * JOURNAL_SEGMENT_MIN
+	};
+	struct journal *journal = test_disk_begin(72 * 4 * JOURNAL_SEGMENT_MIN);
+	uint32_t active = 0;
+	unsigned int n = 0;
+
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	while (test_journal_active(journal) < 70)
+		assert_int_equal(test_disk_store(journal, n++, 60000), 0);
+	assert_int_equal(test_disk_wholes(journal, false), 2);
+	while (test_disk_store(journal, n++, 60000) == 0) {
+		if (test_journal_active(journal) != active)
+			journal_segment_make_ahead(journal);
+		active = test_journal_active(journal);
+	}
+	assert_true(journal->is_full);
+	assert_int_equal(test_disk_wholes(journal, false), 2);
+	journal_close(&journal);
+}
+
+static unsigned int syncs_until_failure;
+
+static int failing_fdatasync(int fd ATTR_UNUSED)
+{
+	if (syncs_until_failure-- > 0)
+		return 0;
+	syncs_until_failure = 1000;
+	errno = EIO;
+	return -1;
+}
+
+/* The kernel tells of an error once: whatever sync of a segment made ahead fails, there is
+   none. */
+static void test_a_piece_that_is_not_synced(void **state ATTR_UNUSED)
+{
+	unsigned int n, end_before;
+	struct journal *journal;
+
+	for (n = 0; n < 3; n++) {
+		journal = test_disk_begin(4 * SEGMENT);
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_true(journal_segment_make_room(journal, JOURNAL_USE_GROW,
+						      SEGMENT) > SEGMENT);
+		end_before = journal->segment_end;
+		test_disk.ops.fdatasync = failing_fdatasync;
+		file_ops_set(&test_disk.ops);
+		syncs_until_failure = n;
+		journal_segment_make_ahead(journal);
+		assert_true(syncs_until_failure > 3);
+		assert_int_equal(journal->segment_end, end_before);
+		file_ops_set(NULL);
+		journal_close(&journal);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_small_ones_keep_their_blocks,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_what_has_no_blocks_is_not_taken,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_small_one_ahead,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_whole_one_is_for_moving,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_whole_one_nobody_needs,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_few_keep_no_whole_one,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_pieces_are_made_first,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_whole_one_ahead,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_whole_one_keeps_its_blocks,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_one_more_for_each_64,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_piece_that_is_not_synced,
+					  test_disk_end),
+	};
+
+	return cmocka_run_group_tests_name("journal-reserve", tests, NULL,
+					   NULL);
+}
