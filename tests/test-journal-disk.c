@@ -71,6 +71,12 @@ static int disk_unlinkat(int dir_fd, const char *path, int flags)
 	return file_ops_system.unlinkat(dir_fd, path, flags);
 }
 
+/* What is lost with the power is not the matter here. */
+static int disk_fdatasync(int fd ATTR_UNUSED)
+{
+	return 0;
+}
+
 struct journal *test_disk_begin_with(uint64_t left,
 				     struct journal_settings settings)
 {
@@ -83,6 +89,8 @@ struct journal *test_disk_begin_with(uint64_t left,
 	test_disk.ops.ftruncate = disk_ftruncate;
 	test_disk.ops.renameat2 = disk_renameat2;
 	test_disk.ops.unlinkat = disk_unlinkat;
+	test_disk.ops.fdatasync = disk_fdatasync;
+	test_disk.ops.fsync_dir = disk_fdatasync;
 	file_ops_set(&test_disk.ops);
 	test_journal_new_dir();
 	return test_journal_open_with(settings);

@@ -427,6 +427,29 @@ static void test_a_footer_without_room(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* On a full disk one began without a footer, and so is written up to its end; a start gives
+   it one, for which there is no room. */
+static void test_a_footer_behind_the_end(void **state ATTR_UNUSED)
+{
+	const uint64_t size = TEST_JOURNAL_SEGMENT;
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_footer_free(journal->active);
+	while (journal->active->pos < size)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(test_journal_active(journal), 1);
+	test_journal_start_again(&journal);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(test_journal_active(journal), 2);
+	test_journal_start_again(&journal);
+	while (n > 0)
+		assert_true(test_journal_has(journal, --n));
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_footers_that_cannot_be),
 		cmocka_unit_test(test_a_footer_without_room),
+		cmocka_unit_test(test_a_footer_behind_the_end),
 	};
 
 	return cmocka_run_group_tests_name("journal-footer", tests, NULL, NULL);

@@ -250,7 +250,7 @@ static void run_disk(unsigned int number)
 static void test_each_message_can_be_removed(void **state ATTR_UNUSED)
 {
 	unsigned int first = number_of("FULL_DISK_SEED", 1);
-	unsigned int count = number_of("FULL_DISKS", 60), i;
+	unsigned int count = number_of("FULL_DISKS", 200), i;
 
 	for (i = 0; i < count; i++)
 		run_disk(first + i);

@@ -186,6 +186,61 @@ static void test_few_keep_no_whole_one(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Bytes of the dead ones that are smaller than a segment. */
+static uint64_t bytes_of_pieces(struct journal *journal)
+{
+	const struct journal_segment *segment;
+	uint64_t bytes = 0;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		if (journal_has_blocks(journal, segment) &&
+		    journal_is_small(journal, segment))
+			bytes += segment->header.size;
+	}
+	return bytes;
+}
+
+/* There are as many as take the tombstones of all messages, and of those that the segment will
+   have (up to 3000), packed, with what is lost where an eighth is too little to be won; they are
+   given back with the messages. */
+static void test_pieces_for_all_tombstones(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(60 * SEGMENT);
+	unsigned int n, count = 0;
+	uint64_t moved, pieces;
+
+	while (count < 8000) {
+		assert_int_equal(test_disk_store_group(journal, count, 32, 0),
+				 0);
+		count += 32;
+		if (count % 1024 != 0)
+			continue;
+		pieces = bytes_of_pieces(journal);
+		assert_in_range(pieces, 128 * count + SEGMENT / 4,
+				160 * (count + 3000) + 3 * (SEGMENT / 4));
+	}
+	for (n = 10; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(bytes_of_pieces(journal) == 3 * (SEGMENT / 4));
+	journal_close(&journal);
+}
+
+/* Where there is no space for pieces each message has a block at the end of its segment, for
+   its tombstone. */
+static void test_a_block_for_each_tombstone(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(SEGMENT);
+	unsigned int n, count = test_disk_fill(journal, 3000);
+
+	assert_in_range(count, 80, 126);
+	for (n = 0; n < count; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	journal_close(&journal);
+}
+
 /* What removals need is made before the next one, which is as large as is left for it. */
 static void test_pieces_are_made_first(void **state ATTR_UNUSED)
 {
@@ -304,6 +359,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_whole_one_nobody_needs,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_few_keep_no_whole_one,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_pieces_for_all_tombstones,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_block_for_each_tombstone,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_pieces_are_made_first,
 					  test_disk_end),

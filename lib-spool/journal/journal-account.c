@@ -32,6 +32,11 @@ bool journal_is_small(const struct journal *journal,
 	return segment->header.size < journal->settings.segment_size;
 }
 
+bool journal_is_of_tombstones(enum journal_use use)
+{
+	return use == JOURNAL_USE_CARRY || use == JOURNAL_USE_REMOVE;
+}
+
 bool journal_half_empty(const struct journal_segment *segment)
 {
 	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;

@@ -366,6 +366,15 @@ static void seal(struct journal *journal)
 	set_active(journal, NULL);
 }
 
+bool journal_end_active(struct journal *journal)
+{
+	if (journal->active == NULL ||
+	    !journal_reserve_wins_by_ending(journal, journal->active))
+		return false;
+	seal(journal);
+	return true;
+}
+
 /* Whether the active segment takes so many bytes of so many records. */
 static bool has_room(const struct journal *journal, uint64_t size,
 		     unsigned int records)
@@ -418,8 +427,9 @@ static enum journal_use use_of(const struct journal_request *request)
 		!has(request, JOURNAL_STATES);
 
 	if (request->gives_back)
-		return is_removal || request->for_removals ? JOURNAL_USE_CARRY :
-							     JOURNAL_USE_PACK;
+		return is_removal             ? JOURNAL_USE_CARRY :
+			request->for_removals ? JOURNAL_USE_FREE :
+						JOURNAL_USE_PACK;
 	if (is_removal)
 		return JOURNAL_USE_REMOVE;
 	return is_rewrite(request) || !has_headers(request) ? JOURNAL_USE_MOVE :

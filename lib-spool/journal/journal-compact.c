@@ -24,7 +24,7 @@
 /* Bytes that can be written on a full disk: for what is packed, and for what is in the way of
    tombstones. */
 struct rooms {
-	uint64_t pack, carry;
+	uint64_t pack, free;
 };
 
 /* What is to be emptied. */
@@ -146,7 +146,7 @@ static bool may_move(const struct journal *journal,
 	if (rooms->pack == UINT64_MAX)
 		return journal_half_empty(segment);
 	return is_worth_room(journal, segment, rooms->pack) ||
-		is_in_the_way(journal, segment, rooms->carry);
+		is_in_the_way(journal, segment, rooms->free);
 }
 
 static bool is_better(const struct journal_segment *segment,
@@ -188,7 +188,7 @@ static bool find_source(struct journal *journal, const struct rooms *rooms,
 		source_r->for_removals = rooms->pack != UINT64_MAX &&
 			!is_worth_room(journal, segment, rooms->pack);
 		source_r->most = source_r->for_removals ?
-			most_for_removals(journal, segment, rooms->carry) :
+			most_for_removals(journal, segment, rooms->free) :
 			rooms->pack;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -451,7 +451,7 @@ static bool has_room(struct journal *journal,
 			      &largest);
 	bytes += source->segment.tombstones * JOURNAL_TOMBSTONE_SIZE;
 	room = journal_reserve_room(journal,
-				    source->for_removals ? JOURNAL_USE_CARRY :
+				    source->for_removals ? JOURNAL_USE_FREE :
 							   JOURNAL_USE_PACK,
 				    largest);
 	errno = ENOSPC;
@@ -518,15 +518,40 @@ static void note_all_moved(struct journal *journal)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
+/* Else what is in the active one cannot be carried, as that is where it would go. */
+static bool end_active(struct journal *journal)
+{
+	bool done;
+
+	journal_begin_commit(journal);
+	done = journal_end_active(journal);
+	journal_end_commit(journal);
+	return done;
+}
+
+/* Without a message that is moved. */
+static int win_by_tombstones(struct journal *journal, bool wait)
+{
+	int ret = tidy_one(journal, wait) ? 1 :
+					    journal_carry_tombstones(journal);
+
+	return ret == 0 && end_active(journal) ? 1 : ret;
+}
+
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
 	const struct rooms rooms = {
 		.pack = journal_reserve_room(journal, JOURNAL_USE_PACK, 0),
-		.carry = journal_reserve_room(journal, JOURNAL_USE_CARRY, 0)
+		.free = journal_reserve_room(journal, JOURNAL_USE_FREE, 0)
 	};
+	bool is_full = rooms.pack != UINT64_MAX;
 	struct source source;
 	int ret;
 
+	/* where there is little room, what wins most comes first */
+	ret = is_full ? win_by_tombstones(journal, wait) : 0;
+	if (ret != 0)
+		return ret;
 	if (find_source(journal, &rooms, &source)) {
 		ret = move_some(journal, &source, moved);
 		return ret < 0 && file_is_full_disk(errno) ?
@@ -534,7 +559,7 @@ static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 			ret;
 	}
 	journal_listing_free(journal);
-	ret = tidy_one(journal, wait) ? 1 : journal_carry_tombstones(journal);
+	ret = is_full ? 0 : win_by_tombstones(journal, wait);
 	if (ret == 0)
 		note_all_moved(journal);
 	return ret;

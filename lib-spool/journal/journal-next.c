@@ -64,9 +64,9 @@ static bool is_better(const struct journal_segment *segment,
 {
 	if (found == NULL)
 		return true;
-	return use > JOURNAL_USE_REMOVE ?
-		segment->header.size > found->header.size :
-		segment->header.size < found->header.size;
+	return journal_is_of_tombstones(use) ?
+		segment->header.size < found->header.size :
+		segment->header.size > found->header.size;
 }
 
 /* The largest one that has its blocks; or the smallest, for who removes. */
@@ -343,7 +343,7 @@ static struct journal_segment *take_next(struct journal *journal,
 {
 	struct journal_segment *segment;
 
-	if (journal_reserve_is_full(journal) && use <= JOURNAL_USE_REMOVE &&
+	if (journal_reserve_is_full(journal) && journal_is_of_tombstones(use) &&
 	    journal_reserve_piece(journal) != 0) {
 		segment = take_piece(journal, use);
 		return segment == NULL && file_is_full_disk(errno) &&

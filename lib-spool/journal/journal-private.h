@@ -53,6 +53,7 @@ struct journal_void {
    which give back more. */
 enum journal_use {
 	JOURNAL_USE_CARRY,  /* tombstones, of which fewer are left then */
+	JOURNAL_USE_FREE,   /* what is in the way of that */
 	JOURNAL_USE_REMOVE, /* a message */
 	JOURNAL_USE_PACK,   /* what is left in a segment */
 	JOURNAL_USE_MOVE,   /* headers or states that change */
@@ -244,6 +245,10 @@ bool journal_reserve_is_full(struct journal *journal);
    made, as far as is known. */
 uint64_t journal_reserve_room(struct journal *journal, enum journal_use use,
 			      uint64_t largest);
+/* Whether the active one has nothing but tombstones, which others have room for, and they
+   would take much less there. */
+bool journal_reserve_wins_by_ending(struct journal *journal,
+				    const struct journal_segment *active);
 /* Of who makes segments. */
 bool journal_reserve_lacks_piece(struct journal *journal);
 bool journal_reserve_lacks_whole(struct journal *journal);
@@ -259,6 +264,9 @@ struct journal_group *journal_group_new(void);
 struct journal_request *journal_write_group(struct journal *journal,
 					    struct journal_request *first);
 void journal_set_crc(struct journal_record *record);
+/* Nothing more goes into the active one, where that is worth it on a full disk. False: it
+   is not. Of who is committing. */
+bool journal_end_active(struct journal *journal);
 /* journal-queue.c: ends its thread; no other call is running. */
 void journal_writer_stop(struct journal *journal);
 /* Takes the part of who is committing, and gives it back. */
@@ -298,6 +306,8 @@ bool journal_has_blocks(const struct journal *journal,
    more. */
 bool journal_is_small(const struct journal *journal,
 		      const struct journal_segment *segment) ATTR_PURE;
+/* Whether nothing but tombstones is written for that. */
+bool journal_is_of_tombstones(enum journal_use use);
 /* Whether half of it is a message's at most: of the records that ever were, or of what was
    written, where the rest is tombstones that nothing needs. */
 bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;

@@ -250,7 +250,7 @@ static uint64_t room_of(const struct journal *journal,
 			0;
 	room = room_behind(segment, segment->pos, segment->footer_size);
 	/* small records have as large entries as others */
-	return use > JOURNAL_USE_REMOVE || segment->footer_size == 0 ?
+	return !journal_is_of_tombstones(use) || segment->footer_size == 0 ?
 		room :
 		room / (JOURNAL_TOMBSTONE_SIZE + entry) *
 			JOURNAL_TOMBSTONE_SIZE;
@@ -303,6 +303,7 @@ static uint64_t left_by(const struct journal *journal, enum journal_use use)
 
 	switch (use) {
 	case JOURNAL_USE_CARRY:
+	case JOURNAL_USE_FREE:
 		return 0;
 	case JOURNAL_USE_REMOVE:
 		return left_by_removing(journal);
@@ -453,6 +454,23 @@ uint64_t journal_reserve_room(struct journal *journal, enum journal_use use,
 	room = journal->is_full ? full_room(journal, use, largest) : UINT64_MAX;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return room;
+}
+
+bool journal_reserve_wins_by_ending(struct journal *journal,
+				    const struct journal_segment *active)
+{
+	uint64_t bytes, dead;
+	bool wins;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	bytes = active->tombstones * JOURNAL_TOMBSTONE_SIZE +
+		JOURNAL_BLOCK_SIZE;
+	dead = sum(journal, is_left);
+	wins = journal->is_full && journal->space_wanted && active->live == 0 &&
+		active->outlives_count > 0 && bytes <= dead &&
+		bytes <= journal_reserve_worth(journal, active);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return wins;
 }
 
 void journal_reserve_want_space(struct journal *journal)
