@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "crc32c.h"
+#include "endian-io.h"
 #include "file-ops.h"
 #include "io-infrastructure.h"
 #include "mem.h"
@@ -50,6 +51,92 @@ static void test_every_bit_of_a_header_counts(void **state ATTR_UNUSED)
 	}
 	/* what another incarnation of the segment had is stale */
 	incarnation[15] ^= 1;
+	assert_false(journal_header_get(&got, incarnation, bytes));
+}
+
+/* Numbers with a byte of their own in each place. */
+static void test_every_field_comes_back(void **state ATTR_UNUSED)
+{
+	const struct journal_segment_header segment = {
+		.incarnation = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+				 15, 16 },
+		.size = JOURNAL_SEGMENT_MAX,
+		.first_sequence = 0x0102030405060708,
+		.number = 0x11121314
+	};
+	const struct journal_target target = {
+		.incarnation = { 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,
+				 3, 2, 1 },
+		.offset = 0x21222324,
+		.size = 0x31323334
+	};
+	struct journal_external external = { .tag = { 1, 2, 3, 4, 5, 6, 7, 8 },
+					     .size = 0x4142434445464748 };
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	struct journal_segment_header got_segment;
+	struct journal_target got_target;
+	struct journal_external got_external;
+
+	memset(external.hash, 0x51, sizeof(external.hash));
+	external.hash[31] = 0x52;
+	memset(&got_segment, 0, sizeof(got_segment));
+	journal_segment_header_put(&segment, bytes);
+	assert_int_equal(journal_segment_header_get(&got_segment, bytes),
+			 JOURNAL_SEGMENT_VALID);
+	assert_memory_equal(&got_segment, &segment, sizeof(segment));
+	journal_target_put(&target, bytes);
+	journal_target_get(&got_target, bytes);
+	assert_memory_equal(&got_target, &target, sizeof(target));
+	journal_external_put(&external, bytes);
+	journal_external_get(&got_external, bytes);
+	assert_memory_equal(&got_external, &external, sizeof(external));
+}
+
+/* A checksum that is right does not make sense of what has none. */
+static void test_headers_without_sense(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t size;
+		enum journal_segment_state state;
+	} segments[] = {
+		{ JOURNAL_SEGMENT_MIN, JOURNAL_SEGMENT_VALID },
+		{ JOURNAL_SEGMENT_MIN - JOURNAL_BLOCK_SIZE,
+		  JOURNAL_SEGMENT_DAMAGED },
+		{ JOURNAL_SEGMENT_MIN + JOURNAL_BLOCK_SIZE / 2,
+		  JOURNAL_SEGMENT_DAMAGED },
+		{ JOURNAL_SEGMENT_MAX, JOURNAL_SEGMENT_VALID },
+		{ JOURNAL_SEGMENT_MAX + JOURNAL_BLOCK_SIZE,
+		  JOURNAL_SEGMENT_DAMAGED },
+	};
+	static const unsigned char incarnation[JOURNAL_INCARNATION_SIZE];
+	struct journal_segment_header segment;
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	struct journal_header header, got;
+	size_t i;
+
+	memset(&segment, 0, sizeof(segment));
+	for (i = 0; i < N_ELEMENTS(segments); i++) {
+		segment.size = segments[i].size;
+		journal_segment_header_put(&segment, bytes);
+		assert_int_equal(journal_segment_header_get(&segment, bytes),
+				 segments[i].state);
+	}
+	memset(&header, 0, sizeof(header));
+	header.type = JOURNAL_BODY;
+	header.stored_size = JOURNAL_SEGMENT_MAX;
+	journal_header_put(&header, incarnation, bytes);
+	assert_true(journal_header_get(&got, incarnation, bytes));
+	/* the size of the record would be a small one */
+	header.stored_size = UINT64_MAX - JOURNAL_HEADER_SIZE;
+	journal_header_put(&header, incarnation, bytes);
+	assert_false(journal_header_get(&got, incarnation, bytes));
+	/* the same checksum of what begins as something else */
+	header.stored_size = 1;
+	journal_header_put(&header, incarnation, bytes);
+	bytes[0] ^= 1;
+	put_le32(bytes + JOURNAL_HEADER_SIZE - 4,
+		 crc32c(crc32c(0, incarnation, sizeof(incarnation)), bytes,
+			JOURNAL_HEADER_SIZE - 4));
 	assert_false(journal_header_get(&got, incarnation, bytes));
 }
 
@@ -660,6 +747,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_bit_of_a_header_counts),
+		cmocka_unit_test(test_every_field_comes_back),
+		cmocka_unit_test(test_headers_without_sense),
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),

@@ -22,6 +22,8 @@ static const char wire[] = TEST_SPOOL_WIRE;
 
 /* In the journal a file of its own. */
 #define LARGE 70000
+/* So many are on their way at once. */
+#define MANY 16
 
 struct direction {
 	const char *from, *from_stack, *to, *to_stack;
@@ -67,6 +69,8 @@ static void close_pair(struct pair *pair)
 struct told {
 	unsigned int count, were_there, problems;
 	int error; /* of the last problem */
+	uint64_t octets;
+	size_t total;
 };
 
 static bool note(const struct spool_migrated *what, void *context)
@@ -74,6 +78,8 @@ static bool note(const struct spool_migrated *what, void *context)
 	struct told *told = context;
 
 	told->count++;
+	told->octets += what->body_len;
+	told->total = what->total;
 	if (what->was_there)
 		told->were_there++;
 	if (what->problem != NULL) {
@@ -85,7 +91,7 @@ static bool note(const struct spool_migrated *what, void *context)
 
 static struct told migrate(const struct pair *pair, unsigned int flags)
 {
-	struct told told = { 0, 0, 0, 0 };
+	struct told told = { 0 };
 	char *error;
 
 	if (spool_migrate(pair->from, pair->to, flags, note, &told, &error) < 0)
@@ -95,10 +101,8 @@ static struct told migrate(const struct pair *pair, unsigned int flags)
 
 static void put_large(struct spool *spool, message_id *id)
 {
-	char *text = malloc(LARGE);
+	unsigned char *text = test_data(TEST_DATA_RANDOM, LARGE);
 
-	assert_non_null(text);
-	memset(text, 'x', LARGE);
 	memcpy(text + LARGE - 5, "\r\n.\r\n", 5);
 	assert_int_equal(test_spool_put(spool, text, LARGE, id), IO_DONE);
 	test_spool_must_have(spool, id, text, LARGE);
@@ -160,6 +164,8 @@ static void test_all_of_a_message_moves(void **state ATTR_UNUSED)
 		told = migrate(&pair, 0);
 		assert_int_equal(told.count, 3);
 		assert_int_equal(told.were_there + told.problems, 0);
+		assert_int_equal(told.total, 3);
+		assert_int_equal(told.octets, sizeof(wire) - 1 + LARGE + 3);
 		assert_int_equal(
 			test_spool_scan(open_again(&pair.from, pair.from_dir)),
 			0);
@@ -226,7 +232,7 @@ static void test_keep_copies(void **state ATTR_UNUSED)
 /* What a crash between the copy and the removal leaves. */
 static void test_what_is_in_both_goes_on(void **state ATTR_UNUSED)
 {
-	struct told told = { 0, 0, 0, 0 };
+	struct told told = { 0 };
 	message_id ids[2];
 	struct pair pair;
 	char *error;
@@ -293,18 +299,31 @@ static void test_a_body_without_headers_is_no_message(void **state ATTR_UNUSED)
 	close_pair(&pair);
 }
 
+/* Its headers, with this line behind the others; NULL: as they are. */
+static void rewrite(struct spool *spool, const message_id *id, const char *line)
+{
+	email_message *message;
+
+	assert_int_equal(spool_get(spool, id, &message), IO_DONE);
+	if (line != NULL)
+		assert_int_equal(email_message_add_unknown(message, line), 0);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+}
+
 static void test_what_differs_is_left(void **state ATTR_UNUSED)
 {
 	static const char other[] = "Subject: hallo\r\n\r\n..dots\r\n.\r\n";
 	email_message *message;
-	message_id ids[2];
+	message_id ids[3];
 	struct told told;
 	struct pair pair;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(directions); i++) {
 		new_pair(&directions[i], &pair);
-		/* another body of the same length; other headers */
+		/* another body of the same length; other headers; more of them */
 		assert_int_equal(test_spool_put(pair.from, wire,
 						sizeof(wire) - 1, &ids[0]),
 				 IO_DONE);
@@ -312,7 +331,10 @@ static void test_what_differs_is_left(void **state ATTR_UNUSED)
 						   sizeof(other) - 1, &ids[0]),
 				 IO_DONE);
 		put_full(pair.from, &ids[1]);
+		put_full(pair.from, &ids[2]);
 		(void)migrate(&pair, SPOOL_MIGRATE_KEEP);
+		rewrite(pair.from, &ids[2], NULL);
+		rewrite(pair.to, &ids[2], "x-new 2");
 		assert_int_equal(spool_get(pair.to, &ids[1], &message),
 				 IO_DONE);
 		email_message_set_flags(message, 0);
@@ -321,14 +343,16 @@ static void test_what_differs_is_left(void **state ATTR_UNUSED)
 				 IO_DONE);
 		email_message_unref(&message);
 		told = migrate(&pair, 0);
-		assert_int_equal(told.count, 2);
-		assert_int_equal(told.problems, 2);
+		assert_int_equal(told.count, 3);
+		assert_int_equal(told.problems, 3);
 		assert_int_equal(told.error, EEXIST);
 		test_spool_must_have(pair.from, &ids[0], wire,
 				     sizeof(wire) - 1);
 		test_spool_must_have(pair.to, &ids[0], other,
 				     sizeof(other) - 1);
 		test_spool_must_have(pair.from, &ids[1], wire,
+				     sizeof(wire) - 1);
+		test_spool_must_have(pair.from, &ids[2], wire,
 				     sizeof(wire) - 1);
 		close_pair(&pair);
 	}
@@ -501,35 +525,82 @@ static void test_a_damaged_body_is_not_moved(void **state ATTR_UNUSED)
 	}
 }
 
+/* What cannot be written ends it, and is not tried again. */
 static void test_a_full_disk_ends_it(void **state ATTR_UNUSED)
 {
-	struct told told = { 0, 0, 0, 0 };
+	static const struct {
+		unsigned int count;
+		bool always;
+	} rows[] = {
+		{ 2, true },
+		{ 1, false },
+		/* more than may be begun before one is told */
+		{ 4 * MANY, true },
+	};
+	message_id ids[4 * MANY];
+	struct told told;
+	struct pair pair;
+	unsigned int n;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		memset(&told, 0, sizeof(told));
+		new_pair(&directions[0], &pair);
+		for (n = 0; n < rows[i].count; n++)
+			put_full(pair.from, &ids[n]);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_WRITE] = 1;
+		test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+		test_faults.fail_after = rows[i].always;
+		assert_int_equal(spool_migrate(pair.from, pair.to, 0, note,
+					       &told, &error),
+				 -1);
+		assert_int_equal(errno, ENOSPC);
+		assert_true(test_faults.calls[TEST_OP_WRITE] <= 2 * MANY);
+		test_faults_end();
+		free(error);
+		assert_int_equal(told.count, 0);
+		assert_int_equal(test_spool_scan(pair.from), rows[i].count);
+		close_pair(&pair);
+	}
+}
+
+/* Nobody takes a part of them for all. */
+static void test_a_list_that_fails(void **state ATTR_UNUSED)
+{
+	unsigned int call, hit;
+	struct told told;
 	message_id ids[2];
 	struct pair pair;
 	char *error;
+	int ret;
 
 	new_pair(&directions[0], &pair);
 	put_full(pair.from, &ids[0]);
 	put_full(pair.from, &ids[1]);
-	test_faults_begin();
-	test_faults.fail_at[TEST_OP_WRITE] = 1;
-	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
-	test_faults.fail_after = true;
-	assert_int_equal(
-		spool_migrate(pair.from, pair.to, 0, note, &told, &error), -1);
-	assert_int_equal(errno, ENOSPC);
-	test_faults_end();
-	free(error);
-	assert_int_equal(told.count, 0);
-	assert_int_equal(test_spool_scan(pair.from), 2);
+	TEST_EACH_CALL(call, hit) {
+		memset(&told, 0, sizeof(told));
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_READDIR] = call;
+		test_faults.fail_errno[TEST_OP_READDIR] = EIO;
+		ret = spool_migrate(pair.from, pair.to, SPOOL_MIGRATE_KEEP,
+				    note, &told, &error);
+		hit = test_faults.calls[TEST_OP_READDIR];
+		test_faults_end();
+		assert_int_equal(ret, hit < call ? 0 : -1);
+		assert_int_equal(told.count, hit < call ? 2 : 0);
+		if (ret < 0) {
+			assert_int_equal(errno, EIO);
+			free(error);
+		}
+	}
 	close_pair(&pair);
 }
 
 /*
  * Many on their way
  */
-
-#define MANY 16
 
 static struct {
 	pthread_mutex_t mutex;
@@ -613,9 +684,166 @@ static void test_false_begins_no_other(void **state ATTR_UNUSED)
 	close_pair(&pair);
 }
 
+/* Stacks that no address space has room for. */
+static void test_no_threads(void **state ATTR_UNUSED)
+{
+	pthread_attr_t old, huge;
+	message_id ids[2];
+	struct told told;
+	struct pair pair;
+
+	new_pair(&directions[2], &pair);
+	put_full(pair.from, &ids[0]);
+	put_large(pair.from, &ids[1]);
+	assert_int_equal(pthread_getattr_default_np(&old), 0);
+	assert_int_equal(pthread_attr_init(&huge), 0);
+	assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 50), 0);
+	assert_int_equal(pthread_setattr_default_np(&huge), 0);
+	told = migrate(&pair, 0);
+	assert_int_equal(pthread_setattr_default_np(&old), 0);
+	(void)pthread_attr_destroy(&huge);
+	(void)pthread_attr_destroy(&old);
+	assert_int_equal(told.count, 2);
+	assert_int_equal(told.problems, 0);
+	must_have_whole(pair.from, 0);
+	must_have_whole(pair.to, 2);
+	close_pair(&pair);
+}
+
+/* Before anything is told so many are begun, and never more than that are untold. */
+#define UNTOLD (2 * MANY)
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned int begun, told, stop_after;
+} race = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0 };
+
+static int count_begun(io_infrastructure *io ATTR_UNUSED,
+		       io_caller caller ATTR_UNUSED,
+		       email_message *message ATTR_UNUSED)
+{
+	(void)pthread_mutex_lock(&race.mutex);
+	race.begun++;
+	(void)pthread_cond_broadcast(&race.changed);
+	(void)pthread_mutex_unlock(&race.mutex);
+	return IO_CONT;
+}
+
+static bool tell_late(const struct spool_migrated *what,
+		      void *context ATTR_UNUSED)
+{
+	bool more;
+
+	assert_null(what->problem);
+	(void)pthread_mutex_lock(&race.mutex);
+	while (race.begun < UNTOLD)
+		(void)pthread_cond_wait(&race.changed, &race.mutex);
+	assert_true(race.begun <= race.told + UNTOLD);
+	more = ++race.told < race.stop_after;
+	(void)pthread_mutex_unlock(&race.mutex);
+	return more;
+}
+
+/* However slow it is: what is not told yet takes memory. */
+static void test_nobody_is_far_ahead_of_who_is_told(void **state ATTR_UNUSED)
+{
+	static const unsigned int stops[] = { 1, MANY, 8 * MANY };
+	static io_infrastructure counting = { .shared = SPOOL_MODULE_SHARED(
+						      "counting", "", ""),
+					      .io_readheaders = count_begun };
+	message_id ids[5 * MANY];
+	struct pair pair;
+	unsigned int n;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stops); i++) {
+		new_pair(&directions[0], &pair);
+		assert_int_equal(
+			spool_add_module(pair.from, &counting, "", &error), 0);
+		for (n = 0; n < N_ELEMENTS(ids); n++)
+			assert_int_equal(test_spool_put(pair.from, ".\r\n", 3,
+							&ids[n]),
+					 IO_DONE);
+		race.begun = race.told = 0;
+		race.stop_after = stops[i];
+		assert_int_equal(spool_migrate(pair.from, pair.to, 0, tell_late,
+					       NULL, &error),
+				 0);
+		must_have_whole(pair.to, race.told);
+		must_have_whole(pair.from, 5 * MANY - race.told);
+		close_pair(&pair);
+	}
+}
+
 /*
  * Modules before the other store
  */
+
+static _Atomic unsigned int skipped;
+
+static int note_force(io_infrastructure *io ATTR_UNUSED,
+		      io_caller caller ATTR_UNUSED,
+		      email_message *message ATTR_UNUSED, int force)
+{
+	if (force == 0)
+		skipped++;
+	return IO_CONT;
+}
+
+/* A message leaves its spool: no module over there may skip it. */
+static void test_modules_must_take_it(void **state ATTR_UNUSED)
+{
+	static io_infrastructure noting = { .shared = SPOOL_MODULE_SHARED(
+						    "noting", "", ""),
+					    .io_writebody = note_force,
+					    .io_writeheaders = note_force };
+	struct told told;
+	struct pair pair;
+	message_id id;
+	char *error;
+
+	new_pair(&directions[0], &pair);
+	assert_int_equal(spool_add_module(pair.to, &noting, "", &error), 0);
+	put_full(pair.from, &id);
+	skipped = 0;
+	told = migrate(&pair, 0);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.problems, 0);
+	assert_int_equal(skipped, 0);
+	close_pair(&pair);
+}
+
+static int fail_without_reason(io_infrastructure *io ATTR_UNUSED,
+			       io_caller caller ATTR_UNUSED,
+			       email_message *message ATTR_UNUSED)
+{
+	errno = 0;
+	return IO_FAIL;
+}
+
+/* A problem has an errno, also where a module gave none. */
+static void test_a_failure_without_a_reason(void **state ATTR_UNUSED)
+{
+	static io_infrastructure failing = {
+		.shared = SPOOL_MODULE_SHARED("failing", "", ""),
+		.io_readheaders = fail_without_reason
+	};
+	struct told told;
+	struct pair pair;
+	message_id id;
+	char *error;
+
+	new_pair(&directions[0], &pair);
+	put_full(pair.from, &id);
+	(void)open_again(&pair.from, pair.from_dir);
+	assert_int_equal(spool_add_module(pair.from, &failing, "", &error), 0);
+	told = migrate(&pair, 0);
+	assert_int_equal(told.problems, 1);
+	assert_true(told.error != 0);
+	close_pair(&pair);
+}
 
 static unsigned int unlinks;
 
@@ -713,6 +941,7 @@ static void test_short_bodies_in_both_are_left(void **state ATTR_UNUSED)
 
 static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
 {
+	struct spool *bare = spool_new();
 	struct pair pair;
 	message_id id;
 	char *error;
@@ -723,6 +952,16 @@ static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
 		spool_migrate(pair.from, pair.from, 0, NULL, NULL, &error), -1);
 	assert_int_equal(errno, EINVAL);
 	free(error);
+	/* modules alone */
+	assert_int_equal(spool_migrate(pair.from, bare, 0, NULL, NULL, &error),
+			 -1);
+	assert_int_equal(errno, ENOTSUP);
+	free(error);
+	assert_int_equal(spool_migrate(bare, pair.from, 0, NULL, NULL, &error),
+			 -1);
+	assert_int_equal(errno, ENOTSUP);
+	free(error);
+	spool_close(&bare);
 	spool_close(&pair.to);
 	pair.to = spool_open(pair.to_dir, SPOOL_OPEN_READ_ONLY, NULL, &error);
 	assert_non_null(pair.to);
@@ -734,6 +973,10 @@ static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
 		spool_migrate(pair.to, pair.from, 0, NULL, NULL, &error), -1);
 	assert_int_equal(errno, EROFS);
 	free(error);
+	/* copies leave it as it is */
+	assert_int_equal(spool_migrate(pair.to, pair.from, SPOOL_MIGRATE_KEEP,
+				       NULL, NULL, &error),
+			 0);
 	assert_int_equal(test_spool_scan(pair.from), 1);
 	close_pair(&pair);
 }
@@ -752,8 +995,13 @@ int main(void)
 		cmocka_unit_test(test_a_message_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_body_is_not_moved),
 		cmocka_unit_test(test_a_full_disk_ends_it),
+		cmocka_unit_test(test_a_list_that_fails),
 		cmocka_unit_test(test_many_are_on_their_way_at_once),
 		cmocka_unit_test(test_false_begins_no_other),
+		cmocka_unit_test(test_no_threads),
+		cmocka_unit_test(test_nobody_is_far_ahead_of_who_is_told),
+		cmocka_unit_test(test_modules_must_take_it),
+		cmocka_unit_test(test_a_failure_without_a_reason),
 		cmocka_unit_test(test_modules_keep_what_is_stored),
 		cmocka_unit_test(test_short_bodies_in_both_are_left),
 		cmocka_unit_test(test_what_cannot_be_is_refused),
