@@ -309,6 +309,67 @@ static void test_a_stack_with_a_long_name(void **state ATTR_UNUSED)
 
 /* A file that ends before the record does is damaged, and no read has failed: whatever errno
    was before. */
+/* Of a body in a file there is less than the record of one has, or one that is no such
+   body: whatever the index says. */
+static void test_a_record_of_no_file(void **state ATTR_UNUSED)
+{
+	static const struct {
+		unsigned int flags;
+		size_t size;
+		int errno_;
+	} rows[] = {
+		{ JOURNAL_EXTERNAL, JOURNAL_EXTERNAL_SIZE, 0 },
+		{ JOURNAL_EXTERNAL, JOURNAL_EXTERNAL_SIZE - 1, EINVAL },
+		{ JOURNAL_EXTERNAL, 1, EINVAL },
+		{ 0, JOURNAL_EXTERNAL_SIZE, EINVAL },
+	};
+	struct journal *journal = test_journal_new();
+	struct journal_external external;
+	struct journal_entry entry;
+	struct test_journal_put put;
+	const message_id *id;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		test_journal_make_put(&put, i, 1);
+		memset(put.body, 7, sizeof(put.body));
+		put.request.records[0].size = rows[i].size;
+		put.request.records[0].flags |= rows[i].flags;
+		id = &put.request.records[0].id;
+		assert_int_equal(journal_claim(journal, id, &entry), 0);
+		assert_int_equal(journal_commit(journal, &put.request), 0);
+		journal_release(journal, id);
+		ret = journal_read_external(journal, id, &external);
+		assert_int_equal(ret, rows[i].errno_ == 0 ? 0 : -1);
+		if (ret < 0)
+			assert_int_equal(errno, rows[i].errno_);
+	}
+	journal_close(&journal);
+}
+
+/* It says which record it kills. */
+static void test_what_a_tombstone_says(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char bytes[JOURNAL_TARGET_SIZE];
+	struct journal_target target;
+	struct journal_entry entry;
+	message_id id;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	test_journal_make_id(1, &id);
+	assert_true(journal_find(journal, &id, &entry));
+	journal_make_target(journal, &entry.headers, bytes);
+	journal_target_get(&target, bytes);
+	assert_int_equal(target.offset, entry.headers.offset);
+	assert_int_equal(target.size, 0);
+	assert_memory_equal(target.incarnation,
+			    journal->active->header.incarnation,
+			    JOURNAL_INCARNATION_SIZE);
+	journal_close(&journal);
+}
+
 static void test_a_record_behind_the_files_end(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -756,6 +817,8 @@ int main(void)
 		cmocka_unit_test(test_memory_for_states_stays),
 		cmocka_unit_test(test_a_place_of_another_record),
 		cmocka_unit_test(test_a_stack_with_a_long_name),
+		cmocka_unit_test(test_a_record_of_no_file),
+		cmocka_unit_test(test_what_a_tombstone_says),
 		cmocka_unit_test(test_a_record_behind_the_files_end),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
