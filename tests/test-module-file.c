@@ -402,18 +402,202 @@ static void test_transient_errors_of_a_scan(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Nor is it damage to who repairs. */
+static void test_repair_of_what_cannot_be_read_now(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_READ };
+	struct spool *spool = test_spool_new("gzip");
+	unsigned int n, hit;
+	message_id id;
+	size_t i;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			assert_true(test_spool_scan(spool) <= 1);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(test_spool_scan(spool), 1);
+		}
+	}
+	assert_int_equal(test_spool_files_in("quarantine").count, 0);
+	spool_close(&spool);
+}
+
+/* Whatever the process's mask lets through. */
+static void test_nobody_else_may_look(void **state ATTR_UNUSED)
+{
+	const mode_t mask = umask(0);
+	struct spool *spool = test_spool_new("");
+	message_id ids[2];
+	char path[512];
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &ids[0]),
+			 IO_DONE);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &ids[1]),
+			 IO_DONE);
+	test_spool_file(&ids[1], ".h", path);
+	assert_int_equal(truncate(path, 30), 0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	spool_close(&spool);
+	(void)umask(mask);
+	assert_true(test_spool_files_in("quarantine").count >= 3);
+	assert_int_equal(test_command("test -z \"$(find %s -perm /077)\"",
+				      test_spool_dir()),
+			 0);
+}
+
+/* All that one does with a message, whatever fails. */
+static void use_spool(struct spool *spool)
+{
+	struct spool_strays strays;
+	email_message *message;
+	message_id id;
+	char *error;
+
+	(void)test_spool_put(spool, wire, sizeof(wire) - 1, &id);
+	if (spool_get(spool, &id, &message) == IO_DONE) {
+		(void)spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+		(void)spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+		email_message_unref(&message);
+	}
+	(void)test_spool_scan(spool);
+	if (spool_count_strays(spool, &strays, &error) < 0)
+		free(error);
+	(void)spool_remove(spool, &id);
+	if (spool_get(spool, &id, &message) == IO_DONE)
+		email_message_unref(&message);
+}
+
+/* Whatever became of what they were opened for. */
+static void test_descriptors_are_given_back(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN,    TEST_OP_READ,
+					    TEST_OP_FSTAT,   TEST_OP_FSYNC_DIR,
+					    TEST_OP_OPENDIR, TEST_OP_READDIR };
+	const unsigned int before = test_open_descriptors();
+	struct spool *spool;
+	unsigned int n, hit;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			test_spool_init("gzip");
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			spool = spool_open(test_spool_dir(), 0, NULL, &error);
+			if (spool == NULL)
+				free(error);
+			else
+				use_spool(spool);
+			spool_close(&spool);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(test_open_descriptors(), before);
+		}
+	}
+}
+
+/* Directories that were synced, by their inodes. */
+static struct {
+	ino_t inodes[32];
+	unsigned int count;
+} synced;
+
+static int noting_fsync_dir(int dir_fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(dir_fd, &st), 0);
+	assert_true(synced.count < N_ELEMENTS(synced.inodes));
+	synced.inodes[synced.count++] = st.st_ino;
+	return file_ops_system.fsync_dir(dir_fd);
+}
+
+/* A new spool's directories are durable when it is there. */
+static void test_init_syncs_its_directories(void **state ATTR_UNUSED)
+{
+	static const char *const names[] = { "", "/messages" };
+	struct file_ops ops = file_ops_system;
+	char path[600];
+	struct stat st;
+	unsigned int n;
+	size_t i;
+
+	ops.fsync_dir = noting_fsync_dir;
+	file_ops_set(&ops);
+	synced.count = 0;
+	test_spool_init("");
+	file_ops_set(NULL);
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", test_spool_dir(),
+			       names[i]);
+		assert_int_equal(stat(path, &st), 0);
+		for (n = 0; n < synced.count; n++) {
+			if (synced.inodes[n] == st.st_ino)
+				break;
+		}
+		if (n == synced.count)
+			fail_msg("not synced: %s", path);
+	}
+}
+
+static int doubled_mkdirat(int dir_fd, const char *path, mode_t mode)
+{
+	(void)file_ops_system.mkdirat(dir_fd, path, mode);
+	return file_ops_system.mkdirat(dir_fd, path, mode);
+}
+
+/* Two messages are the first of their bucket. */
+static void test_two_make_a_bucket(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct file_ops ops = file_ops_system;
+	message_id id;
+
+	ops.mkdirat = doubled_mkdirat;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	file_ops_set(NULL);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
 static void put_more(const message_id *id ATTR_UNUSED, void *context)
 {
 	struct spool *spool = ((void **)context)[0];
 	unsigned int *count = ((void **)context)[1], i;
+	email_message *message;
 	message_id other;
 
 	if (++*count > 1)
 		return;
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 100; i++) {
 		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
 						&other),
 				 IO_DONE);
+		if (i % 2 == 0)
+			continue;
+		/* also where he changed it since */
+		assert_int_equal(spool_get(spool, &other, &message), IO_DONE);
+		test_spool_set_body(message, ".\r\n", 3);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
+						 0),
+				 IO_DONE);
+		assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS,
+						    message, 0),
+				 IO_DONE);
+		email_message_unref(&message);
+	}
 }
 
 /* 20: who puts a message while the scan runs knows of it. */
@@ -799,6 +983,52 @@ static void test_links_and_devices_are_refused(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+static bool count_entry(const struct spool_entry *entry ATTR_UNUSED,
+			void *context)
+{
+	++*(unsigned int *)context;
+	return true;
+}
+
+/* A directory that is elsewhere: nothing there is read, or written. */
+static void test_links_to_directories_are_refused(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512], outside[512], *error;
+	email_message *message;
+	unsigned int count = 0;
+	message_id id, other;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_file(&id, "", path);
+	*strrchr(path, '/') = '\0';
+	(void)snprintf(outside, sizeof(outside), "%s", test_path("outside"));
+	assert_int_equal(rename(path, outside), 0);
+	assert_int_equal(symlink(outside, path), 0);
+	assert_int_not_equal(spool_get(spool, &id, &message), IO_DONE);
+	other = id;
+	other.bytes[8] ^= 1;
+	assert_int_not_equal(test_spool_put_as(spool, wire, sizeof(wire) - 1,
+					       &other),
+			     IO_DONE);
+	assert_int_equal(test_spool_scan(spool), 0);
+	if (spool_list(spool, count_entry, &count, &error) < 0)
+		free(error);
+	assert_int_equal(count, 0);
+	assert_int_not_equal(spool_remove(spool, &id), IO_DONE);
+	assert_int_equal(test_command("test $(ls %s | wc -l) = 2", outside), 0);
+	spool_close(&spool);
+	/* all of them are */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rename(outside, path), 0);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(rename(path, outside), 0);
+	assert_int_equal(symlink(outside, path), 0);
+	assert_null(spool_open(test_spool_dir(), 0, NULL, &error));
+	free(error);
+}
+
 /*
  * Threads
  */
@@ -887,6 +1117,12 @@ int main(void)
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_links_and_devices_are_refused),
+		cmocka_unit_test(test_links_to_directories_are_refused),
+		cmocka_unit_test(test_repair_of_what_cannot_be_read_now),
+		cmocka_unit_test(test_nobody_else_may_look),
+		cmocka_unit_test(test_descriptors_are_given_back),
+		cmocka_unit_test(test_init_syncs_its_directories),
+		cmocka_unit_test(test_two_make_a_bucket),
 		cmocka_unit_test(test_scan_while_writers_work),
 	};
 
