@@ -57,14 +57,14 @@ static void test_every_bit_of_a_header_counts(void **state ATTR_UNUSED)
 /* Numbers with a byte of their own in each place. */
 static void test_every_field_comes_back(void **state ATTR_UNUSED)
 {
-	const struct journal_segment_header segment = {
+	static const struct journal_segment_header segment = {
 		.incarnation = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
 				 15, 16 },
 		.size = JOURNAL_SEGMENT_MAX,
 		.first_sequence = 0x0102030405060708,
 		.number = 0x11121314
 	};
-	const struct journal_target target = {
+	static const struct journal_target target = {
 		.incarnation = { 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,
 				 3, 2, 1 },
 		.offset = 0x21222324,

@@ -118,6 +118,10 @@ static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 		  EINVAL, "line 4", "take one away" },
 		{ TEXT(MINIMUM "inline-limit = 5000x\n"), EINVAL, "line 3",
 		  "inline-limit \"5000x\": a number of bytes" },
+		{ TEXT(MINIMUM "inline-limit = 4294967297\n"), EINVAL, "line 3",
+		  "4294967296 is expected" },
+		{ TEXT(MINIMUM "segment-size = 4294971392\n"), EINVAL, "line 3",
+		  "4294967296 is expected" },
 		{ TEXT(MINIMUM "header = gzip\n"), EINVAL, "line 3",
 		  "are known" },
 		{ TEXT(MINIMUM "headers-x = gzip\n"), EINVAL, "line 3",
@@ -192,15 +196,17 @@ static void test_so_many_modules(void **state ATTR_UNUSED)
 	spool_conf_free(&conf);
 }
 
-/* Whose the file is, as fstat() says; 0: that fails. */
+/* Whose the file is, as fstat() says; mode 0: that fails, when it was found to be a
+   regular file. */
 static struct {
 	uid_t user;
 	mode_t mode;
+	unsigned int calls;
 } owner;
 
 static int owner_fstat(int fd, struct stat *st)
 {
-	if (owner.mode == 0) {
+	if (owner.mode == 0 && owner.calls++ > 0) {
 		errno = EIO;
 		return -1;
 	}
@@ -237,6 +243,7 @@ static void test_who_may_name_modules(void **state ATTR_UNUSED)
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		owner.user = rows[i].user;
 		owner.mode = rows[i].mode;
+		owner.calls = 0;
 		test_write_file(test_path("spool.conf"),
 				TEXT(MINIMUM "\nmodule = /m.so\n# end\n"));
 		file_ops_set(&ops);
