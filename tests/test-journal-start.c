@@ -3,7 +3,9 @@
 /* How a journal is opened: calls that fail, and readers beside a writer. */
 
 #include "config.h"
+#include "buffer.h"
 #include "crc32c.h"
+#include "endian-io.h"
 #include "file-ops.h"
 #include "journal/journal-scan.h"
 #include "macros.h"
@@ -280,6 +282,46 @@ static void test_what_is_no_other_life(void **state ATTR_UNUSED)
 			 0);
 	assert_true(journal_source_has_changed(&made.source));
 	end_made(&made);
+}
+
+/* Who does not know what a segment says leaves it, and all others, alone. */
+static void test_a_segment_of_a_newer_version(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	buffer_t *before, *after;
+	char path[600], *error;
+	unsigned int n;
+
+	for (n = 0; test_journal_active(journal) < 2; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_segment_header_put(&journal->segments[1]->header, bytes);
+	journal_close(&journal);
+	/* the number behind its magic, and the checksum at its end */
+	bytes[15]++;
+	put_le32(bytes + JOURNAL_HEADER_SIZE - 4,
+		 crc32c(0, bytes, JOURNAL_HEADER_SIZE - 4));
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	before = test_read_file(path);
+	memcpy(buffer_get_modifiable_data(before, NULL), bytes, sizeof(bytes));
+	test_write_file(path, before->data, before->used);
+	for (n = 0; n < 2; n++) {
+		settings.read_only = n > 0;
+		assert_null(journal_open(test_journal.dir_fd, test_journal.dir,
+					 &settings, &error));
+		assert_int_equal(errno, ENOTSUP);
+		assert_non_null(strstr(error, "newer version of Bobbin"));
+		free(error);
+	}
+	after = test_read_file(path);
+	assert_int_equal(after->used, before->used);
+	assert_memory_equal(after->data, before->data, before->used);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	buffer_free(&before);
+	buffer_free(&after);
 }
 
 /*
@@ -659,6 +701,7 @@ int main(void)
 		cmocka_unit_test(test_records_at_their_limits),
 		cmocka_unit_test(test_voids_of_several_groups),
 		cmocka_unit_test(test_what_is_no_other_life),
+		cmocka_unit_test(test_a_segment_of_a_newer_version),
 		cmocka_unit_test(test_every_failing_call_of_a_start),
 		cmocka_unit_test(test_what_a_segment_has_taken),
 		cmocka_unit_test(test_a_journal_that_cannot_be_made),

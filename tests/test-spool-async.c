@@ -501,6 +501,65 @@ static void test_a_callback_submits(void **state ATTR_UNUSED)
 	test_async_end(&endless.async, &endless.spool);
 }
 
+/* Each is answered when the one before is told. */
+struct turns {
+	struct spool *spool;
+	struct spool_async *async;
+	unsigned int left, of_others;
+};
+
+static void put_and_wait(int answer, void *context)
+{
+	struct turns *turns = context;
+	email_message *message;
+	message_id id;
+
+	assert_int_equal(answer, IO_DONE);
+	if (turns->left-- == 0) {
+		io_loop_stop(current_ioloop);
+		return;
+	}
+	message = test_async_message(turns->spool, &id);
+	assert_int_equal(spool_submit_put(turns->async, message, put_and_wait,
+					  turns),
+			 IO_DONE);
+	email_message_unref(&message);
+	(void)pthread_mutex_lock(&turns->async->mutex);
+	while (turns->async->complete.first == NULL)
+		(void)pthread_cond_wait(&turns->async->answered,
+					&turns->async->mutex);
+	(void)pthread_mutex_unlock(&turns->async->mutex);
+}
+
+static void note_turn(void *context)
+{
+	struct turns *turns = context;
+
+	turns->of_others++;
+}
+
+/* Answers that never end are not all that a loop has to do. */
+static void test_the_loop_has_other_things_to_do(void **state ATTR_UNUSED)
+{
+	struct turns turns = { .spool = test_watched_spool("memory"),
+			       .left = 20 };
+	int fds[2];
+	struct io *io;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	turns.async = test_async_begin(turns.spool, 1, 1);
+	/* it is always readable */
+	io = io_add(fds[0], IO_READ, note_turn, &turns);
+	put_and_wait(IO_DONE, &turns);
+	io_loop_run(current_ioloop);
+	assert_true(turns.of_others >= 10);
+	io_remove(&io);
+	test_async_end(&turns.async, &turns.spool);
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(close(fds[1]), 0);
+}
+
 /*
  * Wrong use, and no room
  */
@@ -508,6 +567,7 @@ static void test_a_callback_submits(void **state ATTR_UNUSED)
 static void test_bad_numbers(void **state ATTR_UNUSED)
 {
 	struct ioloop *ioloop = io_loop_create();
+	struct spool_async *async;
 	struct spool *spool = spool_new();
 	char *error;
 
@@ -520,6 +580,11 @@ static void test_bad_numbers(void **state ATTR_UNUSED)
 				    &error));
 	assert_int_equal(errno, EINVAL);
 	free(error);
+	/* as many as there may be */
+	async = spool_async_new(spool, NULL, SPOOL_WORKERS_MAX,
+				SPOOL_REQUESTS_MAX, &error);
+	assert_non_null(async);
+	spool_async_close(&async);
 	spool_close(&spool);
 	io_loop_destroy(&ioloop);
 }
@@ -690,6 +755,7 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_all),
 		cmocka_unit_test(test_a_callback_submits),
+		cmocka_unit_test(test_the_loop_has_other_things_to_do),
 		cmocka_unit_test(test_bad_numbers),
 		cmocka_unit_test(test_a_fork_has_no_workers),
 		cmocka_unit_test(test_no_loop),
