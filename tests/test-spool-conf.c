@@ -53,6 +53,8 @@ static int read_text(const void *text, size_t size)
 }
 
 #define MINIMUM "version = 1\nstore = file\n"
+/* And its size. */
+#define TEXT(text) (text), sizeof(text) - 1
 
 static void test_what_is_read(void **state ATTR_UNUSED)
 {
@@ -78,6 +80,15 @@ static void test_what_is_read(void **state ATTR_UNUSED)
 		assert_string_equal(conf.body, rows[i].body);
 		assert_string_equal(conf.headers, rows[i].headers);
 	}
+	/* nothing is left of the one before */
+	assert_int_equal(read_text(TEXT(MINIMUM "compaction = off\n"
+						"inline-limit = 5000\n")),
+			 0);
+	assert_true(conf.compaction_off);
+	assert_int_equal(conf.inline_limit, 5000);
+	assert_int_equal(read_text(TEXT(MINIMUM)), 0);
+	assert_false(conf.compaction_off);
+	assert_int_equal(conf.inline_limit, 0);
 	spool_conf_free(&conf);
 	assert_null(conf.store);
 }
@@ -90,7 +101,6 @@ static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 		int error;
 		const char *where, *what;
 	} rows[] = {
-#define TEXT(text) (text), sizeof(text) - 1
 		{ TEXT(""), EINVAL, "spool.conf", "\"version = 1\"" },
 		{ TEXT("# nothing\n"), EINVAL, "spool.conf",
 		  "\"version = 1\"" },
