@@ -284,6 +284,51 @@ static void test_what_is_no_other_life(void **state ATTR_UNUSED)
 	end_made(&made);
 }
 
+/* Where writes began and ended. */
+static struct {
+	uint64_t begin, end;
+} written;
+
+static ssize_t noting_pwritev(int fd, const struct iovec *iov, int count,
+			      off_t offset)
+{
+	ssize_t ret = file_ops_system.pwritev(fd, iov, count, offset);
+
+	assert_true(ret > 0);
+	written.begin = I_MIN(written.begin, (uint64_t)offset);
+	written.end = I_MAX(written.end, (uint64_t)(offset + ret));
+	return ret;
+}
+
+/* What is to be written again is, and nothing beside it, which is durable. */
+static void test_what_is_written_again(void **state ATTR_UNUSED)
+{
+	static const uint64_t sizes[] = { JOURNAL_BLOCK_SIZE, 256 * 1024,
+					  300 * 1024, 1024 * 1024 };
+	const uint64_t begin = 3 * JOURNAL_BLOCK_SIZE;
+	struct file_ops ops = file_ops_system;
+	struct made made;
+	size_t i;
+
+	begin_made(&made, MADE_SEGMENT);
+	(void)make_large_ones(&made);
+	ops.pwritev = noting_pwritev;
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		written.begin = UINT64_MAX;
+		written.end = 0;
+		file_ops_set(&ops);
+		assert_int_equal(journal_segment_rewrite(&made.segment, begin,
+							 sizes[i]),
+				 0);
+		file_ops_set(NULL);
+		assert_int_equal(written.begin, begin);
+		assert_int_equal(written.end, begin + sizes[i]);
+	}
+	assert_int_equal(journal_scan(&made.segment, &made.items), 0);
+	assert_int_equal(made.items.count, 5);
+	end_made(&made);
+}
+
 /* Who does not know what a segment says leaves it, and all others, alone. */
 static void test_a_segment_of_a_newer_version(void **state ATTR_UNUSED)
 {
@@ -701,6 +746,7 @@ int main(void)
 		cmocka_unit_test(test_records_at_their_limits),
 		cmocka_unit_test(test_voids_of_several_groups),
 		cmocka_unit_test(test_what_is_no_other_life),
+		cmocka_unit_test(test_what_is_written_again),
 		cmocka_unit_test(test_a_segment_of_a_newer_version),
 		cmocka_unit_test(test_every_failing_call_of_a_start),
 		cmocka_unit_test(test_what_a_segment_has_taken),

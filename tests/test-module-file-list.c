@@ -322,6 +322,42 @@ static void test_what_cannot_be_read_now(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+static bool look_at_one(const struct spool_entry *entry, void *context)
+{
+	assert_true(message_id_cmp(&entry->id, context) == 0);
+	assert_int_equal(entry->version, 2);
+	assert_int_equal(entry->body_len, sizeof(wire) - 1);
+	assert_string_equal(entry->headers_stack, "lz4");
+	assert_string_equal(entry->body_stack, "gzip");
+	assert_int_equal(entry->error, 0);
+	return true;
+}
+
+/* What its line says. */
+static void test_what_is_listed(void **state ATTR_UNUSED)
+{
+	email_message *message;
+	struct spool *spool;
+	message_id id;
+	char *error;
+
+	test_spool_init("gzip");
+	assert_int_equal(test_command("sed -i 's/^headers = .*/headers = lz4/' "
+				      "%s/spool.conf",
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+	assert_int_equal(spool_list(spool, look_at_one, &id, &error), 0);
+	assert_int_equal(spool_verify(spool, look_at_one, &id, &error), 0);
+	spool_close(&spool);
+}
+
 struct listed {
 	unsigned int count, most;
 	uint64_t size;
@@ -580,6 +616,7 @@ int main(void)
 		cmocka_unit_test(test_lines_without_sense),
 		cmocka_unit_test(test_bodies_of_another_length),
 		cmocka_unit_test(test_what_cannot_be_read_now),
+		cmocka_unit_test(test_what_is_listed),
 		cmocka_unit_test(test_a_list_ends_early),
 		cmocka_unit_test(test_a_directory_that_cannot_be_read),
 		cmocka_unit_test(test_headers_without_their_body),

@@ -658,6 +658,25 @@ static void count_warning(const char *text, void *context)
 	*count += strstr(text, "put aside") != NULL;
 }
 
+/* Whatever the process's mask lets through. */
+static void test_nobody_else_may_look(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LARGE);
+	const mode_t mask = umask(0);
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, data, LARGE, &id), IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, 100, &id), IO_DONE);
+	spool_close(&spool);
+	(void)umask(mask);
+	assert_int_equal(test_spool_files_in(BODIES).count, 1);
+	assert_int_equal(test_command("test -z \"$(find %s -perm /077)\"",
+				      test_spool_dir()),
+			 0);
+	free(data);
+}
+
 /* Nobody follows a link, or waits for a pipe, where a file should be. */
 static void test_no_other_kind_is_a_body(void **state ATTR_UNUSED)
 {
@@ -923,6 +942,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
+		cmocka_unit_test(test_nobody_else_may_look),
 		cmocka_unit_test(test_no_other_kind_is_a_body),
 		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_the_bodies_of_a_cut_segment),
