@@ -76,9 +76,10 @@ threaded_tests += tests/test-transform-async tests/test-transform-async-loop
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
+journal_tests = tests/test-journal tests/test-journal-records \
+	tests/test-journal-account tests/test-journal-files \
 	tests/test-journal-full \
-	tests/test-journal-start tests/test-journal-footer \
+	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
@@ -91,19 +92,24 @@ journal_tests = tests/test-journal tests/test-journal-account tests/test-journal
 unit_tests += $(journal_tests)
 quick_tests += $(journal_tests)
 threaded_tests += $(journal_tests)
-unit_tests += tests/test-spool-async tests/test-spool-async-store
-threaded_tests += tests/test-spool-async tests/test-spool-async-store
+unit_tests += tests/test-spool-async tests/test-spool-async-new \
+	tests/test-spool-async-store
+threaded_tests += tests/test-spool-async tests/test-spool-async-new \
+	tests/test-spool-async-store
 unit_tests += tests/test-spool-scan
-unit_tests += tests/test-spool-migrate
-threaded_tests += tests/test-spool-migrate
+unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
+	tests/test-spool-migrate-modules
+threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
+	tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-damage \
-	tests/test-module-file-rewrite \
+	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
 unit_tests += tests/test-spool-open tests/test-spool-body
 threaded_tests += tests/test-module-file tests/test-module-file-damage \
-	tests/test-module-file-rewrite tests/test-spool-open
+	tests/test-module-file-new tests/test-module-file-rewrite \
+	tests/test-spool-open
 unit_tests += tests/crash/test-crash-file-store
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
@@ -168,7 +174,7 @@ endif
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
 	tests/test-held-codec.h tests/test-spool-common.h \
-	tests/test-journal-common.h \
+	tests/test-journal-common.h tests/test-migrate-common.h \
 	tests/test-async-common.h
 
 if HAVE_CMOCKA
@@ -184,7 +190,7 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
 	tests/test-held-codec.c tests/test-spool-common.c \
-	tests/test-journal-common.c \
+	tests/test-journal-common.c tests/test-migrate-common.c \
 	tests/test-async-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
