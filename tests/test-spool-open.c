@@ -304,46 +304,23 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 	}
 }
 
-/* Directories that were synced, by their inodes. */
-static struct {
-	ino_t inodes[32];
-	unsigned int count;
-} synced;
-
-static int noting_fsync_dir(int dir_fd)
-{
-	struct stat st;
-
-	assert_int_equal(fstat(dir_fd, &st), 0);
-	assert_true(synced.count < N_ELEMENTS(synced.inodes));
-	synced.inodes[synced.count++] = st.st_ino;
-	return file_ops_system.fsync_dir(dir_fd);
-}
-
 /* A new spool's directories are durable when it is there. */
 static void test_init_syncs_its_directories(void **state ATTR_UNUSED)
 {
 	static const char *const names[] = { "", "/messages" };
 	struct file_ops ops = file_ops_system;
 	char path[600];
-	struct stat st;
-	unsigned int n;
 	size_t i;
 
-	ops.fsync_dir = noting_fsync_dir;
+	ops.fsync_dir = test_noting_fsync_dir;
+	test_syncs_forget();
 	file_ops_set(&ops);
-	synced.count = 0;
 	test_spool_init("");
 	file_ops_set(NULL);
 	for (i = 0; i < N_ELEMENTS(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s%s", test_spool_dir(),
 			       names[i]);
-		assert_int_equal(stat(path, &st), 0);
-		for (n = 0; n < synced.count; n++) {
-			if (synced.inodes[n] == st.st_ino)
-				break;
-		}
-		if (n == synced.count)
+		if (!test_was_synced(path))
 			fail_msg("not synced: %s", path);
 	}
 }
