@@ -103,11 +103,13 @@ threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
-unit_tests += tests/test-module-file tests/test-module-file-damage \
+unit_tests += tests/test-module-file tests/test-module-file-claim \
+	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
 unit_tests += tests/test-spool-open tests/test-spool-body
-threaded_tests += tests/test-module-file tests/test-module-file-damage \
+threaded_tests += tests/test-module-file tests/test-module-file-claim \
+	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-spool-open
 unit_tests += tests/crash/test-crash-file-store
