@@ -107,7 +107,8 @@ unit_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
-unit_tests += tests/test-spool-open tests/test-spool-body
+unit_tests += tests/test-spool-open tests/test-spool-body \
+	tests/test-spool-memory
 threaded_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
@@ -139,6 +140,9 @@ unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
 quick_tests += tests/test-stack-spec tests/test-stack-streams \
 	tests/test-stack-detect tests/test-stream-kinds
+
+tests_test_spool_memory_SOURCES = tests/test-spool-memory.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
