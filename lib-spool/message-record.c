@@ -266,6 +266,14 @@ static int parse_failed(struct record_parser *p, int error, const char *why)
 	return -1;
 }
 
+/* Where the message does not take what the line has: that is of the record, unless errno says
+   that memory ended, which may be there again. */
+static int not_taken(struct record_parser *p, const char *why)
+{
+	return errno == ENOMEM ? parse_failed(p, ENOMEM, "out of memory") :
+				 parse_failed(p, EINVAL, why);
+}
+
 /* The next word of a line that is changed in place, its escapes undone; NULL: no
    word, or a wrong one. */
 static char *next_word(char **line)
@@ -358,8 +366,7 @@ static int parse_recipient(struct record_parser *p, char *rest)
 	if (!take_words(rest, words, 3))
 		return parse_failed(p, EINVAL, "a recipient needs three words");
 	if (email_message_add_recipient(p->message, words[1]) < 0)
-		return parse_failed(p, EINVAL,
-				    "too many or too long recipients");
+		return not_taken(p, "too many or too long recipients");
 	return set_state(p, email_message_recipient_count(p->message) - 1,
 			 words[0], words[2]);
 }
@@ -393,7 +400,7 @@ static int parse_value(struct record_parser *p, char *rest)
 		return parse_failed(p, EINVAL, "a value needs three words");
 	if (email_message_set_value(p->message, words[0], words[1], words[2]) <
 	    0)
-		return parse_failed(p, EINVAL, "too many or too long values");
+		return not_taken(p, "too many or too long values");
 	return 0;
 }
 
@@ -464,8 +471,7 @@ static int parse_line(struct record_parser *p, char *line)
 	else if (strcmp(field, "sender") == 0)
 		ret = parse_sender(p, rest);
 	else if (email_message_add_unknown(p->message, copy) < 0)
-		ret = parse_failed(p, EINVAL,
-				   "too many lines that are not known");
+		ret = not_taken(p, "too many lines that are not known");
 	i_free(copy);
 	return ret;
 }

@@ -200,12 +200,17 @@ int spool_read_record(struct istream *input, buffer_t *record)
 	size_t size;
 
 	while (i_stream_read_more(input, &data, &size) > 0) {
-		if (record->used + size > MESSAGE_RECORD_MAX ||
-		    !buffer_try_append(record, data, size)) {
+		if (record->used + size > MESSAGE_RECORD_MAX) {
 			errno = EINVAL;
 			io_set_error("%s: the record is too large",
 				     i_stream_get_name(input));
 			return IO_FAIL;
+		}
+		if (!buffer_try_append(record, data, size)) {
+			errno = ENOMEM;
+			io_set_error("%s: out of memory",
+				     i_stream_get_name(input));
+			return IO_TRANS_FAIL;
 		}
 		i_stream_skip(input, size);
 	}

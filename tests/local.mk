@@ -80,6 +80,10 @@ journal_tests = tests/test-journal tests/test-journal-account tests/test-journal
 	tests/test-journal-full tests/test-journal-full-moves \
 	tests/test-journal-full-random tests/test-journal-reserve \
 	tests/test-journal-start tests/test-journal-footer \
+journal_tests = tests/test-journal tests/test-journal-records \
+	tests/test-journal-account tests/test-journal-files \
+	tests/test-journal-full \
+	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-repair \
@@ -92,19 +96,27 @@ journal_tests = tests/test-journal tests/test-journal-account tests/test-journal
 unit_tests += $(journal_tests)
 quick_tests += $(journal_tests)
 threaded_tests += $(journal_tests)
-unit_tests += tests/test-spool-async tests/test-spool-async-store
-threaded_tests += tests/test-spool-async tests/test-spool-async-store
+unit_tests += tests/test-spool-async tests/test-spool-async-new \
+	tests/test-spool-async-store
+threaded_tests += tests/test-spool-async tests/test-spool-async-new \
+	tests/test-spool-async-store
 unit_tests += tests/test-spool-scan
-unit_tests += tests/test-spool-migrate
-threaded_tests += tests/test-spool-migrate
+unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
+	tests/test-spool-migrate-modules
+threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
+	tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
-unit_tests += tests/test-module-file tests/test-module-file-damage \
-	tests/test-module-file-rewrite \
+unit_tests += tests/test-module-file tests/test-module-file-claim \
+	tests/test-module-file-damage \
+	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
-unit_tests += tests/test-spool-open tests/test-spool-body
-threaded_tests += tests/test-module-file tests/test-module-file-damage \
-	tests/test-module-file-rewrite tests/test-spool-open
+unit_tests += tests/test-spool-open tests/test-spool-body \
+	tests/test-spool-memory
+threaded_tests += tests/test-module-file tests/test-module-file-claim \
+	tests/test-module-file-damage \
+	tests/test-module-file-new tests/test-module-file-rewrite \
+	tests/test-spool-open
 unit_tests += tests/crash/test-crash-file-store
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
@@ -132,6 +144,9 @@ unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
 quick_tests += tests/test-stack-spec tests/test-stack-streams \
 	tests/test-stack-detect tests/test-stream-kinds
+
+tests_test_spool_memory_SOURCES = tests/test-spool-memory.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
@@ -170,6 +185,7 @@ noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
 	tests/test-held-codec.h tests/test-spool-common.h \
 	tests/test-journal-common.h tests/test-journal-disk.h \
+	tests/test-journal-common.h tests/test-migrate-common.h \
 	tests/test-async-common.h
 
 if HAVE_CMOCKA
@@ -186,6 +202,7 @@ tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
 	tests/test-held-codec.c tests/test-spool-common.c \
 	tests/test-journal-common.c tests/test-journal-disk.c \
+	tests/test-journal-common.c tests/test-migrate-common.c \
 	tests/test-async-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)

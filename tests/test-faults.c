@@ -1,10 +1,12 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "macros.h"
+#include "panic.h"
 #include "test-faults.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct test_faults test_faults;
 static _Atomic unsigned int interrupts;
@@ -323,4 +325,38 @@ void test_faults_begin(void)
 void test_faults_end(void)
 {
 	file_ops_set(NULL);
+}
+
+/* By their inodes. */
+static struct {
+	ino_t inodes[32];
+	unsigned int count;
+} synced;
+
+void test_syncs_forget(void)
+{
+	synced.count = 0;
+}
+
+int test_noting_fsync_dir(int dir_fd)
+{
+	struct stat st;
+
+	i_assert(fstat(dir_fd, &st) == 0);
+	i_assert(synced.count < N_ELEMENTS(synced.inodes));
+	synced.inodes[synced.count++] = st.st_ino;
+	return file_ops_system.fsync_dir(dir_fd);
+}
+
+bool test_was_synced(const char *path)
+{
+	struct stat st;
+	unsigned int n;
+
+	i_assert(stat(path, &st) == 0);
+	for (n = 0; n < synced.count; n++) {
+		if (synced.inodes[n] == st.st_ino)
+			return true;
+	}
+	return false;
 }

@@ -55,4 +55,10 @@ extern struct test_faults test_faults;
 void test_faults_begin(void);
 void test_faults_end(void);
 
+/* Which directories were synced since the last test_syncs_forget(). */
+void test_syncs_forget(void);
+/* As file_ops.fsync_dir: notes it. */
+int test_noting_fsync_dir(int dir_fd);
+bool test_was_synced(const char *path);
+
 #endif

@@ -1,15 +1,20 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Which segments are needed, and which are worth emptying: numbers alone, without
-   files. */
+   files; what a person is told of them; and who works at it. */
 
 #include "config.h"
+#include "file-ops.h"
+#include "journal/journal-worker.h"
 #include "macros.h"
 #include "mem.h"
 #include "test-journal-common.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #define MIB ((uint64_t)1024 * 1024)
 
@@ -220,6 +225,205 @@ static void test_what_was_kept_is_tried_again(void **state ATTR_UNUSED)
 	end(&segments);
 }
 
+/*
+ * What a person is told
+ */
+
+/* What a stat says of a segment; its error, where it has one. */
+static struct {
+	const char *fails; /* the name */
+	int error;
+} looks;
+
+static int look_fstatat(int dir_fd ATTR_UNUSED, const char *name,
+			struct stat *st, int flags ATTR_UNUSED)
+{
+	if (looks.fails != NULL && strcmp(name, looks.fails) == 0) {
+		errno = looks.error;
+		return -1;
+	}
+	memset(st, 0, sizeof(*st));
+	st->st_size = 1000000;
+	st->st_blksize = 4096;
+	st->st_blocks = 3;
+	return 0;
+}
+
+/* What a segment takes on the disk is what it has of it, and one that was given up has
+   nothing. */
+static void test_what_segments_take(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *fails;
+		int error, expected, ret;
+		uint64_t count;
+	} rows[] = {
+		{ NULL, 0, 0, 0, 2 },
+		{ "00000001.seg", ENOENT, 0, 0, 1 },
+		{ "00000001.seg", EIO, EIO, -1, 0 },
+		{ "00000002.seg", EIO, EIO, -1, 0 },
+	};
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+	struct spool_stats stats;
+	unsigned int n;
+	size_t i;
+	int ret;
+
+	for (n = 0; test_journal_active(journal) < 2; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	ops.fstatat = look_fstatat;
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		looks.fails = rows[i].fails;
+		looks.error = rows[i].error;
+		file_ops_set(&ops);
+		ret = journal_get_stats(journal, &stats);
+		n = (unsigned int)errno;
+		file_ops_set(NULL);
+		assert_int_equal(ret, rows[i].ret);
+		if (ret < 0)
+			assert_int_equal(n, rows[i].expected);
+		else
+			assert_int_equal(stats.segment_bytes,
+					 rows[i].count * 3 * 512);
+	}
+	journal_close(&journal);
+}
+
+static void test_dead_segments_are_counted(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct spool_stats stats;
+	unsigned int n;
+
+	for (n = 0; test_journal_active(journal) < 2; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_int_equal(stats.dead_segments, 0);
+	assert_int_equal(stats.live_segments, 2);
+	test_journal_drop_range(journal, 0, n);
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	/* and where the tombstones are */
+	assert_true(stats.dead_segments >= 2);
+	assert_int_equal(stats.live_segments, 0);
+	assert_int_equal(stats.live_records, 0);
+	assert_true(stats.records > 0);
+	journal_close(&journal);
+}
+
+/* Each in the last one whose number, of twos, it is not less than. */
+static void test_histograms_have_an_end(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t value;
+		unsigned int slot;
+	} rows[] = {
+		{ 0, 0 },           { 1, 0 },           { 2, 1 },
+		{ 3, 1 },           { 4, 2 },           { UINT32_MAX / 2, 30 },
+		{ UINT32_MAX, 31 }, { UINT64_MAX, 31 },
+	};
+	struct journal journal;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		memset(&journal, 0, sizeof(journal));
+		journal_count_group(&journal, 1, true, rows[i].value);
+		assert_int_equal(journal.stats.sync_usecs[rows[i].slot], 1);
+		assert_int_equal(test_journal_sum(journal.stats.sync_usecs), 1);
+	}
+}
+
+/*
+ * Who works
+ */
+
+static struct {
+	pthread_cond_t changed;
+	unsigned int rounds;
+	bool may_end;
+} labour = { PTHREAD_COND_INITIALIZER, 0, false };
+
+static void one_round(struct journal *journal)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	labour.rounds++;
+	(void)pthread_cond_broadcast(&labour.changed);
+	while (!labour.may_end)
+		(void)pthread_cond_wait(&labour.changed, &journal->mutex);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+static void wait_for_round(struct journal *journal, unsigned int round)
+{
+	while (labour.rounds < round)
+		(void)pthread_cond_wait(&labour.changed, &journal->mutex);
+}
+
+/* It may have looked already at what there is to do now. */
+static void test_who_is_woken_at_work_works_again(void **state ATTR_UNUSED)
+{
+	struct journal_worker *worker;
+	struct journal journal;
+
+	memset(&journal, 0, sizeof(journal));
+	assert_int_equal(pthread_mutex_init(&journal.mutex, NULL), 0);
+	worker = journal_worker_start(&journal, one_round);
+	assert_non_null(worker);
+	(void)pthread_mutex_lock(&journal.mutex);
+	journal_worker_wake(worker);
+	wait_for_round(&journal, 1);
+	journal_worker_wake(worker);
+	labour.may_end = true;
+	(void)pthread_cond_broadcast(&labour.changed);
+	wait_for_round(&journal, 2);
+	(void)pthread_mutex_unlock(&journal.mutex);
+	journal_worker_stop(worker);
+	journal_worker_free(&worker);
+	(void)pthread_mutex_destroy(&journal.mutex);
+}
+
+static struct {
+	struct journal_worker *worker;
+	uint64_t rested;
+	bool goes_on;
+} rest;
+
+static void rest_once(struct journal *journal)
+{
+	uint64_t before = journal_now_usecs();
+
+	rest.goes_on = journal_worker_rest(rest.worker, 20000);
+	rest.rested = journal_now_usecs() - before;
+	(void)pthread_mutex_lock(&journal->mutex);
+	labour.rounds = 1;
+	(void)pthread_cond_broadcast(&labour.changed);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* Not less than it was told; one that nobody has does not. */
+static void test_a_rest_lasts(void **state ATTR_UNUSED)
+{
+	struct journal journal;
+
+	memset(&journal, 0, sizeof(journal));
+	assert_int_equal(pthread_mutex_init(&journal.mutex, NULL), 0);
+	labour.rounds = 0;
+	rest.worker = journal_worker_start(&journal, rest_once);
+	assert_non_null(rest.worker);
+	(void)pthread_mutex_lock(&journal.mutex);
+	journal_worker_wake(rest.worker);
+	wait_for_round(&journal, 1);
+	(void)pthread_mutex_unlock(&journal.mutex);
+	assert_true(rest.goes_on);
+	assert_true(rest.rested >= 20000);
+	journal_worker_stop(rest.worker);
+	/* it is to end: nobody waits */
+	assert_false(journal_worker_rest(rest.worker, UINT32_MAX));
+	journal_worker_free(&rest.worker);
+	assert_true(journal_worker_rest(NULL, UINT32_MAX));
+	(void)pthread_mutex_destroy(&journal.mutex);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +432,11 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_a_note),
 		cmocka_unit_test(test_what_is_bequeathed),
 		cmocka_unit_test(test_what_was_kept_is_tried_again),
+		cmocka_unit_test(test_what_segments_take),
+		cmocka_unit_test(test_dead_segments_are_counted),
+		cmocka_unit_test(test_histograms_have_an_end),
+		cmocka_unit_test(test_who_is_woken_at_work_works_again),
+		cmocka_unit_test(test_a_rest_lasts),
 	};
 
 	return cmocka_run_group_tests_name("journal-account", tests, NULL,

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "file-ops.h"
 #include "macros.h"
+#include "test-faults.h"
 #include "test-journal-common.h"
 
 #include <errno.h>
@@ -379,6 +380,114 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	journal_files_deinit(&files);
 }
 
+/* The other one has let it go before: nobody uses it, and somebody does at once. */
+static int doubled_and_idle_openat(int dir_fd, const char *path, int flags,
+				   mode_t mode)
+{
+	if (other.opening++ == 0) {
+		other.fd = journal_file_hold(other.file);
+		journal_file_let_go(other.file);
+	}
+	return file_ops_system.openat(dir_fd, path, flags, mode);
+}
+
+static void test_one_opens_what_is_idle(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal_files files;
+	struct journal_file *second;
+	int fd;
+
+	begin_files(&files, 2);
+	other.file = journal_file_new(&files, 1);
+	second = journal_file_new(&files, 2);
+	other.opening = 0;
+	ops.openat = doubled_and_idle_openat;
+	file_ops_set(&ops);
+	fd = journal_file_hold(other.file);
+	assert_int_equal(fd, other.fd);
+	/* nothing is idle that could make room */
+	assert_null(files.idle);
+	must_be(journal_file_hold(second), 2);
+	journal_file_let_go(second);
+	must_be(fd, 1);
+	journal_file_let_go(other.file);
+	journal_file_free(&second);
+	/* nor is what is no more */
+	assert_ptr_equal(files.idle, other.file);
+	journal_file_free(&other.file);
+	assert_null(files.idle);
+	journal_files_deinit(&files);
+}
+
+static void test_how_many_may_be_open(void **state ATTR_UNUSED)
+{
+	static const struct {
+		rlim_t limit;
+		unsigned int most;
+	} rows[] = {
+		{ 24, 8 },      { 80, 10 },      { 1024, 128 },
+		{ 8192, 1024 }, { 16384, 1024 },
+	};
+	struct journal_files files;
+	struct rlimit limit;
+	size_t i;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		if (rows[i].limit > limit.rlim_max)
+			break;
+		limit_descriptors(rows[i].limit);
+		journal_files_init(&files, false);
+		assert_int_equal(files.open_max, rows[i].most);
+		journal_files_deinit(&files);
+	}
+}
+
+/* What the process, or all of the machine, has no descriptor for: others are closed. What
+   that one's close says is nobody's error. */
+static void test_one_is_closed_for_another(void **state ATTR_UNUSED)
+{
+	static const int errors[] = { EMFILE, ENFILE };
+	struct journal_file *file[2];
+	struct journal_files files;
+	uint32_t i;
+	size_t row;
+
+	for (row = 0; row < N_ELEMENTS(errors); row++) {
+		begin_files(&files, 2);
+		for (i = 0; i < 2; i++)
+			file[i] = journal_file_new(&files, i + 1);
+		must_be(journal_file_hold(file[0]), 1);
+		journal_file_let_go(file[0]);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_OPEN] = 1;
+		test_faults.fail_errno[TEST_OP_OPEN] = errors[row];
+		must_be(journal_file_hold(file[1]), 2);
+		assert_int_equal(files.open_count, 1);
+		/* nothing is idle now */
+		test_faults.fail_at[TEST_OP_OPEN] =
+			test_faults.calls[TEST_OP_OPEN] + 1;
+		assert_int_equal(journal_file_hold(file[0]), -1);
+		assert_int_equal(errno, errors[row]);
+		/* one too many is open when this one is let go */
+		must_be(journal_file_hold(file[0]), 1);
+		journal_file_let_go(file[1]);
+		(void)journal_file_hold(file[1]);
+		test_faults.fail_at[TEST_OP_CLOSE] =
+			test_faults.calls[TEST_OP_CLOSE] + 1;
+		test_faults.fail_errno[TEST_OP_CLOSE] = EIO;
+		errno = ESTALE;
+		journal_file_let_go(file[0]);
+		assert_int_equal(errno, ESTALE);
+		journal_file_let_go(file[1]);
+		test_faults_end();
+		for (i = 0; i < 2; i++)
+			journal_file_free(&file[i]);
+		journal_files_deinit(&files);
+	}
+}
+
 static struct {
 	int flags;              /* of the segment that was opened last */
 	size_t most;            /* of one read */
@@ -468,6 +577,34 @@ static void test_reads_in_parts(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The same of a write: each part is where it belongs. */
+static void test_writes_in_parts(void **state ATTR_UNUSED)
+{
+	unsigned char data[1000], again[sizeof(data)];
+	struct journal_file *file;
+	struct journal_files files;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i % 251);
+	begin_files(&files, 1);
+	file = journal_file_new(&files, 1);
+	test_faults_begin();
+	test_faults.max_write = 300;
+	assert_int_equal(journal_file_write(file, data, sizeof(data), 5), 0);
+	assert_int_equal(test_faults.calls[TEST_OP_WRITE], 4);
+	/* an error behind a part is none of the whole */
+	test_faults.fail_at[TEST_OP_WRITE] = 6;
+	test_faults.fail_errno[TEST_OP_WRITE] = EIO;
+	assert_int_equal(journal_file_write(file, data, sizeof(data), 5), -1);
+	assert_int_equal(errno, EIO);
+	test_faults_end();
+	assert_int_equal(journal_file_read(file, again, sizeof(again), 5), 1);
+	assert_memory_equal(data, again, sizeof(data));
+	journal_file_free(&file);
+	journal_files_deinit(&files);
+}
+
 /* A write that takes nothing is an error, and no loop. */
 static void test_a_write_that_takes_nothing(void **state ATTR_UNUSED)
 {
@@ -501,10 +638,15 @@ int main(void)
 			test_no_descriptor_to_write_anew, few, unlimit),
 		cmocka_unit_test(test_what_is_used_stays_open),
 		cmocka_unit_test_teardown(test_two_open_it, unlimit),
+		cmocka_unit_test_teardown(test_one_opens_what_is_idle, unlimit),
+		cmocka_unit_test_teardown(test_how_many_may_be_open, unlimit),
+		cmocka_unit_test_teardown(test_one_is_closed_for_another,
+					  unlimit),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test_teardown(test_how_segments_are_opened,
 					  unlimit),
 		cmocka_unit_test_teardown(test_reads_in_parts, unlimit),
+		cmocka_unit_test_teardown(test_writes_in_parts, unlimit),
 		cmocka_unit_test_teardown(test_a_write_that_takes_nothing,
 					  unlimit),
 	};

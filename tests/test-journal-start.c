@@ -3,6 +3,9 @@
 /* How a journal is opened: calls that fail, and readers beside a writer. */
 
 #include "config.h"
+#include "buffer.h"
+#include "crc32c.h"
+#include "endian-io.h"
 #include "file-ops.h"
 #include "macros.h"
 #include "test-faults.h"
@@ -16,8 +19,9 @@
 /* As where it was restored from a copy that had no empty directories. */
 static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
 {
+	const struct journal_settings read_only = { .read_only = true };
 	struct journal *journal = test_journal_new();
-	char path[600];
+	char path[600], *error;
 
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	journal_close(&journal);
@@ -32,7 +36,75 @@ static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
 	assert_true(test_journal_has(journal, 1));
 	journal_close(&journal);
 	assert_int_equal(rmdir(path), 0);
+	/* who only reads makes none */
+	assert_null(journal_open(test_journal.dir_fd, test_journal.dir,
+				 &read_only, &error));
+	assert_int_equal(errno, ENOENT);
+	free(error);
+	assert_int_equal(access(path, F_OK), -1);
 }
+
+/* Nor does he work at anything. */
+static void test_a_reader_has_no_workers(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT,
+					     .read_only = true,
+					     .upkeep = true };
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	assert_null(journal->maker);
+	assert_null(journal->upkeep);
+	assert_true(test_journal_has(journal, 1));
+	journal_close(&journal);
+}
+
+/* Who does not know what a segment says leaves it, and all others, alone. */
+static void test_a_segment_of_a_newer_version(void **state ATTR_UNUSED)
+{
+	struct journal_settings settings = { .segment_size =
+						     TEST_JOURNAL_SEGMENT };
+	struct journal *journal = test_journal_new();
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	buffer_t *before, *after;
+	char path[600], *error;
+	unsigned int n;
+
+	for (n = 0; test_journal_active(journal) < 2; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_segment_header_put(&journal->segments[1]->header, bytes);
+	journal_close(&journal);
+	/* the number behind its magic, and the checksum at its end */
+	bytes[15]++;
+	put_le32(bytes + JOURNAL_HEADER_SIZE - 4,
+		 crc32c(0, bytes, JOURNAL_HEADER_SIZE - 4));
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_journal.dir);
+	before = test_read_file(path);
+	memcpy(buffer_get_modifiable_data(before, NULL), bytes, sizeof(bytes));
+	test_write_file(path, before->data, before->used);
+	for (n = 0; n < 2; n++) {
+		settings.read_only = n > 0;
+		assert_null(journal_open(test_journal.dir_fd, test_journal.dir,
+					 &settings, &error));
+		assert_int_equal(errno, ENOTSUP);
+		assert_non_null(strstr(error, "newer version of Bobbin"));
+		free(error);
+	}
+	after = test_read_file(path);
+	assert_int_equal(after->used, before->used);
+	assert_memory_equal(after->data, before->data, before->used);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	buffer_free(&before);
+	buffer_free(&after);
+}
+
+/*
+ * Calls that fail
+ */
 
 /* Whatever call fails, a start that succeeds has all there is, and nothing that a sync could
    not make durable is gone by. */
@@ -402,6 +474,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_directory_for_bodies),
+		cmocka_unit_test(test_a_reader_has_no_workers),
+		cmocka_unit_test(test_a_segment_of_a_newer_version),
 		cmocka_unit_test(test_every_failing_call_of_a_start),
 		cmocka_unit_test(test_what_a_segment_has_taken),
 		cmocka_unit_test(test_a_journal_that_cannot_be_made),

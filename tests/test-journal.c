@@ -4,10 +4,7 @@
    crash/test-crash-journal.c's. */
 
 #include "config.h"
-#include "crc32c.h"
 #include "file-ops.h"
-#include "io-infrastructure.h"
-#include "mem.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
 
@@ -15,43 +12,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/*
- * Format
- */
-
-static void test_every_bit_of_a_header_counts(void **state ATTR_UNUSED)
-{
-	unsigned char incarnation[JOURNAL_INCARNATION_SIZE] = { 1, 2, 3 };
-	unsigned char bytes[JOURNAL_HEADER_SIZE];
-	struct journal_header header, got;
-	unsigned int bit;
-
-	memset(&header, 0, sizeof(header));
-	header.type = JOURNAL_HEADERS;
-	header.flags = JOURNAL_WITH_BODY;
-	test_journal_make_id(7, &header.id);
-	header.version = 0x0102030405060708;
-	header.sequence = 0x1112131415161718;
-	header.stored_size = 0x1234;
-	header.plain_size = 0x2122232425262728;
-	header.payload_crc = 0x31323334;
-	header.stack_size = 5;
-	journal_header_put(&header, incarnation, bytes);
-	memset(&got, 0, sizeof(got));
-	assert_true(journal_header_get(&got, incarnation, bytes));
-	assert_memory_equal(&got, &header, sizeof(got));
-	for (bit = 0; bit < sizeof(bytes) * 8; bit++) {
-		bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
-		assert_false(journal_header_get(&got, incarnation, bytes));
-		bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
-	}
-	/* what another incarnation of the segment had is stale */
-	incarnation[15] ^= 1;
-	assert_false(journal_header_get(&got, incarnation, bytes));
-}
 
 /*
  * Storing
@@ -129,113 +90,6 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 	assert_true(test_journal_has(journal, 3));
 	journal_close(&journal);
 	free(data);
-}
-
-/* A segment may be written anew after its place was looked up: what is there then is another
-   message's record, or another one of this message. */
-static void test_a_place_of_another_record(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	struct journal_entry entry, other, moved, old;
-	char stack[JOURNAL_STACK_MAX + 1];
-	struct journal_header header;
-	unsigned char *data;
-	message_id ids[2];
-	unsigned int i;
-
-	for (i = 0; i < 2; i++) {
-		test_journal_make_id(i, &ids[i]);
-		assert_int_equal(test_journal_store(journal, i), 0);
-	}
-	assert_true(journal_find(journal, &ids[0], &entry));
-	assert_true(journal_find(journal, &ids[1], &other));
-	for (i = 0; i < 2; i++) {
-		moved = entry;
-		moved.headers = i == 0 ? other.headers : entry.body;
-		assert_true(journal_index_set(&journal->index, &moved, &old));
-		assert_int_equal(journal_read(journal, &ids[0], JOURNAL_HEADERS,
-					      &header, stack, &data),
-				 -1);
-		assert_int_equal(errno, EINVAL);
-	}
-	assert_true(journal_index_set(&journal->index, &entry, &old));
-	assert_true(test_journal_has(journal, 0));
-	journal_close(&journal);
-}
-
-/* The stack's name of the headers there has so many octets, and all checksums are right. */
-static void lengthen_stack(const struct journal_segment *segment,
-			   const struct journal_place *place, unsigned int size)
-{
-	unsigned char bytes[1024];
-	struct journal_header header;
-	FILE *file;
-	long pos = (long)place->offset * JOURNAL_ALIGN;
-
-	file = fopen(test_journal_segment(1), "r+");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, pos, SEEK_SET), 0);
-	assert_int_equal(fread(bytes, sizeof(bytes), 1, file), 1);
-	assert_true(journal_header_get(&header, segment->header.incarnation,
-				       bytes));
-	header.stack_size = size;
-	header.payload_crc = crc32c(0, bytes + JOURNAL_HEADER_SIZE,
-				    size + (size_t)header.stored_size);
-	journal_header_put(&header, segment->header.incarnation, bytes);
-	assert_int_equal(fseek(file, pos, SEEK_SET), 0);
-	assert_int_equal(fwrite(bytes, JOURNAL_HEADER_SIZE, 1, file), 1);
-	assert_int_equal(fclose(file), 0);
-}
-
-/* Nobody has room for a longer name. */
-static void test_a_stack_with_a_long_name(void **state ATTR_UNUSED)
-{
-	static const unsigned int sizes[] = { JOURNAL_STACK_MAX,
-					      JOURNAL_STACK_MAX + 1, 255 };
-	struct journal *journal = test_journal_new();
-	struct journal_header header;
-	struct journal_entry entry;
-	unsigned char *data;
-	char stack[256];
-	message_id id;
-	size_t i;
-	int ret;
-
-	test_journal_make_id(1, &id);
-	assert_int_equal(test_journal_store(journal, 1), 0);
-	assert_true(journal_find(journal, &id, &entry));
-	for (i = 0; i < N_ELEMENTS(sizes); i++) {
-		lengthen_stack(journal->segments[1], &entry.headers, sizes[i]);
-		ret = journal_read(journal, &id, JOURNAL_HEADERS, &header,
-				   stack, &data);
-		assert_int_equal(ret, i == 0 ? 0 : -1);
-		if (ret == 0)
-			i_free(data);
-		else
-			assert_int_equal(errno, EINVAL);
-	}
-	journal_close(&journal);
-}
-
-/* A file that ends before the record does is damaged, and no read has failed: whatever errno
-   was before. */
-static void test_a_record_behind_the_files_end(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	char stack[JOURNAL_STACK_MAX + 1];
-	struct journal_header header;
-	unsigned char *data;
-	message_id id;
-
-	test_journal_make_id(1, &id);
-	assert_int_equal(test_journal_store(journal, 1), 0);
-	test_journal_cut(1, JOURNAL_BLOCK_SIZE);
-	errno = EIO;
-	assert_int_equal(journal_read(journal, &id, JOURNAL_HEADERS, &header,
-				      stack, &data),
-			 -1);
-	assert_int_equal(errno, EINVAL);
-	journal_close(&journal);
 }
 
 /* Of a message that went, or that was never stored, the index has nothing: neither for it nor
@@ -654,15 +508,11 @@ static void test_memory_of_a_message(void **state ATTR_UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_bit_of_a_header_counts),
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
 		cmocka_unit_test(test_no_memory_of_what_went),
 		cmocka_unit_test(test_memory_for_states_stays),
-		cmocka_unit_test(test_a_place_of_another_record),
-		cmocka_unit_test(test_a_stack_with_a_long_name),
-		cmocka_unit_test(test_a_record_behind_the_files_end),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_a_failed_group_without_padding_is_void),

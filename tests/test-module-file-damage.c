@@ -4,6 +4,7 @@
    disk damaged (the numbers are the invariants of doc/spool-format.md). */
 
 #include "config.h"
+#include "file-ops.h"
 #include "istream.h"
 #include "spool.h"
 #include "test-spool-common.h"
@@ -163,6 +164,63 @@ static void test_repair_looks_behind_the_first_line(void **state ATTR_UNUSED)
 	repair_puts_aside("gzip", true);
 }
 
+/* What is aside already stays what it is. */
+static void test_quarantine_replaces_nothing(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512], aside[600];
+	buffer_t *kept;
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_file(&id, ".h", path);
+	assert_int_equal(truncate(path, 30), 0);
+	(void)snprintf(aside, sizeof(aside), "%s/quarantine%s",
+		       test_spool_dir(), strrchr(path, '/'));
+	test_write_file(aside, "before", 6);
+	assert_int_equal(test_spool_scan(spool), 0);
+	kept = test_read_file(aside);
+	assert_int_equal(kept->used, 6);
+	buffer_free(&kept);
+	/* its own are where they were, or beside it */
+	assert_int_equal(access(path, F_OK), 0);
+	spool_close(&spool);
+}
+
+static int forgetting_renameat2(int old_dir, const char *old_path, int new_dir,
+				const char *new_path, unsigned int flags)
+{
+	test_syncs_forget();
+	return file_ops_system.renameat2(old_dir, old_path, new_dir, new_path,
+					 flags);
+}
+
+/* Where it is, and where it was: a crash brings it back into neither. */
+static void test_what_is_put_aside_stays_aside(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct file_ops ops = file_ops_system;
+	char path[512], aside[600];
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_file(&id, ".h", path);
+	assert_int_equal(truncate(path, 30), 0);
+	ops.fsync_dir = test_noting_fsync_dir;
+	ops.renameat2 = forgetting_renameat2;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_scan(spool), 0);
+	file_ops_set(NULL);
+	assert_int_equal(test_spool_count_files(&id), 0);
+	*strrchr(path, '/') = '\0';
+	assert_true(test_was_synced(path));
+	(void)snprintf(aside, sizeof(aside), "%s/quarantine", test_spool_dir());
+	assert_true(test_was_synced(aside));
+	spool_close(&spool);
+}
+
 /* Whatever the stack knows of it; the body alone, and more than a buffer holds. */
 static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
 {
@@ -241,6 +299,34 @@ static void test_transient_errors_of_a_scan(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Nor is it damage to who repairs. */
+static void test_repair_of_what_cannot_be_read_now(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_READ };
+	struct spool *spool = test_spool_new("gzip");
+	unsigned int n, hit;
+	message_id id;
+	size_t i;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			assert_true(test_spool_scan(spool) <= 1);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(test_spool_scan(spool), 1);
+		}
+	}
+	assert_int_equal(test_spool_files_in("quarantine").count, 0);
+	spool_close(&spool);
+}
+
 static void put_more(const message_id *id ATTR_UNUSED, void *context)
 {
 	struct spool *spool = ((void **)context)[0];
@@ -249,10 +335,14 @@ static void put_more(const message_id *id ATTR_UNUSED, void *context)
 
 	if (++*count > 1)
 		return;
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 100; i++) {
 		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
 						&other),
 				 IO_DONE);
+		/* also where he changed it since */
+		if (i % 2 != 0)
+			test_spool_change_body(spool, &other, ".\r\n", 3);
+	}
 }
 
 /* 20: who puts a message while the scan runs knows of it. */
@@ -299,6 +389,52 @@ static void test_links_and_devices_are_refused(void **state ATTR_UNUSED)
 	assert_int_equal(spool_get(spool, &id, &message), IO_FAIL);
 	assert_int_equal(test_spool_damaged(spool, NULL), 1);
 	spool_close(&spool);
+}
+
+static bool count_entry(const struct spool_entry *entry ATTR_UNUSED,
+			void *context)
+{
+	++*(unsigned int *)context;
+	return true;
+}
+
+/* A directory that is elsewhere: nothing there is read, or written. */
+static void test_links_to_directories_are_refused(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512], outside[512], *error;
+	email_message *message;
+	unsigned int count = 0;
+	message_id id, other;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_file(&id, "", path);
+	*strrchr(path, '/') = '\0';
+	(void)snprintf(outside, sizeof(outside), "%s", test_path("outside"));
+	assert_int_equal(rename(path, outside), 0);
+	assert_int_equal(symlink(outside, path), 0);
+	assert_int_not_equal(spool_get(spool, &id, &message), IO_DONE);
+	other = id;
+	other.bytes[8] ^= 1;
+	assert_int_not_equal(test_spool_put_as(spool, wire, sizeof(wire) - 1,
+					       &other),
+			     IO_DONE);
+	assert_int_equal(test_spool_scan(spool), 0);
+	if (spool_list(spool, count_entry, &count, &error) < 0)
+		free(error);
+	assert_int_equal(count, 0);
+	assert_int_not_equal(spool_remove(spool, &id), IO_DONE);
+	assert_int_equal(test_command("test $(ls %s | wc -l) = 2", outside), 0);
+	spool_close(&spool);
+	/* all of them are */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rename(outside, path), 0);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(rename(path, outside), 0);
+	assert_int_equal(symlink(outside, path), 0);
+	assert_null(spool_open(test_spool_dir(), 0, NULL, &error));
+	free(error);
 }
 
 /*
@@ -370,11 +506,15 @@ int main(void)
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),
 		cmocka_unit_test(test_repair_looks_behind_the_first_line),
+		cmocka_unit_test(test_quarantine_replaces_nothing),
+		cmocka_unit_test(test_what_is_put_aside_stays_aside),
 		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
 		cmocka_unit_test(test_a_damaged_body_is_named),
 		cmocka_unit_test(test_transient_errors_of_a_scan),
+		cmocka_unit_test(test_repair_of_what_cannot_be_read_now),
 		cmocka_unit_test(test_scan_leaves_out_what_is_new),
 		cmocka_unit_test(test_links_and_devices_are_refused),
+		cmocka_unit_test(test_links_to_directories_are_refused),
 		cmocka_unit_test(test_scan_while_writers_work),
 	};
 

@@ -34,8 +34,10 @@ static void put(struct spool *spool, message_id *id_r)
 static void test_absent_ids_are_gone(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
+	email_message *message;
 	message_id ids[3];
 	unsigned int i, round;
+	char path[512];
 
 	/* one that was there, one of its bucket, one without a bucket */
 	put(spool, &ids[0]);
@@ -52,8 +54,14 @@ static void test_absent_ids_are_gone(void **state ATTR_UNUSED)
 			assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS,
 							  &ids[i]),
 					 IO_DONE);
+			assert_int_equal(spool_get(spool, &ids[i], &message),
+					 IO_FAIL);
 		}
 	}
+	/* nobody makes a bucket to look for what is not there */
+	test_spool_file(&ids[2], "", path);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(test_spool_scan(spool), 0);
 	spool_close(&spool);
 }

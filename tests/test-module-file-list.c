@@ -6,10 +6,13 @@
 #include "config.h"
 #include "age-keys.h"
 #include "crc32c.h"
+#include "file-ops.h"
 #include "spool.h"
+#include "spool-stacks.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,6 +113,328 @@ static void test_newer_version(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Replaces word number `word` of the line of a header file, with a checksum that is
+   right; what ends it, too. */
+static void replace_word(const char *path, unsigned int word, const char *text,
+			 const char *end)
+{
+	buffer_t *file = test_read_file(path);
+	char *line = strndup((const char *)file->data, file->used), *p = line;
+	char *rest = strchr(line, '\n') + 1, made[4096];
+	size_t body = (size_t)(rest - line), size;
+	unsigned int i;
+
+	*strrchr(line, '\n') = '\0';
+	rest[-1] = '\0';
+	for (i = 0; i < word; i++)
+		p = strchr(p, ' ') + 1;
+	/* what is behind it, without the checksum */
+	*strrchr(line, ' ') = '\0';
+	(void)snprintf(made, sizeof(made), "%.*s%s%s ", (int)(p - line), line,
+		       text, strchr(p, ' ') == NULL ? "" : strchr(p, ' '));
+	size = strlen(made);
+	(void)snprintf(made + size, sizeof(made) - size, "%08x%s",
+		       (unsigned int)crc32c(0, made, size), end);
+	size = strlen(made);
+	memcpy(made + size, (const char *)file->data + body, file->used - body);
+	test_write_file(path, made, size + file->used - body);
+	free(line);
+	buffer_free(&file);
+}
+
+/* A checksum that is right does not make sense of what has none. */
+static void test_lines_without_sense(void **state ATTR_UNUSED)
+{
+	static const char hash[] = "0123456789abcdef0123456789abcdef"
+				   "0123456789abcdef0123456789abcde";
+	char longest[600], stack[200], short_hash[70], long_hash[70], bad[70];
+	const struct {
+		unsigned int word;
+		const char *text, *end;
+		int error;
+	} rows[] = {
+		{ 0, "bobbin-h12", "\n", ENOTSUP },
+		{ 0, "bobbin-x1", "\n", EINVAL },
+		{ 1, "nobody", "\n", EINVAL },
+		{ 2, "-1", "\n", EINVAL },
+		{ 2, "+1", "\n", EINVAL },
+		{ 2, "1x", "\n", EINVAL },
+		{ 2, "", "\n", EINVAL },
+		{ 2, "18446744073709551616", "\n", EINVAL },
+		{ 3, "0x1d", "\n", EINVAL },
+		{ 3, "29 29", "\n", EINVAL },
+		{ 4, short_hash, "\n", EINVAL },
+		{ 4, long_hash, "\n", EINVAL },
+		{ 4, bad, "\n", EINVAL },
+		{ 5, "", "\n", EINVAL },
+		{ 5, stack, "\n", EINVAL },
+		{ 6, "", "\n", EINVAL },
+		{ 6, stack, "\n", EINVAL },
+		{ 6, "plain more", "\n", EINVAL },
+		{ 6, longest, "\n", EINVAL },
+		{ 6, "plain", "\r\n", EINVAL },
+	};
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	buffer_t *headers;
+	char path[512];
+	message_id id;
+	size_t i;
+
+	memset(longest, 'x', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	memset(stack, 'x', sizeof(stack));
+	stack[SPOOL_STACK_SIZE] = '\0';
+	(void)snprintf(short_hash, sizeof(short_hash), "%.62s", hash);
+	(void)snprintf(long_hash, sizeof(long_hash), "%s012", hash);
+	(void)snprintf(bad, sizeof(bad), "%sg", hash);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_file(&id, ".h", path);
+	headers = test_read_file(path);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		replace_word(path, rows[i].word, rows[i].text, rows[i].end);
+		if (spool_get(spool, &id, &message) != IO_FAIL ||
+		    io_get_errno() != rows[i].error)
+			fail_msg("row %zu: %s", i, io_get_error());
+		must_see(spool, rows[i].error, rows[i].error, path);
+		test_write_file(path, headers->data, headers->used);
+	}
+	replace_word(path, 6, "plain", "\n");
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	buffer_free(&headers);
+	spool_close(&spool);
+}
+
+/* All bytes are those that were written, and are not what the headers speak of. */
+static void test_bodies_of_another_length(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "", "gzip" };
+	email_message *message;
+	struct spool *spool;
+	char path[512], length[32];
+	message_id id;
+	size_t i;
+	int more;
+
+	(void)snprintf(length, sizeof(length), "%zu", sizeof(wire) - 1);
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		for (more = -1; more <= 1; more += 2) {
+			spool = test_spool_new(stacks[i]);
+			assert_int_equal(test_spool_put(spool, wire,
+							sizeof(wire) - 1, &id),
+					 IO_DONE);
+			assert_int_equal(spool_get(spool, &id, &message),
+					 IO_DONE);
+			message->body_len += (uint64_t)more;
+			assert_int_equal(spool_writeheaders(spool,
+							    IO_SYNCHRONOUS,
+							    message, 0),
+					 IO_DONE);
+			email_message_unref(&message);
+			must_see(spool, 0, EINVAL, "another length");
+			/* the line alone: the record knows it better */
+			test_spool_file(&id, ".h", path);
+			replace_word(path, 3, length, "\n");
+			must_see(spool, 0, EINVAL, "differ");
+			spool_close(&spool);
+		}
+	}
+}
+
+/* The next so many that are looked at and whose names end so cannot be. */
+static const char *unseen;
+static unsigned int unseen_count;
+
+static int blind_fstatat(int dir_fd, const char *path, struct stat *st,
+			 int flags)
+{
+	size_t size = strlen(path), end = strlen(unseen);
+
+	if (unseen_count == 0 || size < end ||
+	    strcmp(path + size - end, unseen) != 0)
+		return file_ops_system.fstatat(dir_fd, path, st, flags);
+	unseen_count--;
+	errno = EIO;
+	return -1;
+}
+
+/* What cannot be read now is no damage: neither of a first body nor of a later one. */
+static void test_what_cannot_be_read_now(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_READ };
+	static const char more[] = "Subject: more\r\n\r\n.\r\n";
+	struct spool *spool = test_spool_new("gzip");
+	struct file_ops blind = file_ops_system;
+	unsigned int n, hit, round;
+	email_message *message;
+	struct seen seen;
+	message_id id;
+	char *error;
+	size_t i;
+	int ret;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	blind.fstatat = blind_fstatat;
+	unseen = ".b";
+	for (round = 0; round < 2; round++) {
+		file_ops_set(&blind);
+		unseen_count = 1;
+		memset(&seen, 0, sizeof(seen));
+		assert_int_equal(spool_list(spool, see_entry, &seen, &error),
+				 0);
+		assert_int_equal(seen.error, EIO);
+		assert_int_equal(unseen_count, 0);
+		file_ops_set(NULL);
+		for (i = 0; i < N_ELEMENTS(ops); i++) {
+			TEST_EACH_CALL(n, hit) {
+				memset(&seen, 0, sizeof(seen));
+				test_faults_begin();
+				test_faults.fail_at[ops[i]] = n;
+				test_faults.fail_errno[ops[i]] = EIO;
+				ret = spool_verify(spool, see_entry, &seen,
+						   &error);
+				hit = test_faults.calls[ops[i]];
+				test_faults_end();
+				if (ret < 0)
+					free(error);
+				else if (n <= hit)
+					assert_int_equal(seen.error, EIO);
+				test_faults_begin();
+				test_faults.fail_at[ops[i]] = n;
+				test_faults.fail_errno[ops[i]] = EIO;
+				ret = test_spool_read(spool, &id, 0, NULL);
+				assert_true(ret == 0 || ret == EIO);
+				test_faults_end();
+			}
+		}
+		assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+		test_spool_set_body(message, more, sizeof(more) - 1);
+		assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message,
+						 0),
+				 IO_DONE);
+		assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS,
+						    message, 0),
+				 IO_DONE);
+		email_message_unref(&message);
+	}
+	spool_close(&spool);
+}
+
+static bool look_at_one(const struct spool_entry *entry, void *context)
+{
+	assert_true(message_id_cmp(&entry->id, context) == 0);
+	assert_int_equal(entry->version, 2);
+	assert_int_equal(entry->body_len, sizeof(wire) - 1);
+	assert_string_equal(entry->headers_stack, "lz4");
+	assert_string_equal(entry->body_stack, "gzip");
+	assert_int_equal(entry->error, 0);
+	return true;
+}
+
+/* What its line says. */
+static void test_what_is_listed(void **state ATTR_UNUSED)
+{
+	email_message *message;
+	struct spool *spool;
+	message_id id;
+	char *error;
+
+	test_spool_init("gzip");
+	assert_int_equal(test_command("sed -i 's/^headers = .*/headers = lz4/' "
+				      "%s/spool.conf",
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	email_message_unref(&message);
+	assert_int_equal(spool_list(spool, look_at_one, &id, &error), 0);
+	assert_int_equal(spool_verify(spool, look_at_one, &id, &error), 0);
+	spool_close(&spool);
+}
+
+struct listed {
+	unsigned int count, most;
+	uint64_t size;
+};
+
+static bool count_some(const struct spool_entry *entry, void *context)
+{
+	struct listed *listed = context;
+
+	listed->size += entry->stored_size;
+	return ++listed->count < listed->most;
+}
+
+/* In one bucket and in others: as many as one wants, and what they take. */
+static void test_a_list_ends_early(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct listed listed = { 0, 100, 0 };
+	uint64_t size = 0;
+	char path[512], *error;
+	struct stat st;
+	message_id id;
+	unsigned int i, most;
+
+	spool_new_id(spool, &id);
+	for (i = 0; i < 6; i++) {
+		id.bytes[i % 2 == 0 ? 8 : 15] ^= 1;
+		assert_int_equal(test_spool_put_as(spool, wire,
+						   sizeof(wire) - 1, &id),
+				 IO_DONE);
+		test_spool_file(&id, ".h", path);
+		assert_int_equal(stat(path, &st), 0);
+		size += (uint64_t)st.st_size + sizeof(wire) - 1;
+		if (i == 3)
+			id.bytes[9] ^= 1;
+	}
+	assert_int_equal(spool_list(spool, count_some, &listed, &error), 0);
+	assert_int_equal(listed.count, 6);
+	assert_int_equal(listed.size, size);
+	for (most = 1; most < 6; most++) {
+		listed.count = 0;
+		listed.most = most;
+		assert_int_equal(spool_list(spool, count_some, &listed, &error),
+				 0);
+		assert_int_equal(listed.count, most);
+	}
+	spool_close(&spool);
+}
+
+/* One directory cannot be read: the others' messages are told, and that it is not all. */
+static void test_a_directory_that_cannot_be_read(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct listed listed = { 0, 100, 0 };
+	message_id id;
+	unsigned int i;
+	char *error;
+
+	spool_new_id(spool, &id);
+	for (i = 0; i < 4; i++) {
+		id.bytes[15]++;
+		assert_int_equal(test_spool_put_as(spool, wire,
+						   sizeof(wire) - 1, &id),
+				 IO_DONE);
+	}
+	test_faults_begin();
+	/* after that of all buckets */
+	test_faults.fail_at[TEST_OP_OPENDIR] = 2;
+	test_faults.fail_errno[TEST_OP_OPENDIR] = EIO;
+	assert_int_equal(spool_list(spool, count_some, &listed, &error), -1);
+	assert_int_equal(errno, EIO);
+	test_faults_end();
+	free(error);
+	assert_int_equal(listed.count, 3);
+	spool_close(&spool);
+}
+
 static void test_headers_without_their_body(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
@@ -189,11 +514,14 @@ static void test_removed_under_a_reader(void **state ATTR_UNUSED)
 
 static void test_strays_are_counted(void **state ATTR_UNUSED)
 {
+	static const enum test_op ops[] = { TEST_OP_OPENDIR, TEST_OP_READDIR };
 	struct spool *spool = test_spool_new(""), *looking;
-	char path[512], other[512];
+	char path[512], other[512], *error;
 	struct spool_strays strays;
-	message_id ids[3];
-	unsigned int i;
+	email_message *message;
+	message_id ids[3], id;
+	unsigned int i, n, hit;
+	int ret;
 
 	for (i = 0; i < 3; i++)
 		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
@@ -211,6 +539,20 @@ static void test_strays_are_counted(void **state ATTR_UNUSED)
 		       test_spool_dir());
 	test_write_file(other, "x", 1);
 	looking = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	/* one that cannot be counted is not taken for none */
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			ret = spool_count_strays(looking, &strays, &error);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(ret, n <= hit ? -1 : 0);
+			if (ret < 0)
+				free(error);
+		}
+	}
 	count_strays(looking, &strays);
 	assert_int_equal(strays.bodies, 2);
 	assert_int_equal(strays.temporary, 1);
@@ -222,6 +564,17 @@ static void test_strays_are_counted(void **state ATTR_UNUSED)
 	assert_int_equal(test_spool_scan(spool), 2);
 	count_strays(looking, &strays);
 	assert_int_equal(strays.bodies + strays.bytes, 0);
+	/* a body that waits for its headers is one to others alone */
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	test_spool_set_body(message, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_writebody(spool, IO_SYNCHRONOUS, message, 0),
+			 IO_DONE);
+	count_strays(spool, &strays);
+	assert_int_equal(strays.bodies, 0);
+	count_strays(looking, &strays);
+	assert_int_equal(strays.bodies, 1);
+	email_message_unref(&message);
 	spool_close(&looking);
 	spool_close(&spool);
 }
@@ -260,6 +613,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_newer_version),
+		cmocka_unit_test(test_lines_without_sense),
+		cmocka_unit_test(test_bodies_of_another_length),
+		cmocka_unit_test(test_what_cannot_be_read_now),
+		cmocka_unit_test(test_what_is_listed),
+		cmocka_unit_test(test_a_list_ends_early),
+		cmocka_unit_test(test_a_directory_that_cannot_be_read),
 		cmocka_unit_test(test_headers_without_their_body),
 		cmocka_unit_test(test_removed_under_a_reader),
 		cmocka_unit_test(test_strays_are_counted),

@@ -7,7 +7,6 @@
 #include "istream.h"
 #include "test-spool-common.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,26 +16,6 @@
 static const char wire[] = TEST_SPOOL_WIRE;
 static const char longer[] =
 	"Subject: another\r\n\r\nmuch longer than before\r\n.\r\n";
-
-static void set_body(email_message *message, const char *text)
-{
-	struct istream *input = i_stream_create_from_data(text, strlen(text));
-
-	email_message_set_body(message, input, 0);
-	i_stream_unref(&input);
-}
-
-static int write_body(struct spool *spool, email_message *message,
-		      const char *text)
-{
-	set_body(message, text);
-	return spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
-}
-
-static int write_headers(struct spool *spool, email_message *message)
-{
-	return spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
-}
 
 static void put(struct spool *spool, message_id *id_r)
 {
@@ -51,27 +30,6 @@ static email_message *get(struct spool *spool, const message_id *id)
 	if (spool_get(spool, id, &message) != IO_DONE)
 		fail_msg("%s", io_get_error());
 	return message;
-}
-
-/* Files in the message's bucket. */
-static unsigned int count_files(const message_id *id)
-{
-	char path[512];
-	unsigned int count = 0;
-	struct dirent *entry;
-	DIR *dir;
-
-	test_spool_file(id, "", path);
-	*strrchr(path, '/') = '\0';
-	dir = opendir(path);
-	if (dir == NULL)
-		return 0;
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] != '.')
-			count++;
-	}
-	(void)closedir(dir);
-	return count;
 }
 
 static void test_headers(void **state ATTR_UNUSED)
@@ -89,7 +47,7 @@ static void test_headers(void **state ATTR_UNUSED)
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, first, 1),
 			 IO_DONE);
 	/* two writers of one version: the other one is told */
-	assert_int_equal(write_headers(spool, second), IO_FAIL);
+	assert_int_equal(test_spool_write_headers(spool, second), IO_FAIL);
 	assert_non_null(strstr(io_get_error(), "another writer"));
 	assert_int_equal(io_get_errno(), EBUSY);
 	email_message_unref(&first);
@@ -119,11 +77,13 @@ static void test_bodies(void **state ATTR_UNUSED)
 		put(spool, &id);
 		for (i = 0; i < N_ELEMENTS(texts); i++) {
 			message = get(spool, &id);
-			assert_int_equal(write_body(spool, message, texts[i]),
+			assert_int_equal(test_spool_write_body(spool, message,
+							       texts[i]),
 					 IO_DONE);
 			test_spool_must_have(spool, &id, before,
 					     strlen(before));
-			assert_int_equal(write_headers(spool, message),
+			assert_int_equal(test_spool_write_headers(spool,
+								  message),
 					 IO_DONE);
 			assert_int_equal(email_message_get_version(message),
 					 i + 2);
@@ -131,40 +91,42 @@ static void test_bodies(void **state ATTR_UNUSED)
 			test_spool_must_have(spool, &id, texts[i],
 					     strlen(texts[i]));
 			/* nothing is left of what was before */
-			assert_int_equal(count_files(&id), 2);
+			assert_int_equal(test_spool_count_files(&id), 2);
 			before = texts[i];
 		}
 		assert_int_equal(test_spool_damaged(spool, NULL), 0);
 		assert_int_equal(test_spool_scan(spool), 1);
-		assert_int_equal(count_files(&id), 2);
+		assert_int_equal(test_spool_count_files(&id), 2);
 		assert_int_equal(spool_remove(spool, &id), IO_DONE);
-		assert_int_equal(count_files(&id), 0);
+		assert_int_equal(test_spool_count_files(&id), 0);
 		spool_close(&spool);
 	}
 }
 
-/* Before the first headers a body may be written as often as one likes. */
-static void test_body_of_a_new_message(void **state ATTR_UNUSED)
+/* Whoever has a later version than the store has, which somebody took back to an earlier
+   one, is another writer, too. */
+static void test_a_version_that_was_taken_back(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
 	email_message *message;
+	buffer_t *before;
+	char path[512];
 	message_id id;
 
-	spool_new_id(spool, &id);
-	message = email_message_new(&id);
-	(void)email_message_set_sender(message, "a@example.org");
-	(void)email_message_add_recipient(message, "b@example.org");
-	assert_int_equal(write_body(spool, message, wire), IO_DONE);
-	assert_int_equal(write_body(spool, message, longer), IO_DONE);
-	assert_int_equal(write_body(spool, message, wire), IO_DONE);
-	assert_int_equal(write_body(spool, message, longer), IO_DONE);
-	/* a scan leaves it alone */
-	assert_int_equal(test_spool_scan(spool), 0);
-	assert_int_equal(write_headers(spool, message), IO_DONE);
+	put(spool, &id);
+	test_spool_file(&id, ".h", path);
+	before = test_read_file(path);
+	message = get(spool, &id);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	test_write_file(path, before->data, before->used);
+	buffer_free(&before);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
 	email_message_unref(&message);
-	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
-	assert_int_equal(count_files(&id), 2);
-	assert_int_equal(test_spool_scan(spool), 1);
+	message = get(spool, &id);
+	assert_int_equal(email_message_get_version(message), 1);
+	email_message_unref(&message);
 	spool_close(&spool);
 }
 
@@ -180,8 +142,8 @@ static void test_reader_keeps_its_body(void **state ATTR_UNUSED)
 	put(spool, &id);
 	reader = get(spool, &id);
 	writer = get(spool, &id);
-	assert_int_equal(write_body(spool, writer, longer), IO_DONE);
-	assert_int_equal(write_headers(spool, writer), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, writer, longer), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, writer), IO_DONE);
 	email_message_unref(&writer);
 	assert_int_equal(i_stream_read_bytes(reader->body, &data, &size,
 					     sizeof(wire) - 1),
@@ -201,17 +163,17 @@ static void test_body_without_its_headers(void **state ATTR_UNUSED)
 	put(spool, &id);
 	slow = get(spool, &id);
 	quick = get(spool, &id);
-	assert_int_equal(write_body(spool, slow, longer), IO_DONE);
-	assert_int_equal(write_headers(spool, quick), IO_DONE);
-	assert_int_equal(write_headers(spool, slow), IO_FAIL);
+	assert_int_equal(test_spool_write_body(spool, slow, longer), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, quick), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, slow), IO_FAIL);
 	email_message_unref(&slow);
 	email_message_unref(&quick);
-	assert_int_equal(count_files(&id), 3);
+	assert_int_equal(test_spool_count_files(&id), 3);
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	spool_close(&spool);
 	spool = test_spool_open(0);
 	assert_int_equal(test_spool_scan(spool), 1);
-	assert_int_equal(count_files(&id), 2);
+	assert_int_equal(test_spool_count_files(&id), 2);
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	spool_close(&spool);
 }
@@ -237,15 +199,16 @@ static void test_both_bodies_after_a_crash(void **state ATTR_UNUSED)
 	(void)snprintf(kept, sizeof(kept), "%s", test_path("kept"));
 	copy_file(path, kept);
 	message = get(spool, &id);
-	assert_int_equal(write_body(spool, message, longer), IO_DONE);
-	assert_int_equal(write_headers(spool, message), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
 	email_message_unref(&message);
 	spool_close(&spool);
 	copy_file(kept, path);
 	spool = test_spool_open(0);
 	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
 	assert_int_equal(test_spool_scan(spool), 1);
-	assert_int_equal(count_files(&id), 2);
+	assert_int_equal(test_spool_count_files(&id), 2);
 	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
 	spool_close(&spool);
 }
@@ -260,8 +223,9 @@ static void test_quarantine_keeps_all_bodies(void **state ATTR_UNUSED)
 
 	put(spool, &id);
 	message = get(spool, &id);
-	assert_int_equal(write_body(spool, message, longer), IO_DONE);
-	assert_int_equal(write_headers(spool, message), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
 	email_message_unref(&message);
 	spool_close(&spool);
 	test_spool_file(&id, ".h", path);
@@ -269,7 +233,7 @@ static void test_quarantine_keeps_all_bodies(void **state ATTR_UNUSED)
 	spool = test_spool_open(0);
 	assert_int_equal(test_spool_scan(spool), 0);
 	assert_int_equal(test_spool_scan(spool), 0);
-	assert_int_equal(count_files(&id), 0);
+	assert_int_equal(test_spool_count_files(&id), 0);
 	spool_close(&spool);
 	assert_int_equal(test_command("cd %s/quarantine && ls *.h *.h.why && "
 				      "grep -q 'much longer' *.b",
@@ -298,9 +262,10 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 			test_faults_begin();
 			test_faults.fail_at[ops[i]] = n;
 			test_faults.fail_errno[ops[i]] = EIO;
-			answer = write_body(spool, message, longer);
+			answer = test_spool_write_body(spool, message, longer);
 			if (answer == IO_DONE)
-				answer = write_headers(spool, message);
+				answer = test_spool_write_headers(spool,
+								  message);
 			hit = test_faults.calls[ops[i]];
 			test_faults_end();
 			email_message_unref(&message);
@@ -329,14 +294,15 @@ static void test_body_is_gone(void **state ATTR_UNUSED)
 
 	spool_new_id(spool, &id);
 	message = email_message_new(&id);
-	assert_int_equal(write_body(spool, message, wire), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
 	test_spool_file(&id, ".b", path);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(write_headers(spool, message), IO_TRANS_FAIL);
+	assert_int_equal(test_spool_write_headers(spool, message),
+			 IO_TRANS_FAIL);
 	assert_non_null(strstr(io_get_error(), "write it again"));
 	assert_int_equal(spool_get(spool, &id, &again), IO_FAIL);
-	assert_int_equal(write_body(spool, message, wire), IO_DONE);
-	assert_int_equal(write_headers(spool, message), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
 	email_message_unref(&message);
 	spool_close(&spool);
 }
@@ -351,7 +317,8 @@ static void test_stranger(void **state ATTR_UNUSED)
 	put(spool, &id);
 	message = email_message_new(&id);
 	email_message_set_version(message, 1);
-	assert_int_equal(write_body(spool, message, longer), IO_FAIL);
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_FAIL);
 	assert_non_null(strstr(io_get_error(), "read them"));
 	email_message_unref(&message);
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
@@ -381,11 +348,11 @@ static void *rewriter(void *context)
 	for (i = 0; i < ROUNDS; i++) {
 		message = get(race->spool, &race->id);
 		if (i % 4 == 3)
-			assert_int_equal(write_body(race->spool, message,
-						    longer),
+			assert_int_equal(test_spool_write_body(race->spool,
+							       message, longer),
 					 IO_DONE);
 		(void)pthread_barrier_wait(&race->barrier);
-		if (write_headers(race->spool, message) == IO_DONE)
+		if (test_spool_write_headers(race->spool, message) == IO_DONE)
 			atomic_fetch_add(&race->won, 1);
 		else if (strstr(io_get_error(), "another writer") != NULL)
 			atomic_fetch_add(&race->told, 1);
@@ -443,7 +410,7 @@ static void test_removed_while_it_changes(void **state ATTR_UNUSED)
 		assert_int_equal(pthread_create(&thread, NULL, remover, &race),
 				 0);
 		(void)pthread_barrier_wait(&race.barrier);
-		(void)write_headers(race.spool, message);
+		(void)test_spool_write_headers(race.spool, message);
 		assert_int_equal(pthread_join(thread, NULL), 0);
 		email_message_unref(&message);
 		assert_int_equal(spool_get(race.spool, &race.id, &again),
@@ -458,7 +425,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_bodies),
-		cmocka_unit_test(test_body_of_a_new_message),
+		cmocka_unit_test(test_a_version_that_was_taken_back),
 		cmocka_unit_test(test_reader_keeps_its_body),
 		cmocka_unit_test(test_body_without_its_headers),
 		cmocka_unit_test(test_both_bodies_after_a_crash),

@@ -4,12 +4,15 @@
    that (the numbers are the invariants of doc/spool-format.md). */
 
 #include "config.h"
+#include "file-ops.h"
 #include "istream.h"
 #include "spool.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -186,6 +189,103 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 			 0);
 }
 
+/* Whatever fails: it is told that the message is gone where it is, for ever. */
+static void test_every_failing_call_of_a_removal(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_UNLINK,
+					    TEST_OP_FSYNC_DIR, TEST_OP_FSTAT };
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	unsigned int n, hit;
+	message_id id;
+	size_t i;
+	int answer;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			assert_int_equal(test_spool_put(spool, wire,
+							sizeof(wire) - 1, &id),
+					 IO_DONE);
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EMFILE;
+			test_faults.fail_after = true;
+			answer = spool_remove(spool, &id);
+			hit = test_faults.calls[ops[i]];
+			/* it is the same the second time */
+			if (ops[i] == TEST_OP_FSYNC_DIR && n <= hit)
+				assert_int_equal(spool_remove(spool, &id),
+						 IO_TRANS_FAIL);
+			test_faults_end();
+			if (answer == IO_DONE) {
+				assert_int_equal(spool_get(spool, &id,
+							   &message),
+						 IO_FAIL);
+				assert_int_equal(io_get_errno(), ENOENT);
+				continue;
+			}
+			assert_int_equal(answer, IO_TRANS_FAIL);
+			assert_true(n <= hit);
+			assert_int_equal(spool_remove(spool, &id), IO_DONE);
+			assert_int_equal(test_spool_scan(spool), 0);
+		}
+	}
+	spool_close(&spool);
+}
+
+/* All that one does with a message, whatever fails. */
+static void use_spool(struct spool *spool)
+{
+	struct spool_strays strays;
+	email_message *message;
+	message_id id;
+	char *error;
+
+	(void)test_spool_put(spool, wire, sizeof(wire) - 1, &id);
+	if (spool_get(spool, &id, &message) == IO_DONE) {
+		(void)spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+		(void)spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+		email_message_unref(&message);
+	}
+	(void)test_spool_scan(spool);
+	if (spool_count_strays(spool, &strays, &error) < 0)
+		free(error);
+	(void)spool_remove(spool, &id);
+	if (spool_get(spool, &id, &message) == IO_DONE)
+		email_message_unref(&message);
+}
+
+/* Whatever became of what they were opened for. */
+static void test_descriptors_are_given_back(void **state ATTR_UNUSED)
+{
+	static const enum test_op ops[] = { TEST_OP_OPEN,    TEST_OP_READ,
+					    TEST_OP_FSTAT,   TEST_OP_FSYNC_DIR,
+					    TEST_OP_OPENDIR, TEST_OP_READDIR };
+	const unsigned int before = test_open_descriptors();
+	struct spool *spool;
+	unsigned int n, hit;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(ops); i++) {
+		TEST_EACH_CALL(n, hit) {
+			test_spool_init("gzip");
+			test_faults_begin();
+			test_faults.fail_at[ops[i]] = n;
+			test_faults.fail_errno[ops[i]] = EIO;
+			spool = spool_open(test_spool_dir(), 0, NULL, &error);
+			if (spool == NULL)
+				free(error);
+			else
+				use_spool(spool);
+			spool_close(&spool);
+			hit = test_faults.calls[ops[i]];
+			test_faults_end();
+			assert_int_equal(test_open_descriptors(), before);
+		}
+	}
+}
+
 static void test_interrupted_and_short_calls(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("zstd");
@@ -221,6 +321,51 @@ static void test_order_of_syncs(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Whatever the process's mask lets through. */
+static void test_nobody_else_may_look(void **state ATTR_UNUSED)
+{
+	const mode_t mask = umask(0);
+	struct spool *spool = test_spool_new("");
+	message_id ids[2];
+	char path[512];
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &ids[0]),
+			 IO_DONE);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &ids[1]),
+			 IO_DONE);
+	test_spool_file(&ids[1], ".h", path);
+	assert_int_equal(truncate(path, 30), 0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	spool_close(&spool);
+	(void)umask(mask);
+	assert_true(test_spool_files_in("quarantine").count >= 3);
+	assert_int_equal(test_command("test -z \"$(find %s -perm /077)\"",
+				      test_spool_dir()),
+			 0);
+}
+
+static int doubled_mkdirat(int dir_fd, const char *path, mode_t mode)
+{
+	(void)file_ops_system.mkdirat(dir_fd, path, mode);
+	return file_ops_system.mkdirat(dir_fd, path, mode);
+}
+
+/* Two messages are the first of their bucket. */
+static void test_two_make_a_bucket(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct file_ops ops = file_ops_system;
+	message_id id;
+
+	ops.mkdirat = doubled_mkdirat;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	file_ops_set(NULL);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,8 +375,12 @@ int main(void)
 		cmocka_unit_test(test_write_errors_have_the_path),
 		cmocka_unit_test(test_an_id_is_stored_once),
 		cmocka_unit_test(test_every_failing_call),
+		cmocka_unit_test(test_every_failing_call_of_a_removal),
+		cmocka_unit_test(test_descriptors_are_given_back),
 		cmocka_unit_test(test_interrupted_and_short_calls),
 		cmocka_unit_test(test_order_of_syncs),
+		cmocka_unit_test(test_nobody_else_may_look),
+		cmocka_unit_test(test_two_make_a_bucket),
 	};
 
 	return cmocka_run_group_tests_name(

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
@@ -140,6 +141,36 @@ static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Nobody follows a link, or waits for a pipe, where a file should be. */
+static void test_no_other_kind_is_a_body(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	char path[1024], away[1040];
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
+			 IO_DONE);
+	(void)snprintf(path, sizeof(path), "%s",
+		       test_spool_files_in(TEST_SPOOL_BODIES).path);
+	(void)snprintf(away, sizeof(away), "%s", test_path("away"));
+	assert_int_equal(rename(path, away), 0);
+	/* it has the right bytes */
+	assert_int_equal(symlink(away, path), 0);
+	assert_int_equal(test_spool_read(spool, &id, 0, NULL), EINVAL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(test_spool_read(spool, &id, 0, NULL), EINVAL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(test_spool_read(spool, &id, 0, NULL), EINVAL);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rename(away, path), 0);
+	test_spool_must_have(spool, &id, data, TEST_SPOOL_LARGE);
+	spool_close(&spool);
+	free(data);
+}
+
 static void count_warning(const char *text, void *context)
 {
 	unsigned int *count = context;
@@ -147,11 +178,29 @@ static void count_warning(const char *text, void *context)
 	*count += strstr(text, "put aside") != NULL;
 }
 
+/* Bodies that were put aside before their reason was there. */
+static unsigned int without_reason;
+
+static int reasoned_renameat2(int old_dir, const char *old_path, int new_dir,
+			      const char *new_path, unsigned int flags)
+{
+	char why[512];
+
+	(void)snprintf(why, sizeof(why), "%s.why", new_path);
+	if (strncmp(new_path, "quarantine/", 11) == 0 &&
+	    strcmp(new_path + strlen(new_path) - 2, ".b") == 0 &&
+	    faccessat(new_dir, why, F_OK, 0) < 0)
+		without_reason++;
+	return file_ops_system.renameat2(old_dir, old_path, new_dir, new_path,
+					 flags);
+}
+
 /* Where records are missing, nobody knows whose a file is. */
 static void test_strange_files(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
+	struct file_ops ops = file_ops_system;
 	char path[700], away[710];
 	message_id id;
 	unsigned int i, warnings = 0;
@@ -171,7 +220,12 @@ static void test_strange_files(void **state ATTR_UNUSED)
 	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
 	spool_close(&spool);
 	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 2);
+	ops.renameat2 = reasoned_renameat2;
+	file_ops_set(&ops);
+	without_reason = 0;
 	spool = test_spool_open(0);
+	file_ops_set(NULL);
+	assert_int_equal(without_reason, 0);
 	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 0);
 	assert_int_equal(test_spool_files_in("quarantine").count, 2);
 	/* who is told only now is told */
@@ -267,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
 		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
+		cmocka_unit_test(test_no_other_kind_is_a_body),
 		cmocka_unit_test(test_strange_files),
 		cmocka_unit_test(test_the_bodies_of_a_cut_segment),
 		cmocka_unit_test(test_a_file_that_cannot_be_opened),

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -131,6 +132,26 @@ static void test_a_file_has_no_plain_text(void **state ATTR_UNUSED)
 	test_spool_must_have(spool, &id, text, TEST_SPOOL_LARGE);
 	spool_close(&spool);
 	free(text);
+}
+
+/* Whatever the process's mask lets through. */
+static void test_nobody_else_may_look(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	const mode_t mask = umask(0);
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
+			 IO_DONE);
+	assert_int_equal(test_spool_put(spool, data, 100, &id), IO_DONE);
+	spool_close(&spool);
+	(void)umask(mask);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 1);
+	assert_int_equal(test_command("test -z \"$(find %s -perm /077)\"",
+				      test_spool_dir()),
+			 0);
+	free(data);
 }
 
 /* One that is changed, given up, or taken back leaves no file. */
@@ -432,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_large_bodies),
 		cmocka_unit_test(test_codecs_know_sizes),
 		cmocka_unit_test(test_a_file_has_no_plain_text),
+		cmocka_unit_test(test_nobody_else_may_look),
 		cmocka_unit_test(test_files_go_with_their_bodies),
 		cmocka_unit_test(test_a_file_that_could_not_be_removed),
 		cmocka_unit_test(test_the_longest_body_of_a_segment),

@@ -10,9 +10,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
@@ -501,177 +498,63 @@ static void test_a_callback_submits(void **state ATTR_UNUSED)
 	test_async_end(&endless.async, &endless.spool);
 }
 
-/*
- * Wrong use, and no room
- */
+/* Each is answered when the one before is told. */
+struct turns {
+	struct spool *spool;
+	struct spool_async *async;
+	unsigned int left, of_others;
+};
 
-static void test_bad_numbers(void **state ATTR_UNUSED)
+static void put_and_wait(int answer, void *context)
 {
-	struct ioloop *ioloop = io_loop_create();
-	struct spool *spool = spool_new();
-	char *error;
-
-	assert_null(
-		spool_async_new(spool, NULL, SPOOL_WORKERS_MAX + 1, 0, &error));
-	assert_int_equal(errno, EINVAL);
-	assert_non_null(strstr(error, "65 workers"));
-	free(error);
-	assert_null(spool_async_new(spool, NULL, 1, SPOOL_REQUESTS_MAX + 1,
-				    &error));
-	assert_int_equal(errno, EINVAL);
-	free(error);
-	spool_close(&spool);
-	io_loop_destroy(&ioloop);
-}
-
-/* 0: all is as it should be. */
-static int use_in_child(struct spool *spool, struct spool_async *async)
-{
-	struct test_answer refused = { 0 };
+	struct turns *turns = context;
+	email_message *message;
 	message_id id;
-	char *error;
 
-	/* nobody is there who would do it */
-	(void)alarm(60);
-	if (test_async_put(spool, async, &id, &refused) != IO_TRANS_FAIL ||
-	    io_get_errno() != EPERM)
-		return 1;
-	spool_async_close(&async);
-	if (async != NULL || refused.calls != 0)
-		return 2;
-	async = spool_async_new(spool, NULL, 1, 0, &error);
-	if (async != NULL || errno != EPERM)
-		return 3;
-	spool_close(&spool);
-	return spool == NULL ? 0 : 4;
-}
-
-static void test_a_fork_has_no_workers(void **state ATTR_UNUSED)
-{
-	struct spool *spool = test_spool_new_of("journal", "");
-	struct spool_async *async = test_async_begin(spool, 2, 0);
-	struct test_answer answers[2] = { 0 };
-	message_id ids[2];
-	int status;
-	pid_t pid;
-
-	/* the journal's own thread is there from then on */
-	assert_int_equal(test_async_put(spool, async, &ids[0], &answers[0]),
+	assert_int_equal(answer, IO_DONE);
+	if (turns->left-- == 0) {
+		io_loop_stop(current_ioloop);
+		return;
+	}
+	message = test_async_message(turns->spool, &id);
+	assert_int_equal(spool_submit_put(turns->async, message, put_and_wait,
+					  turns),
 			 IO_DONE);
-	test_wait_answers(1);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(use_in_child(spool, async));
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	/* the loop still knows of the parent's */
-	assert_int_equal(test_async_put(spool, async, &ids[1], &answers[1]),
-			 IO_DONE);
-	test_wait_answers(2);
-	test_must_be(&answers[1], IO_DONE);
-	test_async_end(&async, &spool);
+	email_message_unref(&message);
+	(void)pthread_mutex_lock(&turns->async->mutex);
+	while (turns->async->complete.first == NULL)
+		(void)pthread_cond_wait(&turns->async->answered,
+					&turns->async->mutex);
+	(void)pthread_mutex_unlock(&turns->async->mutex);
 }
 
-static void test_no_loop(void **state ATTR_UNUSED)
+static void note_turn(void *context)
 {
-	struct spool *spool = spool_new();
-	char *error;
+	struct turns *turns = context;
 
-	assert_null(io_loop_get_current());
-	assert_null(spool_async_new(spool, NULL, 1, 0, &error));
-	assert_int_equal(errno, EINVAL);
-	assert_non_null(strstr(error, "no event loop"));
-	free(error);
-	spool_close(&spool);
+	turns->of_others++;
 }
 
-static void test_no_callback(void **state ATTR_UNUSED)
+/* Answers that never end are not all that a loop has to do. */
+static void test_the_loop_has_other_things_to_do(void **state ATTR_UNUSED)
 {
-	struct spool *spool = test_watched_spool("memory");
-	struct spool_async *async = test_async_begin(spool, 1, 0);
-	message_id id;
+	struct turns turns = { .spool = test_watched_spool("memory"),
+			       .left = 20 };
+	int fds[2];
+	struct io *io;
 
-	spool_new_id(spool, &id);
-	EXPECT_PANIC("the callback is NULL",
-		     (void)spool_submit_remove(async, &id, NULL, NULL));
-	assert_int_equal(spool_async_count(async), 0);
-	test_async_end(&async, &spool);
-}
-
-static void test_no_descriptors(void **state ATTR_UNUSED)
-{
-	struct ioloop *ioloop = io_loop_create();
-	struct spool *spool = spool_new();
-	struct rlimit old, none;
-	char *error;
-
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	none = old;
-	none.rlim_cur = 3;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	assert_null(spool_async_new(spool, NULL, 2, 0, &error));
-	assert_int_equal(errno, EMFILE);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_non_null(strstr(error, "eventfd"));
-	free(error);
-	spool_close(&spool);
-	io_loop_destroy(&ioloop);
-}
-
-/* Stacks that no address space has room for. */
-static void test_no_threads(void **state ATTR_UNUSED)
-{
-	struct ioloop *ioloop = io_loop_create();
-	struct spool *spool = spool_new();
-	unsigned int threads = test_count_threads();
-	pthread_attr_t old, huge;
-	char *error;
-
-	assert_int_equal(pthread_getattr_default_np(&old), 0);
-	assert_int_equal(pthread_attr_init(&huge), 0);
-	assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 50), 0);
-	assert_int_equal(pthread_setattr_default_np(&huge), 0);
-	assert_null(spool_async_new(spool, NULL, 2, 0, &error));
-	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(pthread_setattr_default_np(&old), 0);
-	assert_non_null(strstr(error, "starting worker 1 of 2 failed"));
-	assert_int_equal(test_count_threads(), threads);
-	(void)pthread_attr_destroy(&huge);
-	(void)pthread_attr_destroy(&old);
-	free(error);
-	spool_close(&spool);
-	io_loop_destroy(&ioloop);
-}
-
-static void test_a_spool_with_workers_is_not_closed(void **state ATTR_UNUSED)
-{
-	struct spool *spool = test_watched_spool("memory");
-	struct spool_async *async = test_async_begin(spool, 1, 0);
-
-	EXPECT_PANIC("spool_async_close() comes before", spool_close(&spool));
-	test_async_end(&async, &spool);
-}
-
-/* Of a loop that is not the thread's current one. */
-static void test_another_loop(void **state ATTR_UNUSED)
-{
-	struct spool *spool = test_watched_spool("memory");
-	struct spool_async *async = test_async_begin(spool, 1, 0), *second;
-	struct ioloop *first = current_ioloop, *inner = io_loop_create();
-	struct test_answer answer = { 0 };
-	message_id id;
-	char *error;
-
-	second = spool_async_new(spool, first, 0, 0, &error);
-	assert_non_null(second);
-	assert_int_equal(test_async_put(spool, second, &id, &answer), IO_DONE);
-	io_loop_destroy(&inner); /* it watches nothing */
-	test_wait_answers(1);
-	test_must_be(&answer, IO_DONE);
-	spool_async_close(&second);
-	test_async_end(&async, &spool);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	turns.async = test_async_begin(turns.spool, 1, 1);
+	/* it is always readable */
+	io = io_add(fds[0], IO_READ, note_turn, &turns);
+	put_and_wait(IO_DONE, &turns);
+	io_loop_run(current_ioloop);
+	assert_true(turns.of_others >= 10);
+	io_remove(&io);
+	test_async_end(&turns.async, &turns.spool);
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(close(fds[1]), 0);
 }
 
 int main(void)
@@ -690,14 +573,7 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_all),
 		cmocka_unit_test(test_a_callback_submits),
-		cmocka_unit_test(test_bad_numbers),
-		cmocka_unit_test(test_a_fork_has_no_workers),
-		cmocka_unit_test(test_no_loop),
-		cmocka_unit_test(test_no_callback),
-		cmocka_unit_test(test_no_descriptors),
-		cmocka_unit_test(test_no_threads),
-		cmocka_unit_test(test_a_spool_with_workers_is_not_closed),
-		cmocka_unit_test(test_another_loop),
+		cmocka_unit_test(test_the_loop_has_other_things_to_do),
 	};
 
 	return cmocka_run_group_tests_name(

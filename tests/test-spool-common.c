@@ -124,6 +124,18 @@ void test_spool_change_body(struct spool *spool, const message_id *id,
 	email_message_unref(&message);
 }
 
+int test_spool_write_body(struct spool *spool, email_message *message,
+			  const char *text)
+{
+	test_spool_set_body(message, text, strlen(text));
+	return spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+}
+
+int test_spool_write_headers(struct spool *spool, email_message *message)
+{
+	return spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+}
+
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size)
 {
@@ -300,4 +312,24 @@ void test_spool_set_body(email_message *message, const void *data, size_t size)
 
 	email_message_set_body(message, input, 0);
 	i_stream_unref(&input);
+}
+
+unsigned int test_spool_count_files(const message_id *id)
+{
+	char path[512];
+	unsigned int count = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	test_spool_file(id, "", path);
+	*strrchr(path, '/') = '\0';
+	dir = opendir(path);
+	if (dir == NULL)
+		return 0;
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] != '.')
+			count++;
+	}
+	(void)closedir(dir);
+	return count;
 }

@@ -41,6 +41,10 @@ int test_spool_put_as(struct spool *spool, const void *data, size_t size,
 /* Another body for it, and its headers with it. */
 void test_spool_change_body(struct spool *spool, const message_id *id,
 			    const void *data, size_t size);
+/* A body that is this text, or the headers, alone: the answer. */
+int test_spool_write_body(struct spool *spool, email_message *message,
+			  const char *text);
+int test_spool_write_headers(struct spool *spool, email_message *message);
 /* That this is what a read gives. */
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size);
@@ -66,5 +70,7 @@ struct test_spool_files test_spool_files_in(const char *name);
 const char *test_spool_segment(unsigned int number);
 /* The path of a message's file in the file store. */
 void test_spool_file(const message_id *id, const char *suffix, char path[512]);
+/* How many files there are in its bucket of the file store. */
+unsigned int test_spool_count_files(const message_id *id);
 
 #endif

@@ -4,6 +4,7 @@
    do about it. */
 
 #include "config.h"
+#include "file-ops.h"
 #include "mem.h"
 #include "spool-private.h"
 #include "test-common.h"
@@ -52,6 +53,8 @@ static int read_text(const void *text, size_t size)
 }
 
 #define MINIMUM "version = 1\nstore = file\n"
+/* And its size. */
+#define TEXT(text) (text), sizeof(text) - 1
 
 static void test_what_is_read(void **state ATTR_UNUSED)
 {
@@ -77,6 +80,15 @@ static void test_what_is_read(void **state ATTR_UNUSED)
 		assert_string_equal(conf.body, rows[i].body);
 		assert_string_equal(conf.headers, rows[i].headers);
 	}
+	/* nothing is left of the one before */
+	assert_int_equal(read_text(TEXT(MINIMUM "compaction = off\n"
+						"inline-limit = 5000\n")),
+			 0);
+	assert_true(conf.compaction_off);
+	assert_int_equal(conf.inline_limit, 5000);
+	assert_int_equal(read_text(TEXT(MINIMUM)), 0);
+	assert_false(conf.compaction_off);
+	assert_int_equal(conf.inline_limit, 0);
 	spool_conf_free(&conf);
 	assert_null(conf.store);
 }
@@ -89,7 +101,6 @@ static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 		int error;
 		const char *where, *what;
 	} rows[] = {
-#define TEXT(text) (text), sizeof(text) - 1
 		{ TEXT(""), EINVAL, "spool.conf", "\"version = 1\"" },
 		{ TEXT("# nothing\n"), EINVAL, "spool.conf",
 		  "\"version = 1\"" },
@@ -115,6 +126,16 @@ static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 		  "is expected, a multiple of 4096" },
 		{ TEXT(MINIMUM "segment-size = 65536\nsegment-size = 65536\n"),
 		  EINVAL, "line 4", "take one away" },
+		{ TEXT(MINIMUM "inline-limit = 5000x\n"), EINVAL, "line 3",
+		  "inline-limit \"5000x\": a number of bytes" },
+		{ TEXT(MINIMUM "inline-limit = 4294967297\n"), EINVAL, "line 3",
+		  "4294967296 is expected" },
+		{ TEXT(MINIMUM "segment-size = 4294971392\n"), EINVAL, "line 3",
+		  "4294967296 is expected" },
+		{ TEXT(MINIMUM "header = gzip\n"), EINVAL, "line 3",
+		  "are known" },
+		{ TEXT(MINIMUM "headers-x = gzip\n"), EINVAL, "line 3",
+		  "are known" },
 		{ TEXT(MINIMUM "compaction = yes\n"), EINVAL, "line 3",
 		  "on or off is expected" },
 		{ TEXT(MINIMUM "compaction = on\ncompaction = off\n"), EINVAL,
@@ -158,6 +179,90 @@ static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 		    strstr(error_text, rows[i].where) == NULL ||
 		    strstr(error_text, rows[i].what) == NULL)
 			fail_msg("row %zu: %s", i, error_text);
+	}
+	spool_conf_free(&conf);
+}
+
+/* As many as there may be, and one more. */
+static void test_so_many_modules(void **state ATTR_UNUSED)
+{
+	buffer_t *text = buffer_create_dynamic(default_pool, 1024);
+	static const char line[] = "module = /m.so\n";
+	const unsigned int most = N_ELEMENTS(conf.modules);
+	char where[64];
+	unsigned int i;
+
+	buffer_append(text, MINIMUM, strlen(MINIMUM));
+	for (i = 0; i < most; i++)
+		buffer_append(text, line, strlen(line));
+	assert_int_equal(read_text(text->data, text->used), 0);
+	assert_int_equal(conf.module_count, most);
+	buffer_append(text, line, strlen(line));
+	assert_int_equal(read_text(text->data, text->used), EINVAL);
+	(void)snprintf(where, sizeof(where), "line %u: more than %u modules",
+		       most + 3, most);
+	assert_non_null(strstr(error_text, where));
+	buffer_free(&text);
+	spool_conf_free(&conf);
+}
+
+/* Whose the file is, as fstat() says; mode 0: that fails, when it was found to be a
+   regular file. */
+static struct {
+	uid_t user;
+	mode_t mode;
+	unsigned int calls;
+} owner;
+
+static int owner_fstat(int fd, struct stat *st)
+{
+	if (owner.mode == 0 && owner.calls++ > 0) {
+		errno = EIO;
+		return -1;
+	}
+	if (file_ops_system.fstat(fd, st) < 0)
+		return -1;
+	st->st_uid = owner.user;
+	st->st_mode = S_IFREG | owner.mode;
+	return 0;
+}
+
+/* Modules are run by who opens the spool: the file is root's or his own, and nobody else
+   may write it. */
+static void test_who_may_name_modules(void **state ATTR_UNUSED)
+{
+	const struct {
+		uid_t user;
+		mode_t mode;
+		int error;
+	} rows[] = {
+		{ geteuid(), 0600, 0 },
+		{ geteuid(), 0644, 0 },
+		{ 0, 0644, 0 },
+		{ geteuid() + 1, 0600, EPERM },
+		{ geteuid(), 0620, EPERM },
+		{ geteuid(), 0602, EPERM },
+		{ 0, 0666, EPERM },
+		{ geteuid(), 0, EIO },
+	};
+	struct file_ops ops = file_ops_system;
+	size_t i;
+	int ret;
+
+	ops.fstat = owner_fstat;
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		owner.user = rows[i].user;
+		owner.mode = rows[i].mode;
+		owner.calls = 0;
+		test_write_file(test_path("spool.conf"),
+				TEXT(MINIMUM "\nmodule = /m.so\n# end\n"));
+		file_ops_set(&ops);
+		ret = read_conf();
+		file_ops_set(NULL);
+		if (ret != rows[i].error)
+			fail_msg("row %zu: %s", i, strerror(ret));
+		if (ret == EPERM)
+			assert_non_null(strstr(error_text, "line 4: it names"));
 	}
 	spool_conf_free(&conf);
 }
@@ -227,6 +332,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_FSTAT,
 					    TEST_OP_READ };
+	const unsigned int before = test_open_descriptors();
 	unsigned int n, hit;
 	size_t i;
 	int ret;
@@ -240,6 +346,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 			ret = read_conf();
 			hit = test_faults.calls[ops[i]];
 			test_faults_end();
+			assert_int_equal(test_open_descriptors(), before);
 			/* the first of each is needed */
 			if (n == 1)
 				assert_int_equal(ret, EIO);
@@ -258,9 +365,14 @@ static void test_what_is_written_is_read(void **state ATTR_UNUSED)
 					 .body = body,
 					 .headers = headers };
 	char *error;
+	const mode_t mask = umask(0);
+	struct stat st;
 
 	(void)unlink(test_path("spool.conf"));
 	assert_int_equal(spool_conf_write(dir_fd, &mine, &error), 0);
+	(void)umask(mask);
+	assert_int_equal(stat(test_path("spool.conf"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(read_conf(), 0);
 	assert_string_equal(conf.store, store);
 	assert_string_equal(conf.body, body);
@@ -278,6 +390,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_read),
 		cmocka_unit_test(test_errors_say_where_and_what_to_do),
+		cmocka_unit_test(test_so_many_modules),
+		cmocka_unit_test(test_who_may_name_modules),
 		cmocka_unit_test(test_hostile_sizes),
 		cmocka_unit_test(test_not_a_regular_file),
 		cmocka_unit_test(test_every_failing_call),

@@ -4,6 +4,7 @@
    what a child of fork() may do. */
 
 #include "config.h"
+#include "file-ops.h"
 #include "spool.h"
 #include "test-spool-common.h"
 
@@ -303,6 +304,27 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 	}
 }
 
+/* A new spool's directories are durable when it is there. */
+static void test_init_syncs_its_directories(void **state ATTR_UNUSED)
+{
+	static const char *const names[] = { "", "/messages" };
+	struct file_ops ops = file_ops_system;
+	char path[600];
+	size_t i;
+
+	ops.fsync_dir = test_noting_fsync_dir;
+	test_syncs_forget();
+	file_ops_set(&ops);
+	test_spool_init("");
+	file_ops_set(NULL);
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", test_spool_dir(),
+			       names[i]);
+		if (!test_was_synced(path))
+			fail_msg("not synced: %s", path);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_closes),
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_init_that_fails),
+		cmocka_unit_test(test_init_syncs_its_directories),
 	};
 
 	return cmocka_run_group_tests_name(

@@ -1,0 +1,250 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* The file store: messages that are written for the first time, beside others that have the
+   same id, a similar one, or are being looked for. */
+
+#include "config.h"
+#include "file-ops.h"
+#include "test-spool-common.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char wire[] = TEST_SPOOL_WIRE;
+static const char longer[] =
+	"Subject: another\r\n\r\nmuch longer than before\r\n.\r\n";
+
+static void put(struct spool *spool, message_id *id_r)
+{
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, id_r),
+			 IO_DONE);
+}
+
+/* A message with this id, whose versions begin with `first`. */
+static email_message *new_message(const message_id *id, uint64_t first)
+{
+	email_message *message = email_message_new(id);
+
+	(void)email_message_set_sender(message, "a@example.org");
+	(void)email_message_add_recipient(message, "b@example.org");
+	email_message_set_first_version(message, first);
+	return message;
+}
+
+/* Before the first headers a body may be written as often as one likes. */
+static void test_body_of_a_new_message(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = new_message(&id, 1);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_DONE);
+	/* a scan leaves it alone */
+	assert_int_equal(test_spool_scan(spool), 0);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
+	assert_int_equal(test_spool_count_files(&id), 2);
+	assert_int_equal(test_spool_scan(spool), 1);
+	spool_close(&spool);
+}
+
+/* Two that take one id: a body of the first that waits for its headers stays, whatever
+   becomes of the other's; and so do its headers. */
+static void test_the_first_one_stays(void **state ATTR_UNUSED)
+{
+	static const uint64_t versions[] = { 1, 5 };
+	struct spool *spool = test_spool_new("");
+	email_message *first, *second;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(versions); i++) {
+		spool_new_id(spool, &id);
+		first = new_message(&id, versions[i]);
+		second = new_message(&id, versions[i]);
+		assert_int_equal(test_spool_write_body(spool, first, wire),
+				 IO_DONE);
+		assert_int_equal(test_spool_write_body(spool, second, longer),
+				 IO_FAIL);
+		assert_int_equal(io_get_errno(), EEXIST);
+		(void)test_spool_scan(spool);
+		assert_int_equal(test_spool_count_files(&id), 1);
+		/* somebody took the body away between them */
+		assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id),
+				 IO_DONE);
+		assert_int_equal(test_spool_write_body(spool, second, longer),
+				 IO_DONE);
+		assert_int_equal(test_spool_write_headers(spool, second),
+				 IO_DONE);
+		assert_int_equal(test_spool_write_headers(spool, first),
+				 IO_FAIL);
+		assert_int_equal(io_get_errno(), EEXIST);
+		test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
+		email_message_unref(&first);
+		email_message_unref(&second);
+	}
+	spool_close(&spool);
+}
+
+/* Ids that only their middle tells apart, in one bucket: what is done to one is not done to
+   the other. */
+static void test_neighbours(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *messages[2];
+	message_id ids[2];
+	char path[512];
+	unsigned int i;
+
+	spool_new_id(spool, &ids[0]);
+	ids[1] = ids[0];
+	ids[1].bytes[10] ^= 1;
+	for (i = 0; i < 2; i++) {
+		messages[i] = new_message(&ids[i], 1);
+		assert_int_equal(test_spool_write_body(spool, messages[i],
+						       wire),
+				 IO_DONE);
+	}
+	assert_int_equal(test_spool_write_headers(spool, messages[0]), IO_DONE);
+	/* the other one's body still waits */
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_write_headers(spool, messages[1]), IO_DONE);
+	assert_int_equal(test_spool_count_files(&ids[0]), 4);
+	test_spool_file(&ids[0], ".h", path);
+	assert_int_equal(truncate(path, 30), 0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_count_files(&ids[0]), 2);
+	test_spool_must_have(spool, &ids[1], wire, sizeof(wire) - 1);
+	for (i = 0; i < 2; i++)
+		email_message_unref(&messages[i]);
+	spool_close(&spool);
+}
+
+/* While the names of a body become durable. */
+static struct {
+	struct spool *spool; /* NULL: it was its turn */
+	unsigned int found;
+} meanwhile;
+
+static int scanning_fsync_dir(int dir_fd)
+{
+	struct spool *spool = meanwhile.spool;
+
+	meanwhile.spool = NULL;
+	if (spool != NULL)
+		meanwhile.found = test_spool_scan(spool);
+	return file_ops_system.fsync_dir(dir_fd);
+}
+
+/* It is nobody's yet, and its writer is at it. */
+static void test_scan_while_a_body_is_written(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	message_id id;
+
+	/* the bucket is there */
+	put(spool, &id);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	message = new_message(&id, 1);
+	meanwhile.spool = spool;
+	ops.fsync_dir = scanning_fsync_dir;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	assert_null(meanwhile.spool);
+	file_ops_set(NULL);
+	assert_int_equal(meanwhile.found, 0);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
+/* A body that its writer was told "no" of is swept, and so is one that was given up. */
+static void test_bodies_that_nobody_waits_for(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	char path[512];
+	message_id id;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		put(spool, &id);
+		assert_int_equal(spool_remove(spool, &id), IO_DONE);
+		message = new_message(&id, 1);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FSYNC_DIR] = i == 0 ? 1 : 0;
+		test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+		assert_int_equal(test_spool_write_body(spool, message, wire),
+				 i == 0 ? IO_TRANS_FAIL : IO_DONE);
+		test_faults_end();
+		if (i == 1)
+			assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS,
+							  &id),
+					 IO_DONE);
+		test_spool_file(&id, ".b", path);
+		test_write_file(path, "x", 1);
+		assert_int_equal(test_spool_scan(spool), 0);
+		assert_int_equal(test_spool_count_files(&id), 0);
+		email_message_unref(&message);
+	}
+	spool_close(&spool);
+}
+
+static int blind_fstatat(int dir_fd, const char *path, struct stat *st,
+			 int flags)
+{
+	if (strstr(path, ".b") == NULL)
+		return file_ops_system.fstatat(dir_fd, path, st, flags);
+	errno = EIO;
+	return -1;
+}
+
+/* Whether the body is there cannot be told: nobody is told that the message is stored. */
+static void test_body_cannot_be_looked_for(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = new_message(&id, 1);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	ops.fstatat = blind_fstatat;
+	file_ops_set(&ops);
+	assert_int_equal(test_spool_write_headers(spool, message),
+			 IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), EIO);
+	file_ops_set(NULL);
+	email_message_unref(&message);
+	assert_int_equal(test_spool_scan(spool), 0);
+	spool_close(&spool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_body_of_a_new_message),
+		cmocka_unit_test(test_the_first_one_stays),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_scan_while_a_body_is_written),
+		cmocka_unit_test(test_bodies_that_nobody_waits_for),
+		cmocka_unit_test(test_body_cannot_be_looked_for),
+	};
+
+	return cmocka_run_group_tests_name("module-file-new", tests,
+					   test_spool_setup,
+					   test_spool_teardown);
+}
