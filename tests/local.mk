@@ -76,13 +76,10 @@ threaded_tests += tests/test-transform-async tests/test-transform-async-loop
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
-journal_tests = tests/test-journal tests/test-journal-account tests/test-journal-files \
-	tests/test-journal-full tests/test-journal-full-moves \
-	tests/test-journal-full-random tests/test-journal-reserve \
-	tests/test-journal-start tests/test-journal-footer \
 journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-account tests/test-journal-files \
-	tests/test-journal-full \
+	tests/test-journal-full tests/test-journal-full-moves \
+	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
@@ -96,6 +93,7 @@ journal_tests = tests/test-journal tests/test-journal-records \
 unit_tests += $(journal_tests)
 quick_tests += $(journal_tests)
 threaded_tests += $(journal_tests)
+unit_tests += tests/test-journal-full-random
 unit_tests += tests/test-spool-async tests/test-spool-async-new \
 	tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-new \

@@ -526,7 +526,7 @@ struct journal_segment *journal_reserve_surplus(struct journal *journal)
 	wholes_max = SPARE_MAX + wholes_wanted(journal);
 	/* one more, lest it be made again for the next messages */
 	pieces_max = pieces_wanted(journal, journal->messages) +
-		journal_reserve_piece(journal);
+		usable(journal_reserve_piece(journal));
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
 		if (!journal_has_blocks(journal, segment) || !segment->blank)
