@@ -31,7 +31,7 @@ struct tombstone {
 
 struct carry {
 	struct journal *journal;
-	uint64_t room;                 /* that there is for them, in bytes */
+	uint64_t room, active_room;    /* that there is for them, in bytes */
 	struct journal_segment source; /* as it was under the mutex */
 	/* What it outlives, by age. */
 	struct journal_segment *old;
@@ -213,14 +213,16 @@ static void drop_needless(struct carry *carry)
 	carry->count = used;
 }
 
-/* Else it has nothing but what is needed, and space is not won. */
+/* Else it has nothing but what is needed, and space is not won. Where no other segment is
+   begun for it, one is won. */
 static bool is_worth_it(const struct carry *carry)
 {
-	uint64_t most = carry->source.header.size / WORTH_PART;
+	uint64_t bytes = carry->count * JOURNAL_TOMBSTONE_SIZE;
 
-	if (carry->room != UINT64_MAX)
-		most = journal_reserve_worth(carry->journal, &carry->source);
-	return carry->count * JOURNAL_TOMBSTONE_SIZE <= most;
+	if (carry->room == UINT64_MAX)
+		return bytes <= carry->source.header.size / WORTH_PART;
+	return bytes <= journal_reserve_worth(carry->journal, &carry->source) ||
+		bytes <= carry->active_room;
 }
 
 static bool has_room(const struct carry *carry)
@@ -355,6 +357,7 @@ int journal_carry_tombstones(struct journal *journal)
 	int ret = 0, error;
 
 	carry.room = journal_reserve_room(journal, JOURNAL_USE_CARRY, 0);
+	carry.active_room = journal_reserve_active_room(journal);
 	(void)pthread_mutex_lock(&journal->mutex);
 	source = choose(journal);
 	if (source != NULL)

@@ -245,6 +245,8 @@ bool journal_reserve_is_full(struct journal *journal);
    made, as far as is known. */
 uint64_t journal_reserve_room(struct journal *journal, enum journal_use use,
 			      uint64_t largest);
+/* Bytes of tombstones that go into the active one. */
+uint64_t journal_reserve_active_room(struct journal *journal);
 /* Whether the active one has nothing but tombstones, which others have room for, and they
    would take much less there. */
 bool journal_reserve_wins_by_ending(struct journal *journal,

@@ -456,6 +456,17 @@ uint64_t journal_reserve_room(struct journal *journal, enum journal_use use,
 	return room;
 }
 
+uint64_t journal_reserve_active_room(struct journal *journal)
+{
+	uint64_t room = 0;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (journal->active != NULL)
+		room = room_of(journal, journal->active, JOURNAL_USE_CARRY);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return room;
+}
+
 bool journal_reserve_wins_by_ending(struct journal *journal,
 				    const struct journal_segment *active)
 {
@@ -475,13 +486,19 @@ bool journal_reserve_wins_by_ending(struct journal *journal,
 
 void journal_reserve_want_space(struct journal *journal)
 {
+	struct journal_segment *segment;
 	uint32_t i;
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal->space_wanted = true;
 	for (i = 0; i < journal->segment_end; i++) {
-		if (journal->segments[i] != NULL)
-			journal->segments[i]->stuck = false;
+		segment = journal->segments[i];
+		if (segment == NULL)
+			continue;
+		segment->stuck = false;
+		/* tombstones may have room in the one that is written now */
+		if (segment->live == 0)
+			segment->kept = false;
 	}
 	journal_worker_wake(journal->upkeep);
 	(void)pthread_mutex_unlock(&journal->mutex);
