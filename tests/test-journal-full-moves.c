@@ -108,7 +108,7 @@ static void test_many_on_a_full_disk(void **state ATTR_UNUSED)
 	struct journal *journal = test_disk_begin_with(3 * SEGMENT, settings);
 	struct crowd crowd[CROWD];
 	pthread_t threads[CROWD];
-	unsigned int i, n;
+	unsigned int i, n, stored = 0;
 	uint64_t moved;
 
 	for (i = 0; i < CROWD; i++) {
@@ -119,8 +119,10 @@ static void test_many_on_a_full_disk(void **state ATTR_UNUSED)
 	}
 	for (i = 0; i < CROWD; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	/* whoever comes first: more than there is ever space for */
 	for (i = 0; i < CROWD; i++)
-		assert_true(crowd[i].stored > 3);
+		stored += crowd[i].stored;
+	assert_true(stored > 3 * CROWD);
 	for (n = 0; n < CROWD * EACH; n++) {
 		if (test_disk_has(journal, n))
 			assert_int_equal(test_disk_drop(journal, n), 0);
@@ -158,8 +160,8 @@ static void test_moving_what_has_no_room(void **state ATTR_UNUSED)
    for about as many as went. */
 static void test_room_for_others_in_any_order(void **state ATTR_UNUSED)
 {
-	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int count = test_disk_fill(journal, 4000);
+	struct journal *journal = test_disk_begin(24 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 9000);
 	unsigned int round, n, next = count, stored = 0;
 	uint64_t moved;
 
@@ -168,15 +170,15 @@ static void test_room_for_others_in_any_order(void **state ATTR_UNUSED)
 			assert_int_equal(test_disk_drop(journal, n), 0);
 		assert_int_equal(journal_compact(journal, &moved), 0);
 		/* who finds no room asks once more */
-		while (test_disk_store(journal, next, 4000) == 0 ||
+		while (test_disk_store(journal, next, 9000) == 0 ||
 		       (journal_compact(journal, &moved) == 0 &&
-			test_disk_store(journal, next, 4000) == 0)) {
+			test_disk_store(journal, next, 9000) == 0)) {
 			next++;
 			stored++;
 		}
 	}
 	/* what is kept has the rest at times */
-	assert_true(stored > count / 4 * 3);
+	assert_true(stored > count / 4 * 2);
 	journal_close(&journal);
 }
 

@@ -249,11 +249,17 @@ static void run_disk(unsigned int number)
 
 static void test_each_message_can_be_removed(void **state ATTR_UNUSED)
 {
-	unsigned int first = number_of("FULL_DISK_SEED", 1);
-	unsigned int count = number_of("FULL_DISKS", 200), i;
+	/* each found a mistake that was made here, or is planted in the list of them */
+	static const unsigned int known[] = {
+		5, 92, 103, 120, 200, 279, 321, 381, 1004, 3163, 5215, 7022
+	};
+	unsigned int first = number_of("FULL_DISK_SEED", 0);
+	unsigned int count = number_of("FULL_DISKS", 40), i;
 
+	for (i = 0; first == 0 && i < N_ELEMENTS(known); i++)
+		run_disk(known[i]);
 	for (i = 0; i < count; i++)
-		run_disk(first + i);
+		run_disk(I_MAX(first, 1u) + i);
 	print_message("%u disks\n", count);
 }
 

@@ -50,8 +50,8 @@ static const struct journal_segment *choose(const struct journal *journal)
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
 		if (segment == NULL || segment == journal->active ||
-		    segment->failed || segment->kept || segment->stuck ||
-		    segment->live > 0 || segment->outlives_count == 0)
+		    segment->failed || segment->kept || segment->live > 0 ||
+		    segment->outlives_count == 0)
 			continue;
 		if (best == NULL ||
 		    segment->header.first_sequence <
@@ -328,12 +328,11 @@ static int carry_from(struct carry *carry)
 	struct journal *journal = carry->journal;
 	struct journal_segment *segment;
 	int ret = find_needed(carry);
-	bool is_worth = false;
 
 	if (ret > 0) {
 		drop_needless(carry);
-		is_worth = is_worth_it(carry);
-		ret = is_worth && has_room(carry) ? carry_all(carry) : 0;
+		ret = is_worth_it(carry) && has_room(carry) ? carry_all(carry) :
+							      0;
 	}
 	if (ret < 0)
 		return -1;
@@ -342,8 +341,6 @@ static int carry_from(struct carry *carry)
 		journal_segment_find(journal, carry->source.header.incarnation);
 	if (segment != NULL && ret > 0)
 		journal_bequeath(journal, segment);
-	else if (segment != NULL && is_worth && !has_room(carry))
-		segment->stuck = true;
 	else if (segment != NULL && segment->outlives_count == carry->old_count)
 		segment->kept = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
