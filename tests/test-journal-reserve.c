@@ -214,9 +214,10 @@ static void test_pieces_for_all_tombstones(void **state ATTR_UNUSED)
 	while (count < 8000) {
 		assert_int_equal(test_disk_store_group(journal, count, 32, 0),
 				 0);
-		/* the same ones are no more than there were */
-		assert_int_equal(test_disk_rewrite(journal, 1, count + 2), 0);
 		count += 32;
+		/* the same ones are no more than there were */
+		assert_int_equal(test_disk_rewrite(journal, 1, count), 0);
+		assert_true(journal->messages == count);
 		if (count % 1024 != 0)
 			continue;
 		pieces = bytes_of_pieces(journal);
@@ -227,6 +228,42 @@ static void test_pieces_for_all_tombstones(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_int_equal(bytes_of_pieces(journal) / (SEGMENT / 4), 3);
+	journal_close(&journal);
+}
+
+/* Where there is no whole one who moves needs the largest, and who removes the smallest. */
+static void test_who_gets_which(void **state ATTR_UNUSED)
+{
+	static const struct {
+		enum journal_use use;
+		uint64_t size;
+	} cases[] = { { JOURNAL_USE_CARRY, SEGMENT / 16 },
+		      { JOURNAL_USE_FREE, SEGMENT / 2 },
+		      { JOURNAL_USE_REMOVE, SEGMENT / 16 },
+		      { JOURNAL_USE_PACK, SEGMENT / 2 },
+		      { JOURNAL_USE_REMOVE, SEGMENT / 16 },
+		      { JOURNAL_USE_MOVE, SEGMENT / 2 },
+		      { JOURNAL_USE_CARRY, SEGMENT / 16 },
+		      { JOURNAL_USE_GROW, SEGMENT / 2 } };
+	struct journal *journal = test_disk_begin(SEGMENT - SEGMENT / 16);
+	struct journal_segment *segment;
+	unsigned int n;
+
+	/* a half, a quarter and so on */
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	while (test_disk.left >= SEGMENT / 16)
+		journal_segment_make_ahead(journal);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	for (n = 0; n < N_ELEMENTS(cases); n++) {
+		journal_begin_commit(journal);
+		segment = journal_segment_next(journal, cases[n].use);
+		journal_end_commit(journal);
+		assert_non_null(segment);
+		assert_true(segment->header.size == cases[n].size);
+		/* in one that is for tombstones it would take too much */
+		assert_int_equal(segment->footer == NULL,
+				 segment->header.size <= SEGMENT / 4);
+	}
 	journal_close(&journal);
 }
 
@@ -375,6 +412,7 @@ int main(void)
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_pieces_for_all_tombstones,
 					  test_disk_end),
+		cmocka_unit_test_teardown(test_who_gets_which, test_disk_end),
 		cmocka_unit_test_teardown(test_a_block_for_each_tombstone,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_pieces_are_made_first,
