@@ -301,11 +301,43 @@ static void test_all_can_be_removed_in_any_order(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal.warnings, 0);
 }
 
+/* 14: what was kept when segments were to be larger or smaller is kept all the same. */
+static void
+test_all_can_be_removed_with_another_segment_size(void **state ATTR_UNUSED)
+{
+	static const uint64_t sizes[] = { SEGMENT / 2, 2 * SEGMENT,
+					  4 * SEGMENT };
+	static const size_t bodies[] = { 100, 1000, 4000 };
+	struct journal_settings settings = { 0 };
+	unsigned int numbers[TEST_DISK_MANY], i, n, count;
+	struct journal *journal;
+
+	for (i = 0; i < N_ELEMENTS(sizes) * N_ELEMENTS(bodies) * 5; i++) {
+		journal = test_disk_begin((2 + i % 5) * SEGMENT);
+		count = test_disk_fill(journal,
+				       bodies[i / 5 % N_ELEMENTS(bodies)]);
+		test_disk_shuffle(numbers, count);
+		settings.segment_size = sizes[i / 5 / N_ELEMENTS(bodies)];
+		for (n = 0; n < count; n++) {
+			if (n == count / 8) {
+				journal_close(&journal);
+				journal = test_journal_open_with(settings);
+			}
+			assert_int_equal(test_disk_drop(journal, numbers[n]),
+					 0);
+		}
+		journal_close(&journal);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_all_can_be_removed_in_any_order,
 					  test_disk_end),
+		cmocka_unit_test_teardown(
+			test_all_can_be_removed_with_another_segment_size,
+			test_disk_end),
 		cmocka_unit_test_teardown(test_each_message_can_be_removed,
 					  test_disk_end),
 	};

@@ -210,20 +210,38 @@ static bool is_whole_kept(const struct journal *journal)
 		wholes_wanted(journal) > 0;
 }
 
-/* That can be carried into another one: there may be none but smaller ones. */
+/* Whether it has messages, for the most part, though it is as small as a piece: segments
+   were to be smaller when it was made, or there was no room elsewhere. */
+static bool is_of_messages(const struct journal_segment *segment)
+{
+	return segment->live > 0 &&
+		segment->taken > (segment->pos - JOURNAL_BLOCK_SIZE) / 2;
+}
+
+/* That can be carried into another one: there may be none but smaller ones, or those that
+   messages are in. Where segments were to be larger there may be none but whole ones. */
 static uint64_t largest_piece(const struct journal *journal)
 {
 	const struct journal_segment *segment;
-	uint64_t size = 0;
+	uint64_t size = 0, of_messages = 0, whole = UINT64_MAX;
 	uint32_t i;
 
 	for (i = 0; i < journal->segment_end; i++) {
 		segment = journal->segments[i];
-		if (segment != NULL && segment != journal->active &&
-		    !segment->cut && journal_is_piece(journal, segment))
+		if (segment == NULL || segment == journal->active ||
+		    segment->cut)
+			continue;
+		if (!journal_is_piece(journal, segment)) {
+			if (!is_of_messages(segment))
+				whole = I_MIN(whole, segment->header.size);
+		} else if (is_of_messages(segment)) {
+			of_messages = I_MAX(of_messages, segment->header.size);
+		} else {
 			size = I_MAX(size, segment->header.size);
+		}
 	}
-	return size;
+	size = size == 0 ? of_messages : size;
+	return size == 0 && whole != UINT64_MAX ? whole : size;
 }
 
 /* Groups begin and end on borders of blocks, and a segment's last bytes are the
