@@ -225,9 +225,13 @@ static bool is_worth_it(const struct carry *carry)
 		bytes <= carry->active_room;
 }
 
+/* The last block need not be full. */
 static bool has_room(const struct carry *carry)
 {
-	return carry->count * JOURNAL_TOMBSTONE_SIZE <= carry->room;
+	uint64_t bytes = carry->count * JOURNAL_TOMBSTONE_SIZE +
+		JOURNAL_BLOCK_SIZE - 1;
+
+	return bytes - bytes % JOURNAL_BLOCK_SIZE <= carry->room;
 }
 
 /* A record there overrules what the source's tombstone did: the message's new headers,

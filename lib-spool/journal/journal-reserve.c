@@ -268,10 +268,10 @@ static uint64_t room_of(const struct journal *journal,
 			0;
 	room = room_behind(segment, segment->pos, segment->footer_size);
 	/* small records have as large entries as others */
-	return !journal_is_of_tombstones(use) || segment->footer_size == 0 ?
-		room :
-		room / (JOURNAL_TOMBSTONE_SIZE + entry) *
-			JOURNAL_TOMBSTONE_SIZE;
+	if (journal_is_of_tombstones(use) && segment->footer_size > 0)
+		room = room * JOURNAL_TOMBSTONE_SIZE /
+			(JOURNAL_TOMBSTONE_SIZE + entry);
+	return room / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE;
 }
 
 /* All can be removed as they come, without one being carried. */
