@@ -228,8 +228,8 @@ static bool is_worth_it(const struct carry *carry)
 /* The last block need not be full. */
 static bool has_room(const struct carry *carry)
 {
-	uint64_t bytes = carry->count * JOURNAL_TOMBSTONE_SIZE +
-		JOURNAL_BLOCK_SIZE - 1;
+	uint64_t bytes =
+		carry->count * JOURNAL_TOMBSTONE_SIZE + JOURNAL_BLOCK_SIZE - 1;
 
 	return bytes - bytes % JOURNAL_BLOCK_SIZE <= carry->room;
 }
