@@ -305,6 +305,23 @@ static void test_pieces_are_made_first(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Where no thread makes them ahead, they come with the first segment: nobody waits for them
+   in the middle of one. */
+static void test_pieces_come_with_the_first_segment(void **state ATTR_UNUSED)
+{
+	const struct journal_settings settings = {
+		.segment_size = 4 * JOURNAL_SEGMENT_MIN
+	};
+	struct journal *journal = test_disk_begin(20 * 4 * JOURNAL_SEGMENT_MIN);
+
+	journal_close(&journal);
+	journal = test_journal_open_with(settings);
+	assert_int_equal(test_disk_store(journal, 0, 100), 0);
+	assert_false(journal_reserve_lacks_piece(journal));
+	assert_int_equal(journal->segment_end, 4);
+	journal_close(&journal);
+}
+
 /* It is made ahead, beside the next. */
 static void test_a_whole_one_ahead(void **state ATTR_UNUSED)
 {
@@ -417,6 +434,8 @@ int main(void)
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_pieces_are_made_first,
 					  test_disk_end),
+		cmocka_unit_test_teardown(
+			test_pieces_come_with_the_first_segment, test_disk_end),
 		cmocka_unit_test_teardown(test_a_whole_one_ahead,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_a_whole_one_keeps_its_blocks,

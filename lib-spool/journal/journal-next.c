@@ -364,6 +364,11 @@ struct journal_segment *journal_segment_next(struct journal *journal,
 
 	begin_making(journal);
 	segment = take_next(journal, use);
+	/* without a thread that makes them ahead: else somebody would wait for them in the
+	   middle of it */
+	if (segment != NULL && journal->maker == NULL &&
+	    !journal_reserve_is_full(journal))
+		(void)make_pieces(journal, false);
 	/* while it is nobody's it is one of those that may be cut */
 	(void)pthread_mutex_lock(&journal->mutex);
 	if (segment != NULL)

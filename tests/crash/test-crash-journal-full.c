@@ -239,7 +239,7 @@ static void test_small_segments_with_tombstones(void **state ATTR_UNUSED)
    there is space, it is not cut, either. */
 static void test_a_small_segment_with_a_void(void **state ATTR_UNUSED)
 {
-	struct spool *spool = begin(SEGMENT + SEGMENT / 2 + SEGMENT / 4);
+	struct spool *spool = begin(2 * SEGMENT + SEGMENT / 4);
 	unsigned int count, n;
 
 	crash_must_put(spool, 0, LARGE);
