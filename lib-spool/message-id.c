@@ -4,6 +4,7 @@
 #include "endian-io.h"
 #include "mem.h"
 #include "panic.h"
+#include "process-mark.h"
 
 #include <pthread.h>
 #include <sodium.h>
@@ -15,9 +16,17 @@
 /* Crockford's: no i, l, o, u. */
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
+#define RANDOM_SIZE 8u
+/* So many are had at once: each is a system call. */
+#define RANDOM_COUNT 64u
+
 struct message_id_generator {
 	pthread_mutex_t mutex;
 	struct message_id last;
+	/* what is left of them is at the end; of another process they are used there */
+	unsigned char random[RANDOM_COUNT][RANDOM_SIZE];
+	unsigned int random_left;
+	uint64_t random_mark;
 };
 
 struct message_id_generator *
@@ -44,6 +53,22 @@ void message_id_generator_free(struct message_id_generator **_gen)
 	i_free(gen);
 }
 
+/* With the mutex. */
+static void get_random(struct message_id_generator *gen,
+		       unsigned char random_r[RANDOM_SIZE])
+{
+	uint64_t mark = process_mark();
+
+	if (gen->random_left == 0 || gen->random_mark != mark) {
+		randombytes_buf(gen->random, sizeof(gen->random));
+		gen->random_left = RANDOM_COUNT;
+		gen->random_mark = mark;
+	}
+	memcpy(random_r, gen->random[RANDOM_COUNT - gen->random_left],
+	       RANDOM_SIZE);
+	gen->random_left--;
+}
+
 void message_id_generate_at(struct message_id_generator *gen, uint64_t msecs,
 			    struct message_id *id_r)
 {
@@ -51,8 +76,8 @@ void message_id_generate_at(struct message_id_generator *gen, uint64_t msecs,
 	   carries into the time when the sequence is used up */
 	uint64_t stamp = msecs << 16, last;
 
-	randombytes_buf(id_r->bytes + 8, 8);
 	(void)pthread_mutex_lock(&gen->mutex);
+	get_random(gen, id_r->bytes + 8);
 	last = get_be64(gen->last.bytes);
 	if (stamp <= last)
 		stamp = last == UINT64_MAX ? last : last + 1;

@@ -45,7 +45,7 @@ struct spool_request {
 
 struct spool_async {
 	struct spool *spool;
-	pid_t owner; /* whose the workers are */
+	uint64_t owner; /* whose the workers are: a process_mark() */
 	struct io *io;
 	unsigned int requests_max;
 	pthread_t threads[SPOOL_WORKERS_MAX];

@@ -8,6 +8,7 @@
 #include "macros.h"
 #include "mem.h"
 #include "panic.h"
+#include "process-mark.h"
 
 #include <errno.h>
 #include <string.h>
@@ -146,7 +147,7 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 		return NULL;
 	}
 	async->spool = spool;
-	async->owner = getpid();
+	async->owner = process_mark();
 	async->requests_max = requests_max == 0 ? SPOOL_REQUESTS_DEFAULT :
 						  requests_max;
 	(void)pthread_mutex_init(&async->mutex, NULL);
@@ -168,7 +169,7 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
    may be held for ever. */
 static bool is_forked(const struct spool_async *async)
 {
-	return async->owner != getpid();
+	return async->owner != process_mark();
 }
 
 /* Until nothing is under way. A callback that closes has been taken out of the

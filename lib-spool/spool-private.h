@@ -52,7 +52,8 @@ struct spool {
 	unsigned int flags;
 	char *dir; /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
-	pid_t owner; /* who has that open */
+	pid_t owner;         /* who has that open */
+	uint64_t owner_mark; /* the same, as a process_mark() */
 	struct spool_conf conf;
 	struct stream_context keys;
 	struct message_id_generator *ids;

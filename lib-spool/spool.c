@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "ostream.h"
 #include "panic.h"
+#include "process-mark.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,6 +143,7 @@ static int open_lock(struct spool *spool, char **error_r)
 				  spool->dir, strerror(errno));
 	spool->lock_fd = fd;
 	spool->owner = getpid();
+	spool->owner_mark = process_mark();
 	if (file_ops()->fstat(fd, &st) < 0)
 		return spool_fail(error_r, errno,
 				  "fstat(%s/" SPOOL_LOCK_NAME ") failed: %s",
@@ -186,7 +188,7 @@ static void release_lock(struct spool *spool)
 	memset(&lock, 0, sizeof(lock));
 	lock.l_type = F_UNLCK;
 	lock.l_whence = SEEK_SET;
-	if (spool->lock_fd != -1 && spool->owner == getpid())
+	if (spool->lock_fd != -1 && spool->owner_mark == process_mark())
 		(void)fcntl(spool->lock_fd, F_OFD_SETLK, &lock);
 	(void)file_close(&spool->lock_fd);
 }
@@ -323,7 +325,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 
 bool spool_is_forked(const struct spool *spool)
 {
-	return spool->lock_fd != -1 && spool->owner != getpid();
+	return spool->lock_fd != -1 && spool->owner_mark != process_mark();
 }
 
 /*

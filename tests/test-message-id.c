@@ -3,11 +3,14 @@
 /* Message ids: strictly read, strictly increasing. */
 
 #include "config.h"
+#include "macros.h"
 #include "message-id.h"
 #include "test-common.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define MSECS UINT64_C(1767225600000) /* 2026 */
 
@@ -286,6 +289,51 @@ static void test_random_half(void **state ATTR_UNUSED)
 	message_id_generator_free(&gen);
 }
 
+static int compare_random(const void *a, const void *b)
+{
+	return memcmp((const unsigned char *)a + 8,
+		      (const unsigned char *)b + 8, 8);
+}
+
+/* However many are had from the system at once. */
+static void test_no_random_half_comes_twice(void **state ATTR_UNUSED)
+{
+	struct message_id_generator *gen = message_id_generator_new(NULL);
+	message_id ids[1000];
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(ids); i++)
+		message_id_generate_at(gen, MSECS, &ids[i]);
+	qsort(ids, N_ELEMENTS(ids), sizeof(*ids), compare_random);
+	for (i = 1; i < N_ELEMENTS(ids); i++)
+		assert_int_not_equal(compare_random(&ids[i - 1], &ids[i]), 0);
+	message_id_generator_free(&gen);
+}
+
+/* Parent and child, at the same time of day, behind the same last one. */
+static void test_a_fork_makes_others(void **state ATTR_UNUSED)
+{
+	struct message_id_generator *gen = message_id_generator_new(NULL);
+	message_id id, childs;
+	int fds[2], status;
+	pid_t pid;
+
+	message_id_generate_at(gen, MSECS, &id);
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	message_id_generate_at(gen, MSECS, &id);
+	if (pid == 0)
+		_exit(write(fds[1], &id, sizeof(id)) == sizeof(id) ? 0 : 1);
+	assert_int_equal(read(fds[0], &childs, sizeof(childs)), sizeof(childs));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(stamp(&id), stamp(&childs));
+	assert_int_not_equal(compare_random(&id, &childs), 0);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	message_id_generator_free(&gen);
+}
+
 /*
  * Threads
  */
@@ -371,6 +419,8 @@ int main(void)
 		cmocka_unit_test(test_goes_on_behind_the_last),
 		cmocka_unit_test(test_end_of_time),
 		cmocka_unit_test(test_random_half),
+		cmocka_unit_test(test_no_random_half_comes_twice),
+		cmocka_unit_test(test_a_fork_makes_others),
 		cmocka_unit_test(test_threads_never_make_one_twice),
 	};
 
