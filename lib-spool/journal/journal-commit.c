@@ -61,7 +61,7 @@ static void record_header(const struct journal_record *record,
 		record->stack == NULL ? 0 : (uint32_t)strlen(record->stack);
 }
 
-static uint64_t request_size(const struct journal_request *request)
+static uint64_t records_size(const struct journal_request *request)
 {
 	struct journal_header header;
 	uint64_t size = 0;
@@ -267,7 +267,7 @@ static void apply_record(struct journal *journal,
 			   body == NULL ? 0 : body->offset, &target);
 }
 
-void journal_set_crc(struct journal_record *record)
+static void set_crc(struct journal_record *record)
 {
 	size_t size = record->stack == NULL ? 0 : strlen(record->stack);
 
@@ -292,7 +292,7 @@ static void add_void(struct journal *journal, struct journal_group *group,
 	record->type = JOURNAL_VOID;
 	record->data = payload;
 	record->size = JOURNAL_TARGET_SIZE;
-	journal_set_crc(record);
+	set_crc(record);
 	add_record(journal, group, record);
 }
 
@@ -387,7 +387,7 @@ static bool has_room(const struct journal *journal, uint64_t size,
 bool journal_fits(const struct journal *journal,
 		  const struct journal_request *request)
 {
-	uint64_t size = request_size(request) + JOURNAL_BLOCK_SIZE - 1;
+	uint64_t size = records_size(request) + JOURNAL_BLOCK_SIZE - 1;
 
 	return JOURNAL_BLOCK_SIZE +
 		size / JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE +
@@ -436,13 +436,23 @@ static enum journal_use use_of(const struct journal_request *request)
 							      JOURNAL_USE_GROW;
 }
 
+void journal_prepare(struct journal_request *request)
+{
+	unsigned int i;
+
+	for (i = 0; i < request->count; i++)
+		set_crc(&request->records[i]);
+	request->size = records_size(request);
+	request->use = use_of(request);
+}
+
 /* Behind `pos`, as far as that is a matter of what is kept for others: false with
    errno. */
 static bool may_take(struct journal *journal, struct journal_group *group,
 		     const struct journal_request *request, uint64_t pos)
 {
-	uint64_t end = pos + request_size(request);
-	enum journal_use use = use_of(request);
+	uint64_t end = pos + request->size;
+	enum journal_use use = (enum journal_use)request->use;
 
 	if (end <= group->ends[use] &&
 	    (use != JOURNAL_USE_GROW || journal->grow_count > 0))
@@ -474,8 +484,8 @@ static bool go_on(struct journal *journal,
 		  const struct journal_request *request, bool *was_new)
 {
 	uint64_t least =
-		request_size(request) + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
-	enum journal_use use = use_of(request);
+		request->size + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
+	enum journal_use use = (enum journal_use)request->use;
 
 	if (*was_new && journal->active != NULL &&
 	    journal->active->pos == JOURNAL_BLOCK_SIZE) {
@@ -497,10 +507,10 @@ static struct journal_segment *
 get_segment(struct journal *journal, struct journal_group *group,
 	    const struct journal_request *request)
 {
-	uint64_t size = request_size(request);
+	uint64_t size = request->size;
 	bool was_new = false;
 
-	group->grows = use_of(request) >= JOURNAL_USE_PACK;
+	group->grows = request->use >= JOURNAL_USE_PACK;
 	while (may_write(journal)) {
 		memcpy(group->ends, journal->ends, sizeof(group->ends));
 		if (journal->voids != NULL &&
@@ -556,12 +566,12 @@ static struct journal_request *fill_group(struct journal *journal,
 	while (request != NULL &&
 	       group->record_count + request->count <= RECORDS_MAX - 1 &&
 	       journal_segment_has_room(group->segment, group->end,
-					request_size(request),
+					request->size,
 					group->record_count + request->count) &&
 	       may_take(journal, group, request, group->end)) {
 		for (i = 0; i < request->count; i++)
 			add_record(journal, group, &request->records[i]);
-		if (use_of(request) == JOURNAL_USE_GROW) {
+		if (request->use == JOURNAL_USE_GROW) {
 			journal->growing++;
 			journal->grow_count -= journal->grow_count > 0;
 		}

@@ -70,12 +70,16 @@ struct journal {
 	struct journal_settings settings;
 	struct journal_index index;
 
-	pthread_mutex_t mutex;
-	/* Under the mutex. */
+	/* Of its own, so that who has the turn does not wait for those who queue. */
+	pthread_mutex_t queue_mutex;
+	/* Under that. */
 	struct journal_request *queue, **queue_end;
 	struct journal_waiter *turn_wanted; /* for something else */
 	struct journal_writer *writer;      /* NULL: none was needed yet */
-	bool committing;   /* somebody has the turn; else nothing is queued */
+	bool committing; /* somebody has the turn; else nothing is queued */
+
+	pthread_mutex_t mutex;
+	/* Under the mutex. */
 	bool next_wanted;  /* somebody waits for a segment */
 	bool next_asked;   /* the maker makes one */
 	bool is_full;      /* there was no space for the last one */
@@ -261,11 +265,12 @@ struct journal_segment *journal_reserve_surplus(struct journal *journal);
 
 /* journal-commit.c: what a group is made in; NULL: no memory. i_free() it. */
 struct journal_group *journal_group_new(void);
+/* What can be done before its turn comes. */
+void journal_prepare(struct journal_request *request);
 /* Cuts the list's beginning off and writes it as one group; each of it has its error
    then. What is left of the list. Of who is committing. */
 struct journal_request *journal_write_group(struct journal *journal,
 					    struct journal_request *first);
-void journal_set_crc(struct journal_record *record);
 /* Nothing more goes into the active one, where that is worth it on a full disk. False: it
    is not. Of who is committing. */
 bool journal_end_active(struct journal *journal);

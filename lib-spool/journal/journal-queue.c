@@ -103,7 +103,7 @@ static bool hand_on(struct journal *journal)
 		waiter->has_turn = true;
 	else if (!stays)
 		journal->committing = false;
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (waiter != NULL)
 		(void)sem_post(&waiter->woken);
 	return !stays;
@@ -135,7 +135,7 @@ static void wake(struct journal *journal, struct journal_request *request)
 {
 	struct journal_waiter *waiters = NULL, *waiter;
 
-	(void)pthread_mutex_lock(&journal->mutex);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	for (; request != NULL; request = request->next) {
 		waiter = request->waiter;
 		if (waiter->error == 0)
@@ -145,7 +145,7 @@ static void wake(struct journal *journal, struct journal_request *request)
 			waiters = waiter;
 		}
 	}
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	while ((waiter = waiters) != NULL) {
 		waiters = waiter->next;
 		(void)sem_post(&waiter->woken);
@@ -158,13 +158,13 @@ static bool take_turn(struct journal *journal)
 	struct journal_request *group, *rest, *waited;
 	bool handed_on;
 
-	(void)pthread_mutex_lock(&journal->mutex);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	group = journal->queue;
 	journal->queue = NULL;
 	journal->queue_end = &journal->queue;
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	rest = journal_write_group(journal, group);
-	(void)pthread_mutex_lock(&journal->mutex);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	put_back(journal, rest);
 	handed_on = hand_on(journal);
 	waited = tell(group);
@@ -191,14 +191,6 @@ static bool get_turn(struct journal *journal)
 /*
  * Requests
  */
-
-static void set_crcs(struct journal_request *request)
-{
-	unsigned int i;
-
-	for (i = 0; i < request->count; i++)
-		journal_set_crc(&request->records[i]);
-}
 
 /* Takes the turns that it is given. */
 static void *writer_main(void *context)
@@ -246,13 +238,13 @@ void journal_submit(struct journal *journal, struct journal_request *request)
 {
 	bool got_turn;
 
-	set_crcs(request);
-	(void)pthread_mutex_lock(&journal->mutex);
+	journal_prepare(request);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	if (journal->writer == NULL)
 		start_writer(journal);
 	enqueue(journal, request, NULL);
 	got_turn = get_turn(journal);
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (got_turn)
 		take_turns(journal);
 }
@@ -281,12 +273,12 @@ int journal_commit_many(struct journal *journal,
 		return 0;
 	init_waiter(&waiter, count);
 	for (i = 0; i < count; i++)
-		set_crcs(requests[i]);
-	(void)pthread_mutex_lock(&journal->mutex);
+		journal_prepare(requests[i]);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	for (i = 0; i < count; i++)
 		enqueue(journal, requests[i], &waiter);
 	got_turn = get_turn(journal);
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (got_turn)
 		take_turns(journal);
 	wait_for_requests(journal, &waiter);
@@ -310,14 +302,14 @@ void journal_begin_commit(struct journal *journal)
 	bool got_turn;
 
 	init_waiter(&waiter, 0);
-	(void)pthread_mutex_lock(&journal->mutex);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	got_turn = get_turn(journal);
 	if (!got_turn) {
 		for (end = &journal->turn_wanted; *end != NULL;)
 			end = &(*end)->next;
 		*end = &waiter;
 	}
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (!got_turn)
 		wait_for_wake(&waiter);
 	(void)sem_destroy(&waiter.woken);
@@ -325,7 +317,7 @@ void journal_begin_commit(struct journal *journal)
 
 void journal_end_commit(struct journal *journal)
 {
-	(void)pthread_mutex_lock(&journal->mutex);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	if (!hand_on(journal))
 		take_turns(journal);
 }

@@ -138,6 +138,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	journal_index_init(&journal->index);
 	journal_files_init(&journal->files, settings->read_only);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
+	(void)pthread_mutex_init(&journal->queue_mutex, NULL);
 	(void)pthread_mutex_init(&journal->compaction, NULL);
 	(void)pthread_mutex_init(&journal->making, NULL);
 	if (make_group(journal, error_r) == 0 &&
@@ -220,6 +221,7 @@ void journal_close(struct journal **_journal)
 	(void)file_close(&journal->fd);
 	(void)pthread_mutex_destroy(&journal->making);
 	(void)pthread_mutex_destroy(&journal->compaction);
+	(void)pthread_mutex_destroy(&journal->queue_mutex);
 	(void)pthread_mutex_destroy(&journal->mutex);
 	journal_index_deinit(&journal->index);
 	i_free(journal->dir);
