@@ -119,7 +119,13 @@ bool buffer_try_write(buffer_t *buf, size_t pos, const void *data, size_t size)
 
 bool buffer_try_append(buffer_t *buf, const void *data, size_t size)
 {
-	return buffer_try_write(buf, buf->used, data, size);
+	/* most of all appended is little, and has room */
+	if (buf->w_data == NULL || size >= buf->alloc - buf->used)
+		return buffer_try_write(buf, buf->used, data, size);
+	if (size > 0)
+		memcpy(buf->w_data + buf->used, data, size);
+	buf->used += size;
+	return true;
 }
 
 static void must(const buffer_t *buf, bool ok)
