@@ -15,35 +15,29 @@ static void *not_null(void *ptr)
 	return ptr;
 }
 
-/* What each thread of glibc keeps for itself, in bytes, and what goes back to that. */
+/* What each thread of glibc keeps for itself, in bytes, and what goes back to that. calloc()
+   takes nothing from there, so that all that is freed would have to go another way. */
 #define CACHED_MAX ((size_t)1024)
 
-/* Not inlined: compilers make a calloc() of malloc() and memset(). */
-BOBBIN_NOINLINE static void *get_some(size_t size)
+static bool is_cached(size_t count, size_t size)
 {
-	return malloc(size);
+	return count <= CACHED_MAX / size;
 }
 
-/* calloc() takes nothing from there, so that all that is freed would have to go another way.
-   Whatever the size, never NULL but where there is no memory. */
-static void *get_zeros(size_t count, size_t size)
+/* NULL is allowed. Not inlined: compilers make a calloc() of malloc() and memset(). */
+BOBBIN_NOINLINE static void *zero(void *ptr, size_t size)
 {
-	void *ptr;
-
-	count = count > 0 ? count : 1;
-	size = size > 0 ? size : 1;
-	if (count > CACHED_MAX / size)
-		return calloc(count, size);
-	ptr = get_some(count * size);
-	if (ptr != NULL)
-		memset(ptr, 0, count * size);
-	return ptr;
+	return ptr == NULL ? NULL : memset(ptr, 0, size);
 }
 
 void *i_calloc(size_t count, size_t size)
 {
 	i_assert(size > 0 && count <= I_SMALL_OBJECT_MAX / size);
-	return not_null(get_zeros(count, size));
+	/* calloc(0) may give NULL */
+	count = count > 0 ? count : 1;
+	return not_null(is_cached(count, size) ?
+				zero(malloc(count * size), count * size) :
+				calloc(count, size));
 }
 
 char *i_strdup(const char *str)
@@ -100,7 +94,11 @@ void *try_calloc(size_t count, size_t size)
 {
 	if (too_large(count, size))
 		return NULL;
-	return get_zeros(count, size);
+	count = count > 0 ? count : 1;
+	size = size > 0 ? size : 1;
+	return is_cached(count, size) ?
+		zero(try_malloc(count * size), count * size) :
+		calloc(count, size);
 }
 
 void *try_realloc(void *ptr, size_t size)

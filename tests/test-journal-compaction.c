@@ -418,9 +418,9 @@ static bool turn_is_wanted(struct journal *journal)
 {
 	bool wanted;
 
-	(void)pthread_mutex_lock(&journal->mutex);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
 	wanted = journal->turn_wanted != NULL;
-	(void)pthread_mutex_unlock(&journal->mutex);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	return wanted;
 }
 

@@ -154,6 +154,21 @@ static void test_an_empty_segment_begins_anew(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Pieces, before whatever else somebody lacks. */
+static void test_pieces_are_made_first(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(SEGMENT);
+
+	assert_int_equal(store_large(journal, 0), 0);
+	assert_int_equal(journal->segment_end, 2);
+	test_disk.left = SEGMENT + SEGMENT / 4;
+	(void)store_until_full(journal, 1);
+	assert_true(journal->segments[2]->header.size == SEGMENT / 4);
+	assert_true(journal->segments[3]->header.size == SEGMENT / 4);
+	assert_true(journal->segments[4]->header.size == SEGMENT / 2);
+	journal_close(&journal);
+}
+
 /* As large a segment as there is space for; later they are as they should be. */
 static void test_smaller_segments(void **state ATTR_UNUSED)
 {
@@ -254,10 +269,12 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
    anything. */
 static void test_headers_alone_get_another_segment(void **state ATTR_UNUSED)
 {
-	struct journal *journal = test_disk_begin(10 * SEGMENT);
+	struct journal *journal = test_disk_begin(SEGMENT);
 	uint64_t version = 2;
 
 	assert_int_equal(test_journal_store(journal, 1), 0);
+	/* until then it was */
+	test_disk.left = 9 * SEGMENT;
 	while (test_journal_active(journal) == 1)
 		assert_int_equal(test_disk_rewrite(journal, 1, version++), 0);
 	assert_true(test_disk_has(journal, 1));
@@ -394,6 +411,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_headers_on_a_full_disk,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_an_empty_segment_begins_anew,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_pieces_are_made_first,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_smaller_segments, test_disk_end),
 		cmocka_unit_test_teardown(test_too_large_for_what_there_is,

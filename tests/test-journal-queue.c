@@ -21,7 +21,9 @@ static struct {
 	pthread_cond_t changed;
 	unsigned int syncs;   /* that began */
 	unsigned int allowed; /* that may end */
-} gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
+	pthread_t by[8];      /* whose the first ones were */
+} gate = { .mutex = PTHREAD_MUTEX_INITIALIZER,
+	   .changed = PTHREAD_COND_INITIALIZER };
 
 static int held_fdatasync(int fd)
 {
@@ -29,6 +31,8 @@ static int held_fdatasync(int fd)
 
 	(void)pthread_mutex_lock(&gate.mutex);
 	number = ++gate.syncs;
+	if (number <= N_ELEMENTS(gate.by))
+		gate.by[number - 1] = pthread_self();
 	(void)pthread_cond_broadcast(&gate.changed);
 	while (number > gate.allowed)
 		(void)pthread_cond_wait(&gate.changed, &gate.mutex);
@@ -199,13 +203,13 @@ static void wait_for_queue(struct journal *journal, unsigned int requests,
 
 	do {
 		(void)sched_yield();
-		(void)pthread_mutex_lock(&journal->mutex);
+		(void)pthread_mutex_lock(&journal->queue_mutex);
 		count = 0;
 		for (request = journal->queue; request != NULL;
 		     request = request->next)
 			count++;
 		as_wanted = (journal->turn_wanted != NULL) == wanted;
-		(void)pthread_mutex_unlock(&journal->mutex);
+		(void)pthread_mutex_unlock(&journal->queue_mutex);
 	} while (count != requests || !as_wanted);
 }
 
@@ -259,6 +263,101 @@ test_the_next_group_is_written_before_this_one_is_told(void **state ATTR_UNUSED)
 	end(threads[0]);
 	end(threads[1]);
 	assert_int_equal(gate.syncs, 2);
+	end_gate(journal);
+}
+
+/*
+ * The journal's thread
+ */
+
+static pthread_t told_by[8];
+
+static void note_teller(struct journal_request *request, int error)
+{
+	struct test_journal_put *put = request->context;
+
+	put->error = error;
+	put->done++;
+	told_by[request->records[0].id.bytes[15]] = pthread_self();
+}
+
+static unsigned int index_of(const pthread_t *threads, unsigned int count,
+			     pthread_t thread)
+{
+	unsigned int i = 0;
+
+	while (i < count && !pthread_equal(threads[i], thread))
+		i++;
+	return i;
+}
+
+/* Six commits: the first is synced, the others are queued behind it. */
+static void begin_six(struct journal *journal, struct commit *commits,
+		      pthread_t *threads)
+{
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		make_commit(&commits[i], journal, i);
+		commits[i].put.request.done = note_teller;
+		commits[i].put.request.records[0].id.bytes[15] =
+			commits[i].put.request.records[1].id.bytes[15] =
+				(unsigned char)i;
+		threads[i] = start(commit_one, &commits[i]);
+		if (i == 0)
+			wait_for_syncs(1);
+		else
+			wait_for_queue(journal, i < 4 ? i : i - 3, false);
+		if (i == 3) {
+			allow_syncs(1);
+			wait_for_syncs(2);
+		}
+	}
+}
+
+/* Where many wait. Who waits for it need not be woken before it is written, nor does it tell
+   those whose group it wrote. */
+static void test_its_thread_goes_on(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	struct commit commits[6];
+	pthread_t threads[6];
+	unsigned int i;
+
+	begin_six(journal, commits, threads);
+	allow_syncs(UINT_MAX);
+	for (i = 0; i < 6; i++)
+		end(threads[i]);
+	assert_int_equal(gate.syncs, 3);
+	assert_true(pthread_equal(gate.by[0], threads[0]));
+	/* the second and the third group */
+	assert_int_equal(index_of(threads, 6, gate.by[1]), 6);
+	assert_true(pthread_equal(gate.by[2], gate.by[1]));
+	for (i = 1; i < 4; i++)
+		assert_in_range(index_of(threads, 6, told_by[i]), 1, 3);
+	end_gate(journal);
+	assert_int_equal(commits[0].put.done, 1);
+}
+
+/* Where those who were told did not even get a processor since, it is for one of those who
+   wait: what he has to wait for makes the group larger. */
+static void test_processors_are_what_is_lacking(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin_gate();
+	struct commit commits[6];
+	pthread_t threads[6];
+	unsigned int i;
+
+	atomic_fetch_add(&journal->waiting, 100);
+	begin_six(journal, commits, threads);
+	allow_syncs(UINT_MAX);
+	for (i = 0; i < 6; i++)
+		end(threads[i]);
+	assert_int_equal(gate.syncs, 3);
+	assert_int_equal(index_of(threads, 6, gate.by[1]), 1);
+	assert_int_equal(index_of(threads, 6, gate.by[2]), 4);
+	/* each of them was counted as long as he waited */
+	assert_int_equal(journal->waiting, 100);
 	end_gate(journal);
 }
 
@@ -421,11 +520,11 @@ static void wait_for_wanting(struct journal *journal, unsigned int count)
 	do {
 		(void)sched_yield();
 		found = 0;
-		(void)pthread_mutex_lock(&journal->mutex);
+		(void)pthread_mutex_lock(&journal->queue_mutex);
 		for (waiter = journal->turn_wanted; waiter != NULL;
 		     waiter = *(struct journal_waiter *const *)waiter)
 			found++;
-		(void)pthread_mutex_unlock(&journal->mutex);
+		(void)pthread_mutex_unlock(&journal->queue_mutex);
 	} while (found < count);
 }
 
@@ -715,6 +814,8 @@ int main(void)
 		cmocka_unit_test(test_what_gathers_is_one_group),
 		cmocka_unit_test(
 			test_the_next_group_is_written_before_this_one_is_told),
+		cmocka_unit_test(test_its_thread_goes_on),
+		cmocka_unit_test(test_processors_are_what_is_lacking),
 		cmocka_unit_test(test_a_signal_ends_no_wait),
 		cmocka_unit_test(test_what_is_left_of_a_group_comes_first),
 		cmocka_unit_test(

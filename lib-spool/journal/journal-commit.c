@@ -483,8 +483,7 @@ static bool is_spent(struct journal *journal)
 static bool go_on(struct journal *journal,
 		  const struct journal_request *request, bool *was_new)
 {
-	uint64_t least =
-		request->size + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
+	uint64_t least = request->size + 2 * (uint64_t)JOURNAL_BLOCK_SIZE;
 	enum journal_use use = (enum journal_use)request->use;
 
 	if (*was_new && journal->active != NULL &&

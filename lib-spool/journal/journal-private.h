@@ -10,6 +10,7 @@
 #include "spool.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
@@ -74,6 +75,10 @@ struct journal {
 	pthread_mutex_t queue_mutex;
 	/* Under that. */
 	struct journal_request *queue, **queue_end;
+	unsigned int queued; /* in it */
+	/* threads, for something that is in it, or was and they were not told yet, or did
+	   not get to know it; changed by all */
+	atomic_uint waiting;
 	struct journal_waiter *turn_wanted; /* for something else */
 	struct journal_writer *writer;      /* NULL: none was needed yet */
 	bool committing; /* somebody has the turn; else nothing is queued */

@@ -2,10 +2,11 @@
 
 /* Group commit. One at a time has the turn: he writes a group of what is queued, for
    all, and the next group gathers meanwhile. A lone writer pays for one sync and waits
-   for nobody. Who had the turn hands it on before he tells those whose requests he
-   wrote, so that the disk has work again while they are told. Each of them is woken by
-   himself, once: of many who wait for one group, half wait for the next one. What nobody
-   waits for has a thread of its own, since whoever had the turn wants to go on. */
+   for nobody. Where many wait a thread of the journal's own has the turn, and goes on with
+   the next group at once: whoever is woken for it would have to get a processor first.
+   Those whose requests were written are told by one of them meanwhile. Each is woken by
+   himself, once: of many who wait for one group, half wait for the next one. That thread
+   also writes what nobody waits for, as whoever had the turn wants to go on. */
 
 #include "config.h"
 #include "journal/journal-private.h"
@@ -15,13 +16,25 @@
 #include <errno.h>
 #include <semaphore.h>
 
-/* Woken once for each turn, and once when nothing is left. */
+/* Where more than so many times as many as are queued were told, and did not get a processor
+   since, these are what there is too little of: groups are to be large. */
+#define BACKLOG_FACTOR 3
+
+/* Woken once for each turn, for each group that he is to tell of, and once when nothing is
+   left. Under the queue's mutex, but for the semaphore. */
 struct journal_waiter {
 	struct journal_waiter *next;
 	sem_t woken;
 	unsigned int left; /* requests */
 	int error;         /* of one that failed */
 	bool has_turn;
+	struct journal_request *written; /* whom he is to tell; NULL: nobody */
+};
+
+enum reason {
+	REASON_TOLD,
+	REASON_TURN,
+	REASON_DONE
 };
 
 struct journal_writer {
@@ -36,12 +49,34 @@ static void init_waiter(struct journal_waiter *waiter, unsigned int count)
 	waiter->left = count;
 	waiter->error = 0;
 	waiter->has_turn = false;
+	waiter->written = NULL;
 }
 
 static void wait_for_wake(struct journal_waiter *waiter)
 {
 	while (sem_wait(&waiter->woken) < 0)
 		;
+}
+
+/* Why he was woken; REASON_TOLD: *written_r are to be. */
+static enum reason wait_for_reason(struct journal *journal,
+				   struct journal_waiter *waiter,
+				   struct journal_request **written_r)
+{
+	enum reason reason = REASON_DONE;
+
+	wait_for_wake(waiter);
+	(void)pthread_mutex_lock(&journal->queue_mutex);
+	*written_r = waiter->written;
+	if (waiter->written != NULL) {
+		reason = REASON_TOLD;
+		waiter->written = NULL;
+	} else if (waiter->has_turn) {
+		reason = REASON_TURN;
+		waiter->has_turn = false;
+	}
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
+	return reason;
 }
 
 /* With the mutex. */
@@ -52,6 +87,7 @@ static void enqueue(struct journal *journal, struct journal_request *request,
 	request->waiter = waiter;
 	*journal->queue_end = request;
 	journal->queue_end = &request->next;
+	journal->queued++;
 }
 
 /* Puts what was left of a list before what came meanwhile. With the mutex. */
@@ -61,20 +97,61 @@ static void put_back(struct journal *journal, struct journal_request *rest)
 
 	if (rest == NULL)
 		return;
-	while (*end != NULL)
-		end = &(*end)->next;
+	for (; *end != NULL; end = &(*end)->next)
+		journal->queued++;
 	*end = journal->queue;
 	if (journal->queue == NULL)
 		journal->queue_end = end;
 	journal->queue = rest;
 }
 
+static void *writer_main(void *context);
+
+/* Without one, others have its turns. With the mutex. */
+static void start_writer(struct journal *journal)
+{
+	struct journal_writer *writer = try_calloc(1, sizeof(*writer));
+
+	if (writer == NULL)
+		return;
+	init_waiter(&writer->waiter, 0);
+	journal->writer = writer;
+	if (thread_start(&writer->thread, writer_main, journal) == 0)
+		return;
+	journal->writer = NULL;
+	(void)sem_destroy(&writer->waiter.woken);
+	i_free(writer);
+}
+
+void journal_writer_stop(struct journal *journal)
+{
+	struct journal_writer *writer = journal->writer;
+
+	if (writer == NULL)
+		return;
+	(void)sem_post(&writer->waiter.woken);
+	(void)pthread_join(writer->thread, NULL);
+	journal->writer = NULL;
+	(void)sem_destroy(&writer->waiter.woken);
+	i_free(writer);
+}
+
 /*
  * The turn
  */
 
+/* Whether the journal's thread is to have it, behind a group of so many requests. With the
+   mutex. */
+static bool is_writers(const struct journal *journal, unsigned int count)
+{
+	return journal->writer != NULL && journal->queued > 0 &&
+		atomic_load(&journal->waiting) <=
+		count + (1 + BACKLOG_FACTOR) * journal->queued;
+}
+
 /* Who is to have the turn next; NULL: there is nobody. With the mutex. */
-static struct journal_waiter *next_waiter(struct journal *journal)
+static struct journal_waiter *next_waiter(struct journal *journal,
+					  unsigned int count)
 {
 	struct journal_waiter *waiter = journal->turn_wanted;
 	const struct journal_request *request = journal->queue;
@@ -85,26 +162,32 @@ static struct journal_waiter *next_waiter(struct journal *journal)
 	}
 	while (request != NULL && request->waiter == NULL)
 		request = request->next;
-	if (request != NULL)
+	if (request != NULL && !is_writers(journal, count))
 		return request->waiter;
 	return journal->queue == NULL || journal->writer == NULL ?
 		NULL :
 		&journal->writer->waiter;
 }
 
-/* False: it stays here, since something is queued for which there is nobody else. With the
-   mutex, which is let go. */
-static bool hand_on(struct journal *journal)
+/* Behind a group of so many. False: it stays here, as `own` is who is next, or since something
+   is queued for which there is nobody else. With the mutex, which is let go. */
+static bool hand_on(struct journal *journal, const struct journal_waiter *own,
+		    unsigned int count)
 {
-	struct journal_waiter *waiter = next_waiter(journal);
-	bool stays = waiter == NULL && journal->queue != NULL;
+	struct journal_waiter *waiter;
+	bool stays;
 
-	if (waiter != NULL)
-		waiter->has_turn = true;
+	if (journal->queue != NULL && journal->writer == NULL)
+		start_writer(journal);
+	waiter = next_waiter(journal, count);
+	stays = waiter == NULL ? journal->queue != NULL : waiter == own;
+
+	if (waiter == NULL)
+		journal->committing = stays;
 	else if (!stays)
-		journal->committing = false;
+		waiter->has_turn = true;
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
-	if (waiter != NULL)
+	if (waiter != NULL && !stays)
 		(void)sem_post(&waiter->woken);
 	return !stays;
 }
@@ -152,30 +235,65 @@ static void wake(struct journal *journal, struct journal_request *request)
 	}
 }
 
-/* Writes a group. Whether the turn was handed on. */
-static bool take_turn(struct journal *journal)
+static void tell_all(struct journal *journal, struct journal_request *group)
 {
-	struct journal_request *group, *rest, *waited;
+	struct journal_request *waited = tell(group);
+
+	if (waited != NULL)
+		wake(journal, waited);
+}
+
+/* One of those who wait for it tells the others. */
+static void let_tell(struct journal *journal, struct journal_request *group)
+{
+	struct journal_request *request = group;
+	struct journal_waiter *waiter = NULL;
+
+	(void)pthread_mutex_lock(&journal->queue_mutex);
+	/* who waits for several may not have told of the last group yet */
+	while (request != NULL &&
+	       (request->waiter == NULL || request->waiter->written != NULL))
+		request = request->next;
+	if (request != NULL) {
+		waiter = request->waiter;
+		waiter->written = group;
+	}
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
+	if (waiter != NULL)
+		(void)sem_post(&waiter->woken);
+	else
+		tell_all(journal, group);
+}
+
+/* Writes a group. Whether the turn was handed on; own: of the journal's thread, or NULL. */
+static bool take_turn(struct journal *journal, const struct journal_waiter *own)
+{
+	struct journal_request *group, *rest;
+	unsigned int count;
 	bool handed_on;
 
 	(void)pthread_mutex_lock(&journal->queue_mutex);
 	group = journal->queue;
+	count = journal->queued;
 	journal->queue = NULL;
 	journal->queue_end = &journal->queue;
+	journal->queued = 0;
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	rest = journal_write_group(journal, group);
 	(void)pthread_mutex_lock(&journal->queue_mutex);
 	put_back(journal, rest);
-	handed_on = hand_on(journal);
-	waited = tell(group);
-	if (waited != NULL)
-		wake(journal, waited);
+	handed_on = hand_on(journal, own, count);
+	if (handed_on || own == NULL)
+		tell_all(journal, group);
+	else
+		let_tell(journal, group);
 	return handed_on;
 }
 
-static void take_turns(struct journal *journal)
+static void take_turns(struct journal *journal,
+		       const struct journal_waiter *own)
 {
-	while (!take_turn(journal))
+	while (!take_turn(journal, own))
 		;
 }
 
@@ -188,51 +306,21 @@ static bool get_turn(struct journal *journal)
 	return got;
 }
 
-/*
- * Requests
- */
-
-/* Takes the turns that it is given. */
+/* Of the journal's own thread. */
 static void *writer_main(void *context)
 {
 	struct journal *journal = context;
 	struct journal_waiter *waiter = &journal->writer->waiter;
+	struct journal_request *none;
 
-	for (wait_for_wake(waiter); waiter->has_turn; wait_for_wake(waiter)) {
-		waiter->has_turn = false;
-		take_turns(journal);
-	}
+	while (wait_for_reason(journal, waiter, &none) == REASON_TURN)
+		take_turns(journal, waiter);
 	return NULL;
 }
 
-/* Without one, whoever has the turn has to go on. With the mutex. */
-static void start_writer(struct journal *journal)
-{
-	struct journal_writer *writer = try_calloc(1, sizeof(*writer));
-
-	if (writer == NULL)
-		return;
-	init_waiter(&writer->waiter, 0);
-	journal->writer = writer;
-	if (thread_start(&writer->thread, writer_main, journal) == 0)
-		return;
-	journal->writer = NULL;
-	(void)sem_destroy(&writer->waiter.woken);
-	i_free(writer);
-}
-
-void journal_writer_stop(struct journal *journal)
-{
-	struct journal_writer *writer = journal->writer;
-
-	if (writer == NULL)
-		return;
-	(void)sem_post(&writer->waiter.woken);
-	(void)pthread_join(writer->thread, NULL);
-	journal->writer = NULL;
-	(void)sem_destroy(&writer->waiter.woken);
-	i_free(writer);
-}
+/*
+ * Requests
+ */
 
 void journal_submit(struct journal *journal, struct journal_request *request)
 {
@@ -240,26 +328,28 @@ void journal_submit(struct journal *journal, struct journal_request *request)
 
 	journal_prepare(request);
 	(void)pthread_mutex_lock(&journal->queue_mutex);
-	if (journal->writer == NULL)
-		start_writer(journal);
 	enqueue(journal, request, NULL);
 	got_turn = get_turn(journal);
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (got_turn)
-		take_turns(journal);
+		take_turns(journal, NULL);
 }
 
 /* Until nothing is left. */
 static void wait_for_requests(struct journal *journal,
 			      struct journal_waiter *waiter)
 {
-	for (;;) {
-		wait_for_wake(waiter);
-		if (!waiter->has_turn)
-			return;
-		waiter->has_turn = false;
-		take_turns(journal);
-	}
+	struct journal_request *written;
+	enum reason reason;
+
+	do {
+		reason = wait_for_reason(journal, waiter, &written);
+		if (reason == REASON_TOLD)
+			tell_all(journal, written);
+		else if (reason == REASON_TURN)
+			take_turns(journal, NULL);
+	} while (reason != REASON_DONE);
+	(void)atomic_fetch_sub(&journal->waiting, 1);
 }
 
 int journal_commit_many(struct journal *journal,
@@ -277,10 +367,11 @@ int journal_commit_many(struct journal *journal,
 	(void)pthread_mutex_lock(&journal->queue_mutex);
 	for (i = 0; i < count; i++)
 		enqueue(journal, requests[i], &waiter);
+	(void)atomic_fetch_add(&journal->waiting, 1);
 	got_turn = get_turn(journal);
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (got_turn)
-		take_turns(journal);
+		take_turns(journal, NULL);
 	wait_for_requests(journal, &waiter);
 	(void)sem_destroy(&waiter.woken);
 	errno = waiter.error;
@@ -318,6 +409,6 @@ void journal_begin_commit(struct journal *journal)
 void journal_end_commit(struct journal *journal)
 {
 	(void)pthread_mutex_lock(&journal->queue_mutex);
-	if (!hand_on(journal))
-		take_turns(journal);
+	if (!hand_on(journal, NULL, 0))
+		take_turns(journal, NULL);
 }

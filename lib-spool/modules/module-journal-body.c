@@ -185,8 +185,8 @@ static struct ostream *create_body(struct journal_store *store,
 }
 
 /* The file is whole and durable: the record is to speak of it. */
-static void fill_external(struct ostream *output,
-			  struct journal_pending *pending)
+static int fill_external(struct ostream *output,
+			 struct journal_pending *pending)
 {
 	struct body_ostream *body = body_ostream(output->real_stream);
 	unsigned char payload[JOURNAL_EXTERNAL_SIZE];
@@ -194,7 +194,10 @@ static void fill_external(struct ostream *output,
 	pending->external.size = body->file->offset;
 	body_hash()->result(body->hash_context, pending->external.hash);
 	journal_external_put(&pending->external, payload);
-	buffer_append(pending->data, payload, sizeof(payload));
+	return buffer_try_append(pending->data, payload, sizeof(payload)) ?
+		IO_DONE :
+		spool_fail_message(body->store->spool, "writing the body",
+				   &pending->id, ENOMEM);
 }
 
 /* All of the body through its stack. */
@@ -216,7 +219,7 @@ static int fill_body(struct journal_store *store, email_message *message,
 	else
 		spool_abort_stream(&output);
 	if (answer == IO_DONE && pending->in_file)
-		fill_external(sink, pending);
+		answer = fill_external(sink, pending);
 	if (answer != IO_DONE)
 		o_stream_abort(sink);
 	o_stream_unref(&sink);

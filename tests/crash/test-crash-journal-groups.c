@@ -45,11 +45,11 @@ static unsigned int queue_length(void)
 	const struct journal_request *request;
 	unsigned int count = 0;
 
-	(void)pthread_mutex_lock(&the_journal->mutex);
+	(void)pthread_mutex_lock(&the_journal->queue_mutex);
 	for (request = the_journal->queue; request != NULL;
 	     request = request->next)
 		count++;
-	(void)pthread_mutex_unlock(&the_journal->mutex);
+	(void)pthread_mutex_unlock(&the_journal->queue_mutex);
 	return count;
 }
 
