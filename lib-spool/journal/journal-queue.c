@@ -16,8 +16,8 @@
 #include <errno.h>
 #include <semaphore.h>
 
-/* Where more than so many times as many as are queued were told, and did not get a processor
-   since, these are what there is too little of: groups are to be large. */
+/* Processors are what is lacking where more than so many times as many as are queued were told
+   and did not run since: then groups are to be large. */
 #define BACKLOG_FACTOR 3
 
 /* Woken once for each turn, for each group that he is to tell of, and once when nothing is

@@ -84,7 +84,8 @@ struct journal_request {
 	   tombstones. */
 	bool for_removals;
 	/* Called when they are on stable storage, or (errno `error`) will not be:
-	   on the thread of whoever writes, who holds no lock. May be NULL. */
+	   on the thread of whoever writes, or waits for something of the same group, who
+	   holds no lock. May be NULL. */
 	void (*done)(struct journal_request *request, int error);
 	void *context;
 
