@@ -11,7 +11,8 @@ spool_private_headers += lib-spool/message-record.h \
 	lib-spool/modules/module-journal-private.h \
 	lib-spool/journal/journal-format.h lib-spool/journal/journal.h \
 	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
-	lib-spool/journal/journal-scan.h lib-spool/journal/journal-worker.h \
+	lib-spool/journal/journal-scan.h lib-spool/journal/journal-victim.h \
+	lib-spool/journal/journal-worker.h \
 	lib-spool/journal/journal-files.h
 
 spool_sources += lib-spool/message-id.c
@@ -66,6 +67,7 @@ spool_sources += lib-spool/journal/journal-commit.c
 spool_sources += lib-spool/journal/journal-queue.c
 spool_sources += lib-spool/journal/journal-read.c
 spool_sources += lib-spool/journal/journal-compact.c
+spool_sources += lib-spool/journal/journal-victim.c
 spool_sources += lib-spool/journal/journal-carry.c
 spool_sources += lib-spool/journal/journal-worker.c
 spool_sources += lib-spool/journal/journal-stats.c

@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "journal/journal-scan.h"
+#include "journal/journal-victim.h"
 #include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
@@ -14,25 +15,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* What is moved by one commit, so that others need not wait for long: messages, and about
-   so many bytes. */
-#define BATCH_MESSAGES 32
+/* What is moved by one commit, so that others need not wait for long: that many messages, and
+   about so many bytes. */
+#define BATCH_MESSAGES JOURNAL_VICTIM_BATCH
 #define BATCH_BYTES ((uint64_t)1024 * 1024)
-/* See is_worth_room(). */
-#define ROOM_PART 32
-
-/* Bytes that can be written on a full disk: for what is packed, and for what is in the way of
-   tombstones. */
-struct rooms {
-	uint64_t pack, free;
-};
-
-/* What is to be emptied. */
-struct source {
-	struct journal_segment segment; /* as it was under the mutex */
-	uint64_t most;     /* bytes, to be worth it; UINT64_MAX: any */
-	bool for_removals; /* see journal_request */
-};
 
 struct move {
 	struct journal_request request;
@@ -58,142 +44,6 @@ struct journal_listing {
 	struct journal_items items;
 	size_t pos;
 };
-
-/* Of those that are left in it, or a little more. With the mutex. */
-static uint64_t bytes_left(const struct journal_segment *segment)
-{
-	return segment->total == 0 ?
-		0 :
-		segment->taken / segment->total * segment->live;
-}
-
-/* What is left in a small one would be moved into a whole one, so that it is of the reserve
-   again; from one small one to another it would go round and round. With the mutex. */
-static bool is_to_be_free(const struct journal *journal,
-			  const struct journal_segment *segment)
-{
-	return journal_is_small(journal, segment) && journal->active != NULL &&
-		!journal_is_small(journal, journal->active);
-}
-
-/* Half a block for each batch, which is of two records a message, and one for the last. */
-static uint64_t bytes_padded(uint64_t records)
-{
-	return records / (4 * BATCH_MESSAGES) * JOURNAL_BLOCK_SIZE +
-		JOURNAL_BLOCK_SIZE;
-}
-
-/* What is in it would take so much in another one: the tombstones, of which all may be
-   needed, are packed there. With the mutex. */
-static uint64_t bytes_needed(const struct journal_segment *segment)
-{
-	return bytes_left(segment) + bytes_padded(segment->live) +
-		segment->tombstones * JOURNAL_TOMBSTONE_SIZE;
-}
-
-/* With the mutex. */
-static uint64_t bytes_won(const struct journal_segment *segment)
-{
-	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
-
-	return written - I_MIN(written, bytes_needed(segment));
-}
-
-/* On a full disk, where little can be written: what is moved leaves a part of that to who
-   removes meanwhile. Where space is wanted it is enough that a part of the segment is
-   won. With the mutex. */
-static bool is_worth_room(const struct journal *journal,
-			  const struct journal_segment *segment, uint64_t room)
-{
-	uint64_t written = segment->pos - JOURNAL_BLOCK_SIZE;
-
-	if (segment->stuck || bytes_left(segment) > room - room / ROOM_PART)
-		return false;
-	return journal_half_empty(segment) || is_to_be_free(journal, segment) ||
-		(journal->space_wanted &&
-		 bytes_won(segment) >= written / ROOM_PART);
-}
-
-/* What is moved of one that is not kept for removals takes little of what is, since that has
-   to be several segments: tombstones are carried from one to another. */
-static uint64_t most_for_removals(const struct journal *journal,
-				  const struct journal_segment *segment,
-				  uint64_t room)
-{
-	if (!journal_is_piece(journal, segment))
-		room /= 4;
-	return I_MIN(room, journal_reserve_worth(journal, segment));
-}
-
-/* What keeps the tombstones beside it from being carried, in one of those that are kept for
-   them; or what is little beside what is won, though records need not be alike. With the
-   mutex. */
-static bool is_in_the_way(const struct journal *journal,
-			  const struct journal_segment *segment, uint64_t room)
-{
-	return journal->space_wanted && !segment->stuck &&
-		bytes_needed(segment) <=
-		most_for_removals(journal, segment, room);
-}
-
-static bool may_move(const struct journal *journal,
-		     const struct journal_segment *segment,
-		     const struct rooms *rooms)
-{
-	if (segment == NULL || segment == journal->active || segment->kept ||
-	    segment->live == 0)
-		return false;
-	if (rooms->pack == UINT64_MAX)
-		return journal_half_empty(segment);
-	return is_worth_room(journal, segment, rooms->pack) ||
-		is_in_the_way(journal, segment, rooms->free);
-}
-
-static bool is_better(const struct journal_segment *segment,
-		      const struct journal_segment *best,
-		      const struct rooms *rooms)
-{
-	if (best == NULL)
-		return true;
-	return rooms->pack == UINT64_MAX ? segment->live < best->live :
-					   bytes_won(segment) > bytes_won(best);
-}
-
-/* The one of which least is left; where there is little room, by which most is won. With the
-   mutex. */
-static struct journal_segment *choose(const struct journal *journal,
-				      const struct rooms *rooms)
-{
-	struct journal_segment *segment, *best = NULL;
-	uint32_t i;
-
-	for (i = 0; i < journal->segment_end; i++) {
-		segment = journal->segments[i];
-		if (may_move(journal, segment, rooms) &&
-		    is_better(segment, best, rooms))
-			best = segment;
-	}
-	return best;
-}
-
-static bool find_source(struct journal *journal, const struct rooms *rooms,
-			struct source *source_r)
-{
-	const struct journal_segment *segment;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	segment = choose(journal, rooms);
-	if (segment != NULL) {
-		source_r->segment = *segment;
-		source_r->for_removals = rooms->pack != UINT64_MAX &&
-			!is_worth_room(journal, segment, rooms->pack);
-		source_r->most = source_r->for_removals ?
-			most_for_removals(journal, segment, rooms->free) :
-			rooms->pack;
-	}
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return segment != NULL;
-}
 
 /* The record of the message as it is, to be written once more. -1: it cannot be read. */
 static int add_record(struct batch *batch, struct move *move,
@@ -338,7 +188,7 @@ static uint64_t bytes_to_move(struct journal *journal, uint32_t segment,
 		bytes += size;
 		count++;
 	}
-	return bytes + bytes_padded(count);
+	return bytes + journal_victim_padding(count);
 }
 
 /* Of one message there may be several records, which need not be neighbours; its claim
@@ -384,12 +234,12 @@ static int commit_batch(struct batch *batch)
 }
 
 /* Unless it was written anew meanwhile. */
-static void keep(struct journal *journal, const struct journal_segment *source)
+static void keep(struct journal *journal, const struct journal_segment *victim)
 {
 	struct journal_segment *segment;
 
 	(void)pthread_mutex_lock(&journal->mutex);
-	segment = journal_segment_find(journal, source->header.incarnation);
+	segment = journal_segment_find(journal, victim->header.incarnation);
 	if (segment != NULL && segment->live > 0)
 		segment->kept = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -404,28 +254,28 @@ void journal_listing_free(struct journal *journal)
 
 /* NULL with errno. */
 static struct journal_listing *get_listing(struct journal *journal,
-					   const struct journal_segment *source)
+					   const struct journal_segment *victim)
 {
 	struct journal_listing *listing = journal->listing;
 
 	if (listing != NULL &&
-	    memcmp(listing->incarnation, source->header.incarnation,
+	    memcmp(listing->incarnation, victim->header.incarnation,
 		   JOURNAL_INCARNATION_SIZE) == 0)
 		return listing;
 	journal_listing_free(journal);
 	listing = try_calloc(1, sizeof(*listing));
 	if (listing == NULL)
 		return NULL;
-	memcpy(listing->incarnation, source->header.incarnation,
+	memcpy(listing->incarnation, victim->header.incarnation,
 	       JOURNAL_INCARNATION_SIZE);
-	if (journal_list(source, &listing->items) < 0)
+	if (journal_list(victim, &listing->items) < 0)
 		i_free_and_null(listing);
 	journal->listing = listing;
 	return listing;
 }
 
 static int move_batch(struct batch *batch, struct journal_listing *listing,
-		      const struct journal_segment *source)
+		      const struct journal_segment *victim)
 {
 	bool from_start = listing->pos == 0;
 
@@ -434,44 +284,44 @@ static int move_batch(struct batch *batch, struct journal_listing *listing,
 		return -1;
 	/* what cannot be read now stays where it is */
 	if (batch->left_out || (batch->count == 0 && from_start))
-		keep(batch->journal, source);
+		keep(batch->journal, victim);
 	return 1;
 }
 
 /* Before the first of them is moved. False with errno. */
 static bool has_room(struct journal *journal,
 		     const struct journal_listing *listing,
-		     const struct source *source)
+		     const struct journal_victim *victim)
 {
 	uint64_t bytes, largest, room;
 
-	if (source->most == UINT64_MAX || listing->pos > 0)
+	if (victim->most == UINT64_MAX || listing->pos > 0)
 		return true;
-	bytes = bytes_to_move(journal, source->segment.header.number, listing,
+	bytes = bytes_to_move(journal, victim->segment.header.number, listing,
 			      &largest);
-	bytes += source->segment.tombstones * JOURNAL_TOMBSTONE_SIZE;
+	bytes += victim->segment.tombstones * JOURNAL_TOMBSTONE_SIZE;
 	room = journal_reserve_room(journal,
-				    source->for_removals ? JOURNAL_USE_FREE :
+				    victim->for_removals ? JOURNAL_USE_FREE :
 							   JOURNAL_USE_PACK,
 				    largest);
 	errno = ENOSPC;
-	return bytes <= I_MIN(source->most, room);
+	return bytes <= I_MIN(victim->most, room);
 }
 
-static int move_some(struct journal *journal, const struct source *source,
-		     uint64_t *moved)
+static int move_some(struct journal *journal,
+		     const struct journal_victim *victim, uint64_t *moved)
 {
 	struct journal_listing *listing =
-		get_listing(journal, &source->segment);
+		get_listing(journal, &victim->segment);
 	struct batch *batch = try_calloc(1, sizeof(*batch));
 	int ret = -1;
 
 	if (batch != NULL && listing != NULL &&
-	    has_room(journal, listing, source)) {
+	    has_room(journal, listing, victim)) {
 		batch->journal = journal;
-		batch->segment = source->segment.header.number;
-		batch->for_removals = source->for_removals;
-		ret = move_batch(batch, listing, &source->segment);
+		batch->segment = victim->segment.header.number;
+		batch->for_removals = victim->for_removals;
+		ret = move_batch(batch, listing, &victim->segment);
 		*moved += ret > 0 ? batch->count : 0;
 		/* what a batch that failed had is looked for again */
 		if (ret > 0 && batch->count == 0)
@@ -492,7 +342,8 @@ static bool tidy_one(struct journal *journal, bool wait)
 }
 
 /* Others may be smaller. That the disk is full may have been unknown, too. */
-static int leave_stuck(struct journal *journal, const struct source *source)
+static int leave_stuck(struct journal *journal,
+		       const struct journal_victim *victim)
 {
 	struct journal_segment *segment;
 	int error = errno;
@@ -500,8 +351,8 @@ static int leave_stuck(struct journal *journal, const struct source *source)
 	journal_listing_free(journal);
 	(void)pthread_mutex_lock(&journal->mutex);
 	segment = journal_segment_find(journal,
-				       source->segment.header.incarnation);
-	if (segment != NULL && source->most != UINT64_MAX)
+				       victim->segment.header.incarnation);
+	if (segment != NULL && victim->most != UINT64_MAX)
 		segment->stuck = true;
 	(void)pthread_mutex_unlock(&journal->mutex);
 	errno = error;
@@ -540,22 +391,22 @@ static int win_by_tombstones(struct journal *journal, bool wait)
 
 static int compact_some(struct journal *journal, bool wait, uint64_t *moved)
 {
-	const struct rooms rooms = {
+	const struct journal_rooms rooms = {
 		.pack = journal_reserve_room(journal, JOURNAL_USE_PACK, 0),
 		.free = journal_reserve_room(journal, JOURNAL_USE_FREE, 0)
 	};
 	bool is_full = rooms.pack != UINT64_MAX;
-	struct source source;
+	struct journal_victim victim;
 	int ret;
 
 	/* where there is little room, what wins most comes first */
 	ret = is_full ? win_by_tombstones(journal, wait) : 0;
 	if (ret != 0)
 		return ret;
-	if (find_source(journal, &rooms, &source)) {
-		ret = move_some(journal, &source, moved);
+	if (journal_victim_find(journal, &rooms, &victim)) {
+		ret = move_some(journal, &victim, moved);
 		return ret < 0 && file_is_full_disk(errno) ?
-			leave_stuck(journal, &source) :
+			leave_stuck(journal, &victim) :
 			ret;
 	}
 	journal_listing_free(journal);
