@@ -83,7 +83,8 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
-	tests/test-journal-queue tests/test-journal-repair \
+	tests/test-journal-queue tests/test-journal-writer \
+	tests/test-journal-claims tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \
 	tests/test-module-journal tests/test-module-journal-files \
@@ -183,7 +184,8 @@ noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
 	tests/test-held-codec.h tests/test-spool-common.h \
 	tests/test-journal-common.h tests/test-journal-disk.h \
-	tests/test-journal-common.h tests/test-migrate-common.h \
+	tests/test-journal-gate.h \
+	tests/test-migrate-common.h \
 	tests/test-async-common.h
 
 if HAVE_CMOCKA
@@ -200,7 +202,8 @@ tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
 	tests/test-held-codec.c tests/test-spool-common.c \
 	tests/test-journal-common.c tests/test-journal-disk.c \
-	tests/test-journal-common.c tests/test-migrate-common.c \
+	tests/test-journal-gate.c \
+	tests/test-migrate-common.c \
 	tests/test-async-common.c
 
 AM_CPPFLAGS += -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)

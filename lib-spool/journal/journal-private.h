@@ -101,8 +101,8 @@ struct journal {
 	struct journal_segment *active;
 	uint64_t next_sequence;
 	struct journal_void *voids;
-	int broken;           /* errno; nothing is written before probe_at */
 	uint64_t probe_at;    /* by journal_now_usecs() */
+	int broken;           /* errno; nothing is written before that */
 	bool warned;          /* that it is broken */
 	bool was_ahead_asked; /* for the segment behind the active one */
 	/* Up to which the active one may be filled, as far as was asked, and how many

@@ -127,8 +127,9 @@ static struct journal_segment *choose(const struct journal *journal,
 	return best;
 }
 
-bool journal_victim_find(struct journal *journal, const struct journal_rooms *rooms,
-			struct journal_victim *victim_r)
+bool journal_victim_find(struct journal *journal,
+			 const struct journal_rooms *rooms,
+			 struct journal_victim *victim_r)
 {
 	const struct journal_segment *segment;
 
