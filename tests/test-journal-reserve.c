@@ -7,6 +7,8 @@
 #include "macros.h"
 #include "test-journal-disk.h"
 
+#include <stdatomic.h>
+
 #include <errno.h>
 
 #define SEGMENT TEST_DISK_SEGMENT
@@ -231,6 +233,51 @@ static void test_pieces_for_all_tombstones(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static atomic_bool is_over;
+
+/* Others store and remove very many, all the time. */
+static void *change_messages(void *context)
+{
+	struct journal *journal = context;
+	unsigned int n;
+
+	for (n = 0; !is_over; n++) {
+		(void)pthread_mutex_lock(&journal->mutex);
+		journal->messages += n % 2 == 0 ? 1000000 : -(uint64_t)1000000;
+		(void)pthread_mutex_unlock(&journal->mutex);
+	}
+	return NULL;
+}
+
+/* Whether there is room for one may change as soon as somebody was told: what is acknowledged
+   is written. */
+static void test_what_was_granted_is_written(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(SEGMENT);
+	struct journal_entry entry;
+	unsigned int n, stored = 0;
+	pthread_t thread;
+	message_id id;
+
+	is_over = false;
+	assert_int_equal(
+		pthread_create(&thread, NULL, change_messages, journal), 0);
+	for (n = 0; n < 4000; n++) {
+		if (test_disk_store(journal, n, 10) != 0)
+			continue;
+		stored++;
+		test_journal_make_id(n, &id);
+		assert_true(journal_find(journal, &id, &entry));
+		assert_int_not_equal(entry.headers.offset, 0);
+		assert_true(test_disk_has(journal, n));
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+	is_over = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_in_range(stored, 100, 4000);
+	journal_close(&journal);
+}
+
 /* Where there is no whole one who moves needs the largest, and who removes the smallest. */
 static void test_who_gets_which(void **state ATTR_UNUSED)
 {
@@ -430,6 +477,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_few_keep_no_whole_one,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_pieces_for_all_tombstones,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_what_was_granted_is_written,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_who_gets_which, test_disk_end),
 		cmocka_unit_test_teardown(test_a_block_for_each_tombstone,

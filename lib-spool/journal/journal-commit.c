@@ -553,32 +553,42 @@ static void apply_request(struct journal *journal,
 	}
 }
 
-/* Adds as many of the requests as there is room for, of which the first is one; the last
-   that was added. */
+static void add_request(struct journal *journal, struct journal_group *group,
+			struct journal_request *request)
+{
+	unsigned int i;
+
+	for (i = 0; i < request->count; i++)
+		add_record(journal, group, &request->records[i]);
+	if (request->use == JOURNAL_USE_GROW) {
+		journal->growing++;
+		journal->grow_count -= journal->grow_count > 0;
+	}
+	group->request_count++;
+}
+
+static bool takes(struct journal *journal, struct journal_group *group,
+		  const struct journal_request *request)
+{
+	return group->record_count + request->count <= RECORDS_MAX - 1 &&
+		journal_segment_has_room(
+			group->segment, group->end, request->size,
+			group->record_count + request->count) &&
+		may_take(journal, group, request, group->end);
+}
+
+/* Adds as many of the requests as there is room for; the last that was added. For the first
+   there is: who asked again could be told otherwise, as others change what there is. */
 static struct journal_request *fill_group(struct journal *journal,
 					  struct journal_group *group,
 					  struct journal_request *request)
 {
-	struct journal_request *last = request;
-	unsigned int i;
-
-	while (request != NULL &&
-	       group->record_count + request->count <= RECORDS_MAX - 1 &&
-	       journal_segment_has_room(group->segment, group->end,
-					request->size,
-					group->record_count + request->count) &&
-	       may_take(journal, group, request, group->end)) {
-		for (i = 0; i < request->count; i++)
-			add_record(journal, group, &request->records[i]);
-		if (request->use == JOURNAL_USE_GROW) {
-			journal->growing++;
-			journal->grow_count -= journal->grow_count > 0;
-		}
-		group->request_count++;
-		last = request;
+	add_request(journal, group, request);
+	while (request->next != NULL && takes(journal, group, request->next)) {
 		request = request->next;
+		add_request(journal, group, request);
 	}
-	return last;
+	return request;
 }
 
 struct journal_request *journal_write_group(struct journal *journal,
