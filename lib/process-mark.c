@@ -4,28 +4,51 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <stddef.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool is_counted;
-static atomic_uint_fast64_t forks;
+/* In memory that the kernel clears in a child, however that was made. NULL: there is no such
+   memory. */
+static atomic_uint_fast64_t *mark;
+/* What it was. */
+static atomic_uint_fast64_t last;
 
-static void count_fork(void)
+static void make_mark(void)
 {
-	(void)atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+#ifdef MADV_WIPEONFORK
+	if (madvise(page, size, MADV_WIPEONFORK) == 0) {
+		mark = page;
+		return;
+	}
+#endif
+	(void)munmap(page, size);
 }
 
-static void begin_counting(void)
+/* Whichever of the child's threads asks first. */
+static uint64_t begin(void)
 {
-	is_counted = pthread_atfork(NULL, NULL, count_fork) == 0;
+	uint_fast64_t none = 0, next = atomic_load(&last) + 1;
+
+	/* first, as another thread may make a child meanwhile */
+	atomic_store(&last, next);
+	return atomic_compare_exchange_strong(mark, &none, next) ? next : none;
 }
 
 uint64_t process_mark(void)
 {
-	(void)pthread_once(&once, begin_counting);
-	/* there was no memory for that */
-	if (!is_counted)
+	uint64_t value;
+
+	(void)pthread_once(&once, make_mark);
+	if (mark == NULL)
 		return (uint64_t)getpid();
-	return atomic_load_explicit(&forks, memory_order_relaxed);
+	value = atomic_load_explicit(mark, memory_order_relaxed);
+	return value != 0 ? value : begin();
 }

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* A child that fork() makes has another one than each of its ancestors. */
+/* A child, whether fork(), _Fork() or clone() made it with memory of its own, has another
+   one than each of its ancestors. */
 uint64_t process_mark(void);
 
 #endif

@@ -8,7 +8,7 @@
 #include <sched.h>
 
 struct test_gate test_gate = { .mutex = PTHREAD_MUTEX_INITIALIZER,
-	   .changed = PTHREAD_COND_INITIALIZER };
+			       .changed = PTHREAD_COND_INITIALIZER };
 
 static int held_fdatasync(int fd)
 {
@@ -63,7 +63,7 @@ void test_gate_end(struct journal *journal)
 	journal_close(&journal);
 }
 
-static void count_done(struct journal_request *request, int error)
+void test_gate_count(struct journal_request *request, int error)
 {
 	struct test_journal_put *put = request->context;
 
@@ -78,7 +78,7 @@ static void count_done(struct journal_request *request, int error)
 void test_gate_submit(struct test_journal_put *put, unsigned int n)
 {
 	test_journal_make_put(put, n, 1);
-	put->request.done = count_done;
+	put->request.done = test_gate_count;
 }
 
 unsigned int test_gate_done(const struct test_journal_put *put)
@@ -118,7 +118,7 @@ void test_end(pthread_t thread)
 /* Waits until so many requests are queued, and so many want the turn for something
    else. */
 void test_gate_wait_for_queue(struct journal *journal, unsigned int requests,
-			   bool wanted)
+			      bool wanted)
 {
 	const struct journal_request *request;
 	unsigned int count;
@@ -136,7 +136,6 @@ void test_gate_wait_for_queue(struct journal *journal, unsigned int requests,
 	} while (count != requests || !as_wanted);
 }
 
-
 void *test_gate_run(void *context)
 {
 	struct test_gate_commit *commit = context;
@@ -145,8 +144,8 @@ void *test_gate_run(void *context)
 	return ret == 0 && commit->put.done == 1 ? NULL : commit;
 }
 
-void test_gate_make_commit(struct test_gate_commit *commit, struct journal *journal,
-			unsigned int n)
+void test_gate_make_commit(struct test_gate_commit *commit,
+			   struct journal *journal, unsigned int n)
 {
 	commit->journal = journal;
 	test_journal_make_put(&commit->put, n, 1);

@@ -25,6 +25,8 @@ void test_gate_end(struct journal *journal);
 
 /* One that nobody waits for. */
 void test_gate_submit(struct test_journal_put *put, unsigned int n);
+/* Its done(). */
+void test_gate_count(struct journal_request *request, int error);
 /* How often it was told. */
 unsigned int test_gate_done(const struct test_journal_put *put);
 void test_gate_wait_for_done(const struct test_journal_put *put);

@@ -48,7 +48,8 @@ static void begin_six(struct journal *journal, struct test_gate_commit *commits,
 		if (i == 0)
 			test_gate_wait(1);
 		else
-			test_gate_wait_for_queue(journal, i < 4 ? i : i - 3, false);
+			test_gate_wait_for_queue(journal, i < 4 ? i : i - 3,
+						 false);
 		if (i == 3) {
 			test_gate_allow(1);
 			test_gate_wait(2);
@@ -99,6 +100,40 @@ static void test_processors_are_what_is_lacking(void **state ATTR_UNUSED)
 	assert_int_equal(index_of(threads, 6, test_gate.by[2]), 4);
 	/* each of them was counted as long as he waited */
 	assert_int_equal(journal->waiting, 100);
+	test_gate_end(journal);
+}
+
+static void done_once_the_third_sync_begins(struct journal_request *request,
+					    int error)
+{
+	test_gate_wait(3);
+	test_gate_count(request, error);
+}
+
+/* Where nobody waits for what it wrote it tells them itself, and somebody else has the turn:
+   they may take their time. */
+static void test_its_thread_tells_without_the_turn(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_gate_begin();
+	struct test_gate_commit commits[2];
+	pthread_t threads[2];
+
+	test_gate_make_commit(&commits[0], journal, 1);
+	test_gate_make_commit(&commits[1], journal, 2);
+	test_gate_submit(&some[0], 3);
+	some[0].request.done = done_once_the_third_sync_begins;
+	threads[0] = test_start(test_gate_run, &commits[0]);
+	test_gate_wait(1);
+	journal_submit(journal, &some[0].request);
+	test_gate_allow(1);
+	test_gate_wait(2);
+	threads[1] = test_start(test_gate_run, &commits[1]);
+	test_gate_wait_for_queue(journal, 1, false);
+	test_gate_allow(UINT_MAX);
+	test_end(threads[0]);
+	test_end(threads[1]);
+	test_gate_wait_for_done(&some[0]);
+	assert_int_equal(test_gate_done(&some[0]), 1);
 	test_gate_end(journal);
 }
 
@@ -172,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_its_thread_goes_on),
 		cmocka_unit_test(test_processors_are_what_is_lacking),
+		cmocka_unit_test(test_its_thread_tells_without_the_turn),
 		cmocka_unit_test(test_who_waits_writes_for_no_longer),
 		cmocka_unit_test(test_without_a_thread),
 	};

@@ -140,11 +140,11 @@ void journal_writer_stop(struct journal *journal)
  * The turn
  */
 
-/* Whether the journal's thread is to have it, behind a group of so many requests. With the
-   mutex. */
+/* Whether the journal's thread is to have it, behind a group of so many requests; 0: if there
+   is nobody else. With the mutex. */
 static bool is_writers(const struct journal *journal, unsigned int count)
 {
-	return journal->writer != NULL && journal->queued > 0 &&
+	return journal->writer != NULL && journal->queued > 0 && count > 0 &&
 		atomic_load(&journal->waiting) <=
 		count + (1 + BACKLOG_FACTOR) * journal->queued;
 }
@@ -243,31 +243,25 @@ static void tell_all(struct journal *journal, struct journal_request *group)
 		wake(journal, waited);
 }
 
-/* One of those who wait for it tells the others. */
-static void let_tell(struct journal *journal, struct journal_request *group)
+/* One of those who wait for it, who tells the others; NULL: there is none. With the mutex. */
+static struct journal_waiter *take_teller(struct journal_request *group)
 {
-	struct journal_request *request = group;
-	struct journal_waiter *waiter = NULL;
+	const struct journal_request *request = group;
 
-	(void)pthread_mutex_lock(&journal->queue_mutex);
 	/* who waits for several may not have told of the last group yet */
 	while (request != NULL &&
 	       (request->waiter == NULL || request->waiter->written != NULL))
 		request = request->next;
-	if (request != NULL) {
-		waiter = request->waiter;
-		waiter->written = group;
-	}
-	(void)pthread_mutex_unlock(&journal->queue_mutex);
-	if (waiter != NULL)
-		(void)sem_post(&waiter->woken);
-	else
-		tell_all(journal, group);
+	if (request == NULL)
+		return NULL;
+	request->waiter->written = group;
+	return request->waiter;
 }
 
 /* Writes a group. Whether the turn was handed on; own: of the journal's thread, or NULL. */
 static bool take_turn(struct journal *journal, const struct journal_waiter *own)
 {
+	struct journal_waiter *teller = NULL;
 	struct journal_request *group, *rest;
 	unsigned int count;
 	bool handed_on;
@@ -282,11 +276,16 @@ static bool take_turn(struct journal *journal, const struct journal_waiter *own)
 	rest = journal_write_group(journal, group);
 	(void)pthread_mutex_lock(&journal->queue_mutex);
 	put_back(journal, rest);
+	if (own != NULL)
+		teller = take_teller(group);
+	/* who has to tell them himself does not keep the disk from others meanwhile */
+	if (own != NULL && teller == NULL)
+		count = 0;
 	handed_on = hand_on(journal, own, count);
-	if (handed_on || own == NULL)
-		tell_all(journal, group);
+	if (teller != NULL)
+		(void)sem_post(&teller->woken);
 	else
-		let_tell(journal, group);
+		tell_all(journal, group);
 	return handed_on;
 }
 

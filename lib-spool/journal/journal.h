@@ -92,8 +92,8 @@ struct journal_request {
 	/* the journal's */
 	struct journal_request *next;
 	struct journal_waiter *waiter; /* NULL: nobody waits */
+	uint64_t size; /* of its records in a segment, in bytes */
 	int error;
-	uint64_t size;    /* of its records in a segment, in bytes */
 	unsigned int use; /* enum journal_use */
 	/* Its records may be on the disk, also where it failed: until they are
 	   declared void a start may find them. For done(). */
