@@ -94,7 +94,8 @@ journal_tests = tests/test-journal tests/test-journal-records \
 unit_tests += $(journal_tests)
 quick_tests += $(journal_tests)
 threaded_tests += $(journal_tests)
-unit_tests += tests/test-journal-full-random
+unit_tests += tests/test-journal-full-random tests/test-journal-full-threads
+threaded_tests += tests/test-journal-full-threads
 unit_tests += tests/test-spool-async tests/test-spool-async-new \
 	tests/test-spool-async-store
 threaded_tests += tests/test-spool-async tests/test-spool-async-new \
@@ -283,7 +284,8 @@ kill-soak:
 # Full disks of any kind.
 .PHONY: full-soak
 full-soak:
-	FULL_DISKS=$${FULL_DISKS:-3000} $(MAKE) check-some SOME=tests/test-journal-full-random
+	FULL_DISKS=$${FULL_DISKS:-3000} $(MAKE) check-some \
+		SOME='tests/test-journal-full-random tests/test-journal-full-threads'
 
 # 100 MiB files, 10 GiB streams, messages of more than 4 GiB.
 .PHONY: check-large

@@ -86,6 +86,7 @@ static void test_what_has_no_blocks_is_not_taken(void **state ATTR_UNUSED)
 	struct journal *journal = test_disk_begin(20 * SEGMENT);
 	unsigned int n = 0, count = fill_without_blocks(journal);
 	unsigned int cut = test_disk_wholes(journal, true);
+	const struct journal_segment *segment;
 	uint64_t version = 2;
 
 	while (test_disk_rewrite(journal, SMALL, version) == 0)
@@ -97,6 +98,11 @@ static void test_what_has_no_blocks_is_not_taken(void **state ATTR_UNUSED)
 	assert_true(test_disk_wholes(journal, true) >= cut);
 	for (n = 1; n < journal->segment_end; n++)
 		assert_false(journal->segments[n]->failed);
+	/* whoever asks */
+	journal_begin_commit(journal);
+	segment = journal_segment_next(journal, JOURNAL_USE_MOVE);
+	journal_end_commit(journal);
+	assert_true(segment == NULL || !segment->cut);
 	journal_close(&journal);
 	assert_int_equal(test_journal.warnings, 0);
 }
@@ -230,6 +236,117 @@ static void test_pieces_for_all_tombstones(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_int_equal(bytes_of_pieces(journal) / (SEGMENT / 4), 3);
+	journal_close(&journal);
+}
+
+/* Until a removal has the next segment, which is one that is kept for it. */
+static unsigned int drop_until_piece(struct journal *journal, unsigned int n,
+				     unsigned int count)
+{
+	while (!journal_is_piece(journal, journal->active) && n < count)
+		assert_int_equal(test_journal_drop(journal, n++), 0);
+	assert_true(n < count);
+	return n;
+}
+
+/* One is removed and another one is stored, in one group if that may be. */
+static void replace(struct journal *journal, unsigned int n, unsigned int other)
+{
+	unsigned char target[JOURNAL_TARGET_SIZE];
+	struct journal_request unlink = { .count = 1 }, *requests[2];
+	struct journal_record *record = unlink.records;
+	struct test_journal_put put;
+	struct journal_entry entry;
+
+	test_journal_make_put(&put, other, 1);
+	test_journal_make_id(n, &record->id);
+	assert_int_equal(journal_claim(journal, &record->id, &entry), 0);
+	journal_make_target(journal, &entry.headers, target);
+	record->type = JOURNAL_UNLINK;
+	record->data = target;
+	record->size = sizeof(target);
+	assert_int_equal(
+		journal_claim(journal, &put.request.records[0].id, &entry), 0);
+	requests[0] = &unlink;
+	requests[1] = &put.request;
+	assert_int_equal(journal_commit_many(journal, requests, 2), 0);
+	journal_release(journal, &put.request.records[0].id);
+	journal_release(journal, &record->id);
+}
+
+static void must_be_apart(struct journal *journal)
+{
+	const struct journal_segment *segment;
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		segment = journal->segments[i];
+		assert_true(segment == NULL || segment->live == 0 ||
+			    !journal_is_piece(journal, segment));
+	}
+}
+
+/* Else they could not be packed any more, and there would be none for others: neither behind
+   them in a group, nor later. */
+static void test_messages_go_beside_no_tombstones(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 9000);
+	unsigned int n;
+
+	for (n = 0; n < count / 2; n++)
+		assert_int_equal(test_disk_drop(journal, n), 0);
+	n = drop_until_piece(journal, n, count);
+	replace(journal, n, SMALL);
+	must_be_apart(journal);
+	(void)drop_until_piece(journal, n + 1, count);
+	assert_int_equal(test_disk_store(journal, SMALL + 1, 100), 0);
+	must_be_apart(journal);
+	journal_close(&journal);
+}
+
+/* Others take, and give back, all the time. */
+static void test_a_full_disk_is_asked_anew(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	uint64_t ends[JOURNAL_USES];
+
+	assert_int_equal(test_disk_store(journal, 0, 100), 0);
+	journal_reserve_ends(journal, ends);
+	assert_memory_equal(ends, journal->ends, sizeof(ends));
+	assert_true(ends[JOURNAL_USE_GROW] > 0);
+	journal->is_full = true;
+	journal_reserve_ends(journal, ends);
+	assert_true(ends[JOURNAL_USE_GROW] == 0);
+	journal_close(&journal);
+}
+
+static struct journal_segment *find_dead(struct journal *journal, bool piece)
+{
+	uint32_t i;
+
+	for (i = 0; i < journal->segment_end; i++) {
+		if (journal_has_blocks(journal, journal->segments[i]) &&
+		    journal_is_piece(journal, journal->segments[i]) == piece)
+			return journal->segments[i];
+	}
+	return NULL;
+}
+
+/* What removals need is nothing that what is left of others is moved into. */
+static void test_who_packs_leaves_it(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(2 * SEGMENT);
+	struct journal_segment *piece;
+
+	(void)test_disk_fill(journal, 9000);
+	piece = find_dead(journal, true);
+	assert_non_null(piece);
+	assert_true(journal->is_full);
+	assert_false(journal_reserve_stays(journal, piece, JOURNAL_USE_PACK));
+	/* where another one can be made */
+	journal->is_full = false;
+	assert_true(journal_reserve_stays(journal, piece, JOURNAL_USE_PACK));
 	journal_close(&journal);
 }
 
@@ -477,6 +594,12 @@ int main(void)
 		cmocka_unit_test_teardown(test_few_keep_no_whole_one,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_pieces_for_all_tombstones,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_messages_go_beside_no_tombstones,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_a_full_disk_is_asked_anew,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_who_packs_leaves_it,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_what_was_granted_is_written,
 					  test_disk_end),

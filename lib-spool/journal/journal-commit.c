@@ -465,6 +465,16 @@ static bool may_take(struct journal *journal, struct journal_group *group,
 	return end <= group->ends[use];
 }
 
+/* Messages beside removals could not be packed with them, so that these would not be, either. */
+static bool is_for(const struct journal *journal,
+		   const struct journal_segment *segment,
+		   const struct journal_request *request)
+{
+	return (request->use != JOURNAL_USE_GROW &&
+		request->use != JOURNAL_USE_PACK) ||
+		!journal_is_piece(journal, segment);
+}
+
 /* Nothing in it is needed any more, though it is not full. */
 static bool is_spent(struct journal *journal)
 {
@@ -511,14 +521,15 @@ get_segment(struct journal *journal, struct journal_group *group,
 
 	group->grows = request->use >= JOURNAL_USE_PACK;
 	while (may_write(journal)) {
-		memcpy(group->ends, journal->ends, sizeof(group->ends));
+		journal_reserve_ends(journal, group->ends);
 		if (journal->voids != NULL &&
 		    has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX)) {
 			write_voids(journal, group);
 			continue;
 		}
 		if (journal->voids == NULL &&
-		    has_room(journal, size, request->count)) {
+		    has_room(journal, size, request->count) &&
+		    is_for(journal, journal->active, request)) {
 			if (may_take(journal, group, request,
 				     journal->active->pos))
 				return journal->active;
@@ -574,6 +585,7 @@ static bool takes(struct journal *journal, struct journal_group *group,
 		journal_segment_has_room(
 			group->segment, group->end, request->size,
 			group->record_count + request->count) &&
+		is_for(journal, group->segment, request) &&
 		may_take(journal, group, request, group->end);
 }
 

@@ -454,8 +454,7 @@ static bool is_prepared(struct journal *journal, uint64_t least,
 	const struct journal_segment *segment = find_with_blocks(journal, use);
 
 	return segment != NULL && segment->header.size >= least &&
-		(use != JOURNAL_USE_GROW ||
-		 journal_reserve_stays(journal, segment));
+		journal_reserve_stays(journal, segment, use);
 }
 
 bool journal_segment_prepare(struct journal *journal, uint64_t least,

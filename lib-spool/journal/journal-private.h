@@ -240,9 +240,13 @@ bool journal_is_piece(const struct journal *journal,
 		      const struct journal_segment *segment) ATTR_PURE;
 /* Up to which the active one may be filled, as it is now. Of who is committing. */
 uint64_t journal_reserve_end(struct journal *journal, enum journal_use use);
-/* Whether enough is kept when what is stored goes on in this one. */
+/* What was said of that and still holds; 0: ask. */
+void journal_reserve_ends(struct journal *journal,
+			  uint64_t ends_r[JOURNAL_USES]);
+/* Whether enough is kept when that goes on in this one. */
 bool journal_reserve_stays(struct journal *journal,
-			   const struct journal_segment *segment);
+			   const struct journal_segment *segment,
+			   enum journal_use use);
 /* Whether it may be the next for that. With the mutex. */
 bool journal_reserve_gives(const struct journal *journal,
 			   const struct journal_segment *segment,

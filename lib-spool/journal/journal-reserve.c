@@ -15,6 +15,8 @@
 #include "journal/journal-private.h"
 #include "macros.h"
 
+#include <string.h>
+
 /* Each piece is this part of a segment; where that is too small for one, so much is left
    free in the segment that is written. */
 #define RESERVE_PART 4
@@ -388,6 +390,18 @@ uint64_t journal_reserve_end(struct journal *journal, enum journal_use use)
 	return end;
 }
 
+/* On a full disk others change what there is, and what is needed of it, all the time. */
+void journal_reserve_ends(struct journal *journal,
+			  uint64_t ends_r[JOURNAL_USES])
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (journal->is_full)
+		memset(ends_r, 0, JOURNAL_USES * sizeof(*ends_r));
+	else
+		memcpy(ends_r, journal->ends, JOURNAL_USES * sizeof(*ends_r));
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
 bool journal_reserve_gives(const struct journal *journal,
 			   const struct journal_segment *segment,
 			   enum journal_use use)
@@ -400,18 +414,20 @@ bool journal_reserve_gives(const struct journal *journal,
 }
 
 bool journal_reserve_stays(struct journal *journal,
-			   const struct journal_segment *segment)
+			   const struct journal_segment *segment,
+			   enum journal_use use)
 {
 	uint64_t left;
 	bool stays;
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	left = sum(journal, is_left);
-	if (!journal_is_small(journal, segment))
+	if (use == JOURNAL_USE_GROW && !journal_is_small(journal, segment))
 		left += sum(journal, will_be_free);
 	stays = journal_reserve_piece(journal) == 0 ||
+		(use != JOURNAL_USE_GROW && !journal->is_full) ||
 		left >= removals_need(journal, journal->messages) +
-				left_by_storing(journal) +
+				left_by(journal, use) +
 				usable(segment->header.size);
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return stays;
