@@ -155,11 +155,11 @@ static void run_disk(unsigned int number)
 {
 	static struct worker workers[THREADS_MAX];
 	uint64_t seed = number;
-	struct journal_settings settings = {
-		.segment_size = TEST_DISK_SEGMENT / (1 + below(&seed, 4)) /
-			JOURNAL_BLOCK_SIZE * JOURNAL_BLOCK_SIZE,
-		.upkeep = true
-	};
+	struct journal_settings settings = { .segment_size = TEST_DISK_SEGMENT /
+						     (1 + below(&seed, 4)) /
+						     JOURNAL_BLOCK_SIZE *
+						     JOURNAL_BLOCK_SIZE,
+					     .upkeep = true };
 	uint64_t left = settings.segment_size * (2 + below(&seed, 8)) +
 		below(&seed, 300000);
 	struct journal *journal = test_disk_begin_with(left, settings);
