@@ -145,21 +145,31 @@ int test_journal_store(struct journal *journal, unsigned int n)
 	return ret;
 }
 
+void test_journal_claim_drop(struct journal *journal, unsigned int n,
+			     struct journal_request *request,
+			     unsigned char target[JOURNAL_TARGET_SIZE])
+{
+	struct journal_record *record = request->records;
+	struct journal_entry entry;
+
+	memset(request, 0, sizeof(*request));
+	request->count = 1;
+	record->type = JOURNAL_UNLINK;
+	test_journal_make_id(n, &record->id);
+	assert_int_equal(journal_claim(journal, &record->id, &entry), 0);
+	assert_true(entry.headers.offset != 0);
+	journal_make_target(journal, &entry.headers, target);
+	record->data = target;
+	record->size = JOURNAL_TARGET_SIZE;
+}
+
 int test_journal_drop(struct journal *journal, unsigned int n)
 {
 	unsigned char target[JOURNAL_TARGET_SIZE];
-	struct journal_request request = { .count = 1 };
-	struct journal_entry entry;
+	struct journal_request request;
 	int ret = 0;
 
-	request.records[0].type = JOURNAL_UNLINK;
-	test_journal_make_id(n, &request.records[0].id);
-	assert_int_equal(journal_claim(journal, &request.records[0].id, &entry),
-			 0);
-	assert_true(entry.headers.offset != 0);
-	journal_make_target(journal, &entry.headers, target);
-	request.records[0].data = target;
-	request.records[0].size = sizeof(target);
+	test_journal_claim_drop(journal, n, &request, target);
 	if (journal_commit(journal, &request) < 0)
 		ret = errno;
 	journal_release(journal, &request.records[0].id);

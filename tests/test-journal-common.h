@@ -43,6 +43,10 @@ uint32_t test_journal_active(const struct journal *journal);
 /* 0, or the errno. */
 int test_journal_store(struct journal *journal, unsigned int n);
 int test_journal_drop(struct journal *journal, unsigned int n);
+/* Claims it, and makes the request for that. */
+void test_journal_claim_drop(struct journal *journal, unsigned int n,
+			     struct journal_request *request,
+			     unsigned char target[JOURNAL_TARGET_SIZE]);
 /* All from `from` to before `to`. */
 void test_journal_drop_range(struct journal *journal, unsigned int from,
 			     unsigned int to);

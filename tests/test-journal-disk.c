@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct test_disk test_disk;
@@ -222,6 +223,21 @@ void test_disk_shuffle(unsigned int *numbers, unsigned int count)
 		numbers[n] = numbers[other];
 		numbers[other] = number;
 	}
+}
+
+unsigned int test_disk_below(uint64_t *seed, unsigned int limit)
+{
+	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
+	/* the upper bits are as good as any */
+	return (unsigned int)((*seed >> 33) % limit);
+}
+
+unsigned int test_disk_number_of(const char *name, unsigned int otherwise)
+{
+	const char *value = getenv(name);
+
+	return value == NULL ? otherwise :
+			       (unsigned int)strtoul(value, NULL, 10);
 }
 
 unsigned int test_disk_wholes(struct journal *journal, bool cut)

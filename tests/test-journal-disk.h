@@ -49,6 +49,10 @@ bool test_disk_has(struct journal *journal, unsigned int n);
 unsigned int test_disk_fill(struct journal *journal, size_t size);
 /* The numbers below `count`, always in the same order, which is none. */
 void test_disk_shuffle(unsigned int *numbers, unsigned int count);
+/* The next number below the limit, always the same ones behind a seed. */
+unsigned int test_disk_below(uint64_t *seed, unsigned int limit);
+/* Of the environment. */
+unsigned int test_disk_number_of(const char *name, unsigned int otherwise);
 /* Dead segments that are as large as they should be, with blocks or without. */
 unsigned int test_disk_wholes(struct journal *journal, bool cut);
 

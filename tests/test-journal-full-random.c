@@ -21,21 +21,11 @@
  * Numbers
  */
 
-/* The upper bits are as good as any. */
 static uint64_t seed;
 
 static unsigned int below(unsigned int limit)
 {
-	seed = seed * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned int)((seed >> 33) % limit);
-}
-
-static unsigned int number_of(const char *name, unsigned int otherwise)
-{
-	const char *value = getenv(name);
-
-	return value == NULL ? otherwise :
-			       (unsigned int)strtoul(value, NULL, 10);
+	return test_disk_below(&seed, limit);
 }
 
 /*
@@ -253,8 +243,8 @@ static void test_each_message_can_be_removed(void **state ATTR_UNUSED)
 	static const unsigned int known[] = {
 		5, 92, 103, 120, 200, 279, 321, 381, 1004, 3163, 5215, 7022
 	};
-	unsigned int first = number_of("FULL_DISK_SEED", 0);
-	unsigned int count = number_of("FULL_DISKS", 40), i;
+	unsigned int first = test_disk_number_of("FULL_DISK_SEED", 0);
+	unsigned int count = test_disk_number_of("FULL_DISKS", 40), i;
 
 	for (i = 0; first == 0 && i < N_ELEMENTS(known); i++)
 		run_disk(known[i]);

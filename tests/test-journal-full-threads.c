@@ -18,34 +18,14 @@
 /* Most messages of each. */
 #define EACH 500u
 
-enum state {
-	ABSENT,
-	STORED,
-	UNKNOWN
-};
-
 struct worker {
 	struct journal *journal;
 	uint64_t seed;
 	unsigned int first; /* number of a message */
 	unsigned int count, stored, removed_of_100;
-	enum state states[EACH];
+	bool is_stored[EACH];
 	const char *failed; /* NULL: nothing */
 };
-
-static unsigned int below(uint64_t *seed, unsigned int limit)
-{
-	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned int)((*seed >> 33) % limit);
-}
-
-static unsigned int number_of(const char *name, unsigned int otherwise)
-{
-	const char *value = getenv(name);
-
-	return value == NULL ? otherwise :
-			       (unsigned int)strtoul(value, NULL, 10);
-}
 
 /*
  * Threads
@@ -69,29 +49,27 @@ static int drop(struct worker *worker, unsigned int i)
 
 static void remove_one(struct worker *worker)
 {
-	unsigned int i = below(&worker->seed, worker->count);
+	unsigned int i = test_disk_below(&worker->seed, worker->count);
 
-	while (worker->states[i] != STORED)
+	while (!worker->is_stored[i])
 		i = (i + 1) % worker->count;
 	if (drop(worker, i) != 0)
 		worker->failed = "a message could not be removed";
-	worker->states[i] = ABSENT;
+	worker->is_stored[i] = false;
 	worker->stored--;
 }
 
 static void store_one(struct worker *worker)
 {
 	unsigned int i = worker->count++;
-	size_t size = below(&worker->seed, 3) == 0 ?
-		below(&worker->seed, 20000) :
+	size_t size = test_disk_below(&worker->seed, 3) == 0 ?
+		test_disk_below(&worker->seed, 20000) :
 		100;
 	int error = test_disk_store(worker->journal, worker->first + i, size);
 
 	if (error != 0 && error != ENOSPC)
 		worker->failed = "storing failed";
-	worker->states[i] = error == 0 ? STORED :
-		error == ENOSPC        ? ABSENT :
-					 UNKNOWN;
+	worker->is_stored[i] = error == 0;
 	worker->stored += error == 0 ? 1 : 0;
 }
 
@@ -101,7 +79,8 @@ static void *work(void *context)
 
 	while (worker->count < EACH && worker->failed == NULL) {
 		if (worker->stored > 0 &&
-		    below(&worker->seed, 100) < worker->removed_of_100)
+		    test_disk_below(&worker->seed, 100) <
+			    worker->removed_of_100)
 			remove_one(worker);
 		else
 			store_one(worker);
@@ -144,9 +123,9 @@ static void must_have_what_was_told(struct journal *journal,
 	must(worker->failed == NULL, number, worker->failed);
 	for (i = 0; i < worker->count; i++) {
 		has = test_disk_has(journal, worker->first + i);
-		must(has || worker->states[i] != STORED, number,
+		must(has || !worker->is_stored[i], number,
 		     "what was acknowledged is not there");
-		must(!has || worker->states[i] != ABSENT, number,
+		must(!has || worker->is_stored[i], number,
 		     "what was removed, or refused, is there");
 	}
 }
@@ -155,22 +134,24 @@ static void run_disk(unsigned int number)
 {
 	static struct worker workers[THREADS_MAX];
 	uint64_t seed = number;
-	struct journal_settings settings = { .segment_size = TEST_DISK_SEGMENT /
-						     (1 + below(&seed, 4)) /
-						     JOURNAL_BLOCK_SIZE *
-						     JOURNAL_BLOCK_SIZE,
-					     .upkeep = true };
-	uint64_t left = settings.segment_size * (2 + below(&seed, 8)) +
-		below(&seed, 300000);
+	struct journal_settings settings = {
+		.segment_size = TEST_DISK_SEGMENT /
+			(1 + test_disk_below(&seed, 4)) / JOURNAL_BLOCK_SIZE *
+			JOURNAL_BLOCK_SIZE,
+		.upkeep = true
+	};
+	uint64_t left =
+		settings.segment_size * (2 + test_disk_below(&seed, 8)) +
+		test_disk_below(&seed, 300000);
 	struct journal *journal = test_disk_begin_with(left, settings);
-	unsigned int count = 1 + below(&seed, THREADS_MAX), i;
+	unsigned int count = 1 + test_disk_below(&seed, THREADS_MAX), i;
 
 	memset(workers, 0, sizeof(workers));
 	for (i = 0; i < count; i++) {
 		workers[i].journal = journal;
 		workers[i].seed = seed + i;
 		workers[i].first = i * EACH;
-		workers[i].removed_of_100 = 10 + below(&seed, 40);
+		workers[i].removed_of_100 = 10 + test_disk_below(&seed, 40);
 	}
 	count = run_workers(workers, count);
 	journal_close(&journal);
@@ -186,8 +167,8 @@ static void run_disk(unsigned int number)
 
 static void test_what_is_told_holds(void **state ATTR_UNUSED)
 {
-	unsigned int first = number_of("FULL_DISK_SEED", 1);
-	unsigned int count = number_of("FULL_DISKS", 8), i;
+	unsigned int first = test_disk_number_of("FULL_DISK_SEED", 1);
+	unsigned int count = test_disk_number_of("FULL_DISKS", 8), i;
 
 	for (i = 0; i < count; i++)
 		run_disk(first + i);

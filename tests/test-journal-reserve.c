@@ -253,25 +253,19 @@ static unsigned int drop_until_piece(struct journal *journal, unsigned int n,
 static void replace(struct journal *journal, unsigned int n, unsigned int other)
 {
 	unsigned char target[JOURNAL_TARGET_SIZE];
-	struct journal_request unlink = { .count = 1 }, *requests[2];
-	struct journal_record *record = unlink.records;
+	struct journal_request unlink, *requests[2];
 	struct test_journal_put put;
 	struct journal_entry entry;
 
+	test_journal_claim_drop(journal, n, &unlink, target);
 	test_journal_make_put(&put, other, 1);
-	test_journal_make_id(n, &record->id);
-	assert_int_equal(journal_claim(journal, &record->id, &entry), 0);
-	journal_make_target(journal, &entry.headers, target);
-	record->type = JOURNAL_UNLINK;
-	record->data = target;
-	record->size = sizeof(target);
 	assert_int_equal(
 		journal_claim(journal, &put.request.records[0].id, &entry), 0);
 	requests[0] = &unlink;
 	requests[1] = &put.request;
 	assert_int_equal(journal_commit_many(journal, requests, 2), 0);
 	journal_release(journal, &put.request.records[0].id);
-	journal_release(journal, &record->id);
+	journal_release(journal, &unlink.records[0].id);
 }
 
 static void must_be_apart(struct journal *journal)
@@ -321,13 +315,13 @@ static void test_a_full_disk_is_asked_anew(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-static struct journal_segment *find_dead(struct journal *journal, bool piece)
+static struct journal_segment *find_piece(struct journal *journal)
 {
 	uint32_t i;
 
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal_has_blocks(journal, journal->segments[i]) &&
-		    journal_is_piece(journal, journal->segments[i]) == piece)
+		    journal_is_piece(journal, journal->segments[i]))
 			return journal->segments[i];
 	}
 	return NULL;
@@ -340,7 +334,7 @@ static void test_who_packs_leaves_it(void **state ATTR_UNUSED)
 	struct journal_segment *piece;
 
 	(void)test_disk_fill(journal, 9000);
-	piece = find_dead(journal, true);
+	piece = find_piece(journal);
 	assert_non_null(piece);
 	assert_true(journal->is_full);
 	assert_false(journal_reserve_stays(journal, piece, JOURNAL_USE_PACK));

@@ -32,7 +32,7 @@ struct journal_waiter {
 };
 
 enum reason {
-	REASON_TOLD,
+	REASON_TELL,
 	REASON_TURN,
 	REASON_DONE
 };
@@ -58,7 +58,7 @@ static void wait_for_wake(struct journal_waiter *waiter)
 		;
 }
 
-/* Why he was woken; REASON_TOLD: *written_r are to be. */
+/* Why he was woken; REASON_TELL: of *written_r. */
 static enum reason wait_for_reason(struct journal *journal,
 				   struct journal_waiter *waiter,
 				   struct journal_request **written_r)
@@ -69,7 +69,7 @@ static enum reason wait_for_reason(struct journal *journal,
 	(void)pthread_mutex_lock(&journal->queue_mutex);
 	*written_r = waiter->written;
 	if (waiter->written != NULL) {
-		reason = REASON_TOLD;
+		reason = REASON_TELL;
 		waiter->written = NULL;
 	} else if (waiter->has_turn) {
 		reason = REASON_TURN;
@@ -144,7 +144,7 @@ void journal_writer_stop(struct journal *journal)
    is nobody else. With the mutex. */
 static bool is_writers(const struct journal *journal, unsigned int count)
 {
-	return journal->writer != NULL && journal->queued > 0 && count > 0 &&
+	return journal->writer != NULL && count > 0 &&
 		atomic_load(&journal->waiting) <=
 		count + (1 + BACKLOG_FACTOR) * journal->queued;
 }
@@ -181,7 +181,6 @@ static bool hand_on(struct journal *journal, const struct journal_waiter *own,
 		start_writer(journal);
 	waiter = next_waiter(journal, count);
 	stays = waiter == NULL ? journal->queue != NULL : waiter == own;
-
 	if (waiter == NULL)
 		journal->committing = stays;
 	else if (!stays)
@@ -343,7 +342,7 @@ static void wait_for_requests(struct journal *journal,
 
 	do {
 		reason = wait_for_reason(journal, waiter, &written);
-		if (reason == REASON_TOLD)
+		if (reason == REASON_TELL)
 			tell_all(journal, written);
 		else if (reason == REASON_TURN)
 			take_turns(journal, NULL);
