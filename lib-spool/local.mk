@@ -13,7 +13,7 @@ spool_private_headers += lib-spool/message-record.h \
 	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
 	lib-spool/journal/journal-scan.h lib-spool/journal/journal-victim.h \
 	lib-spool/journal/journal-worker.h \
-	lib-spool/journal/journal-files.h
+	lib-spool/journal/journal-files.h lib-spool/journal/journal-group.h
 
 spool_sources += lib-spool/message-id.c
 spool_sources += lib-spool/email-message.c
@@ -56,6 +56,7 @@ spool_sources += lib-spool/modules/module-journal-newer.c
 spool_sources += lib-spool/modules/module-memory.c
 spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c
+spool_sources += lib-spool/journal/journal-walk.c
 spool_sources += lib-spool/journal/journal-files.c
 spool_sources += lib-spool/journal/journal-segment.c
 spool_sources += lib-spool/journal/journal-make.c
@@ -63,6 +64,7 @@ spool_sources += lib-spool/journal/journal-next.c
 spool_sources += lib-spool/journal/journal-reserve.c
 spool_sources += lib-spool/journal/journal-account.c
 spool_sources += lib-spool/journal/journal-apply.c
+spool_sources += lib-spool/journal/journal-group.c
 spool_sources += lib-spool/journal/journal-commit.c
 spool_sources += lib-spool/journal/journal-queue.c
 spool_sources += lib-spool/journal/journal-read.c

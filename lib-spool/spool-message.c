@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 /* So often room is made for a removal: others may take it meanwhile. */
-#define REMOVE_TRIES 3u
+#define REMOVE_TRIES 20u
 
 int spool_put(struct spool *spool, email_message *message)
 {

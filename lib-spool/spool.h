@@ -134,7 +134,7 @@ int spool_put(struct spool *spool, email_message *message);
 int spool_get(struct spool *spool, const message_id *id,
 	      email_message **message_r);
 /* Headers, then body. A message that is not there is IO_DONE. Where a full disk has no room
-   for it, this compacts the spool as spool_compact() does, and tries again, three times at most. */
+   for it, this compacts the spool as spool_compact() does, and tries again, twenty times at most. */
 int spool_remove(struct spool *spool, const message_id *id);
 
 /*

@@ -84,6 +84,7 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
+	tests/test-journal-walk \
 	tests/test-journal-claims tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \
@@ -144,6 +145,9 @@ unit_tests += tests/test-stack-detect
 unit_tests += tests/test-stream-kinds
 quick_tests += tests/test-stack-spec tests/test-stack-streams \
 	tests/test-stack-detect tests/test-stream-kinds
+
+tests_test_journal_walk_SOURCES = tests/test-journal-walk.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_spool_memory_SOURCES = tests/test-spool-memory.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h

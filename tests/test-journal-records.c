@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void test_every_bit_of_a_header_counts(void **state ATTR_UNUSED)
 {
@@ -226,6 +227,38 @@ static void test_a_stack_with_a_long_name(void **state ATTR_UNUSED)
 
 /* Of a body in a file there is less than the record of one has, or one that is no such
    body: whatever the index says. */
+/* However much of it comes with the header. */
+static void test_records_of_every_size(void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 0,   1,   800,  899,  900,  901,
+					952, 953, 1024, 4096, 20000 };
+	struct journal *journal = test_journal_new();
+	char stack[JOURNAL_STACK_MAX + 1];
+	unsigned char *data, *got = NULL;
+	struct journal_header header;
+	struct test_journal_put put;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		data = test_data(TEST_DATA_RANDOM, sizes[i] + 1);
+		test_journal_make_put(&put, (unsigned int)i, 1);
+		put.request.records[0].stack = "a stack";
+		put.request.records[0].data = data;
+		put.request.records[0].size = sizes[i];
+		test_journal_commit_claimed(journal, &put.request);
+		assert_int_equal(
+			journal_read(journal, &put.request.records[0].id,
+				     JOURNAL_BODY, &header, stack, &got),
+			0);
+		assert_string_equal(stack, "a stack");
+		assert_int_equal(header.stored_size, sizes[i]);
+		assert_memory_equal(got + header.stack_size, data, sizes[i]);
+		i_free(got);
+		free(data);
+	}
+	journal_close(&journal);
+}
+
 static void test_a_record_of_no_file(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -314,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_headers_without_sense),
 		cmocka_unit_test(test_a_place_of_another_record),
 		cmocka_unit_test(test_a_stack_with_a_long_name),
+		cmocka_unit_test(test_records_of_every_size),
 		cmocka_unit_test(test_a_record_of_no_file),
 		cmocka_unit_test(test_what_a_tombstone_says),
 		cmocka_unit_test(test_a_record_behind_the_files_end),

@@ -8,7 +8,7 @@
    be written either, nobody is promised anything for a while. */
 
 #include "config.h"
-#include "journal/journal-private.h"
+#include "journal/journal-group.h"
 #include "crc32c.h"
 #include "file-ops.h"
 #include "macros.h"
@@ -18,48 +18,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* Vectors of one pwritev(), and records of one group. */
-#define VECTORS_MAX 1000
-#define RECORDS_MAX (VECTORS_MAX / 4)
 /* The next segment is made when an eighth of this one is written. */
 #define AHEAD_PART 8
 /* After two failures in a row. */
 #define PROBE_SECONDS 5
 
-struct journal_group {
-	struct journal_segment *segment;
-	uint64_t pos, end;
-	bool grows; /* the first request does more than remove */
-	uint64_t ends[JOURNAL_USES]; /* where those of a use have to end */
-	struct iovec iov[VECTORS_MAX];
-	unsigned int iov_count, record_count;
-	unsigned int request_count;
-	uint64_t taken;      /* bytes of messages' records, and behind them */
-	bool was_message;    /* the last one */
-	uint64_t sync_usecs; /* that its sync took */
-	unsigned char headers[RECORDS_MAX + 1][JOURNAL_HEADER_SIZE];
-};
-
-static const unsigned char zeros[JOURNAL_ALIGN];
-
 /*
  * Records
  */
-
-static void record_header(const struct journal_record *record,
-			  struct journal_header *header)
-{
-	header->type = record->type;
-	header->flags = record->flags;
-	header->id = record->id;
-	header->version = record->version;
-	header->sequence = 0;
-	header->stored_size = record->size;
-	header->plain_size = record->plain_size;
-	header->payload_crc = record->payload_crc;
-	header->stack_size =
-		record->stack == NULL ? 0 : (uint32_t)strlen(record->stack);
-}
 
 static uint64_t records_size(const struct journal_request *request)
 {
@@ -68,118 +34,15 @@ static uint64_t records_size(const struct journal_request *request)
 	unsigned int i;
 
 	for (i = 0; i < request->count; i++) {
-		record_header(&request->records[i], &header);
+		journal_record_header(&request->records[i], &header);
 		size += journal_record_size(&header);
 	}
 	return size;
 }
 
-static void add_vector(struct journal_group *group, const void *data,
-		       size_t size)
-{
-	if (size == 0)
-		return;
-	i_assert(group->iov_count < VECTORS_MAX);
-	group->iov[group->iov_count].iov_base = (void *)(uintptr_t)data;
-	group->iov[group->iov_count++].iov_len = size;
-}
-
-static void add_header(struct journal *journal, struct journal_group *group,
-		       struct journal_header *header)
-{
-	unsigned char *bytes = group->headers[group->record_count];
-
-	if (group->record_count++ == 0)
-		header->flags |= JOURNAL_GROUP_START;
-	header->sequence = journal->next_sequence++;
-	journal_header_put(header, group->segment->header.incarnation, bytes);
-	add_vector(group, bytes, JOURNAL_HEADER_SIZE);
-}
-
-static void add_record(struct journal *journal, struct journal_group *group,
-		       struct journal_record *record)
-{
-	struct journal_header header;
-	uint64_t size, used;
-
-	record_header(record, &header);
-	size = journal_record_size(&header);
-	used = JOURNAL_HEADER_SIZE + header.stack_size + record->size;
-	record->place.segment = group->segment->header.number;
-	record->place.offset = (uint32_t)(group->end / JOURNAL_ALIGN);
-	add_header(journal, group, &header);
-	add_vector(group, record->stack, header.stack_size);
-	add_vector(group, record->data, record->size);
-	add_vector(group, zeros, (size_t)(size - used));
-	group->end += size;
-	group->was_message = journal_is_of_message(record->type);
-	group->taken += group->was_message ? size : 0;
-}
-
-/* So that between two groups there is nothing that is not a record. */
-static void add_padding(struct journal *journal, struct journal_group *group)
-{
-	struct journal_header header;
-	uint64_t left = group->end % JOURNAL_BLOCK_SIZE;
-
-	if (left == 0)
-		return;
-	memset(&header, 0, sizeof(header));
-	header.type = JOURNAL_PADDING;
-	header.stored_size = JOURNAL_BLOCK_SIZE - left - JOURNAL_HEADER_SIZE;
-	add_header(journal, group, &header);
-	group->end += JOURNAL_BLOCK_SIZE - left;
-	group->taken += group->was_message ? JOURNAL_BLOCK_SIZE - left : 0;
-}
-
 /*
- * Groups
+ * A group's end
  */
-
-static int write_vectors(struct journal_group *group, int fd)
-{
-	struct iovec *iov = group->iov;
-	int count = (int)group->iov_count;
-	uint64_t pos = group->pos;
-	ssize_t ret;
-
-	while (count > 0) {
-		ret = file_pwritev(fd, iov, count, (off_t)pos);
-		if (ret == 0)
-			errno = ENOSPC;
-		if (ret <= 0)
-			return -1;
-		pos += (uint64_t)ret;
-		for (; count > 0 && (size_t)ret >= iov->iov_len; iov++, count--)
-			ret -= (ssize_t)iov->iov_len;
-		if (ret > 0) {
-			iov->iov_base = (char *)iov->iov_base + ret;
-			iov->iov_len -= (size_t)ret;
-		}
-	}
-	return 0;
-}
-
-static int write_group(struct journal_group *group, int fd)
-{
-	int synced;
-
-	if (write_vectors(group, fd) < 0)
-		return -1;
-	group->sync_usecs = journal_now_usecs();
-	synced = file_fdatasync(fd);
-	group->sync_usecs = journal_now_usecs() - group->sync_usecs;
-	return synced;
-}
-
-static void begin_group(struct journal_group *group,
-			struct journal_segment *segment)
-{
-	group->segment = segment;
-	group->pos = group->end = segment->pos;
-	group->iov_count = group->record_count = group->request_count = 0;
-	group->taken = 0;
-}
 
 /* The upkeep wants to know which one it is; of the one before much may be dead already,
    or it has nothing but tombstones. */
@@ -220,9 +83,8 @@ static int end_group(struct journal *journal, struct journal_group *group)
 		journal_count_group(journal, group->request_count, false, 0);
 		return -1;
 	}
-	add_padding(journal, group);
 	segment->blank = false;
-	ret = write_group(group, fd);
+	ret = journal_group_write(journal, group, fd);
 	journal_file_let_go(segment->file);
 	if (ret == 0) {
 		(void)pthread_mutex_lock(&journal->mutex);
@@ -257,7 +119,7 @@ static void apply_record(struct journal *journal,
 	struct journal_header header;
 	struct journal_target target;
 
-	record_header(record, &header);
+	journal_record_header(record, &header);
 	if (record->type == JOURNAL_UNLINK || record->type == JOURNAL_VOID)
 		journal_target_get(&target, record->data);
 	if (!journal_apply(journal, &header, &record->place, &target, body))
@@ -293,7 +155,7 @@ static void add_void(struct journal *journal, struct journal_group *group,
 	record->data = payload;
 	record->size = JOURNAL_TARGET_SIZE;
 	set_crc(record);
-	add_record(journal, group, record);
+	journal_group_add(journal, group, record);
 }
 
 static void be_broken(struct journal *journal)
@@ -337,7 +199,7 @@ static void write_voids(struct journal *journal, struct journal_group *group)
 	struct journal_void *range;
 	unsigned int i, count = 0;
 
-	begin_group(group, journal->active);
+	journal_group_begin(group, journal->active);
 	for (range = journal->voids; range != NULL && count < VOIDS_MAX;
 	     range = range->next, count++)
 		add_void(journal, group, &records[count], &range->target,
@@ -570,7 +432,7 @@ static void add_request(struct journal *journal, struct journal_group *group,
 	unsigned int i;
 
 	for (i = 0; i < request->count; i++)
-		add_record(journal, group, &request->records[i]);
+		journal_group_add(journal, group, &request->records[i]);
 	if (request->use == JOURNAL_USE_GROW) {
 		journal->growing++;
 		journal->grow_count -= journal->grow_count > 0;
@@ -581,7 +443,8 @@ static void add_request(struct journal *journal, struct journal_group *group,
 static bool takes(struct journal *journal, struct journal_group *group,
 		  const struct journal_request *request)
 {
-	return group->record_count + request->count <= RECORDS_MAX - 1 &&
+	return group->record_count + request->count <=
+		JOURNAL_GROUP_RECORDS - 1 &&
 		journal_segment_has_room(
 			group->segment, group->end, request->size,
 			group->record_count + request->count) &&
@@ -617,7 +480,7 @@ struct journal_request *journal_write_group(struct journal *journal,
 		if (file_is_full_disk(error) && !first->gives_back)
 			journal_reserve_want_space(journal);
 	} else {
-		begin_group(group, segment);
+		journal_group_begin(group, segment);
 		last = fill_group(journal, group, first);
 		if (end_group(journal, group) < 0)
 			error = errno;

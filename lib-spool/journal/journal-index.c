@@ -442,42 +442,68 @@ void journal_index_mark_old(struct journal_index *index)
 	}
 }
 
-/* The next one from *pos on; false: there is none. */
-static bool next_entry(struct journal_shard *shard, bool old, uint32_t *pos,
-		       struct journal_entry *entry_r)
+/* With its mutex. */
+static bool has_message(const struct journal_slot *slot)
 {
-	struct journal_slot *slot;
-	bool found = false;
-
-	(void)pthread_mutex_lock(&shard->mutex);
-	while (!found && *pos < shard->slot_count) {
-		slot = slot_at(shard, (*pos)++);
-		if ((slot->flags & (SLOT_USED | SLOT_STATES)) != SLOT_USED ||
-		    slot->headers.offset == 0 ||
-		    (old && (slot->flags & SLOT_OLD) == 0))
-			continue;
-		if (old)
-			slot->flags &= (uint16_t)~SLOT_OLD;
-		slot_entry(shard, slot, entry_r);
-		found = true;
-	}
-	(void)pthread_mutex_unlock(&shard->mutex);
-	return found;
+	return (slot->flags & (SLOT_USED | SLOT_STATES)) == SLOT_USED &&
+		slot->headers.offset != 0;
 }
 
-/* Without a lock while the callback runs: it may change what is there. */
-void journal_index_for_each(struct journal_index *index, bool old,
-			    journal_entry_t *callback, void *context)
+uint32_t journal_index_slots(struct journal_index *index)
 {
 	struct journal_shard *shard;
-	struct journal_entry entry;
-	uint32_t pos;
+	uint32_t count = 0;
 
 	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
 	     shard++) {
-		for (pos = 0; next_entry(shard, old, &pos, &entry);) {
-			if (!callback(&entry, context))
-				return;
-		}
+		(void)pthread_mutex_lock(&shard->mutex);
+		count += shard->slot_count;
+		(void)pthread_mutex_unlock(&shard->mutex);
 	}
+	return count;
+}
+
+size_t journal_index_spots(struct journal_index *index,
+			   struct journal_cursor *cursor,
+			   struct journal_spot *spots, size_t room)
+{
+	struct journal_shard *shard = &index->shards[cursor->shard];
+	const struct journal_slot *slot;
+	size_t count = 0;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	for (; count < room && cursor->slot < shard->slot_count;
+	     cursor->slot++) {
+		slot = slot_at(shard, cursor->slot);
+		if (!has_message(slot))
+			continue;
+		spots[count].headers = slot->headers;
+		spots[count++].at = *cursor;
+	}
+	if (cursor->slot == shard->slot_count) {
+		cursor->shard++;
+		cursor->slot = 0;
+	}
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return count;
+}
+
+bool journal_index_take(struct journal_index *index,
+			const struct journal_cursor *at, bool old,
+			struct journal_entry *entry_r)
+{
+	struct journal_shard *shard = &index->shards[at->shard];
+	struct journal_slot *slot;
+	bool found;
+
+	(void)pthread_mutex_lock(&shard->mutex);
+	slot = slot_at(shard, at->slot);
+	found = has_message(slot) && (!old || (slot->flags & SLOT_OLD) != 0);
+	if (found) {
+		if (old)
+			slot->flags &= (uint16_t)~SLOT_OLD;
+		slot_entry(shard, slot, entry_r);
+	}
+	(void)pthread_mutex_unlock(&shard->mutex);
+	return found;
 }

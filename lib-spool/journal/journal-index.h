@@ -59,7 +59,28 @@ bool journal_index_remove(struct journal_index *index, const message_id *id,
 			  struct journal_entry *old_r);
 /* From now on all that is there is old. */
 void journal_index_mark_old(struct journal_index *index);
-/* See journal_for_each(). */
+
+/* A slot of the index: a message keeps its own as long as it is there. */
+struct journal_cursor {
+	uint32_t shard, slot;
+};
+/* A message's, and where its headers are. */
+struct journal_spot {
+	struct journal_place headers;
+	struct journal_cursor at;
+};
+/* How many there are, with those that have no message now. */
+uint32_t journal_index_slots(struct journal_index *index);
+/* Those of the cursor's shard from there on, `room` at most, and goes on behind them. The end
+   is where shard is JOURNAL_SHARDS. */
+size_t journal_index_spots(struct journal_index *index,
+			   struct journal_cursor *cursor,
+			   struct journal_spot *spots, size_t room);
+/* What is there now. False: nothing, or it is not `old`, which it is once. */
+bool journal_index_take(struct journal_index *index,
+			const struct journal_cursor *at, bool old,
+			struct journal_entry *entry_r);
+/* journal-walk.c: see journal_for_each(). */
 void journal_index_for_each(struct journal_index *index, bool old,
 			    journal_entry_t *callback, void *context);
 

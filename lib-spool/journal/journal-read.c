@@ -14,26 +14,59 @@
 #include <errno.h>
 #include <string.h>
 
+/* Bytes that are read at once: a header, the stack's name, and all of a small record. */
+#define READ_FIRST 1024
+
+struct first {
+	unsigned char bytes[READ_FIRST];
+	size_t size;
+};
+
+/* False with errno; 0: it is no record. */
+static bool read_first(const struct journal_source *segment, uint64_t offset,
+		       struct first *first, struct journal_header *header_r)
+{
+	uint64_t left = segment->size - I_MIN(segment->size, offset);
+	ssize_t ret = journal_file_read_some(
+		segment->file, first->bytes,
+		(size_t)I_MIN((uint64_t)READ_FIRST, left), offset);
+
+	if (ret < 0)
+		return false;
+	errno = 0;
+	first->size = (size_t)ret;
+	return first->size >= JOURNAL_HEADER_SIZE &&
+		journal_header_get(header_r, segment->incarnation,
+				   first->bytes) &&
+		journal_record_size(header_r) <= left;
+}
+
 bool journal_read_header(const struct journal_source *segment, uint64_t offset,
 			 struct journal_header *header_r)
 {
-	unsigned char bytes[JOURNAL_HEADER_SIZE];
-	int ret =
-		journal_file_read(segment->file, bytes, sizeof(bytes), offset);
+	struct first first;
 
-	if (ret == 0)
-		errno = 0;
-	if (ret <= 0)
-		return false;
-	errno = 0;
-	return journal_header_get(header_r, segment->incarnation, bytes) &&
-		journal_record_size(header_r) <=
-		segment->size - I_MIN(segment->size, offset);
+	return read_first(segment, offset, &first, header_r);
+}
+
+/* What follows the header, of which the first bytes are there. As journal_file_read(). */
+static int read_behind(const struct journal_source *segment, uint64_t offset,
+		       const struct first *first, unsigned char *data,
+		       size_t size)
+{
+	size_t there = I_MIN(first->size - JOURNAL_HEADER_SIZE, size);
+
+	memcpy(data, first->bytes + JOURNAL_HEADER_SIZE, there);
+	if (there == size)
+		return 1;
+	return journal_file_read(segment->file, data + there, size - there,
+				 offset + JOURNAL_HEADER_SIZE + there);
 }
 
 /* The stack's name, and (where data_r is not NULL) the payload behind it, which is
    checked then. 1; 0: it is not what was written; -1 with errno. */
 static int read_payload(const struct journal_source *segment, uint64_t offset,
+			const struct first *first,
 			const struct journal_header *header, char *stack_r,
 			unsigned char **data_r)
 {
@@ -47,8 +80,7 @@ static int read_payload(const struct journal_source *segment, uint64_t offset,
 	data = try_malloc(I_MAX(size, (size_t)1));
 	if (data == NULL)
 		return -1;
-	ret = journal_file_read(segment->file, data, size,
-				offset + JOURNAL_HEADER_SIZE);
+	ret = read_behind(segment, offset, first, data, size);
 	if (ret > 0 && data_r != NULL &&
 	    crc32c(0, data, size) != header->payload_crc)
 		ret = 0;
@@ -72,14 +104,16 @@ static int read_record(struct journal *journal,
 {
 	struct journal_source segment;
 	uint64_t offset = (uint64_t)place->offset * JOURNAL_ALIGN;
+	struct first first;
 
 	if (!journal_segment_source(journal, place->segment, &segment))
 		return 0;
-	if (!journal_read_header(&segment, offset, header_r))
+	if (!read_first(&segment, offset, &first, header_r))
 		return errno != 0 ? -1 : 0;
 	if (header_r->type != type || message_id_cmp(&header_r->id, id) != 0)
 		return 0;
-	return read_payload(&segment, offset, header_r, stack_r, data_r);
+	return read_payload(&segment, offset, &first, header_r, stack_r,
+			    data_r);
 }
 
 static bool same_place(const struct journal_place *a,
