@@ -37,6 +37,7 @@ static void begin_made(struct made *made, uint64_t size)
 	made->files.dir_fd = test_journal.dir_fd;
 	made->segment.header.size = size;
 	made->segment.header.number = 1;
+	made->segment.header.first_sequence = 1;
 	memset(made->segment.header.incarnation, 7, JOURNAL_INCARNATION_SIZE);
 	journal_segment_name(1, name);
 	fd = openat(test_journal.dir_fd, name, O_CREAT | O_RDWR, 0600);
@@ -232,6 +233,25 @@ static void test_what_is_no_other_life(void **state ATTR_UNUSED)
 	end_made(&made);
 }
 
+/* One that says that it has no records is not looked through for any. */
+static void test_one_without_records_is_not_read(void **state ATTR_UNUSED)
+{
+	struct made made;
+
+	begin_made(&made, MADE_SEGMENT);
+	(void)make_large_ones(&made);
+	made.segment.header.first_sequence = 0;
+	test_faults_begin();
+	assert_int_equal(journal_scan(&made.segment, &made.items), 0);
+	assert_int_equal(made.items.count, 0);
+	assert_int_equal(journal_scan_voids(&made.segment, &made.items), 0);
+	assert_int_equal(made.items.count, 0);
+	assert_int_equal(journal_footer_read(&made.segment, &made.items), 0);
+	assert_int_equal(test_faults.calls[TEST_OP_READ], 0);
+	test_faults_end();
+	end_made(&made);
+}
+
 /* Where writes began and ended. */
 static struct {
 	uint64_t begin, end;
@@ -284,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_records_at_their_limits),
 		cmocka_unit_test(test_voids_of_several_groups),
 		cmocka_unit_test(test_what_is_no_other_life),
+		cmocka_unit_test(test_one_without_records_is_not_read),
 		cmocka_unit_test(test_what_is_written_again),
 	};
 

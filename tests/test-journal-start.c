@@ -176,6 +176,33 @@ static void test_what_a_segment_has_taken(void **state ATTR_UNUSED)
 
 /* Two names become durable before a journal is made: that of its directory, and what is
    in that. */
+/* Of segments that wait for records a start reads what they are, and no more. */
+static void test_blank_ones_are_not_read(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, files, reads;
+	uint64_t moved;
+
+	for (n = 0; n < 500; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	for (n = 0; n < 500; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	files = test_journal_files_in("journal");
+	assert_true(files > 3);
+	test_faults_begin();
+	journal = test_journal_open(true);
+	reads = test_faults.calls[TEST_OP_READ];
+	test_faults_end();
+	/* each one's first block, twice, as somebody might write beside this reader; of
+	   the active one what is void, whether there is a footer, and the records */
+	assert_int_equal(reads, 2 * files + 3);
+	assert_true(test_journal_has(journal, n));
+	journal_close(&journal);
+}
+
 static void test_a_journal_that_cannot_be_made(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_MKDIR, TEST_OP_FSYNC_DIR };
@@ -478,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_a_segment_of_a_newer_version),
 		cmocka_unit_test(test_every_failing_call_of_a_start),
 		cmocka_unit_test(test_what_a_segment_has_taken),
+		cmocka_unit_test(test_blank_ones_are_not_read),
 		cmocka_unit_test(test_a_journal_that_cannot_be_made),
 		cmocka_unit_test(test_a_reader_leaves_the_next_segment),
 		cmocka_unit_test(test_what_a_writer_moved),

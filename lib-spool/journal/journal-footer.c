@@ -251,6 +251,8 @@ int journal_footer_read(const struct journal_segment *segment,
 	int ret;
 
 	memset(items, 0, sizeof(*items));
+	if (journal_segment_is_new(&segment->header))
+		return 0;
 	ret = journal_file_read(segment->file, tail, sizeof(tail),
 				segment->header.size - TAIL_SIZE);
 	if (ret <= 0 || !parse_tail(segment, tail, &footer))

@@ -88,6 +88,11 @@ header_crc(const unsigned char incarnation[JOURNAL_INCARNATION_SIZE],
 		      RECORD_CRC);
 }
 
+bool journal_segment_is_new(const struct journal_segment_header *header)
+{
+	return header->first_sequence == 0;
+}
+
 void journal_header_put(
 	const struct journal_header *header,
 	const unsigned char incarnation[JOURNAL_INCARNATION_SIZE],

@@ -26,9 +26,10 @@ struct journal_segment_header {
 	/* random, new whenever the segment is written anew: the checksum of each
 	   record covers it, so that stale ones never look valid */
 	unsigned char incarnation[JOURNAL_INCARNATION_SIZE];
-	uint64_t size;           /* of the segment, in bytes */
-	uint64_t first_sequence; /* no record in it has a lower one */
-	uint32_t number;         /* that its name has */
+	uint64_t size; /* of the segment, in bytes */
+	/* no record in it has a lower one; 0: it has none */
+	uint64_t first_sequence;
+	uint32_t number; /* that its name has */
 };
 
 enum journal_type {
@@ -101,6 +102,10 @@ enum journal_segment_state {
 enum journal_segment_state
 journal_segment_header_get(struct journal_segment_header *header,
 			   const unsigned char in[JOURNAL_HEADER_SIZE]);
+
+/* Whether it has no records, and is not to be looked through for any. */
+bool journal_segment_is_new(
+	const struct journal_segment_header *header) ATTR_PURE;
 
 void journal_header_put(
 	const struct journal_header *header,

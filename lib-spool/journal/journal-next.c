@@ -112,7 +112,8 @@ static void give_up(struct journal *journal, struct journal_segment *segment,
 /* A crash in the middle leaves the old header or the new one: it is within one
    sector. What is stale is not of the new incarnation. 1; 0: that file is of no use any
    more; -1 with errno: it cannot be opened now. */
-static int write_anew(struct journal *journal, struct journal_segment *segment)
+static int write_anew(struct journal *journal, struct journal_segment *segment,
+		      uint64_t first_sequence)
 {
 	struct journal_segment_header fresh = segment->header;
 	int fd = journal_file_hold(segment->file);
@@ -120,7 +121,7 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 
 	if (fd < 0)
 		return -1;
-	fresh.first_sequence = journal->next_sequence;
+	fresh.first_sequence = first_sequence;
 	written = journal_write_header(fd, &fresh) == 0 &&
 		file_fdatasync(fd) == 0;
 	journal_file_let_go(segment->file);
@@ -139,6 +140,12 @@ static int write_anew(struct journal *journal, struct journal_segment *segment)
 	(void)pthread_mutex_unlock(&journal->mutex);
 	journal_footer_begin(journal, segment);
 	return 1;
+}
+
+static int write_for_use(struct journal *journal,
+			 struct journal_segment *segment)
+{
+	return write_anew(journal, segment, journal->next_sequence);
 }
 
 /* One of which something is still to be overruled, as it was not written anew. */
@@ -163,7 +170,7 @@ bool journal_segment_blank_one(struct journal *journal)
 {
 	struct journal_segment *segment = find_stale(journal);
 
-	if (segment == NULL || write_anew(journal, segment) < 0)
+	if (segment == NULL || write_anew(journal, segment, 0) < 0)
 		return false;
 	journal_footer_free(segment);
 	return true;
@@ -281,7 +288,7 @@ static struct journal_segment *take_usable(struct journal *journal)
 		if (segment->cut &&
 		    journal_fill_cut(journal, segment, false) < 0)
 			return NULL;
-		ret = write_anew(journal, segment);
+		ret = write_for_use(journal, segment);
 		if (ret != 0)
 			return ret > 0 ? segment : NULL;
 	}
@@ -306,7 +313,7 @@ static struct journal_segment *take_small(struct journal *journal,
 	int ret;
 
 	while ((segment = find_with_blocks(journal, use)) != NULL) {
-		ret = write_anew(journal, segment);
+		ret = write_for_use(journal, segment);
 		if (ret != 0)
 			return ret > 0 ? segment : NULL;
 	}
@@ -331,7 +338,7 @@ static struct journal_segment *take_piece(struct journal *journal,
 		errno = ENOSPC;
 		if (segment == NULL)
 			return NULL;
-		ret = write_anew(journal, segment);
+		ret = write_for_use(journal, segment);
 		journal_footer_free(segment);
 	}
 	return ret > 0 ? segment : NULL;

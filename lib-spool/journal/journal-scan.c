@@ -12,7 +12,7 @@
 /* Bytes that are read at a time. */
 #define WINDOW_SIZE ((size_t)1024 * 1024)
 /* The same for VOIDs, of which there are few. */
-#define VOIDS_WINDOW_SIZE ((size_t)64 * 1024)
+#define VOIDS_WINDOW_SIZE ((size_t)JOURNAL_BLOCK_SIZE)
 
 struct scanner {
 	const struct journal_segment *segment;
@@ -237,9 +237,12 @@ static int run_scan(const struct journal_segment *segment,
 	memset(items, 0, sizeof(*items));
 	scanner.segment = segment;
 	scanner.items = items;
-	scanner.end = segment->header.size;
+	/* of one that has no records nothing is read, however large it is */
+	scanner.end = journal_segment_is_new(&segment->header) ?
+		0 :
+		segment->header.size;
 	scanner.window_room = (size_t)I_MIN(
-		scanner.end,
+		segment->header.size,
 		(uint64_t)(voids_only ? VOIDS_WINDOW_SIZE : WINDOW_SIZE));
 	scanner.window = try_malloc(scanner.window_room);
 	ret = scanner.window == NULL ? -1 : scan(&scanner, voids_only);
