@@ -198,16 +198,33 @@ bool test_disk_has(struct journal *journal, unsigned int n)
 	return journal_find(journal, &id, &entry);
 }
 
-unsigned int test_disk_fill(struct journal *journal, size_t size)
+int test_disk_store_large(struct journal *journal, unsigned int n)
 {
-	unsigned int n = 0;
+	return test_disk_store(journal, n, TEST_DISK_LARGE);
+}
+
+unsigned int test_disk_fill(struct journal *journal, unsigned int first,
+			    size_t size)
+{
+	unsigned int n = first;
 	int error;
 
 	while ((error = test_disk_store(journal, n, size)) == 0)
 		n++;
 	assert_int_equal(error, ENOSPC);
-	assert_in_range(n, 10, TEST_DISK_MANY);
+	assert_true(n < TEST_DISK_MANY);
 	return n;
+}
+
+unsigned int test_disk_fill_small(struct journal *journal)
+{
+	unsigned int n = TEST_DISK_SMALL;
+	int error;
+
+	while ((error = test_journal_store(journal, n)) == 0)
+		n++;
+	assert_int_equal(error, ENOSPC);
+	return n - TEST_DISK_SMALL;
 }
 
 void test_disk_shuffle(unsigned int *numbers, unsigned int count)

@@ -45,8 +45,16 @@ int test_disk_rewrite(struct journal *journal, unsigned int n,
 int test_disk_drop(struct journal *journal, unsigned int n);
 bool test_disk_has(struct journal *journal, unsigned int n);
 
-/* Stores from 0 on until the disk is full: how many. */
-unsigned int test_disk_fill(struct journal *journal, size_t size);
+/* Bytes of a body: five have room in a segment, and four where a removal of each has. */
+#define TEST_DISK_LARGE ((size_t)200 * 1024)
+int test_disk_store_large(struct journal *journal, unsigned int n);
+
+/* Stores from `first` on until the disk is full: the one behind the last. */
+unsigned int test_disk_fill(struct journal *journal, unsigned int first,
+			    size_t size);
+/* Not even a small one goes in any more: how many did, from TEST_DISK_SMALL on. */
+#define TEST_DISK_SMALL 1000u
+unsigned int test_disk_fill_small(struct journal *journal);
 /* The numbers below `count`, always in the same order, which is none. */
 void test_disk_shuffle(unsigned int *numbers, unsigned int count);
 /* The next number below the limit, always the same ones behind a seed. */

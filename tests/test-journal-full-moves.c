@@ -12,31 +12,12 @@
 #include <sched.h>
 
 #define SEGMENT TEST_DISK_SEGMENT
-/* Five of them have room in a segment, and four where a removal of each has. */
-#define LARGE ((size_t)200 * 1024)
-
-static int store_large(struct journal *journal, unsigned int n)
-{
-	return test_disk_store(journal, n, LARGE);
-}
-
-/* From `n` on, until the disk is full: behind the last one. */
-static unsigned int store_until_full(struct journal *journal, unsigned int n)
-{
-	int error;
-
-	while ((error = store_large(journal, n)) == 0)
-		n++;
-	assert_int_equal(error, ENOSPC);
-	return n;
-}
-
 /* Where one is kept whole, messages that stay keep their segments from nobody: they are moved
    into it. */
 static void test_moving_on_a_full_disk(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int n, count = store_until_full(journal, 0);
+	unsigned int n, count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	uint64_t moved;
 
 	/* of each segment all but one, of four */
@@ -44,10 +25,10 @@ static void test_moving_on_a_full_disk(void **state ATTR_UNUSED)
 		if (n % 4 != 1)
 			assert_int_equal(test_journal_drop(journal, n), 0);
 	}
-	assert_int_equal(store_large(journal, count), ENOSPC);
+	assert_int_equal(test_disk_store_large(journal, count), ENOSPC);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_true(moved > 0);
-	assert_int_equal(store_large(journal, count), 0);
+	assert_int_equal(test_disk_store_large(journal, count), 0);
 	for (n = 1; n < count; n += 4)
 		assert_true(test_disk_has(journal, n));
 	journal_close(&journal);
@@ -63,7 +44,7 @@ static void test_tombstones_leave_the_active_one(void **state ATTR_UNUSED)
 	uint64_t moved;
 
 	/* four are in the first segment, two in half of one */
-	assert_int_equal(store_until_full(journal, 0), 6);
+	assert_int_equal(test_disk_fill(journal, 0, TEST_DISK_LARGE), 6);
 	for (n = 0; n < N_ELEMENTS(gone); n++)
 		assert_int_equal(test_journal_drop(journal, gone[n]), 0);
 	(void)pthread_mutex_lock(&journal->mutex);
@@ -85,7 +66,7 @@ static void test_tombstones_leave_the_active_one(void **state ATTR_UNUSED)
 static void test_nothing_is_moved_in_vain(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(2 * SEGMENT);
-	unsigned int n, count = store_until_full(journal, 0);
+	unsigned int n, count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	uint64_t moved;
 
 	assert_int_equal(count, 6);
@@ -96,7 +77,7 @@ static void test_nothing_is_moved_in_vain(void **state ATTR_UNUSED)
 		if (test_disk_has(journal, n))
 			assert_int_equal(test_journal_drop(journal, n), 0);
 	}
-	assert_int_equal(store_large(journal, count), 0);
+	assert_int_equal(test_disk_store_large(journal, count), 0);
 	journal_close(&journal);
 }
 
@@ -115,7 +96,7 @@ static void *come_and_go(void *context)
 	unsigned int n, oldest = one->first;
 
 	for (n = one->first; n < one->first + EACH; n++) {
-		if (store_large(one->journal, n) == 0)
+		if (test_disk_store_large(one->journal, n) == 0)
 			one->stored++;
 		for (; oldest < n + 1 &&
 		     (n - oldest >= 3 || !test_disk_has(one->journal, oldest));
@@ -157,7 +138,7 @@ static void test_many_on_a_full_disk(void **state ATTR_UNUSED)
 			assert_int_equal(test_disk_drop(journal, n), 0);
 	}
 	assert_int_equal(journal_compact(journal, &moved), 0);
-	assert_int_equal(store_large(journal, n), 0);
+	assert_int_equal(test_disk_store_large(journal, n), 0);
 	journal_close(&journal);
 	assert_int_equal(test_journal.warnings, 0);
 }
@@ -170,7 +151,7 @@ static void test_moving_what_has_no_room(void **state ATTR_UNUSED)
 	struct journal_entry entry;
 	struct test_journal_put put;
 
-	(void)store_until_full(journal, 0);
+	(void)test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	test_journal_make_put(&put, 1, 2);
 	put.request.records[0].data = data;
 	put.request.records[0].size = sizeof(data);
@@ -191,7 +172,7 @@ static void test_room_for_others_in_any_order(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(24 * SEGMENT);
 	unsigned int numbers[TEST_DISK_MANY], round, n, next, stored = 0;
-	unsigned int count = test_disk_fill(journal, 9000);
+	unsigned int count = test_disk_fill(journal, 0, 9000);
 	uint64_t moved;
 
 	test_disk_shuffle(numbers, count);
@@ -256,7 +237,7 @@ static void test_moving_ends(void **state ATTR_UNUSED)
 static void test_as_much_as_is_wanted(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int count = test_disk_fill(journal, 9000), n;
+	unsigned int count = test_disk_fill(journal, 0, 9000), n;
 	uint64_t moved;
 
 	/* nobody wants any more than there was */
@@ -308,7 +289,7 @@ static void look(struct journal *journal ATTR_UNUSED)
 static void test_the_upkeep_looks_for_space(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int count = test_disk_fill(journal, 9000);
+	unsigned int count = test_disk_fill(journal, 0, 9000);
 
 	looked = 0;
 	journal->upkeep = journal_worker_start(journal, look);

@@ -283,7 +283,7 @@ static void test_all_can_be_removed_in_any_order(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(disks) * N_ELEMENTS(sizes); i++) {
 		journal = test_disk_begin(disks[i / 2]);
-		count = test_disk_fill(journal, sizes[i % 2]);
+		count = test_disk_fill(journal, 0, sizes[i % 2]);
 		remove_in_any_order(&journal, count);
 		assert_int_equal(journal_compact(journal, &moved), 0);
 		assert_int_equal(test_disk_store(journal, count, sizes[i % 2]),
@@ -306,7 +306,7 @@ test_all_can_be_removed_with_another_segment_size(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(sizes) * N_ELEMENTS(bodies) * 5; i++) {
 		journal = test_disk_begin((2 + i % 5) * SEGMENT);
-		count = test_disk_fill(journal,
+		count = test_disk_fill(journal, 0,
 				       bodies[i / 5 % N_ELEMENTS(bodies)]);
 		test_disk_shuffle(numbers, count);
 		settings.segment_size = sizes[i / 5 / N_ELEMENTS(bodies)];

@@ -12,63 +12,31 @@
 #include <unistd.h>
 
 #define SEGMENT TEST_DISK_SEGMENT
-/* Five of them have room in a segment, and four where a removal of each has. */
-#define LARGE ((size_t)200 * 1024)
-
-static int store_large(struct journal *journal, unsigned int n)
-{
-	return test_disk_store(journal, n, LARGE);
-}
-
-/* From `n` on, until the disk is full: behind the last one. */
-static unsigned int store_until_full(struct journal *journal, unsigned int n)
-{
-	int error;
-
-	while ((error = store_large(journal, n)) == 0)
-		n++;
-	assert_int_equal(error, ENOSPC);
-	return n;
-}
-
-/* Not even a small one goes in any more; how many did, from SMALL on. */
-#define SMALL 1000u
-
-static unsigned int store_small_until_full(struct journal *journal)
-{
-	unsigned int n = 0;
-	int error;
-
-	while ((error = test_journal_store(journal, SMALL + n)) == 0)
-		n++;
-	assert_int_equal(error, ENOSPC);
-	return n;
-}
-
 /* 14: the oldest first, as a queue is emptied. */
 static void test_removing_on_a_full_disk(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(4 * SEGMENT);
 	unsigned int n, count, small, again;
 
-	count = store_until_full(journal, 0);
+	count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	/* four in each of three segments, two in half of one */
 	assert_int_equal(count, 14);
-	small = store_small_until_full(journal);
+	small = test_disk_fill_small(journal);
 	assert_true(small > 10);
 	for (n = 0; n < count; n++) {
 		assert_true(test_disk_has(journal, n));
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	}
 	for (n = 0; n < small; n++)
-		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
-	again = store_until_full(journal, count);
+		assert_int_equal(
+			test_journal_drop(journal, TEST_DISK_SMALL + n), 0);
+	again = test_disk_fill(journal, count, TEST_DISK_LARGE);
 	/* the half may be what is kept */
 	assert_in_range(again - count, 11, 14);
 	test_disk_start_again(&journal);
 	for (n = 0; n < again; n++)
 		assert_int_equal(test_disk_has(journal, n), n >= count);
-	assert_int_equal(store_large(journal, again), ENOSPC);
+	assert_int_equal(test_disk_store_large(journal, again), ENOSPC);
 	journal_close(&journal);
 	assert_int_equal(test_journal.warnings, 0);
 }
@@ -77,11 +45,12 @@ static void test_removing_on_a_full_disk(void **state ATTR_UNUSED)
 static void test_a_queue_on_a_full_disk(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(3 * SEGMENT);
-	unsigned int first = 0, last = store_until_full(journal, 0);
+	unsigned int first = 0,
+		     last = test_disk_fill(journal, 0, TEST_DISK_LARGE);
 
 	while (last < 200) {
 		assert_int_equal(test_journal_drop(journal, first++), 0);
-		if (store_large(journal, last) == 0)
+		if (test_disk_store_large(journal, last) == 0)
 			last++;
 		/* one segment is dead, or is the reserve */
 		assert_in_range(last - first, 4, 11);
@@ -97,8 +66,8 @@ static void test_states_on_a_full_disk(void **state ATTR_UNUSED)
 	struct journal_entry entry;
 	struct test_journal_put put;
 
-	assert_int_equal(store_until_full(journal, 0), 4);
-	(void)store_small_until_full(journal);
+	assert_int_equal(test_disk_fill(journal, 0, TEST_DISK_LARGE), 4);
+	(void)test_disk_fill_small(journal);
 	test_journal_make_put(&put, 1, 1);
 	put.request.records[0] = put.request.records[1];
 	put.request.records[0].type = JOURNAL_STATES;
@@ -123,8 +92,8 @@ static void test_headers_on_a_full_disk(void **state ATTR_UNUSED)
 	uint64_t version = 2;
 	int error;
 
-	assert_int_equal(store_until_full(journal, 0), 4);
-	small = store_small_until_full(journal);
+	assert_int_equal(test_disk_fill(journal, 0, TEST_DISK_LARGE), 4);
+	small = test_disk_fill_small(journal);
 	while ((error = test_disk_rewrite(journal, 1, version)) == 0)
 		version++;
 	assert_int_equal(error, ENOSPC);
@@ -133,7 +102,8 @@ static void test_headers_on_a_full_disk(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	assert_true(small > 2);
 	for (n = 0; n < small; n++)
-		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+		assert_int_equal(
+			test_journal_drop(journal, TEST_DISK_SMALL + n), 0);
 	journal_close(&journal);
 }
 
@@ -143,10 +113,10 @@ static void test_an_empty_segment_begins_anew(void **state ATTR_UNUSED)
 	struct journal *journal = test_disk_begin(SEGMENT);
 	unsigned int n;
 
-	assert_int_equal(store_until_full(journal, 0), 4);
+	assert_int_equal(test_disk_fill(journal, 0, TEST_DISK_LARGE), 4);
 	for (n = 0; n < 4; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
-	assert_int_equal(store_until_full(journal, 10), 14);
+	assert_int_equal(test_disk_fill(journal, 10, TEST_DISK_LARGE), 14);
 	assert_int_equal(test_journal_files_in("journal"), 1);
 	test_disk_start_again(&journal);
 	for (n = 0; n < 20; n++)
@@ -159,10 +129,10 @@ static void test_pieces_are_made_first(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(SEGMENT);
 
-	assert_int_equal(store_large(journal, 0), 0);
+	assert_int_equal(test_disk_store_large(journal, 0), 0);
 	assert_int_equal(journal->segment_end, 2);
 	test_disk.left = SEGMENT + SEGMENT / 4;
-	(void)store_until_full(journal, 1);
+	(void)test_disk_fill(journal, 1, TEST_DISK_LARGE);
 	assert_true(journal->segments[2]->header.size == SEGMENT / 4);
 	assert_true(journal->segments[3]->header.size == SEGMENT / 4);
 	assert_true(journal->segments[4]->header.size == SEGMENT / 2);
@@ -176,7 +146,7 @@ static void test_smaller_segments(void **state ATTR_UNUSED)
 	unsigned int n, count, small;
 	uint64_t moved;
 
-	count = store_until_full(journal, 0);
+	count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	/* four in the first one, two in half of one; the pieces; nothing less */
 	assert_int_equal(count, 6);
 	assert_true(journal->segments[2]->header.size == SEGMENT / 4);
@@ -184,18 +154,19 @@ static void test_smaller_segments(void **state ATTR_UNUSED)
 	assert_true(journal->segments[4]->header.size == SEGMENT / 2);
 	assert_int_equal(journal->segment_end, 5);
 	assert_true(test_disk.left == SEGMENT / 4);
-	small = store_small_until_full(journal);
+	small = test_disk_fill_small(journal);
 	test_disk_start_again(&journal);
 	for (n = 0; n < count; n++)
 		assert_true(test_disk_has(journal, n));
-	assert_int_equal(store_large(journal, count), ENOSPC);
+	assert_int_equal(test_disk_store_large(journal, count), ENOSPC);
 	test_disk.left = 10 * SEGMENT;
 	while (test_journal_active(journal) < 5)
-		assert_int_equal(store_large(journal, count++), 0);
+		assert_int_equal(test_disk_store_large(journal, count++), 0);
 	assert_true(journal->active->header.size == SEGMENT);
 	for (n = 0; n < count; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
-	test_journal_drop_range(journal, SMALL, SMALL + small);
+	test_journal_drop_range(journal, TEST_DISK_SMALL,
+				TEST_DISK_SMALL + small);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	/* the small ones give their blocks back, but for the pieces */
 	assert_false(journal->segments[2]->cut || journal->segments[3]->cut);
@@ -230,15 +201,16 @@ static void test_too_large_for_what_there_is(void **state ATTR_UNUSED)
 static void test_a_segment_that_is_the_reserve(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(SEGMENT + SEGMENT / 8);
-	unsigned int n, count = store_until_full(journal, 0);
-	unsigned int small = store_small_until_full(journal);
+	unsigned int n, count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
+	unsigned int small = test_disk_fill_small(journal);
 
 	test_disk_start_again(&journal);
 	assert_int_equal(test_journal_store(journal, 5000), ENOSPC);
 	for (n = 0; n < count; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	for (n = 0; n < small; n++)
-		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+		assert_int_equal(
+			test_journal_drop(journal, TEST_DISK_SMALL + n), 0);
 	journal_close(&journal);
 
 	journal = test_disk_begin(SEGMENT / 8);
@@ -252,8 +224,8 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 	struct journal *journal = test_disk_begin(SEGMENT);
 	unsigned int n, version = 2, small;
 
-	assert_int_equal(store_until_full(journal, 0), 4);
-	small = store_small_until_full(journal);
+	assert_int_equal(test_disk_fill(journal, 0, TEST_DISK_LARGE), 4);
+	small = test_disk_fill_small(journal);
 	while (version < 1000 && test_disk_rewrite(journal, 1, version) == 0)
 		version++;
 	assert_true(version < 1000);
@@ -261,7 +233,8 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	/* a quarter of the reserve is theirs, and its footer's */
 	for (n = 0; n < small && n < 5; n++)
-		assert_int_equal(test_journal_drop(journal, SMALL + n), 0);
+		assert_int_equal(
+			test_journal_drop(journal, TEST_DISK_SMALL + n), 0);
 	journal_close(&journal);
 }
 
@@ -290,7 +263,7 @@ static void test_states_that_have_no_room(void **state ATTR_UNUSED)
 	struct journal_entry entry;
 	struct test_journal_put put;
 
-	(void)store_until_full(journal, 0);
+	(void)test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	test_journal_make_put(&put, 1, 1);
 	record = &put.request.records[0];
 	*record = put.request.records[1];
@@ -317,7 +290,7 @@ static void test_a_quota(void **state ATTR_UNUSED)
 	int error;
 
 	test_disk.error = EDQUOT;
-	while ((error = store_large(journal, count)) == 0)
+	while ((error = test_disk_store_large(journal, count)) == 0)
 		count++;
 	assert_true(error == EDQUOT || error == ENOSPC);
 	assert_true(journal->segments[4]->header.size == SEGMENT / 2);
@@ -330,7 +303,7 @@ static void test_a_quota(void **state ATTR_UNUSED)
 static void test_who_removes_finds_new_space(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(SEGMENT + SEGMENT / 2);
-	unsigned int count = test_disk_fill(journal, 1000), n = 0;
+	unsigned int count = test_disk_fill(journal, 0, 1000), n = 0;
 
 	while (n < count && test_journal_drop(journal, n) == 0)
 		n++;

@@ -12,44 +12,11 @@
 #include <errno.h>
 
 #define SEGMENT TEST_DISK_SEGMENT
-/* Five of them have room in a segment, and four where a removal of each has. */
-#define LARGE ((size_t)200 * 1024)
-
-static int store_large(struct journal *journal, unsigned int n)
-{
-	return test_disk_store(journal, n, LARGE);
-}
-
-/* From `n` on, until the disk is full: behind the last one. */
-static unsigned int store_until_full(struct journal *journal, unsigned int n)
-{
-	int error;
-
-	while ((error = store_large(journal, n)) == 0)
-		n++;
-	assert_int_equal(error, ENOSPC);
-	return n;
-}
-
-/* Not even a small one goes in any more; how many did, from SMALL on. */
-#define SMALL 1000u
-
-static unsigned int store_small_until_full(struct journal *journal)
-{
-	unsigned int n = 0;
-	int error;
-
-	while ((error = test_journal_store(journal, SMALL + n)) == 0)
-		n++;
-	assert_int_equal(error, ENOSPC);
-	return n;
-}
-
 /* While it is full, what is small is not given back: nobody would get it again. */
 static void test_small_ones_keep_their_blocks(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(2 * SEGMENT + SEGMENT / 4);
-	unsigned int n, count = store_until_full(journal, 0);
+	unsigned int n, count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	uint32_t i;
 	uint64_t moved;
 
@@ -69,13 +36,13 @@ static unsigned int fill_without_blocks(struct journal *journal)
 	uint64_t moved;
 
 	while (test_journal_active(journal) < 9)
-		assert_int_equal(store_large(journal, count++), 0);
+		assert_int_equal(test_disk_store_large(journal, count++), 0);
 	for (n = 0; n < count; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_int_not_equal(test_disk_wholes(journal, true), 0);
 	test_disk.left = 0;
-	n = store_small_until_full(journal);
+	n = test_disk_fill_small(journal);
 	assert_int_equal(test_disk_wholes(journal, false), 0);
 	return n;
 }
@@ -89,10 +56,11 @@ static void test_what_has_no_blocks_is_not_taken(void **state ATTR_UNUSED)
 	const struct journal_segment *segment;
 	uint64_t version = 2;
 
-	while (test_disk_rewrite(journal, SMALL, version) == 0)
+	while (test_disk_rewrite(journal, TEST_DISK_SMALL, version) == 0)
 		version++;
 	assert_in_range(version, 10, 1000);
-	while (n < count && test_journal_drop(journal, SMALL + n) == 0)
+	while (n < count &&
+	       test_journal_drop(journal, TEST_DISK_SMALL + n) == 0)
 		n++;
 	assert_in_range(n, 10, count - 1);
 	assert_true(test_disk_wholes(journal, true) >= cut);
@@ -140,7 +108,7 @@ static unsigned int drop_until_full(struct journal *journal, unsigned int count)
 static void test_a_whole_one_is_for_moving(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int count = test_disk_fill(journal, 1000), n;
+	unsigned int count = test_disk_fill(journal, 0, 1000), n;
 	uint64_t moved;
 
 	assert_int_equal(test_disk_wholes(journal, false), 1);
@@ -159,7 +127,7 @@ static void test_a_whole_one_is_for_moving(void **state ATTR_UNUSED)
 static void test_a_whole_one_nobody_needs(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int n = 0, count = test_disk_fill(journal, 1000);
+	unsigned int n = 0, count = test_disk_fill(journal, 0, 1000);
 	uint64_t moved;
 	uint32_t active;
 
@@ -185,7 +153,7 @@ static void test_few_keep_no_whole_one(void **state ATTR_UNUSED)
 	struct journal *journal = test_disk_begin(4 * SEGMENT);
 	unsigned int n;
 
-	(void)store_until_full(journal, 0);
+	(void)test_disk_fill(journal, 0, TEST_DISK_LARGE);
 	for (n = 0; n < 4; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
 	assert_int_equal(test_disk_wholes(journal, false), 1);
@@ -285,16 +253,16 @@ static void must_be_apart(struct journal *journal)
 static void test_messages_go_beside_no_tombstones(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(12 * SEGMENT);
-	unsigned int count = test_disk_fill(journal, 9000);
+	unsigned int count = test_disk_fill(journal, 0, 9000);
 	unsigned int n;
 
 	for (n = 0; n < count / 2; n++)
 		assert_int_equal(test_disk_drop(journal, n), 0);
 	n = drop_until_piece(journal, n, count);
-	replace(journal, n, SMALL);
+	replace(journal, n, TEST_DISK_SMALL);
 	must_be_apart(journal);
 	(void)drop_until_piece(journal, n + 1, count);
-	assert_int_equal(test_disk_store(journal, SMALL + 1, 100), 0);
+	assert_int_equal(test_disk_store(journal, TEST_DISK_SMALL + 1, 100), 0);
 	must_be_apart(journal);
 	journal_close(&journal);
 }
@@ -333,7 +301,7 @@ static void test_who_packs_leaves_it(void **state ATTR_UNUSED)
 	struct journal *journal = test_disk_begin(2 * SEGMENT);
 	struct journal_segment *piece;
 
-	(void)test_disk_fill(journal, 9000);
+	(void)test_disk_fill(journal, 0, 9000);
 	piece = find_piece(journal);
 	assert_non_null(piece);
 	assert_true(journal->is_full);
@@ -436,14 +404,16 @@ static void test_a_block_for_each_tombstone(void **state ATTR_UNUSED)
 	for (more = 0; more < 3; more++) {
 		journal = test_disk_begin(SEGMENT);
 		for (n = 0; n < more; n++)
-			assert_int_equal(test_journal_store(journal, SMALL + n),
+			assert_int_equal(test_journal_store(
+						 journal, TEST_DISK_SMALL + n),
 					 0);
-		count = test_disk_fill(journal, 3000);
+		count = test_disk_fill(journal, 0, 3000);
 		assert_in_range(count, 80, 126);
 		for (n = 0; n < count; n++)
 			assert_int_equal(test_journal_drop(journal, n), 0);
 		for (n = 0; n < more; n++)
-			assert_int_equal(test_journal_drop(journal, SMALL + n),
+			assert_int_equal(test_journal_drop(journal,
+							   TEST_DISK_SMALL + n),
 					 0);
 		journal_close(&journal);
 	}
@@ -489,7 +459,7 @@ static void test_a_whole_one_ahead(void **state ATTR_UNUSED)
 	unsigned int n = 0;
 
 	while (test_journal_active(journal) < 12)
-		assert_int_equal(store_large(journal, n++), 0);
+		assert_int_equal(test_disk_store_large(journal, n++), 0);
 	journal_segment_make_ahead(journal);
 	assert_int_equal(test_disk_wholes(journal, false), 2);
 	journal_close(&journal);
@@ -503,7 +473,7 @@ static void test_a_whole_one_keeps_its_blocks(void **state ATTR_UNUSED)
 	uint64_t moved;
 
 	while (test_journal_active(journal) < 18)
-		assert_int_equal(store_large(journal, n++), 0);
+		assert_int_equal(test_disk_store_large(journal, n++), 0);
 	while (n > 8 * 4 + 1)
 		assert_int_equal(test_journal_drop(journal, --n), 0);
 	assert_int_equal(journal_compact(journal, &moved), 0);
