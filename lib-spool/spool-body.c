@@ -175,7 +175,7 @@ static int keep_with_keys(const struct stream_context *keys, int *fd,
 		io_set_error("keeping a body that can be read only once: %s",
 			     error);
 		i_free(error);
-		return IO_FAIL;
+		return io_answer_for_errno(io_get_errno());
 	}
 	sink = o_stream_create_fd_file(*fd, 0, false);
 	o_stream_set_name(sink, "the file that keeps the body");

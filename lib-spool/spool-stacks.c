@@ -181,7 +181,9 @@ struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
 
 	spec = spool_parse_stack(stack, &error);
 	if (spec == NULL && error != NULL) {
-		input = i_stream_create_error_str(ENOTSUP, "%s", error);
+		/* of a newer version, unless it could not be looked at */
+		input = i_stream_create_error_str(
+			errno == ENOMEM ? ENOMEM : ENOTSUP, "%s", error);
 		i_free(error);
 		return input;
 	}

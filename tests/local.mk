@@ -149,6 +149,9 @@ quick_tests += tests/test-stack-spec tests/test-stack-streams \
 tests_test_journal_walk_SOURCES = tests/test-journal-walk.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
+tests_test_spool_body_SOURCES = tests/test-spool-body.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
 tests_test_spool_memory_SOURCES = tests/test-spool-memory.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 

@@ -6,6 +6,7 @@
 #include "hash-method.h"
 #include "istream.h"
 #include "spool-modules.h"
+#include "test-mem-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -29,7 +30,11 @@ static int reader_writebody(io_infrastructure *io ATTR_UNUSED,
 	i_stream_seek(message->body, 0);
 	while (i_stream_read_more(message->body, &data, &size) > 0)
 		i_stream_skip(message->body, size);
-	assert_int_equal(message->body->stream_errno, 0);
+	if (message->body->stream_errno != 0) {
+		errno = message->body->stream_errno;
+		io_set_error("%s", i_stream_get_error(message->body));
+		return IO_TRANS_FAIL;
+	}
 	octets_read = message->body->v_offset;
 	bodies_read++;
 	return IO_CONT;
@@ -86,17 +91,25 @@ static void once_deinit(struct once *once)
 	free(once->context);
 }
 
-static int put_stream(struct spool *spool, struct istream *input,
-		      message_id *id_r)
+static email_message *new_message(struct spool *spool, struct istream *input,
+				  message_id *id_r)
 {
 	email_message *message;
-	int answer;
 
 	spool_new_id(spool, id_r);
 	message = email_message_new(id_r);
 	(void)email_message_set_sender(message, "a@example.org");
 	(void)email_message_add_recipient(message, "b@example.org");
 	email_message_set_body(message, input, 0);
+	return message;
+}
+
+static int put_stream(struct spool *spool, struct istream *input,
+		      message_id *id_r)
+{
+	email_message *message = new_message(spool, input, id_r);
+	int answer;
+
 	answer = spool_put(spool, message);
 	email_message_unref(&message);
 	return answer;
@@ -310,6 +323,40 @@ static void test_failures_reach_no_module(void **state ATTR_UNUSED)
 			 0);
 }
 
+/* Where memory ends the message may be tried again; it is there, or nothing of it is. */
+static void test_where_memory_ends(void **state ATTR_UNUSED)
+{
+	const size_t size = 300000;
+	unsigned char *data = test_data(TEST_DATA_RANDOM, size);
+	struct spool *spool = test_spool_new("");
+	email_message *message, *got;
+	unsigned int n, hit;
+	struct once once;
+	message_id id;
+	int answer;
+
+	add_reader(spool);
+	TEST_EACH_CALL(n, hit) {
+		once_init(&once, data, size);
+		message = new_message(spool, once.input, &id);
+		test_mem_faults_begin(n, false);
+		answer = spool_put(spool, message);
+		hit = test_mem_faults_end();
+		email_message_unref(&message);
+		once_deinit(&once);
+		if (answer == IO_DONE) {
+			test_spool_must_have(spool, &id, data, size);
+			continue;
+		}
+		if (answer != IO_TRANS_FAIL || io_get_errno() != ENOMEM)
+			fail_msg("call %u: %s", n, io_get_error());
+		assert_int_equal(spool_get(spool, &id, &got), IO_FAIL);
+	}
+	assert_true(bodies_read > 1);
+	free(data);
+	spool_close(&spool);
+}
+
 static const char canary[] = "CANARY-5b2e-in-plain-text\r\n";
 static size_t bytes_written;
 static bool canary_written;
@@ -370,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_no_file_without_need),
 		cmocka_unit_test(test_the_path_of_a_fifo),
 		cmocka_unit_test(test_failures_reach_no_module),
+		cmocka_unit_test(test_where_memory_ends),
 		cmocka_unit_test(test_no_plain_text_is_written),
 	};
 

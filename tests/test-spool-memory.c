@@ -243,33 +243,66 @@ static void test_scanning(void **state ATTR_UNUSED)
 }
 
 /* What cannot be read now is no damage. */
+static void read_where_memory_ends(struct spool *spool, const message_id *id)
+{
+	unsigned int n, hit;
+	int error;
+
+	TEST_EACH_CALL(n, hit) {
+		test_mem_faults_begin(n, false);
+		error = test_spool_read(spool, id, 0, NULL);
+		hit = test_mem_faults_end();
+		if (error != 0 && error != ENOMEM)
+			fail_msg("call %u: %s (%s)", n, strerror(error),
+				 io_get_error());
+	}
+}
+
 static void test_reading(void **state ATTR_UNUSED)
 {
 	message_id ids[MESSAGES];
-	unsigned int n, hit, j;
 	struct spool *spool;
+	unsigned int j;
 	size_t i;
-	int error;
 
 	for (i = 0; i < N_ELEMENTS(stores); i++) {
 		spool = begin(stores[i], ids);
-		for (j = 0; j < MESSAGES; j++) {
-			TEST_EACH_CALL(n, hit) {
-				test_mem_faults_begin(n, false);
-				error = test_spool_read(spool, &ids[j], 0,
-							NULL);
-				hit = test_mem_faults_end();
-				if (error != 0 && error != ENOMEM)
-					fail_msg(
-						"%s, message %u, call %u: %s (%s)",
-						stores[i], j, n,
-						strerror(error),
-						io_get_error());
-			}
-		}
+		for (j = 0; j < MESSAGES; j++)
+			read_where_memory_ends(spool, &ids[j]);
 		must_be_whole(spool, MESSAGES);
 		spool_close(&spool);
 	}
+}
+
+static void test_reading_through_stacks(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "gzip", "lz4", "age",
+					      "lz4 | age" };
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 100000);
+	struct spool *spool;
+	message_id small, large;
+	char stack[600];
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(stacks) * N_ELEMENTS(stores); i++) {
+		j = i / N_ELEMENTS(stores);
+		(void)snprintf(stack, sizeof(stack), "%s%s%s", stacks[j],
+			       strstr(stacks[j], "age") ? ":recipients=" : "",
+			       strstr(stacks[j], "age") ? test_path("public") :
+							  "");
+		spool = test_spool_new_of(stores[i % N_ELEMENTS(stores)],
+					  stack);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&small),
+				 IO_DONE);
+		assert_int_equal(test_spool_put(spool, data, 100000, &large),
+				 IO_DONE);
+		read_where_memory_ends(spool, &small);
+		read_where_memory_ends(spool, &large);
+		must_be_whole(spool, 2);
+		spool_close(&spool);
+	}
+	free(data);
 }
 
 /* The old one or the new one, whole; who was told "no" may try it again. */
@@ -382,6 +415,53 @@ static void test_removing(void **state ATTR_UNUSED)
 	}
 }
 
+#define MOVED 3u
+
+/* What did not move is where it was, and moves the next time. */
+static void migrate_where_memory_ends(const struct test_direction *direction,
+				      bool for_ever)
+{
+	struct test_told told;
+	struct test_pair pair;
+	unsigned int n, hit;
+	message_id id;
+	char *error;
+
+	TEST_EACH_CALL(n, hit) {
+		test_pair_new(direction, &pair);
+		test_put_full(pair.from, &id);
+		test_put_full(pair.from, &id);
+		test_put_large(pair.from, &id);
+		memset(&told, 0, sizeof(told));
+		test_mem_faults_begin(n, for_ever);
+		if (spool_migrate(pair.from, pair.to, 0, test_migrate_note,
+				  &told, &error) < 0) {
+			assert_int_equal(errno, ENOMEM);
+			free(error);
+		} else if (told.problems > 0) {
+			assert_int_equal(told.error, ENOMEM);
+		} else {
+			assert_int_equal(told.count, MOVED);
+		}
+		hit = test_mem_faults_end();
+		told = test_migrate(&pair, 0);
+		assert_int_equal(told.problems, 0);
+		test_must_have_whole(pair.from, 0);
+		test_must_have_whole(pair.to, MOVED);
+		test_pair_close(&pair);
+	}
+}
+
+static void test_migrating(void **state ATTR_UNUSED)
+{
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(test_directions); i++) {
+		migrate_where_memory_ends(&test_directions[i], false);
+		migrate_where_memory_ends(&test_directions[i], true);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,9 +470,11 @@ int main(void)
 		cmocka_unit_test(test_looking),
 		cmocka_unit_test(test_scanning),
 		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_reading_through_stacks),
 		cmocka_unit_test(test_changing),
 		cmocka_unit_test(test_compacting),
 		cmocka_unit_test(test_removing),
+		cmocka_unit_test(test_migrating),
 	};
 
 	return cmocka_run_group_tests_name(

@@ -122,6 +122,12 @@ static bool bad_header(struct transform *t, const char *why)
 	return false;
 }
 
+static bool no_memory(struct transform *t)
+{
+	(void)transform_error(t, ENOMEM, "out of memory");
+	return false;
+}
+
 /* Canonical base64 without padding; *have_r bytes, at most max. libsodium 1.0.18
    takes some bytes above 127 for letters: those are refused here. */
 static bool decode_b64(const char *text, size_t size, unsigned char *out,
@@ -255,10 +261,8 @@ static bool take_stanza_line(struct age_header *header, struct transform *t,
 		header->scrypt_count++;
 	}
 	header->stanza_count++;
-	if (!buffer_try_append(header->known, &stanza, sizeof(stanza))) {
-		(void)transform_error(t, ENOMEM, "out of memory");
-		return false;
-	}
+	if (!buffer_try_append(header->known, &stanza, sizeof(stanza)))
+		return no_memory(t);
 	header->state = AGE_HEADER_BODY;
 	return true;
 }
@@ -351,8 +355,10 @@ static bool take_bytes(struct age_header *header, struct transform *t,
 {
 	const char *line;
 
-	if (!buffer_try_append(header->raw, data, size))
+	if (size > AGE_HEADER_MAX - header->raw->used)
 		return bad_header(t, "larger than 128 KiB");
+	if (!buffer_try_append(header->raw, data, size))
+		return no_memory(t);
 	if (!version_may_follow(header))
 		return bad_header(t, "not an age v1 file");
 	if (!line_ends)
