@@ -18,11 +18,29 @@ static const char *const stores[] = { "file", "journal" };
 /* More of the names of their files than a walk has room for at first. */
 #define MESSAGES 20
 
+static const struct kind {
+	const char *store, *stack;
+} kinds[] = { { "file", "" },
+	      { "journal", "" },
+	      { "file", "lz4 | age:recipients=" },
+	      { "journal", "lz4 | age:recipients=" } };
+/* So many of them have no stacks: for what has nothing to do with these. */
+#define PLAIN 2
+
+static struct spool *new_spool(const struct kind *kind)
+{
+	char stack[600];
+
+	(void)snprintf(stack, sizeof(stack), "%s%s", kind->stack,
+		       *kind->stack == '\0' ? "" : test_path("public"));
+	return test_spool_new_of(kind->store, stack);
+}
+
 /* The last one is large, and the others have something in every field. */
-static struct spool *begin(const char *store, message_id ids[MESSAGES])
+static struct spool *begin(const struct kind *kind, message_id ids[MESSAGES])
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
-	struct spool *spool = test_spool_new_of(store, "");
+	struct spool *spool = new_spool(kind);
 	unsigned int i;
 
 	for (i = 0; i < MESSAGES - 1; i++)
@@ -130,8 +148,8 @@ static void test_opening(void **state ATTR_UNUSED)
 	char *error;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = begin(stores[i], ids);
+	for (i = 0; i < PLAIN; i++) {
+		spool = begin(&kinds[i], ids);
 		spool_close(&spool);
 		for (j = 0; j < N_ELEMENTS(flags); j++) {
 			TEST_EACH_CALL(n, hit) {
@@ -144,7 +162,7 @@ static void test_opening(void **state ATTR_UNUSED)
 					if (errno != ENOMEM ||
 					    strstr(error, "memory") == NULL)
 						fail_msg("%s: call %u: %s, %s",
-							 stores[i], n,
+							 kinds[i].store, n,
 							 strerror(errno),
 							 error);
 					free(error);
@@ -195,8 +213,8 @@ static void test_looking(void **state ATTR_UNUSED)
 	unsigned int j;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = begin(stores[i], ids);
+	for (i = 0; i < N_ELEMENTS(kinds); i++) {
+		spool = begin(&kinds[i], ids);
 		for (j = 0; j < 2; j++) {
 			look_where_memory_ends(spool, false, spool_list);
 			look_where_memory_ends(spool, true, spool_list);
@@ -234,11 +252,12 @@ static void test_scanning(void **state ATTR_UNUSED)
 	struct spool *spool;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = begin(stores[i], ids);
+	for (i = 0; i < N_ELEMENTS(kinds); i++) {
+		spool = begin(&kinds[i], ids);
 		spool_close(&spool);
 		scan_where_memory_ends(false);
-		scan_where_memory_ends(true);
+		if (i < PLAIN)
+			scan_where_memory_ends(true);
 	}
 }
 
@@ -265,8 +284,8 @@ static void test_reading(void **state ATTR_UNUSED)
 	unsigned int j;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = begin(stores[i], ids);
+	for (i = 0; i < N_ELEMENTS(kinds); i++) {
+		spool = begin(&kinds[i], ids);
 		for (j = 0; j < MESSAGES; j++)
 			read_where_memory_ends(spool, &ids[j]);
 		must_be_whole(spool, MESSAGES);
@@ -316,8 +335,8 @@ static void test_changing(void **state ATTR_UNUSED)
 	size_t i;
 	int answer;
 
-	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = begin(stores[i], ids);
+	for (i = 0; i < PLAIN; i++) {
+		spool = begin(&kinds[i], ids);
 		TEST_EACH_CALL(n, hit) {
 			test_spool_change_body(spool, &ids[0], wire,
 					       sizeof(wire) - 1);
@@ -391,8 +410,8 @@ static void test_removing(void **state ATTR_UNUSED)
 	size_t i;
 	int answer;
 
-	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = begin(stores[i], ids);
+	for (i = 0; i < PLAIN; i++) {
+		spool = begin(&kinds[i], ids);
 		TEST_EACH_CALL(n, hit) {
 			assert_int_equal(test_spool_put(spool, wire,
 							sizeof(wire) - 1, &id),
@@ -456,7 +475,8 @@ static void test_migrating(void **state ATTR_UNUSED)
 {
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(test_directions); i++) {
+	/* from one store to the other */
+	for (i = 0; i < 2; i++) {
 		migrate_where_memory_ends(&test_directions[i], false);
 		migrate_where_memory_ends(&test_directions[i], true);
 	}
