@@ -216,6 +216,48 @@ static void test_one_that_waits_is_blank(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* One that is used begins with what its header says, which nothing has that was in it
+   before. */
+static void test_one_that_is_used_is_another(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned char before[JOURNAL_INCARNATION_SIZE];
+	unsigned char bytes[JOURNAL_HEADER_SIZE];
+	struct journal_segment *segment;
+	struct journal_header header;
+	uint64_t first;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_segment_make_ahead(journal);
+	segment = journal->segments[journal->segment_end - 1];
+	assert_true(segment->blank && !journal_is_small(journal, segment));
+	memcpy(before, segment->header.incarnation, sizeof(before));
+	journal_begin_commit(journal);
+	assert_ptr_equal(journal_segment_next(journal, JOURNAL_USE_GROW),
+			 segment);
+	journal_end_commit(journal);
+	assert_memory_not_equal(segment->header.incarnation, before,
+				sizeof(before));
+	first = segment->header.first_sequence;
+	journal_close(&journal);
+	/* that nothing was written in it is no reason for another one to have it */
+	journal = test_journal_open(false);
+	assert_true(journal->next_sequence > first);
+	journal_begin_commit(journal);
+	segment = journal_segment_next(journal, JOURNAL_USE_GROW);
+	journal_end_commit(journal);
+	assert_non_null(segment);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	assert_ptr_equal(journal->active, segment);
+	assert_int_equal(journal_file_read(segment->file, bytes, sizeof(bytes),
+					   JOURNAL_BLOCK_SIZE),
+			 1);
+	assert_true(journal_header_get(&header, segment->header.incarnation,
+				       bytes));
+	assert_int_equal(header.sequence, segment->header.first_sequence);
+	journal_close(&journal);
+}
+
 static void test_a_small_journal_has_one(void **state ATTR_UNUSED)
 {
 	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
@@ -502,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_one_is_made_ahead),
 		cmocka_unit_test(test_nobody_waits_for_it),
 		cmocka_unit_test(test_one_that_waits_is_blank),
+		cmocka_unit_test(test_one_that_is_used_is_another),
 		cmocka_unit_test(test_a_small_journal_has_one),
 		cmocka_unit_test(test_the_order_is_that_of_writing),
 		cmocka_unit_test(test_who_needs_it_waits_for_it),

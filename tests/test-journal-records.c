@@ -5,6 +5,8 @@
 #include "config.h"
 #include "crc32c.h"
 #include "endian-io.h"
+#include "file-ops.h"
+#include "macros.h"
 #include "mem.h"
 #include "test-journal-common.h"
 
@@ -225,8 +227,6 @@ static void test_a_stack_with_a_long_name(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* Of a body in a file there is less than the record of one has, or one that is no such
-   body: whatever the index says. */
 /* However much of it comes with the header. */
 static void test_records_of_every_size(void **state ATTR_UNUSED)
 {
@@ -259,6 +259,8 @@ static void test_records_of_every_size(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Of a body in a file there is less than the record of one has, or one that is no such
+   body: whatever the index says. */
 static void test_a_record_of_no_file(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -339,6 +341,91 @@ static void test_a_record_behind_the_files_end(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What is not there any more is not taken from the read before. */
+static void test_a_record_that_was_cut(void **state ATTR_UNUSED)
+{
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	struct journal_entry entry;
+	struct journal *journal;
+	unsigned char *data;
+	unsigned int n;
+	message_id id;
+	int ret;
+
+	test_journal_make_id(1, &id);
+	for (n = 0; n <= JOURNAL_HEADER_SIZE + 8; n += 8) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_true(journal_find(journal, &id, &entry));
+		ret = journal_read(journal, &id, JOURNAL_HEADERS, &header,
+				   stack, &data);
+		assert_int_equal(ret, 0);
+		i_free(data);
+		test_journal_cut(
+			1, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + n);
+		ret = journal_read(journal, &id, JOURNAL_HEADERS, &header,
+				   stack, &data);
+		assert_int_equal(ret, -1);
+		assert_int_equal(errno, EINVAL);
+		journal_close(&journal);
+	}
+}
+
+/* Where reading fails, as the kernel does it: what is before can be had. */
+static off_t bad_block;
+
+static ssize_t bad_pread(int fd, void *data, size_t size, off_t offset)
+{
+	if (offset >= bad_block && offset < bad_block + JOURNAL_BLOCK_SIZE) {
+		errno = EIO;
+		return -1;
+	}
+	if (offset < bad_block)
+		size = (size_t)I_MIN((off_t)size, bad_block - offset);
+	return file_ops_system.pread(fd, data, size, offset);
+}
+
+/* A block that cannot be read is no matter of a record before it. */
+static void test_beside_a_block_that_cannot_be_read(void **state ATTR_UNUSED)
+{
+	static unsigned char body[3300];
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	struct journal_entry entry;
+	struct test_journal_put put;
+	unsigned char *data;
+	message_id ids[2];
+	unsigned int i;
+
+	test_journal_make_put(&put, 0, 1);
+	put.request.records[0].data = body;
+	put.request.records[0].size = sizeof(body);
+	test_journal_commit_claimed(journal, &put.request);
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	for (i = 0; i < 2; i++)
+		test_journal_make_id(i, &ids[i]);
+	assert_true(journal_find(journal, &ids[1], &entry));
+	bad_block = (off_t)entry.body.offset * JOURNAL_ALIGN;
+	assert_true(journal_find(journal, &ids[0], &entry));
+	assert_in_range((off_t)entry.headers.offset * JOURNAL_ALIGN,
+			bad_block - 1023, bad_block - 1);
+	ops.pread = bad_pread;
+	file_ops_set(&ops);
+	assert_int_equal(journal_read(journal, &ids[0], JOURNAL_HEADERS,
+				      &header, stack, &data),
+			 0);
+	i_free(data);
+	assert_int_equal(journal_read(journal, &ids[1], JOURNAL_HEADERS,
+				      &header, stack, &data),
+			 -1);
+	assert_int_equal(errno, EIO);
+	file_ops_set(NULL);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +438,8 @@ int main(void)
 		cmocka_unit_test(test_a_record_of_no_file),
 		cmocka_unit_test(test_what_a_tombstone_says),
 		cmocka_unit_test(test_a_record_behind_the_files_end),
+		cmocka_unit_test(test_a_record_that_was_cut),
+		cmocka_unit_test(test_beside_a_block_that_cannot_be_read),
 	};
 
 	return cmocka_run_group_tests_name("journal-records", tests, NULL,

@@ -174,8 +174,6 @@ static void test_what_a_segment_has_taken(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* Two names become durable before a journal is made: that of its directory, and what is
-   in that. */
 /* Of segments that wait for records a start reads what they are, and no more. */
 static void test_blank_ones_are_not_read(void **state ATTR_UNUSED)
 {
@@ -203,6 +201,8 @@ static void test_blank_ones_are_not_read(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Two names become durable before a journal is made: that of its directory, and what is
+   in that. */
 static void test_a_journal_that_cannot_be_made(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_MKDIR, TEST_OP_FSYNC_DIR };

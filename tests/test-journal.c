@@ -472,6 +472,42 @@ static void test_a_probe_ends_the_refusal(void **state ATTR_UNUSED)
 }
 
 /*
+ * What it took
+ */
+
+static int slow_fdatasync(int fd)
+{
+	uint64_t until = journal_now_usecs() + 1000;
+
+	while (journal_now_usecs() < until)
+		;
+	return file_ops_system.fdatasync(fd);
+}
+
+static void test_how_long_a_sync_took(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+	struct spool_stats stats;
+	unsigned int i;
+
+	/* not that of a segment, which is nobody's */
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	assert_int_equal(test_journal_sum(stats.sync_usecs), 1);
+	ops.fdatasync = slow_fdatasync;
+	file_ops_set(&ops);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	file_ops_set(NULL);
+	assert_int_equal(journal_get_stats(journal, &stats), 0);
+	/* 512 and more */
+	for (i = 0; i < 9; i++)
+		stats.sync_usecs[i] = 0;
+	assert_in_range(test_journal_sum(stats.sync_usecs), 1, 2);
+	journal_close(&journal);
+}
+
+/*
  * The index
  */
 
@@ -523,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_a_segment_that_stays_what_it_was),
 		cmocka_unit_test(test_a_header_that_is_not_written),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),
+		cmocka_unit_test(test_how_long_a_sync_took),
 		cmocka_unit_test(test_memory_of_a_message),
 	};
 

@@ -449,10 +449,10 @@ static bool has_message(const struct journal_slot *slot)
 		slot->headers.offset != 0;
 }
 
-uint32_t journal_index_slots(struct journal_index *index)
+size_t journal_index_slots(struct journal_index *index)
 {
 	struct journal_shard *shard;
-	uint32_t count = 0;
+	size_t count = 0;
 
 	for (shard = index->shards; shard < index->shards + JOURNAL_SHARDS;
 	     shard++) {

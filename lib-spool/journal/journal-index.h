@@ -70,7 +70,7 @@ struct journal_spot {
 	struct journal_cursor at;
 };
 /* How many there are, with those that have no message now. */
-uint32_t journal_index_slots(struct journal_index *index);
+size_t journal_index_slots(struct journal_index *index);
 /* Those of the cursor's shard from there on, `room` at most, and goes on behind them. The end
    is where shard is JOURNAL_SHARDS. */
 size_t journal_index_spots(struct journal_index *index,

@@ -15,21 +15,24 @@
 #include <string.h>
 
 /* Bytes that are read at once: a header, the stack's name, and all of a small record. */
-#define READ_FIRST 1024
+#define READ_FIRST 1024u
 
 struct first {
 	unsigned char bytes[READ_FIRST];
 	size_t size;
 };
 
-/* False with errno; 0: it is no record. */
+/* False with errno; 0: it is no record. The block behind its header's, which may be one that
+   cannot be read, may be no matter of this record. */
 static bool read_first(const struct journal_source *segment, uint64_t offset,
 		       struct first *first, struct journal_header *header_r)
 {
 	uint64_t left = segment->size - I_MIN(segment->size, offset);
+	uint64_t block = JOURNAL_BLOCK_SIZE - offset % JOURNAL_BLOCK_SIZE;
 	ssize_t ret = journal_file_read_some(
 		segment->file, first->bytes,
-		(size_t)I_MIN((uint64_t)READ_FIRST, left), offset);
+		(size_t)I_MIN(I_MIN(left, block), (uint64_t)READ_FIRST),
+		offset);
 
 	if (ret < 0)
 		return false;

@@ -494,12 +494,15 @@ static int read_segments(struct recovery *recovery)
 
 	for (i = 0; i < recovery->count; i++) {
 		segment = recovery->sorted[i];
-		journal->next_sequence = I_MAX(journal->next_sequence,
-					       segment->header.first_sequence);
+		/* no two that were to be used have the same */
+		journal->next_sequence =
+			I_MAX(journal->next_sequence,
+			      segment->header.first_sequence + 1);
 		if (journal_ahead_next(recovery->ahead, &items) < 0)
 			return recover_fail(recovery, segment, "reading");
 		segment->sealed = items.from_footer;
-		segment->blank = items.count == 0;
+		/* one that was to be used, and was not, is made so again */
+		segment->blank = journal_segment_is_new(&segment->header);
 		if (items.count == 0) {
 			journal_items_free(&items);
 			continue;

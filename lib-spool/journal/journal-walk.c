@@ -81,12 +81,16 @@ void journal_index_for_each(struct journal_index *index, bool old,
 			    journal_entry_t *callback, void *context)
 {
 	const struct walk walk = { index, old, callback, context };
-	size_t room = I_MIN((size_t)journal_index_slots(index), SPOTS_MAX);
+	size_t room = I_MIN(journal_index_slots(index), SPOTS_MAX);
 	struct journal_spot *spots, few[SPOTS_LEAST];
 
 	if (room == 0)
 		return;
 	spots = try_malloc(room * sizeof(*spots));
+	while (spots == NULL && room > SPOTS_LEAST) {
+		room /= 2;
+		spots = try_malloc(room * sizeof(*spots));
+	}
 	if (spots == NULL)
 		walk_all(&walk, few, SPOTS_LEAST);
 	else

@@ -188,7 +188,7 @@ struct journal_damage {
 const struct journal_damage *journal_get_damage(const struct journal *journal);
 /* Calls back for each message; false stops. `old`: only those that were there when
    the journal was opened, and each once for the journal's life. Messages that come
-   or go meanwhile may be left out. */
+   or go meanwhile may be left out, and one that goes and comes back may be told of twice. */
 typedef bool journal_entry_t(const struct journal_entry *entry, void *context);
 void journal_for_each(struct journal *journal, bool old,
 		      journal_entry_t *callback, void *context);
