@@ -80,33 +80,37 @@ static int get(struct fixture *f, size_t offset, size_t size)
 	return ret;
 }
 
+static void use_any_place(bool rescued, uint32_t *random)
+{
+	struct fixture f;
+	size_t offset;
+	unsigned int i;
+
+	begin(&f, rescued);
+	for (i = 0; i < 400; i++) {
+		offset = test_random(random) % (6 * CHUNK);
+		assert_int_equal(put(&f, offset,
+				     test_random(random) %
+					     (i % 16 == 0 ? 2 * CHUNK : 100)),
+				 0);
+		offset = test_random(random) % (f.size + 1);
+		assert_int_equal(
+			get(&f, offset,
+			    test_random(random) % (f.size - offset + 1)),
+			0);
+	}
+	expect_rescue(&f);
+	EXPECT_PANIC("assertion failed",
+		     (void)temp_file_read(f.file, f.size, f.model, 1));
+	end(&f);
+}
+
 static void test_any_place(void **state ATTR_UNUSED)
 {
 	uint32_t random = 1;
-	struct fixture f;
-	unsigned int kind, i;
-	size_t offset;
 
-	for (kind = 0; kind < 2; kind++) {
-		begin(&f, kind == 1);
-		for (i = 0; i < 400; i++) {
-			offset = test_random(&random) % (6 * CHUNK);
-			assert_int_equal(
-				put(&f, offset,
-				    test_random(&random) %
-					    (i % 16 == 0 ? 2 * CHUNK : 100)),
-				0);
-			offset = test_random(&random) % (f.size + 1);
-			assert_int_equal(get(&f, offset,
-					     test_random(&random) %
-						     (f.size - offset + 1)),
-					 0);
-		}
-		expect_rescue(&f);
-		EXPECT_PANIC("assertion failed",
-			     (void)temp_file_read(f.file, f.size, f.model, 1));
-		end(&f);
-	}
+	use_any_place(false, &random);
+	use_any_place(true, &random);
 }
 
 /* A gap is zeros, also in a chunk that nothing was ever written to, and behind the
