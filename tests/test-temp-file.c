@@ -80,13 +80,13 @@ static int get(struct fixture *f, size_t offset, size_t size)
 	return ret;
 }
 
-static void use_any_place(bool rescued, uint32_t *random)
+static void use_any_place(bool encrypted, uint32_t *random)
 {
 	struct fixture f;
 	size_t offset;
 	unsigned int i;
 
-	begin(&f, rescued);
+	begin(&f, encrypted);
 	for (i = 0; i < 400; i++) {
 		offset = test_random(random) % (6 * CHUNK);
 		assert_int_equal(put(&f, offset,
