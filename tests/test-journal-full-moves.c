@@ -252,6 +252,40 @@ static void test_as_much_as_is_wanted(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static fsblkcnt_t blocks_left;
+
+static int telling_fstatvfs(int fd ATTR_UNUSED, struct statvfs *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->f_blocks = 1000000;
+	st->f_bavail = blocks_left;
+	/* some of which are kept for others */
+	st->f_bfree = blocks_left + SEGMENT / 4096;
+	st->f_frsize = 4096;
+	return 0;
+}
+
+/* A process that compacts a full disk, as "bobbin spool compact" does, was not refused anything
+   itself: it asks the file system. */
+static void test_by_another_process(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(12 * SEGMENT);
+	unsigned int count = test_disk_fill(journal, 0, 9000), n, i;
+	uint64_t moved;
+
+	for (n = 0; n < count; n += 6)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	test_disk.ops.fstatvfs = telling_fstatvfs;
+	file_ops_set(&test_disk.ops);
+	for (i = 0; i < 2; i++) {
+		blocks_left = i == 0 ? SEGMENT / 4096 : SEGMENT / 4096 - 1;
+		test_disk_start_again(&journal);
+		assert_int_equal(journal_compact(journal, &moved), 0);
+		assert_int_equal(moved > count / 2, i > 0);
+	}
+	journal_close(&journal);
+}
+
 /* One message that is larger than what can be written keeps nobody from moving others. */
 static void test_what_has_no_room_is_left(void **state ATTR_UNUSED)
 {
@@ -317,6 +351,8 @@ int main(void)
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_moving_ends, test_disk_end),
 		cmocka_unit_test_teardown(test_as_much_as_is_wanted,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_by_another_process,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_what_has_no_room_is_left,
 					  test_disk_end),

@@ -258,6 +258,55 @@ static void test_one_that_is_used_is_another(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static struct {
+	int ret;
+	fsblkcnt_t blocks;
+} told;
+
+static int telling_fstatvfs(int fd ATTR_UNUSED, struct statvfs *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->f_blocks = told.blocks;
+	st->f_frsize = 4096;
+	errno = EIO;
+	return told.ret;
+}
+
+/* A disk has 64 of them, or it has them as small as they can be. */
+static void test_as_large_as_suits_the_disk(void **state ATTR_UNUSED)
+{
+	static const struct {
+		int ret;
+		uint64_t disk, size; /* in MiB */
+	} rows[] = {
+		{ 0, 0, 64 },    { -1, 100, 64 }, { 0, 1000000, 64 },
+		{ 0, 4096, 64 }, { 0, 4095, 32 }, { 0, 400, 4 },
+		{ 0, 100, 1 },   { 0, 1, 1 },
+	};
+	const struct journal_settings settings = {
+		.warning = test_journal_count_warning
+	};
+	struct file_ops ops = file_ops_system;
+	struct journal *journal;
+	char *error;
+	size_t i;
+
+	ops.fstatvfs = telling_fstatvfs;
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		test_journal_new_dir();
+		told.ret = rows[i].ret;
+		told.blocks = rows[i].disk * 1024 * 1024 / 4096;
+		file_ops_set(&ops);
+		journal = journal_open(test_journal.dir_fd, test_journal.dir,
+				       &settings, &error);
+		file_ops_set(NULL);
+		assert_non_null(journal);
+		assert_true(journal->settings.segment_size ==
+			    rows[i].size * 1024 * 1024);
+		journal_close(&journal);
+	}
+}
+
 static void test_a_small_journal_has_one(void **state ATTR_UNUSED)
 {
 	struct journal *journal = begin(UINT_MAX, SEGMENT_SIZE);
@@ -545,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_waits_for_it),
 		cmocka_unit_test(test_one_that_waits_is_blank),
 		cmocka_unit_test(test_one_that_is_used_is_another),
+		cmocka_unit_test(test_as_large_as_suits_the_disk),
 		cmocka_unit_test(test_a_small_journal_has_one),
 		cmocka_unit_test(test_the_order_is_that_of_writing),
 		cmocka_unit_test(test_who_needs_it_waits_for_it),

@@ -369,6 +369,28 @@ if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
 		"$(head -1 full.ids)"
 	check "and then there is room again" "$BOBBIN" spool put small/spool big
 	umount small
+	mount -t tmpfs -o size=24m tmpfs small
+	"$BOBBIN" spool init --store=journal small/spool
+	head -c 75000 /dev/urandom | base64 >big
+	: >full.ids
+	while "$BOBBIN" spool put small/spool big >>full.ids 2>full.err; do :; done
+	check "what to do on a full disk is told" \
+		grep -q 'No space left.*bobbin spool compact small/spool' full.err
+	sed -n 'p;n' full.ids >gone.ids
+	while read -r id; do "$BOBBIN" spool rm small/spool "$id"; done <gone.ids
+	stored=0
+	# what is half empty, and on a disk that is full again what is not
+	for _ in 1 2; do
+		"$BOBBIN" spool compact small/spool >/dev/null
+		while "$BOBBIN" spool put small/spool big >/dev/null 2>&1; do
+			stored=$((stored + 1))
+		done
+	done
+	gone=$(wc -l <gone.ids)
+	check "of $gone that were removed most are room again, $stored" \
+		test $stored -gt $((gone * 2 / 3))
+	check "and nothing else is gone" "$BOBBIN" spool verify small/spool
+	umount small
 else
 	not_run "full disk: mounting a tmpfs is not allowed here"
 fi

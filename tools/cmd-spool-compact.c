@@ -15,7 +15,9 @@ static const char help[] =
 	"Moves what is left in half empty segments of a journal, and gives the blocks\n"
 	"of those where nothing is left back to the disk. A process that has the\n"
 	"spool open for writing does that by itself, unless DIR/spool.conf says\n"
-	"\"compaction = off\". In a file store there is nothing to do.\n\n"
+	"\"compaction = off\". On a full disk it also moves what is left in fuller\n"
+	"ones, so that there is room for about as much as was removed. In a file store\n"
+	"there is nothing to do.\n\n"
 	"  -h, --help   this text\n\n"
 	"Examples:\n"
 	"  bobbin spool compact spool\n";

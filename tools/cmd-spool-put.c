@@ -109,6 +109,20 @@ static int print_id(struct put *put, const message_id *id)
 			 text, strerror(errno));
 }
 
+/* What can be done is told, too. */
+static int refused(const struct put *put, int answer)
+{
+	int error = io_get_errno();
+
+	if (answer == IO_TRANS_FAIL && (error == ENOSPC || error == EDQUOT))
+		return tool_fail(EX_TEMPFAIL,
+				 "%s: remove messages; in a journal \"bobbin "
+				 "spool compact %s\" wins the space of removed "
+				 "ones",
+				 io_get_error(), put->args.dir);
+	return spool_tool_fail(&put->args, answer);
+}
+
 static int put_input(struct put *put, struct istream *source)
 {
 	struct istream *checked, *wire;
@@ -130,8 +144,7 @@ static int put_input(struct put *put, struct istream *source)
 					 transform_create_dot_encoder(false));
 	email_message_set_body(message, wire, 0);
 	answer = store(put, message, &seen);
-	code = answer == IO_DONE ? print_id(put, &id) :
-				   spool_tool_fail(&put->args, answer);
+	code = answer == IO_DONE ? print_id(put, &id) : refused(put, answer);
 	email_message_unref(&message);
 	i_stream_unref(&wire);
 	i_stream_unref(&checked);

@@ -428,11 +428,23 @@ int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved)
 	return ret;
 }
 
+/* Where nobody of this process was refused yet, it may be for those of others that somebody
+   asks for room. */
+static void look_for_space(struct journal *journal)
+{
+	if (journal_reserve_is_full(journal))
+		return;
+	journal_look_at_space(journal);
+	if (journal_reserve_is_full(journal))
+		journal_reserve_want_space(journal);
+}
+
 int journal_compact(struct journal *journal, uint64_t *moved_r)
 {
 	int ret = 1;
 
 	*moved_r = 0;
+	look_for_space(journal);
 	while (ret > 0)
 		ret = journal_compact_some(journal, true, moved_r);
 	return ret;

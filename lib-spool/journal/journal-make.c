@@ -21,6 +21,25 @@
 /* Where there is no space for a segment it is half as large, and so on, to this part. */
 #define SMALLEST_PART 64
 
+/* Bytes of a segment, where nothing else is asked for: on a small disk there are to be many,
+   as on a full one what is left in them is moved into one that is kept. */
+#define SIZE_MOST ((uint64_t)64 * 1024 * 1024)
+#define SIZE_LEAST ((uint64_t)1024 * 1024)
+#define SEGMENTS_OF_A_DISK 64u
+
+uint64_t journal_default_size(int dir_fd)
+{
+	uint64_t size = SIZE_MOST;
+	struct statvfs st;
+
+	if (file_ops()->fstatvfs(dir_fd, &st) < 0 || st.f_blocks == 0)
+		return size;
+	while (size > SIZE_LEAST &&
+	       size / st.f_frsize > st.f_blocks / SEGMENTS_OF_A_DISK)
+		size /= 2;
+	return size;
+}
+
 int journal_write_header(int fd, struct journal_segment_header *header)
 {
 	unsigned char block[JOURNAL_BLOCK_SIZE] = { 0 };
@@ -51,25 +70,25 @@ static int sync_piece(struct journal *journal, int fd)
 	return -1;
 }
 
-/* As far as the file system tells: what has no room is not begun, since for a while it
-   would leave nothing to others. */
-static uint64_t free_space(const struct journal *journal)
+/* As far as the file system tells; `all`: with what it keeps for root, or for itself. */
+static uint64_t free_space(const struct journal *journal, bool all)
 {
 	struct statvfs st;
 
 	if (file_ops()->fstatvfs(journal->fd, &st) < 0 || st.f_blocks == 0)
 		return UINT64_MAX;
-	return (uint64_t)st.f_frsize *
-		(geteuid() == 0 ? st.f_bfree : st.f_bavail);
+	return (uint64_t)st.f_frsize * (all ? st.f_bfree : st.f_bavail);
 }
 
 /* Writes its blocks behind the first. Ahead: nobody waits for it, yet. */
 static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
 {
-	uint64_t pos = JOURNAL_BLOCK_SIZE, space = free_space(journal);
+	uint64_t pos = JOURNAL_BLOCK_SIZE;
+	uint64_t space = free_space(journal, geteuid() == 0);
 	unsigned char *zeros;
 	int ret;
 
+	/* not begun, since for a while it would leave nothing to others */
 	if (space < size) {
 		journal->most_space = space;
 		errno = ENOSPC;
@@ -146,6 +165,12 @@ static void note_space(struct journal *journal, uint64_t size, int error)
 	else if (error == 0 && size >= journal->settings.segment_size)
 		journal->is_full = false;
 	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+void journal_look_at_space(struct journal *journal)
+{
+	if (free_space(journal, false) < journal->settings.segment_size)
+		note_space(journal, 0, ENOSPC);
 }
 
 struct journal_segment *journal_make_segment(struct journal *journal,

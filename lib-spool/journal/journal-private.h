@@ -15,7 +15,6 @@
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
 #define JOURNAL_BODIES_NAME "bodies"
-#define JOURNAL_SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
 struct journal_segment {
 	struct journal_file *file;
 	struct journal_segment_header header;
@@ -192,6 +191,10 @@ void journal_footer_write(struct journal_segment *segment,
 /* journal-make.c: of who makes segments. The first block, under a fresh incarnation, which
    nobody could have guessed: -1 with errno. */
 int journal_write_header(int fd, struct journal_segment_header *header);
+/* Bytes of a segment, on the disk of this directory. */
+uint64_t journal_default_size(int dir_fd);
+/* Whether the file system has space for another one: where not, the disk is full. */
+void journal_look_at_space(struct journal *journal);
 /* A new one, without a record; NULL with errno. Ahead: nobody waits for it, yet. */
 struct journal_segment *journal_make_segment(struct journal *journal,
 					     uint64_t size,

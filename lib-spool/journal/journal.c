@@ -131,7 +131,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	journal->dir = i_strdup_printf("%s/" JOURNAL_DIR_NAME, dir);
 	journal->settings = *settings;
 	if (journal->settings.segment_size == 0)
-		journal->settings.segment_size = JOURNAL_SEGMENT_DEFAULT;
+		journal->settings.segment_size = journal_default_size(dir_fd);
 	journal->next_sequence = 1;
 	journal->queue_end = &journal->queue;
 	journal->damage_end = &journal->damage;

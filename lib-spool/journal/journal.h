@@ -29,8 +29,9 @@ struct journal_entry {
 };
 
 struct journal_settings {
-	uint64_t segment_size; /* of new segments, in bytes; 0: the default */
-	bool read_only;        /* nothing is written, nothing is put aside */
+	uint64_t
+		segment_size; /* of new segments, in bytes; 0: what suits the disk */
+	bool read_only;       /* nothing is written, nothing is put aside */
 	/* A segment whose first block is damaged is put aside (read_only: left
 	   out); else the journal is not opened. One that is missing is told
 	   of, once. */
