@@ -184,11 +184,11 @@ static bool will_be_free(const struct journal *journal,
 /* How many are to be kept whole. */
 static uint64_t wholes_wanted(const struct journal *journal)
 {
-	uint64_t used;
+	uint64_t whole = usable(journal->settings.segment_size), used;
 
-	if (journal_reserve_piece(journal) == 0)
+	if (journal_reserve_piece(journal) == 0 || whole == 0)
 		return 0;
-	used = sum(journal, is_used) / usable(journal->settings.segment_size);
+	used = sum(journal, is_used) / whole;
 	return used < FIRST_WHOLE ? 0 : 1 + used / ONE_WHOLE;
 }
 

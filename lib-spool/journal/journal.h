@@ -84,6 +84,9 @@ struct journal_request {
 	/* And much more, so that messages can be removed: it may have what is kept for
 	   tombstones. */
 	bool for_removals;
+	/* The journal's, for done(): its records may be on the disk, also where it
+	   failed: until they are declared void a start may find them. */
+	bool was_tried;
 	/* Called when they are on stable storage, or (errno `error`) will not be:
 	   on the thread of whoever writes, or waits for something of the same group, who
 	   holds no lock. May be NULL. */
@@ -96,9 +99,6 @@ struct journal_request {
 	uint64_t size; /* of its records in a segment, in bytes */
 	int error;
 	unsigned int use; /* enum journal_use */
-	/* Its records may be on the disk, also where it failed: until they are
-	   declared void a start may find them. For done(). */
-	bool was_tried;
 };
 
 /* Whether there can be a segment that takes it. */
