@@ -180,7 +180,8 @@ int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
 		       char **error_r);
 
 /* Does at once what a store does in time: the journal moves what is left in half empty
-   segments, and gives the blocks of dead ones back; the file store has nothing to do.
+   segments (on a full disk in fuller ones, too), and gives the blocks of dead ones back; the
+   file store has nothing to do.
    *moved_r: messages. -1 with errno and *error_r. The spool is open for writing (EROFS;
    EPERM in a child that fork() made); other calls may run meanwhile. */
 int spool_compact(struct spool *spool, uint64_t *moved_r, char **error_r);
