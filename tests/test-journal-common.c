@@ -71,6 +71,19 @@ struct journal *test_journal_repair(bool read_only)
 	return test_journal_open_with(settings);
 }
 
+struct test_told test_told;
+
+int test_telling_fstatvfs(int fd ATTR_UNUSED, struct statvfs *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->f_frsize = 4096;
+	st->f_blocks = test_told.blocks;
+	st->f_bavail = test_told.for_all;
+	st->f_bfree = test_told.for_root;
+	errno = EIO;
+	return test_told.fails ? -1 : 0;
+}
+
 void test_journal_make_id(unsigned int n, message_id *id)
 {
 	uint32_t random = n * 2654435761u + 1;

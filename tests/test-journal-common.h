@@ -27,6 +27,14 @@ struct journal *test_journal_open(bool read_only);
 /* The same, and repairs it. */
 struct journal *test_journal_repair(bool read_only);
 
+/* What a file system tells that is asked for its space, in blocks of 4096 bytes, by
+   test_telling_fstatvfs(); `fails`: it does not. */
+extern struct test_told {
+	bool fails;
+	uint64_t blocks, for_all, for_root; /* of which are free */
+} test_told;
+int test_telling_fstatvfs(int fd, struct statvfs *st);
+
 /* As spread as real ones are. */
 void test_journal_make_id(unsigned int n, message_id *id);
 /* A message that is to be stored; how often and with what its done() was called. */

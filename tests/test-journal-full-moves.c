@@ -252,19 +252,6 @@ static void test_as_much_as_is_wanted(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-static fsblkcnt_t blocks_left;
-
-static int telling_fstatvfs(int fd ATTR_UNUSED, struct statvfs *st)
-{
-	memset(st, 0, sizeof(*st));
-	st->f_blocks = 1000000;
-	st->f_bavail = blocks_left;
-	/* some of which are kept for others */
-	st->f_bfree = blocks_left + SEGMENT / 4096;
-	st->f_frsize = 4096;
-	return 0;
-}
-
 /* A process that compacts a full disk, as "bobbin spool compact" does, was not refused anything
    itself: it asks the file system. */
 static void test_by_another_process(void **state ATTR_UNUSED)
@@ -275,10 +262,13 @@ static void test_by_another_process(void **state ATTR_UNUSED)
 
 	for (n = 0; n < count; n += 6)
 		assert_int_equal(test_journal_drop(journal, n), 0);
-	test_disk.ops.fstatvfs = telling_fstatvfs;
+	test_told.blocks = 1000000;
+	test_disk.ops.fstatvfs = test_telling_fstatvfs;
 	file_ops_set(&test_disk.ops);
 	for (i = 0; i < 2; i++) {
-		blocks_left = i == 0 ? SEGMENT / 4096 : SEGMENT / 4096 - 1;
+		test_told.for_all = SEGMENT / 4096 - i;
+		/* some of it is kept for others */
+		test_told.for_root = 2 * SEGMENT / 4096;
 		test_disk_start_again(&journal);
 		assert_int_equal(journal_compact(journal, &moved), 0);
 		assert_int_equal(moved > count / 2, i > 0);

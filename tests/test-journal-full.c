@@ -315,14 +315,6 @@ static void test_who_removes_finds_new_space(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-static struct statvfs told;
-
-static int telling_fstatvfs(int fd ATTR_UNUSED, struct statvfs *st)
-{
-	*st = told;
-	return 0;
-}
-
 /* What has no room is not begun. */
 static void test_what_the_file_system_tells(void **state ATTR_UNUSED)
 {
@@ -337,11 +329,9 @@ static void test_what_the_file_system_tells(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(cases); i++) {
 		journal = test_disk_begin(2 * SEGMENT);
-		memset(&told, 0, sizeof(told));
-		told.f_blocks = cases[i].blocks;
-		told.f_bfree = told.f_bavail = cases[i].left;
-		told.f_frsize = 4096;
-		test_disk.ops.fstatvfs = telling_fstatvfs;
+		test_told.blocks = cases[i].blocks;
+		test_told.for_root = test_told.for_all = cases[i].left;
+		test_disk.ops.fstatvfs = test_telling_fstatvfs;
 		file_ops_set(&test_disk.ops);
 		assert_int_equal(test_journal_store(journal, 1), 0);
 		assert_int_equal(journal->active->header.size == SEGMENT,
@@ -358,12 +348,10 @@ static void test_what_is_left_for_root(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(2 * SEGMENT);
 
-	memset(&told, 0, sizeof(told));
-	told.f_blocks = 1000;
-	told.f_bfree = SEGMENT / 4096;
-	told.f_bavail = SEGMENT / 4096 / 2;
-	told.f_frsize = 4096;
-	test_disk.ops.fstatvfs = telling_fstatvfs;
+	test_told.blocks = 1000;
+	test_told.for_root = SEGMENT / 4096;
+	test_told.for_all = SEGMENT / 4096 / 2;
+	test_disk.ops.fstatvfs = test_telling_fstatvfs;
 	file_ops_set(&test_disk.ops);
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	assert_int_equal(journal->active->header.size == SEGMENT,

@@ -258,30 +258,17 @@ static void test_one_that_is_used_is_another(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-static struct {
-	int ret;
-	fsblkcnt_t blocks;
-} told;
-
-static int telling_fstatvfs(int fd ATTR_UNUSED, struct statvfs *st)
-{
-	memset(st, 0, sizeof(*st));
-	st->f_blocks = told.blocks;
-	st->f_frsize = 4096;
-	errno = EIO;
-	return told.ret;
-}
-
 /* A disk has 64 of them, or it has them as small as they can be. */
 static void test_as_large_as_suits_the_disk(void **state ATTR_UNUSED)
 {
 	static const struct {
-		int ret;
+		bool fails;
 		uint64_t disk, size; /* in MiB */
 	} rows[] = {
-		{ 0, 0, 64 },    { -1, 100, 64 }, { 0, 1000000, 64 },
-		{ 0, 4096, 64 }, { 0, 4095, 32 }, { 0, 400, 4 },
-		{ 0, 100, 1 },   { 0, 1, 1 },
+		{ false, 0, 64 },       { true, 100, 64 },
+		{ false, 1000000, 64 }, { false, 4096, 64 },
+		{ false, 4095, 32 },    { false, 400, 4 },
+		{ false, 100, 1 },      { false, 1, 1 },
 	};
 	const struct journal_settings settings = {
 		.warning = test_journal_count_warning
@@ -291,15 +278,16 @@ static void test_as_large_as_suits_the_disk(void **state ATTR_UNUSED)
 	char *error;
 	size_t i;
 
-	ops.fstatvfs = telling_fstatvfs;
+	ops.fstatvfs = test_telling_fstatvfs;
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		test_journal_new_dir();
-		told.ret = rows[i].ret;
-		told.blocks = rows[i].disk * 1024 * 1024 / 4096;
+		test_told.fails = rows[i].fails;
+		test_told.blocks = rows[i].disk * 1024 * 1024 / 4096;
 		file_ops_set(&ops);
 		journal = journal_open(test_journal.dir_fd, test_journal.dir,
 				       &settings, &error);
 		file_ops_set(NULL);
+		test_told.fails = false;
 		assert_non_null(journal);
 		assert_true(journal->settings.segment_size ==
 			    rows[i].size * 1024 * 1024);

@@ -7,8 +7,6 @@
 #include "macros.h"
 #include "test-journal-disk.h"
 
-#include <stdatomic.h>
-
 #include <errno.h>
 #include <sys/stat.h>
 

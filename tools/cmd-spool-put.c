@@ -3,6 +3,7 @@
 /* bobbin spool put: mail at the door of the spool becomes SMTP wire form. */
 
 #include "config.h"
+#include "file-ops.h"
 #include "istream.h"
 #include "line-ends.h"
 #include "spool-common.h"
@@ -112,9 +113,7 @@ static int print_id(struct put *put, const message_id *id)
 /* What can be done is told, too. */
 static int refused(const struct put *put, int answer)
 {
-	int error = io_get_errno();
-
-	if (answer == IO_TRANS_FAIL && (error == ENOSPC || error == EDQUOT))
+	if (answer == IO_TRANS_FAIL && file_is_full_disk(io_get_errno()))
 		return tool_fail(EX_TEMPFAIL,
 				 "%s: remove messages; in a journal \"bobbin "
 				 "spool compact %s\" wins the space of removed "

@@ -432,10 +432,7 @@ int journal_compact_some(struct journal *journal, bool wait, uint64_t *moved)
    asks for room. */
 static void look_for_space(struct journal *journal)
 {
-	if (journal_reserve_is_full(journal))
-		return;
-	journal_look_at_space(journal);
-	if (journal_reserve_is_full(journal))
+	if (!journal_reserve_is_full(journal) && !journal_has_space(journal))
 		journal_reserve_want_space(journal);
 }
 

@@ -27,12 +27,18 @@
 #define SIZE_LEAST ((uint64_t)1024 * 1024)
 #define SEGMENTS_OF_A_DISK 64u
 
+/* False: it does not know. */
+static bool ask_file_system(int dir_fd, struct statvfs *st_r)
+{
+	return file_ops()->fstatvfs(dir_fd, st_r) == 0 && st_r->f_blocks > 0;
+}
+
 uint64_t journal_default_size(int dir_fd)
 {
 	uint64_t size = SIZE_MOST;
 	struct statvfs st;
 
-	if (file_ops()->fstatvfs(dir_fd, &st) < 0 || st.f_blocks == 0)
+	if (!ask_file_system(dir_fd, &st))
 		return size;
 	while (size > SIZE_LEAST &&
 	       size / st.f_frsize > st.f_blocks / SEGMENTS_OF_A_DISK)
@@ -75,7 +81,7 @@ static uint64_t free_space(const struct journal *journal, bool all)
 {
 	struct statvfs st;
 
-	if (file_ops()->fstatvfs(journal->fd, &st) < 0 || st.f_blocks == 0)
+	if (!ask_file_system(journal->fd, &st))
 		return UINT64_MAX;
 	return (uint64_t)st.f_frsize * (all ? st.f_bfree : st.f_bavail);
 }
@@ -167,10 +173,12 @@ static void note_space(struct journal *journal, uint64_t size, int error)
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-void journal_look_at_space(struct journal *journal)
+bool journal_has_space(struct journal *journal)
 {
-	if (free_space(journal, false) < journal->settings.segment_size)
-		note_space(journal, 0, ENOSPC);
+	if (free_space(journal, false) >= journal->settings.segment_size)
+		return true;
+	note_space(journal, 0, ENOSPC);
+	return false;
 }
 
 struct journal_segment *journal_make_segment(struct journal *journal,

@@ -193,8 +193,9 @@ void journal_footer_write(struct journal_segment *segment,
 int journal_write_header(int fd, struct journal_segment_header *header);
 /* Bytes of a segment, on the disk of this directory. */
 uint64_t journal_default_size(int dir_fd);
-/* Whether the file system has space for another one: where not, the disk is full. */
-void journal_look_at_space(struct journal *journal);
+/* Whether the file system has space for another one: where not, the disk is full from then
+   on. */
+bool journal_has_space(struct journal *journal);
 /* A new one, without a record; NULL with errno. Ahead: nobody waits for it, yet. */
 struct journal_segment *journal_make_segment(struct journal *journal,
 					     uint64_t size,

@@ -86,11 +86,9 @@ void journal_index_for_each(struct journal_index *index, bool old,
 
 	if (room == 0)
 		return;
-	spots = try_malloc(room * sizeof(*spots));
-	while (spots == NULL && room > SPOTS_LEAST) {
+	while ((spots = try_malloc(room * sizeof(*spots))) == NULL &&
+	       room > SPOTS_LEAST)
 		room /= 2;
-		spots = try_malloc(room * sizeof(*spots));
-	}
 	if (spots == NULL)
 		walk_all(&walk, few, SPOTS_LEAST);
 	else
