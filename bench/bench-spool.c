@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 #include "bench-files.h"
+#include "bench-spool.h"
 #include "bench-writers.h"
 
 #include <bobbin/istream.h>
@@ -61,20 +62,28 @@ static email_message *make_message(const message_id *id)
 	return message;
 }
 
-static void put(void *context, uint64_t number, const unsigned char *body,
-		size_t size)
+email_message *bench_new_message(struct spool *spool, const unsigned char *body,
+				 size_t size)
 {
-	struct spool *spool = context;
 	email_message *message;
 	struct istream *input;
 	message_id id;
 
-	(void)number;
 	spool_new_id(spool, &id);
 	message = make_message(&id);
 	input = i_stream_create_from_data(body, size);
 	email_message_set_body(message, input, size);
 	i_stream_unref(&input);
+	return message;
+}
+
+static void put(void *context, uint64_t number, const unsigned char *body,
+		size_t size)
+{
+	struct spool *spool = context;
+	email_message *message = bench_new_message(spool, body, size);
+
+	(void)number;
 	bench_check(spool_put(spool, message) == IO_DONE);
 	email_message_unref(&message);
 }
@@ -199,7 +208,7 @@ static void set_compaction(const struct bench *b, bool on)
 
 /* They fit into a segment, which is there before the clock runs; the next one is made ahead
    where the spool is growing. */
-static void put_messages(struct bench *b)
+static struct spool *make_spool_ahead(const struct bench *b)
 {
 	struct spool *spool = make_spool(b);
 
@@ -209,7 +218,22 @@ static void put_messages(struct bench *b)
 		set_compaction(b, false);
 		spool = open_spool(b->out_path);
 	}
+	return spool;
+}
+
+static void put_messages(struct bench *b)
+{
+	struct spool *spool = make_spool_ahead(b);
+
 	bench_writers(b, put, spool);
+	spool_close(&spool);
+}
+
+static void put_messages_async(struct bench *b)
+{
+	struct spool *spool = make_spool_ahead(b);
+
+	bench_put_async(b, spool);
 	spool_close(&spool);
 }
 
@@ -444,15 +468,11 @@ static void put_beside(struct bench *b)
 }
 
 static const struct bench_work works[] = {
-	{ "put", put_messages },
-	{ "put-beside", put_beside },
-	{ "encode", encode_messages },
-	{ "stored", measure_stored },
-	{ "fill", fill },
-	{ "open", open_and_close },
-	{ "rewrite", rewrite_headers },
-	{ "unlink", unlink_messages },
-	{ NULL, NULL },
+	{ "put", put_messages },       { "put-async", put_messages_async },
+	{ "put-beside", put_beside },  { "encode", encode_messages },
+	{ "stored", measure_stored },  { "fill", fill },
+	{ "open", open_and_close },    { "rewrite", rewrite_headers },
+	{ "unlink", unlink_messages }, { NULL, NULL },
 };
 
 int main(int argc, char *argv[])

@@ -9,11 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-/* So many bodies are made before the clock runs, and used in turn. */
-#define BODIES 1024
-/* Messages of each writer before the clock runs: a store makes its files then. */
-#define WARM 4
-
 struct writers {
 	bench_put_t *put;
 	void *context;
@@ -27,7 +22,7 @@ struct writers {
 	uint64_t *took;
 };
 
-static uint64_t now(void)
+uint64_t bench_now(void)
 {
 	struct timespec ts;
 
@@ -44,15 +39,15 @@ void bench_message_name(uint64_t number, unsigned char name_r[BENCH_NAME_SIZE])
 	memcpy(name_r + sizeof(number), &mixed, sizeof(mixed));
 }
 
-static unsigned char *make_bodies(struct bench *b)
+unsigned char *bench_bodies(struct bench *b)
 {
 	static const char end[] = "\r\n.\r\n";
-	unsigned char *bodies = malloc(BODIES * b->piece), *body;
+	unsigned char *bodies = malloc(BENCH_BODIES * b->piece), *body;
 	size_t i;
 
 	bench_check(bodies != NULL && b->piece > sizeof(end) &&
 		    b->piece <= b->window);
-	for (i = 0; i < BODIES; i++) {
+	for (i = 0; i < BENCH_BODIES; i++) {
 		body = bodies + i * b->piece;
 		memcpy(body, bench_piece(b), b->piece);
 		memcpy(body + b->piece - (sizeof(end) - 1), end,
@@ -63,7 +58,7 @@ static unsigned char *make_bodies(struct bench *b)
 
 static void write_message(struct writers *w, uint64_t number)
 {
-	w->put(w->context, number, w->bodies + number % BODIES * w->size,
+	w->put(w->context, number, w->bodies + number % BENCH_BODIES * w->size,
 	       w->size);
 }
 
@@ -79,10 +74,10 @@ static void *write_messages(void *context)
 	(void)pthread_barrier_wait(&w->ready);
 	(void)pthread_barrier_wait(&w->go);
 	while ((number = atomic_fetch_add(&w->next, 1)) < w->end) {
-		started = now();
+		started = bench_now();
 		write_message(w, number);
 		if (w->took != NULL)
-			w->took[number] = now() - started;
+			w->took[number] = bench_now() - started;
 	}
 	return NULL;
 }
@@ -127,8 +122,16 @@ static void begin(struct writers *w, struct bench *b, bench_put_t *put,
 	memset(w, 0, sizeof(*w));
 	w->put = put;
 	w->context = context;
-	w->bodies = make_bodies(b);
+	w->bodies = bench_bodies(b);
 	w->size = b->piece;
+}
+
+void bench_count_messages(struct bench *b, uint64_t *took)
+{
+	b->calls = b->total;
+	b->bytes = b->total * b->piece;
+	qsort(took, b->total, sizeof(*took), compare);
+	b->out_bytes = took[(b->total * 999 + 999) / 1000 - 1];
 }
 
 void bench_writers(struct bench *b, bench_put_t *put, void *context)
@@ -141,12 +144,9 @@ void bench_writers(struct bench *b, bench_put_t *put, void *context)
 	w.took = took;
 	w.end = b->total;
 	atomic_store(&w.next, b->total);
-	w.warm = WARM;
+	w.warm = BENCH_WARM;
 	run(&w, b, 0, true);
-	b->calls = b->total;
-	b->bytes = b->total * b->piece;
-	qsort(took, b->total, sizeof(*took), compare);
-	b->out_bytes = took[(b->total * 999 + 999) / 1000 - 1];
+	bench_count_messages(b, took);
 	free(took);
 	free(w.bodies);
 }

@@ -12,6 +12,9 @@
    many as the record has that Bobbin makes of it. */
 #define BENCH_HEADERS_SIZE 240
 
+/* Messages of each writer before the clock runs: a store makes its files then. */
+#define BENCH_WARM 4
+
 /* Stores the message. Many threads call it; each number below N comes once. */
 typedef void bench_put_t(void *context, uint64_t number,
 			 const unsigned char *body, size_t size);
@@ -23,6 +26,15 @@ void bench_writers(struct bench *b, bench_put_t *put, void *context);
 /* The same without a clock: for what the works need that they find. */
 void bench_writers_fill(struct bench *b, uint64_t first, uint64_t count,
 			bench_put_t *put, void *context);
+
+/* Bodies of piece=SIZE octets that are made before the clock runs, one behind the
+   other, to be used in turn; free() them. */
+#define BENCH_BODIES 1024
+unsigned char *bench_bodies(struct bench *b);
+/* The result of total=N messages that took so many nanoseconds each. */
+void bench_count_messages(struct bench *b, uint64_t *took);
+/* Nanoseconds of a clock that goes on. */
+uint64_t bench_now(void);
 
 /* The name of message `number`, as long as a message-id. */
 #define BENCH_NAME_SIZE 16

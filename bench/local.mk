@@ -36,12 +36,14 @@ bench_bench_spool_raw_SOURCES = bench/bench-spool-raw.c $(bench_writers)
 bench_bench_spool_raw_CPPFLAGS = -Ibench
 bench_bench_spool_raw_CFLAGS = $(AM_CFLAGS)
 bench_bench_spool_raw_LDADD = -lpthread
-bench_bench_spool_SOURCES = bench/bench-spool.c $(bench_writers)
+bench_bench_spool_SOURCES = bench/bench-spool.c bench/bench-spool.h \
+	bench/bench-spool-async.c $(bench_writers)
 bench_bench_spool_CPPFLAGS = -Ibench -Iexamples/include
 bench_bench_spool_CFLAGS = $(AM_CFLAGS)
 bench_bench_spool_LDADD = libspool-objects.la libstream-objects.la
 
 bench/bench_spool-bench-spool.$(OBJEXT) \
+bench/bench_spool-bench-spool-async.$(OBJEXT) \
 bench/bench_streams-bench-streams.$(OBJEXT) \
 bench/bench_stacks-bench-stacks.$(OBJEXT) \
 bench/bench_bobbin-bench-bobbin.$(OBJEXT): examples/include/bobbin.stamp

@@ -83,6 +83,24 @@ def codecs():
                       ours, theirs, target=0.85)
 
 
+def asynchronous():
+    """One thread has 64 messages under way, and workers have their codecs."""
+    group = "asynchronous calls, 64 messages under way"
+    key = "zstd:3 | age:recipient={recipient}"
+
+    def journal_async(codec=""):
+        return journal(64, codec).replace("spool put", "spool put-async")
+    yield Row(group, "journal against 64 threads that wait", journal_async(),
+              journal(64))
+    yield Row(group, "journal against the raw limit with 64 threads",
+              journal_async(),
+              put("spool-raw put", 64, "raw", " record={record}"))
+    yield Row(group, "zstd:3 | age, against the codecs alone",
+              journal_async(key),
+              put("spool encode", 64, "nothing", f" 'codec={key}'"),
+              target=0.85)
+
+
 def starting(messages):
     group = f"opening {messages:,} messages after a kill"
     opening = f"spool open in={{disk}}/large total={messages}"
@@ -115,6 +133,7 @@ def all_rows(messages, filesystem):
     yield from stores(filesystem)
     yield from new_segments()
     yield from codecs()
+    yield from asynchronous()
     yield from starting(messages)
     yield from changes(messages)
     yield from compaction()
