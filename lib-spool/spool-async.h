@@ -10,7 +10,8 @@
    when everything is closed, too. Requests about one message id are run one after the
    other in the order in which they were submitted, those about others beside them.
    Where the native store is a journal, no worker waits until a message is on the disk:
-   what is submitted meanwhile is written together, with one sync. */
+   what is submitted meanwhile is written together, with one sync. While there is more that
+   the workers have not made yet, this sync may begin a millisecond later. */
 
 #include "ioloop.h"
 #include "spool.h"
@@ -22,8 +23,7 @@ struct spool_async;
 /* Starts the workers of an open spool; neither it nor the loop may be closed before
    them. ioloop NULL: the thread's current one (EINVAL where it has none). workers: how many threads, 1 to
    SPOOL_WORKERS_MAX; 0: one more than there are processors. Each takes one request
-   at a time; one of them at a time may be writing for all, so one alone
-   writes a message at a time. requests_max: how many requests there may be whose
+   at a time. requests_max: how many requests there may be whose
    callbacks have not been called; 0: SPOOL_REQUESTS_DEFAULT. A spool may have
    several of these. NULL with errno and a sentence in *error_r (free() it): EINVAL,
    a number is out of range; EAGAIN, there are no threads; EMFILE, no descriptors; EPERM, in a

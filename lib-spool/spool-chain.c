@@ -74,6 +74,12 @@ static bool may_be_later(const struct spool_call *call, unsigned int i)
 		 call->op == IO_OP_UNLINKHEADERS);
 }
 
+void spool_expect(struct spool *spool, int more)
+{
+	if (spool->store != NULL && spool->store_class->expect != NULL)
+		spool->store_class->expect(spool->store, more);
+}
+
 static int start_store(struct spool_call *call)
 {
 	const struct spool_store *class_ = call->spool->store_class;

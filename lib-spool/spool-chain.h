@@ -42,6 +42,9 @@ struct spool_call {
    have it; or SPOOL_LATER where later.ready is set, and the call is not to be touched
    any more before that was called. */
 int spool_call_start(struct spool_call *call);
+/* So many more calls that the store may answer later will be started soon, or fewer, as they
+   were: one that writes many together waits a little for them. */
+void spool_expect(struct spool *spool, int more);
 /* After later.ready() was called: the answer. */
 int spool_call_finish(struct spool_call *call);
 

@@ -47,8 +47,23 @@ static struct spool_request **find_id(struct spool_async *async,
 	return pos;
 }
 
+/* Of these the store is told before they begin. */
+static bool is_change(const struct spool_request *request)
+{
+	unsigned int i;
+
+	for (i = 0; i < request->step_count; i++) {
+		if (request->steps[i] == IO_OP_WRITEHEADERS ||
+		    request->steps[i] == IO_OP_UNLINKHEADERS)
+			return true;
+	}
+	return false;
+}
+
 static void make_ready(struct spool_async *async, struct spool_request *request)
 {
+	if (is_change(request))
+		spool_expect(async->spool, 1);
 	spool_request_list_add(&async->ready, request);
 	(void)pthread_cond_signal(&async->work);
 }
@@ -188,15 +203,18 @@ static void *worker(void *context)
 {
 	struct spool_async *async = context;
 	struct spool_request *request;
-	bool resumed;
+	bool resumed, expected;
 	int answer;
 
 	(void)pthread_mutex_lock(&async->mutex);
 	while ((request = wait_for_request(async)) != NULL) {
 		resumed = request->begun;
+		expected = !resumed && is_change(request);
 		request->begun = true;
 		(void)pthread_mutex_unlock(&async->mutex);
 		answer = run(request, resumed);
+		if (expected)
+			spool_expect(async->spool, -1);
 		if (answer != SPOOL_LATER)
 			keep_answer(request, answer);
 		(void)pthread_mutex_lock(&async->mutex);

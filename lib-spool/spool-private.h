@@ -144,13 +144,15 @@ struct spool_store {
 	int (*compact)(io_infrastructure *io, uint64_t *moved_r,
 		       char **error_r);
 	/* Where a store can write headers and remove them without a thread that
-	   waits (all three, or none): the hooks' answers, or SPOOL_LATER, and then
-	   finish() has them. The message is not used after that. */
+	   waits (all four, or none): the hooks' answers, or SPOOL_LATER, and then
+	   finish() has them. The message is not used after that. expect(): so many
+	   more (or fewer) such calls will be made soon. */
 	int (*start_writeheaders)(io_infrastructure *io, email_message *message,
 				  struct spool_later *later);
 	int (*start_unlinkheaders)(io_infrastructure *io, const message_id *id,
 				   struct spool_later *later);
 	int (*finish)(struct spool_later *later);
+	void (*expect)(io_infrastructure *io, int more);
 };
 /* NULL with EINVAL and *error_r: there is none of this name. */
 const struct spool_store *spool_store_find(const char *name, char **error_r);

@@ -32,7 +32,8 @@ static const struct spool_store stores[] = {
 	  .compact = module_journal_compact,
 	  .start_writeheaders = module_journal_start_writeheaders,
 	  .start_unlinkheaders = module_journal_start_unlinkheaders,
-	  .finish = module_journal_finish },
+	  .finish = module_journal_finish,
+	  .expect = module_journal_expect },
 };
 
 const struct spool_store *spool_store_find(const char *name, char **error_r)

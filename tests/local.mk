@@ -84,6 +84,7 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
+	tests/test-journal-expect \
 	tests/test-journal-walk \
 	tests/test-journal-claims tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
@@ -98,9 +99,9 @@ threaded_tests += $(journal_tests)
 unit_tests += tests/test-journal-full-random tests/test-journal-full-threads
 threaded_tests += tests/test-journal-full-threads
 unit_tests += tests/test-spool-async tests/test-spool-async-new \
-	tests/test-spool-async-store
+	tests/test-spool-async-store tests/test-spool-async-groups
 threaded_tests += tests/test-spool-async tests/test-spool-async-new \
-	tests/test-spool-async-store
+	tests/test-spool-async-store tests/test-spool-async-groups
 unit_tests += tests/test-spool-scan
 unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules

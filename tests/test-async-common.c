@@ -5,6 +5,7 @@
 #include "istream.h"
 #include "spool-modules.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -98,6 +99,14 @@ int test_async_put(struct spool *spool, struct spool_async *async,
 
 	email_message_unref(&message);
 	return ret;
+}
+
+void test_async_must_be_missing(struct spool *spool, const message_id *id)
+{
+	email_message *message;
+
+	assert_int_equal(spool_get(spool, id, &message), IO_FAIL);
+	assert_int_equal(io_get_errno(), ENOENT);
 }
 
 /*
@@ -224,6 +233,7 @@ void test_watch_hold(enum io_operation op, const message_id *id)
 	test_watch.any_id = id == NULL;
 	if (id != NULL)
 		test_watch.held_id = *id;
+	(void)pthread_cond_broadcast(&test_watch.changed);
 	(void)pthread_mutex_unlock(&test_watch.mutex);
 }
 

@@ -43,6 +43,9 @@ email_message *test_async_message(struct spool *spool, message_id *id_r);
 int test_async_put(struct spool *spool, struct spool_async *async,
 		   message_id *id_r, struct test_answer *answer);
 
+/* That there is no such message. */
+void test_async_must_be_missing(struct spool *spool, const message_id *id);
+
 /*
  * The module
  */
@@ -73,7 +76,7 @@ extern struct test_watch test_watch;
 
 /* Nothing was asked yet. IO_CONT to everything. */
 io_infrastructure *test_watch_new(void);
-/* Who asks for this waits (id NULL: any message's). */
+/* Who asks for this waits (id NULL: any message's), and nobody else does any more. */
 void test_watch_hold(enum io_operation op, const message_id *id);
 void test_watch_release(void);
 /* Waits until so many are held. */

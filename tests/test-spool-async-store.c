@@ -1,7 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Asynchronous calls through each store: answers, failures, and what the journal makes
-   one group of. */
+/* Asynchronous calls through each store: answers and failures. */
 
 #include "config.h"
 #include "test-async-common.h"
@@ -16,14 +15,6 @@ static const char wire[] = TEST_SPOOL_WIRE;
 static const char *const stores[] = { "memory", "file", "journal" };
 /* those that files may fail */
 static const char *const disk_stores[] = { "file", "journal" };
-
-static void must_be_missing(struct spool *spool, const message_id *id)
-{
-	email_message *message;
-
-	assert_int_equal(spool_get(spool, id, &message), IO_FAIL);
-	assert_int_equal(io_get_errno(), ENOENT);
-}
 
 /*
  * Answers
@@ -97,7 +88,7 @@ static void test_whole_messages(void **state ATTR_UNUSED)
 		/* that is not the reason of what comes behind it */
 		test_must_be(&answers[4], IO_DONE);
 		assert_string_equal(answers[4].why, "");
-		must_be_missing(spool, &id);
+		test_async_must_be_missing(spool, &id);
 		test_async_end(&async, &spool);
 	}
 }
@@ -137,7 +128,7 @@ static void test_hook_by_hook(void **state ATTR_UNUSED)
 		test_wait_answers(6);
 		for (n = 0; n < N_ELEMENTS(answers); n++)
 			test_must_be(&answers[n], IO_DONE);
-		must_be_missing(spool, &id);
+		test_async_must_be_missing(spool, &id);
 		email_message_unref(&message);
 		email_message_unref(&copy);
 		test_async_end(&async, &spool);
@@ -287,7 +278,7 @@ static void test_a_failing_module(void **state ATTR_UNUSED)
 		assert_string_equal(answers[0].why, "failing on purpose");
 		assert_int_equal(test_watch_asked(IO_OP_UNLINKBODY, &id), 1);
 		assert_int_equal(email_message_get_version(message), 0);
-		must_be_missing(spool, &id);
+		test_async_must_be_missing(spool, &id);
 		/* and once more, as if nothing had been */
 		assert_int_equal(spool_submit_put(async, message, test_answered,
 						  &answers[1]),
@@ -335,7 +326,7 @@ static unsigned int try_puts(struct try *try, enum test_op op, unsigned int n)
 		}
 		test_must_be(&answers[i], IO_TRANS_FAIL);
 		assert_int_equal(answers[i].error, ENOSPC);
-		must_be_missing(try->spool, &ids[i]);
+		test_async_must_be_missing(try->spool, &ids[i]);
 	}
 	return hit;
 }
@@ -365,191 +356,6 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 		assert_int_equal(test_spool_scan(try.spool), try.stored);
 		spool_close(&try.spool);
 	}
-}
-
-/*
- * Groups of the journal: the first sync is held until so many were asked for
- */
-
-static struct {
-	enum io_operation op;
-	unsigned int asked; /* then it goes on */
-	int error;          /* and fails so */
-	atomic_uint syncs;
-} sync_gate;
-
-static int held_fdatasync(int fd)
-{
-	if (atomic_fetch_add(&sync_gate.syncs, 1) == 0)
-		test_watch_wait_asked(sync_gate.op, sync_gate.asked);
-	if (sync_gate.error == 0)
-		return file_ops_system.fdatasync(fd);
-	errno = sync_gate.error;
-	return -1;
-}
-
-static struct file_ops gated_ops;
-
-static void hold_sync(enum io_operation op, unsigned int asked, int error)
-{
-	sync_gate.op = op;
-	sync_gate.asked = asked;
-	sync_gate.error = error;
-	atomic_store(&sync_gate.syncs, 0);
-	gated_ops = file_ops_system;
-	gated_ops.fdatasync = held_fdatasync;
-	file_ops_set(&gated_ops);
-}
-
-#define MANY 64
-
-/* All of them are on their way before the first is on the disk: no worker waits. */
-static void test_64_messages_are_three_groups(void **state ATTR_UNUSED)
-{
-	static struct test_answer answers[MANY + 1];
-	struct spool *spool = test_watched_spool("journal");
-	struct spool_async *async = test_async_begin(spool, 2, 0);
-	message_id ids[MANY], id;
-	unsigned int i;
-
-	/* the segment is there */
-	assert_int_equal(test_async_put(spool, async, &id, &answers[MANY]),
-			 IO_DONE);
-	test_wait_answers(1);
-	hold_sync(IO_OP_WRITEHEADERS, 1 + MANY, 0);
-	for (i = 0; i < MANY; i++)
-		assert_int_equal(test_async_put(spool, async, &ids[i],
-						&answers[i]),
-				 IO_DONE);
-	test_watch_wait_asked(IO_OP_WRITEHEADERS, 1 + MANY);
-	test_wait_answers(1 + MANY);
-	file_ops_set(NULL);
-	assert_in_range(atomic_load(&sync_gate.syncs), 1, 3);
-	for (i = 0; i < MANY; i++) {
-		test_must_be(&answers[i], IO_DONE);
-		test_spool_must_have(spool, &ids[i], wire, sizeof(wire) - 1);
-	}
-	hold_sync(IO_OP_UNLINKHEADERS, MANY, 0);
-	memset(answers, 0, sizeof(answers));
-	for (i = 0; i < MANY; i++)
-		assert_int_equal(spool_submit_remove(async, &ids[i],
-						     test_answered,
-						     &answers[i]),
-				 IO_DONE);
-	test_wait_answers(1 + 2 * MANY);
-	file_ops_set(NULL);
-	assert_in_range(atomic_load(&sync_gate.syncs), 1, 3);
-	for (i = 0; i < MANY; i++)
-		test_must_be(&answers[i], IO_DONE);
-	test_async_end(&async, &spool);
-	spool = test_spool_open(0);
-	assert_int_equal(test_spool_scan(spool), 1);
-	spool_close(&spool);
-}
-
-/* What is under way in the store counts, and is done before the workers end. */
-static void test_close_waits_for_the_disk(void **state ATTR_UNUSED)
-{
-	struct test_answer answers[8] = { 0 }, refused = { 0 };
-	struct spool *spool = test_watched_spool("journal");
-	struct spool_async *async = test_async_begin(spool, 2, 8);
-	message_id ids[8], id;
-	unsigned int i;
-
-	hold_sync(IO_OP_READHEADERS, 1, 0);
-	for (i = 0; i < 8; i++)
-		assert_int_equal(test_async_put(spool, async, &ids[i],
-						&answers[i]),
-				 IO_DONE);
-	test_watch_wait_asked(IO_OP_WRITEHEADERS, 8);
-	assert_int_equal(test_async_put(spool, async, &id, &refused),
-			 IO_TRANS_FAIL);
-	assert_int_equal(io_get_errno(), EAGAIN);
-	/* they have begun */
-	assert_int_equal(spool_async_cancel(async, NULL), 0);
-	assert_int_equal(test_answers(), 0);
-	/* a call that waits for nobody lets the sync go */
-	must_be_missing(spool, &id);
-	spool_async_close(&async);
-	file_ops_set(NULL);
-	for (i = 0; i < 8; i++) {
-		test_must_be(&answers[i], IO_DONE);
-		test_spool_must_have(spool, &ids[i], wire, sizeof(wire) - 1);
-	}
-	assert_int_equal(refused.calls, 0);
-	test_async_end(&async, &spool);
-}
-
-/* 12: a group that fails is an answer for each of its members, and each is taken back
-   from the modules in front. */
-static void test_a_group_fails(void **state ATTR_UNUSED)
-{
-	static struct test_answer answers[16];
-	struct spool *spool = test_watched_spool("journal");
-	struct spool_async *async = test_async_begin(spool, 2, 0);
-	message_id ids[16], id;
-	unsigned int i;
-
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
-	/* without the first of them it would be the second sync in a row */
-	hold_sync(IO_OP_WRITEHEADERS, 1 + 16, EIO);
-	for (i = 0; i < 16; i++)
-		assert_int_equal(test_async_put(spool, async, &ids[i],
-						&answers[i]),
-				 IO_DONE);
-	test_wait_answers(16);
-	file_ops_set(NULL);
-	for (i = 0; i < 16; i++) {
-		test_must_be(&answers[i], IO_TRANS_FAIL);
-		assert_int_equal(answers[i].error, EIO);
-		assert_non_null(strstr(answers[i].why, "writing of message"));
-		assert_int_equal(test_watch_asked(IO_OP_UNLINKHEADERS, &ids[i]),
-				 1);
-		assert_int_equal(test_watch_asked(IO_OP_UNLINKBODY, &ids[i]),
-				 1);
-		must_be_missing(spool, &ids[i]);
-	}
-	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
-	test_async_end(&async, &spool);
-}
-
-/* The next request of a message sees what became of the one before, which the disk
-   has. */
-static void test_order_behind_a_held_sync(void **state ATTR_UNUSED)
-{
-	struct test_answer answers[5] = { 0 };
-	struct spool *spool = test_watched_spool("journal");
-	struct spool_async *async = test_async_begin(spool, 2, 0);
-	email_message *message;
-	message_id id, other;
-	unsigned int i;
-	int ret;
-
-	message = test_async_message(spool, &id);
-	hold_sync(IO_OP_READHEADERS, 1, 0);
-	ret = spool_submit_put(async, message, test_answered, &answers[0]);
-	ret |= spool_submit_writeheaders(async, message, 0, test_answered,
-					 &answers[1]);
-	ret |= spool_submit_remove(async, &id, test_answered, &answers[2]);
-	ret |= spool_submit_remove(async, &id, test_answered, &answers[3]);
-	ret |= test_async_put(spool, async, &other, &answers[4]);
-	assert_int_equal(ret, IO_DONE);
-	test_watch_wait_asked(IO_OP_WRITEHEADERS, 2);
-	assert_int_equal(test_watch_asked(IO_OP_WRITEHEADERS, &id), 1);
-	assert_int_equal(test_watch_asked(IO_OP_UNLINKHEADERS, NULL), 0);
-	must_be_missing(spool, &id);
-	test_wait_answers(5);
-	file_ops_set(NULL);
-	for (i = 0; i < 5; i++)
-		test_must_be(&answers[i], IO_DONE);
-	assert_int_equal(email_message_get_version(message), 2);
-	assert_int_equal(test_watch_asked(IO_OP_WRITEHEADERS, &id), 2);
-	assert_int_equal(test_watch_asked(IO_OP_UNLINKHEADERS, &id), 2);
-	must_be_missing(spool, &id);
-	test_spool_must_have(spool, &other, wire, sizeof(wire) - 1);
-	email_message_unref(&message);
-	test_async_end(&async, &spool);
 }
 
 /*
@@ -637,10 +443,6 @@ int main(void)
 		cmocka_unit_test(test_reading_only),
 		cmocka_unit_test(test_a_failing_module),
 		cmocka_unit_test(test_every_failing_call),
-		cmocka_unit_test(test_64_messages_are_three_groups),
-		cmocka_unit_test(test_close_waits_for_the_disk),
-		cmocka_unit_test(test_a_group_fails),
-		cmocka_unit_test(test_order_behind_a_held_sync),
 		cmocka_unit_test(test_beside_threads_that_wait),
 	};
 

@@ -141,6 +141,7 @@ static void test_one_message_keeps_its_order(void **state ATTR_UNUSED)
 	assert_int_equal(spool_submit_readheaders(async, copy, test_answered,
 						  &answers[5]),
 			 IO_DONE);
+	test_watch_wait_inside(1);
 	/* others overtake them */
 	assert_int_equal(test_async_put(spool, async, &other_id, &other),
 			 IO_DONE);

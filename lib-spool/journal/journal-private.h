@@ -74,7 +74,11 @@ struct journal {
 	pthread_mutex_t queue_mutex;
 	/* Under that. */
 	struct journal_request *queue, **queue_end;
-	unsigned int queued; /* in it */
+	unsigned int queued;   /* in it */
+	unsigned int expected; /* see journal_expect() */
+	bool keeping;          /* a group waits for that */
+	pthread_cond_t came;   /* it, or somebody who waits */
+	uint64_t patience;     /* of a group, in microseconds */
 	/* threads, for something that is in it, or was and they were not told yet, or did
 	   not get to know it; changed by all */
 	atomic_uint waiting;
@@ -287,7 +291,10 @@ struct journal_request *journal_write_group(struct journal *journal,
 /* Nothing more goes into the active one, where that is worth it on a full disk. False: it
    is not. Of who is committing. */
 bool journal_end_active(struct journal *journal);
-/* journal-queue.c: ends its thread; no other call is running. */
+/* journal-queue.c */
+void journal_queue_init(struct journal *journal);
+void journal_queue_deinit(struct journal *journal);
+/* Ends its thread; no other call is running. */
 void journal_writer_stop(struct journal *journal);
 /* Takes the part of who is committing, and gives it back. */
 void journal_begin_commit(struct journal *journal);

@@ -6,7 +6,8 @@
    the next group at once: whoever is woken for it would have to get a processor first.
    Those whose requests were written are told by one of them meanwhile. Each is woken by
    himself, once: of many who wait for one group, half wait for the next one. That thread
-   also writes what nobody waits for, as whoever had the turn wants to go on. */
+   also writes what nobody waits for, as whoever had the turn wants to go on; and if more of
+   it is being made on all processors, not one by one, since each group takes of them, too. */
 
 #include "config.h"
 #include "journal/journal-private.h"
@@ -19,6 +20,10 @@
 /* Processors are what is lacking where more than so many times as many as are queued were told
    and did not run since: then groups are to be large. */
 #define BACKLOG_FACTOR 3
+
+/* So many are a group that nothing is waited for; and the time that is long enough. */
+#define ENOUGH 32
+#define PATIENCE_USECS 1000
 
 /* Woken once for each turn, for each group that he is to tell of, and once when nothing is
    left. Under the queue's mutex, but for the semaphore. */
@@ -104,6 +109,71 @@ static void put_back(struct journal *journal, struct journal_request *rest)
 		journal->queue_end = end;
 	journal->queue = rest;
 }
+
+/*
+ * What is expected
+ */
+
+void journal_queue_init(struct journal *journal)
+{
+	pthread_condattr_t attr;
+
+	journal->queue_end = &journal->queue;
+	journal->patience = PATIENCE_USECS;
+	(void)pthread_mutex_init(&journal->queue_mutex, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&journal->came, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+void journal_queue_deinit(struct journal *journal)
+{
+	(void)pthread_cond_destroy(&journal->came);
+	(void)pthread_mutex_destroy(&journal->queue_mutex);
+}
+
+/* Half of all that is under way is a group, while the other half is made. With the mutex. */
+static bool is_too_early(const struct journal *journal)
+{
+	return journal->queued < I_MIN(journal->expected, ENOUGH) &&
+		atomic_load(&journal->waiting) == 0 &&
+		journal->turn_wanted == NULL;
+}
+
+/* Something of that has changed. With the mutex. */
+static void look_again(struct journal *journal)
+{
+	if (journal->keeping && !is_too_early(journal))
+		(void)pthread_cond_signal(&journal->came);
+}
+
+/* With the mutex. */
+static void wait_for_expected(struct journal *journal)
+{
+	uint64_t until = journal_now_usecs() + journal->patience;
+	struct timespec end = { .tv_sec = (time_t)(until / 1000000),
+				.tv_nsec = (long)(until % 1000000) * 1000 };
+
+	journal->keeping = true;
+	while (is_too_early(journal) &&
+	       pthread_cond_timedwait(&journal->came, &journal->queue_mutex,
+				      &end) == 0)
+		;
+	journal->keeping = false;
+}
+
+void journal_expect(struct journal *journal, int more)
+{
+	(void)pthread_mutex_lock(&journal->queue_mutex);
+	journal->expected += (unsigned int)more;
+	look_again(journal);
+	(void)pthread_mutex_unlock(&journal->queue_mutex);
+}
+
+/*
+ * The journal's thread
+ */
 
 static void *writer_main(void *context);
 
@@ -266,6 +336,8 @@ static bool take_turn(struct journal *journal, const struct journal_waiter *own)
 	bool handed_on;
 
 	(void)pthread_mutex_lock(&journal->queue_mutex);
+	if (own != NULL && is_too_early(journal))
+		wait_for_expected(journal);
 	group = journal->queue;
 	count = journal->queued;
 	journal->queue = NULL;
@@ -327,8 +399,12 @@ void journal_submit(struct journal *journal, struct journal_request *request)
 	journal_prepare(request);
 	(void)pthread_mutex_lock(&journal->queue_mutex);
 	enqueue(journal, request, NULL);
+	look_again(journal);
 	got_turn = get_turn(journal);
-	(void)pthread_mutex_unlock(&journal->queue_mutex);
+	if (got_turn && is_too_early(journal))
+		got_turn = !hand_on(journal, NULL, 0);
+	else
+		(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (got_turn)
 		take_turns(journal, NULL);
 }
@@ -366,6 +442,7 @@ int journal_commit_many(struct journal *journal,
 	for (i = 0; i < count; i++)
 		enqueue(journal, requests[i], &waiter);
 	(void)atomic_fetch_add(&journal->waiting, 1);
+	look_again(journal);
 	got_turn = get_turn(journal);
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (got_turn)
@@ -397,6 +474,7 @@ void journal_begin_commit(struct journal *journal)
 		for (end = &journal->turn_wanted; *end != NULL;)
 			end = &(*end)->next;
 		*end = &waiter;
+		look_again(journal);
 	}
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
 	if (!got_turn)

@@ -133,12 +133,11 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	if (journal->settings.segment_size == 0)
 		journal->settings.segment_size = journal_default_size(dir_fd);
 	journal->next_sequence = 1;
-	journal->queue_end = &journal->queue;
 	journal->damage_end = &journal->damage;
 	journal_index_init(&journal->index);
 	journal_files_init(&journal->files, settings->read_only);
 	(void)pthread_mutex_init(&journal->mutex, NULL);
-	(void)pthread_mutex_init(&journal->queue_mutex, NULL);
+	journal_queue_init(journal);
 	(void)pthread_mutex_init(&journal->compaction, NULL);
 	(void)pthread_mutex_init(&journal->making, NULL);
 	if (make_group(journal, error_r) == 0 &&
@@ -221,7 +220,7 @@ void journal_close(struct journal **_journal)
 	(void)file_close(&journal->fd);
 	(void)pthread_mutex_destroy(&journal->making);
 	(void)pthread_mutex_destroy(&journal->compaction);
-	(void)pthread_mutex_destroy(&journal->queue_mutex);
+	journal_queue_deinit(journal);
 	(void)pthread_mutex_destroy(&journal->mutex);
 	journal_index_deinit(&journal->index);
 	i_free(journal->dir);

@@ -107,6 +107,10 @@ bool journal_fits(const struct journal *journal,
 /* Queues the request, which has to stay until done() was called. Where nobody is
    writing, this call writes, for others as well. The messages have to be claimed. */
 void journal_submit(struct journal *journal, struct journal_request *request);
+/* So many more will be submitted soon (or fewer: they were, or will not be). A group waits
+   until there is as much in it as is still to come, if nobody waits for it: a
+   millisecond at most. */
+void journal_expect(struct journal *journal, int more);
 /* The same, and waits: 0, or -1 with errno. */
 int journal_commit(struct journal *journal, struct journal_request *request);
 

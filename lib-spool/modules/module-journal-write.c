@@ -141,6 +141,11 @@ int module_journal_finish(struct spool_later *later)
 	return finish_change(later->work);
 }
 
+void module_journal_expect(io_infrastructure *io, int more)
+{
+	journal_expect(journal_store(io)->journal, more);
+}
+
 static int commit_change(struct journal_change *change)
 {
 	change->request.done = change_done;

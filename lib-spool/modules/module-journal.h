@@ -24,5 +24,6 @@ int module_journal_start_unlinkheaders(io_infrastructure *io,
 				       const message_id *id,
 				       struct spool_later *later);
 int module_journal_finish(struct spool_later *later);
+void module_journal_expect(io_infrastructure *io, int more);
 
 #endif
