@@ -136,6 +136,22 @@ static void test_footers(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The next number is one that no record has had. */
+static void test_a_footer_tells_the_last_number(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+	struct journal_items items;
+
+	fill_segments();
+	journal = test_journal_open(false);
+	assert_int_equal(journal_list(journal->segments[1], &items), 0);
+	assert_true(items.from_footer && items.count > 0);
+	assert_int_equal(items.items[items.count - 1].header.sequence + 1,
+			 journal->segments[2]->header.first_sequence);
+	journal_items_free(&items);
+	journal_close(&journal);
+}
+
 #define GROUP 240
 
 /* Tombstones, whose entries are the largest ones, as few groups. */
@@ -460,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_segments_are_read_at_once),
 		cmocka_unit_test(test_footers),
+		cmocka_unit_test(test_a_footer_tells_the_last_number),
 		cmocka_unit_test(test_a_group_leaves_room_for_the_footer),
 		cmocka_unit_test(test_a_segment_that_goes_on_gets_a_footer),
 		cmocka_unit_test(test_damage_under_a_footer),

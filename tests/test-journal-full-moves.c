@@ -324,6 +324,27 @@ static void test_the_upkeep_looks_for_space(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* What had no room may have some now; what cannot be read, or moved, is as it was. */
+static void
+test_who_wants_space_has_all_looked_at_again(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(20 * TEST_DISK_SEGMENT);
+	struct journal_segment *gone, *left;
+	unsigned int n = 0;
+
+	while (test_journal_active(journal) < 5)
+		assert_int_equal(test_disk_store(journal, n++, 9000), 0);
+	gone = journal->segments[1];
+	left = journal->segments[journal->active->header.number - 1];
+	for (n = 0; gone->live > 0; n++)
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	gone->kept = gone->stuck = left->kept = left->stuck = true;
+	journal_reserve_want_space(journal);
+	assert_false(gone->kept || gone->stuck || left->stuck);
+	assert_true(left->kept);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +365,9 @@ int main(void)
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_by_another_process,
 					  test_disk_end),
+		cmocka_unit_test_teardown(
+			test_who_wants_space_has_all_looked_at_again,
+			test_disk_end),
 		cmocka_unit_test_teardown(test_what_has_no_room_is_left,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_the_upkeep_looks_for_space,

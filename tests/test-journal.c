@@ -318,6 +318,30 @@ static void test_short_writes(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static ssize_t write_nothing(int fd ATTR_UNUSED,
+			     const struct iovec *iov ATTR_UNUSED,
+			     int count ATTR_UNUSED, off_t offset ATTR_UNUSED)
+{
+	errno = 0;
+	return 0;
+}
+
+/* As where there is no space, and no reason is told. */
+static void test_writes_that_write_nothing(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct file_ops ops = file_ops_system;
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	ops.pwritev = write_nothing;
+	file_ops_set(&ops);
+	assert_int_equal(test_journal_store(journal, 1), ENOSPC);
+	file_ops_set(NULL);
+	assert_false(test_journal_has(journal, 1));
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+}
+
 /* Fills the first segment, and the second one with the tombstones of all that was in the
    first. How many were stored; *kept_r is the first one that stays. */
 static unsigned int fill_two(struct journal *journal, unsigned int *kept_r)
@@ -555,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_two_failures_are_enough),
 		cmocka_unit_test(test_a_full_disk),
 		cmocka_unit_test(test_short_writes),
+		cmocka_unit_test(test_writes_that_write_nothing),
 		cmocka_unit_test(test_a_removal_that_is_not_synced),
 		cmocka_unit_test(test_a_segment_that_stays_what_it_was),
 		cmocka_unit_test(test_a_header_that_is_not_written),

@@ -251,9 +251,9 @@ static void test_reading_is_not_waited_for(void **state ATTR_UNUSED)
 	journal_store(spool->store)->journal->patience = FOREVER_USECS;
 	test_watch_hold(IO_OP_READBODY, NULL);
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(
-			test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			IO_DONE);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
 		copies[i] = email_message_new(&id);
 		assert_int_equal(spool_submit_get(async, copies[i],
 						  test_answered, &answers[i]),
