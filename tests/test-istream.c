@@ -426,14 +426,19 @@ static void test_failure_at(void **state ATTR_UNUSED)
 {
 	struct istream *parent = i_stream_create_from_data("0123456789", 10);
 	buffer_t *out = buffer_create_dynamic(default_pool, 16);
-	struct istream *s;
+	struct istream *s, *source;
+	size_t step;
 
-	s = i_stream_create_failure_at(parent, 4, EIO, "at four");
-	assert_int_equal(test_read_all(s, out), EIO);
-	assert_int_equal(out->used, 4);
-	assert_string_equal(i_stream_get_error(s), "at four");
-	i_stream_destroy(&s);
-	i_stream_seek(parent, 0);
+	for (step = 1; step <= 10; step++) {
+		source = test_trickle_create("0123456789", 10, step, false);
+		s = i_stream_create_failure_at(source, 4, EIO, "at four");
+		buffer_set_used_size(out, 0);
+		assert_int_equal(test_read_all(s, out), EIO);
+		assert_int_equal(out->used, 4);
+		assert_string_equal(i_stream_get_error(s), "at four");
+		i_stream_destroy(&s);
+		i_stream_destroy(&source);
+	}
 	buffer_set_used_size(out, 0);
 	s = i_stream_create_failure_at_eof(parent, EINVAL, "at the end");
 	assert_int_equal(test_read_all(s, out), EINVAL);

@@ -1,0 +1,76 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* age's armor: the white space around it (the public vectors have the rest). */
+
+#include "config.h"
+#include "test-stream-common.h"
+#include "transform-age.h"
+
+#include "buffer.h"
+#include "macros.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
+#define END "-----END AGE ENCRYPTED FILE-----"
+/* What age's command takes of it, before and behind, is 1,024 bytes each. */
+#define LITTLE 1000
+#define MUCH 1100
+#define LINE "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2"
+#define LINE_TEXT "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
+
+static void append(buffer_t *buf, unsigned int count, const char *text)
+{
+	while (count-- > 0)
+		buffer_append(buf, text, strlen(text));
+}
+
+static void test_white_space(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *name;
+		unsigned int before, lines, behind, out;
+		int error;
+	} rows[] = {
+		{ "none", 0, 1, 0, 1, 0 },
+		{ "some before, and some behind", LITTLE, 1, LITTLE, 1, 0 },
+		{ "more line ends within", LITTLE, MUCH, LITTLE, MUCH, 0 },
+		{ "much before", MUCH, 1, 0, 0, EINVAL },
+		{ "much behind", 0, 1, MUCH, 1, EINVAL },
+	};
+	struct test_decoding row = { 0 };
+	buffer_t *in, *out;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		in = buffer_create_dynamic(default_pool, 4096);
+		out = buffer_create_dynamic(default_pool, 4096);
+		append(in, rows[i].before, "\n");
+		append(in, 1, BEGIN "\n");
+		append(in, rows[i].lines, LINE "\n");
+		append(in, 1, END "\n");
+		append(in, rows[i].behind, "\n");
+		append(out, rows[i].out, LINE_TEXT);
+		row.name = rows[i].name;
+		row.in = in->data;
+		row.in_size = in->used;
+		row.out = out->data;
+		row.out_size = out->used;
+		row.error = rows[i].error;
+		row.text = row.error == 0 ? NULL : "too much white space";
+		test_decoding(transform_create_armor_decoder, &row);
+		buffer_free(&in);
+		buffer_free(&out);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_white_space),
+	};
+
+	return cmocka_run_group_tests_name("transform-armor", tests, NULL,
+					   NULL);
+}
