@@ -114,6 +114,6 @@ int main(void)
 		cmocka_unit_test(test_for_others_only),
 	};
 
-	return cmocka_run_group_tests_name("age-header", tests,
-					   test_keys_setup, test_keys_teardown);
+	return cmocka_run_group_tests_name("age-header", tests, test_keys_setup,
+					   test_keys_teardown);
 }

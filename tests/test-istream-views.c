@@ -106,6 +106,28 @@ static void test_parts_by_turns(void **state ATTR_UNUSED)
 	buffer_free(&text);
 }
 
+/* It is what they are of, where that has one. */
+static void test_their_descriptor(void **state ATTR_UNUSED)
+{
+	struct istream *data = i_stream_create_from_data("abc", 3), *file, *s;
+	int view;
+
+	test_write_file(test_path("file"), "abc", 3);
+	file = i_stream_create_file(test_path("file"), 32);
+	must_show(file);
+	assert_int_not_equal(i_stream_get_fd(file), -1);
+	for (view = 0; view < VIEWS; view++) {
+		s = view_of((enum view)view, data, 3);
+		assert_int_equal(i_stream_get_fd(s), -1);
+		i_stream_unref(&s);
+		s = view_of((enum view)view, file, 3);
+		assert_int_equal(i_stream_get_fd(s), i_stream_get_fd(file));
+		i_stream_unref(&s);
+	}
+	i_stream_unref(&data);
+	i_stream_unref(&file);
+}
+
 /* A decoder reads to its end to know its size, and returns to where it was. */
 static void test_size_of_a_decoder_below(void **state ATTR_UNUSED)
 {
@@ -231,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts_by_turns),
+		cmocka_unit_test(test_their_descriptor),
 		cmocka_unit_test(test_size_of_a_decoder_below),
 		cmocka_unit_test(test_size_of_what_is_cut),
 		cmocka_unit_test(test_seeking_back_over_a_pipe),

@@ -341,12 +341,17 @@ static void test_not_sent(void **state ATTR_UNUSED)
 static void test_bad_fd(void **state ATTR_UNUSED)
 {
 	struct fixture f;
+	int fd;
 
 	begin(&f);
+	fd = new_fd(1);
 	assert_false(o_stream_unix_write_fd(f.output, -1));
 	assert_int_equal(f.output->stream_errno, EBADF);
 	assert_non_null(strstr(o_stream_get_error(f.output),
 			       "descriptor -1 cannot be duplicated"));
+	/* it has failed */
+	assert_false(o_stream_unix_write_fd(f.output, fd));
+	assert_int_equal(close(fd), 0);
 	end(&f);
 }
 
