@@ -89,7 +89,7 @@ static void test_beside_ssh_keys(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
-/* The file of a public vector is behind its first empty line. */
+/* A stanza with a long argument. The file of a public vector is behind its first empty line. */
 static void test_for_others_only(void **state ATTR_UNUSED)
 {
 	buffer_t *vector =

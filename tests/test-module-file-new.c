@@ -38,6 +38,7 @@ static void test_body_of_a_new_message(void **state ATTR_UNUSED)
 	struct spool *spool = test_spool_new("");
 	email_message *message;
 	message_id id;
+	unsigned int n;
 
 	spool_new_id(spool, &id);
 	message = new_message(&id, 1);
@@ -45,8 +46,10 @@ static void test_body_of_a_new_message(void **state ATTR_UNUSED)
 	assert_int_equal(test_spool_write_body(spool, message, longer),
 			 IO_DONE);
 	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
-	assert_int_equal(test_spool_write_body(spool, message, longer),
-			 IO_DONE);
+	/* the same once more is the one that is kept */
+	for (n = 0; n < 2; n++)
+		assert_int_equal(test_spool_write_body(spool, message, longer),
+				 IO_DONE);
 	/* a scan leaves it alone */
 	assert_int_equal(test_spool_scan(spool), 0);
 	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);

@@ -287,28 +287,43 @@ static void test_the_path_of_a_fifo(void **state ATTR_UNUSED)
  * Failures, and what is written
  */
 
+/* Each call by which it is kept, the last one too; how many these were. */
+static unsigned int keep_with_failures(struct spool *spool, enum test_op op,
+				       const void *data, size_t size)
+{
+	message_id id;
+	unsigned int n;
+	int answer;
+
+	for (n = 1;; n++) {
+		bodies_read = 0;
+		test_faults_begin();
+		test_faults.fail_at[op] = n;
+		test_faults.fail_errno[op] = ENOSPC;
+		answer = put_once(spool, data, size, &id);
+		test_faults_end();
+		/* it is the store's call that failed */
+		if (bodies_read > 0)
+			return n - 1;
+		assert_int_equal(answer, IO_TRANS_FAIL);
+		assert_int_equal(io_get_errno(), ENOSPC);
+		assert_non_null(strstr(io_get_error(), "No space left"));
+	}
+}
+
 static void test_failures_reach_no_module(void **state ATTR_UNUSED)
 {
-	static const enum test_op ops[] = { TEST_OP_OPEN, TEST_OP_WRITE };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 1000000);
 	struct spool *spool = test_spool_new("");
 	unsigned int total;
 	struct istream *input;
 	message_id id;
-	size_t i;
 
 	add_reader(spool);
-	for (i = 0; i < N_ELEMENTS(ops); i++) {
-		test_faults_begin();
-		test_faults.fail_at[ops[i]] = 1;
-		test_faults.fail_errno[ops[i]] = ENOSPC;
-		assert_int_equal(put_once(spool, data, 1000000, &id),
-				 IO_TRANS_FAIL);
-		test_faults_end();
-		assert_int_equal(io_get_errno(), ENOSPC);
-		assert_non_null(strstr(io_get_error(), "No space left"));
-		assert_int_equal(bodies_read, 0);
-	}
+	assert_true(keep_with_failures(spool, TEST_OP_OPEN, data, 1000000) > 0);
+	assert_true(keep_with_failures(spool, TEST_OP_WRITE, data, 1000000) >
+		    2);
+	bodies_read = 0;
 	input = i_stream_create_error_str(EIO, "the line is cut");
 	assert_int_equal(put_stream(spool, input, &id), IO_TRANS_FAIL);
 	i_stream_unref(&input);
