@@ -32,6 +32,7 @@ struct spool_request {
 	struct spool_call call;
 	enum io_operation steps[SPOOL_STEPS_MAX];
 	unsigned int step, step_count;
+	unsigned int rooms; /* how often room was made for it */
 	/* The answer; why: io_get_error(), NULL for none. */
 	int answer, error;
 	char *why;

@@ -85,7 +85,8 @@ int spool_submit_put(struct spool_async *async, email_message *message,
 /* Headers and body, into a message of which only the id has to be known. */
 int spool_submit_get(struct spool_async *async, email_message *message,
 		     spool_answer_t *callback, void *context);
-/* spool_remove(): headers, then body. A message that is not there is IO_DONE. */
+/* spool_remove(): headers, then body. A message that is not there is IO_DONE. Where a full
+   disk has no room for it, its worker makes some. */
 int spool_submit_remove(struct spool_async *async, const message_id *id,
 			spool_answer_t *callback, void *context);
 

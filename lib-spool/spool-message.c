@@ -4,7 +4,7 @@
 
 #include "config.h"
 #include "file-ops.h"
-#include "spool.h"
+#include "spool-private.h"
 
 #include <stdlib.h>
 
@@ -37,15 +37,18 @@ int spool_get(struct spool *spool, const message_id *id,
 	return result;
 }
 
-/* Nobody has a claim on a message here, so others can be moved. What fails is no matter:
-   it may have been enough. */
-static void make_room(struct spool *spool)
+bool spool_make_room(struct spool *spool, int answer, unsigned int tries)
 {
 	uint64_t moved;
 	char *error = NULL;
 
+	if (answer != IO_TRANS_FAIL || !file_is_full_disk(io_get_errno()) ||
+	    tries >= REMOVE_TRIES)
+		return false;
+	/* what fails is no matter: it may have been enough */
 	(void)spool_compact(spool, &moved, &error);
 	free(error);
+	return true;
 }
 
 int spool_remove(struct spool *spool, const message_id *id)
@@ -53,13 +56,9 @@ int spool_remove(struct spool *spool, const message_id *id)
 	unsigned int tries = 0;
 	int result;
 
-	result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
-	/* a full disk may have room once what is left is packed */
-	while (result == IO_TRANS_FAIL && file_is_full_disk(io_get_errno()) &&
-	       tries++ < REMOVE_TRIES) {
-		make_room(spool);
+	do {
 		result = spool_unlinkheaders(spool, IO_SYNCHRONOUS, id);
-	}
+	} while (spool_make_room(spool, result, tries++));
 	if (result == IO_DONE)
 		result = spool_unlinkbody(spool, IO_SYNCHRONOUS, id);
 	return result;

@@ -147,6 +147,13 @@ static int start_step(struct spool_request *request)
 	return spool_call_start(&request->call);
 }
 
+/* The first step of a removal. */
+static bool may_make_room(const struct spool_request *request)
+{
+	return request->step == 0 && request->step_count > 1 &&
+		request->steps[0] == IO_OP_UNLINKHEADERS;
+}
+
 /* From where the request stands, as far as it goes without waiting. After SPOOL_LATER
    it may be on another worker already. */
 static int run(struct spool_request *request, bool resumed)
@@ -160,6 +167,9 @@ static int run(struct spool_request *request, bool resumed)
 	}
 	answer = resumed ? spool_call_finish(&request->call) :
 			   start_step(request);
+	while (answer == IO_TRANS_FAIL && may_make_room(request) &&
+	       spool_make_room(request->call.spool, answer, request->rooms++))
+		answer = start_step(request);
 	while (answer == IO_DONE && ++request->step < request->step_count)
 		answer = start_step(request);
 	return answer;

@@ -160,6 +160,11 @@ const struct spool_store *spool_store_find(const char *name, char **error_r);
    the spool was made with. */
 int spool_store_check(const struct spool *spool, char **error_r);
 
+/* Whether a removal that was answered so, for the `tries`th time from 0 on, is to be tried
+   again: what is left on a full disk was packed. It takes claims on messages, so that
+   none may be held. */
+bool spool_make_room(struct spool *spool, int answer, unsigned int tries);
+
 /* Whether this is a child of the process that writes. It has a copy of where the next
    record goes, and would write over its parent's; and none of the spool's threads. */
 bool spool_is_forked(const struct spool *spool);

@@ -99,9 +99,11 @@ threaded_tests += $(journal_tests)
 unit_tests += tests/test-journal-full-random tests/test-journal-full-threads
 threaded_tests += tests/test-journal-full-threads
 unit_tests += tests/test-spool-async tests/test-spool-async-new \
-	tests/test-spool-async-store tests/test-spool-async-groups
+	tests/test-spool-async-store tests/test-spool-async-groups \
+	tests/test-spool-async-full
 threaded_tests += tests/test-spool-async tests/test-spool-async-new \
-	tests/test-spool-async-store tests/test-spool-async-groups
+	tests/test-spool-async-store tests/test-spool-async-groups \
+	tests/test-spool-async-full
 unit_tests += tests/test-spool-scan
 unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules

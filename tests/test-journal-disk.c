@@ -78,8 +78,7 @@ static int disk_fdatasync(int fd ATTR_UNUSED)
 	return 0;
 }
 
-struct journal *test_disk_begin_with(uint64_t left,
-				     struct journal_settings settings)
+void test_disk_install(uint64_t left)
 {
 	test_disk.left = left;
 	test_disk.error = 0;
@@ -93,6 +92,12 @@ struct journal *test_disk_begin_with(uint64_t left,
 	test_disk.ops.fdatasync = disk_fdatasync;
 	test_disk.ops.fsync_dir = disk_fdatasync;
 	file_ops_set(&test_disk.ops);
+}
+
+struct journal *test_disk_begin_with(uint64_t left,
+				     struct journal_settings settings)
+{
+	test_disk_install(left);
 	test_journal_new_dir();
 	return test_journal_open_with(settings);
 }

@@ -23,6 +23,8 @@ extern struct test_disk {
 	struct file_ops ops;   /* for more faults: to be set again then */
 } test_disk;
 
+/* A disk that has so many bytes left, for what is opened from now on. */
+void test_disk_install(uint64_t left);
 /* An empty journal on a disk that has so many bytes left. */
 struct journal *test_disk_begin(uint64_t left);
 struct journal *test_disk_begin_with(uint64_t left,
