@@ -71,6 +71,7 @@ spool_sources += lib-spool/journal/journal-read.c
 spool_sources += lib-spool/journal/journal-compact.c
 spool_sources += lib-spool/journal/journal-victim.c
 spool_sources += lib-spool/journal/journal-carry.c
+spool_sources += lib-spool/journal/journal-clock.c
 spool_sources += lib-spool/journal/journal-worker.c
 spool_sources += lib-spool/journal/journal-stats.c
 spool_sources += lib-spool/journal/journal-scan.c

@@ -42,7 +42,7 @@ static void wait_until_kept(struct journal *journal)
 	do {
 		(void)sched_yield();
 		(void)pthread_mutex_lock(&journal->queue_mutex);
-		kept = journal->keeping;
+		kept = atomic_load(&journal->keeping);
 		(void)pthread_mutex_unlock(&journal->queue_mutex);
 	} while (!kept);
 }
@@ -162,6 +162,53 @@ static void test_patience_has_an_end(void **state ATTR_UNUSED)
 	test_gate_end(journal);
 }
 
+/* A slow one is waited for by one group, and not by those behind it. */
+static void test_what_is_late_is_not_waited_for_again(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin();
+
+	journal->patience = 100;
+	journal_expect(journal, 3);
+	journal_submit(journal, &many[0].request);
+	must_be_stored(journal, 1);
+	journal->patience = FOREVER_USECS;
+	journal_submit(journal, &many[1].request);
+	must_be_stored(journal, 2);
+	/* those that came behind it are */
+	journal_expect(journal, 2);
+	journal_submit(journal, &many[2].request);
+	wait_until_kept(journal);
+	journal_submit(journal, &many[3].request);
+	must_be_stored(journal, 4);
+	/* and once it has come, all are */
+	journal_expect(journal, -5);
+	journal_expect(journal, 2);
+	journal_submit(journal, &many[4].request);
+	wait_until_kept(journal);
+	journal_submit(journal, &many[5].request);
+	must_be_stored(journal, 6);
+	assert_int_equal(test_gate.syncs, 4);
+	journal_expect(journal, -2);
+	test_gate_end(journal);
+}
+
+/* It is written by who submits it. */
+static void test_without_a_thread_nothing_is_kept(void **state ATTR_UNUSED)
+{
+	struct journal *journal = begin();
+
+	journal_expect(journal, 3);
+	if (test_threads_fail()) {
+		submit(journal, 0);
+		assert_int_equal(test_gate_done(&many[0]), 1);
+		test_threads_again();
+	} else {
+		journal_expect(journal, -1);
+	}
+	journal_expect(journal, -2);
+	test_gate_end(journal);
+}
+
 static void test_it_has_one_of_its_own(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -203,6 +250,8 @@ int main(void)
 		cmocka_unit_test(
 			test_who_wants_the_turn_for_something_else_is_not_kept),
 		cmocka_unit_test(test_patience_has_an_end),
+		cmocka_unit_test(test_what_is_late_is_not_waited_for_again),
+		cmocka_unit_test(test_without_a_thread_nothing_is_kept),
 		cmocka_unit_test(test_it_has_one_of_its_own),
 		cmocka_unit_test(test_groups_behind_one_are_kept_too),
 	};

@@ -102,9 +102,9 @@ static void test_a_hook_makes_no_room(void **state ATTR_UNUSED)
 	fill();
 	async = test_async_begin(full.spool, 2, 0);
 	for (n = 0; n < full.count; n++) {
-		assert_int_equal(spool_submit_unlinkheaders(
-					 async, &full.ids[n], test_answered,
-					 &answers[n]),
+		assert_int_equal(spool_submit_unlinkheaders(async, &full.ids[n],
+							    test_answered,
+							    &answers[n]),
 				 IO_DONE);
 		test_wait_answers(n + 1);
 		if (answers[n].answer != IO_DONE)
@@ -119,9 +119,11 @@ static void test_a_hook_makes_no_room(void **state ATTR_UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_removals_make_room, test_disk_end),
+		cmocka_unit_test_teardown(test_removals_make_room,
+					  test_disk_end),
 		cmocka_unit_test_teardown(test_removing_ends, test_disk_end),
-		cmocka_unit_test_teardown(test_a_hook_makes_no_room, test_disk_end),
+		cmocka_unit_test_teardown(test_a_hook_makes_no_room,
+					  test_disk_end),
 	};
 
 	return cmocka_run_group_tests_name("spool-async-full", tests,

@@ -280,7 +280,7 @@ static void wait_until_expected(struct journal *journal, unsigned int count)
 	do {
 		(void)sched_yield();
 		(void)pthread_mutex_lock(&journal->queue_mutex);
-		expected = journal->expected;
+		expected = atomic_load(&journal->expected);
 		(void)pthread_mutex_unlock(&journal->queue_mutex);
 	} while (expected != count);
 }
@@ -326,6 +326,41 @@ static void test_all_that_was_expected_is_forgotten(void **state ATTR_UNUSED)
 	test_async_end(&async, &spool);
 }
 
+/* Those behind one of their message cannot be made yet. */
+static void test_the_first_of_a_message_is_expected(void **state ATTR_UNUSED)
+{
+	struct test_answer answers[5] = { 0 };
+	struct spool *spool = test_watched_spool("journal");
+	struct spool_async *async = test_async_begin(spool, 2, 0);
+	struct journal *journal = journal_store(spool->store)->journal;
+	message_id ids[2];
+	unsigned int i, n = 0;
+
+	/* a removal is written, too */
+	for (i = 0; i < 2; i++)
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&ids[i]),
+				 IO_DONE);
+	test_watch_hold(IO_OP_UNLINKHEADERS, NULL);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(spool_submit_remove(async, &ids[i],
+						     test_answered,
+						     &answers[n++]),
+				 IO_DONE);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(spool_submit_remove(async, &ids[0],
+						     test_answered,
+						     &answers[n++]),
+				 IO_DONE);
+	test_watch_wait_inside(2);
+	wait_until_expected(journal, 2);
+	test_watch_release();
+	test_wait_answers(n);
+	for (i = 0; i < n; i++)
+		test_must_be(&answers[i], IO_DONE);
+	test_async_end(&async, &spool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_made_meanwhile_is_one_group),
 		cmocka_unit_test(test_reading_is_not_waited_for),
 		cmocka_unit_test(test_all_that_was_expected_is_forgotten),
+		cmocka_unit_test(test_the_first_of_a_message_is_expected),
 	};
 
 	return cmocka_run_group_tests_name("spool-async-groups", tests,

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #define JOURNAL_DIR_NAME "journal"
 #define JOURNAL_NEW_NAME "new.tmp"
@@ -74,11 +75,14 @@ struct journal {
 	pthread_mutex_t queue_mutex;
 	/* Under that. */
 	struct journal_request *queue, **queue_end;
-	unsigned int queued;   /* in it */
-	unsigned int expected; /* see journal_expect() */
-	bool keeping;          /* a group waits for that */
-	pthread_cond_t came;   /* it, or somebody who waits */
-	uint64_t patience;     /* of a group, in microseconds */
+	unsigned int queued; /* in it */
+	atomic_bool
+		keeping; /* a group waits for what is expected; read by all */
+	pthread_cond_t came; /* that, or somebody who waits */
+	uint64_t patience;   /* of a group, in microseconds */
+	/* See journal_expect(); and how much of it took longer than a group waits. Changed
+	   by all. */
+	atomic_uint expected, overdue;
 	/* threads, for something that is in it, or was and they were not told yet, or did
 	   not get to know it; changed by all */
 	atomic_uint waiting;
@@ -359,8 +363,11 @@ bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_target *target,
 		   const struct journal_place *body);
 
-/* journal-stats.c: of a monotonic clock. */
+/* journal-clock.c: of a monotonic clock. */
 uint64_t journal_now_usecs(void);
+/* For waits that end by that clock. */
+void journal_cond_init(pthread_cond_t *cond);
+struct timespec journal_time_in(uint64_t usecs);
 /* A group that was written, or could not be: of who is committing. */
 void journal_count_group(struct journal *journal, unsigned int changes,
 			 bool synced, uint64_t sync_usecs);

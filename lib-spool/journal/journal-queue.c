@@ -21,7 +21,7 @@
    and did not run since: then groups are to be large. */
 #define BACKLOG_FACTOR 3
 
-/* So many are a group that nothing is waited for; and the time that is long enough. */
+/* So many in a group are enough, and so is the time that it waits for them. */
 #define ENOUGH 32
 #define PATIENCE_USECS 1000
 
@@ -116,15 +116,10 @@ static void put_back(struct journal *journal, struct journal_request *rest)
 
 void journal_queue_init(struct journal *journal)
 {
-	pthread_condattr_t attr;
-
 	journal->queue_end = &journal->queue;
 	journal->patience = PATIENCE_USECS;
 	(void)pthread_mutex_init(&journal->queue_mutex, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&journal->came, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	journal_cond_init(&journal->came);
 }
 
 void journal_queue_deinit(struct journal *journal)
@@ -133,10 +128,18 @@ void journal_queue_deinit(struct journal *journal)
 	(void)pthread_mutex_destroy(&journal->queue_mutex);
 }
 
+/* What took too long once is not waited for again. */
+static unsigned int count_expected(const struct journal *journal)
+{
+	unsigned int expected = atomic_load(&journal->expected);
+
+	return expected - I_MIN(expected, atomic_load(&journal->overdue));
+}
+
 /* Half of all that is under way is a group, while the other half is made. With the mutex. */
 static bool is_too_early(const struct journal *journal)
 {
-	return journal->queued < I_MIN(journal->expected, ENOUGH) &&
+	return journal->queued < I_MIN(count_expected(journal), ENOUGH) &&
 		atomic_load(&journal->waiting) == 0 &&
 		journal->turn_wanted == NULL;
 }
@@ -144,29 +147,45 @@ static bool is_too_early(const struct journal *journal)
 /* Something of that has changed. With the mutex. */
 static void look_again(struct journal *journal)
 {
-	if (journal->keeping && !is_too_early(journal))
+	if (atomic_load(&journal->keeping) && !is_too_early(journal))
 		(void)pthread_cond_signal(&journal->came);
 }
 
 /* With the mutex. */
 static void wait_for_expected(struct journal *journal)
 {
-	uint64_t until = journal_now_usecs() + journal->patience;
-	struct timespec end = { .tv_sec = (time_t)(until / 1000000),
-				.tv_nsec = (long)(until % 1000000) * 1000 };
+	struct timespec end = journal_time_in(journal->patience);
 
-	journal->keeping = true;
+	atomic_store(&journal->keeping, true);
 	while (is_too_early(journal) &&
 	       pthread_cond_timedwait(&journal->came, &journal->queue_mutex,
 				      &end) == 0)
 		;
-	journal->keeping = false;
+	if (is_too_early(journal))
+		atomic_store(&journal->overdue,
+			     atomic_load(&journal->expected));
+	atomic_store(&journal->keeping, false);
+}
+
+/* It came at last, or something else did: it cannot be told. With the mutex. */
+static void forget_overdue(struct journal *journal)
+{
+	unsigned int expected = atomic_load(&journal->expected);
+
+	if (atomic_load(&journal->overdue) > expected)
+		atomic_store(&journal->overdue, expected);
 }
 
 void journal_expect(struct journal *journal, int more)
 {
+	(void)atomic_fetch_add(&journal->expected, (unsigned int)more);
+	/* the mutex is others' where nobody wants to know it */
+	if (more > 0 ||
+	    (!atomic_load(&journal->keeping) &&
+	     atomic_load(&journal->overdue) == 0))
+		return;
 	(void)pthread_mutex_lock(&journal->queue_mutex);
-	journal->expected += (unsigned int)more;
+	forget_overdue(journal);
 	look_again(journal);
 	(void)pthread_mutex_unlock(&journal->queue_mutex);
 }

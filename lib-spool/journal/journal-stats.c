@@ -14,15 +14,6 @@
 /* Of stat(2): st_blocks counts in these, whatever the filesystem's are. */
 #define STAT_BLOCK_SIZE 512
 
-uint64_t journal_now_usecs(void)
-{
-	struct timespec ts;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
-		return 0;
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void count_value(uint64_t histogram[SPOOL_HISTOGRAM_SIZE],
 			uint64_t value)
 {

@@ -27,16 +27,13 @@ void journal_worker_wake(struct journal_worker *worker)
 
 bool journal_worker_rest(struct journal_worker *worker, uint64_t usecs)
 {
-	uint64_t until = journal_now_usecs() + usecs;
+	struct timespec end = journal_time_in(usecs);
 	pthread_mutex_t *mutex;
-	struct timespec end;
 	bool stopping;
 
 	if (worker == NULL)
 		return true;
 	mutex = &worker->journal->mutex;
-	end.tv_sec = (time_t)(until / 1000000);
-	end.tv_nsec = (long)(until % 1000000) * 1000;
 	(void)pthread_mutex_lock(mutex);
 	while (!worker->stopping &&
 	       pthread_cond_timedwait(&worker->changed, mutex, &end) == 0)
@@ -70,7 +67,6 @@ struct journal_worker *journal_worker_start(struct journal *journal,
 					    journal_work_t *work)
 {
 	struct journal_worker *worker = try_calloc(1, sizeof(*worker));
-	pthread_condattr_t attr;
 	int error;
 
 	if (worker == NULL) {
@@ -79,10 +75,7 @@ struct journal_worker *journal_worker_start(struct journal *journal,
 	}
 	worker->journal = journal;
 	worker->work = work;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&worker->changed, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	journal_cond_init(&worker->changed);
 	error = thread_start(&worker->thread, worker_main, worker);
 	if (error == 0)
 		return worker;

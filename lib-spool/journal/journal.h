@@ -107,9 +107,10 @@ bool journal_fits(const struct journal *journal,
 /* Queues the request, which has to stay until done() was called. Where nobody is
    writing, this call writes, for others as well. The messages have to be claimed. */
 void journal_submit(struct journal *journal, struct journal_request *request);
-/* So many more will be submitted soon (or fewer: they were, or will not be). A group waits
-   until there is as much in it as is still to come, if nobody waits for it: a
-   millisecond at most. */
+/* So many more will be submitted soon; or fewer: when they were, or will not be. A group that
+   no thread waits for begins when as much is queued as is still to come, or 32; it waits a
+   millisecond for that, and no group after it waits for what took longer. Who waits for the
+   claim on a message in it waits as long. */
 void journal_expect(struct journal *journal, int more);
 /* The same, and waits: 0, or -1 with errno. */
 int journal_commit(struct journal *journal, struct journal_request *request);
