@@ -75,6 +75,7 @@ unit_tests += tests/test-transform-async tests/test-transform-async-loop
 threaded_tests += tests/test-transform-async tests/test-transform-async-loop
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
+unit_tests += tests/test-interrupt
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-account tests/test-journal-files \
@@ -158,6 +159,9 @@ tests_test_spool_body_SOURCES = tests/test-spool-body.c \
 tests_test_spool_memory_SOURCES = tests/test-spool-memory.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
+tests_test_interrupt_SOURCES = tests/test-interrupt.c tools/interrupt.c \
+	tools/tool-common.h
+tests_test_interrupt_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
 tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools

@@ -16,6 +16,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* A call that a signal came just too late to be seen by, and too early to interrupt, is
+   interrupted so many seconds later, again and again. */
+#define AGAIN_SECONDS 1
+
 static volatile sig_atomic_t interrupted;
 /* Readable once a signal came. */
 static int wake_fd = -1;
@@ -35,7 +39,13 @@ static void handle_signal(int signo)
 	if (write(wake_fd, &one, sizeof(one)) < 0) {
 		/* it is readable already, then */
 	}
+	(void)alarm(AGAIN_SECONDS);
 	errno = old_errno;
+}
+
+static void handle_alarm(int signo ATTR_UNUSED)
+{
+	(void)alarm(AGAIN_SECONDS);
 }
 
 static int canceled(void)
@@ -162,6 +172,8 @@ void tool_catch_signals(void)
 	interruptible_ops.pwritev = interruptible_pwritev;
 	file_ops_set(&interruptible_ops);
 	memset(&act, 0, sizeof(act));
+	act.sa_handler = handle_alarm;
+	(void)sigaction(SIGALRM, &act, NULL);
 	act.sa_handler = handle_signal;
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		/* nohup and the like: what is ignored stays so */
