@@ -75,20 +75,19 @@ struct journal {
 	pthread_mutex_t queue_mutex;
 	/* Under that. */
 	struct journal_request *queue, **queue_end;
-	unsigned int queued; /* in it */
-	atomic_bool
-		keeping; /* a group waits for what is expected; read by all */
-	pthread_cond_t came; /* that, or somebody who waits */
+	pthread_cond_t came; /* what a group waits for, or somebody who waits */
 	uint64_t patience;   /* of a group, in microseconds */
-	/* See journal_expect(); and how much of it took longer than a group waits. Changed
-	   by all. */
+	unsigned int queued; /* in the queue */
+	/* See journal_expect(); and how much of it took longer than a group waits; changed by
+	   all */
 	atomic_uint expected, overdue;
 	/* threads, for something that is in it, or was and they were not told yet, or did
 	   not get to know it; changed by all */
 	atomic_uint waiting;
 	struct journal_waiter *turn_wanted; /* for something else */
 	struct journal_writer *writer;      /* NULL: none was needed yet */
-	bool committing; /* somebody has the turn; else nothing is queued */
+	bool committing;     /* somebody has the turn; else nothing is queued */
+	atomic_bool keeping; /* a group waits; read by all */
 
 	pthread_mutex_t mutex;
 	/* Under the mutex. */
