@@ -79,14 +79,22 @@ sanitized()
 		nm "$top_builddir/tools/bobbin" 2>/dev/null | grep -q __.san_
 }
 
-# catches PID: waits until this process handles SIGTERM.
+# name_of PID: what this process runs.
+name_of()
+{
+	sed -n 's/^Name:[^[:graph:]]*//p' "/proc/$1/status" 2>/dev/null
+}
+
+# catches PID: waits until this process handles SIGTERM; a child of this shell that is no
+# other program yet handles it as the shell does, or not at all.
 catches()
 {
 	catches_tries=0
 	while [ $catches_tries -lt 1000 ]; do
 		catches_mask=$(sed -n 's/^SigCgt:[^0-9a-f]*//p' \
 			"/proc/$1/status" 2>/dev/null)
-		[ $((0x${catches_mask:-0} & 0x4000)) = 0 ] || return 0
+		[ "$(name_of "$1")" = "$(name_of $$)" ] ||
+			[ $((0x${catches_mask:-0} & 0x4000)) = 0 ] || return 0
 		catches_tries=$((catches_tries + 1))
 		sleep 0.02
 	done
