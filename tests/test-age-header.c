@@ -36,22 +36,6 @@
 
 static const char plain[] = "From: a@example.org\r\n\r\nhello\r\n";
 
-/* The error, with what was read. */
-static int read_sealed(const unsigned char *data, size_t size, size_t step,
-		       buffer_t *out)
-{
-	struct istream *source = test_trickle_create(data, size, step, false);
-	struct istream *input =
-		i_stream_create_decrypt(source, test_keys.identities);
-	int ret;
-
-	buffer_set_used_size(out, 0);
-	ret = test_read_all(input, out);
-	i_stream_destroy(&input);
-	i_stream_destroy(&source);
-	return ret;
-}
-
 /* By the age command, for one who has an SSH key and for us. */
 static buffer_t *seal_for(const char *first, const char *second)
 {
@@ -78,8 +62,9 @@ static void test_beside_ssh_keys(void **state ATTR_UNUSED)
 		sealed = seal_for(i % 2 == 0 ? own : others[i / 2],
 				  i % 2 == 0 ? others[i / 2] : own);
 		for (j = 0; j < N_ELEMENTS(steps); j++) {
-			assert_int_equal(read_sealed(sealed->data, sealed->used,
-						     steps[j], out),
+			assert_int_equal(test_decrypt(sealed->data,
+						      sealed->used, steps[j],
+						      out),
 					 0);
 			assert_int_equal(out->used, sizeof(plain) - 1);
 			assert_memory_equal(out->data, plain, out->used);
@@ -100,7 +85,7 @@ static void test_for_others_only(void **state ATTR_UNUSED)
 	for (file = vector->data; memcmp(file, "\n\n", 2) != 0; file++)
 		assert_true(file + 2 < end);
 	file += 2;
-	assert_int_equal(read_sealed(file, (size_t)(end - file), 7, out),
+	assert_int_equal(test_decrypt(file, (size_t)(end - file), 7, out),
 			 ENOKEY);
 	assert_int_equal(out->used, 0);
 	buffer_free(&out);

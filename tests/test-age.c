@@ -33,20 +33,6 @@ static buffer_t *encrypt(const void *data, size_t size)
 	return buf;
 }
 
-static int decrypt(const void *data, size_t size, size_t step, buffer_t *out)
-{
-	struct istream *source = test_trickle_create(data, size, step, false);
-	struct istream *input =
-		i_stream_create_decrypt(source, test_keys.identities);
-	int ret;
-
-	buffer_set_used_size(out, 0);
-	ret = test_read_all(input, out);
-	i_stream_destroy(&input);
-	i_stream_destroy(&source);
-	return ret;
-}
-
 static void test_key_texts(void **state ATTR_UNUSED)
 {
 	static const char *const bad_recipients[] = {
@@ -167,8 +153,9 @@ static void test_round_trips(void **state ATTR_UNUSED)
 						 (sizes[i] + 65535) / 65536));
 		for (j = sizes[i] > 200000 ? 1 : 0; j < N_ELEMENTS(steps);
 		     j++) {
-			assert_int_equal(decrypt(sealed->data, sealed->used,
-						 steps[j], out),
+			assert_int_equal(test_decrypt(sealed->data,
+						      sealed->used, steps[j],
+						      out),
 					 0);
 			assert_int_equal(out->used, sizes[i]);
 			assert_memory_equal(out->data, data, sizes[i]);
@@ -189,13 +176,14 @@ static void test_every_truncation_and_flip_is_found(void **state ATTR_UNUSED)
 	damaged = malloc(sealed->used);
 	assert_non_null(damaged);
 	for (cut = 0; cut < sealed->used; cut++) {
-		assert_int_equal(decrypt(sealed->data, cut, 65536, out), EPIPE);
+		assert_int_equal(test_decrypt(sealed->data, cut, 65536, out),
+				 EPIPE);
 		assert_int_equal(out->used, 0);
 	}
 	for (bit = 0; bit < sealed->used * 8; bit++) {
 		memcpy(damaged, sealed->data, sealed->used);
 		damaged[bit / 8] ^= (unsigned char)(1 << bit % 8);
-		if (decrypt(damaged, sealed->used, 65536, out) == 0)
+		if (test_decrypt(damaged, sealed->used, 65536, out) == 0)
 			fail_msg("bit %zu flipped: unnoticed", bit);
 		assert_int_equal(out->used, 0);
 	}
@@ -214,17 +202,18 @@ static void test_truncation_at_chunk_borders(void **state ATTR_UNUSED)
 	for (border = 184; border < sealed->used; border += 65552) {
 		for (cut = border - 2; cut <= border + 17; cut++) {
 			/* a tag alone is an empty last chunk */
-			assert_int_equal(decrypt(sealed->data, cut, 5000, out),
-					 cut == border + 16 && border > 184 ?
-						 EINVAL :
-						 EPIPE);
+			assert_int_equal(
+				test_decrypt(sealed->data, cut, 5000, out),
+				cut == border + 16 && border > 184 ? EINVAL :
+								     EPIPE);
 			assert_true(out->used % 65536 == 0);
 			assert_memory_equal(out->data, data, out->used);
 		}
 	}
 	/* a whole file with a byte more */
 	buffer_append_c(sealed, 0);
-	assert_int_not_equal(decrypt(sealed->data, sealed->used, 5000, out), 0);
+	assert_int_not_equal(
+		test_decrypt(sealed->data, sealed->used, 5000, out), 0);
 	buffer_free(&sealed);
 	buffer_free(&out);
 	free(data);
@@ -237,7 +226,7 @@ static void test_garbage(void **state ATTR_UNUSED)
 	size_t size;
 
 	for (size = 0; size <= 400; size++) {
-		assert_int_equal(decrypt(data, size, 1, out),
+		assert_int_equal(test_decrypt(data, size, 1, out),
 				 size == 0 ? EPIPE : EINVAL);
 		assert_int_equal(out->used, 0);
 	}
@@ -291,7 +280,7 @@ static void test_many_recipients(void **state ATTR_UNUSED)
 	o_stream_destroy(&output);
 	o_stream_destroy(&sink);
 	out = buffer_create_dynamic(default_pool, 64);
-	assert_int_equal(decrypt(buf->data, buf->used, 7, out), 0);
+	assert_int_equal(test_decrypt(buf->data, buf->used, 7, out), 0);
 	assert_int_equal(out->used, 6);
 	buffer_free(&out);
 	buffer_free(&buf);
@@ -642,8 +631,8 @@ static void test_the_age_command(void **state ATTR_UNUSED)
 					      test_path("y")),
 				 0);
 		sealed = test_read_file(test_path("y.age"));
-		assert_int_equal(decrypt(sealed->data, sealed->used, 4096, out),
-				 0);
+		assert_int_equal(
+			test_decrypt(sealed->data, sealed->used, 4096, out), 0);
 		assert_int_equal(out->used, sizes[i]);
 		assert_memory_equal(out->data, data, sizes[i]);
 		buffer_free(&sealed);

@@ -40,26 +40,37 @@ static void fill(void)
 	assert_in_range(full.count, 40, MANY - 1);
 }
 
-/* One after the other, each a group of its own: more than there are blocks for. */
-static void test_removals_make_room(void **state ATTR_UNUSED)
+typedef int submit_t(struct spool_async *async, const message_id *id,
+		     spool_answer_t *callback, void *context);
+
+/* One after the other, each a group of its own, until one is not done: how many were. */
+static unsigned int remove_each(submit_t *submit, struct test_answer *last_r)
 {
-	static struct test_answer answers[MANY];
-	struct spool_async *async;
+	struct spool_async *async = test_async_begin(full.spool, 2, 0);
 	unsigned int n;
 
-	memset(answers, 0, sizeof(answers));
-	fill();
-	async = test_async_begin(full.spool, 2, 0);
 	for (n = 0; n < full.count; n++) {
-		assert_int_equal(spool_submit_remove(async, &full.ids[n],
-						     test_answered,
-						     &answers[n]),
+		memset(last_r, 0, sizeof(*last_r));
+		assert_int_equal(submit(async, &full.ids[n], test_answered,
+					last_r),
 				 IO_DONE);
 		test_wait_answers(n + 1);
-		test_must_be(&answers[n], IO_DONE);
+		if (last_r->answer != IO_DONE)
+			break;
 		test_async_must_be_missing(full.spool, &full.ids[n]);
 	}
 	test_async_end(&async, &full.spool);
+	return n;
+}
+
+/* They are more than there are blocks for. */
+static void test_removals_make_room(void **state ATTR_UNUSED)
+{
+	struct test_answer last;
+
+	fill();
+	assert_int_equal(remove_each(spool_submit_remove, &last), full.count);
+	test_must_be(&last, IO_DONE);
 }
 
 /* The blocks are gone, whatever is packed. */
@@ -94,26 +105,13 @@ static void test_removing_ends(void **state ATTR_UNUSED)
 /* By themselves the hooks are answered as it is now. */
 static void test_a_hook_makes_no_room(void **state ATTR_UNUSED)
 {
-	static struct test_answer answers[MANY];
-	struct spool_async *async;
-	unsigned int n;
+	struct test_answer last;
 
-	memset(answers, 0, sizeof(answers));
 	fill();
-	async = test_async_begin(full.spool, 2, 0);
-	for (n = 0; n < full.count; n++) {
-		assert_int_equal(spool_submit_unlinkheaders(async, &full.ids[n],
-							    test_answered,
-							    &answers[n]),
-				 IO_DONE);
-		test_wait_answers(n + 1);
-		if (answers[n].answer != IO_DONE)
-			break;
-	}
-	assert_in_range(n, 1, full.count - 1);
-	test_must_be(&answers[n], IO_TRANS_FAIL);
-	assert_int_equal(answers[n].error, ENOSPC);
-	test_async_end(&async, &full.spool);
+	assert_in_range(remove_each(spool_submit_unlinkheaders, &last), 1,
+			full.count - 1);
+	test_must_be(&last, IO_TRANS_FAIL);
+	assert_int_equal(last.error, ENOSPC);
 }
 
 int main(void)

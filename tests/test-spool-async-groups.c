@@ -275,14 +275,8 @@ static void test_reading_is_not_waited_for(void **state ATTR_UNUSED)
 
 static void wait_until_expected(struct journal *journal, unsigned int count)
 {
-	unsigned int expected;
-
-	do {
+	while (atomic_load(&journal->expected) != count)
 		(void)sched_yield();
-		(void)pthread_mutex_lock(&journal->queue_mutex);
-		expected = atomic_load(&journal->expected);
-		(void)pthread_mutex_unlock(&journal->queue_mutex);
-	} while (expected != count);
 }
 
 /* Each that was expected came, or it is known that it does not: else the next one would be

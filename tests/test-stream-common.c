@@ -499,3 +499,17 @@ enum transform_status test_process(struct transform *t, const void *data,
 		*taken_r = size - (size_t)(io.in_end - io.in);
 	return status;
 }
+
+int test_decrypt(const void *data, size_t size, size_t step, buffer_t *out)
+{
+	struct istream *source = test_trickle_create(data, size, step, false);
+	struct istream *input =
+		i_stream_create_decrypt(source, test_keys.identities);
+	int ret;
+
+	buffer_set_used_size(out, 0);
+	ret = test_read_all(input, out);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	return ret;
+}

@@ -41,6 +41,9 @@ extern struct test_keys {
 } test_keys;
 int test_keys_setup(void **state);
 int test_keys_teardown(void **state);
+/* What is sealed for them, in pieces of so many bytes: the errno, and in out all that was
+   read. */
+int test_decrypt(const void *data, size_t size, size_t step, buffer_t *out);
 /* The same, and from then on all that is random is not: what encrypts gives the same
    bytes each time. */
 int test_fixed_keys_setup(void **state);
