@@ -38,6 +38,7 @@ uint64_t bench_allocations(void)
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *data, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
 
 void *malloc(size_t size)
 {
@@ -55,6 +56,12 @@ void *realloc(void *data, size_t size)
 {
 	allocations++;
 	return __libc_realloc(data, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+	allocations++;
+	return __libc_memalign(alignment, size);
 }
 #endif
 

@@ -33,11 +33,11 @@ unsigned char *block_get(size_t size)
 {
 	struct block_cache *cache = &thread_cache;
 
-	if (!is_block(size))
-		return try_malloc(size);
-	if (cache->count > 0)
+	if (is_block(size) && cache->count > 0)
 		return cache->blocks[--cache->count];
-	return try_malloc(BLOCK_SIZE_MAX);
+	if (size < IO_BLOCK_SIZE)
+		return try_malloc(size);
+	return try_malloc_block(is_block(size) ? BLOCK_SIZE_MAX : size);
 }
 
 void block_put(unsigned char **_block, size_t size, size_t wipe_size)

@@ -12,7 +12,8 @@
    of age's with its tag). Sizes from IO_BLOCK_SIZE to this are kept. */
 #define BLOCK_SIZE_MAX (IO_BLOCK_SIZE + 64)
 
-/* `size` bytes of memory with any content; NULL without memory. */
+/* `size` bytes of memory with any content, from IO_BLOCK_SIZE on at a multiple of
+   I_ALIGN_BLOCK; NULL without memory. */
 unsigned char *block_get(size_t size) ATTR_WARN_UNUSED_RESULT;
 /* Gives it back, and sets the pointer to NULL; the size must be the one that
    was asked for. The first wipe_size bytes are wiped. NULL is allowed. */

@@ -70,14 +70,13 @@ stream_private_headers += lib-stream/age/age-keys-private.h \
 	lib-stream/age/age-aead.h lib-stream/age/age-bech32.h \
 	lib-stream/age/age-crypto.h lib-stream/age/age-hmac.h \
 	lib-stream/age/age-header.h lib-stream/age/age-chunks.h \
-	lib-stream/age/age-crew.h lib-stream/age/age-x25519.h
+	lib-stream/age/age-crew.h
 stream_sources += lib-stream/age/age-bech32.c
 stream_sources += lib-stream/age/age-keys.c
 stream_sources += lib-stream/age/age-aead.c
 stream_sources += lib-stream/age/age-crypto.c
 stream_sources += lib-stream/age/age-header.c
 stream_sources += lib-stream/age/age-hmac.c
-stream_sources += lib-stream/age/age-x25519.c
 stream_sources += lib-stream/age/age-chunks.c
 stream_sources += lib-stream/age/age-crew.c
 stream_sources += lib-stream/age/transform-age-encoder.c

@@ -90,6 +90,16 @@ void *try_malloc(size_t size)
 	return too_large(1, size) ? NULL : malloc(size > 0 ? size : 1);
 }
 
+void *try_malloc_block(size_t size)
+{
+	size_t last = I_ALIGN_BLOCK - 1;
+
+	if (too_large(1, size) || too_large(1, size + last))
+		return NULL;
+	size = size > 0 ? size : 1;
+	return aligned_alloc(I_ALIGN_BLOCK, (size + last) & ~last);
+}
+
 void *try_calloc(size_t count, size_t size)
 {
 	if (too_large(count, size))

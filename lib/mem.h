@@ -12,6 +12,9 @@
 #include <stdarg.h>
 
 #define I_SMALL_OBJECT_MAX 1024
+/* A line of the cache: from elsewhere processors, and the kernel on them, copy up to a
+   sixth slower. */
+#define I_ALIGN_BLOCK ((size_t)64)
 
 /* Zeroed memory for count objects of a type; count * size below 1 KiB. */
 #define i_new(type, count) ((type *)i_calloc((count), sizeof(type)))
@@ -29,6 +32,8 @@ void i_free(void *ptr);
 
 /* NULL and errno ENOMEM when there is no memory. */
 void *try_malloc(size_t size) ATTR_WARN_UNUSED_RESULT;
+/* The same at a multiple of I_ALIGN_BLOCK bytes, for what is copied as a whole. */
+void *try_malloc_block(size_t size) ATTR_WARN_UNUSED_RESULT;
 void *try_calloc(size_t count, size_t size) ATTR_WARN_UNUSED_RESULT;
 void *try_realloc(void *ptr, size_t size) ATTR_WARN_UNUSED_RESULT;
 

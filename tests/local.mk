@@ -63,8 +63,8 @@ quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4
 unit_tests += tests/test-age tests/test-age-crew tests/test-age-threads
-unit_tests += tests/test-age-x25519 tests/test-age-header tests/test-transform-armor
-quick_tests += tests/test-age-x25519 tests/test-transform-armor
+unit_tests += tests/test-age-header tests/test-transform-armor tests/test-block-cache
+quick_tests += tests/test-transform-armor tests/test-block-cache
 threaded_tests += tests/test-age-crew tests/test-age-threads
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message \

@@ -1,13 +1,15 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Headers that are for others, too: their stanzas are longer than ours, and stand beside
-   them. */
+   them. And recipients for whom none may be made. */
 
 #include "config.h"
+#include "age-bech32.h"
 #include "test-stream-common.h"
 #include "transform-age.h"
 
 #include <errno.h>
+#include <sodium.h>
 
 /* Of 2,048 bits, so that a stanza's body ends in the middle of a line, and of 3,072, where
    the last line is an empty one. They were made for this test, and nobody has the other
@@ -92,11 +94,62 @@ static void test_for_others_only(void **state ATTR_UNUSED)
 	buffer_free(&vector);
 }
 
+/* A stream to a public key; the error of its first bytes, behind which there are none. */
+static int seal_for_point(const char *hex, buffer_t *sealed)
+{
+	struct age_recipients *set = age_recipients_new();
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error = NULL;
+	struct ostream *end, *output;
+	unsigned char key[32];
+	int ret;
+
+	assert_int_equal(sodium_hex2bin(key, sizeof(key), hex, strlen(hex),
+					NULL, NULL, NULL),
+			 0);
+	bech32_encode_key("age", key, false, text);
+	assert_int_equal(age_recipients_add(set, text, &error), 0);
+	end = o_stream_create_buffer(sealed);
+	output = o_stream_create_encrypt(end, set);
+	o_stream_nsend(output, plain, sizeof(plain) - 1);
+	assert_int_equal(o_stream_finish(output), -1);
+	assert_non_null(strstr(o_stream_get_error(output), "low order"));
+	ret = output->stream_errno;
+	o_stream_abort(output);
+	o_stream_destroy(&output);
+	o_stream_destroy(&end);
+	age_recipients_unref(&set);
+	return ret;
+}
+
+/* With these everybody would know the secret that the file's key is under. */
+static void test_recipients_of_low_order(void **state ATTR_UNUSED)
+{
+	static const char *const points[] = {
+		"00000000000000000000000000000000"
+		"00000000000000000000000000000000",
+		"01000000000000000000000000000000"
+		"00000000000000000000000000000000",
+		"ecffffffffffffffffffffffffffffff"
+		"ffffffffffffffffffffffffffffff7f",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46a"
+		"da098deb9c32b1fd866205165f49b800",
+	};
+	buffer_t *sealed = buffer_create_dynamic(default_pool, 64);
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(points); i++) {
+		assert_int_equal(seal_for_point(points[i], sealed), EINVAL);
+		assert_int_equal(sealed->used, 0);
+	}
+	buffer_free(&sealed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_beside_ssh_keys),
 		cmocka_unit_test(test_for_others_only),
+		cmocka_unit_test(test_recipients_of_low_order),
 	};
 
 	return cmocka_run_group_tests_name("age-header", tests, test_keys_setup,

@@ -72,6 +72,12 @@ static void test_mem_try_reports(void **state ATTR_UNUSED)
 
 	errno = 0;
 	assert_null(try_malloc(too_much));
+	errno = 0;
+	assert_null(
+		try_malloc_block(SIZE_MAX)); /* a line more would be small */
+	assert_int_equal(errno, ENOMEM);
+	errno = 0;
+	assert_null(try_malloc_block(too_much));
 	assert_int_equal(errno, ENOMEM);
 	errno = 0;
 	assert_null(try_calloc(too_much, 4));
@@ -93,8 +99,11 @@ static void test_mem_try_reports(void **state ATTR_UNUSED)
 /* NULL always means "no memory". */
 static void test_mem_try_zero_size(void **state ATTR_UNUSED)
 {
-	void *ptr = try_malloc(0);
+	void *ptr = try_malloc_block(0);
 
+	assert_non_null(ptr);
+	i_free(ptr);
+	ptr = try_malloc(0);
 	assert_non_null(ptr);
 	ptr = try_realloc(ptr, 0);
 	assert_non_null(ptr);

@@ -48,7 +48,8 @@ static bool append_b64(buffer_t *out, const char *before,
 }
 
 /* One stanza; `secret` is for this one only. */
-static bool write_x25519(buffer_t *out, const struct age_x25519_peer *recipient,
+static bool write_x25519(buffer_t *out,
+			 const unsigned char recipient[AGE_KEY_SIZE],
 			 const unsigned char file_key[AGE_FILE_KEY_SIZE],
 			 const unsigned char secret[AGE_KEY_SIZE],
 			 const char **error_r)
@@ -57,12 +58,13 @@ static bool write_x25519(buffer_t *out, const struct age_x25519_peer *recipient,
 	unsigned char body[AGE_WRAPPED_SIZE];
 	bool ok;
 
-	ok = age_x25519_share(recipient, secret, share, shared);
+	ok = crypto_scalarmult_curve25519_base(share, secret) == 0 &&
+		crypto_scalarmult_curve25519(shared, secret, recipient) == 0;
 	if (!ok) {
 		*error_r = "a recipient is a point of low order: nobody could "
 			   "keep a secret with it";
 	} else {
-		age_x25519_wrap_key(share, recipient->key, shared, key);
+		age_x25519_wrap_key(share, recipient, shared, key);
 		age_wrap(key, file_key, body);
 		ok = append_b64(out, "-> X25519 ", share) &&
 			append_b64(out, "", body);
@@ -87,7 +89,7 @@ bool age_header_write(buffer_t *out, const struct age_recipients *recipients,
 			       strlen(VERSION_LINE "\n")))
 		return false;
 	for (i = 0; i < recipients->count; i++) {
-		if (!write_x25519(out, &recipients->peers[i], file_key,
+		if (!write_x25519(out, recipients->keys[i], file_key,
 				  secrets + (size_t)i * AGE_KEY_SIZE, error_r))
 			return false;
 	}

@@ -3,16 +3,15 @@
 #define BOBBIN_AGE_KEYS_PRIVATE_H
 
 #include "age-keys.h"
-#include "age-x25519.h"
 
 #include <stdatomic.h>
 
-#define AGE_KEY_SIZE AGE_X25519_SIZE
+#define AGE_KEY_SIZE 32
 
 struct age_recipients {
 	atomic_int refcount;
 	unsigned int count, alloc;
-	struct age_x25519_peer *peers;
+	unsigned char (*keys)[AGE_KEY_SIZE];
 };
 
 /* In guarded memory. */

@@ -63,14 +63,11 @@ void age_recipients_ref(struct age_recipients *set)
 void age_recipients_unref(struct age_recipients **_set)
 {
 	struct age_recipients *set = *_set;
-	unsigned int i;
 
 	*_set = NULL;
 	if (set == NULL || atomic_fetch_sub(&set->refcount, 1) > 1)
 		return;
-	for (i = 0; i < set->count; i++)
-		age_x25519_peer_deinit(&set->peers[i]);
-	i_free(set->peers);
+	i_free(set->keys);
 	i_free(set);
 }
 
@@ -83,7 +80,7 @@ void age_recipients_get_text(const struct age_recipients *set, unsigned int i,
 			     char text_r[AGE_RECIPIENT_TEXT_SIZE])
 {
 	i_assert(i < set->count);
-	bech32_encode_key(HRP_RECIPIENT, set->peers[i].key, false, text_r);
+	bech32_encode_key(HRP_RECIPIENT, set->keys[i], false, text_r);
 }
 
 static int recipients_append(struct age_recipients *set,
@@ -91,24 +88,24 @@ static int recipients_append(struct age_recipients *set,
 			     char **error_r)
 {
 	unsigned int alloc = set->alloc == 0 ? 4 : set->alloc * 2, i;
-	void *peers;
+	void *keys;
 
 	/* once is enough */
 	for (i = 0; i < set->count; i++) {
-		if (memcmp(set->peers[i].key, key, AGE_KEY_SIZE) == 0)
+		if (memcmp(set->keys[i], key, AGE_KEY_SIZE) == 0)
 			return 0;
 	}
 	if (set->count == KEYS_MAX)
 		return fail(error_r, EFBIG, "more than %u recipients",
 			    KEYS_MAX);
 	if (set->count == set->alloc) {
-		peers = try_realloc(set->peers, alloc * sizeof(*set->peers));
-		if (peers == NULL)
+		keys = try_realloc(set->keys, alloc * sizeof(*set->keys));
+		if (keys == NULL)
 			return fail(error_r, ENOMEM, "out of memory");
-		set->peers = peers;
+		set->keys = keys;
 		set->alloc = alloc;
 	}
-	age_x25519_peer_init(&set->peers[set->count++], key);
+	memcpy(set->keys[set->count++], key, AGE_KEY_SIZE);
 	return 0;
 }
 
