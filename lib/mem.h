@@ -12,8 +12,8 @@
 #include <stdarg.h>
 
 #define I_SMALL_OBJECT_MAX 1024
-/* A line of the cache: from elsewhere processors, and the kernel on them, copy up to a
-   sixth slower. */
+/* A line of the cache. Between a page and what begins 16 bytes behind one, where heaps put
+   what they map, the kernel copies up to a third slower. */
 #define I_ALIGN_BLOCK ((size_t)64)
 
 /* Zeroed memory for count objects of a type; count * size below 1 KiB. */

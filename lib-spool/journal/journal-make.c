@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Zeros are written in pieces of this size, in bytes; what is made ahead is also synced in
@@ -100,8 +101,10 @@ static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
 		errno = ENOSPC;
 		return -1;
 	}
-	zeros = try_calloc(1, FILL_SIZE);
+	zeros = try_malloc_block(FILL_SIZE);
 	ret = zeros == NULL ? -1 : 0;
+	if (zeros != NULL)
+		memset(zeros, 0, FILL_SIZE);
 	for (; ret == 0 && pos < size; pos += FILL_SIZE) {
 		ret = journal_pwrite_all(
 			fd, zeros,

@@ -244,7 +244,7 @@ static int run_scan(const struct journal_segment *segment,
 	scanner.window_room = (size_t)I_MIN(
 		segment->header.size,
 		(uint64_t)(voids_only ? VOIDS_WINDOW_SIZE : WINDOW_SIZE));
-	scanner.window = try_malloc(scanner.window_room);
+	scanner.window = try_malloc_block(scanner.window_room);
 	ret = scanner.window == NULL ? -1 : scan(&scanner, voids_only);
 	error = errno;
 	i_free(scanner.window);

@@ -128,7 +128,7 @@ bool journal_segment_has_room(const struct journal_segment *segment,
 int journal_segment_rewrite(const struct journal_segment *segment, uint64_t pos,
 			    uint64_t size)
 {
-	unsigned char *data = try_malloc(REWRITE_SIZE);
+	unsigned char *data = try_malloc_block(REWRITE_SIZE);
 	int fd = journal_file_hold(segment->file);
 	ssize_t ret = data == NULL || fd < 0 ? -1 : 0;
 
