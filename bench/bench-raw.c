@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 #include "bench-files.h"
+#include "bench-raw-bytes.h"
 
 #include <fcntl.h>
 #include <lz4frame.h>
@@ -23,42 +24,6 @@
 #define OUT_SIZE ((size_t)65536)
 
 static unsigned char out[1 << 20];
-
-static void write_pieces(struct bench *b)
-{
-	int fd = bench_open_out(b);
-
-	bench_start();
-	while (b->bytes < b->total) {
-		bench_check(write(fd, bench_piece(b), b->piece) ==
-			    (ssize_t)b->piece);
-		b->bytes += b->piece;
-		b->calls++;
-	}
-	bench_check(close(fd) == 0);
-	bench_stop();
-}
-
-static void copy_pieces(struct bench *b)
-{
-	unsigned char *dest = malloc(BENCH_ROUND);
-	size_t i;
-
-	bench_check(dest != NULL);
-	memset(dest, 1, BENCH_ROUND);
-	bench_start();
-	while (b->bytes < b->total) {
-		for (i = 0; i < BENCH_ROUND / b->piece; i++) {
-			memcpy(dest + i * b->piece, bench_piece(b), b->piece);
-			/* so that the compiler believes that it is needed */
-			__asm__ volatile("" : : "r"(dest) : "memory");
-			b->calls++;
-		}
-		b->bytes += i * b->piece;
-	}
-	bench_stop();
-	free(dest);
-}
 
 /*
  * Codecs
@@ -535,8 +500,10 @@ static void put_files(struct bench *b)
 }
 
 static const struct bench_work works[] = {
-	{ "write", write_pieces },
-	{ "memcpy", copy_pieces },
+	{ "write", raw_write_pieces },
+	{ "write-blocks", raw_write_blocks },
+	{ "memcpy", raw_copy_pieces },
+	{ "read-lines", raw_read_lines },
 	{ "encode", encode },
 	{ "decode", decode },
 	{ "messages", messages },

@@ -10,7 +10,8 @@ bench_programs = bench/bench-raw bench/bench-streams bench/bench-bobbin \
 bench_spool_programs = bench/bench-spool bench/bench-spool-raw
 EXTRA_PROGRAMS = $(bench_programs) $(bench_spool_programs)
 
-bench_bench_raw_SOURCES = bench/bench-raw.c $(bench_common)
+bench_bench_raw_SOURCES = bench/bench-raw.c bench/bench-raw-bytes.c \
+	bench/bench-raw-bytes.h $(bench_common)
 bench_bench_raw_CPPFLAGS = -Ibench
 bench_bench_raw_CFLAGS = $(AM_CFLAGS)
 bench_bench_raw_LDADD = $(stream_libs)
