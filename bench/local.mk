@@ -36,7 +36,7 @@ bench_writers = $(bench_common) bench/bench-writers.c bench/bench-writers.h
 bench_bench_spool_raw_SOURCES = bench/bench-spool-raw.c $(bench_writers)
 bench_bench_spool_raw_CPPFLAGS = -Ibench
 bench_bench_spool_raw_CFLAGS = $(AM_CFLAGS)
-bench_bench_spool_raw_LDADD = -lpthread
+bench_bench_spool_raw_LDADD = $(ZSTD_LIBS) -lpthread
 bench_bench_spool_SOURCES = bench/bench-spool.c bench/bench-spool.h \
 	bench/bench-spool-async.c $(bench_writers)
 bench_bench_spool_CPPFLAGS = -Ibench -Iexamples/include

@@ -30,7 +30,8 @@ class SpoolBench(run.Bench):
         self.prepare_places()
         self.prepare_corpus("crlf", 8, "crlf")
         self.prepare_key()
-        self.words["record"] = str(self.record_size())
+        self.words["record"] = str(self.record_size(""))
+        self.words["zstd_record"] = str(self.record_size("zstd:3"))
         works = " ".join(f"{row.ours} {row.peer}" for row in rows)
         for name, count in (("large", self.args.messages), ("thousand", 1000)):
             if "{disk}/" + name in works:
@@ -38,12 +39,13 @@ class SpoolBench(run.Bench):
                          f"writers=64 total={count} store=journal codec= "
                          f"out={{disk}}/{name}")
 
-    def record_size(self):
+    def record_size(self, codec):
         """What a message takes in a segment: its body and its headers."""
         stored = self.run(f"spool stored corpus={{crlf}} piece={table.BODY} "
-                          "total=10 store=journal codec= "
+                          f"total=100 store=journal codec={codec} "
                           "out={tmpfs}/fresh-stored")["out"]
-        sizes = (table.BODY, stored - table.BODY)
+        sizes = (table.BODY, stored - table.BODY) if codec == "" else \
+            (stored // 2, stored // 2)
         return sum(-(-(HEADER + STACK + size) // ALIGN) * ALIGN
                    for size in sizes)
 

@@ -87,6 +87,11 @@ def codecs():
             theirs = put("spool encode", writers, "nothing", f" 'codec={codec}'")
             yield Row("stacks", f"{name_of(codec)}, {of(writers)}, against the codecs alone",
                       ours, theirs, target=0.85)
+            if codec == "zstd:3":
+                yield Row("stacks", f"zstd:3, {of(writers)}, the least, its library and "
+                          "the raw limit, against the codecs alone",
+                          put("spool-raw put", writers, "raw",
+                              " codec=zstd record={zstd_record}"), theirs)
 
 
 def asynchronous():
