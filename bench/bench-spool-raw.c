@@ -172,14 +172,14 @@ static void prewrite(const struct bench *b, int fd)
    at level 3. */
 static void put_records(struct bench *b)
 {
-	struct log log = { .fd = bench_open_out(b),
-			   .record = b->record };
+	struct log log = { .fd = bench_open_out(b), .record = b->record };
 
 	bench_check(b->record <= sizeof(rest) && b->writers <= GROUP_MAX);
 	bench_check(pthread_mutex_init(&log.mutex, NULL) == 0);
 	prewrite(b, log.fd);
-	bench_writers(b, strcmp(b->codec, "zstd") == 0 ? put_compressed_record :
-							 put_record,
+	bench_writers(b,
+		      strcmp(b->codec, "zstd") == 0 ? put_compressed_record :
+						      put_record,
 		      &log);
 	(void)close(log.fd);
 }

@@ -11,6 +11,7 @@ spool_private_headers += lib-spool/message-record.h \
 	lib-spool/modules/module-journal-private.h \
 	lib-spool/journal/journal-format.h lib-spool/journal/journal.h \
 	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
+	lib-spool/journal/journal-slots.h \
 	lib-spool/journal/journal-scan.h lib-spool/journal/journal-victim.h \
 	lib-spool/journal/journal-worker.h \
 	lib-spool/journal/journal-files.h lib-spool/journal/journal-group.h
@@ -56,6 +57,7 @@ spool_sources += lib-spool/modules/module-journal-newer.c
 spool_sources += lib-spool/modules/module-memory.c
 spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c
+spool_sources += lib-spool/journal/journal-slots.c
 spool_sources += lib-spool/journal/journal-walk.c
 spool_sources += lib-spool/journal/journal-files.c
 spool_sources += lib-spool/journal/journal-segment.c

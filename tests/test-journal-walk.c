@@ -120,7 +120,7 @@ static void test_old_ones(void **state ATTR_UNUSED)
 
 	test_journal_make_id(5, &id);
 	assert_true(journal_index_remove(walked.index, &id, &old));
-	journal_index_mark_old(walked.index);
+	journal_index_is_open(walked.index);
 	add(walked.index, 5);
 	walked.stop_at = 100;
 	journal_index_for_each(walked.index, true, walk, NULL);

@@ -121,7 +121,7 @@ static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
 		if (stored > 0)
 			assert_int_equal(test_journal_drop(journal, 1), 0);
 	}
-	assert_true(journal->index.shards[id.bytes[15]].slot_count <= 2);
+	assert_true(journal->index.shards[id.bytes[15]].slots.count <= 2);
 	journal_close(&journal);
 }
 
@@ -140,11 +140,11 @@ static void test_memory_for_states_stays(void **state ATTR_UNUSED)
 	assert_int_equal(
 		journal_claim(journal, &put.request.records[0].id, &entry), 0);
 	assert_int_equal(journal_reserve_states(journal, &entry.id), 0);
-	assert_int_equal(shard->slot_count, 2);
+	assert_int_equal(shard->slots.count, 2);
 	assert_int_equal(journal_commit(journal, &put.request), 0);
-	assert_int_equal(shard->free_slots, 0);
+	assert_int_equal(shard->slots.free, 0);
 	journal_release(journal, &entry.id);
-	assert_int_not_equal(shard->free_slots, 0);
+	assert_int_not_equal(shard->slots.free, 0);
 	journal_close(&journal);
 }
 

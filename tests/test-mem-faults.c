@@ -40,6 +40,8 @@ unsigned int test_mem_faults_end(void)
 
 #define malloc(size) (has_none(__func__) ? NULL : malloc(size))
 #define calloc(count, size) (has_none(__func__) ? NULL : calloc(count, size))
+#define aligned_alloc(alignment, size) \
+	(has_none(__func__) ? NULL : aligned_alloc(alignment, size))
 #define realloc(ptr, size) (has_none(__func__) ? NULL : realloc(ptr, size))
 
 #include "mem.c"

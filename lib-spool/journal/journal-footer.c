@@ -237,7 +237,7 @@ static int read_entries(const struct journal_segment *segment,
 	    footer->count > footer->size / ENTRY_SIZE)
 		return 0;
 	items->room = (size_t)footer->count * 2 + 1;
-	items->items = try_calloc(items->room, sizeof(*items->items));
+	items->items = try_malloc(items->room * sizeof(*items->items));
 	if (items->items == NULL)
 		return -1;
 	return parse_entries(items, entries, footer) ? 1 : 0;

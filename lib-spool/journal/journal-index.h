@@ -5,36 +5,31 @@
 /* Which records are a message's, in memory: 48 bytes each, and as much again for one whose
    recipients' states were written apart, in shards that grow one by one. It also keeps, for each message, who may change it. Not installed. */
 
-#include "journal/journal.h"
+#include "journal/journal-slots.h"
 
 #include <pthread.h>
 
 #define JOURNAL_SHARDS 256
 
-struct journal_slot;
-
 struct journal_shard {
 	pthread_mutex_t mutex;
 	pthread_cond_t released;
-	struct journal_slot **chunks;
-	uint32_t *chains;     /* the first slot + 1 of each; 0: none */
-	uint32_t chain_count; /* a power of two, or 0 */
-	/* used so far, or once; and what there is memory for */
-	uint32_t slot_count, slot_room;
-	uint32_t free_slots; /* a list, slot + 1 */
+	struct journal_slots slots;
 };
 
 struct journal_index {
+	unsigned int added_flags; /* of a slot that is new */
 	struct journal_shard shards[JOURNAL_SHARDS];
 };
 
 void journal_index_init(struct journal_index *index);
+/* What was added before is old. Of who is alone. */
+void journal_index_is_open(struct journal_index *index);
 void journal_index_deinit(struct journal_index *index);
 
-/* Of who is alone: has the processor fetch what is read first for this id, which was asked
-   for twice then: before its chain is there, and behind. */
+/* Of who is alone: see journal_slots_prefetch(). */
 void journal_index_prefetch(struct journal_index *index, const message_id *id,
-			    bool chain_is_there);
+			    bool place_is_there);
 bool journal_index_find(struct journal_index *index, const message_id *id,
 			struct journal_entry *entry_r);
 /* See journal_claim(). */
@@ -57,9 +52,6 @@ bool journal_index_reserve_states(struct journal_index *index,
 /* False: there was none. */
 bool journal_index_remove(struct journal_index *index, const message_id *id,
 			  struct journal_entry *old_r);
-/* From now on all that is there is old. */
-void journal_index_mark_old(struct journal_index *index);
-
 /* A slot of the index: a message keeps its own as long as it is there. */
 struct journal_cursor {
 	uint32_t shard, slot;

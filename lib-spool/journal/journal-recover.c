@@ -344,18 +344,13 @@ static bool apply_item(struct journal *journal, struct journal_segment *segment,
 }
 
 /* As a group counts it. */
-static uint64_t taken_by(const struct journal_items *items)
+static uint64_t taken_by(const struct journal_items *items,
+			 const struct journal_item *item)
 {
-	const struct journal_item *item = items->items;
-	const struct journal_item *end = item + items->count;
-	uint64_t taken = 0;
-
-	for (; item < end; item++) {
-		if (item->state == JOURNAL_ITEM_WHOLE &&
-		    journal_is_of_message(item->header.type))
-			taken += journal_item_extent(items, item);
-	}
-	return taken;
+	return item->state == JOURNAL_ITEM_WHOLE &&
+			journal_is_of_message(item->header.type) ?
+		journal_item_extent(items, item) :
+		0;
 }
 
 /* So many items before they are applied: the index is larger than any cache. */
@@ -380,17 +375,19 @@ static bool apply_items(struct recovery *recovery,
 			const struct journal_items *items, bool last)
 {
 	const struct journal_item *item;
+	uint64_t taken = 0;
 	size_t i;
 
 	for (i = 0; i < items->count; i++) {
 		item = &items->items[i];
 		fetch(recovery->journal, items, i);
+		taken += taken_by(items, item);
 		if (!is_void(recovery, segment, item) &&
 		    !apply_item(recovery->journal, segment, items, i, last))
 			return false;
 		segment->pos = item->pos + item->size;
 	}
-	segment->taken = taken_by(items);
+	segment->taken = taken;
 	segment->footer_size = journal_footer_size(segment, 0);
 	return true;
 }

@@ -145,7 +145,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	    journal_recover(journal, error_r) == 0) {
 		if (!settings->read_only)
 			mend(journal);
-		journal_index_mark_old(&journal->index);
+		journal_index_is_open(&journal->index);
 		start_workers(journal);
 		return journal;
 	}

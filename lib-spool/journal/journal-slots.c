@@ -1,0 +1,207 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+#include "config.h"
+#include "journal/journal-slots.h"
+#include "macros.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* An entry: above its slot's number is an octet of the id. */
+#define NUMBER_BITS 24
+#define NUMBER_MASK (((uint32_t)1 << NUMBER_BITS) - 1)
+#define SLOTS_MAX (NUMBER_MASK - 1)
+
+#define TABLE_MIN 16u
+
+/* The last eight octets of an id are random; the last one chose the shard. */
+static uint32_t place_of(const struct journal_slots *slots,
+			 const message_id *id)
+{
+	uint32_t hash = (uint32_t)id->bytes[14] | (uint32_t)id->bytes[13] << 8 |
+		(uint32_t)id->bytes[12] << 16 | (uint32_t)id->bytes[11] << 24;
+
+	return hash & (slots->table_size - 1);
+}
+
+static uint32_t mark_of(const message_id *id)
+{
+	return (uint32_t)id->bytes[10] << NUMBER_BITS;
+}
+
+static uint32_t place_behind(const struct journal_slots *slots, uint32_t place)
+{
+	return (place + 1) & (slots->table_size - 1);
+}
+
+static struct journal_slot *slot_of(const struct journal_slots *slots,
+				    uint32_t entry)
+{
+	return journal_slot_at(slots, (entry & NUMBER_MASK) - 1);
+}
+
+struct journal_slot *journal_slots_find(const struct journal_slots *slots,
+					const message_id *id,
+					unsigned int states)
+{
+	uint32_t mark = mark_of(id), place, entry;
+	struct journal_slot *slot;
+
+	if (slots->table_size == 0)
+		return NULL;
+	place = place_of(slots, id);
+	while ((entry = slots->table[place]) != 0) {
+		slot = slot_of(slots, entry);
+		if ((entry & ~NUMBER_MASK) == mark &&
+		    (slot->flags & SLOT_STATES) == states &&
+		    message_id_cmp(&slot->id, id) == 0)
+			return slot;
+		place = place_behind(slots, place);
+	}
+	return NULL;
+}
+
+/* Where there is room. */
+static void enter(struct journal_slots *slots, uint32_t i)
+{
+	const message_id *id = &journal_slot_at(slots, i)->id;
+	uint32_t place = place_of(slots, id);
+
+	while (slots->table[place] != 0)
+		place = place_behind(slots, place);
+	slots->table[place] = mark_of(id) | (i + 1);
+}
+
+/* Three quarters of it are used at most: what is looked for is near its place then. */
+static bool make_table_room(struct journal_slots *slots)
+{
+	uint32_t size = I_MAX(slots->table_size * 2, TABLE_MIN), *table, i;
+
+	if (slots->used < slots->table_size / 4 * 3)
+		return true;
+	table = try_calloc(size, sizeof(*table));
+	if (table == NULL)
+		return false;
+	i_free(slots->table);
+	slots->table = table;
+	slots->table_size = size;
+	for (i = 0; i < slots->count; i++) {
+		if ((journal_slot_at(slots, i)->flags & SLOT_USED) != 0)
+			enter(slots, i);
+	}
+	return true;
+}
+
+static bool add_chunk(struct journal_slots *slots)
+{
+	uint32_t count = slots->room / JOURNAL_CHUNK_SLOTS;
+	struct journal_slot **chunks;
+
+	if (slots->room + JOURNAL_CHUNK_SLOTS > SLOTS_MAX) {
+		errno = ENOMEM;
+		return false;
+	}
+	chunks = try_realloc(slots->chunks, (count + 1) * sizeof(*chunks));
+	if (chunks == NULL)
+		return false;
+	slots->chunks = chunks;
+	chunks[count] = try_calloc(JOURNAL_CHUNK_SLOTS, sizeof(**chunks));
+	if (chunks[count] == NULL)
+		return false;
+	slots->room += JOURNAL_CHUNK_SLOTS;
+	return true;
+}
+
+/* The number of one that nobody uses. False: no memory. */
+static bool take_free(struct journal_slots *slots, uint32_t *i_r)
+{
+	if (slots->free != 0) {
+		*i_r = slots->free - 1;
+		slots->free = journal_slot_at(slots, *i_r)->next;
+		return true;
+	}
+	if (slots->count == slots->room && !add_chunk(slots))
+		return false;
+	*i_r = slots->count++;
+	return true;
+}
+
+struct journal_slot *journal_slots_add(struct journal_slots *slots,
+				       const message_id *id, unsigned int flags)
+{
+	struct journal_slot *slot;
+	uint32_t i;
+
+	if (!make_table_room(slots) || !take_free(slots, &i))
+		return NULL;
+	slot = journal_slot_at(slots, i);
+	memset(slot, 0, sizeof(*slot));
+	slot->id = *id;
+	slot->flags = (uint16_t)(SLOT_USED | flags);
+	enter(slots, i);
+	slots->used++;
+	return slot;
+}
+
+/* The entries behind move up where they would be looked for no more. */
+static void empty_place(struct journal_slots *slots, uint32_t hole)
+{
+	uint32_t mask = slots->table_size - 1, place = hole, home, entry;
+
+	for (;;) {
+		place = place_behind(slots, place);
+		entry = slots->table[place];
+		if (entry == 0)
+			break;
+		home = place_of(slots, &slot_of(slots, entry)->id);
+		if (((place - home) & mask) >= ((place - hole) & mask)) {
+			slots->table[hole] = entry;
+			hole = place;
+		}
+	}
+	slots->table[hole] = 0;
+}
+
+void journal_slots_remove(struct journal_slots *slots,
+			  struct journal_slot *slot)
+{
+	uint32_t place = place_of(slots, &slot->id), number;
+
+	while (slot_of(slots, slots->table[place]) != slot)
+		place = place_behind(slots, place);
+	number = slots->table[place] & NUMBER_MASK;
+	empty_place(slots, place);
+	slot->flags = 0;
+	slot->next = slots->free;
+	slots->free = number;
+	slots->used--;
+}
+
+void journal_slots_prefetch(const struct journal_slots *slots,
+			    const message_id *id, bool place_is_there)
+{
+	uint32_t place, entry;
+
+	if (slots->table_size == 0)
+		return;
+	place = place_of(slots, id);
+	if (!place_is_there) {
+		I_PREFETCH(&slots->table[place]);
+		return;
+	}
+	while ((entry = slots->table[place]) != 0) {
+		if ((entry & ~NUMBER_MASK) == mark_of(id))
+			I_PREFETCH(slot_of(slots, entry));
+		place = place_behind(slots, place);
+	}
+}
+
+void journal_slots_free(struct journal_slots *slots)
+{
+	uint32_t i;
+
+	for (i = 0; i < slots->room / JOURNAL_CHUNK_SLOTS; i++)
+		i_free(slots->chunks[i]);
+	i_free(slots->chunks);
+	i_free(slots->table);
+}
