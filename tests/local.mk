@@ -15,11 +15,11 @@ unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
 unit_tests += tests/test-timeout-queue
-unit_tests += tests/test-ioloop
+unit_tests += tests/test-ioloop tests/test-ioloop-custom
 threaded_tests += tests/test-ioloop
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
-	tests/test-ioloop
+	tests/test-ioloop tests/test-ioloop-custom
 unit_tests += tests/test-ostream
 unit_tests += tests/test-ostream-file tests/test-ostream-append
 quick_tests += tests/test-ostream tests/test-ostream-file \
@@ -38,8 +38,12 @@ unit_tests += tests/test-temp-file tests/test-iostream-temp \
 quick_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd
-unit_tests += tests/test-iostream-pump tests/test-iostream-proxy \
-	tests/test-nonblocking
+unit_tests += tests/test-iostream-pump tests/test-iostream-proxy
+unit_tests += tests/test-nonblocking tests/test-nonblocking-ends
+tests_test_nonblocking_SOURCES = tests/test-nonblocking.c $(connection_sources)
+tests_test_nonblocking_ends_SOURCES = tests/test-nonblocking-ends.c \
+	$(connection_sources)
+connection_sources = tests/test-connection.c tests/test-connection.h
 quick_tests += tests/test-iostream-pump tests/test-iostream-proxy
 unit_tests += tests/test-unix
 quick_tests += tests/test-unix
@@ -90,7 +94,8 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-claims tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \
-	tests/test-module-journal tests/test-module-journal-files \
+	tests/test-module-journal tests/test-module-journal-bodies \
+	tests/test-module-journal-files \
 	tests/test-module-journal-files-damage tests/test-module-journal-reader \
 	tests/test-module-journal-list \
 	tests/test-module-memory tests/test-module-failure
@@ -185,13 +190,20 @@ tests_crash_test_crash_journal_segments_SOURCES = $(crash_spool_sources) \
 
 # The same tests over the example's loop.
 if HAVE_LIBEV
-unit_tests += tests/test-nonblocking-libev
-tests_test_nonblocking_libev_SOURCES = tests/test-nonblocking.c \
-	examples/ioloop-libev.c examples/ioloop-libev.h
-tests_test_nonblocking_libev_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_LIBEV \
-	-I$(top_srcdir)/examples -Iexamples/include
+unit_tests += tests/test-nonblocking-libev tests/test-nonblocking-ends-libev
+libev_sources = $(connection_sources) examples/ioloop-libev.c \
+	examples/ioloop-libev.h
+libev_cppflags = $(AM_CPPFLAGS) -DTEST_LIBEV -I$(top_srcdir)/examples \
+	-Iexamples/include
+tests_test_nonblocking_libev_SOURCES = tests/test-nonblocking.c $(libev_sources)
+tests_test_nonblocking_libev_CPPFLAGS = $(libev_cppflags)
 tests_test_nonblocking_libev_LDADD = $(LDADD) $(LIBEV_LIBS)
-examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT): \
+tests_test_nonblocking_ends_libev_SOURCES = tests/test-nonblocking-ends.c \
+	$(libev_sources)
+tests_test_nonblocking_ends_libev_CPPFLAGS = $(libev_cppflags)
+tests_test_nonblocking_ends_libev_LDADD = $(LDADD) $(LIBEV_LIBS)
+examples/tests_test_nonblocking_libev-ioloop-libev.$(OBJEXT) \
+examples/tests_test_nonblocking_ends_libev-ioloop-libev.$(OBJEXT): \
 		examples/include/bobbin.stamp
 endif
 
