@@ -18,9 +18,13 @@ struct email_message {
 	struct message_id message_id;
 	/* The body in SMTP wire form (RFC 5321 4.5.2: CRLF line ends, dots
 	   doubled, the closing CR LF . CR LF included), from its beginning; a
-	   reference of the message's. NULL: not read yet. */
+	   reference of the message's. NULL: not read yet. Nobody looks whether it
+	   is that when it is stored: it comes from the dot stream
+	   (o_stream_create_dot(), i_stream_create_transform() with
+	   transform_create_dot_encoder()), or is what a client sent behind DATA. */
 	struct istream *body;
-	/* Octets of the wire form. */
+	/* Octets of the wire form; 0: not known yet. Where it is not 0 and wrong, storing
+	   fails. */
 	uint64_t body_len;
 
 	struct email_message_private *priv;
@@ -69,7 +73,8 @@ email_message_get_recipient_state(const email_message *message, unsigned int i,
 int email_message_set_recipient_state(email_message *message, unsigned int i,
 				      enum email_recipient_state state,
 				      const char *reason);
-/* When it was received, in milliseconds since 1970; 0 until it is set. (The time in its
+/* When it was received, in milliseconds since 1970; 0 until it is set, which nobody else
+   does. (The time in its
    id is ahead of the clock where the clock was set back since the spool was made.) */
 void email_message_set_arrival(email_message *message, uint64_t msecs);
 uint64_t email_message_get_arrival(const email_message *message);

@@ -58,6 +58,13 @@ int io_answer_for_errno(int error)
 	case ETIMEDOUT:
 	case EROFS:
 	case ESTALE:
+	/* of a connection that a body comes from, and of who gave up */
+	case ECONNRESET:
+	case ECONNABORTED:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ECANCELED:
 	/* a wrong owner, or a policy: for an administrator to mend, and no reason
 	   to bounce mail */
 	case EACCES:
@@ -84,7 +91,8 @@ int io_refuse_forked(const struct spool *spool)
 {
 	errno = EPERM;
 	io_set_error("the spool belongs to the process that opened it, pid "
-		     "%ld: a child that fork() made cannot change it",
+		     "%ld: a child that fork() made cannot change it (open it "
+		     "after fork() or daemon())",
 		     (long)spool->owner);
 	return IO_FAIL;
 }

@@ -13,7 +13,8 @@
 
 void spool_scan_found(struct spool_scan *scan, const message_id *id)
 {
-	scan->found(id, scan->context);
+	if (scan->found != NULL)
+		scan->found(id, scan->context);
 }
 
 bool spool_scan_is_stopping(struct spool_scan *scan)

@@ -122,6 +122,12 @@ static int lock_fail(const struct spool *spool, int fd, char **error_r)
 	size = file_pread(fd, pid, sizeof(pid) - 1, 0);
 	pid[size < 0 ? 0 : size] = '\0';
 	pid[strcspn(pid, "\n")] = '\0';
+	if (strtol(pid, NULL, 10) == (long)getpid())
+		return spool_fail(
+			error_r, EBUSY,
+			"%s is open in this process already: it can be "
+			"opened once, or again to be read only",
+			spool->dir);
 	return spool_fail(error_r, EBUSY,
 			  "%s is in use by another process%s%s: stop that one "
 			  "first, or only read",

@@ -76,7 +76,8 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);
 
 /* Starts the scan: found() is called on its thread, once for each message that
-   was there before this process. done() (may be NULL) comes last. One scan at a
+   was there before this process, and may call whatever other threads may. done() comes
+   last. Either may be NULL. One scan at a
    time: starting another one before the end of it panics. In a child that fork() made
    it warns, and done() is called at once. */
 typedef void spool_found_t(const message_id *id, void *context);

@@ -52,7 +52,10 @@ typedef void istream_callback_t(void *context);
  */
 
 /* Reads from fd, as it is: blocking or not. max_buffer_size bounds what may be
-   buffered, in bytes (0: a good size). The fd is not closed. */
+   buffered, in bytes (0: a good size). The fd is not closed. A regular file is read by
+   pread() from its beginning, wherever the fd stands, whose own offset is left alone: who
+   shares it with others seeks to where it stands before (i_stream_seek()), and lseek()s to
+   v_offset behind. */
 struct istream *i_stream_create_fd(int fd, size_t max_buffer_size);
 /* The same, and the fd becomes the stream's to close; *fd is set to -1. */
 struct istream *i_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);

@@ -78,11 +78,16 @@ typedef void ostream_callback_t(void *context);
 
 /* Writes to fd, as it is: blocking or not. max_buffer_size bounds what is
    buffered when fd takes no more, in bytes; 0 chooses a good size. The fd is
-   not closed. Regular files are better served by the _file functions. */
+   not closed. Of a regular file a flush and finish leave its own offset behind what was
+   written, so that others go on there (another stream, or who has stdout next); who
+   writes beside others, in turn with them, wants _blocking. A write to a pipe whose reader
+   is gone raises SIGPIPE, as write() does: a program that wants EPIPE ignores that signal;
+   for sockets it is not raised. */
 struct ostream *o_stream_create_fd(int fd, size_t max_buffer_size);
 /* The same, and the fd becomes the stream's to close; *fd is set to -1. */
 struct ostream *o_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
-/* A blocking fd: sends wait until everything is written. */
+/* A blocking fd: sends wait until everything is written, each where the fd stands by
+   then. For stdout. */
 struct ostream *o_stream_create_fd_blocking(int fd);
 /* A regular file from `offset` on (UOFF_T_MAX: where the fd stands), written
    with pwrite(); the fd's own offset is left alone. */

@@ -453,6 +453,36 @@ static void test_tcp_cork(void **state ATTR_UNUSED)
 	assert_int_equal(close(listener), 0);
 }
 
+/* Who has the descriptor next goes on behind what was written. */
+static void test_what_comes_next_goes_behind(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+	struct ostream *s;
+	int fd;
+
+	test_write_file(test_path("f"), "12", 2);
+	fd = open(test_path("f"), O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(lseek(fd, 2, SEEK_SET), 2);
+	for (i = 0; i < 2; i++) {
+		s = o_stream_create_fd(fd, 0);
+		o_stream_cork(s);
+		assert_int_equal(o_stream_send_str(s, "abc"), 3);
+		assert_int_equal(
+			i == 0 ? o_stream_finish(s) : o_stream_flush(s), 1);
+		assert_int_equal(write(fd, "x", 1), 1);
+		o_stream_destroy(&s);
+	}
+	/* but not here */
+	s = o_stream_create_fd_file(fd, 0, false);
+	assert_int_equal(o_stream_send_str(s, "AB"), 2);
+	assert_int_equal(o_stream_finish(s), 1);
+	assert_int_equal(write(fd, "y", 1), 1);
+	o_stream_destroy(&s);
+	assert_int_equal(close(fd), 0);
+	file_has(test_path("f"), "ABabcxabcxy", 11);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_errors_of_writing),
 		cmocka_unit_test(test_pwrite_where_it_is_buffered),
 		cmocka_unit_test(test_append_and_offsets),
+		cmocka_unit_test(test_what_comes_next_goes_behind),
 		cmocka_unit_test(test_copy_within_one_file),
 		cmocka_unit_test(test_full_pipe),
 		cmocka_unit_test(test_flush_callback),

@@ -217,6 +217,13 @@ static void test_on_a_thread_of_its_own(void **state ATTR_UNUSED)
 	spool_wait_scan(watch.spool);
 	assert_int_equal(watch.count, 1);
 	spool_close(&watch.spool);
+	/* and found() */
+	watch.spool = test_spool_open(0);
+	watch.count = watch.done = 0;
+	spool_start_scan(watch.spool, NULL, take_done, &watch);
+	spool_wait_scan(watch.spool);
+	assert_int_equal(watch.done, 1);
+	spool_close(&watch.spool);
 }
 
 /* Without a thread the mail is found all the same. */

@@ -466,4 +466,16 @@ else
 	done
 fi
 
+#
+# A file as standard input is shared with those who come before and after
+#
+printf 'one\ntwo\nthree\n' >lines
+check "stdin is read from where it stands, and left behind what was read" \
+	sh -c "{ read x; '$BOBBIN' cat --to plain >rest; cat >after; } <lines"
+check "from where it stands" test "$(cat rest)" = "$(printf 'two\nthree')"
+check "nothing is left of it" test ! -s after
+check "each command goes on behind the one before" \
+	sh -c "{ '$BOBBIN' cat lines; '$BOBBIN' cat lines; echo end; } >both &&
+	       test \$(wc -l <both) = 7"
+
 finish

@@ -474,4 +474,16 @@ for verb in init put get list show rm verify stats repair; do
 		fail "bobbin spool $verb --help fits a screen and has examples"
 done
 pass "every verb has its help"
+#
+# A segment that was cut to its first block: of its messages nothing is there any more
+#
+check "a journal" "$BOBBIN" spool init --store journal shortened
+printf "x\n" >shortmail
+"$BOBBIN" spool put shortened shortmail shortmail >/dev/null
+truncate -s 100 shortened/journal/00000001.seg
+"$BOBBIN" spool verify shortened >verify.out
+check "verify tells that all of a segment is lost" sh -c "
+	test $? = 65 && grep -q '^0 messages, 1 damaged$' verify.out &&
+	grep -q 'segment 1, byte 4096: the file ends' verify.out"
+
 finish

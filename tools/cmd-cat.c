@@ -185,18 +185,9 @@ static int load_keys(struct cat *cat)
 
 static struct istream *open_file(const char *path)
 {
-	struct istream *stream;
-	off_t offset;
-
-	if (path != NULL && strcmp(path, "-") != 0)
-		return i_stream_create_file(path, 0);
-	stream = i_stream_create_fd(STDIN_FILENO, 0);
-	i_stream_set_name(stream, "stdin");
-	/* somebody may have read the beginning of a file already */
-	offset = lseek(STDIN_FILENO, 0, SEEK_CUR);
-	if (offset > 0 && stream->seekable)
-		i_stream_seek(stream, (uoff_t)offset);
-	return stream;
+	return path == NULL || strcmp(path, "-") == 0 ?
+		tool_open_stdin() :
+		i_stream_create_file(path, 0);
 }
 
 static void open_input(struct cat *cat)
@@ -383,6 +374,7 @@ static void close_all(struct cat *cat, bool failed)
 	if (failed && cat->output != NULL)
 		o_stream_abort(cat->output);
 	o_stream_destroy(&cat->output);
+	tool_leave_stdin();
 	i_stream_destroy(&cat->input);
 	stack_spec_free(&cat->from);
 	stack_spec_free(&cat->to);

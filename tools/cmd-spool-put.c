@@ -155,13 +155,10 @@ static int put_file(struct put *put, const char *path)
 	struct istream *source;
 	int code;
 
-	if (strcmp(path, "-") == 0) {
-		source = i_stream_create_fd(STDIN_FILENO, 0);
-		i_stream_set_name(source, "stdin");
-	} else {
-		source = i_stream_create_file(path, 0);
-	}
+	source = strcmp(path, "-") == 0 ? tool_open_stdin() :
+					  i_stream_create_file(path, 0);
 	code = put_input(put, source);
+	tool_leave_stdin();
 	i_stream_destroy(&source);
 	return code;
 }

@@ -110,8 +110,11 @@ static void print_arrival(uint64_t msecs)
 	char text[64];
 	struct tm tm;
 
-	if (gmtime_r(&secs, &tm) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+	if (msecs == 0)
+		(void)snprintf(text, sizeof(text), "not set");
+	else if (gmtime_r(&secs, &tm) == NULL ||
+		 strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm) ==
+			 0)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " ms", msecs);
 	print_line("arrival", text);
 }

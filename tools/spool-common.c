@@ -212,7 +212,10 @@ const char *spool_recipient_state(enum email_recipient_state state)
 
 void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
 {
-	totals->messages++;
+	static const message_id nobody;
+
+	/* what is damaged may be no message's */
+	totals->messages += message_id_cmp(&entry->id, &nobody) != 0 ? 1 : 0;
 	if (entry->problem != NULL && entry->error == EINVAL) {
 		totals->damaged++;
 	} else if (entry->problem != NULL) {

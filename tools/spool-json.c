@@ -173,8 +173,11 @@ void spool_json_message(const email_message *message,
 
 	(void)json_object_set_new(object, "queue_id",
 				  id_json(&message->message_id));
-	set_number(object, "arrival_time",
-		   email_message_get_arrival(message) / 1000);
+	if (email_message_get_arrival(message) == 0)
+		(void)json_object_set_new(object, "arrival_time", json_null());
+	else
+		set_number(object, "arrival_time",
+			   email_message_get_arrival(message) / 1000);
 	set_number(object, "message_size", message->body_len);
 	set_number(object, "version", email_message_get_version(message));
 	if (entry != NULL)

@@ -54,6 +54,11 @@ int tool_key_code(int error);
 int tool_read_failed(int error, const char *text, bool have_keys);
 /* The same for a failed write. A reader of stdout that went away gets no words. */
 int tool_write_failed(int error, const char *text);
+/* Input "-", one at a time; the stream is the caller's. */
+struct istream *tool_open_stdin(void);
+/* The next process goes on behind what was read of it, before it is destroyed; nothing
+   where it was not opened. */
+void tool_leave_stdin(void);
 /* Prints the command's help on stdout. */
 int tool_help(const struct tool_command *command);
 /* Flushes stdout: EX_OK, or a message and its code. */

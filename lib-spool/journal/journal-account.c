@@ -26,6 +26,11 @@ bool journal_has_blocks(const struct journal *journal,
 	return journal_is_dead(journal, segment) && !segment->cut;
 }
 
+bool journal_is_empty(const struct journal_segment *segment)
+{
+	return segment->blank && journal_segment_is_new(&segment->header);
+}
+
 bool journal_is_small(const struct journal *journal,
 		      const struct journal_segment *segment)
 {

@@ -244,6 +244,9 @@ int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
 	if (fd < 0)
 		return -1;
 	ret = fill(journal, fd, segment->header.size, ahead);
+	/* before its first block says that it has records: else it would have lost them */
+	if (ret == 0)
+		ret = file_fdatasync(fd);
 	if (ret == 0) {
 		(void)pthread_mutex_lock(&journal->mutex);
 		segment->cut = false;

@@ -148,7 +148,8 @@ static int write_for_use(struct journal *journal,
 	return write_anew(journal, segment, journal->next_sequence);
 }
 
-/* One of which something is still to be overruled, as it was not written anew. */
+/* One of which something is still to be overruled, as it was not written anew, or that was
+   to be used. */
 static struct journal_segment *find_stale(struct journal *journal)
 {
 	struct journal_segment *segment, *found = NULL;
@@ -157,7 +158,8 @@ static struct journal_segment *find_stale(struct journal *journal)
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
-		if (journal_has_blocks(journal, segment) && !segment->blank)
+		if (journal_has_blocks(journal, segment) &&
+		    !journal_is_empty(segment))
 			found = segment;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);

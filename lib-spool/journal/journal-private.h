@@ -332,6 +332,8 @@ bool journal_is_dead(const struct journal *journal,
 /* The same, and at once. */
 bool journal_has_blocks(const struct journal *journal,
 			const struct journal_segment *segment) ATTR_PURE;
+/* Its first block says that it has no records, so that its file may be shorter than it. */
+bool journal_is_empty(const struct journal_segment *segment) ATTR_PURE;
 /* It may have been made when they were to be smaller, or when there was no space for
    more. */
 bool journal_is_small(const struct journal *journal,

@@ -225,6 +225,8 @@ static int sort_segments(struct recovery *recovery)
 	}
 	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),
 	      by_age);
+	/* of bodies without any segment nobody can tell that they are not needed */
+	journal->damaged |= recovery->count == 0;
 	return 0;
 }
 
@@ -468,15 +470,21 @@ static int start_reading(struct recovery *recovery)
 	return 0;
 }
 
-/* One that gave its blocks back has no records. */
+/* One that gave its blocks back said before that it has no records. */
 static void look_at_end(struct journal *journal,
 			struct journal_segment *segment,
 			const struct journal_items *items)
 {
-	const struct journal_item *last = &items->items[items->count - 1];
+	const struct journal_item *last;
+	uint64_t end = JOURNAL_BLOCK_SIZE;
 
-	if (segment->cut)
-		journal_damage_end(journal, segment, last->pos + last->size);
+	if (!segment->cut || journal_segment_is_new(&segment->header))
+		return;
+	if (items->count > 0) {
+		last = &items->items[items->count - 1];
+		end = last->pos + last->size;
+	}
+	journal_damage_end(journal, segment, end);
 }
 
 /* Each segment is applied when it is known whether a later one has records: else its
@@ -500,11 +508,11 @@ static int read_segments(struct recovery *recovery)
 		segment->sealed = items.from_footer;
 		/* one that was to be used, and was not, is made so again */
 		segment->blank = journal_segment_is_new(&segment->header);
+		look_at_end(journal, segment, &items);
 		if (items.count == 0) {
 			journal_items_free(&items);
 			continue;
 		}
-		look_at_end(journal, segment, &items);
 		if (has_real_record(&items) &&
 		    apply_held(recovery, false) < 0) {
 			journal_items_free(&items);

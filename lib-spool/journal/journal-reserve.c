@@ -580,7 +580,8 @@ struct journal_segment *journal_reserve_surplus(struct journal *journal)
 		usable(journal_reserve_piece(journal));
 	for (i = 0; i < journal->segment_end && found == NULL; i++) {
 		segment = journal->segments[i];
-		if (!journal_has_blocks(journal, segment) || !segment->blank)
+		if (!journal_has_blocks(journal, segment) ||
+		    !journal_is_empty(segment))
 			continue;
 		if (!journal_is_small(journal, segment)) {
 			needed = ++wholes <= wholes_max;

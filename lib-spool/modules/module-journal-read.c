@@ -9,6 +9,7 @@
 #include "message-record.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int read_fail(const message_id *id)
@@ -75,6 +76,21 @@ struct istream *journal_open_external(struct journal_store *store,
 	return source;
 }
 
+/* What errors call it. */
+static void name_payload(struct istream *source,
+			 const struct journal_header *header)
+{
+	char id[MESSAGE_ID_TEXT_SIZE], name[sizeof(id) + 16];
+
+	message_id_to_text(&header->id, id);
+	(void)snprintf(name, sizeof(name), "%s of %s",
+		       header->type == JOURNAL_BODY            ? "body" :
+			       header->type == JOURNAL_HEADERS ? "headers" :
+								 "states",
+		       id);
+	i_stream_set_name(source, name);
+}
+
 /* The record's payload, or what it speaks of; the data is the stream's then. NULL with
    errno. */
 static struct istream *open_payload(struct journal_store *store,
@@ -89,6 +105,7 @@ static struct istream *open_payload(struct journal_store *store,
 		source = i_stream_create_from_data(data + header->stack_size,
 						   (size_t)header->stored_size);
 		bobbin_i_stream_add_destroy_callback(source, free_data, data);
+		name_payload(source, header);
 		return source;
 	}
 	memset(&external, 0, sizeof(external));

@@ -218,7 +218,8 @@ static struct ostream *refuse_target(const char *path, const struct stat *st)
 	return o_stream_create_error_str(
 		EEXIST,
 		"cannot create %s: it is a %s, which a new file would replace; "
-		"choose another name, or open it with o_stream_create_file()",
+		"choose another name, or open it with "
+		"o_stream_create_file_or_device()",
 		path, what);
 }
 

@@ -22,6 +22,7 @@ struct file_ostream {
 
 	struct iostream_fd *fd_ref; /* the fd, where it is shared; or NULL */
 	bool regular:1;             /* written by pwrite() at file_offset */
+	bool moves_fd:1;            /* its own offset: others go on there */
 	bool socket:1;
 	bool tcp:1; /* until TCP_CORK was refused */
 	bool autoclose:1;

@@ -169,7 +169,7 @@ static ssize_t file_ostream_sendv(struct ostream_private *stream,
 }
 
 int file_ostream_flush(struct ostream_private *stream,
-		       enum ostream_flush_mode mode ATTR_UNUSED)
+		       enum ostream_flush_mode mode)
 {
 	struct file_ostream *file = file_ostream(stream);
 	struct file_output none = { 0 };
@@ -179,7 +179,12 @@ int file_ostream_flush(struct ostream_private *stream,
 		return -1;
 	byte_queue_relax(&file->buffer);
 	file_update_io(file);
-	return byte_queue_used(&file->buffer) == 0 ? 1 : 0;
+	if (byte_queue_used(&file->buffer) > 0)
+		return 0;
+	if (file->moves_fd && mode != OSTREAM_PUSH)
+		(void)file_ops()->lseek(stream->fd, (off_t)file->file_offset,
+					SEEK_SET);
+	return 1;
 }
 
 static unsigned char *file_ostream_reserve(struct ostream_private *stream,
@@ -339,8 +344,11 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 
 struct ostream *o_stream_create_fd(int fd, size_t max_buffer_size)
 {
-	return file_ostream_init(i_new(struct file_ostream, 1), fd, UOFF_T_MAX,
-				 max_buffer_size);
+	struct file_ostream *file = i_new(struct file_ostream, 1);
+
+	(void)file_ostream_init(file, fd, UOFF_T_MAX, max_buffer_size);
+	file->moves_fd = file->regular;
+	return &file->ostream.ostream;
 }
 
 struct ostream *o_stream_create_fd_autoclose(int *fd, size_t max_buffer_size)

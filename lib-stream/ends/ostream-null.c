@@ -28,6 +28,6 @@ struct ostream *o_stream_create_null(void)
 	stream = o_stream_create(null, NULL, -1);
 	stream->blocking = true;
 	o_stream_set_no_error_handling(stream, true);
-	o_stream_set_name(stream, "(null)");
+	o_stream_set_name(stream, "(null stream)");
 	return stream;
 }
