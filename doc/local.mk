@@ -24,13 +24,25 @@ doc/man.stamp: $(man_headers) doc/header-to-man.awk Makefile
 
 all-local: doc/man.stamp
 
+# What a page describes, without the page's own name: each is found by that, too.
+man_names = $(AWK) '/^\.Sh/ && $$2 != "NAME" { exit } \
+	/^\.Nm/ && $$2 !~ /^bobbin-/ { print $$2 }'
+
 install-data-local: doc/man.stamp
 	$(MKDIR_P) '$(DESTDIR)$(man3dir)'
 	$(INSTALL_DATA) doc/bobbin-*.3 '$(DESTDIR)$(man3dir)'
+	for page in doc/bobbin-*.3; do \
+		for name in `$(man_names) $$page`; do \
+			echo ".so man3/`basename $$page`" \
+				>"$(DESTDIR)$(man3dir)/$$name.3" || exit 1; \
+		done; \
+	done
 
-uninstall-local:
-	for h in $(man_headers); do \
-		rm -f "$(DESTDIR)$(man3dir)/bobbin-`basename $$h .h`.3"; \
+uninstall-local: doc/man.stamp
+	for page in doc/bobbin-*.3; do \
+		for name in `$(man_names) $$page` `basename $$page .3`; do \
+			rm -f "$(DESTDIR)$(man3dir)/$$name.3"; \
+		done; \
 	done
 
 mostlyclean-local:

@@ -90,7 +90,9 @@ struct ostream *o_stream_create_transform(struct ostream *output,
 					  struct transform *transform);
 
 /* RFC 5321 4.5.2: line ends become CRLF, a dot that begins a line is doubled,
-   and finish writes the closing "." line. Data without a last line end gets
+   and finish writes the closing "." line. A lone CR stays, but before a dot, where it
+   becomes CRLF: some server may take it for a line end, and the rest for another mail.
+   Data without a last line end gets
    one; with force_extra_crlf one is written even where there is one already.
    Finishing it does not finish its parent. */
 struct ostream *o_stream_create_dot(struct ostream *output,

@@ -225,8 +225,6 @@ static int sort_segments(struct recovery *recovery)
 	}
 	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),
 	      by_age);
-	/* of bodies without any segment nobody can tell that they are not needed */
-	journal->damaged |= recovery->count == 0;
 	return 0;
 }
 
