@@ -185,8 +185,13 @@ until grep -q "^pid $owner$" plain/lock 2>/dev/null || [ $n = 100000 ]; do
 done
 fails 75 "in use by another process pid $owner" "$BOBBIN" spool put plain lone
 check "reading goes on meanwhile" "$BOBBIN" spool list plain
+fails 75 "in use by another" "$BOBBIN" spool rm plain --wait 0 "$(printf %026d 0)"
+fails 64 "a number of seconds" "$BOBBIN" spool put plain --wait soon mail.eml
+"$BOBBIN" spool rm plain --wait 3600 "$(printf %026d 0)" 8>&- &
+waiting=$!
 exec 8>&-
 wait $owner
+check "who waits for it has it then" wait $waiting
 check "the first one was not disturbed" test -s held.id
 
 # A signal is no kill: nothing stays behind.

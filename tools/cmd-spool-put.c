@@ -25,7 +25,7 @@ static const char help[] =
 	"  -s, --sender ADDRESS     the envelope sender\n"
 	"  -r, --recipient ADDRESS  an envelope recipient; may be repeated\n"
 	"      --normalise          accept mixed line ends and lone CR, and make\n"
-	"                           them CRLF\n"
+	"                           them CRLF\n" SPOOL_WAIT_HELP
 	"      --progress WHEN      auto, always or never\n"
 	"  -v, --verbose            tell at the end, on stderr, how long the syncs of\n"
 	"                           a journal took\n"
@@ -196,6 +196,7 @@ static int parse_args(struct put *put, int argc, char *argv[])
 		{ "normalise", no_argument, NULL, OPTION_NORMALISE },
 		{ "verbose", no_argument, NULL, 'v' },
 		SPOOL_PROGRESS_OPTION,
+		SPOOL_WAIT_OPTION,
 		SPOOL_HELP_OPTION,
 		{ NULL, 0, NULL, 0 }
 	};

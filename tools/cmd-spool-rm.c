@@ -11,8 +11,8 @@
 static const char help[] =
 	"Usage: bobbin spool rm DIR ID...\n\n"
 	"Removes messages. What is said to be removed never comes back; a message\n"
-	"that is not there is no failure.\n\n"
-	"  -h, --help   this text\n\n"
+	"that is not there is no failure.\n\n" SPOOL_WAIT_HELP
+	"  -h, --help               this text\n\n"
 	"Examples:\n"
 	"  bobbin spool rm spool 01h2xcejqtf2nbrexx3vqjhp41\n"
 	"  bobbin spool list spool | awk 'NR > 1 { print $1 }' |\n"
@@ -37,7 +37,8 @@ static int remove_ids(const struct spool_args *args, struct spool *spool,
 
 static int run(int argc, char *argv[])
 {
-	static const struct option options[] = { SPOOL_HELP_OPTION,
+	static const struct option options[] = { SPOOL_WAIT_OPTION,
+						 SPOOL_HELP_OPTION,
 						 { NULL, 0, NULL, 0 } };
 	struct spool_args args;
 	struct spool *spool;

@@ -7,6 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define WAIT_MAX 86400
+
+/* -1, or the exit code. */
+static int take_wait(struct spool_args *args, const char *text)
+{
+	char *end;
+	unsigned long secs;
+
+	errno = 0;
+	secs = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 ||
+	    secs > WAIT_MAX)
+		return tool_usage("--wait is a number of seconds, %u at most",
+				  WAIT_MAX);
+	args->wait_secs = (unsigned int)secs;
+	return -1;
+}
 
 int spool_common_option(struct spool_args *args, int option,
 			const struct tool_command *command)
@@ -30,6 +49,8 @@ int spool_common_option(struct spool_args *args, int option,
 		if (tool_progress_parse(optarg, &args->progress))
 			return -1;
 		return tool_usage("--progress is auto, always or never");
+	case SPOOL_OPTION_WAIT:
+		return take_wait(args, optarg);
 	case 'h':
 		return tool_help(command);
 	default:
@@ -106,6 +127,44 @@ int spool_run(int argc, char *argv[], const struct tool_command *command,
 	return code >= 0 ? code : spool_finish_output(work(&args));
 }
 
+/* Each so often. */
+#define WAIT_NSECS 20000000
+
+static bool wait_a_little(const struct timespec *until)
+{
+	const struct timespec little = { .tv_nsec = WAIT_NSECS };
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	if (tool_interrupted() || now.tv_sec > until->tv_sec ||
+	    (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec))
+		return false;
+	(void)nanosleep(&little, NULL);
+	return true;
+}
+
+/* NULL with errno and *error_r. Nobody tells when it is free. */
+static struct spool *open_or_wait(const struct spool_args *args,
+				  unsigned int flags,
+				  const struct stream_context *keys,
+				  char **error_r)
+{
+	struct timespec until;
+	struct spool *spool;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)args->wait_secs;
+	while ((spool = spool_open(args->dir, flags, keys, error_r)) == NULL &&
+	       errno == EBUSY) {
+		if (!wait_a_little(&until)) {
+			errno = EBUSY;
+			break;
+		}
+		free(*error_r);
+	}
+	return spool;
+}
+
 struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 			      int *code_r)
 {
@@ -116,7 +175,7 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	*code_r = tool_keys_load(&args->keys, &keys.identities);
 	if (*code_r >= 0)
 		return NULL;
-	spool = spool_open(args->dir, flags, &keys, &error);
+	spool = open_or_wait(args, flags, &keys, &error);
 	if (spool == NULL) {
 		*code_r = tool_interrupted() ?
 			tool_fail_interrupted() :

@@ -13,6 +13,7 @@ struct spool_args {
 	bool json;
 	enum tool_progress_mode progress;
 	const char *dir;
+	unsigned int wait_secs; /* for who has the spool open */
 };
 
 /* What a walk over a spool adds up. */
@@ -32,7 +33,8 @@ struct spool_totals {
 enum {
 	SPOOL_OPTION_PROGRESS = 512,
 	SPOOL_OPTION_JSON,
-	SPOOL_OPTION_PASSPHRASE
+	SPOOL_OPTION_PASSPHRASE,
+	SPOOL_OPTION_WAIT
 };
 #define SPOOL_IDENTITY_OPTION                            \
 	{                                                \
@@ -51,6 +53,13 @@ enum {
 	{                                                                  \
 		"progress", required_argument, NULL, SPOOL_OPTION_PROGRESS \
 	}
+#define SPOOL_WAIT_OPTION                                          \
+	{                                                          \
+		"wait", required_argument, NULL, SPOOL_OPTION_WAIT \
+	}
+#define SPOOL_WAIT_HELP                                                              \
+	"      --wait SECONDS       where another process has the spool open, try\n" \
+	"                           so long until it has not\n"
 #define SPOOL_HELP_OPTION                      \
 	{                                      \
 		"help", no_argument, NULL, 'h' \

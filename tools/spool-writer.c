@@ -34,12 +34,6 @@ static bool was_closed(const char *dir)
 	return closed;
 }
 
-static void found(const message_id *id, void *context)
-{
-	(void)id;
-	(void)context;
-}
-
 struct spool *spool_tool_open_writer(const struct spool_args *args, int *code_r)
 {
 	bool scan = !was_closed(args->dir);
@@ -48,7 +42,7 @@ struct spool *spool_tool_open_writer(const struct spool_args *args, int *code_r)
 	tool_catch_signals();
 	spool = spool_tool_open(args, 0, code_r);
 	if (spool != NULL && scan)
-		spool_start_scan(spool, found, NULL, NULL);
+		spool_start_scan(spool, NULL, NULL, NULL);
 	return spool;
 }
 
