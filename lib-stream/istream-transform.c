@@ -290,8 +290,7 @@ static int i_stream_transform_get_size(struct istream_private *stream,
 	uoff_t old_offset = stream->istream.v_offset, size;
 	int ret;
 
-	if (s->known_size == UOFF_T_MAX && exact &&
-	    (stream->istream.seekable || s->class_->locate != NULL)) {
+	if (s->known_size == UOFF_T_MAX && exact && stream->istream.seekable) {
 		ret = prepare_random_access(s, &size);
 		if (ret == 0 && s->astray)
 			start_over(s);

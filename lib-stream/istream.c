@@ -332,6 +332,8 @@ void i_stream_sync(struct istream *stream)
 	if (stream->closed || stream->stream_errno != 0)
 		return;
 	s->sync(s);
+	/* views of it look again, too */
+	s->access_counter++;
 }
 
 /*

@@ -293,7 +293,8 @@ void o_stream_unset_flush_callback(struct ostream *stream);
 /* Asks for the callback even though the buffer may be empty. */
 void o_stream_set_flush_pending(struct ostream *stream, bool set);
 /* When something was last accepted (zero if never): the time of the event
-   loop's turn where the thread has a loop. */
+   loop's turn where the thread has a loop. Small sends do not look at the clock: what a
+   corked stream or one in memory took since counts as accepted when this is asked. */
 void o_stream_get_last_write_time(struct ostream *stream, struct timeval *tv_r);
 /* Moves what the stream has in an event loop to the one given / the thread's
    current one. */

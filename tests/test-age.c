@@ -41,6 +41,9 @@ static void test_key_texts(void **state ATTR_UNUSED)
 		"age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryeg",
 		"Age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef",
 		"age1bmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef",
+		/* right checksums, but bits behind the key: the lowest, the highest */
+		"age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4pggh3ym",
+		"age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4gt28g85",
 		"AGE1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4Q47RYEF",
 		IDENTITY,
 	};
@@ -645,6 +648,38 @@ static void test_the_age_command(void **state ATTR_UNUSED)
 			 0);
 }
 
+/* Where nothing can go back there is no random access, but the way ahead is open. */
+static void test_ahead_in_a_pipe(void **state ATTR_UNUSED)
+{
+	unsigned char *plain = test_data(TEST_DATA_RANDOM, 500000);
+	buffer_t *file = encrypt(plain, 500000);
+	struct istream *source, *once, *input;
+	struct istream_chain *chain;
+	const unsigned char *data;
+	size_t size;
+
+	source = i_stream_create_from_data(file->data, file->used);
+	once = i_stream_create_chain(&chain, 0);
+	i_stream_chain_append(chain, source);
+	i_stream_chain_append_eof(chain);
+	input = i_stream_create_decrypt(once, test_keys.identities);
+	assert_false(input->seekable);
+	i_stream_seek(input, 400000);
+	while (i_stream_read(input) == 0)
+		;
+	data = i_stream_get_data(input, &size);
+	assert_true(size > 0);
+	assert_memory_equal(data, plain + 400000, size);
+	i_stream_seek(input, 10);
+	assert_int_equal(i_stream_read(input), -1);
+	assert_int_equal(input->stream_errno, ESPIPE);
+	i_stream_destroy(&input);
+	i_stream_destroy(&once);
+	i_stream_destroy(&source);
+	buffer_free(&file);
+	free(plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -660,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_back_from_the_end),
 		cmocka_unit_test(test_public_vectors),
 		cmocka_unit_test(test_the_age_command),
+		cmocka_unit_test(test_ahead_in_a_pipe),
 	};
 
 	return cmocka_run_group_tests_name("age", tests, test_keys_setup,

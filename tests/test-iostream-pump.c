@@ -619,6 +619,71 @@ static void test_pump_wrong_use(void **state)
 	assert_out(f, SIDE_BLOCKING, 10);
 }
 
+static bool was_waiting;
+
+static void note_waiting(enum iostream_pump_status status, struct fixture *f)
+{
+	was_waiting = iostream_pump_is_waiting_output(f->pump);
+	completed(status, f);
+}
+
+/* Behind the end of the input it is the output alone that is waited for, also where that
+   has room; and so it stays when the callback is called. */
+static void test_pump_waits_for_output_at_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *input;
+	unsigned int fails;
+
+	for (fails = 0; fails < 2; fails++) {
+		open_input(f, SIDE_BLOCKING, 10);
+		if (fails == 1) {
+			input = f->input;
+			f->input = i_stream_create_failure_at(input, 10, EIO,
+							      "failure");
+			i_stream_unref(&input);
+		}
+		open_output(f, SIDE_BLOCKING);
+		f->pump = iostream_pump_create(f->input, f->output);
+		iostream_pump_set_completion_callback(f->pump, note_waiting, f);
+		iostream_pump_start(f->pump);
+		assert_false(iostream_pump_is_waiting_output(f->pump));
+		was_waiting = false;
+		run_until_completed(f);
+		assert_true(was_waiting);
+		reset(f);
+	}
+}
+
+static bool stop_at_once(uoff_t offset ATTR_UNUSED, void *context)
+{
+	struct fixture *f = context;
+
+	iostream_pump_stop(f->pump);
+	return true;
+}
+
+/* Not with the next piece in the same turn, either; a new start does. */
+static void test_pump_stopped_goes_on_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file;
+	uoff_t moved;
+
+	open_input(f, SIDE_BLOCKING, BIG);
+	file = f->input;
+	f->input = i_stream_create_progress(file, 1, stop_at_once, f);
+	i_stream_unref(&file);
+	open_output(f, SIDE_BLOCKING);
+	start(f);
+	turn(f);
+	moved = f->input->v_offset;
+	assert_true(moved > 0 && moved < BIG / 10);
+	turn(f);
+	assert_int_equal(f->input->v_offset, moved);
+	assert_int_equal(f->calls, 0);
+}
+
 #define PUMP_TEST(func) cmocka_unit_test_setup_teardown(func, setup, teardown)
 
 int main(void)
@@ -638,6 +703,8 @@ int main(void)
 		PUMP_TEST(test_pump_destroyed_by_its_callback),
 		PUMP_TEST(test_pump_switch_ioloop),
 		PUMP_TEST(test_pump_wrong_use),
+		PUMP_TEST(test_pump_waits_for_output_at_the_end),
+		PUMP_TEST(test_pump_stopped_goes_on_no_more),
 	};
 
 	return cmocka_run_group_tests_name("iostream-pump", tests, NULL, NULL);

@@ -334,6 +334,20 @@ static void test_prefix_and_path(void **state ATTR_UNUSED)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* YYYYMMDD-HHMMSS.PID.RANDOM and what comes behind that. */
+static void must_be_log_name(const char *name)
+{
+	static const char digits[] = "0123456789";
+
+	assert_int_equal(strspn(name, digits), 8);
+	assert_int_equal(name[8], '-');
+	assert_int_equal(strspn(name + 9, digits), 6);
+	assert_int_equal(name[15], '.');
+	assert_int_equal(strtol(name + 16, NULL, 10), getpid());
+	name += 16 + strspn(name + 16, digits);
+	assert_int_equal(strspn(name + 1, "0123456789abcdef"), 8);
+}
+
 static void test_directory(void **state ATTR_UNUSED)
 {
 	unsigned int ins = 0, outs = 0, i;
@@ -354,6 +368,9 @@ static void test_directory(void **state ATTR_UNUSED)
 	dir = opendir(test_path("logs"));
 	assert_non_null(dir);
 	while ((entry = readdir(dir)) != NULL) {
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0)
+			must_be_log_name(entry->d_name);
 		dot = strrchr(entry->d_name, '.');
 		ins += dot != NULL && strcmp(dot, ".in") == 0 ? 1 : 0;
 		outs += dot != NULL && strcmp(dot, ".out") == 0 ? 1 : 0;
@@ -417,6 +434,34 @@ static void test_files_that_fail(void **state ATTR_UNUSED)
 	file_is(test_path("full"), "O: one\n", true);
 }
 
+/* A close is for what is logged, too; a destroy is not. */
+static void test_closes(void **state ATTR_UNUSED)
+{
+	struct istream *input;
+	struct ostream *output;
+	unsigned int close;
+	struct fixture f;
+
+	for (close = 0; close < 2; close++) {
+		begin(&f, "in\n", 10);
+		o_stream_ref(f.log_output);
+		input = i_stream_create_rawlog_from_stream(f.input,
+							   f.log_output, 0);
+		output = o_stream_create_rawlog_from_stream(f.output,
+							    f.log_output, 0);
+		if (close == 1) {
+			i_stream_close(input);
+			o_stream_close(output);
+		}
+		i_stream_destroy(&input);
+		o_stream_destroy(&output);
+		assert_int_equal(f.input->closed, close);
+		assert_int_equal(f.output->closed, close);
+		f.log_output = NULL;
+		end(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_prefix_and_path),
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_files_that_fail),
+		cmocka_unit_test(test_closes),
 	};
 
 	return cmocka_run_group_tests_name("iostream-rawlog", tests, NULL,

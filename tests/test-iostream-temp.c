@@ -76,6 +76,7 @@ static void test_round_trip(void **state ATTR_UNUSED)
 		for (i = 0; i < N_ELEMENTS(sizes); i++) {
 			for (j = 0; j < N_ELEMENTS(limits); j++) {
 				output = create(both_kinds[kind], limits[j]);
+				assert_true(output->blocking);
 				send_all(output, data, sizes[i], 777);
 				assert_int_equal(output->offset, sizes[i]);
 				assert_int_equal(
@@ -454,6 +455,57 @@ static void test_destroyed(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A program that has closed its standard input gets that number for the file. */
+static void test_descriptor_zero(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SIZE);
+	struct ostream *output;
+	unsigned int i;
+	int saved;
+
+	for (i = 0; i < 2; i++) {
+		saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		assert_true(saved >= 0);
+		assert_int_equal(close(STDIN_FILENO), 0);
+		output = create(both_kinds[i], 1000);
+		send_all(output, data, SIZE, SIZE);
+		assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+		expect(iostream_temp_finish(&output, 0), data, SIZE);
+		assert_int_equal(fcntl(STDIN_FILENO, F_GETFD), -1);
+		assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+		assert_int_equal(close(saved), 0);
+	}
+	free(data);
+}
+
+/* More at once than the reader's buffer may hold. */
+static void test_full_buffer(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SIZE);
+	const unsigned char *piece;
+	struct ostream *output;
+	struct istream *input;
+	unsigned int i;
+	size_t size;
+
+	for (i = 0; i < 2; i++) {
+		output = create(both_kinds[i], 1000);
+		send_all(output, data, SIZE, SIZE);
+		input = iostream_temp_finish(&output, 4096);
+		assert_int_equal(
+			i_stream_read_bytes(input, &piece, &size, 4096), 1);
+		assert_int_equal(
+			i_stream_read_bytes(input, &piece, &size, 4097), -2);
+		assert_int_equal(size, 4096);
+		assert_memory_equal(piece, data, size);
+		/* that is no error */
+		assert_int_equal(input->stream_errno, 0);
+		assert_false(input->eof);
+		expect(input, data, SIZE);
+	}
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +524,8 @@ int main(void)
 		cmocka_unit_test(test_fd_dup),
 		cmocka_unit_test(test_fd_dup_of_a_shorter_file),
 		cmocka_unit_test(test_destroyed),
+		cmocka_unit_test(test_descriptor_zero),
+		cmocka_unit_test(test_full_buffer),
 	};
 
 	return cmocka_run_group_tests_name("iostream-temp", tests, NULL, NULL);

@@ -502,6 +502,29 @@ static void test_istream_io_decompress(void **state)
 	f->fds[1] = dup(f->fds[0]);
 }
 
+/* Where there is nothing to be read, the children do not wake each other. */
+static void test_istream_io_tee_sleeps(void **state)
+{
+	struct fixture *f = *state;
+	struct istream *file = i_stream_create_fd(f->fds[0], 64);
+	struct tee_istream *tee = tee_i_stream_create(file);
+	struct waiter waiters[2] = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		wait_and_read(&waiters[i], tee_i_stream_create_child(tee));
+	write_text(f, "12345678");
+	for (i = 0; i < 20; i++)
+		turn(f);
+	for (i = 0; i < 2; i++) {
+		assert_got(&waiters[i], "12345678");
+		/* for the pipe, and because the other one has read */
+		assert_true(waiters[i].calls <= 3);
+		stop_waiting(&waiters[i]);
+	}
+	i_stream_unref(&file);
+}
+
 #define IO_TEST(func) cmocka_unit_test_setup_teardown(func, setup, teardown)
 
 int main(void)
@@ -520,6 +543,7 @@ int main(void)
 		IO_TEST(test_istream_io_multiplex),
 		IO_TEST(test_istream_io_concat_and_chain),
 		IO_TEST(test_istream_io_decompress),
+		IO_TEST(test_istream_io_tee_sleeps),
 	};
 
 	return cmocka_run_group_tests_name("istream-io", tests, NULL, NULL);

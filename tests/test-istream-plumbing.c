@@ -422,6 +422,97 @@ static void test_chain_error(void **state ATTR_UNUSED)
 	i_stream_unref(&bad);
 }
 
+static struct istream *several(unsigned int kind, struct istream *inputs[3])
+{
+	struct istream_chain *chain;
+	struct istream *s;
+
+	if (kind == 0)
+		return i_stream_create_concat(inputs);
+	if (kind == 1)
+		return i_stream_create_try(inputs);
+	s = i_stream_create_chain(&chain, 0);
+	i_stream_chain_append(chain, inputs[0]);
+	i_stream_chain_append(chain, inputs[1]);
+	i_stream_chain_append_eof(chain);
+	return s;
+}
+
+/* A close is for them all, also where one was read to its end or there never was another
+   one's turn; a destroy is for none. */
+static void test_several_inputs_are_closed(void **state ATTR_UNUSED)
+{
+	struct istream *inputs[3] = { NULL, NULL, NULL }, *s;
+	const unsigned char *data;
+	unsigned int kind, reads, close, i;
+	size_t size;
+
+	for (kind = 0; kind < 3; kind++) {
+		for (reads = 0; reads < 2; reads++) {
+			for (close = 0; close < 2; close++) {
+				inputs[0] = i_stream_create_from_data("ab", 2);
+				inputs[1] = i_stream_create_from_data("cd", 2);
+				s = several(kind, inputs);
+				if (reads == 1)
+					assert_int_equal(
+						i_stream_read_more(s, &data,
+								   &size),
+						1);
+				if (close == 1)
+					i_stream_close(s);
+				i_stream_destroy(&s);
+				for (i = 0; i < 2; i++) {
+					/* not what it has no use for */
+					if (kind != 1 || reads != 1 || i == 0)
+						assert_int_equal(
+							inputs[i]->closed,
+							close);
+					i_stream_destroy(&inputs[i]);
+				}
+			}
+		}
+	}
+}
+
+static void test_whole_can_be_seeked(void **state ATTR_UNUSED)
+{
+	static const char text[] = "one\r\ntwo\r\n.\r\n";
+	struct istream *source = i_stream_create_from_data(text, 13);
+	struct istream *dot = i_stream_create_dot(source, 0);
+	struct istream *s = i_stream_create_whole(dot, source);
+	buffer_t *out = buffer_create_dynamic(default_pool, 10);
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(test_read_all(s, out), 0);
+		assert_int_equal(out->used, 10);
+		assert_memory_equal(out->data, "one\r\ntwo\r\n", 10);
+		buffer_set_used_size(out, 0);
+		i_stream_seek(s, 5);
+		assert_int_equal(test_read_all(s, out), 0);
+		assert_int_equal(out->used, 5);
+		assert_memory_equal(out->data, "two\r\n", 5);
+		buffer_set_used_size(out, 0);
+		i_stream_seek(s, 0);
+	}
+	i_stream_destroy(&s);
+	i_stream_destroy(&dot);
+	i_stream_destroy(&source);
+	buffer_free(&out);
+}
+
+static void test_concat_of_nothing(void **state ATTR_UNUSED)
+{
+	struct istream *none[] = { NULL }, *s = i_stream_create_concat(none);
+	uoff_t size;
+
+	assert_int_equal(i_stream_get_size(s, true, &size), 1);
+	assert_int_equal(size, 0);
+	i_stream_seek(s, 5);
+	i_stream_seek(s, 0);
+	test_gives(s, "", 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +532,9 @@ int main(void)
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_chain_frees_what_is_left),
 		cmocka_unit_test(test_chain_error),
+		cmocka_unit_test(test_several_inputs_are_closed),
+		cmocka_unit_test(test_whole_can_be_seeked),
+		cmocka_unit_test(test_concat_of_nothing),
 	};
 
 	return cmocka_run_group_tests_name("istream-plumbing", tests, NULL,

@@ -269,6 +269,32 @@ static void test_try_last_and_empty(void **state ATTR_UNUSED)
 	i_stream_unref(&inputs[1]);
 }
 
+/* What is held ends where the next bytes begin, but those are in another buffer. */
+static void test_tee_lends_and_input_grows(void **state ATTR_UNUSED)
+{
+	static const char text[] = "0123456789abcdefghij";
+	struct istream *parent, *fast, *slow;
+	struct tee_istream *tee;
+	const unsigned char *data;
+	size_t size, step;
+
+	for (step = 1; step <= 7; step++) {
+		parent = test_trickle_create(text, 20, step, false);
+		i_stream_set_init_buffer_size(parent, step);
+		tee = tee_i_stream_create(parent);
+		fast = tee_i_stream_create_child(tee);
+		slow = tee_i_stream_create_child(tee);
+		i_stream_unref(&parent);
+		for (size = 0; size < 20;) {
+			assert_true(i_stream_read(fast) > 0);
+			data = i_stream_get_data(fast, &size);
+			assert_memory_equal(data, text, size);
+		}
+		test_gives(fast, text, 0);
+		test_gives(slow, text, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_try),
 		cmocka_unit_test(test_try_other_errors_are_final),
 		cmocka_unit_test(test_try_last_and_empty),
+		cmocka_unit_test(test_tee_lends_and_input_grows),
 	};
 
 	return cmocka_run_group_tests_name("istream-tee", tests, NULL, NULL);

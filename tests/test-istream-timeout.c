@@ -330,6 +330,12 @@ static void test_another_loop(void **state ATTR_UNUSED)
 	loop_begin(&other);
 	i_stream_switch_ioloop(f.stream);
 	assert_int_equal(timeouts_in(&f.loop), 0);
+	assert_int_equal(timeouts_in(&other), 1);
+	/* there and back, whichever is the current one */
+	i_stream_switch_ioloop_to(f.stream, f.loop.ioloop);
+	assert_int_equal(timeouts_in(&f.loop), 1);
+	assert_int_equal(timeouts_in(&other), 0);
+	i_stream_switch_ioloop_to(f.stream, other.ioloop);
 	pass(&other, 1000);
 	expect_timeout(&f);
 	i_stream_switch_ioloop_to(f.stream, f.loop.ioloop);
@@ -350,6 +356,32 @@ static void test_closed(void **state ATTR_UNUSED)
 	end(&f);
 }
 
+static bool nothing_yet(buffer_t *buf ATTR_UNUSED, void *context ATTR_UNUSED)
+{
+	return true;
+}
+
+/* What produces the bytes may be late, too. */
+static void test_input_without_a_descriptor(void **state ATTR_UNUSED)
+{
+	struct istream *input = i_stream_create_callback(nothing_yet, NULL), *s;
+	struct slow_loop loop;
+
+	loop_begin(&loop);
+	s = i_stream_create_timeout(input, 1000);
+	assert_int_equal(i_stream_read(s), 0);
+	assert_int_equal(timeouts_in(&loop), 1);
+	pass(&loop, 999);
+	assert_int_equal(i_stream_read(s), 0);
+	pass(&loop, 1);
+	assert_int_equal(i_stream_read(s), -1);
+	assert_int_equal(s->stream_errno, ETIMEDOUT);
+	assert_int_equal(timeouts_in(&loop), 0);
+	i_stream_destroy(&s);
+	i_stream_destroy(&input);
+	io_loop_destroy(&loop.ioloop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_waiting_reader_is_called),
 		cmocka_unit_test(test_another_loop),
 		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_input_without_a_descriptor),
 	};
 
 	return cmocka_run_group_tests_name("istream-timeout", tests, NULL,

@@ -249,6 +249,129 @@ static void test_parent_that_has_failed(void **state ATTR_UNUSED)
 	i_stream_destroy(&source);
 }
 
+/* What is buffered below is read anew, whoever is asked to drop it. */
+static void test_sync(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("changed");
+	struct istream *file, *lower, *upper;
+	const unsigned char *data;
+	unsigned int kind;
+	size_t size;
+
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		test_write_file(path, "old bytes", 9);
+		file = i_stream_create_file(path, 32);
+		lower = view_of((enum view)kind, file, 9);
+		upper = i_stream_create_noop(lower);
+		assert_int_equal(i_stream_read(file), 9);
+		test_write_file(path, "new bytes", 9);
+		i_stream_sync(upper);
+		assert_int_equal(i_stream_get_data_size(file), 0);
+		assert_int_equal(i_stream_read_more(upper, &data, &size), 1);
+		assert_int_equal(size, 9);
+		assert_memory_equal(data, "new bytes", 9);
+		/* it stands where it stood */
+		i_stream_seek(file, 4);
+		test_write_file(path, "third one", 9);
+		i_stream_sync(file);
+		assert_int_equal(file->v_offset, 4);
+		assert_int_equal(i_stream_read_more(file, &data, &size), 1);
+		assert_int_equal(size, 5);
+		assert_memory_equal(data, "d one", 5);
+		i_stream_destroy(&upper);
+		i_stream_destroy(&lower);
+		i_stream_destroy(&file);
+	}
+}
+
+/* What the parent cannot say is said to have failed. */
+static void test_stat_fails(void **state ATTR_UNUSED)
+{
+	struct istream *file, *s;
+	const struct stat *st;
+	unsigned int kind;
+	uoff_t size;
+
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		file = i_stream_create_file(test_path("none"), 32);
+		s = view_of((enum view)kind, file, 4);
+		assert_int_equal(i_stream_stat(s, true, &st), -1);
+		assert_int_equal(s->stream_errno, ENOENT);
+		i_stream_destroy(&s);
+		i_stream_destroy(&file);
+		file = i_stream_create_file(test_path("none"), 32);
+		s = view_of((enum view)kind, file, 4);
+		assert_int_equal(i_stream_get_size(s, true, &size), -1);
+		assert_int_equal(s->stream_errno, ENOENT);
+		i_stream_destroy(&s);
+		i_stream_destroy(&file);
+	}
+}
+
+/* Nobody knows how much comes out of a pipe: a limit is an estimate, and no more. */
+static void test_size_of_a_pipe(void **state ATTR_UNUSED)
+{
+	struct istream *input, *s;
+	unsigned int kind;
+	uoff_t size;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	input = i_stream_create_fd(fds[0], 64);
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		s = view_of((enum view)kind, input, 4);
+		assert_int_equal(i_stream_get_size(s, true, &size), 0);
+		assert_int_equal(i_stream_get_size(s, false, &size),
+				 kind == NOOP ? 0 : 1);
+		if (kind != NOOP)
+			assert_int_equal(size, 4);
+		i_stream_destroy(&s);
+	}
+	i_stream_destroy(&input);
+	assert_int_equal(close(fds[0]) | close(fds[1]), 0);
+	/* what is known is no estimate */
+	input = i_stream_create_from_data("ab", 2);
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		s = view_of((enum view)kind, input, 4);
+		assert_int_equal(i_stream_get_size(s, false, &size), 1);
+		assert_int_equal(size, 2);
+		i_stream_destroy(&s);
+	}
+	i_stream_destroy(&input);
+}
+
+/* What a view shows of the parent's buffer is dropped with that. */
+static void test_sync_of_what_is_shown(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("changed");
+	struct istream *file, *lower, *upper;
+	const unsigned char *data;
+	unsigned int kind, which;
+	size_t size;
+
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		for (which = 0; which < 3; which++) {
+			test_write_file(path, "old bytes", 9);
+			file = i_stream_create_file(path, 32);
+			lower = view_of((enum view)kind, file, 9);
+			upper = i_stream_create_noop(lower);
+			assert_int_equal(i_stream_read(upper), 9);
+			i_stream_skip(upper, 4);
+			test_write_file(path, "new stuff", 9);
+			i_stream_sync(which == 0         ? upper :
+					      which == 1 ? lower :
+							   file);
+			assert_int_equal(
+				i_stream_read_more(upper, &data, &size), 1);
+			assert_int_equal(size, 5);
+			assert_memory_equal(data, "stuff", 5);
+			i_stream_destroy(&upper);
+			i_stream_destroy(&lower);
+			i_stream_destroy(&file);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +381,10 @@ int main(void)
 		cmocka_unit_test(test_size_of_what_is_cut),
 		cmocka_unit_test(test_seeking_back_over_a_pipe),
 		cmocka_unit_test(test_parent_that_has_failed),
+		cmocka_unit_test(test_sync),
+		cmocka_unit_test(test_stat_fails),
+		cmocka_unit_test(test_size_of_a_pipe),
+		cmocka_unit_test(test_sync_of_what_is_shown),
 	};
 
 	return cmocka_run_group_tests_name("istream-views", tests, NULL, NULL);

@@ -54,6 +54,10 @@ static void test_full_buffer(void **state ATTR_UNUSED)
 	data = i_stream_get_data(s, &size);
 	assert_int_equal(size, 4);
 	assert_memory_equal(data, "bcde", 4);
+	/* less than a byte is no buffer */
+	i_stream_skip(s, 4);
+	i_stream_set_max_buffer_size(s, 0);
+	assert_int_equal(i_stream_read(s), 1);
 	i_stream_destroy(&s);
 }
 
@@ -84,6 +88,7 @@ static void test_read_limited(void **state ATTR_UNUSED)
 	const unsigned char *data;
 	size_t size;
 
+	assert_string_equal(i_stream_get_name(s), "(buffer)");
 	assert_int_equal(i_stream_read_limited(s, &data, &size, 3), 1);
 	assert_int_equal(size, 3);
 	i_stream_destroy(&s);
@@ -164,11 +169,14 @@ static void test_close_keeps_what_was_read(void **state ATTR_UNUSED)
 static void test_errors(void **state ATTR_UNUSED)
 {
 	struct istream *s = i_stream_create_file(test_path("none"), 0);
+	const struct stat *st;
 
 	assert_int_equal(i_stream_read(s), -1);
 	assert_int_equal(s->stream_errno, ENOENT);
 	assert_true(s->eof);
+	assert_string_equal(i_stream_get_name(s), test_path("none"));
 	assert_non_null(strstr(i_stream_get_error(s), "open("));
+	assert_non_null(strstr(i_stream_get_error(s), test_path("none")));
 	i_stream_destroy(&s);
 	s = i_stream_create_file(test_dir(), 0);
 	assert_int_equal(i_stream_read(s), -1);
@@ -177,6 +185,11 @@ static void test_errors(void **state ATTR_UNUSED)
 	s = i_stream_create_error_str(EIO, "bad %s", "luck");
 	assert_int_equal(i_stream_read(s), -1);
 	assert_string_equal(i_stream_get_error(s), "bad luck");
+	assert_string_equal(i_stream_get_name(s), "(error)");
+	assert_true(s->closed);
+	errno = 0;
+	assert_int_equal(i_stream_stat(s, true, &st), -1);
+	assert_int_equal(errno, EIO);
 	/* the reason is a text of its own, however often it is asked for */
 	assert_string_equal(i_stream_get_disconnect_reason(s),
 			    "Connection closed: bad luck");
@@ -466,6 +479,47 @@ static void test_depth(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* Lines of which a whole buffer is there. */
+static void test_lines_of_a_long_text(void **state ATTR_UNUSED)
+{
+	buffer_t *text = buffer_create_dynamic(default_pool, 200000);
+	uint32_t random = 5, again = 5;
+	unsigned int i, j, way;
+	struct istream *s;
+	const char *line;
+	size_t len;
+	bool crlf;
+
+	for (i = 0; i < 2000; i++) {
+		len = test_random(&random) % 200;
+		crlf = test_random(&random) % 2 == 0;
+		for (j = 0; j < len; j++)
+			buffer_append_c(text, (unsigned char)('a' + i % 26));
+		buffer_append(text, crlf ? "\r\n" : "\n", crlf ? 2 : 1);
+	}
+	test_write_file(test_path("lines"), text->data, text->used);
+	for (way = 0; way < 2; way++) {
+		again = 5;
+		s = way == 0 ?
+			i_stream_create_from_data(text->data, text->used) :
+			i_stream_create_file(test_path("lines"), 0);
+		for (i = 0; i < 2000; i++) {
+			len = test_random(&again) % 200;
+			crlf = test_random(&again) % 2 == 0;
+			line = i_stream_read_next_line(s);
+			assert_non_null(line);
+			assert_int_equal(strlen(line), len);
+			for (j = 0; j < len; j++)
+				assert_int_equal(line[j], 'a' + i % 26);
+			assert_int_equal(i_stream_last_line_crlf(s), crlf);
+		}
+		assert_null(i_stream_read_next_line(s));
+		assert_int_equal(s->v_offset, text->used);
+		i_stream_destroy(&s);
+	}
+	buffer_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_hash_once_and_in_order),
 		cmocka_unit_test(test_failure_at),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_lines_of_a_long_text),
 	};
 
 	return cmocka_run_group_tests_name("istream", tests, NULL, NULL);

@@ -123,7 +123,7 @@ static void test_a_signal_ends_no_wait(void **state ATTR_UNUSED)
 	struct journal *journal = test_gate_begin();
 	struct test_gate_commit first, second;
 	pthread_t threads[2];
-	unsigned int i;
+	unsigned int i, asked;
 
 	assert_int_equal(sigaction(SIGUSR1, &action, &old), 0);
 	test_gate_make_commit(&first, journal, 1);
@@ -135,8 +135,12 @@ static void test_a_signal_ends_no_wait(void **state ATTR_UNUSED)
 	/* so often that it waits for one of them at least */
 	for (i = 0; i < 200; i++) {
 		assert_int_equal(pthread_kill(threads[1], SIGUSR1), 0);
-		while (interruptions <= i)
+		/* a sanitizer may keep one back that comes just before it waits */
+		for (asked = 1; interruptions <= i; asked++) {
+			if (asked % 10000 == 0)
+				(void)pthread_kill(threads[1], SIGUSR1);
 			(void)sched_yield();
+		}
 	}
 	test_gate_allow(UINT_MAX);
 	test_end(threads[0]);

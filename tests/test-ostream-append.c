@@ -79,6 +79,16 @@ static void check_states(const char *class_)
 	assert_int_equal(o_stream_send(rig.stream, "x", 1), -1);
 	rig_deinit(&rig);
 
+	/* a flush has met what the stream below met before */
+	rig_init(&rig, class_);
+	if (rig.end != rig.stream) {
+		o_stream_abort(rig.end);
+		assert_int_equal(o_stream_flush(rig.stream), -1);
+		assert_int_equal(o_stream_send(rig.stream, "x", 1), -1);
+		assert_int_equal(rig.stream->offset, 8);
+	}
+	rig_deinit(&rig);
+
 	/* nothing is nothing, also here */
 	rig_init(&rig, class_);
 	assert_int_equal(o_stream_send(rig.stream, "", 0), 0);
@@ -269,6 +279,12 @@ static void test_last_write_time(void **state ATTR_UNUSED)
 		rig_deinit(&rig);
 	}
 	rig.end = o_stream_create_null();
+	o_stream_get_last_write_time(rig.end, &tv);
+	assert_int_equal(tv.tv_sec, 0);
+	o_stream_destroy(&rig.end);
+	/* a flush of nothing is no write */
+	rig.end = o_stream_create_file(test_path("none"), 0, 0600, 0);
+	assert_int_equal(o_stream_flush(rig.end), 1);
 	o_stream_get_last_write_time(rig.end, &tv);
 	assert_int_equal(tv.tv_sec, 0);
 	o_stream_destroy(&rig.end);

@@ -492,6 +492,63 @@ static void test_pipe_to_a_closed_socket(void **state ATTR_UNUSED)
 	assert_int_equal(sigaction(SIGPIPE, &old, NULL), 0);
 }
 
+/* Moved within the file: the stream that reads it back says why it cannot. */
+static void test_the_same_file_cannot_be_read(void **state ATTR_UNUSED)
+{
+	struct istream *input = i_stream_create_file(test_path("in"), 0);
+	int fd = open(test_path("in"), O_RDWR);
+	struct ostream *s = o_stream_create_fd_file_autoclose(&fd, 100000);
+
+	test_faults.fail_at[TEST_OP_READ] = 1;
+	test_faults.fail_errno[TEST_OP_READ] = EIO;
+	assert_int_equal(o_stream_send_istream(s, input),
+			 OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT);
+	assert_int_equal(s->stream_errno, EIO);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+}
+
+/* A part that has its end where it had it before the file grew: that is read, too. */
+static void test_part_of_the_same_file(void **state ATTR_UNUSED)
+{
+	struct istream *file = i_stream_create_file(test_path("in"), 0);
+	struct istream *input = i_stream_create_limit(file, SIZE);
+	int fd = open(test_path("in"), O_RDWR);
+	struct ostream *s = o_stream_create_fd_file_autoclose(&fd, 100000);
+	unsigned char *want = malloc(SIZE + 100000);
+
+	assert_non_null(want);
+	memcpy(want, data, 100000);
+	memcpy(want + 100000, data, SIZE);
+	send_all(s, input);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+	i_stream_destroy(&file);
+	file_has("in", want, SIZE + 100000);
+	free(want);
+}
+
+/* Without a limit it is what was there before, once: not what it is itself. */
+static void test_all_of_the_same_file(void **state ATTR_UNUSED)
+{
+	struct istream *input;
+	struct ostream *s;
+	int fd;
+
+	test_write_file(test_path("twice"), "abcd", 4);
+	fd = open(test_path("twice"), O_RDWR);
+	input = i_stream_create_file(test_path("twice"), 0);
+	s = o_stream_create_fd_file_autoclose(&fd, 4);
+	assert_int_equal(o_stream_send_istream(s, input),
+			 OSTREAM_SEND_ISTREAM_RESULT_FINISHED);
+	assert_true(input->eof);
+	assert_int_equal(i_stream_get_data_size(input), 0);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+	file_has("twice", (const unsigned char *)"abcdabcd", 8);
+}
+
 #define TEST(function) \
 	cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -513,6 +570,9 @@ int main(void)
 		TEST(test_splice_falls_back),
 		TEST(test_pipe_to_pipe),
 		TEST(test_pipe_to_a_closed_socket),
+		TEST(test_the_same_file_cannot_be_read),
+		TEST(test_part_of_the_same_file),
+		TEST(test_all_of_the_same_file),
 	};
 
 	return cmocka_run_group_tests_name("ostream-file-copy", tests, NULL,

@@ -483,6 +483,44 @@ static void test_what_comes_next_goes_behind(void **state ATTR_UNUSED)
 	file_has(test_path("f"), "ABabcxabcxy", 11);
 }
 
+/* No pipe can be seeked, and no file to where no file can be. */
+static void test_seek_where_there_is_no_place(void **state ATTR_UNUSED)
+{
+	struct ostream *s;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	s = o_stream_create_fd_autoclose(&fds[1], 0);
+	assert_int_equal(o_stream_seek(s, 0), -1);
+	assert_int_equal(s->stream_errno, ESPIPE);
+	o_stream_destroy(&s);
+	assert_int_equal(close(fds[0]), 0);
+	s = o_stream_create_file(test_path("far"), 0, 0600, 0);
+	assert_int_equal(o_stream_seek(s, (uoff_t)INT64_MAX + 1), -1);
+	assert_int_equal(s->stream_errno, EINVAL);
+	o_stream_destroy(&s);
+}
+
+static void test_pwrite_fails(void **state ATTR_UNUSED)
+{
+	struct ostream *s = o_stream_create_file(test_path("out"), 0, 0600, 0);
+	buffer_t *file;
+
+	assert_int_equal(o_stream_send_str(s, "abcdefgh"), 8);
+	assert_int_equal(o_stream_flush(s), 1);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_WRITE] = 1;
+	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+	assert_int_equal(o_stream_pwrite(s, "BCDEFG", 6, 1), -1);
+	test_faults_end();
+	assert_int_equal(s->stream_errno, ENOSPC);
+	o_stream_ignore_last_errors(s);
+	o_stream_destroy(&s);
+	file = test_read_file(test_path("out"));
+	assert_string_equal(buffer_c_str(file), "abcdefgh");
+	buffer_free(&file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +538,8 @@ int main(void)
 		cmocka_unit_test(test_finish_over_a_slow_socket),
 		cmocka_unit_test(test_blocking_fd),
 		cmocka_unit_test(test_tcp_cork),
+		cmocka_unit_test(test_seek_where_there_is_no_place),
+		cmocka_unit_test(test_pwrite_fails),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

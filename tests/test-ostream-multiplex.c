@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -693,6 +694,45 @@ static void test_doveadm(void **state ATTR_UNUSED)
 	buffer_free(&dump);
 }
 
+/* Frames of several channels become one write, which fails. */
+static void test_an_error_of_several_frames(void **state ATTR_UNUSED)
+{
+	struct ostream *parent, *channels[2];
+	char block[4096] = { 0 };
+	unsigned int i;
+	int fds[2];
+
+	assert_ptr_not_equal(signal(SIGPIPE, SIG_IGN), SIG_ERR);
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	while (write(fds[1], block, sizeof(block)) > 0)
+		;
+	parent = o_stream_create_fd(fds[1], 64);
+	channels[0] = o_stream_create_multiplex(parent, 1000, PACKET);
+	channels[1] = o_stream_multiplex_add_channel(channels[0], 1);
+	/* the parent takes no more than the first */
+	send_all(channels[0], block, 59);
+	for (i = 0; i < 2; i++) {
+		send_all(channels[i], "waits", 5);
+		assert_true(o_stream_get_buffer_used_size(channels[i]) > 64);
+	}
+	while (read(fds[0], block, sizeof(block)) > 0)
+		;
+	assert_int_equal(o_stream_flush(parent), 1);
+	assert_int_equal(o_stream_get_buffer_used_size(parent), 0);
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(o_stream_flush(channels[0]), -1);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(channels[i]->stream_errno, EPIPE);
+		assert_string_equal(o_stream_get_error(channels[i]),
+				    o_stream_get_error(parent));
+		o_stream_ignore_last_errors(channels[i]);
+		o_stream_destroy(&channels[i]);
+	}
+	o_stream_destroy(&parent);
+	assert_int_equal(close(fds[1]), 0);
+	assert_ptr_not_equal(signal(SIGPIPE, SIG_DFL), SIG_ERR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -719,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_close_with_parents),
 		cmocka_unit_test(test_many_channels),
 		cmocka_unit_test(test_doveadm),
+		cmocka_unit_test(test_an_error_of_several_frames),
 	};
 
 	return cmocka_run_group_tests_name("ostream-multiplex", tests, NULL,

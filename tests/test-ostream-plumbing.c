@@ -436,6 +436,37 @@ static void test_abort_reaches_through_all_layers(void **state ATTR_UNUSED)
 	}
 }
 
+static int stop_its_loop(void *context)
+{
+	struct ioloop *loop = context;
+
+	io_loop_stop(loop);
+	return 1;
+}
+
+/* Who waited for a filter waits for it again when what was on top of it is gone. */
+static void test_a_filters_callback_is_restored(void **state ATTR_UNUSED)
+{
+	struct ioloop *loop = io_loop_create();
+	struct ostream *end, *filter, *upper;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	end = o_stream_create_fd_autoclose(&fds[1], 100);
+	filter = o_stream_create_passthrough(end);
+	o_stream_set_flush_callback(filter, stop_its_loop, loop);
+	upper = o_stream_create_gzip(filter, 6);
+	o_stream_set_flush_pending(upper, true);
+	assert_int_equal(o_stream_finish(upper), 1);
+	o_stream_destroy(&upper);
+	o_stream_set_flush_pending(filter, true);
+	io_loop_run(loop);
+	o_stream_destroy(&filter);
+	o_stream_destroy(&end);
+	io_loop_destroy(&loop);
+	assert_int_equal(close(fds[0]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -451,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_tee_in_a_loop),
 		cmocka_unit_test(test_tee_depth),
 		cmocka_unit_test(test_abort_reaches_through_all_layers),
+		cmocka_unit_test(test_a_filters_callback_is_restored),
 	};
 
 	return cmocka_run_group_tests_name("ostream-plumbing", tests, NULL,

@@ -51,6 +51,7 @@ static void test_unchecked_errors_panic(void **state ATTR_UNUSED)
 
 	/* whether or not an error occurred */
 	o_stream_set_no_error_handling(null, false);
+	assert_string_equal(o_stream_get_name(null), "(null stream)");
 	s = o_stream_create_hash(null, hash_method_lookup("size"), &context);
 	o_stream_set_name(s, "named");
 	o_stream_nsend(s, "x", 1);
@@ -272,6 +273,8 @@ static void test_errors_go_up_and_have_texts(void **state ATTR_UNUSED)
 	o_stream_destroy(&bad);
 	bad = o_stream_create_error(ENOSPC);
 	assert_string_equal(o_stream_get_error(bad), strerror(ENOSPC));
+	assert_string_equal(o_stream_get_name(bad), "(error)");
+	assert_true(bad->closed);
 	o_stream_destroy(&bad);
 }
 
@@ -307,6 +310,15 @@ static void test_destroy_callbacks_and_references(void **state ATTR_UNUSED)
 	o_stream_remove_destroy_callback(s, on_destroy);
 	o_stream_destroy(&s);
 	assert_string_equal(destroyed, "");
+	/* the one that is meant, wherever it is */
+	s = o_stream_create_null();
+	o_stream_add_destroy_callback(s, on_destroy, a);
+	o_stream_add_destroy_callback(s, on_destroy_too, b);
+	o_stream_remove_destroy_callback(s, on_destroy_too);
+	EXPECT_PANIC("stream has no such destroy callback",
+		     o_stream_remove_destroy_callback(s, on_destroy_too));
+	o_stream_destroy(&s);
+	assert_string_equal(destroyed, "a");
 }
 
 static void test_names(void **state ATTR_UNUSED)
@@ -478,6 +490,26 @@ static void test_buffer_sink(void **state ATTR_UNUSED)
 	assert_int_equal(o_stream_send_str(s, "x"), 0);
 	assert_int_equal(s->stream_errno, 0);
 	o_stream_destroy(&s);
+
+	/* but to write where there is no room, at a place of one's own, is one */
+	s = o_stream_create_buffer(&fixed);
+	assert_int_equal(o_stream_pwrite(s, "ab", 2, 6), 0);
+	assert_int_equal(o_stream_pwrite(s, "ab", 2, 7), -1);
+	assert_int_equal(s->stream_errno, ENOBUFS);
+	o_stream_ignore_last_errors(s);
+	o_stream_destroy(&s);
+	s = o_stream_create_buffer(&fixed);
+	assert_int_equal(o_stream_pwrite(s, "a", 1, 9), -1);
+	assert_int_equal(s->stream_errno, ENOBUFS);
+	o_stream_ignore_last_errors(s);
+	o_stream_destroy(&s);
+	s = o_stream_create_buffer(&fixed);
+	assert_int_equal(o_stream_seek(s, 8), 1);
+	assert_int_equal(o_stream_seek(s, 9), -1);
+	assert_int_equal(s->stream_errno, EFBIG);
+	o_stream_ignore_last_errors(s);
+	o_stream_destroy(&s);
+	assert_memory_equal(room, "012345ab", 8);
 }
 
 static void test_buffer_sink_that_is_drained(void **state ATTR_UNUSED)

@@ -513,6 +513,33 @@ static void test_threads_of_a_reader(void **state ATTR_UNUSED)
 	free(data);
 }
 
+static void test_options_reach_the_decoder(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *spec, *in, *out;
+		int error;
+	} rows[] = {
+		{ "dot", "a\r\n.\r\n", "a\r\n", 0 },
+		{ "dot:extra_crlf=yes", "a\r\n.\r\n", "a", 0 },
+		{ "dot:loose=yes", "a\n.\n", "a\n", 0 },
+		{ "dot:loose=no", "a\n.\n", "a\n.\n", EPIPE },
+	};
+	const struct stream_context context = { .base_dir = test_dir() };
+	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+	struct stack_spec *spec;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spec = test_stack_parse(rows[i].spec);
+		assert_int_equal(read_through(spec, &context, rows[i].in,
+					      strlen(rows[i].in), out),
+				 rows[i].error);
+		assert_string_equal(buffer_c_str(out), rows[i].out);
+		stack_spec_free(&spec);
+	}
+	buffer_free(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_threads_of_a_reader),
+		cmocka_unit_test(test_options_reach_the_decoder),
 	};
 
 	return cmocka_run_group_tests_name("stack-streams", tests, setup,

@@ -476,6 +476,36 @@ static void test_no_name(void **state ATTR_UNUSED)
 	assert_int_equal(errno, ENOENT);
 }
 
+/* No file can have that many bytes: nothing happens. */
+static void test_too_far(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uoff_t offset;
+		size_t size;
+	} places[] = { { INT64_MAX, 1 },
+		       { UOFF_T_MAX, 1 },
+		       { (uoff_t)INT64_MAX / 4, 1 },
+		       { 1, SIZE_MAX } };
+	struct fixture f;
+	unsigned int kind, i;
+
+	for (kind = 0; kind < 2; kind++) {
+		begin(&f, kind == 1);
+		assert_int_equal(put(&f, 10, 5), 0);
+		for (i = 0; i < N_ELEMENTS(places); i++) {
+			errno = 0;
+			assert_int_equal(temp_file_write(f.file,
+							 places[i].offset, "x",
+							 places[i].size),
+					 -1);
+			assert_int_equal(errno, EFBIG);
+		}
+		assert_int_equal(get(&f, 0, f.size), 0);
+		expect_rescue(&f);
+		end(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_failing_write),
 		cmocka_unit_test(test_short_and_interrupted),
 		cmocka_unit_test(test_no_name),
+		cmocka_unit_test(test_too_far),
 	};
 
 	return cmocka_run_group_tests_name("temp-file", tests, NULL, NULL);

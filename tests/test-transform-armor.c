@@ -65,10 +65,26 @@ static void test_white_space(void **state ATTR_UNUSED)
 	}
 }
 
+/* Only the last line may be short: another one behind it is not. */
+static void test_a_short_line_is_the_last(void **state ATTR_UNUSED)
+{
+	static const struct test_decoding rows[] = {
+		{ "one short line", TEST_BYTES(BEGIN "\nYWJj\n" END),
+		  TEST_BYTES("abc"), 0, NULL },
+		{ "two", TEST_BYTES(BEGIN "\nYWJj\nYWJj\n" END),
+		  TEST_BYTES("abc"), EINVAL, "must follow a line" },
+		{ "behind padding", TEST_BYTES(BEGIN "\nYWI=\nYWJj\n" END),
+		  TEST_BYTES("ab"), EINVAL, "line 3" },
+	};
+
+	test_decodings(transform_create_armor_decoder, rows, N_ELEMENTS(rows));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_white_space),
+		cmocka_unit_test(test_a_short_line_is_the_last),
 	};
 
 	return cmocka_run_group_tests_name("transform-armor", tests, NULL,

@@ -401,6 +401,36 @@ static void test_the_thread_wakes_a_reader(void **state ATTR_UNUSED)
 	waiting_free(&w);
 }
 
+/* Nor does one wait in its read that asks again before the loop has told it. */
+static void test_a_reader_that_comes_again(void **state ATTR_UNUSED)
+{
+	struct istream *pipe_input;
+	struct waiting w;
+	unsigned int i;
+	int fds[2];
+
+	waiting_init(&w, SIZE_MAX, true);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	pipe_input = i_stream_create_fd_autoclose(&fds[0], 0);
+	w.input = i_stream_create_transform(pipe_input, &w.codec->transform);
+	assert_int_equal(write(fds[1], "question", 8), 8);
+	/* if it waited, nobody would ever open the gate */
+	(void)alarm(60);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(i_stream_read(w.input), 0);
+	test_gate_wait_for_caller(&w.gate);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(i_stream_read(w.input), 0);
+	(void)alarm(0);
+	assert_true(w.codec->polls >= 6);
+	test_gate_open(&w.gate);
+	i_stream_destroy(&w.input);
+	i_stream_destroy(&pipe_input);
+	assert_int_equal(close(fds[1]), 0);
+	waiting_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_another_loop),
 		cmocka_unit_test(test_backpressure),
 		cmocka_unit_test(test_the_thread_wakes_a_reader),
+		cmocka_unit_test(test_a_reader_that_comes_again),
 	};
 
 	return cmocka_run_group_tests_name("transform-async-loop", tests, NULL,

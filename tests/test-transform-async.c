@@ -523,6 +523,70 @@ static void test_many_streams_in_many_threads(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Without a loop there is nobody to be woken, and no descriptor to do it by: least of all
+   the standard input, which keeps its bytes and gets none. */
+static void test_nothing_is_woken_by_descriptor_zero(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 3 * TEST_BLOCK);
+	struct ostream *end = o_stream_create_null(), *s;
+	int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	struct test_gate gate;
+	char text[17];
+	int fd;
+
+	assert_true(saved >= 0);
+	test_write_file(test_path("stdin"), "0123456789abcdef", 16);
+	fd = open(test_path("stdin"), O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(close(fd), 0);
+	test_gate_init(&gate);
+	test_gate_open(&gate);
+	s = o_stream_create_transform(
+		end,
+		transform_create_async(
+			&test_held_new(&gate, SIZE_MAX)->transform));
+	assert_int_equal(o_stream_send(s, data, 3 * TEST_BLOCK),
+			 3 * TEST_BLOCK);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	test_gate_free(&gate);
+	assert_int_equal(lseek(STDIN_FILENO, 0, SEEK_CUR), 0);
+	assert_int_equal(read(STDIN_FILENO, text, 17), 16);
+	assert_memory_equal(text, "0123456789abcdef", 16);
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(close(saved), 0);
+	free(data);
+}
+
+/* A flush of what has no sync points waits until all is sent, and the next one goes on with
+   that, also where it would not wait by itself. */
+static void test_a_full_parent_does_not_end_a_flush(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_TEXT, 4 * TEST_BLOCK);
+	struct test_sink *sink = test_sink_create(10, 0);
+	struct ostream *s = o_stream_create_transform(
+		sink->stream,
+		transform_create_async(transform_create_hex_encoder()));
+
+	o_stream_set_max_buffer_size(s, SIZE_MAX);
+	assert_int_equal(o_stream_send(s, data, 4 * TEST_BLOCK),
+			 4 * TEST_BLOCK);
+	assert_int_equal(o_stream_flush(s), 0);
+	assert_int_equal(sink->data->used, 10);
+	/* all that was made by then, and a part of what comes behind that */
+	test_sink_allow(sink, 100000);
+	assert_int_equal(o_stream_check(s), 0);
+	test_sink_allow(sink, SIZE_MAX);
+	assert_int_equal(o_stream_check(s), 1);
+	assert_int_equal(sink->data->used, 8 * TEST_BLOCK);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	test_sink_free(&sink);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +603,8 @@ int main(void)
 		cmocka_unit_test(test_destroy_of_a_pushed_decoder),
 		cmocka_unit_test(test_a_decoder_that_stops_stays),
 		cmocka_unit_test(test_many_streams_in_many_threads),
+		cmocka_unit_test(test_nothing_is_woken_by_descriptor_zero),
+		cmocka_unit_test(test_a_full_parent_does_not_end_a_flush),
 	};
 
 	return cmocka_run_group_tests_name("transform-async", tests, NULL,

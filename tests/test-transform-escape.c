@@ -262,6 +262,27 @@ static void test_json_decoder_reset(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+static void write_much(buffer_t *dest, unsigned char chr,
+		       void *context ATTR_UNUSED)
+{
+	buffer_append_printf(dest, "<%c has no room>", chr);
+}
+
+/* More than there is room for, also for the last byte. */
+static void test_a_callback_that_writes_much(void **state ATTR_UNUSED)
+{
+	struct transform *t = transform_create_escape_encoder(write_much, NULL);
+	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+
+	assert_true(t->class_->min_out < 16);
+	assert_int_equal(test_process(t, "ab", 2, TRANSFORM_FINISH, out, NULL),
+			 TRANSFORM_DONE);
+	assert_string_equal(buffer_c_str(out),
+			    "<a has no room><b has no room>");
+	transform_free(&t);
+	buffer_free(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_json_encoder_split),
 		cmocka_unit_test(test_json_decoder),
 		cmocka_unit_test(test_json_decoder_reset),
+		cmocka_unit_test(test_a_callback_that_writes_much),
 	};
 
 	return cmocka_run_group_tests_name("transform-escape", tests, NULL,

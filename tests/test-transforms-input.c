@@ -313,6 +313,52 @@ static void test_limits_stop_bombs(void **state ATTR_UNUSED)
 	free(zeros);
 }
 
+/* Of what cannot go back nobody reads on to its end to know it; and who takes an estimate
+   does not have anybody read at all. */
+static void test_asking_for_the_size(void **state ATTR_UNUSED)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024), *encoded;
+	const struct test_codec *codec;
+	struct istream *source, *once, *s;
+	struct istream_chain *chain;
+	unsigned char *data;
+	unsigned int exact;
+	uoff_t length;
+	size_t size;
+
+	TEST_EACH_CODEC(codec) {
+		size = 5000;
+		data = test_codec_plain(codec, &size);
+		encoded = test_codec_encode(codec, data, size);
+		source =
+			i_stream_create_from_data(encoded->data, encoded->used);
+		s = i_stream_create_transform(source, codec->decoder());
+		assert_true(i_stream_get_size(s, false, &length) >= 0);
+		assert_int_equal(source->v_offset, 0);
+		i_stream_destroy(&s);
+		for (exact = 0; exact < 2; exact++) {
+			i_stream_seek(source, 0);
+			once = i_stream_create_chain(&chain, 0);
+			i_stream_chain_append(chain, source);
+			i_stream_chain_append_eof(chain);
+			assert_false(once->seekable);
+			s = i_stream_create_transform(once, codec->decoder());
+			assert_int_equal(
+				i_stream_get_size(s, exact == 1, &length), 0);
+			assert_int_equal(s->v_offset, 0);
+			buffer_set_used_size(out, 0);
+			assert_int_equal(test_read_all(s, out), 0);
+			test_codec_must_give(data, size, out, "the rest");
+			i_stream_destroy(&s);
+			i_stream_destroy(&once);
+		}
+		i_stream_destroy(&source);
+		buffer_free(&encoded);
+		free(data);
+	}
+	buffer_free(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_seeking_back_forgets_an_error),
 		cmocka_unit_test(test_going_back_mends_no_setting),
 		cmocka_unit_test(test_limits_stop_bombs),
+		cmocka_unit_test(test_asking_for_the_size),
 	};
 
 	return cmocka_run_group_tests_name("transforms-input", tests,

@@ -374,6 +374,49 @@ static void test_interrupted_and_short(void **state ATTR_UNUSED)
 	end(&f);
 }
 
+/* The peer's identity, say: that is no descriptor. */
+static void test_other_things_that_come_along(void **state ATTR_UNUSED)
+{
+	struct fixture f;
+	int on = 1;
+
+	begin(&f);
+	assert_int_equal(setsockopt(f.fds[1], SOL_SOCKET, SO_PASSCRED, &on,
+				    sizeof(on)),
+			 0);
+	i_stream_unix_set_read_fd(f.input);
+	send_str(&f, "bytes");
+	read_str(&f, "bytes");
+	got_fd(&f, -1);
+	/* nor do they keep out what was asked for */
+	i_stream_unix_set_read_fd(f.input);
+	send_fd(&f, 11);
+	send_str(&f, "one");
+	read_str(&f, "one");
+	got_fd(&f, 11);
+	assert_int_equal(o_stream_finish(f.output), 1);
+	end(&f);
+}
+
+/* One that comes later was not asked for. */
+static void test_one_wish_is_for_one(void **state ATTR_UNUSED)
+{
+	struct fixture f;
+
+	begin(&f);
+	i_stream_unix_set_read_fd(f.input);
+	send_fd(&f, 11);
+	send_str(&f, "one");
+	read_str(&f, "one");
+	got_fd(&f, 11);
+	send_fd(&f, 12);
+	send_str(&f, "two");
+	read_str(&f, "two");
+	got_fd(&f, -1);
+	assert_int_equal(o_stream_finish(f.output), 1);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +430,8 @@ int main(void)
 		cmocka_unit_test(test_not_sent),
 		cmocka_unit_test(test_bad_fd),
 		cmocka_unit_test(test_interrupted_and_short),
+		cmocka_unit_test(test_other_things_that_come_along),
+		cmocka_unit_test(test_one_wish_is_for_one),
 	};
 
 	return cmocka_run_group_tests_name("unix", tests, NULL, NULL);

@@ -47,7 +47,9 @@ static ssize_t unix_read(struct file_istream *file, void *data, size_t size)
 	struct iovec iov = { data, size };
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
+		/* who has SO_PASSCRED on gets the credentials first */
+		char space[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(sizeof(int))];
 	} control;
 	struct msghdr msg;
 	ssize_t ret;
@@ -59,7 +61,7 @@ static ssize_t unix_read(struct file_istream *file, void *data, size_t size)
 	msg.msg_iovlen = 1;
 	msg.msg_control = &control;
 	/* the padding behind it would have room for a second one */
-	msg.msg_controllen = CMSG_LEN(sizeof(int));
+	msg.msg_controllen = sizeof(control);
 	ret = file_recvmsg(file->istream.fd, &msg, MSG_CMSG_CLOEXEC);
 	if (ret >= 0)
 		take_fds(ustream, &msg);

@@ -276,8 +276,8 @@ copy_within_file(struct file_ostream *file, struct istream *instream)
 	file->file_offset += size;
 	file->ostream.ostream.offset += size;
 	i_stream_skip(instream, size);
-	/* so that eof is set, as it is after every other way to the end */
-	(void)i_stream_read(instream);
+	/* as after every other way to the end, though the file has more now */
+	instream->eof = true;
 	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
 }
 
