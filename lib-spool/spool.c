@@ -114,6 +114,7 @@ static int lock_fail(const struct spool *spool, int fd, char **error_r)
 {
 	char pid[32];
 	ssize_t size;
+	long owner;
 
 	if (errno != EAGAIN && errno != EACCES)
 		return spool_fail(error_r, errno,
@@ -122,7 +123,7 @@ static int lock_fail(const struct spool *spool, int fd, char **error_r)
 	size = file_pread(fd, pid, sizeof(pid) - 1, 0);
 	pid[size < 0 ? 0 : size] = '\0';
 	pid[strcspn(pid, "\n")] = '\0';
-	if (strtol(pid, NULL, 10) == (long)getpid())
+	if (sscanf(pid, "pid %ld", &owner) == 1 && owner == (long)getpid())
 		return spool_fail(
 			error_r, EBUSY,
 			"%s is open in this process already: it can be "

@@ -58,12 +58,16 @@ seq 20 | while read -r n; do
 done
 "$example" "$work/many" "$work"/wire.* >"$work/got" 2>"$work/err"
 check_empty "spool-async stores what it is given" "$work/err"
+first=$(cut -d' ' -f1 "$work/got" | head -n 1)
 check "each is told once" test "$(cut -d' ' -f2 "$work/got" | sort -u | wc -l)" \
 	-eq 20
 while read -r id path; do
 	"$BOBBIN" spool get --wire "$work/many" "$id" | cmp - "$path"
 done <"$work/got" >"$work/differ" 2>&1
 check_empty "and is there" "$work/differ"
+"$BOBBIN" spool show "$work/many" "$first" >"$work/shown"
+check "without a time that nobody gave it" \
+	grep -q '^arrival *not set$' "$work/shown"
 if "$example" "$work/many" "$work/wire.1" /no/such "$work/wire.2" \
 	>"$work/got" 2>"$work/err"; then
 	fail "spool-async fails where there is no file"

@@ -90,7 +90,7 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \
-	tests/test-journal-walk tests/test-journal-slots \
+	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
 	tests/test-journal-claims tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-carry \
 	tests/test-journal-states \

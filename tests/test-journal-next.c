@@ -442,121 +442,6 @@ test_compaction_waits_for_the_one_that_is_made(void **state ATTR_UNUSED)
 	end(&journal);
 }
 
-/* One whose blocks were given back is as good as a new file. */
-static void test_blocks_again_ahead(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	struct spool_stats before, after;
-	uint64_t moved;
-	unsigned int n;
-
-	for (n = 0; n < 300; n++)
-		assert_int_equal(test_journal_store(journal, n), 0);
-	for (n = 0; n < 300; n++)
-		assert_int_equal(test_journal_drop(journal, n), 0);
-	assert_int_equal(journal_compact(journal, &moved), 0);
-	/* those that keep their blocks are written */
-	assert_int_equal(journal_get_stats(journal, &before), 0);
-	assert_true(before.cut_segments > 0);
-	while (before.blank_segments > 0) {
-		assert_int_equal(test_journal_store(journal, n++), 0);
-		assert_int_equal(journal_get_stats(journal, &before), 0);
-	}
-	journal_segment_make_ahead(journal);
-	assert_int_equal(journal_get_stats(journal, &after), 0);
-	assert_int_equal(after.cut_segments, before.cut_segments - 1);
-	assert_int_equal(after.blank_segments, 1);
-	/* and none beside it */
-	journal_segment_make_ahead(journal);
-	assert_int_equal(journal_get_stats(journal, &after), 0);
-	assert_int_equal(after.cut_segments, before.cut_segments - 1);
-	journal_close(&journal);
-	/* which a reader does not take for damage */
-	journal = test_journal_open(true);
-	assert_null(journal_get_damage(journal));
-	assert_int_equal(journal_get_stats(journal, &after), 0);
-	assert_true(after.cut_segments > 0);
-	journal_close(&journal);
-	journal = test_journal_open(false);
-	assert_true(test_journal_has(journal, n - 1));
-	journal_close(&journal);
-}
-
-/* The file that was written last, and whether that is on the disk. */
-static struct {
-	int fd;
-	bool synced;
-} last_written;
-
-static ssize_t noting_pwritev(int fd, const struct iovec *iov, int count,
-			      off_t offset)
-{
-	last_written.fd = fd;
-	last_written.synced = false;
-	return file_ops_system.pwritev(fd, iov, count, offset);
-}
-
-static int noting_fdatasync(int fd)
-{
-	last_written.synced |= fd == last_written.fd;
-	return file_ops_system.fdatasync(fd);
-}
-
-/* A journal without messages, and a segment of it whose blocks were given back. */
-static struct journal *new_emptied(struct journal_segment **cut_r)
-{
-	struct journal *journal = test_journal_new();
-	uint64_t moved;
-	unsigned int n;
-
-	for (n = 0; n < 300; n++)
-		assert_int_equal(test_journal_store(journal, n), 0);
-	for (n = 0; n < 300; n++)
-		assert_int_equal(test_journal_drop(journal, n), 0);
-	assert_int_equal(journal_compact(journal, &moved), 0);
-	for (n = 1; n < journal->segment_end && !journal->segments[n]->cut;)
-		n++;
-	assert_true(n < journal->segment_end);
-	*cut_r = journal->segments[n];
-	return journal;
-}
-
-/* Before its first block says that there are records: of a file that is too short for what
-   that says they would be lost. */
-static void test_blocks_are_there_before_records(void **state ATTR_UNUSED)
-{
-	struct file_ops ops = file_ops_system;
-	struct journal_segment *segment;
-	struct journal *journal = new_emptied(&segment);
-
-	ops.pwritev = noting_pwritev;
-	ops.fdatasync = noting_fdatasync;
-	file_ops_set(&ops);
-	assert_int_equal(journal_fill_cut(journal, segment, false), 0);
-	file_ops_set(NULL);
-	assert_false(segment->cut);
-	assert_true(last_written.synced);
-	journal_close(&journal);
-}
-
-/* One that was to be used says that it has records: it does not give its blocks back before it
-   says something else. */
-static void test_one_that_was_to_be_used(void **state ATTR_UNUSED)
-{
-	struct journal_segment *segment;
-	struct journal *journal = new_emptied(&segment);
-
-	assert_int_equal(journal_fill_cut(journal, segment, false), 0);
-	assert_false(journal_segment_blank_one(journal));
-	segment->header.first_sequence = journal->next_sequence;
-	assert_false(journal_segment_cut_one(journal, true));
-	assert_true(journal_segment_blank_one(journal));
-	assert_int_equal(segment->header.first_sequence, 0);
-	assert_true(journal_segment_cut_one(journal, true));
-	assert_true(segment->cut);
-	journal_close(&journal);
-}
-
 /*
  * All at once
  */
@@ -670,9 +555,6 @@ int main(void)
 		cmocka_unit_test(test_closing_ends_it),
 		cmocka_unit_test(
 			test_compaction_waits_for_the_one_that_is_made),
-		cmocka_unit_test(test_blocks_again_ahead),
-		cmocka_unit_test(test_blocks_are_there_before_records),
-		cmocka_unit_test(test_one_that_was_to_be_used),
 		cmocka_unit_test(test_no_space_ahead),
 		cmocka_unit_test(test_all_at_once),
 	};

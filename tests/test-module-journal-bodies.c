@@ -62,6 +62,7 @@ static void test_the_last_rewrite_wins(void **state ATTR_UNUSED)
 	assert_int_equal(test_spool_scan(spool), 0);
 	spool_close(&spool);
 }
+
 static void test_headers_need_their_body(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
@@ -84,6 +85,7 @@ static void test_headers_need_their_body(void **state ATTR_UNUSED)
 	assert_int_equal(test_spool_scan(spool), 0);
 	spool_close(&spool);
 }
+
 /* Two have read a message, and one of them has written another body for it, which it never
    follows by headers, or too late: the other one's headers are not that body's. */
 static void test_nobody_stores_the_body_of_another(void **state ATTR_UNUSED)
@@ -119,6 +121,7 @@ static void test_nobody_stores_the_body_of_another(void **state ATTR_UNUSED)
 	email_message_unref(&other);
 	spool_close(&spool);
 }
+
 /* Of two that wrote a body each for one message the first one's is gone: its headers alone
    would be those of a body that is not theirs. */
 static void test_of_two_bodies_the_last_one_waits(void **state ATTR_UNUSED)
@@ -145,6 +148,7 @@ static void test_of_two_bodies_the_last_one_waits(void **state ATTR_UNUSED)
 	email_message_unref(&second);
 	spool_close(&spool);
 }
+
 /* What is never to be stored has no memory, and no file. */
 static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 {
@@ -185,6 +189,7 @@ static void test_bodies_that_are_out_of_date_go(void **state ATTR_UNUSED)
 	spool_close(&spool);
 	free(data);
 }
+
 /* An empty body that waits for its headers. */
 static void make_pending(struct journal_store *store, const message_id *id,
 			 uint64_t number, uint64_t version)
@@ -197,6 +202,7 @@ static void make_pending(struct journal_store *store, const message_id *id,
 	pending->data = buffer_create_dynamic(default_pool, 16);
 	journal_pending_put(store, pending);
 }
+
 /* Whose headers fail puts its body back: where another one wrote a newer body meanwhile, that
    one goes on waiting. */
 static void test_a_body_that_is_put_back(void **state ATTR_UNUSED)
@@ -217,6 +223,7 @@ static void test_a_body_that_is_put_back(void **state ATTR_UNUSED)
 	assert_null(journal_pending_take(store, &id, 0));
 	spool_close(&spool);
 }
+
 /* A body that comes in parts is in memory until it is too large for that. What it had there
    others may have. */
 static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
@@ -256,6 +263,7 @@ static void test_memory_of_bodies_is_given_back(void **state ATTR_UNUSED)
 	spool_close(&spool);
 	free(data);
 }
+
 /* A change is told of after others can write again: a body of the version that it made, or
    of the message that comes behind its removal, is none that it puts an end to. */
 static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
@@ -285,12 +293,14 @@ static void test_bodies_of_what_is_stored_now_wait(void **state ATTR_UNUSED)
 	}
 	spool_close(&spool);
 }
+
 /* Of a new message: what another one does while its body is read. */
 static struct {
 	struct spool *spool;
 	message_id id;
 	bool done;
 } meanwhile;
+
 static bool put_meanwhile(buffer_t *out, void *context ATTR_UNUSED)
 {
 	if (meanwhile.done)
@@ -302,6 +312,7 @@ static bool put_meanwhile(buffer_t *out, void *context ATTR_UNUSED)
 	buffer_append(out, "late\r\n.\r\n", 9);
 	return true;
 }
+
 /* Nor does one of another spool's, which goes on counting there, take the place of one that
    has the version before. */
 static void test_one_id_comes_twice_at_once(void **state ATTR_UNUSED)
@@ -328,6 +339,7 @@ static void test_one_id_comes_twice_at_once(void **state ATTR_UNUSED)
 	}
 	spool_close(&spool);
 }
+
 /* A body that waits to replace one that is stored can be given up, and that one stays. */
 static void test_another_body_is_given_up(void **state ATTR_UNUSED)
 {
@@ -348,6 +360,7 @@ static void test_another_body_is_given_up(void **state ATTR_UNUSED)
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	spool_close(&spool);
 }
+
 static void test_a_body_stays_while_headers_are_there(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
@@ -360,6 +373,7 @@ static void test_a_body_stays_while_headers_are_there(void **state ATTR_UNUSED)
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	spool_close(&spool);
 }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -50,6 +50,7 @@ static void test_put_get_and_remove(void **state ATTR_UNUSED)
 		spool_close(&spool);
 	}
 }
+
 static void test_of_one_id_there_is_one(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
@@ -63,6 +64,7 @@ static void test_of_one_id_there_is_one(void **state ATTR_UNUSED)
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	spool_close(&spool);
 }
+
 /* What was put aside first stays, and the newest reason. */
 static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
 {
@@ -83,6 +85,7 @@ static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
 	buffer_free(&file);
 	spool_close(&spool);
 }
+
 /* What an opening failed for is told by errno, too. */
 static void test_a_spool_without_its_journal(void **state ATTR_UNUSED)
 {
@@ -96,6 +99,7 @@ static void test_a_spool_without_its_journal(void **state ATTR_UNUSED)
 	assert_int_equal(errno, ENOENT);
 	free(error);
 }
+
 /* A spool that could not be made is none, and nothing is left of it: a second try is as the
    first. */
 static void test_a_journal_that_is_not_made(void **state ATTR_UNUSED)
@@ -128,6 +132,7 @@ static void test_a_journal_that_is_not_made(void **state ATTR_UNUSED)
 		assert_int_equal(test_command("rm -r %s", path), 0);
 	}
 }
+
 /* Headers that no segment has room for will not have more later; what the system refuses
    may. */
 static void test_too_large(void **state ATTR_UNUSED)
@@ -172,6 +177,7 @@ static void test_too_large(void **state ATTR_UNUSED)
 	spool_close(&spool);
 	free(text);
 }
+
 /* 13: whatever fails, once, is an answer; what was acknowledged is there, and what was
    not is not. */
 static void test_every_failing_call(void **state ATTR_UNUSED)
@@ -218,6 +224,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 	}
 	free(data);
 }
+
 static void *put_and_remove(void *context)
 {
 	struct spool *spool = context;
@@ -233,6 +240,7 @@ static void *put_and_remove(void *context)
 	}
 	return NULL;
 }
+
 static void test_many_threads(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "gzip");
@@ -252,6 +260,7 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	assert_int_equal(total, 80);
 	spool_close(&spool);
 }
+
 /* Once for each opening, and nothing that came since. */
 static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
 {
@@ -275,6 +284,7 @@ static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
 	}
 	spool_close(&spool);
 }
+
 static void test_a_reader_changes_nothing(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", ""), *reader;
@@ -289,6 +299,7 @@ static void test_a_reader_changes_nothing(void **state ATTR_UNUSED)
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	spool_close(&spool);
 }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

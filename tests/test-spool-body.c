@@ -338,6 +338,36 @@ static void test_failures_reach_no_module(void **state ATTR_UNUSED)
 			 0);
 }
 
+/* What a body fails with may be over later, or not. */
+static void test_bodies_that_may_come_again(void **state ATTR_UNUSED)
+{
+	static const struct {
+		int error, answer;
+	} rows[] = {
+		{ ECONNRESET, IO_TRANS_FAIL },
+		{ ECONNABORTED, IO_TRANS_FAIL },
+		{ ENETDOWN, IO_TRANS_FAIL },
+		{ ENETUNREACH, IO_TRANS_FAIL },
+		{ EHOSTUNREACH, IO_TRANS_FAIL },
+		{ ECANCELED, IO_TRANS_FAIL },
+		{ ETIMEDOUT, IO_TRANS_FAIL },
+		{ EPIPE, IO_FAIL },
+		{ EINVAL, IO_FAIL },
+	};
+	struct spool *spool = test_spool_new("");
+	struct istream *input;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		input = i_stream_create_error_str(rows[i].error, "it is cut");
+		assert_int_equal(put_stream(spool, input, &id), rows[i].answer);
+		assert_int_equal(io_get_errno(), rows[i].error);
+		i_stream_unref(&input);
+	}
+	spool_close(&spool);
+}
+
 /* Where memory ends the message may be tried again; it is there, or nothing of it is. */
 static void test_where_memory_ends(void **state ATTR_UNUSED)
 {
@@ -432,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_no_file_without_need),
 		cmocka_unit_test(test_the_path_of_a_fifo),
 		cmocka_unit_test(test_failures_reach_no_module),
+		cmocka_unit_test(test_bodies_that_may_come_again),
 		cmocka_unit_test(test_where_memory_ends),
 		cmocka_unit_test(test_no_plain_text_is_written),
 	};

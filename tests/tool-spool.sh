@@ -186,6 +186,10 @@ done
 fails 75 "in use by another process pid $owner" "$BOBBIN" spool put plain lone
 check "reading goes on meanwhile" "$BOBBIN" spool list plain
 fails 75 "in use by another" "$BOBBIN" spool rm plain --wait 0 "$(printf %026d 0)"
+began=$(date +%s%N)
+fails 75 "in use by another" "$BOBBIN" spool rm plain --wait 1 "$(printf %026d 0)"
+check "and is tried for as long as was said" \
+	test $(($(date +%s%N) - began)) -ge 1000000000
 fails 64 "a number of seconds" "$BOBBIN" spool put plain --wait soon mail.eml
 "$BOBBIN" spool rm plain --wait 3600 "$(printf %026d 0)" 8>&- &
 waiting=$!
@@ -490,5 +494,10 @@ truncate -s 100 shortened/journal/00000001.seg
 check "verify tells that all of a segment is lost" sh -c "
 	test $? = 65 && grep -q '^0 messages, 1 damaged$' verify.out &&
 	grep -q 'segment 1, byte 4096: the file ends' verify.out"
+
+check "a journal of bodies for one key" "$BOBBIN" spool init --store journal \
+	--body age:recipients=public sealed
+lid=$("$BOBBIN" spool put sealed shortmail)
+fails 77 "headers of $lid" "$BOBBIN" spool get -i other sealed "$lid"
 
 finish
