@@ -58,6 +58,7 @@ spool_sources += lib-spool/modules/module-memory.c
 spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c
 spool_sources += lib-spool/journal/journal-slots.c
+spool_sources += lib-spool/journal/journal-void.c
 spool_sources += lib-spool/journal/journal-walk.c
 spool_sources += lib-spool/journal/journal-files.c
 spool_sources += lib-spool/journal/journal-segment.c

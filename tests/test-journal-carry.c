@@ -437,6 +437,76 @@ static void test_a_void_is_not_carried(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The last group of the segment that stays is torn, and said to be void. Tombstones of what
+   was beside it are carried none the less, by who reads that segment again: only the one
+   that has the VOID stays as it is. */
+static void test_a_torn_group_holds_nothing(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = STAYING, i;
+
+	for (i = 0; i < 12; i++)
+		assert_int_equal(test_journal_store(journal, i), 0);
+	journal_close(&journal);
+	test_journal_flip(12 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
+	journal = test_journal_open(false);
+	for (i = 0; i < 8; i++) {
+		pass(journal, &n, 10);
+		assert_int_equal(test_journal_drop(journal, i), 0);
+		if (i == 4)
+			test_journal_start_again(&journal);
+		pass(journal, &n, 50);
+		compact(journal);
+		/* one more than without: that of the VOID */
+		assert_true(test_journal_disk_use() <=
+			    (6 * TEST_JOURNAL_SEGMENT +
+			     test_journal_files_in("journal") *
+				     JOURNAL_BLOCK_SIZE));
+	}
+	test_journal_start_again(&journal);
+	for (i = 0; i < 12; i++)
+		assert_int_equal(test_journal_has(journal, i),
+				 i >= 8 && i < 11);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	assert_int_equal(test_journal.warnings, 0);
+}
+
+/* The same of a segment that has nothing but tombstones: it goes, and what says that its
+   last one is void goes with it. */
+static void test_a_torn_tombstone_holds_nothing(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = STAYING, i, number;
+	uint64_t pos;
+
+	for (i = 0; i < STAYING; i++)
+		assert_int_equal(test_journal_store(journal, i), 0);
+	/* the only one that is in the second segment */
+	assert_int_equal(test_journal_drop(journal, STAYING - 1), 0);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(test_journal_drop(journal, i), 0);
+	number = journal->active->header.number;
+	pos = journal->active->pos;
+	assert_int_equal(journal->active->live, 0);
+	journal_close(&journal);
+	test_journal_flip_in(number, pos - JOURNAL_BLOCK_SIZE + 9);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 4));
+	pass(journal, &n, 60);
+	compact(journal);
+	assert_int_equal(journal->segments[number]->outlives_count, 0);
+	for (i = 0; i < 3; i++) {
+		time_passes(journal, &n);
+		test_journal_start_again(&journal);
+	}
+	for (i = 0; i < STAYING; i++)
+		assert_int_equal(test_journal_has(journal, i),
+				 i >= 4 && i < STAYING - 1);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
 /* A rewrite that is damaged overrules what it came after, and is no tombstone that could
    be carried: its segment stays. */
 static void test_damage_is_not_carried(void **state ATTR_UNUSED)
@@ -622,6 +692,8 @@ int main(void)
 		cmocka_unit_test(test_a_segment_of_needed_tombstones_stays),
 		cmocka_unit_test(test_a_tombstone_of_what_is_void),
 		cmocka_unit_test(test_a_void_is_not_carried),
+		cmocka_unit_test(test_a_torn_group_holds_nothing),
+		cmocka_unit_test(test_a_torn_tombstone_holds_nothing),
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
 		cmocka_unit_test(test_a_tombstone_of_what_is_restored),

@@ -144,17 +144,3 @@ void journal_bequeath(struct journal *journal, struct journal_segment *from)
 	}
 	from->outlives_count = 0;
 }
-
-void journal_add_void(struct journal *journal,
-		      const struct journal_segment *segment, uint64_t pos,
-		      uint64_t size)
-{
-	struct journal_void *range = i_new(struct journal_void, 1);
-
-	memcpy(range->target.incarnation, segment->header.incarnation,
-	       JOURNAL_INCARNATION_SIZE);
-	range->target.offset = (uint32_t)(pos / JOURNAL_ALIGN);
-	range->target.size = (uint32_t)(size / JOURNAL_ALIGN);
-	range->next = journal->voids;
-	journal->voids = range;
-}

@@ -129,6 +129,8 @@ static int take_tombstones(struct carry *carry,
 	if (carry->tombstones == NULL)
 		return -1;
 	for (; item < end; item++) {
+		if (journal_is_void(carry->journal, &carry->source, item))
+			continue;
 		if (item->state != JOURNAL_ITEM_WHOLE ||
 		    (item->header.type == JOURNAL_VOID &&
 		     is_there(carry->journal, &item->target)))
@@ -182,6 +184,8 @@ static int look_into(struct carry *carry, const struct journal_segment *old)
 	if (journal_list(old, &items) < 0)
 		return -1;
 	for (i = 0; i < items.count && ret > 0; i++) {
+		if (journal_is_void(carry->journal, old, &items.items[i]))
+			continue;
 		/* it might be of a message that was removed */
 		if (items.items[i].state != JOURNAL_ITEM_WHOLE)
 			ret = 0;

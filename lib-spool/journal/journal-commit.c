@@ -210,9 +210,7 @@ static void write_voids(struct journal *journal, struct journal_group *group)
 	}
 	for (i = 0; i < count; i++) {
 		apply_record(journal, group->segment, &records[i], NULL);
-		range = journal->voids;
-		journal->voids = range->next;
-		i_free(range);
+		journal_void_is_declared(journal);
 	}
 	be_well(journal);
 }

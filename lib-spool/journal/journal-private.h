@@ -44,7 +44,7 @@ struct journal_segment {
 	uint32_t footer_count;
 };
 
-/* A range that is to be declared void at the beginning of the next segment. */
+/* A range of a segment in which there are no records. */
 struct journal_void {
 	struct journal_void *next;
 	struct journal_target target;
@@ -106,11 +106,12 @@ struct journal {
 	/* NULL: the next one is to be taken; changed under the mutex */
 	struct journal_segment *active;
 	uint64_t next_sequence;
-	struct journal_void *voids;
-	uint64_t probe_at;    /* by journal_now_usecs() */
-	int broken;           /* errno; nothing is written before that */
-	bool warned;          /* that it is broken */
-	bool was_ahead_asked; /* for the segment behind the active one */
+	struct journal_void *voids;  /* to be declared void */
+	struct journal_void *voided; /* that are; changed under the mutex */
+	uint64_t probe_at;           /* by journal_now_usecs() */
+	int broken;                  /* errno; nothing is written before that */
+	bool warned;                 /* that it is broken */
+	bool was_ahead_asked;        /* for the segment behind the active one */
 	/* Up to which the active one may be filled, as far as was asked, and how many
 	   messages may be stored until it is asked again. */
 	uint64_t ends[JOURNAL_USES], grow_count;
@@ -351,10 +352,17 @@ void journal_forget_segment(struct journal *journal, uint32_t number);
    what it had to outlive, and it is dead. */
 void journal_bequeath(struct journal *journal, struct journal_segment *from);
 
-/* Remembers that this range of the segment, in bytes, is to be declared void. */
+/* journal-void.c: remembers that this range of the segment, in bytes, is to be declared
+   void. */
 void journal_add_void(struct journal *journal,
 		      const struct journal_segment *segment, uint64_t pos,
 		      uint64_t size);
+/* The first of those is declared so, durably. */
+void journal_void_is_declared(struct journal *journal);
+/* A record that was read declares it so. False: no memory. */
+bool journal_note_void(struct journal *journal,
+		       const struct journal_target *target);
+void journal_voids_free(struct journal *journal);
 
 /* journal-apply.c: what a record changes, once it is durable (or was read). `body`:
    the record before it, of the same request; NULL: none. False: no memory for a message

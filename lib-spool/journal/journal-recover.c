@@ -33,7 +33,6 @@ struct recovery {
 	/* what was read, and is not applied yet: room for all */
 	struct held *held;
 	unsigned int held_count;
-	struct journal_items voids; /* all there are */
 	struct journal_ahead *ahead;
 };
 
@@ -232,54 +231,47 @@ static int sort_segments(struct recovery *recovery)
  * What is void
  */
 
+static bool note_voids(struct journal *journal,
+		       const struct journal_items *items)
+{
+	const struct journal_item *item = items->items;
+	const struct journal_item *end = item + items->count;
+
+	for (; item < end; item++) {
+		if (item->state == JOURNAL_ITEM_WHOLE &&
+		    item->header.type == JOURNAL_VOID &&
+		    !journal_note_void(journal, &item->target))
+			return false;
+	}
+	return true;
+}
+
 static int read_voids(struct recovery *recovery)
 {
-	struct journal_items found, *all = &recovery->voids;
-	struct journal_item *items;
+	struct journal_items items;
 	unsigned int i;
+	bool noted;
 
 	for (i = 0; i < recovery->count; i++) {
-		if (journal_scan_voids(recovery->sorted[i], &found) < 0)
+		if (journal_scan_voids(recovery->sorted[i], &items) < 0)
 			return recover_fail(recovery, recovery->sorted[i],
 					    "reading");
-		items = try_realloc(all->items,
-				    (all->count + found.count + 1) *
-					    sizeof(*items));
-		if (items == NULL) {
-			journal_items_free(&found);
+		noted = note_voids(recovery->journal, &items);
+		journal_items_free(&items);
+		if (!noted)
 			return spool_fail(recovery->error_r, ENOMEM,
 					  "out of memory");
-		}
-		all->items = items;
-		if (found.count > 0)
-			memcpy(items + all->count, found.items,
-			       found.count * sizeof(*items));
-		all->count += found.count;
-		journal_items_free(&found);
 	}
 	return 0;
 }
 
-static bool is_void(const struct recovery *recovery,
+/* Nobody else is there yet: where nothing is, no record takes the mutex. */
+static bool is_void(struct journal *journal,
 		    const struct journal_segment *segment,
 		    const struct journal_item *item)
 {
-	const struct journal_item *v = recovery->voids.items;
-	const struct journal_item *end = v + recovery->voids.count;
-	uint64_t from, to;
-
-	for (; v < end; v++) {
-		if (v->state != JOURNAL_ITEM_WHOLE ||
-		    v->header.type != JOURNAL_VOID ||
-		    memcmp(v->target.incarnation, segment->header.incarnation,
-			   JOURNAL_INCARNATION_SIZE) != 0)
-			continue;
-		from = (uint64_t)v->target.offset * JOURNAL_ALIGN;
-		to = from + (uint64_t)v->target.size * JOURNAL_ALIGN;
-		if (item->pos >= from && item->pos + item->size <= to)
-			return true;
-	}
-	return false;
+	return journal->voided != NULL &&
+		journal_is_void(journal, segment, item);
 }
 
 /*
@@ -382,7 +374,7 @@ static bool apply_items(struct recovery *recovery,
 		item = &items->items[i];
 		fetch(recovery->journal, items, i);
 		taken += taken_by(items, item);
-		if (!is_void(recovery, segment, item) &&
+		if (!is_void(recovery->journal, segment, item) &&
 		    !apply_item(recovery->journal, segment, items, i, last))
 			return false;
 		segment->pos = item->pos + item->size;
@@ -553,7 +545,6 @@ int journal_recover(struct journal *journal, char **error_r)
 		ret = 0;
 	error = errno;
 	journal_ahead_stop(&recovery.ahead);
-	journal_items_free(&recovery.voids);
 	for (i = 0; i < recovery.held_count; i++)
 		journal_items_free(&recovery.held[i].items);
 	i_free(recovery.held);

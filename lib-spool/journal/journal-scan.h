@@ -37,6 +37,11 @@ int journal_scan(const struct journal_segment *segment,
 int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
 void journal_items_free(struct journal_items *items);
+/* journal-void.c: whether it is within a range that is declared void. Not with the
+   mutex. */
+bool journal_is_void(struct journal *journal,
+		     const struct journal_segment *segment,
+		     const struct journal_item *item);
 /* Bytes from where it begins to the next one that is no padding: a footer says only where
    records begin. */
 uint64_t journal_item_extent(const struct journal_items *items,

@@ -193,7 +193,6 @@ struct journal *journal_open(int dir_fd, const char *dir,
 void journal_close(struct journal **_journal)
 {
 	struct journal *journal = *_journal;
-	struct journal_void *range;
 	uint32_t i;
 
 	*_journal = NULL;
@@ -210,10 +209,7 @@ void journal_close(struct journal **_journal)
 		journal_segment_free(&journal->segments[i]);
 	i_free(journal->segments);
 	journal_files_deinit(&journal->files);
-	while ((range = journal->voids) != NULL) {
-		journal->voids = range->next;
-		i_free(range);
-	}
+	journal_voids_free(journal);
 	journal_damage_free(journal);
 	i_free(journal->group);
 	(void)file_close(&journal->bodies_fd);
