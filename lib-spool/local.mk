@@ -21,6 +21,7 @@ spool_sources += lib-spool/email-message.c
 spool_sources += lib-spool/message-record.c
 spool_sources += lib-spool/io-error.c
 spool_sources += lib-spool/spool.c
+spool_sources += lib-spool/spool-wire.c
 spool_sources += lib-spool/spool-init.c
 spool_sources += lib-spool/spool-load.c
 spool_sources += lib-spool/spool-chain.c

@@ -54,6 +54,16 @@ bool spool_can_decode(const struct spool *spool, const char *stack);
 bool spool_is_plain(const char *stack);
 /* Reads all: 0, or the errno with io_set_error(). */
 int spool_read_through(struct istream *input, uint64_t *size_r);
+/* spool-wire.c: what a body was found to be. */
+struct spool_wire {
+	uint64_t size; /* octets */
+	char *why; /* it is no SMTP wire form; NULL: it is, or was not looked at */
+};
+/* Reads all of it, as above. */
+int spool_read_wire(struct istream *body, struct spool_wire *wire);
+/* Tells of that, if there is anything to tell, and forgets it: 0, or EILSEQ with
+   io_set_error(). */
+int spool_wire_fail(struct spool_wire *wire);
 /* Shows a body's file, whose BLAKE2b is known: what is read to the end is what was
    written, or the stream fails with EINVAL. */
 #define SPOOL_HASH_SIZE 32

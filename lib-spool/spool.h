@@ -152,7 +152,8 @@ struct spool_entry {
 	/* With a problem, what it is. EINVAL: the message is damaged (headers
 	   without their body are, too). ENOTSUP: a newer version of Bobbin
 	   wrote it. ENOKEY: its bytes are those that were written, and none of
-	   the identities fits. Others: it cannot be read now. 0: no problem. */
+	   the identities fits. EILSEQ, of spool_verify(): its body is whole, and
+	   no SMTP wire form, as it was when it was stored. Others: it cannot be read now. 0: no problem. */
 	int error;
 };
 /* Called for each message; false stops. */

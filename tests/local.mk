@@ -122,7 +122,7 @@ unit_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list
 unit_tests += tests/test-spool-open tests/test-spool-body \
-	tests/test-spool-memory
+	tests/test-spool-memory tests/test-spool-wire
 threaded_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \

@@ -118,6 +118,32 @@ static void test_a_damaged_file(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* By its hash alone. */
+static void test_a_damaged_file_without_a_key(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	struct spool *spool;
+	char stack[512], *error;
+	unsigned int total;
+	message_id id;
+
+	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
+		       test_path("public"));
+	spool = test_spool_new_of("journal", stack);
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	spool = spool_open(test_spool_dir(), SPOOL_OPEN_READ_ONLY, NULL,
+			   &error);
+	assert_non_null(spool);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	test_flip(test_spool_files_in(TEST_SPOOL_BODIES).path,
+		  TEST_SPOOL_LARGE / 2);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	spool_close(&spool);
+	free(data);
+}
+
 /* Whatever the stack knows of it. */
 static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
 {
@@ -320,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_a_missing_file),
 		cmocka_unit_test(test_a_file_that_is_changed_meanwhile),
 		cmocka_unit_test(test_a_damaged_file),
+		cmocka_unit_test(test_a_damaged_file_without_a_key),
 		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
 		cmocka_unit_test(test_no_other_kind_is_a_body),
 		cmocka_unit_test(test_strange_files),

@@ -33,7 +33,8 @@ static bool see(const struct spool_entry *entry, void *context)
 	size_t i;
 
 	seen->count++;
-	seen->problems += entry->problem != NULL;
+	/* no body here is SMTP wire form */
+	seen->problems += entry->problem != NULL && entry->error != EILSEQ;
 	seen->version = entry->version;
 	seen->body_len = entry->body_len;
 	seen->stored_size = entry->stored_size;

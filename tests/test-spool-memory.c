@@ -177,7 +177,9 @@ static void test_opening(void **state ATTR_UNUSED)
 
 static bool count_entry(const struct spool_entry *entry, void *context)
 {
-	if (entry->error != 0 && entry->error != ENOMEM)
+	/* no body here is SMTP wire form */
+	if (entry->error != 0 && entry->error != ENOMEM &&
+	    entry->error != EILSEQ)
 		fail_msg("errno %d: %s", entry->error, entry->problem);
 	++*(unsigned int *)context;
 	return true;

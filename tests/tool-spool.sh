@@ -336,6 +336,42 @@ check "and repair puts them aside" sh -c "
 check "which verify goes on telling" sh -c "
 	test $? = 0 && grep -q '^1 messages were put aside earlier' verify.out"
 
+# A body that no put would store: a program did, or somebody else's module.
+cat >malform.py <<'END'
+import hashlib, re, sys
+sys.argv, reader, path = [""], sys.argv[1], sys.argv[2]
+source = open(reader).read()
+exec(source[:source.index("def text_of")])
+body = open(path + ".b", "rb").read()[:-3] + b"end"
+open(path + ".b", "wb").write(body)
+line, record = open(path + ".h", "rb").read().split(b"\n", 1)
+words = line.split(b" ")
+words[4] = hashlib.blake2b(body, digest_size=32).hexdigest().encode()
+line = b" ".join(words[:-1]) + b" "
+open(path + ".h", "wb").write(line + b"%08x\n" % crc32c(line) + record)
+END
+if command -v python3 >/dev/null; then
+	"$BOBBIN" spool init malformed || exit 99
+	mid=$("$BOBBIN" spool put malformed "$mail/low-quality-bad-header-start.eml")
+	h=$(find malformed/messages -name "$mid.h")
+	python3 malform.py "$top_srcdir/tests/read-journal.py" "${h%.h}"
+	"$BOBBIN" spool verify malformed >verify.out
+	check "verify names a body that is no wire form" sh -c "
+		test $? = 65 && grep -q '^$mid  the body is not SMTP wire form' \
+			verify.out &&
+		grep -q '^1 messages, 0 damaged, 1 whose bodies are no SMTP wire form$' \
+			verify.out"
+	check "and counts it" sh -c "
+		'$BOBBIN' spool verify --json malformed | tail -n 1 |
+			grep -q '\"damaged\": *0, *\"malformed\": *1,'"
+	check "get --wire writes all of it" sh -c "
+		'$BOBBIN' spool get --wire malformed $mid |
+			grep -q '^end$'"
+	fails 65 "ends too early" "$BOBBIN" spool get malformed "$mid"
+else
+	not_run "bodies that are no wire form: python3 is not installed"
+fi
+
 # Damaged behind the first line: in a spool whose headers need a key, and without one.
 for name in orphans secret; do
 	did=$("$BOBBIN" spool put $name "$mail/low-quality-bad-header-start.eml")

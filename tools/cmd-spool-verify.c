@@ -12,8 +12,9 @@ static const char help[] =
 	"Usage: bobbin spool verify DIR [OPTION]...\n\n"
 	"Reads and checks every byte of every message, and tells what is wrong.\n"
 	"Without a key an encrypted message is checked by its hash. Exit status 65\n"
-	"where something is damaged, 77 where only the key does not fit. What a\n"
-	"killed writer left belongs to no message: it is counted, and no damage.\n\n"
+	"where something is damaged, or a program stored a body that is no SMTP wire\n"
+	"form; 77 where only the key does not fit. What a killed writer left belongs\n"
+	"to no message: it is counted, and no damage.\n\n"
 	"  -i, --identity KEY   decrypt with the keys in this file, too\n"
 	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
 	"      --json           one JSON object a line, for each message; the last\n"
@@ -51,6 +52,9 @@ static void print_totals(const struct spool_totals *totals)
 
 	printf("%" PRIu64 " messages, %" PRIu64 " damaged", totals->messages,
 	       totals->damaged);
+	if (totals->malformed > 0)
+		printf(", %" PRIu64 " whose bodies are no SMTP wire form",
+		       totals->malformed);
 	if (totals->unread > 0)
 		printf(", %" PRIu64 " that could not be read", totals->unread);
 	putchar('\n');
@@ -73,7 +77,7 @@ static int run(int argc, char *argv[])
 		SPOOL_JSON_OPTION,     SPOOL_PROGRESS_OPTION,
 		SPOOL_HELP_OPTION,     { NULL, 0, NULL, 0 }
 	};
-	struct spool_totals totals = { .count_strays = true };
+	struct spool_totals totals = { .count_strays = true, .verifies = true };
 	struct spool_args args;
 	int code;
 
@@ -89,7 +93,7 @@ static int run(int argc, char *argv[])
 		spool_json_totals(&totals);
 	else if (code < 0)
 		print_totals(&totals);
-	if (code < 0 && totals.damaged > 0)
+	if (code < 0 && totals.damaged + totals.malformed > 0)
 		code = EX_DATAERR;
 	else if (code < 0 && totals.unread > 0)
 		code = spool_tool_code(totals.unread_errno);

@@ -277,6 +277,8 @@ void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
 	totals->messages += message_id_cmp(&entry->id, &nobody) != 0 ? 1 : 0;
 	if (entry->problem != NULL && entry->error == EINVAL) {
 		totals->damaged++;
+	} else if (entry->problem != NULL && entry->error == EILSEQ) {
+		totals->malformed++;
 	} else if (entry->problem != NULL) {
 		if (totals->unread++ == 0)
 			totals->unread_errno = entry->error;

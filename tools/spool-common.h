@@ -20,13 +20,14 @@ struct spool_args {
 struct spool_totals {
 	uint64_t messages, wire_bytes, stored_bytes;
 	uint64_t damaged;
+	uint64_t malformed; /* whole, and no SMTP wire form: of verify */
 	/* not read, for want of a key, of a newer version, of a working disk;
 	   the errno of the first */
 	uint64_t unread;
 	int unread_errno;
 	struct spool_strays strays;
 	struct spool_stats stats;
-	bool json, heading, count_strays, want_stats;
+	bool json, heading, count_strays, want_stats, verifies;
 	struct tool_progress progress;
 };
 

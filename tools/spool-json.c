@@ -120,6 +120,8 @@ void spool_json_totals(const struct spool_totals *totals)
 
 	set_number(object, "messages", totals->messages);
 	set_number(object, "damaged", totals->damaged);
+	if (totals->verifies)
+		set_number(object, "malformed", totals->malformed);
 	set_number(object, "unread", totals->unread);
 	set_number(object, "quarantined", totals->strays.quarantined);
 	set_number(object, "message_bytes", totals->wire_bytes);

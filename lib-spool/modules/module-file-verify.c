@@ -19,22 +19,25 @@ int file_damaged(const char *why)
 	return EINVAL;
 }
 
-/* Whether the bytes on disk are those that were written; and how many. */
+/* Whether the bytes on disk are those that were written; how many, and where the stack
+   leaves them as they are, of what form. */
 static int verify_body_hash(struct file_store *store, int bucket_fd,
-			    const struct file_entry *entry, uint64_t *size_r)
+			    const struct file_entry *entry,
+			    struct spool_wire *wire)
 {
 	char name[FILE_NAME_SIZE];
 	struct istream *file;
 	int fd, error;
 
-	*size_r = 0;
 	fd = file_open_body(store, bucket_fd, entry, name);
 	if (fd < 0 && errno == ENOENT)
 		(void)file_body_missing(store, &entry->id);
 	if (fd < 0)
 		return errno;
 	file = file_body_stream(store, entry, name, &fd);
-	error = spool_read_through(file, size_r);
+	error = spool_is_plain(entry->body_stack) ?
+		spool_read_wire(file, wire) :
+		spool_read_through(file, &wire->size);
 	i_stream_destroy(&file);
 	return error;
 }
@@ -73,9 +76,9 @@ int file_verify_headers(struct file_store *store,
 	return headers_fail(store, &entry->id, error);
 }
 
-/* Undoes the stack of a body of which so many bytes are stored. */
+/* Undoes the stack of the body that was read as it is stored. */
 static int verify_body(struct file_store *store, const struct file_entry *entry,
-		       email_message *message, uint64_t size)
+		       email_message *message, struct spool_wire *wire)
 {
 	int error = 0;
 
@@ -85,9 +88,9 @@ static int verify_body(struct file_store *store, const struct file_entry *entry,
 		if (file_readbody(&store->io, IO_SYNCHRONOUS, message) !=
 		    IO_DONE)
 			return io_get_errno() != 0 ? io_get_errno() : EINVAL;
-		error = spool_read_through(message->body, &size);
+		error = spool_read_wire(message->body, wire);
 	}
-	if (error == 0 && size != entry->body_len)
+	if (error == 0 && wire->size != entry->body_len)
 		error = file_damaged(
 			"the body has another length than its headers "
 			"say");
@@ -97,17 +100,18 @@ static int verify_body(struct file_store *store, const struct file_entry *entry,
 int file_verify(struct file_store *store, int bucket_fd,
 		const struct file_entry *entry)
 {
-	email_message *message;
-	uint64_t stored;
+	email_message *message = email_message_new(&entry->id);
+	struct spool_wire wire = { 0, NULL };
 	int error;
 
-	error = verify_body_hash(store, bucket_fd, entry, &stored);
-	if (error != 0)
-		return error;
-	message = email_message_new(&entry->id);
-	error = file_verify_headers(store, entry, message);
+	error = verify_body_hash(store, bucket_fd, entry, &wire);
 	if (error == 0)
-		error = verify_body(store, entry, message, stored);
+		error = file_verify_headers(store, entry, message);
+	if (error == 0)
+		error = verify_body(store, entry, message, &wire);
+	if (error == 0)
+		error = spool_wire_fail(&wire);
+	i_free(wire.why);
 	email_message_unref(&message);
 	return error;
 }

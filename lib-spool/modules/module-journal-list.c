@@ -42,108 +42,176 @@ static bool put_off(struct listing *listing, const struct journal_entry *entry)
 	return true;
 }
 
-/* One of the message's two records: 0, or the errno with io_set_error(). */
-static int look_at(struct listing *listing, const message_id *id,
-		   enum journal_type type, char stack[JOURNAL_STACK_MAX + 1],
-		   struct journal_header *header)
-{
-	unsigned char *data = NULL;
+/* What is looked at of a message. */
+struct look {
+	const struct journal_entry *entry;
+	struct journal_header headers, body, states;
+	char headers_stack[JOURNAL_STACK_MAX + 1];
+	char body_stack[JOURNAL_STACK_MAX + 1];
+	char states_stack[JOURNAL_STACK_MAX + 1];
+	uint64_t body_size;     /* as it is stored */
+	struct spool_wire wire; /* to verify */
+};
 
-	if (journal_read(listing->store->journal, id, type, header, stack,
-			 listing->verify ? &data : NULL) < 0)
-		return errno;
+static bool is_external(const struct look *look)
+{
+	return (look->body.flags & JOURNAL_EXTERNAL) != 0;
+}
+
+/* One of the message's records: 0, or the errno with io_set_error(). *data_r is to be
+   freed. */
+static int look_at(const struct listing *listing, const message_id *id,
+		   enum journal_type type, char stack[JOURNAL_STACK_MAX + 1],
+		   struct journal_header *header, unsigned char **data_r)
+{
+	*data_r = NULL;
+	return journal_read(listing->store->journal, id, type, header, stack,
+			    listing->verify ? data_r : NULL) < 0 ?
+		errno :
+		0;
+}
+
+/* The same, of one of which it is enough that it can be read. */
+static int look_past(const struct listing *listing, const message_id *id,
+		     enum journal_type type, char stack[JOURNAL_STACK_MAX + 1],
+		     struct journal_header *header)
+{
+	unsigned char *data;
+	int error = look_at(listing, id, type, stack, header, &data);
+
 	i_free(data);
-	return 0;
+	return error;
+}
+
+/* A body that the stack leaves as it is need not be read again. */
+static int verify_plain(struct look *look, const unsigned char *data)
+{
+	struct istream *body;
+	int error;
+
+	body = i_stream_create_from_data(data + look->body.stack_size,
+					 (size_t)look->body.stored_size);
+	error = spool_read_wire(body, &look->wire);
+	i_stream_unref(&body);
+	return error;
+}
+
+static int look_at_body(const struct listing *listing, struct look *look)
+{
+	unsigned char *data;
+	int error = look_at(listing, &look->entry->id, JOURNAL_BODY,
+			    look->body_stack, &look->body, &data);
+
+	look->body_size = look->body.stored_size;
+	if (error == 0 && data != NULL && !is_external(look) &&
+	    spool_is_plain(look->body_stack))
+		error = verify_plain(look, data);
+	i_free(data);
+	return error;
 }
 
 /* The same of a file that the body is in. */
-static int look_at_file(struct listing *listing, const message_id *id,
-			uint64_t *size_r)
+static int look_at_file(const struct listing *listing, struct look *look)
 {
 	struct journal_external external;
 	struct istream *file;
-	uint64_t size;
-	int error;
+	int error = 0;
 
-	if (journal_read_external(listing->store->journal, id, &external) < 0)
+	if (journal_read_external(listing->store->journal, &look->entry->id,
+				  &external) < 0)
 		return errno;
-	*size_r = external.size;
-	file = journal_open_external(listing->store, id, &external);
+	look->body_size = external.size;
+	file = journal_open_external(listing->store, &look->entry->id,
+				     &external);
 	if (file == NULL)
 		return errno;
-	error = listing->verify ? spool_read_through(file, &size) : 0;
+	if (listing->verify)
+		error = spool_is_plain(look->body_stack) ?
+			spool_read_wire(file, &look->wire) :
+			spool_read_through(file, &look->wire.size);
 	i_stream_destroy(&file);
 	return error;
 }
 
-/* Reads it through its stacks, as far as there are keys; so many bytes of its body are
-   stored, and what they are was looked at. */
-static int verify_message(struct journal_store *store,
-			  const struct spool_entry *shown,
-			  const char *states_stack, uint64_t stored_body)
+static int look_at_all(const struct listing *listing, struct look *look)
 {
-	email_message *message = email_message_new(&shown->id);
-	int answer = IO_DONE, error = 0;
-	uint64_t size = shown->body_len;
-	bool decodes = spool_can_decode(store->spool, shown->body_stack);
+	const message_id *id = &look->entry->id;
+	int error = look_past(listing, id, JOURNAL_HEADERS, look->headers_stack,
+			      &look->headers);
 
-	if (spool_can_decode(store->spool, shown->headers_stack) &&
-	    spool_can_decode(store->spool, states_stack))
+	if (error == 0)
+		error = look_at_body(listing, look);
+	if (error == 0 && look->entry->states.offset != 0)
+		error = look_past(listing, id, JOURNAL_STATES,
+				  look->states_stack, &look->states);
+	if (error == 0 && is_external(look))
+		error = look_at_file(listing, look);
+	return error;
+}
+
+/* The body of the message, whose headers were read. An answer, or the error. */
+static int verify_body(struct journal_store *store, struct look *look,
+		       email_message *message, int *error_r)
+{
+	int answer = journal_readbody(&store->io, IO_SYNCHRONOUS, message);
+
+	if (answer == IO_DONE)
+		*error_r = spool_read_wire(message->body, &look->wire);
+	return answer;
+}
+
+/* Reads it through its stacks, as far as there are keys: what is stored was looked at. */
+static int verify_message(struct journal_store *store, struct look *look)
+{
+	email_message *message = email_message_new(&look->entry->id);
+	bool decodes = spool_can_decode(store->spool, look->body_stack);
+	int answer = IO_DONE, error = 0;
+
+	if (spool_can_decode(store->spool, look->headers_stack) &&
+	    spool_can_decode(store->spool, look->states_stack))
 		answer = journal_readheaders(&store->io, IO_SYNCHRONOUS,
 					     message);
-	if (decodes && spool_is_plain(shown->body_stack)) {
-		size = stored_body;
-	} else if (answer == IO_DONE && decodes) {
-		answer = journal_readbody(&store->io, IO_SYNCHRONOUS, message);
-		if (answer == IO_DONE)
-			error = spool_read_through(message->body, &size);
-	}
+	if (answer == IO_DONE && decodes && !spool_is_plain(look->body_stack))
+		answer = verify_body(store, look, message, &error);
 	if (answer != IO_DONE)
 		error = io_get_errno() != 0 ? io_get_errno() : EINVAL;
-	if (error == 0 && size != shown->body_len) {
+	if (error == 0 && decodes && look->wire.size != look->body.plain_size) {
 		error = EINVAL;
 		errno = error;
 		io_set_error("the body has another length than the journal "
 			     "says");
 	}
 	email_message_unref(&message);
+	return error == 0 ? spool_wire_fail(&look->wire) : error;
+}
+
+static int look_into(const struct listing *listing, struct look *look)
+{
+	int error = look_at_all(listing, look);
+
+	if (error == 0 && listing->verify)
+		error = verify_message(listing->store, look);
+	i_free_and_null(look->wire.why);
 	return error;
 }
 
 static bool list_entry(const struct journal_entry *entry, void *context)
 {
-	char headers_stack[JOURNAL_STACK_MAX + 1] = "";
-	char body_stack[JOURNAL_STACK_MAX + 1] = "";
-	char states_stack[JOURNAL_STACK_MAX + 1] = "";
-	struct journal_header headers = { 0 }, body = { 0 }, states = { 0 };
 	struct listing *listing = context;
+	struct look look = { .entry = entry };
 	struct journal_entry now;
 	struct spool_entry shown;
-	uint64_t body_size;
 	char problem[512];
 
 	memset(&shown, 0, sizeof(shown));
 	shown.id = entry->id;
-	shown.error = look_at(listing, &entry->id, JOURNAL_HEADERS,
-			      headers_stack, &headers);
-	if (shown.error == 0)
-		shown.error = look_at(listing, &entry->id, JOURNAL_BODY,
-				      body_stack, &body);
-	if (shown.error == 0 && entry->states.offset != 0)
-		shown.error = look_at(listing, &entry->id, JOURNAL_STATES,
-				      states_stack, &states);
+	shown.error = look_into(listing, &look);
 	shown.version = entry->version;
-	shown.body_len = body.plain_size;
-	body_size = body.stored_size;
-	if (shown.error == 0 && (body.flags & JOURNAL_EXTERNAL) != 0)
-		shown.error = look_at_file(listing, &entry->id, &body_size);
-	shown.stored_size =
-		headers.stored_size + states.stored_size + body_size;
-	shown.headers_stack = headers_stack;
-	shown.body_stack = body_stack;
-	if (shown.error == 0 && listing->verify)
-		shown.error = verify_message(listing->store, &shown,
-					     states_stack, body_size);
+	shown.body_len = look.body.plain_size;
+	shown.stored_size = look.headers.stored_size + look.states.stored_size +
+		look.body_size;
+	shown.headers_stack = look.headers_stack;
+	shown.body_stack = look.body_stack;
 	if (shown.error != 0) {
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
