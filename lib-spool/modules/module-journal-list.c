@@ -11,16 +11,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* So often at most what a writer moves all the time is looked for anew. */
+#define ROUNDS_MAX 8
+
 struct listing {
 	struct journal_store *store;
 	spool_entry_t *callback;
 	void *context;
 	bool verify, stopped;
-	/* A writer beside this reader has put others in their places: whether they are
-	   still there is asked behind all others, and once. */
+	/* A writer beside this reader has put others in their places: they are looked
+	   for behind all others, in the journal as it is then. */
 	struct journal_entry *stale;
 	size_t stale_count, stale_room;
-	bool at_stale; /* they are looked at again */
+	bool at_stale; /* for the last time */
 };
 
 /* False: it is to be told at once. */
@@ -256,20 +259,53 @@ static bool list_more(const struct journal_entry *entry, void *context)
 	return !listing->stopped;
 }
 
-static void list_stale(struct listing *listing)
+/* Each of those as it is now, where it still is: what has moved once more meanwhile is put
+   off again. */
+static void list_those(struct listing *listing, struct journal_store *now,
+		       const struct journal_entry *entries, size_t count)
 {
-	const struct journal_entry *entry;
+	struct journal_store *store = listing->store;
+	struct journal_entry entry;
+	size_t i;
+
+	listing->store = now;
+	for (i = 0; i < count && !listing->stopped; i++) {
+		if (journal_find(now->journal, &entries[i].id, &entry))
+			(void)list_more(&entry, listing);
+	}
+	listing->store = store;
+}
+
+/* Nobody can tell what became of them. */
+static void list_as_they_were(struct listing *listing,
+			      const struct journal_entry *entries, size_t count)
+{
 	size_t i;
 
 	listing->at_stale = true;
-	if (listing->stale_count > 0)
-		journal_forget_newer(listing->store);
-	for (i = 0; i < listing->stale_count && !listing->stopped; i++) {
-		entry = &listing->stale[i];
-		if (journal_ask_newer(listing->store, &entry->id, NULL) != 0)
-			(void)list_more(entry, listing);
+	for (i = 0; i < count && !listing->stopped; i++)
+		(void)list_more(&entries[i], listing);
+}
+
+/* The journal is opened once more for them. */
+static void list_stale(struct listing *listing)
+{
+	struct journal_entry *entries = listing->stale;
+	size_t count = listing->stale_count;
+	io_infrastructure *now;
+	char *error = NULL;
+
+	listing->stale = NULL;
+	listing->stale_count = listing->stale_room = 0;
+	now = module_journal_open(listing->store->spool, &error);
+	if (now != NULL) {
+		list_those(listing, journal_store(now), entries, count);
+		now->shared.deinit(now);
+	} else {
+		list_as_they_were(listing, entries, count);
 	}
-	i_free(listing->stale);
+	i_free(error);
+	i_free(entries);
 }
 
 int module_journal_list(io_infrastructure *io, bool verify,
@@ -281,9 +317,15 @@ int module_journal_list(io_infrastructure *io, bool verify,
 				   .context = context,
 				   .verify = verify };
 	const struct journal_damage *damage;
+	unsigned int rounds;
 
 	journal_for_each(listing.store->journal, false, list_more, &listing);
-	list_stale(&listing);
+	for (rounds = 0; listing.stale_count > 0 && !listing.stopped;
+	     rounds++) {
+		listing.at_stale = rounds == ROUNDS_MAX - 1;
+		list_stale(&listing);
+	}
+	i_free(listing.stale);
 	damage = verify ? journal_get_damage(listing.store->journal) : NULL;
 	for (; damage != NULL && !listing.stopped; damage = damage->next)
 		listing.stopped = !list_damage(&listing, damage);

@@ -10,16 +10,6 @@
 
 #include <errno.h>
 
-static bool speaks_of(struct journal *journal, const message_id *id,
-		      const struct journal_external *external)
-{
-	struct journal_entry entry;
-
-	return external == NULL ?
-		journal_find(journal, id, &entry) :
-		journal_body_is_spoken_of(journal, id, external);
-}
-
 /* -1 with errno and io_set_error(). */
 static int open_newer(struct journal_store *store)
 {
@@ -51,17 +41,12 @@ int journal_ask_newer(struct journal_store *store, const message_id *id,
 	(void)pthread_mutex_lock(&store->newer_mutex);
 	/* a file that was gone stays gone; one that was there may have gone since */
 	if (store->newer == NULL ||
-	    (external != NULL && speaks_of(store->newer, id, external)))
+	    journal_body_is_spoken_of(store->newer, id, external))
 		ret = open_newer(store);
 	if (ret == 0)
-		ret = speaks_of(store->newer, id, external) ? 1 : 0;
+		ret = journal_body_is_spoken_of(store->newer, id, external) ?
+			1 :
+			0;
 	(void)pthread_mutex_unlock(&store->newer_mutex);
 	return ret;
-}
-
-void journal_forget_newer(struct journal_store *store)
-{
-	(void)pthread_mutex_lock(&store->newer_mutex);
-	journal_close(&store->newer);
-	(void)pthread_mutex_unlock(&store->newer_mutex);
 }

@@ -123,11 +123,8 @@ struct istream *journal_open_external(struct journal_store *store,
 				      const struct journal_external *external);
 
 /* module-journal-newer.c: whether the journal on the disk speaks of this body's file now:
-   1 (of a writer always), 0, or -1 with errno and io_set_error() where nobody can tell.
-   NULL: whether it has the message, as of when it was read last. */
+   1 (of a writer always), 0, or -1 with errno and io_set_error() where nobody can tell. */
 int journal_ask_newer(struct journal_store *store, const message_id *id,
 		      const struct journal_external *external);
-/* Who asks next reads it. */
-void journal_forget_newer(struct journal_store *store);
 
 #endif
