@@ -12,7 +12,7 @@ spool_private_headers += lib-spool/message-record.h \
 	lib-spool/journal/journal-format.h lib-spool/journal/journal.h \
 	lib-spool/journal/journal-private.h lib-spool/journal/journal-index.h \
 	lib-spool/journal/journal-slots.h \
-	lib-spool/journal/journal-scan.h lib-spool/journal/journal-victim.h \
+	lib-spool/journal/journal-footer.h lib-spool/journal/journal-scan.h lib-spool/journal/journal-victim.h \
 	lib-spool/journal/journal-worker.h \
 	lib-spool/journal/journal-files.h lib-spool/journal/journal-group.h
 
@@ -60,6 +60,8 @@ spool_sources += lib-spool/journal/journal-format.c
 spool_sources += lib-spool/journal/journal-index.c
 spool_sources += lib-spool/journal/journal-slots.c
 spool_sources += lib-spool/journal/journal-void.c
+spool_sources += lib-spool/journal/journal-replay.c
+spool_sources += lib-spool/journal/journal-footer-read.c
 spool_sources += lib-spool/journal/journal-walk.c
 spool_sources += lib-spool/journal/journal-files.c
 spool_sources += lib-spool/journal/journal-segment.c

@@ -2,7 +2,8 @@
 
 /* Several segments are read at once, since a disk is faster with more than one reader;
    what is in them is handed out in their order. So many are read ahead at most that
-   memory has a bound. */
+   memory has a bound. The last one is read first: as it is the one that was written, all of
+   it has to be read, which nothing would be left to do beside. */
 
 #include "config.h"
 #include "journal/journal-scan.h"
@@ -19,7 +20,7 @@
 struct result {
 	bool ready;
 	int ret, error;
-	struct journal_items items;
+	struct journal_content content;
 };
 
 struct journal_ahead {
@@ -30,27 +31,37 @@ struct journal_ahead {
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	/* Under the mutex: the next to be read, and to be handed out. */
+	/* Under the mutex: how many were begun to be read, and handed out. */
 	unsigned int next_read, next_out;
 	bool stopping;
 	struct result results[AHEAD_MAX]; /* by number modulo AHEAD_MAX */
+	struct result last;
 };
+
+static struct result *result_of(struct journal_ahead *ahead, unsigned int i)
+{
+	return i == ahead->count - 1 ? &ahead->last :
+				       &ahead->results[i % AHEAD_MAX];
+}
 
 /* With the mutex. */
 static bool can_read(const struct journal_ahead *ahead)
 {
 	return ahead->next_read < ahead->count &&
-		ahead->next_read < ahead->next_out + AHEAD_MAX;
+		ahead->next_read <= ahead->next_out + AHEAD_MAX;
 }
 
 /* With the mutex, which is let go meanwhile. */
 static void read_next(struct journal_ahead *ahead)
 {
-	unsigned int i = ahead->next_read++;
-	struct result *result = &ahead->results[i % AHEAD_MAX];
+	unsigned int i = ahead->next_read == 0 ? ahead->count - 1 :
+						 ahead->next_read - 1;
+	struct result *result = result_of(ahead, i);
 
+	ahead->next_read++;
 	(void)pthread_mutex_unlock(&ahead->mutex);
-	result->ret = journal_list(ahead->segments[i], &result->items);
+	result->ret =
+		journal_content_read(ahead->segments[i], &result->content);
 	result->error = errno;
 	(void)pthread_mutex_lock(&ahead->mutex);
 	result->ready = true;
@@ -98,20 +109,21 @@ struct journal_ahead *journal_ahead_start(struct journal_segment **segments,
 	return ahead;
 }
 
-int journal_ahead_next(struct journal_ahead *ahead, struct journal_items *items)
+int journal_ahead_next(struct journal_ahead *ahead,
+		       struct journal_content *content)
 {
 	struct result *result;
 	int ret;
 
 	(void)pthread_mutex_lock(&ahead->mutex);
-	result = &ahead->results[ahead->next_out % AHEAD_MAX];
+	result = result_of(ahead, ahead->next_out);
 	while (!result->ready) {
 		if (ahead->thread_count == 0)
 			read_next(ahead);
 		else
 			(void)pthread_cond_wait(&ahead->changed, &ahead->mutex);
 	}
-	*items = result->items;
+	*content = result->content;
 	ret = result->ret;
 	errno = result->error;
 	result->ready = false;
@@ -137,8 +149,10 @@ void journal_ahead_stop(struct journal_ahead **_ahead)
 		(void)pthread_join(ahead->threads[i], NULL);
 	for (i = 0; i < AHEAD_MAX; i++) {
 		if (ahead->results[i].ready)
-			journal_items_free(&ahead->results[i].items);
+			journal_content_free(&ahead->results[i].content);
 	}
+	if (ahead->last.ready)
+		journal_content_free(&ahead->last.content);
 	(void)pthread_cond_destroy(&ahead->changed);
 	(void)pthread_mutex_destroy(&ahead->mutex);
 	i_free(ahead);

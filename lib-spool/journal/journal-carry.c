@@ -129,7 +129,8 @@ static int take_tombstones(struct carry *carry,
 	if (carry->tombstones == NULL)
 		return -1;
 	for (; item < end; item++) {
-		if (journal_is_void(carry->journal, &carry->source, item))
+		if (journal_is_void(carry->journal, &carry->source, item->pos,
+				    item->size))
 			continue;
 		if (item->state != JOURNAL_ITEM_WHOLE ||
 		    (item->header.type == JOURNAL_VOID &&
@@ -177,6 +178,7 @@ static void mark_needed(struct carry *carry, const struct journal_segment *old,
 /* As read_tombstones(). */
 static int look_into(struct carry *carry, const struct journal_segment *old)
 {
+	const struct journal_item *item;
 	struct journal_items items;
 	size_t i;
 	int ret = 1;
@@ -184,13 +186,14 @@ static int look_into(struct carry *carry, const struct journal_segment *old)
 	if (journal_list(old, &items) < 0)
 		return -1;
 	for (i = 0; i < items.count && ret > 0; i++) {
-		if (journal_is_void(carry->journal, old, &items.items[i]))
+		item = &items.items[i];
+		if (journal_is_void(carry->journal, old, item->pos, item->size))
 			continue;
 		/* it might be of a message that was removed */
-		if (items.items[i].state != JOURNAL_ITEM_WHOLE)
+		if (item->state != JOURNAL_ITEM_WHOLE)
 			ret = 0;
 		else
-			mark_needed(carry, old, &items.items[i]);
+			mark_needed(carry, old, item);
 	}
 	journal_items_free(&items);
 	return ret;

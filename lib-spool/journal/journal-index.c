@@ -85,7 +85,7 @@ static struct journal_slot *get_states(struct journal_shard *shard,
 
 	states = find_states(shard, slot);
 	if (states == NULL) {
-		states = journal_slots_add(&shard->slots, id, SLOT_STATES);
+		states = journal_slots_get(&shard->slots, id, SLOT_STATES);
 		if (states == NULL)
 			return NULL;
 		slot->flags |= SLOT_HAS_STATES;
@@ -151,9 +151,7 @@ bool journal_index_claim(struct journal_index *index, const message_id *id,
 	struct journal_slot *slot;
 
 	(void)pthread_mutex_lock(&shard->mutex);
-	slot = find(shard, id);
-	if (slot == NULL)
-		slot = journal_slots_add(&shard->slots, id, index->added_flags);
+	slot = journal_slots_get(&shard->slots, id, index->added_flags);
 	while (slot != NULL && (slot->flags & SLOT_CLAIMED) != 0) {
 		/* it stays for us */
 		slot->waiting++;
@@ -250,10 +248,7 @@ bool journal_index_set(struct journal_index *index,
 	bool done = false;
 
 	(void)pthread_mutex_lock(&shard->mutex);
-	slot = find(shard, &entry->id);
-	if (slot == NULL)
-		slot = journal_slots_add(&shard->slots, &entry->id,
-					 index->added_flags);
+	slot = journal_slots_get(&shard->slots, &entry->id, index->added_flags);
 	if (slot != NULL) {
 		slot_entry(shard, slot, old_r);
 		set_slot(shard, slot, entry);

@@ -21,7 +21,7 @@
 
 struct held {
 	struct journal_segment *segment;
-	struct journal_items items;
+	struct journal_content content;
 };
 
 struct recovery {
@@ -234,10 +234,11 @@ static int sort_segments(struct recovery *recovery)
 static bool note_voids(struct journal *journal,
 		       const struct journal_items *items)
 {
-	const struct journal_item *item = items->items;
-	const struct journal_item *end = item + items->count;
+	const struct journal_item *item;
+	size_t i;
 
-	for (; item < end; item++) {
+	for (i = 0; i < items->count; i++) {
+		item = &items->items[i];
 		if (item->state == JOURNAL_ITEM_WHOLE &&
 		    item->header.type == JOURNAL_VOID &&
 		    !journal_note_void(journal, &item->target))
@@ -265,124 +266,9 @@ static int read_voids(struct recovery *recovery)
 	return 0;
 }
 
-/* Nobody else is there yet: where nothing is, no record takes the mutex. */
-static bool is_void(struct journal *journal,
-		    const struct journal_segment *segment,
-		    const struct journal_item *item)
-{
-	return journal->voided != NULL &&
-		journal_is_void(journal, segment, item);
-}
-
 /*
  * What is there
  */
-
-/* Whether the item before is the body that the headers came with. */
-static bool has_its_body(const struct journal_items *items, size_t i)
-{
-	const struct journal_item *item = &items->items[i];
-
-	return i > 0 && item[-1].state == JOURNAL_ITEM_WHOLE &&
-		item[-1].header.type == JOURNAL_BODY &&
-		message_id_cmp(&item[-1].header.id, &item->header.id) == 0 &&
-		item[-1].header.version == item->header.version &&
-		((item[-1].header.flags ^ item->header.flags) &
-		 JOURNAL_EXTERNAL) == 0;
-}
-
-static void set_place(struct journal_place *place,
-		      const struct journal_segment *segment,
-		      const struct journal_item *item)
-{
-	place->segment = segment->header.number;
-	place->offset = (uint32_t)(item->pos / JOURNAL_ALIGN);
-}
-
-/* False: no memory. */
-static bool apply_item(struct journal *journal, struct journal_segment *segment,
-		       const struct journal_items *items, size_t i, bool last)
-{
-	const struct journal_item *item = &items->items[i];
-	bool torn = last && i >= items->last_group;
-	bool with_body = item->header.type == JOURNAL_HEADERS &&
-		(item->header.flags & JOURNAL_WITH_BODY) != 0;
-	struct journal_place place, body = { 0, 0 };
-
-	journal->next_sequence =
-		I_MAX(journal->next_sequence, item->header.sequence + 1);
-	if (item->state != JOURNAL_ITEM_WHOLE) {
-		journal_reject(journal, segment, item, torn,
-			       item->state == JOURNAL_ITEM_BAD ?
-				       "the checksum of a record is wrong" :
-				       "there should be a record");
-		/* what it overruled only a whole scan knows */
-		journal_footer_free(segment);
-		return true;
-	}
-	if (with_body && !has_its_body(items, i)) {
-		journal_reject(journal, segment, item, torn,
-			       "there is no body for these headers");
-		journal_footer_free(segment);
-		return true;
-	}
-	set_place(&place, segment, item);
-	if (with_body)
-		set_place(&body, segment, item - 1);
-	journal_footer_add(segment, &item->header, place.offset, body.offset,
-			   &item->target);
-	return journal_apply(journal, &item->header, &place, &item->target,
-			     with_body ? &body : NULL);
-}
-
-/* As a group counts it. */
-static uint64_t taken_by(const struct journal_items *items,
-			 const struct journal_item *item)
-{
-	return item->state == JOURNAL_ITEM_WHOLE &&
-			journal_is_of_message(item->header.type) ?
-		journal_item_extent(items, item) :
-		0;
-}
-
-/* So many items before they are applied: the index is larger than any cache. */
-#define FETCH_CHAINS 16
-#define FETCH_SLOTS 8
-
-static void fetch(struct journal *journal, const struct journal_items *items,
-		  size_t i)
-{
-	if (i + FETCH_CHAINS < items->count)
-		journal_index_prefetch(
-			&journal->index,
-			&items->items[i + FETCH_CHAINS].header.id, false);
-	if (i + FETCH_SLOTS < items->count)
-		journal_index_prefetch(&journal->index,
-				       &items->items[i + FETCH_SLOTS].header.id,
-				       true);
-}
-
-static bool apply_items(struct recovery *recovery,
-			struct journal_segment *segment,
-			const struct journal_items *items, bool last)
-{
-	const struct journal_item *item;
-	uint64_t taken = 0;
-	size_t i;
-
-	for (i = 0; i < items->count; i++) {
-		item = &items->items[i];
-		fetch(recovery->journal, items, i);
-		taken += taken_by(items, item);
-		if (!is_void(recovery->journal, segment, item) &&
-		    !apply_item(recovery->journal, segment, items, i, last))
-			return false;
-		segment->pos = item->pos + item->size;
-	}
-	segment->taken = taken;
-	segment->footer_size = journal_footer_size(segment, 0);
-	return true;
-}
 
 /* What was written last goes on, unless something of it is void; or its last group
    has lost its padding, and with it perhaps more: then no other group may come behind
@@ -396,33 +282,19 @@ static void choose_active(struct journal *journal,
 		journal->active = segment;
 }
 
-/* A record that is not written before all that is void is durably said to be. */
-static bool has_real_record(const struct journal_items *items)
-{
-	size_t i;
-
-	for (i = 0; i < items->count; i++) {
-		if (items->items[i].state != JOURNAL_ITEM_GAP &&
-		    items->items[i].header.type != JOURNAL_VOID &&
-		    items->items[i].header.type != JOURNAL_PADDING)
-			return true;
-	}
-	return false;
-}
-
 /* Where the last sync failed, the kernel may show what the disk does not have, and takes
    it for written. So what is gone by is written: the same bytes, which harm nobody. */
 static int rewrite_last_groups(struct recovery *recovery)
 {
 	const struct journal_item *first, *last;
-	struct journal_items *items;
+	const struct journal_items *items;
 	unsigned int i;
 
 	for (i = 0; i < recovery->held_count; i++) {
-		items = &recovery->held[i].items;
 		/* all of its groups were synced before that was written */
-		if (items->from_footer)
+		if (recovery->held[i].content.from_footer)
 			continue;
+		items = &recovery->held[i].content.items;
 		first = &items->items[items->last_group];
 		last = &items->items[items->count - 1];
 		if (journal_segment_rewrite(
@@ -442,10 +314,11 @@ static int apply_held(struct recovery *recovery, bool last)
 	for (i = 0; i < recovery->held_count; i++) {
 		held = &recovery->held[i];
 		/* a message that is left out would be lost */
-		if (!apply_items(recovery, held->segment, &held->items, last))
+		if (!journal_replay(recovery->journal, held->segment,
+				    &held->content, last))
 			return spool_fail(recovery->error_r, ENOMEM,
 					  "out of memory");
-		journal_items_free(&held->items);
+		journal_content_free(&held->content);
 	}
 	recovery->held_count = 0;
 	return 0;
@@ -484,7 +357,7 @@ static int read_segments(struct recovery *recovery)
 {
 	struct journal *journal = recovery->journal;
 	struct journal_segment *segment;
-	struct journal_items items;
+	struct journal_content content;
 	unsigned int i;
 
 	for (i = 0; i < recovery->count; i++) {
@@ -493,23 +366,23 @@ static int read_segments(struct recovery *recovery)
 		journal->next_sequence =
 			I_MAX(journal->next_sequence,
 			      segment->header.first_sequence + 1);
-		if (journal_ahead_next(recovery->ahead, &items) < 0)
+		if (journal_ahead_next(recovery->ahead, &content) < 0)
 			return recover_fail(recovery, segment, "reading");
-		segment->sealed = items.from_footer;
+		segment->sealed = content.from_footer;
 		/* one that was to be used, and was not, is made so again */
 		segment->blank = journal_segment_is_new(&segment->header);
-		look_at_end(journal, segment, &items);
-		if (items.count == 0) {
-			journal_items_free(&items);
+		look_at_end(journal, segment, &content.items);
+		if (journal_content_is_empty(&content)) {
+			journal_content_free(&content);
 			continue;
 		}
-		if (has_real_record(&items) &&
+		if (journal_content_is_real(&content) &&
 		    apply_held(recovery, false) < 0) {
-			journal_items_free(&items);
+			journal_content_free(&content);
 			return -1;
 		}
 		recovery->held[recovery->held_count].segment = segment;
-		recovery->held[recovery->held_count++].items = items;
+		recovery->held[recovery->held_count++].content = content;
 	}
 	return 0;
 }
@@ -524,7 +397,8 @@ static int finish_last_segments(struct recovery *recovery)
 		return -1;
 	for (i = 0; i < recovery->held_count; i++) {
 		last = recovery->held[i].segment;
-		journal_footer_begin(journal, last);
+		if (!recovery->held[i].content.from_footer)
+			journal_footer_begin(journal, last);
 	}
 	if (apply_held(recovery, true) < 0)
 		return -1;
@@ -546,7 +420,7 @@ int journal_recover(struct journal *journal, char **error_r)
 	error = errno;
 	journal_ahead_stop(&recovery.ahead);
 	for (i = 0; i < recovery.held_count; i++)
-		journal_items_free(&recovery.held[i].items);
+		journal_content_free(&recovery.held[i].content);
 	i_free(recovery.held);
 	i_free(recovery.sorted);
 	errno = error;

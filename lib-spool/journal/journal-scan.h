@@ -30,6 +30,32 @@ struct journal_items {
 	bool from_footer;
 };
 
+/* What a footer says, as it is on the disk: an item takes six times as much memory. */
+struct journal_entries {
+	unsigned char *bytes;
+	size_t size;
+	uint64_t last_sequence; /* of any record of the segment */
+};
+
+/* One of them: a record, and the body that it came with. */
+struct journal_listed {
+	struct journal_header header;
+	struct journal_target target; /* of an UNLINK and a VOID */
+	uint32_t offset, body;        /* in units; body 0: it has none */
+};
+
+struct journal_peek {
+	const message_id *id;
+	bool has_body;
+};
+
+/* What is in a segment: by its footer, where it has one. */
+struct journal_content {
+	bool from_footer;
+	struct journal_items items;     /* else */
+	struct journal_entries entries; /* then */
+};
+
 /* Reads all of a segment; -1 with errno. */
 int journal_scan(const struct journal_segment *segment,
 		 struct journal_items *items);
@@ -37,21 +63,43 @@ int journal_scan(const struct journal_segment *segment,
 int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
 void journal_items_free(struct journal_items *items);
-/* journal-void.c: whether it is within a range that is declared void. Not with the
-   mutex. */
+/* journal-void.c: whether these bytes are within a range that is declared void. Not with
+   the mutex. */
 bool journal_is_void(struct journal *journal,
-		     const struct journal_segment *segment,
-		     const struct journal_item *item);
+		     const struct journal_segment *segment, uint64_t pos,
+		     uint64_t size);
 /* Bytes from where it begins to the next one that is no padding: a footer says only where
    records begin. */
 uint64_t journal_item_extent(const struct journal_items *items,
 			     const struct journal_item *item) ATTR_PURE;
-/* journal-footer.c: what it says. 1; 0: there is none; -1 with errno. */
+/* journal-footer-read.c: what it says. 1; 0: there is none; -1 with errno. */
+int journal_entries_read(const struct journal_segment *segment,
+			 struct journal_entries *entries);
+/* The one at *pos, which is behind it then; false: there are no more. */
+bool journal_entries_next(const struct journal_entries *entries, size_t *pos,
+			  struct journal_listed *listed);
+/* The same, for who wants to know little of it. */
+bool journal_entries_peek(const struct journal_entries *entries, size_t *pos,
+			  struct journal_peek *peek);
+void journal_entries_free(struct journal_entries *entries);
+/* The same as items. */
 int journal_footer_read(const struct journal_segment *segment,
 			struct journal_items *items);
 /* By the footer where there is one, else all of the segment. -1 with errno. */
 int journal_list(const struct journal_segment *segment,
 		 struct journal_items *items);
+int journal_content_read(const struct journal_segment *segment,
+			 struct journal_content *content);
+void journal_content_free(struct journal_content *content);
+
+/* journal-replay.c: whether there is a record in it. */
+bool journal_content_is_empty(const struct journal_content *content) ATTR_PURE;
+/* One that is not written before all that is void is durably said to be. */
+bool journal_content_is_real(const struct journal_content *content);
+/* Applies all of it to a journal that is being opened. `last`: no segment of later ones has
+   records, so that its last group may not have been synced. False: no memory. */
+bool journal_replay(struct journal *journal, struct journal_segment *segment,
+		    const struct journal_content *content, bool last);
 
 /* journal-ahead.c: reads segments by several threads, a few ahead of who wants to know
    what is in them: by their footers, or whole. */
@@ -60,7 +108,7 @@ struct journal_ahead *journal_ahead_start(struct journal_segment **segments,
 					  unsigned int count);
 /* The next one's, which are the caller's then; -1 with errno. */
 int journal_ahead_next(struct journal_ahead *ahead,
-		       struct journal_items *items);
+		       struct journal_content *content);
 /* What was read in vain is freed. NULL is allowed. */
 void journal_ahead_stop(struct journal_ahead **ahead);
 

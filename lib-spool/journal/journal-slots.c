@@ -40,25 +40,34 @@ static struct journal_slot *slot_of(const struct journal_slots *slots,
 	return journal_slot_at(slots, (entry & NUMBER_MASK) - 1);
 }
 
-struct journal_slot *journal_slots_find(const struct journal_slots *slots,
-					const message_id *id,
-					unsigned int states)
+/* Where the id's entry is, or (0 is there) would be. */
+static uint32_t search(const struct journal_slots *slots, const message_id *id,
+		       unsigned int states)
 {
-	uint32_t mark = mark_of(id), place, entry;
-	struct journal_slot *slot;
+	uint32_t mark = mark_of(id), place = place_of(slots, id), entry;
+	const struct journal_slot *slot;
 
-	if (slots->table_size == 0)
-		return NULL;
-	place = place_of(slots, id);
 	while ((entry = slots->table[place]) != 0) {
 		slot = slot_of(slots, entry);
 		if ((entry & ~NUMBER_MASK) == mark &&
 		    (slot->flags & SLOT_STATES) == states &&
 		    message_id_cmp(&slot->id, id) == 0)
-			return slot;
+			break;
 		place = place_behind(slots, place);
 	}
-	return NULL;
+	return place;
+}
+
+struct journal_slot *journal_slots_find(const struct journal_slots *slots,
+					const message_id *id,
+					unsigned int states)
+{
+	uint32_t entry;
+
+	if (slots->table_size == 0)
+		return NULL;
+	entry = slots->table[search(slots, id, states)];
+	return entry == 0 ? NULL : slot_of(slots, entry);
 }
 
 /* Where there is room. */
@@ -126,21 +135,36 @@ static bool take_free(struct journal_slots *slots, uint32_t *i_r)
 	return true;
 }
 
-struct journal_slot *journal_slots_add(struct journal_slots *slots,
-				       const message_id *id, unsigned int flags)
+/* Of which the entry goes there. */
+static struct journal_slot *add(struct journal_slots *slots,
+				const message_id *id, unsigned int flags,
+				uint32_t place)
 {
 	struct journal_slot *slot;
 	uint32_t i;
 
-	if (!make_table_room(slots) || !take_free(slots, &i))
+	if (!take_free(slots, &i))
 		return NULL;
 	slot = journal_slot_at(slots, i);
 	memset(slot, 0, sizeof(*slot));
 	slot->id = *id;
 	slot->flags = (uint16_t)(SLOT_USED | flags);
-	enter(slots, i);
+	slots->table[place] = mark_of(id) | (i + 1);
 	slots->used++;
 	return slot;
+}
+
+struct journal_slot *journal_slots_get(struct journal_slots *slots,
+				       const message_id *id, unsigned int flags)
+{
+	uint32_t place, entry;
+
+	if (!make_table_room(slots))
+		return NULL;
+	place = search(slots, id, flags & SLOT_STATES);
+	entry = slots->table[place];
+	return entry == 0 ? add(slots, id, flags, place) :
+			    slot_of(slots, entry);
 }
 
 /* The entries behind move up where they would be looked for no more. */

@@ -53,8 +53,9 @@ journal_slot_at(const struct journal_slots *slots, uint32_t i)
 struct journal_slot *journal_slots_find(const struct journal_slots *slots,
 					const message_id *id,
 					unsigned int states);
-/* A new one with these flags, and SLOT_USED. NULL: no memory. */
-struct journal_slot *journal_slots_add(struct journal_slots *slots,
+/* The same (`flags` has SLOT_STATES or not), or else a new one with these flags, and
+   SLOT_USED. NULL: no memory. */
+struct journal_slot *journal_slots_get(struct journal_slots *slots,
 				       const message_id *id,
 				       unsigned int flags);
 void journal_slots_remove(struct journal_slots *slots,

@@ -54,26 +54,26 @@ bool journal_note_void(struct journal *journal,
 }
 
 static bool covers(const struct journal_target *target,
-		   const struct journal_segment *segment,
-		   const struct journal_item *item)
+		   const struct journal_segment *segment, uint64_t pos,
+		   uint64_t size)
 {
 	uint64_t from = (uint64_t)target->offset * JOURNAL_ALIGN;
 	uint64_t to = from + (uint64_t)target->size * JOURNAL_ALIGN;
 
-	return item->pos >= from && item->pos + item->size <= to &&
+	return pos >= from && pos + size <= to &&
 		memcmp(target->incarnation, segment->header.incarnation,
 		       JOURNAL_INCARNATION_SIZE) == 0;
 }
 
 bool journal_is_void(struct journal *journal,
-		     const struct journal_segment *segment,
-		     const struct journal_item *item)
+		     const struct journal_segment *segment, uint64_t pos,
+		     uint64_t size)
 {
 	const struct journal_void *range;
 
 	(void)pthread_mutex_lock(&journal->mutex);
 	for (range = journal->voided; range != NULL; range = range->next) {
-		if (covers(&range->target, segment, item))
+		if (covers(&range->target, segment, pos, size))
 			break;
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
