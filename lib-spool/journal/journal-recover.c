@@ -234,10 +234,11 @@ static int sort_segments(struct recovery *recovery)
 static bool note_voids(struct journal *journal,
 		       const struct journal_items *items)
 {
-	const struct journal_item *item = items->items;
-	const struct journal_item *end = item + items->count;
+	const struct journal_item *item;
+	size_t i;
 
-	for (; item < end; item++) {
+	for (i = 0; i < items->count; i++) {
+		item = &items->items[i];
 		if (item->state == JOURNAL_ITEM_WHOLE &&
 		    item->header.type == JOURNAL_VOID &&
 		    !journal_note_void(journal, &item->target))
