@@ -71,10 +71,12 @@ quick_tests += tests/test-transform-escape tests/test-ostream-escaped \
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4
-unit_tests += tests/test-age tests/test-age-crew tests/test-age-threads
+unit_tests += tests/test-age tests/test-age-vectors tests/test-age-crew \
+	tests/test-age-threads tests/test-age-threads-input
 unit_tests += tests/test-age-header tests/test-transform-armor tests/test-block-cache
 quick_tests += tests/test-transform-armor tests/test-block-cache
-threaded_tests += tests/test-age-crew tests/test-age-threads
+threaded_tests += tests/test-age-crew tests/test-age-threads \
+	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message \
 	tests/test-message-record
