@@ -79,9 +79,9 @@ threaded_tests += tests/test-age-crew tests/test-age-threads \
 	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message \
-	tests/test-message-record
+	tests/test-message-record tests/test-message-record-hostile
 quick_tests += tests/test-message-id tests/test-email-message \
-	tests/test-message-record
+	tests/test-message-record tests/test-message-record-hostile
 unit_tests += tests/test-transform-async tests/test-transform-async-input \
 	tests/test-transform-async-loop
 threaded_tests += tests/test-transform-async tests/test-transform-async-input \
@@ -129,7 +129,8 @@ threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
-	tests/test-module-file-hostile tests/test-module-file-list
+	tests/test-module-file-hostile tests/test-module-file-list \
+	tests/test-module-file-problems
 unit_tests += tests/test-spool-open tests/test-spool-body \
 	tests/test-spool-memory tests/test-spool-wire
 threaded_tests += tests/test-module-file tests/test-module-file-claim \
@@ -218,6 +219,7 @@ endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
 	tests/test-ioloop-common.h tests/test-pump-common.h \
+	tests/test-record-common.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
 	tests/test-held-codec.h tests/test-spool-common.h \
 	tests/test-journal-common.h tests/test-journal-disk.h \
@@ -237,6 +239,7 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
 	tests/test-ioloop-common.c tests/test-pump-common.c \
+	tests/test-record-common.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
 	tests/test-held-codec.c tests/test-spool-common.c \
 	tests/test-journal-common.c tests/test-journal-disk.c \

@@ -285,6 +285,14 @@ unsigned int test_spool_scan(struct spool *spool)
 	return result.count;
 }
 
+void test_spool_count_strays(struct spool *spool, struct spool_strays *strays_r)
+{
+	char *error;
+
+	if (spool_count_strays(spool, strays_r, &error) < 0)
+		fail_msg("%s", error);
+}
+
 struct test_spool_files test_spool_files_in(const char *name)
 {
 	struct test_spool_files files = { 0 };
