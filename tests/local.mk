@@ -92,6 +92,7 @@ unit_tests += tests/test-interrupt
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-account tests/test-journal-files \
+	tests/test-journal-descriptors \
 	tests/test-journal-full tests/test-journal-full-moves \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer \
@@ -101,8 +102,9 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
 	tests/test-journal-claims tests/test-journal-repair \
-	tests/test-journal-compaction tests/test-journal-carry \
-	tests/test-journal-states \
+	tests/test-journal-compaction tests/test-journal-upkeep \
+	tests/test-journal-carry tests/test-journal-void \
+	tests/test-journal-states tests/test-journal-states-random \
 	tests/test-module-journal tests/test-module-journal-bodies \
 	tests/test-module-journal-files \
 	tests/test-module-journal-files-damage tests/test-module-journal-reader \

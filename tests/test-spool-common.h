@@ -38,6 +38,8 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 /* The same with an id of the caller's. */
 int test_spool_put_as(struct spool *spool, const void *data, size_t size,
 		      const message_id *id);
+/* One with TEST_SPOOL_WIRE to so many, which goes well. */
+email_message *test_spool_put_to(struct spool *spool, unsigned int recipients);
 /* Another body for it, and its headers with it. */
 void test_spool_change_body(struct spool *spool, const message_id *id,
 			    const void *data, size_t size);
