@@ -15,11 +15,12 @@ unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
 unit_tests += tests/test-timeout-queue
-unit_tests += tests/test-ioloop tests/test-ioloop-custom
-threaded_tests += tests/test-ioloop
+unit_tests += tests/test-ioloop tests/test-ioloop-current \
+	tests/test-ioloop-custom
+threaded_tests += tests/test-ioloop-current
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
-	tests/test-ioloop tests/test-ioloop-custom
+	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
 unit_tests += tests/test-ostream
 unit_tests += tests/test-ostream-file tests/test-ostream-append
 quick_tests += tests/test-ostream tests/test-ostream-file \
@@ -38,17 +39,21 @@ unit_tests += tests/test-temp-file tests/test-iostream-temp \
 quick_tests += tests/test-temp-file tests/test-iostream-temp \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd
-unit_tests += tests/test-iostream-pump tests/test-iostream-proxy
+unit_tests += tests/test-iostream-pump tests/test-iostream-pump-stop \
+	tests/test-iostream-proxy
 unit_tests += tests/test-nonblocking tests/test-nonblocking-ends
 tests_test_nonblocking_SOURCES = tests/test-nonblocking.c $(connection_sources)
 tests_test_nonblocking_ends_SOURCES = tests/test-nonblocking-ends.c \
 	$(connection_sources)
 connection_sources = tests/test-connection.c tests/test-connection.h
-quick_tests += tests/test-iostream-pump tests/test-iostream-proxy
+quick_tests += tests/test-iostream-pump tests/test-iostream-pump-stop \
+	tests/test-iostream-proxy
 unit_tests += tests/test-unix
 quick_tests += tests/test-unix
-unit_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
-quick_tests += tests/test-ostream-multiplex tests/test-istream-multiplex
+unit_tests += tests/test-ostream-multiplex tests/test-ostream-multiplex-pipe \
+	tests/test-istream-multiplex
+quick_tests += tests/test-ostream-multiplex tests/test-ostream-multiplex-pipe \
+	tests/test-istream-multiplex
 unit_tests += tests/test-transforms tests/test-transforms-input \
 	tests/test-transforms-output tests/test-stream-filters
 quick_tests += tests/test-stream-filters
@@ -66,23 +71,28 @@ quick_tests += tests/test-transform-escape tests/test-ostream-escaped \
 quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 	tests/test-transform-zstd tests/test-transform-bzip2 \
 	tests/test-transform-xz tests/test-transform-dovecot-lz4
-unit_tests += tests/test-age tests/test-age-crew tests/test-age-threads
+unit_tests += tests/test-age tests/test-age-vectors tests/test-age-crew \
+	tests/test-age-threads tests/test-age-threads-input
 unit_tests += tests/test-age-header tests/test-transform-armor tests/test-block-cache
 quick_tests += tests/test-transform-armor tests/test-block-cache
-threaded_tests += tests/test-age-crew tests/test-age-threads
+threaded_tests += tests/test-age-crew tests/test-age-threads \
+	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message \
-	tests/test-message-record
+	tests/test-message-record tests/test-message-record-hostile
 quick_tests += tests/test-message-id tests/test-email-message \
-	tests/test-message-record
-unit_tests += tests/test-transform-async tests/test-transform-async-loop
-threaded_tests += tests/test-transform-async tests/test-transform-async-loop
+	tests/test-message-record tests/test-message-record-hostile
+unit_tests += tests/test-transform-async tests/test-transform-async-input \
+	tests/test-transform-async-loop
+threaded_tests += tests/test-transform-async tests/test-transform-async-input \
+	tests/test-transform-async-loop
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 unit_tests += tests/test-interrupt
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-account tests/test-journal-files \
+	tests/test-journal-descriptors \
 	tests/test-journal-full tests/test-journal-full-moves \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer \
@@ -92,8 +102,9 @@ journal_tests = tests/test-journal tests/test-journal-records \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
 	tests/test-journal-claims tests/test-journal-repair \
-	tests/test-journal-compaction tests/test-journal-carry \
-	tests/test-journal-states \
+	tests/test-journal-compaction tests/test-journal-upkeep \
+	tests/test-journal-carry tests/test-journal-void \
+	tests/test-journal-states tests/test-journal-states-random \
 	tests/test-module-journal tests/test-module-journal-bodies \
 	tests/test-module-journal-files \
 	tests/test-module-journal-files-damage tests/test-module-journal-reader \
@@ -120,7 +131,8 @@ threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
-	tests/test-module-file-hostile tests/test-module-file-list
+	tests/test-module-file-hostile tests/test-module-file-list \
+	tests/test-module-file-problems
 unit_tests += tests/test-spool-open tests/test-spool-body \
 	tests/test-spool-memory tests/test-spool-wire
 threaded_tests += tests/test-module-file tests/test-module-file-claim \
@@ -208,6 +220,8 @@ examples/tests_test_nonblocking_ends_libev-ioloop-libev.$(OBJEXT): \
 endif
 
 noinst_HEADERS += tests/test-common.h tests/test-faults.h \
+	tests/test-ioloop-common.h tests/test-pump-common.h \
+	tests/test-record-common.h \
 	tests/test-stream-common.h tests/test-codec-common.h \
 	tests/test-held-codec.h tests/test-spool-common.h \
 	tests/test-journal-common.h tests/test-journal-disk.h \
@@ -226,6 +240,8 @@ EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutant
 	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
+	tests/test-ioloop-common.c tests/test-pump-common.c \
+	tests/test-record-common.c \
 	tests/test-stream-common.c tests/test-codec-common.c \
 	tests/test-held-codec.c tests/test-spool-common.c \
 	tests/test-journal-common.c tests/test-journal-disk.c \

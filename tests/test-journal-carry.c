@@ -1,24 +1,23 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Tombstones: how long they are needed, and that a segment which has nothing else goes. */
+/* Tombstones: how long they are needed, and that a segment which has nothing else goes. What
+   is void is in test-journal-void. */
 
 #include "config.h"
 #include "test-journal-common.h"
 
 #include <errno.h>
 
-/* The first segment has messages from 0 on that stay, and 4 that went,
-   as the next one says. */
+/* Of the first segment's messages 4 went, as the next one says. */
 #define STAYS(n) ((n) % 4 != 2)
-#define STAYING 15
 
 static void begin_with_staying(struct journal *journal)
 {
 	unsigned int n;
 
-	for (n = 0; n < STAYING; n++)
+	for (n = 0; n < TEST_JOURNAL_STAYING; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
-	for (n = 0; n < STAYING; n++) {
+	for (n = 0; n < TEST_JOURNAL_STAYING; n++) {
 		if (!STAYS(n))
 			assert_int_equal(test_journal_drop(journal, n), 0);
 	}
@@ -28,37 +27,20 @@ static void must_have_staying(struct journal *journal)
 {
 	unsigned int n;
 
-	for (n = 0; n < STAYING; n++)
+	for (n = 0; n < TEST_JOURNAL_STAYING; n++)
 		assert_int_equal(test_journal_has(journal, n), STAYS(n));
-}
-
-/* Each is put and removed, as in a queue: from *n on. */
-static void pass(struct journal *journal, unsigned int *n, unsigned int count)
-{
-	for (; count > 0; count--, (*n)++) {
-		assert_int_equal(test_journal_store(journal, *n), 0);
-		if (*n > STAYING)
-			assert_int_equal(test_journal_drop(journal, *n - 1), 0);
-	}
-}
-
-static void compact(struct journal *journal)
-{
-	uint64_t moved;
-
-	assert_int_equal(journal_compact(journal, &moved), 0);
 }
 
 /* Messages that nobody takes keep their own segment, and no other. */
 static void test_a_full_segment_holds_nothing(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
-	unsigned int n = STAYING, round, i;
+	unsigned int n = TEST_JOURNAL_STAYING, round, i;
 
 	begin_with_staying(journal);
 	for (round = 0; round < 10; round++) {
-		pass(journal, &n, 100);
-		compact(journal);
+		test_journal_pass(journal, &n, 100);
+		test_journal_compact(journal);
 		must_have_staying(journal);
 		/* it, the active one, what the last message is in, two spare ones, and
 		   of others a block each */
@@ -70,11 +52,11 @@ static void test_a_full_segment_holds_nothing(void **state ATTR_UNUSED)
 	journal_close(&journal);
 	journal = test_journal_open(false);
 	must_have_staying(journal);
-	for (i = STAYING; i < n; i++)
+	for (i = TEST_JOURNAL_STAYING; i < n; i++)
 		assert_int_equal(test_journal_has(journal, i), i == n - 1);
 	/* and what was carried is known for what it is */
-	pass(journal, &n, 100);
-	compact(journal);
+	test_journal_pass(journal, &n, 100);
+	test_journal_compact(journal);
 	assert_true(test_journal_disk_use() <=
 		    (5 * TEST_JOURNAL_SEGMENT +
 		     test_journal_files_in("journal") * JOURNAL_BLOCK_SIZE));
@@ -84,13 +66,6 @@ static void test_a_full_segment_holds_nothing(void **state ATTR_UNUSED)
 	journal_close(&journal);
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 	assert_int_equal(test_journal.warnings, 0);
-}
-
-/* Others come, and go, and what is dead is moved out of the way. */
-static void time_passes(struct journal *journal, unsigned int *n)
-{
-	pass(journal, n, 60);
-	compact(journal);
 }
 
 /* A message whose first record is in a segment that stays is removed, comes back, or is
@@ -110,23 +85,23 @@ static void test_what_is_written_again_goes_again(void **state ATTR_UNUSED)
 	for (i = 0; i < N_ELEMENTS(tests); i++) {
 		journal = test_journal_new();
 		n = 0;
-		pass(journal, &n, STAYING);
+		test_journal_pass(journal, &n, TEST_JOURNAL_STAYING);
 		for (round = 0; round < 2; round++) {
 			if (tests[i].goes_first || round > 0)
 				assert_int_equal(test_journal_drop(journal, 1),
 						 0);
-			time_passes(journal, &n);
-			pass(journal, &n, 20);
+			test_journal_time_passes(journal, &n);
+			test_journal_pass(journal, &n, 20);
 			assert_int_equal(test_journal_store(journal, 1), 0);
-			time_passes(journal, &n);
-			time_passes(journal, &n);
+			test_journal_time_passes(journal, &n);
+			test_journal_time_passes(journal, &n);
 			if (tests[i].starts)
 				test_journal_start_again(&journal);
 			assert_true(test_journal_has(journal, 1));
 		}
 		assert_int_equal(test_journal_drop(journal, 1), 0);
-		time_passes(journal, &n);
-		time_passes(journal, &n);
+		test_journal_time_passes(journal, &n);
+		test_journal_time_passes(journal, &n);
 		test_journal_start_again(&journal);
 		assert_false(test_journal_has(journal, 1));
 		assert_true(test_journal_has(journal, 2));
@@ -176,22 +151,13 @@ static void test_any_order(void **state ATTR_UNUSED)
 				there[n] = true;
 			}
 			if (test_random(&random) % 32 == 0) {
-				compact(journal);
+				test_journal_compact(journal);
 				must_be_on_the_disk(there);
 			}
 		}
 		journal_close(&journal);
 	}
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
-}
-
-/* Stores messages until another segment is begun. */
-static void fill(struct journal *journal, unsigned int *n)
-{
-	const struct journal_segment *active = journal->active;
-
-	while (journal->active == active)
-		assert_int_equal(test_journal_store(journal, (*n)++), 0);
 }
 
 static void store_version(struct journal *journal, unsigned int n,
@@ -211,25 +177,25 @@ static void test_what_came_back_goes_again(void **state ATTR_UNUSED)
 	unsigned int n = 0, from;
 
 	assert_int_equal(test_journal_store(journal, n++), 0);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	from = n - 1;
 	/* a segment with the tombstone, and one with the message */
 	assert_int_equal(test_journal_drop(journal, 1), 0);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	store_version(journal, 1, 2);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	test_journal_drop_range(journal, from, n);
 	from = n;
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	/* one that it is moved to, and one with the other tombstone */
-	compact(journal);
+	test_journal_compact(journal);
 	assert_true(test_journal_has(journal, 1));
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	assert_int_equal(test_journal_drop(journal, 1), 0);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	test_journal_drop_range(journal, from, n);
-	fill(journal, &n);
-	compact(journal);
+	test_journal_fill(journal, &n);
+	test_journal_compact(journal);
 	test_journal_start_again(&journal);
 	assert_false(test_journal_has(journal, 1));
 	assert_true(test_journal_has(journal, 2));
@@ -246,9 +212,9 @@ static void test_a_compaction_that_fails(void **state ATTR_UNUSED)
 
 	TEST_EACH_CALL(call, hit) {
 		journal = test_journal_new();
-		n = STAYING;
+		n = TEST_JOURNAL_STAYING;
 		begin_with_staying(journal);
-		pass(journal, &n, 40);
+		test_journal_pass(journal, &n, 40);
 		test_faults_begin();
 		test_faults.fail_at[TEST_OP_FDATASYNC] = call;
 		test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
@@ -256,10 +222,10 @@ static void test_a_compaction_that_fails(void **state ATTR_UNUSED)
 		hit = test_faults.calls[TEST_OP_FDATASYNC];
 		test_faults_end();
 		/* what is dead is written anew */
-		pass(journal, &n, 80);
+		test_journal_pass(journal, &n, 80);
 		test_journal_start_again(&journal);
 		must_have_staying(journal);
-		for (i = STAYING; i < n; i++)
+		for (i = TEST_JOURNAL_STAYING; i < n; i++)
 			assert_int_equal(test_journal_has(journal, i),
 					 i == n - 1);
 		journal_close(&journal);
@@ -306,10 +272,10 @@ static void test_many_tombstones(void **state ATTR_UNUSED)
 	unsigned int n = CROWD, i, round;
 
 	commit_range(journal, 0, CROWD, false);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	commit_range(journal, 0, GOING, true);
 	for (round = 0; round < 4; round++) {
-		time_passes(journal, &n);
+		test_journal_time_passes(journal, &n);
 		test_journal_start_again(&journal);
 		for (i = 0; i < CROWD; i++)
 			assert_int_equal(test_journal_has(journal, i),
@@ -326,16 +292,16 @@ static void test_a_segment_of_needed_tombstones_stays(void **state ATTR_UNUSED)
 
 	for (i = 0; i < 2; i++) {
 		commit_range(journal, i * CROWD, (i + 1) * CROWD, false);
-		fill(journal, &n);
+		test_journal_fill(journal, &n);
 	}
 	from = n - 1;
 	for (i = 0; i < 2; i++)
 		commit_range(journal, i * CROWD, i * CROWD + GOING, true);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	test_journal_drop_range(journal, from, n);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	assert_int_equal(journal->segments[3]->live, 0);
-	compact(journal);
+	test_journal_compact(journal);
 	assert_false(journal->segments[3]->blank);
 	test_journal_start_again(&journal);
 	for (i = 0; i < 2 * CROWD; i++)
@@ -351,160 +317,17 @@ static void test_tombstones_are_known_from_messages(void **state ATTR_UNUSED)
 	struct journal *journal = test_journal_new();
 	unsigned int n = 0, i;
 
-	while (n < STAYING)
+	while (n < TEST_JOURNAL_STAYING)
 		assert_int_equal(test_journal_store(journal, n++), 0);
 	test_journal_drop_range(journal, 0, 10);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	assert_int_equal(journal->active->header.number, 3);
 	test_journal_start_again(&journal);
-	compact(journal);
+	test_journal_compact(journal);
 	assert_int_equal(journal->segments[2]->live, 0);
 	for (i = 0; i < n; i++)
 		assert_int_equal(test_journal_has(journal, i), i >= 10);
 	journal_close(&journal);
-}
-
-static void fail_to_store(struct journal *journal, unsigned int n,
-			  uint64_t version)
-{
-	struct journal_entry entry;
-	struct test_journal_put put;
-
-	test_journal_make_put(&put, n, version);
-	assert_int_equal(
-		journal_claim(journal, &put.request.records[0].id, &entry), 0);
-	test_faults_begin();
-	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
-	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
-	assert_int_equal(journal_commit(journal, &put.request), -1);
-	test_faults_end();
-	journal_release(journal, &put.request.records[0].id);
-}
-
-/* The newest headers that the second segment has of a message are void: its tombstone, once
-   carried, holds those of the first one none the less. */
-static void test_a_tombstone_of_what_is_void(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	unsigned int n = 0, from = STAYING, round;
-
-	while (n < STAYING + 8)
-		assert_int_equal(test_journal_store(journal, n++), 0);
-	assert_int_equal(journal->active->header.number, 2);
-	fail_to_store(journal, 1, 2);
-	fill(journal, &n);
-	test_journal_start_again(&journal);
-	fill(journal, &n);
-	/* in a segment of tombstones alone, which no other one overrules */
-	assert_int_equal(test_journal_drop(journal, n - 1), 0);
-	assert_int_equal(test_journal_drop(journal, 1), 0);
-	assert_int_equal(test_journal_drop(journal, from), 0);
-	test_journal_drop_range(journal, STAYING + 8, n - 1);
-	assert_int_equal(journal->active->header.number, 5);
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	time_passes(journal, &n);
-	test_journal_drop_range(journal, from + 1, STAYING + 8);
-	for (round = 0; round < 3; round++) {
-		time_passes(journal, &n);
-		test_journal_start_again(&journal);
-		assert_false(test_journal_has(journal, 1));
-		assert_true(test_journal_has(journal, 3));
-	}
-	journal_close(&journal);
-}
-
-/* What says that a group is void is needed for as long as the group is there. */
-static void test_a_void_is_not_carried(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	unsigned int n = STAYING, i, round;
-
-	for (i = 0; i < 10; i++)
-		assert_int_equal(test_journal_store(journal, i), 0);
-	test_faults_begin();
-	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
-	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
-	assert_int_equal(test_journal_store(journal, 5000), EIO);
-	test_faults_end();
-	for (round = 0; round < 3; round++) {
-		time_passes(journal, &n);
-		time_passes(journal, &n);
-		test_journal_start_again(&journal);
-		assert_false(test_journal_has(journal, 5000));
-		for (i = 0; i < 10; i++)
-			assert_true(test_journal_has(journal, i));
-	}
-	journal_close(&journal);
-}
-
-/* The last group of the segment that stays is torn, and said to be void. Tombstones of what
-   was beside it are carried none the less, by who reads that segment again: only the one
-   that has the VOID stays as it is. */
-static void test_a_torn_group_holds_nothing(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	unsigned int n = STAYING, i;
-
-	for (i = 0; i < 12; i++)
-		assert_int_equal(test_journal_store(journal, i), 0);
-	journal_close(&journal);
-	test_journal_flip(12 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
-	journal = test_journal_open(false);
-	for (i = 0; i < 8; i++) {
-		pass(journal, &n, 10);
-		assert_int_equal(test_journal_drop(journal, i), 0);
-		if (i == 4)
-			test_journal_start_again(&journal);
-		pass(journal, &n, 50);
-		compact(journal);
-		/* one more than without: that of the VOID */
-		assert_true(test_journal_disk_use() <=
-			    (6 * TEST_JOURNAL_SEGMENT +
-			     test_journal_files_in("journal") *
-				     JOURNAL_BLOCK_SIZE));
-	}
-	test_journal_start_again(&journal);
-	for (i = 0; i < 12; i++)
-		assert_int_equal(test_journal_has(journal, i),
-				 i >= 8 && i < 11);
-	journal_close(&journal);
-	assert_int_equal(test_journal_files_in("quarantine"), 0);
-	assert_int_equal(test_journal.warnings, 0);
-}
-
-/* The same of a segment that has nothing but tombstones: it goes, and what says that its
-   last one is void goes with it. */
-static void test_a_torn_tombstone_holds_nothing(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	unsigned int n = STAYING, i, number;
-	uint64_t pos;
-
-	for (i = 0; i < STAYING; i++)
-		assert_int_equal(test_journal_store(journal, i), 0);
-	/* the only one that is in the second segment */
-	assert_int_equal(test_journal_drop(journal, STAYING - 1), 0);
-	for (i = 0; i < 5; i++)
-		assert_int_equal(test_journal_drop(journal, i), 0);
-	number = journal->active->header.number;
-	pos = journal->active->pos;
-	assert_int_equal(journal->active->live, 0);
-	journal_close(&journal);
-	test_journal_flip_in(number, pos - JOURNAL_BLOCK_SIZE + 9);
-	journal = test_journal_open(false);
-	assert_true(test_journal_has(journal, 4));
-	pass(journal, &n, 60);
-	compact(journal);
-	assert_int_equal(journal->segments[number]->outlives_count, 0);
-	for (i = 0; i < 3; i++) {
-		time_passes(journal, &n);
-		test_journal_start_again(&journal);
-	}
-	for (i = 0; i < STAYING; i++)
-		assert_int_equal(test_journal_has(journal, i),
-				 i >= 4 && i < STAYING - 1);
-	journal_close(&journal);
-	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
 /* A rewrite that is damaged overrules what it came after, and is no tombstone that could
@@ -517,7 +340,7 @@ static void test_damage_is_not_carried(void **state ATTR_UNUSED)
 	unsigned int n = 0, from, round;
 
 	assert_int_equal(test_journal_store(journal, n++), 0);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	from = n;
 	test_journal_make_put(&put, 1, 2);
 	assert_int_equal(
@@ -526,7 +349,7 @@ static void test_damage_is_not_carried(void **state ATTR_UNUSED)
 	journal_release(journal, &put.request.records[0].id);
 	assert_true(journal_find(journal, &entry.id, &entry));
 	assert_int_equal(entry.headers.segment, 2);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	test_journal_drop_range(journal, from - 1, n - 1);
 	journal_close(&journal);
 	/* the payload of the headers, and the footer: it is read whole */
@@ -538,7 +361,7 @@ static void test_damage_is_not_carried(void **state ATTR_UNUSED)
 	for (round = 0; round < 3; round++) {
 		assert_false(test_journal_has(journal, 1));
 		assert_true(test_journal_has(journal, 2));
-		time_passes(journal, &n);
+		test_journal_time_passes(journal, &n);
 		test_journal_start_again(&journal);
 	}
 	journal_close(&journal);
@@ -557,17 +380,17 @@ static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
 		journal = test_journal_new();
 		n = 0;
 		assert_int_equal(test_journal_store(journal, n++), 0);
-		fill(journal, &n);
+		test_journal_fill(journal, &n);
 		from = n - 1;
 		test_journal_make_put(&put, 1, 2);
 		test_journal_commit_claimed(journal, &put.request);
 		assert_true(journal_find(journal, &put.request.records[0].id,
 					 &entry));
 		assert_int_equal(entry.headers.segment, 2);
-		fill(journal, &n);
+		test_journal_fill(journal, &n);
 		assert_int_equal(test_journal_drop(journal, 1), 0);
 		test_journal_drop_range(journal, from, n);
-		fill(journal, &n);
+		test_journal_fill(journal, &n);
 		/* the headers' own header */
 		test_journal_flip_in(
 			2, (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20);
@@ -577,8 +400,8 @@ static void test_a_tombstone_of_what_is_damaged(void **state ATTR_UNUSED)
 		for (round = 0; round < 3; round++) {
 			assert_false(test_journal_has(journal, 1));
 			assert_true(test_journal_has(journal, 2));
-			time_passes(journal, &n);
-			time_passes(journal, &n);
+			test_journal_time_passes(journal, &n);
+			test_journal_time_passes(journal, &n);
 			test_journal_start_again(&journal);
 		}
 		journal_close(&journal);
@@ -597,14 +420,14 @@ static void test_a_tombstone_of_what_is_restored(void **state ATTR_UNUSED)
 	uint64_t header;
 
 	assert_int_equal(test_journal_store(journal, n++), 0);
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	from = n - 1;
 	test_journal_make_put(&put, 1, 2);
 	test_journal_commit_claimed(journal, &put.request);
 	assert_true(journal_find(journal, &put.request.records[0].id, &entry));
 	assert_int_equal(entry.headers.segment, 2);
 	header = (uint64_t)entry.headers.offset * JOURNAL_ALIGN + 20;
-	fill(journal, &n);
+	test_journal_fill(journal, &n);
 	assert_int_equal(test_journal_drop(journal, 1), 0);
 	journal_close(&journal);
 	test_journal_flip_in(2, header);
@@ -615,7 +438,7 @@ static void test_a_tombstone_of_what_is_restored(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_drop(journal, 0), 0);
 	test_journal_drop_range(journal, 2, from);
 	for (round = 0; round < 3; round++)
-		time_passes(journal, &n);
+		test_journal_time_passes(journal, &n);
 	journal_close(&journal);
 	test_journal_flip_in(2, header);
 	test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
@@ -658,22 +481,22 @@ static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
 		if (rows[i].base > 1)
 			store_version(journal, 0, 1);
 		if (rows[i].apart)
-			fill(journal, &n);
+			test_journal_fill(journal, &n);
 		store_version(journal, 0, rows[i].base);
 		store_states(journal, 0, rows[i].base);
-		fill(journal, &n);
+		test_journal_fill(journal, &n);
 		from = n;
 		/* the newer segment's first */
 		assert_int_equal(test_journal_drop(journal, 0), 0);
 		assert_int_equal(test_journal_drop(journal, 1), 0);
-		fill(journal, &n);
+		test_journal_fill(journal, &n);
 		store_version(journal, 0, rows[i].base);
 		test_journal_drop_range(journal, from, n - 1);
 		for (round = 0; round < 3; round++) {
 			assert_true(journal_find(journal, &id, &entry));
 			assert_int_equal(entry.version, rows[i].base);
 			assert_int_equal(entry.states.offset, 0);
-			time_passes(journal, &n);
+			test_journal_time_passes(journal, &n);
 			test_journal_start_again(&journal);
 		}
 		journal_close(&journal);
@@ -690,10 +513,6 @@ int main(void)
 		cmocka_unit_test(test_tombstones_are_known_from_messages),
 		cmocka_unit_test(test_many_tombstones),
 		cmocka_unit_test(test_a_segment_of_needed_tombstones_stays),
-		cmocka_unit_test(test_a_tombstone_of_what_is_void),
-		cmocka_unit_test(test_a_void_is_not_carried),
-		cmocka_unit_test(test_a_torn_group_holds_nothing),
-		cmocka_unit_test(test_a_torn_tombstone_holds_nothing),
 		cmocka_unit_test(test_damage_is_not_carried),
 		cmocka_unit_test(test_a_tombstone_of_what_is_damaged),
 		cmocka_unit_test(test_a_tombstone_of_what_is_restored),

@@ -230,6 +230,25 @@ void test_journal_drop_range(struct journal *journal, unsigned int from,
 		assert_int_equal(test_journal_drop(journal, from), 0);
 }
 
+void test_journal_drop_most(struct journal *journal, unsigned int end)
+{
+	unsigned int n;
+
+	for (n = 0; n < end; n++) {
+		if (!TEST_JOURNAL_KEEPS(n))
+			assert_int_equal(test_journal_drop(journal, n), 0);
+	}
+}
+
+void test_journal_must_have_the_rest(struct journal *journal, unsigned int end)
+{
+	unsigned int n;
+
+	for (n = 0; n < end; n++)
+		assert_int_equal(test_journal_has(journal, n),
+				 TEST_JOURNAL_KEEPS(n));
+}
+
 void test_journal_start_again(struct journal **journal)
 {
 	journal_close(journal);
@@ -242,6 +261,37 @@ bool test_journal_has(struct journal *journal, unsigned int n)
 
 	assert_int_equal(has_record(journal, n, JOURNAL_BODY, "body"), headers);
 	return headers;
+}
+
+void test_journal_compact(struct journal *journal)
+{
+	uint64_t moved;
+
+	assert_int_equal(journal_compact(journal, &moved), 0);
+}
+
+void test_journal_fill(struct journal *journal, unsigned int *n)
+{
+	const struct journal_segment *active = journal->active;
+
+	while (journal->active == active)
+		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+}
+
+void test_journal_pass(struct journal *journal, unsigned int *n,
+		       unsigned int count)
+{
+	for (; count > 0; count--, (*n)++) {
+		assert_int_equal(test_journal_store(journal, *n), 0);
+		if (*n > TEST_JOURNAL_STAYING)
+			assert_int_equal(test_journal_drop(journal, *n - 1), 0);
+	}
+}
+
+void test_journal_time_passes(struct journal *journal, unsigned int *n)
+{
+	test_journal_pass(journal, n, 60);
+	test_journal_compact(journal);
 }
 
 const char *test_journal_segment(unsigned int number)

@@ -58,6 +58,10 @@ void test_journal_claim_drop(struct journal *journal, unsigned int n,
 /* All from `from` to before `to`. */
 void test_journal_drop_range(struct journal *journal, unsigned int from,
 			     unsigned int to);
+/* Of those from 0 to before `end` few stay: removes the others; that it is so. */
+#define TEST_JOURNAL_KEEPS(n) ((n) % 9 == 1)
+void test_journal_drop_most(struct journal *journal, unsigned int end);
+void test_journal_must_have_the_rest(struct journal *journal, unsigned int end);
 /* Of its first record's message. */
 void test_journal_commit_claimed(struct journal *journal,
 				 struct journal_request *request);
@@ -65,6 +69,18 @@ void test_journal_commit_claimed(struct journal *journal,
 void test_journal_start_again(struct journal **journal);
 /* Whether it is there, which is wholly, with what it was stored with. */
 bool test_journal_has(struct journal *journal, unsigned int n);
+
+/* What is left in half empty segments is moved. */
+void test_journal_compact(struct journal *journal);
+/* Stores messages from *n on until another segment is begun. */
+void test_journal_fill(struct journal *journal, unsigned int *n);
+/* Stores `count` messages from *n on, and removes the one before each, as in a queue. So many
+   first ones stay, about a segment. */
+#define TEST_JOURNAL_STAYING 15
+void test_journal_pass(struct journal *journal, unsigned int *n,
+		       unsigned int count);
+/* Others come, and go, and what is dead is moved out of the way. */
+void test_journal_time_passes(struct journal *journal, unsigned int *n);
 
 /* The path of this segment's file; valid until the next call. */
 const char *test_journal_segment(unsigned int number);

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Half empty segments are emptied, and space is given back. */
+/* Half empty segments are emptied, and space is given back, when that is asked for. What
+   does so by itself is in test-journal-upkeep. */
 
 #include "config.h"
 #include "test-journal-common.h"
@@ -8,26 +9,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-
-#define KEEPS(n) ((n) % 9 == 1)
-
-static void drop_most(struct journal *journal, unsigned int end)
-{
-	unsigned int n;
-
-	for (n = 0; n < end; n++) {
-		if (!KEEPS(n))
-			assert_int_equal(test_journal_drop(journal, n), 0);
-	}
-}
-
-static void must_have_the_rest(struct journal *journal, unsigned int end)
-{
-	unsigned int n;
-
-	for (n = 0; n < end; n++)
-		assert_int_equal(test_journal_has(journal, n), KEEPS(n));
-}
 
 static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 {
@@ -37,12 +18,12 @@ static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 
 	for (n = 0; n < 200; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
-	drop_most(journal, 200);
+	test_journal_drop_most(journal, 200);
 	before = test_journal_disk_use();
 	files = test_journal_files_in("journal");
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_true(moved >= 20);
-	must_have_the_rest(journal, 200);
+	test_journal_must_have_the_rest(journal, 200);
 	/* the 22 that are left, the active one, two spare ones, and of the others
 	   a block each */
 	assert_true(before > 20 * TEST_JOURNAL_SEGMENT);
@@ -52,7 +33,7 @@ static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 	assert_int_equal(moved, 0);
 	journal_close(&journal);
 	journal = test_journal_open(false);
-	must_have_the_rest(journal, 200);
+	test_journal_must_have_the_rest(journal, 200);
 	/* those that were moved can be removed, and stay away */
 	assert_int_equal(test_journal_drop(journal, 1), 0);
 	assert_int_equal(test_journal_drop(journal, 10), 0);
@@ -64,7 +45,7 @@ static void test_compaction_gives_space_back(void **state ATTR_UNUSED)
 	journal = test_journal_open(false);
 	for (n = 0; n < 500; n++)
 		assert_int_equal(test_journal_has(journal, n),
-				 n >= 200 || (KEEPS(n) && n > 10));
+				 n >= 200 || (TEST_JOURNAL_KEEPS(n) && n > 10));
 	journal_close(&journal);
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 	assert_int_equal(test_journal.warnings, 0);
@@ -81,12 +62,12 @@ static void test_dead_tombstones_are_no_reason_to_stay(void **state ATTR_UNUSED)
 	for (n = 0; n < 200; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
 	for (n = 0; n < 200; n++) {
-		if (!KEEPS(n))
+		if (!TEST_JOURNAL_KEEPS(n))
 			assert_int_equal(test_journal_drop(journal, n), 0);
 		if (n % 16 == 15)
 			assert_int_equal(journal_compact(journal, &moved), 0);
 	}
-	must_have_the_rest(journal, 200);
+	test_journal_must_have_the_rest(journal, 200);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	files = test_journal_files_in("journal");
 	assert_true(test_journal_disk_use() <=
@@ -95,7 +76,7 @@ static void test_dead_tombstones_are_no_reason_to_stay(void **state ATTR_UNUSED)
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_int_equal(moved, 0);
 	test_journal_start_again(&journal);
-	must_have_the_rest(journal, 200);
+	test_journal_must_have_the_rest(journal, 200);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_int_equal(moved, 0);
 	journal_close(&journal);
@@ -235,13 +216,14 @@ static void test_compaction_leaves_what_is_damaged(void **state ATTR_UNUSED)
 
 	for (n = 0; n < 60; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
-	drop_most(journal, 60);
+	test_journal_drop_most(journal, 60);
 	/* the body of message 1 */
 	test_journal_flip(2 * JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE + 8);
 	assert_int_equal(journal_compact(journal, &moved), 0);
 	assert_true(moved > 0);
 	for (n = 2; n < 60; n++)
-		assert_int_equal(test_journal_has(journal, n), KEEPS(n));
+		assert_int_equal(test_journal_has(journal, n),
+				 TEST_JOURNAL_KEEPS(n));
 	assert_int_equal(test_journal_files_in("quarantine"), 2);
 	journal_close(&journal);
 }
@@ -252,7 +234,8 @@ static void *read_the_rest(void *journal)
 
 	for (i = 0; i < 50; i++) {
 		for (n = 0; n < 200; n++) {
-			if (KEEPS(n) && !test_journal_has(journal, n))
+			if (TEST_JOURNAL_KEEPS(n) &&
+			    !test_journal_has(journal, n))
 				return journal;
 		}
 	}
@@ -270,7 +253,7 @@ static void test_compaction_while_others_work(void **state ATTR_UNUSED)
 
 	for (n = 0; n < 200; n++)
 		assert_int_equal(test_journal_store(journal, n), 0);
-	drop_most(journal, 200);
+	test_journal_drop_most(journal, 200);
 	assert_int_equal(pthread_create(&reader, NULL, read_the_rest, journal),
 			 0);
 	assert_int_equal(journal_compact(journal, &moved), 0);
@@ -283,7 +266,7 @@ static void test_compaction_while_others_work(void **state ATTR_UNUSED)
 	assert_null(failed);
 	journal_close(&journal);
 	journal = test_journal_open(false);
-	must_have_the_rest(journal, 200);
+	test_journal_must_have_the_rest(journal, 200);
 	for (n = 200; n < 300; n++)
 		assert_false(test_journal_has(journal, n));
 	journal_close(&journal);
@@ -326,7 +309,7 @@ static void test_a_reader_follows_what_is_moved(void **state ATTR_UNUSED)
 	mover.journal = journal;
 	for (mover.n = 0; test_journal_active(journal) < 2; mover.n++)
 		assert_int_equal(test_journal_store(journal, mover.n), 0);
-	drop_most(journal, mover.n - 1);
+	test_journal_drop_most(journal, mover.n - 1);
 	ops.pread = moving_pread;
 	file_ops_set(&ops);
 	assert_true(test_journal_has(journal, 1));
@@ -482,155 +465,6 @@ static void test_a_message_too_large_to_be_moved(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	unsigned int cuts;
-} upkeep = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
-
-static int counting_ftruncate(int fd, off_t size)
-{
-	int ret = file_ops_system.ftruncate(fd, size);
-
-	(void)pthread_mutex_lock(&upkeep.mutex);
-	upkeep.cuts++;
-	(void)pthread_cond_broadcast(&upkeep.changed);
-	(void)pthread_mutex_unlock(&upkeep.mutex);
-	return ret;
-}
-
-/* Nobody has to ask for it. */
-static void test_the_upkeep_works_by_itself(void **state ATTR_UNUSED)
-{
-	struct journal_settings settings = { .upkeep = true };
-	struct file_ops ops = file_ops_system;
-	struct journal *journal;
-	unsigned int n;
-
-	test_journal_new_dir();
-	ops.ftruncate = counting_ftruncate;
-	file_ops_set(&ops);
-	upkeep.cuts = 0;
-	journal = test_journal_open_with(settings);
-	for (n = 0; n < 300; n++)
-		assert_int_equal(test_journal_store(journal, n), 0);
-	drop_most(journal, 300);
-	(void)pthread_mutex_lock(&upkeep.mutex);
-	while (upkeep.cuts < 5)
-		(void)pthread_cond_wait(&upkeep.changed, &upkeep.mutex);
-	(void)pthread_mutex_unlock(&upkeep.mutex);
-	must_have_the_rest(journal, 300);
-	journal_close(&journal);
-	file_ops_set(NULL);
-	journal = test_journal_open(false);
-	must_have_the_rest(journal, 300);
-	journal_close(&journal);
-}
-
-static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	unsigned int writes;
-} written = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
-
-static ssize_t counting_pwritev(int fd, const struct iovec *iov, int count,
-				off_t offset)
-{
-	ssize_t ret = file_ops_system.pwritev(fd, iov, count, offset);
-
-	(void)pthread_mutex_lock(&written.mutex);
-	written.writes++;
-	(void)pthread_cond_broadcast(&written.changed);
-	(void)pthread_mutex_unlock(&written.mutex);
-	return ret;
-}
-
-/* A segment becomes half empty, and all that happens is that messages are removed. */
-static void test_the_upkeep_sees_removals(void **state ATTR_UNUSED)
-{
-	struct journal_settings settings = { .upkeep = true };
-	struct file_ops ops = file_ops_system;
-	const struct journal_segment *active;
-	struct journal *journal;
-	unsigned int n, stored = 0;
-
-	test_journal_new_dir();
-	journal = test_journal_open_with(settings);
-	/* it writes, too */
-	journal_worker_stop(journal->maker);
-	journal_worker_free(&journal->maker);
-	assert_int_equal(test_journal_store(journal, stored++), 0);
-	active = journal->active;
-	while (journal->active == active)
-		assert_int_equal(test_journal_store(journal, stored++), 0);
-	active = journal->active;
-	ops.pwritev = counting_pwritev;
-	file_ops_set(&ops);
-	written.writes = 0;
-	for (n = 0; n < stored - 3; n++)
-		assert_int_equal(test_journal_drop(journal, n), 0);
-	assert_true(journal->active == active);
-	/* what is left is moved */
-	(void)pthread_mutex_lock(&written.mutex);
-	while (written.writes < stored - 2)
-		(void)pthread_cond_wait(&written.changed, &written.mutex);
-	(void)pthread_mutex_unlock(&written.mutex);
-	journal_close(&journal);
-	file_ops_set(NULL);
-}
-
-static uint64_t live_in(struct journal *journal, uint32_t number)
-{
-	uint64_t live;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	live = journal->segments[number]->live;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return live;
-}
-
-/* A segment was emptied while it was written, and all that happens is that it is full. */
-static void test_the_upkeep_sees_the_next_segment(void **state ATTR_UNUSED)
-{
-	struct journal_settings settings = { .upkeep = true };
-	struct journal *journal;
-	unsigned int n;
-
-	test_journal_new_dir();
-	journal = test_journal_open_with(settings);
-	/* it wakes the upkeep, too */
-	journal_worker_stop(journal->maker);
-	journal_worker_free(&journal->maker);
-	for (n = 0; n < 6; n++)
-		assert_int_equal(test_journal_store(journal, n), 0);
-	for (n = 0; n < 6; n++)
-		assert_int_equal(test_journal_drop(journal, n), 0);
-	while (test_journal_active(journal) < 2)
-		assert_int_equal(test_journal_store(journal, n++), 0);
-	while (live_in(journal, 1) > 0)
-		(void)sched_yield();
-	assert_true(test_journal_has(journal, n - 2));
-	journal_close(&journal);
-}
-
-/* What the time before left, with nothing to be written. */
-static void test_the_upkeep_sees_what_was_left(void **state ATTR_UNUSED)
-{
-	struct journal_settings settings = { .upkeep = true };
-	struct journal *journal = test_journal_new();
-	unsigned int n = 0;
-
-	while (n < 15)
-		assert_int_equal(test_journal_store(journal, n++), 0);
-	test_journal_drop_range(journal, 0, n - 2);
-	journal_close(&journal);
-	journal = test_journal_open_with(settings);
-	while (live_in(journal, 1) > 0)
-		(void)sched_yield();
-	assert_true(test_journal_has(journal, n - 1));
-	journal_close(&journal);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -646,10 +480,6 @@ int main(void)
 		cmocka_unit_test(test_what_is_moved_is_claimed),
 		cmocka_unit_test(test_a_segment_is_made_blank_in_turn),
 		cmocka_unit_test(test_a_message_too_large_to_be_moved),
-		cmocka_unit_test(test_the_upkeep_works_by_itself),
-		cmocka_unit_test(test_the_upkeep_sees_removals),
-		cmocka_unit_test(test_the_upkeep_sees_the_next_segment),
-		cmocka_unit_test(test_the_upkeep_sees_what_was_left),
 	};
 
 	return cmocka_run_group_tests_name("journal-compaction", tests, NULL,

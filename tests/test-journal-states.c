@@ -1,43 +1,16 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* States of recipients are written apart from the headers, which stay as they are, and
-   nobody who reads a message can tell. */
+   nobody who reads a message can tell. In any order: test-journal-states-random. */
 
 #include "config.h"
 #include "file-ops.h"
-#include "istream.h"
 #include "test-faults.h"
 #include "test-journal-common.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-static const char wire[] = TEST_SPOOL_WIRE;
-
-static email_message *new_message(struct spool *spool, unsigned int recipients)
-{
-	struct istream *input =
-		i_stream_create_from_data(wire, sizeof(wire) - 1);
-	email_message *message;
-	message_id id;
-	char address[64];
-	unsigned int i;
-
-	spool_new_id(spool, &id);
-	message = email_message_new(&id);
-	(void)email_message_set_sender(message, "a@example.org");
-	for (i = 0; i < recipients; i++) {
-		(void)snprintf(address, sizeof(address),
-			       "somebody-with-a-name-%u@example.org", i);
-		assert_int_equal(email_message_add_recipient(message, address),
-				 0);
-	}
-	email_message_set_body(message, input, 0);
-	i_stream_unref(&input);
-	assert_int_equal(spool_put(spool, message), IO_DONE);
-	return message;
-}
 
 static int deliver(struct spool *spool, email_message *message, unsigned int i,
 		   const char *reason)
@@ -65,7 +38,7 @@ static ssize_t counting_pwritev(int fd, const struct iovec *iov, int count,
 static void test_one_by_one(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *message = new_message(spool, MANY), *got;
+	email_message *message = test_spool_put_to(spool, MANY), *got;
 	const char *reason;
 	unsigned int i;
 
@@ -103,7 +76,7 @@ static void test_nothing_is_left(void **state ATTR_UNUSED)
 {
 	static const unsigned char kinds[] = { 's', 's', 'h', 's', 'c', 's' };
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *message = new_message(spool, 30);
+	email_message *message = test_spool_put_to(spool, 30);
 	unsigned int i;
 	uint64_t moved;
 	char *error;
@@ -145,7 +118,7 @@ static void test_when_states_are_apart(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		spool = test_spool_new_of("journal", "");
-		message = new_message(spool, rows[i].recipients);
+		message = test_spool_put_to(spool, rows[i].recipients);
 		for (n = 0; n < rows[i].delivered; n++)
 			assert_int_equal(deliver(spool, message, n, ""),
 					 IO_DONE);
@@ -183,7 +156,7 @@ static void damage_headers(unsigned char version)
 static void test_of_damaged_headers(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *message = new_message(spool, 30), *got;
+	email_message *message = test_spool_put_to(spool, 30), *got;
 
 	email_message_set_arrival(message, 7);
 	assert_int_equal(deliver(spool, message, 1, ""), IO_DONE);
@@ -205,7 +178,7 @@ static void test_of_damaged_headers(void **state ATTR_UNUSED)
 static void test_after_headers_that_failed(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *message = new_message(spool, 30), *got;
+	email_message *message = test_spool_put_to(spool, 30), *got;
 
 	email_message_set_arrival(message, 7);
 	test_faults_begin();
@@ -306,7 +279,7 @@ static void test_states_alone_are_moved(void **state ATTR_UNUSED)
 static void test_states_are_small(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *message = new_message(spool, MANY);
+	email_message *message = test_spool_put_to(spool, MANY);
 	struct file_ops ops = file_ops_system;
 	unsigned int i;
 
@@ -326,7 +299,7 @@ static void test_states_are_small(void **state ATTR_UNUSED)
 static void test_of_two_one_wins(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *first = new_message(spool, 30), *second;
+	email_message *first = test_spool_put_to(spool, 30), *second;
 
 	assert_int_equal(spool_get(spool, &first->message_id, &second),
 			 IO_DONE);
@@ -406,7 +379,7 @@ static void read_while_it_changes(void)
 	email_message *got;
 
 	meanwhile.spool = spool;
-	meanwhile.message = new_message(spool, 30);
+	meanwhile.message = test_spool_put_to(spool, 30);
 	assert_int_equal(deliver(spool, meanwhile.message, 1, ""), IO_DONE);
 	got = email_message_new(&meanwhile.message->message_id);
 	ops.pread = changing_pread;
@@ -436,172 +409,6 @@ static void test_headers_change_while_they_are_read(void **state ATTR_UNUSED)
 	}
 }
 
-/*
- * In any order
- */
-
-#define MESSAGES 12
-#define RECIPIENTS 20
-
-struct model {
-	email_message *message; /* NULL: there is none */
-	unsigned char states[RECIPIENTS], value;
-};
-
-static void must_be_as(struct spool *spool, const message_id *id,
-		       const struct model *model)
-{
-	email_message *got;
-	char value[16];
-	unsigned int i;
-
-	if (model->message == NULL) {
-		assert_int_equal(spool_get(spool, id, &got), IO_FAIL);
-		assert_int_equal(io_get_errno(), ENOENT);
-		return;
-	}
-	assert_int_equal(spool_get(spool, id, &got), IO_DONE);
-	assert_int_equal(email_message_get_version(got),
-			 email_message_get_version(model->message));
-	for (i = 0; i < RECIPIENTS; i++)
-		assert_int_equal(email_message_get_recipient_state(got, i,
-								   NULL),
-				 model->states[i]);
-	(void)snprintf(value, sizeof(value), "%u", model->value);
-	if (model->value != 0)
-		assert_string_equal(email_message_get_value(got, "x", "y"),
-				    value);
-	assert_int_equal(got->body_len, model->message->body_len);
-	email_message_unref(&got);
-}
-
-/* As a start would find them. */
-static void must_be_on_the_disk(const struct model models[MESSAGES],
-				const message_id ids[MESSAGES])
-{
-	struct spool *spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
-	unsigned int i;
-
-	for (i = 0; i < MESSAGES; i++)
-		must_be_as(spool, &ids[i], &models[i]);
-	spool_close(&spool);
-}
-
-/* The reader that was written from doc/journal-format.md alone finds these versions. */
-static void must_be_for_others(const struct model models[MESSAGES])
-{
-	char command[1400], id[MESSAGE_ID_TEXT_SIZE], line[256];
-	unsigned long long version, total = 0, want = 0;
-	unsigned int i, there = 0, lines = 0;
-	FILE *output;
-
-	if (system("command -v python3 >/dev/null") != 0) {
-		printf("NOT RUN: a journal read by another program: python3 is "
-		       "not installed\n");
-		return;
-	}
-	for (i = 0; i < MESSAGES; i++) {
-		if (models[i].message == NULL)
-			continue;
-		there++;
-		want += email_message_get_version(models[i].message);
-	}
-	(void)snprintf(command, sizeof(command), "python3 %s %s 2>/dev/null",
-		       test_data_path("../read-journal.py"), test_spool_dir());
-	output = popen(command, "r");
-	assert_non_null(output);
-	for (; fgets(line, sizeof(line), output) != NULL; lines++) {
-		assert_int_equal(sscanf(line, "%26s %llu", id, &version), 2);
-		total += version;
-	}
-	assert_int_equal(pclose(output), 0);
-	assert_int_equal(lines, there);
-	assert_int_equal(total, want);
-}
-
-static void change(struct spool *spool, struct model *model, uint32_t *random)
-{
-	email_message *message = model->message;
-	unsigned int i = test_random(random) % RECIPIENTS;
-	char value[16];
-
-	if (test_random(random) % 6 == 0) {
-		model->value = (unsigned char)(test_random(random) % 200 + 1);
-		(void)snprintf(value, sizeof(value), "%u", model->value);
-		assert_int_equal(
-			email_message_set_value(message, "x", "y", value), 0);
-	}
-	model->states[i] = (unsigned char)(test_random(random) % 3);
-	assert_int_equal(email_message_set_recipient_state(
-				 message, i, model->states[i],
-				 model->states[i] == 0 ? "" : "why"),
-			 0);
-	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
-			 IO_DONE);
-}
-
-/* Puts, changes or removes one. */
-static void step(struct spool *spool, struct model *model, message_id *id,
-		 uint32_t *random)
-{
-	if (model->message == NULL) {
-		memset(model, 0, sizeof(*model));
-		model->message = new_message(spool, RECIPIENTS);
-		*id = model->message->message_id;
-	} else if (test_random(random) % 8 == 0) {
-		assert_int_equal(spool_remove(spool, id), IO_DONE);
-		email_message_unref(&model->message);
-	} else {
-		if (test_random(random) % 3 == 0) {
-			email_message_unref(&model->message);
-			assert_int_equal(spool_get(spool, id, &model->message),
-					 IO_DONE);
-		}
-		change(spool, model, random);
-	}
-}
-
-static void must_compact(struct spool *spool)
-{
-	uint64_t moved;
-	char *error;
-
-	if (spool_compact(spool, &moved, &error) < 0)
-		fail_msg("%s", error);
-}
-
-static void test_any_order(void **state ATTR_UNUSED)
-{
-	struct model models[MESSAGES];
-	message_id ids[MESSAGES];
-	struct spool *spool;
-	uint32_t random;
-	unsigned int round, i, n;
-
-	for (n = 1; n <= 4; n++) {
-		memset(models, 0, sizeof(models));
-		memset(ids, 0, sizeof(ids));
-		spool = test_spool_new_of("journal", "");
-		random = n;
-		for (round = 0; round < 500; round++) {
-			/* some change more often than others */
-			i = test_random(&random) % MESSAGES;
-			i = i * i / MESSAGES;
-			step(spool, &models[i], &ids[i], &random);
-			must_be_as(spool, &ids[i], &models[i]);
-			if (test_random(&random) % 32 == 0) {
-				must_compact(spool);
-				must_be_on_the_disk(models, ids);
-			}
-		}
-		spool_close(&spool);
-		must_be_on_the_disk(models, ids);
-		must_be_for_others(models);
-		for (i = 0; i < MESSAGES; i++)
-			email_message_unref(&models[i].message);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -615,7 +422,6 @@ int main(void)
 		cmocka_unit_test(test_headers_that_are_moved),
 		cmocka_unit_test(test_of_two_one_wins),
 		cmocka_unit_test(test_headers_change_while_they_are_read),
-		cmocka_unit_test(test_any_order),
 	};
 
 	return cmocka_run_group_tests_name(

@@ -110,6 +110,28 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 	return test_spool_put_as(spool, data, size, id_r);
 }
 
+email_message *test_spool_put_to(struct spool *spool, unsigned int recipients)
+{
+	static const char wire[] = TEST_SPOOL_WIRE;
+	email_message *message;
+	message_id id;
+	char address[64];
+	unsigned int i;
+
+	spool_new_id(spool, &id);
+	message = email_message_new(&id);
+	(void)email_message_set_sender(message, "a@example.org");
+	for (i = 0; i < recipients; i++) {
+		(void)snprintf(address, sizeof(address),
+			       "somebody-with-a-name-%u@example.org", i);
+		assert_int_equal(email_message_add_recipient(message, address),
+				 0);
+	}
+	test_spool_set_body(message, wire, sizeof(wire) - 1);
+	assert_int_equal(spool_put(spool, message), IO_DONE);
+	return message;
+}
+
 void test_spool_change_body(struct spool *spool, const message_id *id,
 			    const void *data, size_t size)
 {
@@ -283,6 +305,14 @@ unsigned int test_spool_scan(struct spool *spool)
 	spool_start_scan(spool, found, NULL, &result);
 	spool_wait_scan(spool);
 	return result.count;
+}
+
+void test_spool_count_strays(struct spool *spool, struct spool_strays *strays_r)
+{
+	char *error;
+
+	if (spool_count_strays(spool, strays_r, &error) < 0)
+		fail_msg("%s", error);
 }
 
 struct test_spool_files test_spool_files_in(const char *name)

@@ -38,6 +38,8 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 /* The same with an id of the caller's. */
 int test_spool_put_as(struct spool *spool, const void *data, size_t size,
 		      const message_id *id);
+/* One with TEST_SPOOL_WIRE to so many, which goes well. */
+email_message *test_spool_put_to(struct spool *spool, unsigned int recipients);
 /* Another body for it, and its headers with it. */
 void test_spool_change_body(struct spool *spool, const message_id *id,
 			    const void *data, size_t size);
@@ -60,6 +62,9 @@ void test_spool_damage_body(struct spool *spool, const message_id *id,
 unsigned int test_spool_damaged(struct spool *spool, unsigned int *total_r);
 /* Scans: how many were found. */
 unsigned int test_spool_scan(struct spool *spool);
+/* What belongs to no message. */
+void test_spool_count_strays(struct spool *spool,
+			     struct spool_strays *strays_r);
 /* What is in a directory below the newest spool's. */
 struct test_spool_files {
 	unsigned int count;
