@@ -25,6 +25,12 @@ examples_backpressure_CPPFLAGS = -Iexamples/include
 examples_backpressure_LDADD = libbobbin-stream.la
 examples/backpressure-backpressure.$(OBJEXT): examples/include/bobbin.stamp
 
+check_PROGRAMS += examples/http-chunks
+examples_http_chunks_SOURCES = examples/http-chunks.c
+examples_http_chunks_CPPFLAGS = -Iexamples/include
+examples_http_chunks_LDADD = libbobbin-stream.la
+examples/http_chunks-http-chunks.$(OBJEXT): examples/include/bobbin.stamp
+
 # Built by tests/check-outside-module.sh, against the installed headers.
 EXTRA_DIST += examples/module-audit.c
 

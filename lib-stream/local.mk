@@ -103,6 +103,7 @@ stream_sources += lib-stream/ends/ostream-file-copy.c
 stream_sources += lib-stream/ends/ostream-file-atomic.c
 stream_sources += lib-stream/ends/ostream-unix.c
 stream_sources += lib-stream/ends/ostream-buffer.c
+stream_sources += lib-stream/ends/ostream-callback.c
 stream_sources += lib-stream/ends/ostream-null.c
 stream_sources += lib-stream/ends/ostream-error.c
 stream_sources += lib-stream/ends/istream-file.c

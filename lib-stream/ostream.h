@@ -137,6 +137,44 @@ bool o_stream_unix_write_fd(struct ostream *stream, int fd);
    o_stream_set_max_buffer_size() allows) is a short send;
    get_buffer_used_size() is always 0. Supports seek and pwrite. */
 struct ostream *o_stream_create_buffer(buffer_t *buf);
+/* What an end of one's own does with the bytes: see o_stream_create_callback(). */
+struct ostream_callback_methods {
+	/* Takes what it can of `size` (> 0) bytes and returns how many that are.
+	   0: none now. It is called again after o_stream_callback_wake(), and
+	   whenever the stream is sent to or flushed; what it did not take comes
+	   first then, all of it (but where o_stream_set_max_buffer_size() set
+	   0). -1: the stream's error is errno, and its text has *error_r where
+	   that is set, which is copied at once. -1 with EAGAIN is 0, and with
+	   EINTR it is called again. */
+	ssize_t (*write)(void *context, const void *data, size_t size,
+			 const char **error_r);
+	/* May be NULL; else the stream must be finished or aborted before it is
+	   destroyed. Called by o_stream_finish() when write has taken
+	   everything. 1: done; 0: not yet, and it is called again as write is;
+	   -1 as above. */
+	int (*finish)(void *context, const char **error_r);
+	/* May be NULL. Called once, when the stream is freed, whatever became of
+	   it: without a finish that said 1 before, what was written is not the
+	   whole. */
+	void (*destroy)(void *context);
+};
+/* Writes to functions of one's own: a TLS library, a queue, whatever is no descriptor.
+   They are called in the thread that uses the stream, and not after an error, a close,
+   or a finish that said 1. Each send calls write; corked, small sends are gathered into
+   blocks. What write does not take is buffered, as much as max_buffer_size allows (in
+   bytes; 0 chooses a good size), and write is never given more than that at once. The
+   struct is copied. In write and finish the stream may be asked things, woken and
+   aborted; sending to it, flushing or closing it there, or a stream on top of it,
+   panics. */
+struct ostream *
+o_stream_create_callback(const struct ostream_callback_methods *methods,
+			 void *context, size_t max_buffer_size);
+/* For such a stream only: there is room again, or finish may be asked again. Where
+   something waits for that, the stream's event loop calls the flush callback and writes
+   it, as for a descriptor that became writable; without a loop nothing happens. Any
+   thread may call it, while write is called, too, until destroy has returned: one that
+   cannot know takes a lock of the context's around this call, as destroy does. */
+void o_stream_callback_wake(struct ostream *stream);
 /* Takes everything and keeps nothing. */
 struct ostream *o_stream_create_null(void);
 /* Fails every send and flush with this errno, and text where given. */

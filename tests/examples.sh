@@ -90,6 +90,47 @@ most=$(sed -n 's/.*at most \([0-9]*\) waited$/\1/p' "$work/got")
 check "the reader was too slow for it" test "$most" -ge 262144
 check "and no more waited than it allows" test "$most" -lt $((262144 + 700))
 
+# What an HTTP client does: the head to one file, the chunks' data to another.
+read_response()
+{
+	while read -r line && [ "$line" != "$cr" ]; do
+		echo "${line%"$cr"}"
+	done >"$2"
+	while read -r size && size=$((0x${size%"$cr"})) && [ $size -gt 0 ]; do
+		head -c "$size"
+		read -r line && [ "$line" = "$cr" ] || return 1
+	done >"$3"
+	[ "$size" = 0 ] && read -r line && [ "$line" = "$cr" ] && ! read -r line
+} <"$1"
+cr=$(printf '\r')
+example=$top_builddir/examples/http-chunks
+for input in "$top_srcdir/tests/mutants.list" /dev/null; do
+	"$example" <"$input" >"$work/response" 2>"$work/err"
+	check_empty "http-chunks has nothing to complain of" "$work/err"
+	check "and sends a response of chunks" \
+		read_response "$work/response" "$work/head" "$work/body.gz"
+	check "which are those of what it compressed" \
+		sh -c 'gzip -dc "$1" | cmp - "$2"' sh "$work/body.gz" "$input"
+	check "with a head that says so" grep -q 'chunked$' "$work/head"
+done
+if "$example" <"$top_srcdir/tests/mutants.list" >/dev/full 2>"$work/err"; then
+	fail "http-chunks fails where it cannot send"
+else
+	check "http-chunks says why it fails" \
+		grep -q 'failed: the client is gone$' "$work/err"
+fi
+if "$example" </ >"$work/response" 2>"$work/err"; then
+	fail "http-chunks fails where it cannot read"
+else
+	check "http-chunks says what it cannot read" \
+		grep -q 'Is a directory' "$work/err"
+fi
+if read_response "$work/response" "$work/head" "$work/body.gz"; then
+	fail "and then the response has no end"
+else
+	pass "and then the response has no end"
+fi
+
 # Its test is a program of its own, with all that waits.
 [ -x "$top_builddir/tests/test-nonblocking-libev" ] ||
 	not_run "ioloop-libev: there is no libev (package libev-dev), or no cmocka"

@@ -27,6 +27,17 @@ quick_tests += tests/test-ostream tests/test-ostream-file \
 	tests/test-ostream-append
 unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
+unit_tests += tests/test-ostream-callback tests/test-ostream-callback-loop \
+	tests/test-ostream-callback-stacks tests/test-ostream-callback-thread
+taker_sources = tests/test-taker.c tests/test-taker.h
+tests_test_ostream_callback_SOURCES = tests/test-ostream-callback.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h $(taker_sources)
+tests_test_ostream_callback_loop_SOURCES = tests/test-ostream-callback-loop.c \
+	$(taker_sources)
+tests_test_ostream_callback_stacks_SOURCES = \
+	tests/test-ostream-callback-stacks.c $(taker_sources)
+quick_tests += tests/test-ostream-callback tests/test-ostream-callback-loop
+threaded_tests += tests/test-ostream-callback-thread
 unit_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
 quick_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
 unit_tests += tests/test-istream-plumbing tests/test-istream-checked \

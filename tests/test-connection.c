@@ -2,6 +2,7 @@
 #include "config.h"
 #include "test-connection.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -67,6 +68,7 @@ void test_connection_open(enum test_transport transport, int fds[2])
 		assert_int_equal(pipe(fds), 0);
 		break;
 	case TEST_UNIX:
+	case TEST_CALLBACK:
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 		set_int(fds[1], SOL_SOCKET, SO_SNDBUF, 4096);
 		break;
@@ -76,6 +78,58 @@ void test_connection_open(enum test_transport transport, int fds[2])
 	}
 	for (i = 0; i < 2; i++)
 		assert_int_equal(fcntl(fds[i], F_SETFL, O_NONBLOCK), 0);
+}
+
+/* Functions that send to a socket, and wait for it where it takes no more. */
+struct sender {
+	struct ostream *stream;
+	struct io *io;
+	int fd;
+};
+
+static void may_send(struct sender *sender)
+{
+	io_remove(&sender->io);
+	o_stream_callback_wake(sender->stream);
+}
+
+static ssize_t sender_write(void *context, const void *data, size_t size,
+			    const char **error_r ATTR_UNUSED)
+{
+	struct sender *sender = context;
+	ssize_t ret = send(sender->fd, data, size, MSG_NOSIGNAL);
+
+	if (ret < 0 && errno == EAGAIN && sender->io == NULL)
+		sender->io = io_add(sender->fd, IO_WRITE, may_send, sender);
+	return ret;
+}
+
+static void sender_destroy(void *context)
+{
+	struct sender *sender = context;
+
+	io_remove(&sender->io);
+	free(sender);
+}
+
+static struct ostream *create_sender(int fd, size_t max)
+{
+	static const struct ostream_callback_methods methods = {
+		.write = sender_write, .destroy = sender_destroy
+	};
+	struct sender *sender = calloc(1, sizeof(*sender));
+
+	assert_non_null(sender);
+	sender->fd = fd;
+	sender->stream = o_stream_create_callback(&methods, sender, max);
+	return sender->stream;
+}
+
+struct ostream *test_connection_stream(struct test_connection *f, size_t max)
+{
+	return f->transport == TEST_CALLBACK ?
+		create_sender(f->fds[1], max) :
+		o_stream_create_fd(f->fds[1], max);
 }
 
 int test_connection_setup(void **state)
@@ -160,7 +214,7 @@ void test_each_transport(struct test_connection *f, size_t max,
 	for (f->transport = TEST_PIPE; f->transport < TEST_TRANSPORTS;
 	     f->transport++) {
 		test_connection_open(f->transport, f->fds);
-		f->s = o_stream_create_fd(f->fds[1], max);
+		f->s = test_connection_stream(f, max);
 		f->sent = f->calls = 0;
 		f->answer = 0;
 		f->got->used = 0;

@@ -2,9 +2,9 @@
 #ifndef BOBBIN_TEST_CONNECTION_H
 #define BOBBIN_TEST_CONNECTION_H
 
-/* Output that has to wait, over pipes, UNIX and TCP sockets, in an event loop: the
-   library's own, or (TEST_LIBEV) an embedder's, the example's. A reader that is held
-   makes a buffer full; nothing depends on how long anything takes. */
+/* Output that has to wait, over pipes, UNIX and TCP sockets and functions of one's own,
+   in an event loop: the library's own, or (TEST_LIBEV) an embedder's, the example's. A
+   reader that is held makes a buffer full; nothing depends on how long anything takes. */
 
 #include "ioloop.h"
 #include "ostream.h"
@@ -16,6 +16,7 @@ enum test_transport {
 	TEST_PIPE,
 	TEST_UNIX,
 	TEST_TCP,
+	TEST_CALLBACK, /* whose function sends to a UNIX socket */
 	TEST_TRANSPORTS
 };
 
@@ -46,8 +47,9 @@ int test_connection_teardown(void **state);
 /* Both ends, which do not block. */
 void test_connection_open(enum test_transport transport, int fds[2]);
 void test_connection_close_reader(struct test_connection *f);
-/* Calls the test for each kind of connection, with a stream over it that buffers as
-   much as that. */
+/* A stream over the write end that buffers as much as that. */
+struct ostream *test_connection_stream(struct test_connection *f, size_t max);
+/* Calls the test for each kind of connection, with a stream over it. */
 void test_each_transport(struct test_connection *f, size_t max,
 			 void (*test)(struct test_connection *f));
 /* Sends until no more is taken. */

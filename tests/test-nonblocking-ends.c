@@ -100,7 +100,7 @@ static void gone_before(struct test_connection *f)
 	};
 	unsigned int i;
 
-	if (f->transport == TEST_PIPE)
+	if (f->transport == TEST_PIPE || f->transport == TEST_CALLBACK)
 		return;
 	for (i = 0; i < N_ELEMENTS(ways); i++) {
 		test_connection_close_reader(f);

@@ -205,7 +205,7 @@ static void destroys(struct test_connection *f)
 		assert_int_equal(f->calls, 1);
 		assert_null(f->s);
 		/* a compressor, which was the last to refer to what is below */
-		conn = o_stream_create_fd(f->fds[1], 0);
+		conn = test_connection_stream(f, 0);
 		f->s = o_stream_create_gzip(conn, 1);
 		o_stream_unref(&conn);
 		o_stream_set_flush_callback(f->s, destroy, f);
@@ -213,7 +213,7 @@ static void destroys(struct test_connection *f)
 		test_connection_turns(f);
 		assert_int_equal(f->calls, 2);
 		assert_null(f->s);
-		f->s = o_stream_create_fd(f->fds[1], 10000);
+		f->s = test_connection_stream(f, 10000);
 	}
 	/* with bytes that are lost */
 	f->sent = 0;

@@ -16,12 +16,24 @@
 #include <unistd.h>
 
 /* Each class that has a buffer, over something that keeps what comes out. */
-static const char *const classes[] = { "file", "buffer", "gzip", "dot" };
+static const char *const classes[] = { "file", "buffer", "callback", "gzip",
+				       "dot" };
 
 struct rig {
 	struct ostream *end, *stream;
 	buffer_t *buf;
 	int fd;
+};
+
+static ssize_t append(void *context, const void *data, size_t size,
+		      const char **error_r ATTR_UNUSED)
+{
+	buffer_append(context, data, size);
+	return (ssize_t)size;
+}
+
+static const struct ostream_callback_methods append_methods = {
+	.write = append
 };
 
 static void rig_init(struct rig *rig, const char *class_)
@@ -35,7 +47,9 @@ static void rig_init(struct rig *rig, const char *class_)
 		rig->end = o_stream_create_fd(rig->fd, 0);
 	} else {
 		rig->buf = buffer_create_dynamic(default_pool, 4096);
-		rig->end = o_stream_create_buffer(rig->buf);
+		rig->end = strcmp(class_, "callback") == 0 ?
+			o_stream_create_callback(&append_methods, rig->buf, 0) :
+			o_stream_create_buffer(rig->buf);
 	}
 	if (strcmp(class_, "gzip") == 0)
 		rig->stream = o_stream_create_gzip(rig->end, 1);
