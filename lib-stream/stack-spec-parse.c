@@ -21,6 +21,8 @@ struct spec_parser {
 	const char *text;
 	const char *pos;
 	struct stack_spec *spec;
+	/* behind the last value, where that could have been any text */
+	const char *text_end;
 	struct stack_spec_word bad;
 	char *error;
 	int error_errno;
@@ -82,6 +84,16 @@ static size_t name_size(const char *word)
 	return size;
 }
 
+/* To behind the closing quote, or all where there is none. */
+static size_t quoted_size(const char *quote)
+{
+	size_t size = 1;
+
+	while (quote[size] != '\0' && quote[size] != '"')
+		size += quote[size] == '\\' && quote[size + 1] != '\0' ? 2 : 1;
+	return quote[size] == '"' ? size + 1 : size;
+}
+
 /* All up to what can end a word, so that an error can show it. */
 static size_t word_size(const char *word)
 {
@@ -89,13 +101,29 @@ static size_t word_size(const char *word)
 
 	while (word[size] != '\0' && strchr(",|", word[size]) == NULL &&
 	       !is_space(word[size]))
-		size++;
+		size += word[size] == '"' ? quoted_size(word + size) : 1;
 	return size;
 }
 
 static bool word_is(const char *word, size_t size, const char *name)
 {
 	return strlen(name) == size && memcmp(word, name, size) == 0;
+}
+
+#define QUOTE_HINT(what)                 \
+	" (a value with " what " in it " \
+	"is written in double quotes: NAME=\"VALUE\")"
+
+/* Behind a value that could have been any text: what to do if `end`, where it ended,
+   was meant to be in it. "" elsewhere. */
+static const char *quote_hint(const struct spec_parser *p, const char *end)
+{
+	if (p->text_end != end)
+		return "";
+	if (*end == ',' || *end == '|')
+		return *end == ',' ? QUOTE_HINT("a comma") :
+				     QUOTE_HINT("\"|\"");
+	return QUOTE_HINT("white space");
 }
 
 /*
@@ -170,11 +198,12 @@ static bool unknown_kind(struct spec_parser *p, const char *word)
 	for (i = 0; (kind = stream_kind_get(i)) != NULL; i++)
 		names_add(&names, kind->name);
 	(void)parse_failed(p, word, size > 0 ? size : word_size(word),
-			   "no such kind%s%s%s (known: %s)",
+			   "no such kind%s%s%s (known: %s)%s",
 			   names.nearest == NULL ? "" : ", did you mean \"",
 			   names.nearest == NULL ? "" : names.nearest,
 			   names.nearest == NULL ? "" : "\"?",
-			   buffer_c_str(names.list));
+			   buffer_c_str(names.list),
+			   word == p->text ? "" : quote_hint(p, word - 1));
 	buffer_free(&names.list);
 	return false;
 }
@@ -193,10 +222,12 @@ static bool unknown_option(struct spec_parser *p,
 	for (i = 0; kind->options[i].name != NULL; i++)
 		names_add(&names, kind->options[i].name);
 	(void)parse_failed(
-		p, word, size, "%s has no such option%s%s%s (its options: %s)",
-		kind->name, names.nearest == NULL ? "" : ", did you mean \"",
+		p, word, size,
+		"%s has no such option%s%s%s (its options: %s)%s", kind->name,
+		names.nearest == NULL ? "" : ", did you mean \"",
 		names.nearest == NULL ? "" : names.nearest,
-		names.nearest == NULL ? "" : "\"?", buffer_c_str(names.list));
+		names.nearest == NULL ? "" : "\"?", buffer_c_str(names.list),
+		names.nearest == NULL ? quote_hint(p, word - 1) : "");
 	buffer_free(&names.list);
 	return false;
 }
@@ -215,7 +246,9 @@ static bool parse_quoted(struct spec_parser *p, buffer_t *buf)
 			p->pos++;
 		if (*p->pos == '\0')
 			return parse_failed(p, start, strlen(start),
-					    "the quote is not closed");
+					    "the quote is not closed: a \" is "
+					    "missing (in quotes, \\\" and "
+					    "\\\\ stand for \" and \\)");
 		buffer_append_c(buf, (unsigned char)*p->pos);
 	}
 	p->pos++;
@@ -266,7 +299,8 @@ static bool parse_option(struct spec_parser *p, struct stack_layer *layer,
 	if (i < 0 && !named && layer->kind->options[0].name != NULL)
 		return parse_failed(p, word, word_size(word),
 				    "expected NAME=VALUE: only the first "
-				    "option may go without its name");
+				    "option may go without its name%s",
+				    quote_hint(p, word - 1));
 	if (i < 0)
 		return unknown_option(p, layer->kind, word,
 				      named ? size : word_size(word));
@@ -284,6 +318,8 @@ static bool parse_option(struct spec_parser *p, struct stack_layer *layer,
 			i_free(why);
 		}
 	}
+	if (stream_option_is_text(layer->kind->options[i].type))
+		p->text_end = p->pos;
 	buffer_free(&buf);
 	return ok;
 }
@@ -367,7 +403,7 @@ static bool add_layer(struct spec_parser *p, struct stack_layer *layer,
 static bool parse_stack(struct spec_parser *p)
 {
 	struct stack_layer layer;
-	const char *word;
+	const char *word, *end;
 	bool ok;
 
 	for (;;) {
@@ -378,15 +414,18 @@ static bool parse_stack(struct spec_parser *p)
 		stream_options_free(&layer.options);
 		if (!ok)
 			return false;
+		end = p->pos;
 		skip_space(p);
 		if (*p->pos == '\0')
 			return true;
 		if (*p->pos != '|')
 			return parse_failed(p, p->pos, word_size(p->pos),
+					    "%s%s",
 					    *p->pos == ',' ?
 						    "options begin with \":\"" :
 						    "expected \"|\" or the "
-						    "end here");
+						    "end here",
+					    quote_hint(p, end));
 		p->pos++;
 	}
 }

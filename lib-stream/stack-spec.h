@@ -14,6 +14,7 @@
        quoted = DQUOTE *( any but " and \  /  "\" any ) DQUOTE
 
    White space around "|" means nothing. "plain" is the stack without a layer.
+   Within quotes \" and \\ are a quote and a backslash: any path can be a value.
    stream-kinds.h has the kinds, doc/stack-specs.md tells more.
 
    A spec that was parsed, and whose keys were loaded if need be, is only read by
@@ -56,8 +57,8 @@ enum stack_spec_form {
 	/* what a reader must know to undo it, without white space: "zstd|age" */
 	STACK_SPEC_DECODING
 };
-/* The spec as text, in one form for all spellings of it, "plain" for no layer;
-   free() it. */
+/* The spec as text, in one form for all spellings of it, with values quoted where
+   they need it; "plain" for no layer; free() it. */
 char *stack_spec_format(const struct stack_spec *spec,
 			enum stack_spec_form form);
 

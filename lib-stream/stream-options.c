@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_text(enum stream_option_type type)
+bool stream_option_is_text(enum stream_option_type type)
 {
 	return type == STREAM_OPTION_PATH || type == STREAM_OPTION_RECIPIENT ||
 		type == STREAM_OPTION_RECIPIENTS ||
@@ -130,7 +130,7 @@ bool stream_options_set(struct stream_options *options,
 		return false;
 	}
 	options->values[i].given = true;
-	if (is_text(option->type))
+	if (stream_option_is_text(option->type))
 		return set_text(options, i, option->type, option->name, value,
 				error_r);
 	if (option->type == STREAM_OPTION_INT) {
@@ -182,7 +182,7 @@ void stream_options_append(const struct stream_options *options,
 {
 	enum stream_option_type type = kind->options[i].type;
 
-	if (is_text(type))
+	if (stream_option_is_text(type))
 		append_quoted(buf, options->values[i].text);
 	else if (type == STREAM_OPTION_BOOL)
 		buffer_append_str(

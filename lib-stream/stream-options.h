@@ -8,6 +8,8 @@
 #include "buffer.h"
 #include "stream-kinds.h"
 
+/* Whether a value of this type may be any text, and need quotes in a spec. */
+bool stream_option_is_text(enum stream_option_type type);
 /* Sets the defaults. */
 void stream_options_init(struct stream_options *options,
 			 const struct stream_kind *kind);

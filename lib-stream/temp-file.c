@@ -319,6 +319,11 @@ int temp_file_write(struct temp_file *file, uoff_t offset, const void *_data,
 	return 0;
 }
 
+int temp_file_flush(struct temp_file *file)
+{
+	return store_chunk(file);
+}
+
 int temp_file_read(struct temp_file *file, uoff_t offset, void *_data,
 		   size_t size)
 {

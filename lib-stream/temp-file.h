@@ -34,6 +34,9 @@ uoff_t temp_file_size(const struct temp_file *file) ATTR_PURE;
    have been changed. */
 int temp_file_write(struct temp_file *file, uoff_t offset, const void *data,
 		    size_t size);
+/* Writes what the disk does not have yet, so that no read has to. 0, or -1 with errno:
+   it is still in memory then. */
+int temp_file_flush(struct temp_file *file);
 /* All `size` bytes, which must be there (else: panic). 0, or -1 with errno; EINVAL:
    an encrypted file is not as it was written. */
 int temp_file_read(struct temp_file *file, uoff_t offset, void *data,

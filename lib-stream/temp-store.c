@@ -11,11 +11,14 @@
 #include <sodium.h>
 #include <string.h>
 
+#define NO_FALLBACK ", and memory is not to be used instead"
+
 struct temp_store {
 	buffer_t *memory; /* NULL while the bytes are in the file */
 	struct temp_file *file;
 	size_t max_memory; /* SIZE_MAX once a file was tried and given up */
 	bool encrypted;
+	bool no_fallback;
 	temp_store_open_t *open;
 	void *context;
 	char *path;
@@ -79,6 +82,12 @@ void temp_store_set_encrypted(struct temp_store *store, bool encrypted)
 	store->encrypted = encrypted;
 }
 
+void temp_store_set_no_fallback(struct temp_store *store)
+{
+	i_assert(temp_store_size(store) == 0);
+	store->no_fallback = true;
+}
+
 uoff_t temp_store_size(const struct temp_store *store)
 {
 	return store->file != NULL ? temp_file_size(store->file) :
@@ -89,41 +98,50 @@ uoff_t temp_store_size(const struct temp_store *store)
  * From memory to a file, and back
  */
 
-static struct temp_file *open_file(struct temp_store *store)
+/* A file with the bytes of the memory in it; NULL with errno. */
+static struct temp_file *make_file(struct temp_store *store)
 {
 	const char *path = NULL;
-	struct temp_file *file;
-	int fd;
+	struct temp_file *file = NULL;
+	int fd, error;
 
 	fd = store->open(&path, store->context);
-	if (path != NULL)
-		store->path = i_strdup(path);
-	if (fd < 0)
-		return NULL;
-	file = temp_file_new(fd, store->encrypted);
-	if (file == NULL)
-		(void)file_close(&fd);
+	error = errno;
+	i_free(store->path);
+	store->path = i_strdup(path);
+	if (fd >= 0) {
+		file = temp_file_new(fd, store->encrypted);
+		error = errno;
+		if (file == NULL)
+			(void)file_close(&fd);
+	}
+	if (file != NULL &&
+	    temp_file_write(file, 0, store->memory->data, store->memory->used) <
+		    0) {
+		error = errno;
+		temp_file_free(&file);
+	}
+	errno = error;
 	return file;
 }
 
-/* Where that fails everything stays as it is, for good. */
-static void move_to_file(struct temp_store *store)
+/* Where that fails everything stays as it is, for good; or it is an error. */
+static int move_to_file(struct temp_store *store)
 {
-	struct temp_file *file = open_file(store);
+	struct temp_file *file = make_file(store);
 
+	if (file == NULL && store->no_fallback)
+		return store_fail(store, errno,
+				  "no temporary file can be made" NO_FALLBACK);
 	store->max_memory = SIZE_MAX;
 	if (file == NULL)
-		return;
-	if (temp_file_write(file, 0, store->memory->data, store->memory->used) <
-	    0) {
-		temp_file_free(&file);
-		return;
-	}
+		return 0;
 	store->file = file;
 	free_memory(store, &store->memory);
+	return 0;
 }
 
-int temp_store_move_to_memory(struct temp_store *store)
+static int move_to_memory(struct temp_store *store)
 {
 	uoff_t size = temp_store_size(store);
 	buffer_t *memory;
@@ -152,6 +170,34 @@ int temp_store_move_to_memory(struct temp_store *store)
 	return 0;
 }
 
+/* The file failed, with errno. */
+static int leave_file(struct temp_store *store, const char *what)
+{
+	return store->no_fallback ? store_fail(store, errno, what) :
+				    move_to_memory(store);
+}
+
+static int leave_full_file(struct temp_store *store)
+{
+	return leave_file(store,
+			  "the temporary file cannot be "
+			  "written" NO_FALLBACK);
+}
+
+int temp_store_move_to_memory(struct temp_store *store)
+{
+	errno = ENOSPC;
+	return leave_full_file(store);
+}
+
+int temp_store_finish(struct temp_store *store)
+{
+	if (!store->no_fallback || store->file == NULL ||
+	    temp_file_flush(store->file) == 0)
+		return 0;
+	return leave_full_file(store);
+}
+
 /*
  * Bytes
  */
@@ -163,12 +209,13 @@ int temp_store_write(struct temp_store *store, uoff_t offset, const void *data,
 		return 0;
 	if (store->file == NULL && store->max_memory != SIZE_MAX &&
 	    (offset > store->max_memory ||
-	     size > store->max_memory - (size_t)offset))
-		move_to_file(store);
+	     size > store->max_memory - (size_t)offset) &&
+	    move_to_file(store) < 0)
+		return -1;
 	if (store->file != NULL) {
 		if (temp_file_write(store->file, offset, data, size) == 0)
 			return 0;
-		if (temp_store_move_to_memory(store) < 0)
+		if (leave_full_file(store) < 0)
 			return -1;
 	}
 	if (offset > SIZE_MAX ||
@@ -188,7 +235,9 @@ int temp_store_read(struct temp_store *store, uoff_t offset, void *data,
 		if (temp_file_read(store->file, offset, data, size) == 0)
 			return 0;
 		/* it may have been the write of another part */
-		if (temp_store_move_to_memory(store) < 0)
+		if (leave_file(store,
+			       "the temporary file cannot be read "
+			       "back") < 0)
 			return -1;
 	}
 	memcpy(data, store->memory->data + offset, size);

@@ -45,9 +45,11 @@ unit_tests += tests/test-istream-plumbing tests/test-istream-checked \
 quick_tests += tests/test-istream-plumbing tests/test-istream-checked \
 	tests/test-istream-tee tests/test-ostream-plumbing
 unit_tests += tests/test-temp-file tests/test-iostream-temp \
+	tests/test-iostream-temp-no-fallback \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd
 quick_tests += tests/test-temp-file tests/test-iostream-temp \
+	tests/test-iostream-temp-no-fallback \
 	tests/test-istream-seekable tests/test-istream-timeout \
 	tests/test-iostream-rawlog tests/test-iostream-fd
 unit_tests += tests/test-iostream-pump tests/test-iostream-pump-stop \

@@ -68,6 +68,10 @@ static void test_what_is_read(void **state ATTR_UNUSED)
 		{ MINIMUM "body = zstd:3 | age\nheaders = gzip\n", "file",
 		  "zstd:3 | age", "gzip" },
 		{ MINIMUM "body = a=b\nheaders =\n", "file", "a=b", "" },
+		/* quotes are the spec's, and what is in them is left alone */
+		{ MINIMUM
+		  "body = limit:size=\"1K\"\nheaders = \" # \\\" = \"\n",
+		  "file", "limit:size=\"1K\"", "\" # \\\" = \"" },
 		/* known to a later version's spool_open() only */
 		{ "version = 1\nstore = journal\n", "journal", "", "" },
 	};

@@ -23,6 +23,7 @@ static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
 		"body = zstd:3 | age:recipients=public",
 		"headers = age:recipient=age1test",
 		"body = age:identity=key",
+		"body = age:identity=\"a, b | # c = d\"",
 	};
 	struct spool *spool;
 	char *error;

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "stack-spec.h"
+#include "stack-spec-private.h"
 #include "test-stream-common.h"
 
 #include <errno.h>
@@ -41,6 +42,14 @@ static const struct spelling spellings[] = {
 	  "age", 1, NULL },
 	{ "age:dir\" and \"file", "age:recipients=\"dir and file\"", "age",
 	  "age", 1, NULL },
+	{ "gzip:level=\"3\",async=y\"es\"", "gzip:3,async=yes",
+	  "gzip:3,async=yes", "gzip", 1, NULL },
+	/* any other character behind a backslash is itself */
+	{ "file:\"a\\b\\,\\ \"", "file:\"ab, \"", "plain", "plain", 0, "file" },
+	{ "file:\"\"a\"\"", "file:a", "plain", "plain", 0, "file" },
+	{ "file:a\\b", "file:\"a\\\\b\"", "plain", "plain", 0, "file" },
+	{ "file:a:b'c#d", "file:a:b'c#d", "plain", "plain", 0, "file" },
+	{ "file:\"a=b\"", "file:\"a=b\"", "plain", "plain", 0, "file" },
 	{ "file:out", "file:out", "plain", "plain", 0, "file" },
 	{ "lz4:3 | file:path=/tmp/a=b", "lz4:3 | file:\"/tmp/a=b\"", "lz4:3",
 	  "lz4", 1, "file" },
@@ -137,10 +146,26 @@ static const struct bad_spec bad_specs[] = {
 	{ "age:recipients=", 5, "recipients=", "recipients is empty" },
 	{ "age:recipient=age1xyz", 5, "recipient=age1xyz",
 	  "not an age recipient" },
+	{ "age:recipients=\"\"", 5, "recipients=\"\"", "recipients is empty" },
+	{ "gzip:\"\"", 6, "\"\"", "level must be a number" },
+	{ "gzip:\" 3\"", 6, "\" 3\"", "level must be a number" },
 	{ "age:\"keys | zstd", 5, "\"keys | zstd", "the quote is not closed" },
 	{ "age:\"keys\\", 5, "\"keys\\", "the quote is not closed" },
+	{ "dot | file:a\"b c\\\"", 13, "\"b c\\\"",
+	  "the quote is not closed: a \" is missing (in quotes, \\\" and "
+	  "\\\\ stand for \" and \\)" },
+	{ "file:\"", 6, "\"", "the quote is not closed" },
 	{ "gzip zstd", 6, "zstd", "expected \"|\" or the end" },
 	{ "gzip,3", 5, "", "options begin with \":\"" },
+	/* a quoted word is shown as a whole */
+	{ "gzip \"a | b\",c", 6, "\"a | b\"", "expected \"|\" or the end" },
+	{ "gzip \"a\\\" b\"c|d", 6, "\"a\\\" b\"c",
+	  "expected \"|\" or the end" },
+	{ "gzip x\"a b", 6, "x\"a b", "expected \"|\" or the end" },
+	{ "gzip \"a \\", 6, "\"a \\", "expected \"|\" or the end" },
+	{ "dot:yes,\"a, b\"", 9, "\"a, b\"", "expected NAME=VALUE" },
+	{ "hex:\"a b\"", 5, "\"a b\"", "hex takes no options" },
+	{ "\"my kind\":3", 1, "\"my kind\":3", "no such kind" },
 	{ "file", 1, "file", "the path is missing (file:PATH)" },
 	{ "limit", 1, "limit", "the size is missing (limit:NUMBER)" },
 	{ "limit:-1", 7, "-1", "size must be a number of bytes" },
@@ -177,6 +202,126 @@ static void test_errors_point_at_the_bad_word(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(bad_specs); i++)
 		must_be_wrong(&bad_specs[i]);
+}
+
+#define QUOTED " in it is written in double quotes: NAME=\"VALUE\")"
+
+/* Where a value could have been meant to go on, and nowhere else. */
+static void test_errors_tell_of_quotes(void **state ATTR_UNUSED)
+{
+	static const struct bad_spec rows[] = {
+		{ "age:recipients=/home/me/my keys.txt", 28, "keys.txt",
+		  "the end here (a value with white space" QUOTED },
+		{ "dot | file:a\t\tb c", 15, "b", "white space" QUOTED },
+		{ "file:a , b", 8, "",
+		  "\":\" (a value with white space" QUOTED },
+		{ "file:'a b'", 9, "b'", "white space" QUOTED },
+		{ "file:\"a b\" c", 12, "c", "white space" QUOTED },
+		{ "age:recipients=a,b.txt", 18, "b.txt",
+		  "without its name (a value with a comma" QUOTED },
+		{ "file:a,b=c", 8, "b", "path) (a value with a comma" QUOTED },
+		{ "age:recipients=a|b|zstd", 18, "b",
+		  "null) (a value with \"|\"" QUOTED },
+	};
+	static const char *const others[] = {
+		"gzip 3",
+		"gzip:3 4",
+		"gzip:3,4",
+		"age:keys,threads=1,x",
+		"age:keys,threads=1 x",
+		"gzip:3|x",
+		"age:keys | x",
+		"age:keys |x",
+		"age:keys,identty=x",
+		"age:x=keys",
+		"age:keys|gzip x",
+		"x",
+	};
+	unsigned int i;
+	char *error;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++)
+		must_be_wrong(&rows[i]);
+	for (i = 0; i < N_ELEMENTS(others); i++) {
+		assert_null(stack_spec_parse(others[i], &error));
+		if (strstr(error, "quotes") != NULL)
+			fail_msg("\"%s\": %s", others[i], error);
+		free(error);
+	}
+}
+
+/*
+ * Any text as a value
+ */
+
+/* How a person would write it who quotes everything. */
+static void append_in_quotes(buffer_t *buf, const char *value)
+{
+	buffer_append_c(buf, '"');
+	for (; *value != '\0'; value++) {
+		if (*value == '"' || *value == '\\')
+			buffer_append_c(buf, '\\');
+		buffer_append_c(buf, (unsigned char)*value);
+	}
+	buffer_append_c(buf, '"');
+}
+
+/* Parses a stack with the value at two places: in what is first, and in what is
+   named. The text that has the same in it is the caller's. */
+static char *values_must_be(const char *text, const char *value)
+{
+	struct stack_spec *spec = test_stack_parse(text);
+	char *whole = stack_spec_format(spec, STACK_SPEC_WHOLE);
+
+	assert_string_equal(spec->layers[0].options.values[2].text, value);
+	assert_string_equal(spec->end.options.values[0].text, value);
+	stack_spec_free(&spec);
+	return whole;
+}
+
+static void must_survive(const char *value)
+{
+	buffer_t *text = buffer_create_dynamic(default_pool, 64);
+	char *whole, *twice;
+
+	buffer_append_str(text, "age:identity=");
+	append_in_quotes(text, value);
+	buffer_append_str(text, ",threads=2|file:");
+	append_in_quotes(text, value);
+	whole = values_must_be(buffer_c_str(text), value);
+	twice = values_must_be(whole, value);
+	assert_string_equal(twice, whole);
+	free(whole);
+	free(twice);
+	buffer_free(&text);
+}
+
+static void test_any_text_survives(void **state ATTR_UNUSED)
+{
+	static const char sharp[] = "\"\\,|:= \t\na";
+	const unsigned int count = sizeof(sharp) - 1;
+	char value[5] = "", *large;
+	unsigned int i;
+
+	for (i = 1; i < 256; i++) {
+		(void)snprintf(value, sizeof(value), "%c", (int)i);
+		must_survive(value);
+		(void)snprintf(value, sizeof(value), "x%cy", (int)i);
+		must_survive(value);
+	}
+	for (i = 0; i < count * count * count * count; i++) {
+		value[0] = sharp[i % count];
+		value[1] = sharp[i / count % count];
+		value[2] = sharp[i / count / count % count];
+		value[3] = sharp[i / count / count / count];
+		must_survive(value);
+	}
+	/* longer than any path */
+	large = malloc(100001);
+	memset(large, '"', 100000);
+	large[100000] = '\0';
+	must_survive(large);
+	free(large);
 }
 
 /* What this build lacks is known, and told from what nobody knows. */
@@ -239,7 +384,7 @@ static void test_random_texts(void **state ATTR_UNUSED)
 	};
 	struct stack_spec_word bad;
 	struct stack_spec *spec;
-	char text[256], *out;
+	char text[256], *out, *again;
 	uint32_t seed = 1;
 	unsigned int i, j, n, good = 0;
 
@@ -255,7 +400,10 @@ static void test_random_texts(void **state ATTR_UNUSED)
 			out = stack_spec_format(spec, STACK_SPEC_WHOLE);
 			stack_spec_free(&spec);
 			spec = test_stack_parse(out);
+			again = stack_spec_format(spec, STACK_SPEC_WHOLE);
+			assert_string_equal(again, out);
 			stack_spec_free(&spec);
+			free(again);
 		} else {
 			assert_true(bad.offset + bad.size <= strlen(text));
 		}
@@ -302,6 +450,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_spelling_has_one_form),
 		cmocka_unit_test(test_errors_point_at_the_bad_word),
+		cmocka_unit_test(test_errors_tell_of_quotes),
+		cmocka_unit_test(test_any_text_survives),
 		cmocka_unit_test(test_kinds_that_the_build_lacks),
 		cmocka_unit_test(test_long_words_are_cut_in_errors),
 		cmocka_unit_test(test_too_many_layers),

@@ -139,6 +139,16 @@ check "-o - is stdout" sh -c "'$BOBBIN' cat -o - text | cmp - text"
 check "--to may have the end, --from the beginning" \
 	sh -c "'$BOBBIN' cat --to 'gzip | file:\"a b.gz\"' text &&
 		'$BOBBIN' cat --from 'gzip|file:\"a b.gz\"' | cmp - text"
+mkdir 'my keys, a|b'
+cp key 'my keys, a|b/"key"'
+cp public 'my keys, a|b/c\d'
+quoted()
+{
+	"$BOBBIN" cat --to 'age:recipients="my keys, a|b/c\\d"' -o ours text &&
+		"$BOBBIN" cat --from 'age:identity="my keys, a|b/\"key\""' ours |
+		cmp - text
+}
+check "keys may have any name, in quotes" quoted
 check "an empty spec has no layers" \
 	sh -c "'$BOBBIN' cat --to '' --from '' 'a b.gz' | cmp - 'a b.gz'"
 check "auto and --to: one format becomes another" \
@@ -277,6 +287,11 @@ ln -s nowhere dangling
 	wrong 64 'column 7: "zst": no such kind, did you mean "zstd"' \
 		cat --to 'dot | zst' text
 	wrong 64 '^          ^~~$' cat --to 'dot | zst' text
+	wrong 64 'column 19: "keys": .*in double quotes: NAME="VALUE"' \
+		cat --to 'age:recipients=my keys' text
+	wrong 64 '^            ^~~~~~$' cat --to 'dot:yes,"a, b"' text
+	wrong 64 'column 6: ""a b": the quote is not closed: a " is missing' \
+		cat --to 'file:"a b' text
 	wrong 64 'level must be a number' cat --to gzip:10 text
 	wrong 64 'for whom' cat --to age text
 	wrong 64 'multiple of 4' cat --to base64:3 text

@@ -51,6 +51,16 @@ check "all mails come back, plain" round_trip plain
 check "all mails come back, gzip" round_trip gzip --body gzip
 check "all mails come back, zstd and age" round_trip secret \
 	--body "zstd:3 | age:recipients=public"
+quoted()
+{
+	cp public 'my keys, "a"|b=c' || return 1
+	round_trip quoted --headers 'limit:size="1G"' \
+		--body 'age:recipients="my keys, \"a\"|b=c",threads="2"' &&
+		grep -qx 'body = age:threads=2' quoted/spool.conf &&
+		grep -qx 'headers = limit:1073741824' quoted/spool.conf &&
+		grep -qxf public quoted/recipients
+}
+check "keys whose file needs quotes" quoted
 
 #
 # Line ends at the door

@@ -32,7 +32,7 @@ static const char help[] =
 	"      --progress WHEN  auto (on a terminal), always or never\n"
 	"  -h, --help           this text\n\n"
 	"SPEC is \"KIND[:OPTIONS] | KIND...\"; `bobbin kinds` lists the kinds. --from\n"
-	"takes the SPEC as it was given to --to.\n\n"
+	"takes the SPEC as it was given to --to. `bobbin kinds --help` has its quotes.\n\n"
 	"Examples:\n"
 	"  bobbin cat --to \"dot | zstd:3 | age:recipients=keys.txt\" -o m.age m.eml\n"
 	"  bobbin cat -i key.txt --from \"dot | zstd | age\" m.age\n";

@@ -162,6 +162,16 @@ static int o_stream_temp_write_at(struct ostream_private *stream,
 	return 0;
 }
 
+static int o_stream_temp_flush(struct ostream_private *stream,
+			       enum ostream_flush_mode mode)
+{
+	struct temp_ostream *temp = temp_ostream(stream);
+
+	if (mode == OSTREAM_FINISH && temp_store_finish(temp->store) < 0)
+		return store_failed(temp);
+	return 1;
+}
+
 static enum ostream_send_istream_result
 o_stream_temp_send_istream(struct ostream_private *stream,
 			   struct istream *instream)
@@ -201,8 +211,11 @@ struct ostream *iostream_temp_create_sized(const char *temp_path_prefix,
 	temp->store = temp_store_new(
 		max_mem_size, (flags & IOSTREAM_TEMP_FLAG_ENCRYPTED) != 0,
 		open_file, temp);
+	if ((flags & IOSTREAM_TEMP_FLAG_NO_FALLBACK) != 0)
+		temp_store_set_no_fallback(temp->store);
 	temp->ostream.max_buffer_size = SIZE_MAX;
 	temp->ostream.iostream.destroy = o_stream_temp_destroy;
+	temp->ostream.flush = o_stream_temp_flush;
 	temp->ostream.sendv = o_stream_temp_sendv;
 	temp->ostream.seek = o_stream_temp_seek;
 	temp->ostream.write_at = o_stream_temp_write_at;

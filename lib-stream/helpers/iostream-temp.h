@@ -21,7 +21,14 @@ enum iostream_temp_flags {
 	   under a random key that is in this process's memory only: nobody else can
 	   read the file, and what was changed in it is EINVAL for the reader.
 	   Bobbin's own. */
-	IOSTREAM_TEMP_FLAG_ENCRYPTED = 0x02
+	IOSTREAM_TEMP_FLAG_ENCRYPTED = 0x02,
+	/* What does not stay in memory from the beginning goes to the file, or is an
+	   error: where no file can be made, or it takes no more, the send, pwrite or
+	   seek fails with the errno of that (ENOSPC, EDQUOT, ENOENT, ...) and a text
+	   that says so. The last bytes are written by the finish, which may fail then,
+	   too; what was finished can be read without room on the disk. For who would
+	   rather do without than have a full disk fill the memory. Bobbin's own. */
+	IOSTREAM_TEMP_FLAG_NO_FALLBACK = 0x04
 };
 
 /* An output stream that keeps its bytes: up to 128 KiB in memory, more in a file
@@ -29,8 +36,9 @@ enum iostream_temp_flags {
    path: the file gets that name and a random end for a moment, where the filesystem
    has no files without one). Where no file can be made, or it takes no more, all of
    the bytes move back to memory and stay there, however many they are: a send fails
-   only where memory ends (ENOMEM), or what is in the file cannot be read back. It
-   can be seeked and has o_stream_pwrite(). Destroying it drops the bytes. */
+   only where memory ends (ENOMEM), or what is in the file cannot be read back, or
+   where it was asked to (IOSTREAM_TEMP_FLAG_NO_FALLBACK). It can be seeked and has
+   o_stream_pwrite(). Destroying it drops the bytes. */
 struct ostream *iostream_temp_create(const char *temp_path_prefix,
 				     enum iostream_temp_flags flags);
 /* The same with a name for the streams. */
@@ -49,7 +57,8 @@ struct ostream *iostream_temp_create_sized(const char *temp_path_prefix,
 struct istream *iostream_temp_finish(struct ostream **output,
 				     size_t max_buffer_size);
 /* Moves what is in the file back to memory, as if the file could take no more; for
-   tests. 0, or -1 with stream_errno. */
+   tests. 0, or -1 with stream_errno: with IOSTREAM_TEMP_FLAG_NO_FALLBACK always, and
+   that is ENOSPC. */
 int o_stream_temp_move_to_memory(struct ostream *output);
 
 BOBBIN_END_DECLS
