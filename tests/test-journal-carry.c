@@ -169,6 +169,89 @@ static void store_version(struct journal *journal, unsigned int n,
 	test_journal_commit_claimed(journal, &put.request);
 }
 
+/* Stores or removes the messages from `from` to `to`, as one group. */
+static void commit_range(struct journal *journal, unsigned int from,
+			 unsigned int to, bool removes)
+{
+	static struct test_journal_put puts[2 * CROWD];
+	static unsigned char targets[2 * CROWD][JOURNAL_TARGET_SIZE];
+	struct journal_request *requests[2 * CROWD];
+	struct journal_record *record;
+	struct journal_entry entry;
+	unsigned int n;
+
+	for (n = from; n < to; n++) {
+		test_journal_make_put(&puts[n], n, 1);
+		requests[n] = &puts[n].request;
+		record = puts[n].request.records;
+		assert_int_equal(journal_claim(journal, &record->id, &entry),
+				 0);
+		if (!removes)
+			continue;
+		journal_make_target(journal, &entry.headers, targets[n]);
+		puts[n].request.count = 1;
+		record->type = JOURNAL_UNLINK;
+		record->stack = NULL;
+		record->data = targets[n];
+		record->size = JOURNAL_TARGET_SIZE;
+	}
+	assert_int_equal(
+		journal_commit_many(journal, requests + from, to - from), 0);
+	for (n = from; n < to; n++)
+		journal_release(journal, &puts[n].request.records[0].id);
+}
+
+/* Until another segment is begun, which has the last one. */
+static void fill_with_what_goes(struct journal *journal, unsigned int *n)
+{
+	const struct journal_segment *active = journal->active;
+
+	for (;;) {
+		assert_int_equal(test_journal_store(journal, (*n)++), 0);
+		if (journal->active != active)
+			break;
+		assert_int_equal(test_journal_drop(journal, *n - 1), 0);
+		/* else a tombstone there would connect the two */
+		assert_ptr_equal(journal->active, active);
+	}
+}
+
+/* Of a message that came back there are records in two segments that stay, and tombstones
+   for both in one that is carried: one tombstone is left, which holds both. */
+static void test_one_tombstone_for_two(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, moved, second, behind, i;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_journal_fill(journal, &n);
+	/* the first tombstone */
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	moved = n - 1;
+	fill_with_what_goes(journal, &n);
+	second = n - 1;
+	store_version(journal, 1, 2);
+	test_journal_fill(journal, &n);
+	behind = n - 1;
+	/* the second one, and a copy of the first */
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	test_journal_compact(journal);
+	assert_int_equal(journal->active->tombstones, 2);
+	assert_int_equal(test_journal_drop(journal, moved), 0);
+	assert_int_equal(test_journal_drop(journal, behind), 0);
+	fill_with_what_goes(journal, &n);
+	for (i = 0; i < 3; i++)
+		test_journal_time_passes(journal, &n);
+	/* the segment of the second record goes, and then all that is behind it may */
+	test_journal_drop_range(journal, second, behind);
+	for (i = 0; i < 10; i++)
+		test_journal_time_passes(journal, &n);
+	test_journal_start_again(&journal);
+	assert_false(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 0));
+	journal_close(&journal);
+}
+
 /* A tombstone is not carried while the message is there again; then what is behind the
    next one is still known, also where nothing else connects the segments. */
 static void test_what_came_back_goes_again(void **state ATTR_UNUSED)
@@ -233,38 +316,6 @@ static void test_a_compaction_that_fails(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
-/* Stores or removes the messages from `from` to `to`, as one group. */
-static void commit_range(struct journal *journal, unsigned int from,
-			 unsigned int to, bool removes)
-{
-	static struct test_journal_put puts[2 * CROWD];
-	static unsigned char targets[2 * CROWD][JOURNAL_TARGET_SIZE];
-	struct journal_request *requests[2 * CROWD];
-	struct journal_record *record;
-	struct journal_entry entry;
-	unsigned int n;
-
-	for (n = from; n < to; n++) {
-		test_journal_make_put(&puts[n], n, 1);
-		requests[n] = &puts[n].request;
-		record = puts[n].request.records;
-		assert_int_equal(journal_claim(journal, &record->id, &entry),
-				 0);
-		if (!removes)
-			continue;
-		journal_make_target(journal, &entry.headers, targets[n]);
-		puts[n].request.count = 1;
-		record->type = JOURNAL_UNLINK;
-		record->stack = NULL;
-		record->data = targets[n];
-		record->size = JOURNAL_TARGET_SIZE;
-	}
-	assert_int_equal(
-		journal_commit_many(journal, requests + from, to - from), 0);
-	for (n = from; n < to; n++)
-		journal_release(journal, &puts[n].request.records[0].id);
-}
-
 /* More tombstones than are carried by one commit. */
 static void test_many_tombstones(void **state ATTR_UNUSED)
 {
@@ -314,20 +365,28 @@ static void test_a_segment_of_needed_tombstones_stays(void **state ATTR_UNUSED)
    who wrote it did. */
 static void test_tombstones_are_known_from_messages(void **state ATTR_UNUSED)
 {
-	struct journal *journal = test_journal_new();
-	unsigned int n = 0, i;
+	struct journal *journal;
+	unsigned int round, n, i;
 
-	while (n < TEST_JOURNAL_STAYING)
-		assert_int_equal(test_journal_store(journal, n++), 0);
-	test_journal_drop_range(journal, 0, 10);
-	test_journal_fill(journal, &n);
-	assert_int_equal(journal->active->header.number, 3);
-	test_journal_start_again(&journal);
-	test_journal_compact(journal);
-	assert_int_equal(journal->segments[2]->live, 0);
-	for (i = 0; i < n; i++)
-		assert_int_equal(test_journal_has(journal, i), i >= 10);
-	journal_close(&journal);
+	for (round = 0; round < 2; round++) {
+		journal = test_journal_new();
+		for (n = 0; n < TEST_JOURNAL_STAYING; n++)
+			assert_int_equal(test_journal_store(journal, n), 0);
+		test_journal_drop_range(journal, 0, 10);
+		test_journal_fill(journal, &n);
+		assert_int_equal(journal->active->header.number, 3);
+		journal_close(&journal);
+		/* also where all of it has to be read */
+		if (round > 0)
+			test_journal_flip_in(2, TEST_JOURNAL_SEGMENT - 10);
+		journal = test_journal_open(false);
+		assert_int_equal(journal->segments[2]->sealed, round == 0);
+		test_journal_compact(journal);
+		assert_int_equal(journal->segments[2]->live, 0);
+		for (i = 0; i < n; i++)
+			assert_int_equal(test_journal_has(journal, i), i >= 10);
+		journal_close(&journal);
+	}
 }
 
 /* A rewrite that is damaged overrules what it came after, and is no tombstone that could
@@ -509,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),
+		cmocka_unit_test(test_one_tombstone_for_two),
 		cmocka_unit_test(test_a_compaction_that_fails),
 		cmocka_unit_test(test_tombstones_are_known_from_messages),
 		cmocka_unit_test(test_many_tombstones),

@@ -321,6 +321,44 @@ test_a_footer_whose_last_record_is_in_two_blocks(void **state ATTR_UNUSED)
 
 /* A rewrite that is damaged overrules what it came after; only who reads the segment whole
    knows that. */
+/* It has one. */
+static void test_no_second_footer(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 0), 0);
+	seal_active(journal);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_true(journal->segments[1]->sealed);
+	assert_null(journal->segments[1]->footer);
+	journal_close(&journal);
+}
+
+/* Of the last record a footer does not say how long it is. */
+static void test_what_messages_take(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct test_journal_put put;
+	struct journal_entry entry;
+	uint64_t taken, last;
+	unsigned int n = 0;
+
+	while (journal->active == NULL || journal->active->header.number == 1)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	taken = journal->segments[1]->taken;
+	test_journal_make_put(&put, n - 2, 1);
+	assert_true(journal_find(journal, &put.request.records[0].id, &entry));
+	last = journal->segments[1]->pos -
+		(uint64_t)entry.headers.offset * JOURNAL_ALIGN;
+	assert_true(last > JOURNAL_ALIGN);
+	test_journal_start_again(&journal);
+	assert_true(journal->segments[1]->sealed);
+	assert_int_equal(journal->segments[1]->taken,
+			 taken - last + JOURNAL_ALIGN);
+	journal_close(&journal);
+}
+
 static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -484,6 +522,8 @@ int main(void)
 		cmocka_unit_test(
 			test_a_footer_whose_last_record_is_in_two_blocks),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
+		cmocka_unit_test(test_no_second_footer),
+		cmocka_unit_test(test_what_messages_take),
 		cmocka_unit_test(test_footers_that_cannot_be),
 		cmocka_unit_test(test_a_footer_without_room),
 		cmocka_unit_test(test_a_footer_behind_the_end),

@@ -94,6 +94,16 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 
 /* Of a message that went, or that was never stored, the index has nothing: neither for it nor
    for its states. */
+static uint32_t used_slots(const struct journal *journal)
+{
+	uint32_t used = 0;
+	unsigned int i;
+
+	for (i = 0; i < JOURNAL_SHARDS; i++)
+		used += journal->index.shards[i].slots.used;
+	return used;
+}
+
 static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -122,6 +132,7 @@ static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
 			assert_int_equal(test_journal_drop(journal, 1), 0);
 	}
 	assert_true(journal->index.shards[id.bytes[15]].slots.count <= 2);
+	assert_int_equal(used_slots(journal), 0);
 	journal_close(&journal);
 }
 
