@@ -39,8 +39,9 @@ static inline bool try_append(struct ostream_private *s, const void *data,
 }
 
 /* The other way in for bytes. */
-static ssize_t send_bytes(struct ostream_private *s,
-			  const struct const_iovec *iov, unsigned int iov_count)
+static BOBBIN_INLINE ssize_t send_bytes_inline(struct ostream_private *s,
+					       const struct const_iovec *iov,
+					       unsigned int iov_count)
 {
 	ssize_t ret;
 
@@ -62,15 +63,21 @@ static ssize_t send_bytes(struct ostream_private *s,
 	return ret;
 }
 
-static inline ssize_t send_sized(struct ostream *stream,
-				 const struct const_iovec *iov,
-				 unsigned int iov_count, size_t size)
+static ssize_t send_bytes(struct ostream_private *s,
+			  const struct const_iovec *iov, unsigned int iov_count)
+{
+	return send_bytes_inline(s, iov, iov_count);
+}
+
+static BOBBIN_INLINE ssize_t send_sized(struct ostream *stream,
+					const struct const_iovec *iov,
+					unsigned int iov_count, size_t size)
 {
 	ssize_t ret;
 
 	if (size == 0)
 		return o_stream_has_failed(stream) ? -1 : 0;
-	ret = send_bytes(stream->real_stream, iov, iov_count);
+	ret = send_bytes_inline(stream->real_stream, iov, iov_count);
 	if (ret >= 0 && (size_t)ret < size)
 		stream->overflow = true;
 	return ret;

@@ -14,6 +14,7 @@
 #define ATTR_DESTRUCTOR __attribute__((destructor))
 #define ATTR_EXPORT __attribute__((visibility("default")))
 #define BOBBIN_NOINLINE __attribute__((noinline))
+#define BOBBIN_INLINE inline __attribute__((always_inline))
 /* For functions that use instructions which not every CPU has. */
 #define BOBBIN_TARGET(names) __attribute__((target(names)))
 #define BOBBIN_LIKELY(expr) __builtin_expect(!!(expr), 1)
@@ -30,6 +31,7 @@
 #define ATTR_DESTRUCTOR
 #define ATTR_EXPORT
 #define BOBBIN_NOINLINE
+#define BOBBIN_INLINE inline
 #define BOBBIN_TARGET(names)
 #define BOBBIN_LIKELY(expr) (expr)
 #define BOBBIN_UNLIKELY(expr) (expr)

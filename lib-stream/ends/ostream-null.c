@@ -9,10 +9,10 @@ static ssize_t o_stream_null_sendv(struct ostream_private *stream ATTR_UNUSED,
 				   const struct const_iovec *iov,
 				   unsigned int iov_count)
 {
-	size_t size = 0;
+	size_t size = iov->iov_len;
 	unsigned int i;
 
-	for (i = 0; i < iov_count; i++)
+	for (i = 1; i < iov_count; i++)
 		size += iov[i].iov_len;
 	return (ssize_t)size;
 }
