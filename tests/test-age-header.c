@@ -1,10 +1,11 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Headers that are for others, too: their stanzas are longer than ours, and stand beside
-   them. And recipients for whom none may be made. */
+   them; or are so many that there is a bound. And recipients for whom none may be made. */
 
 #include "config.h"
 #include "age-bech32.h"
+#include "age-header.h"
 #include "test-stream-common.h"
 #include "transform-age.h"
 
@@ -94,6 +95,53 @@ static void test_for_others_only(void **state ATTR_UNUSED)
 	buffer_free(&vector);
 }
 
+/* A header of so many bytes for somebody else: full lines, and one that is not. */
+static buffer_t *header_of(size_t size, const char *name)
+{
+	static const char end[] =
+		"--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+	buffer_t *header = buffer_create_dynamic(default_pool, size);
+	size_t i, left;
+
+	buffer_append(header, "age-encryption.org/v1\n-> ", 25);
+	buffer_append(header, name, strlen(name));
+	buffer_append_c(header, '\n');
+	left = size - header->used - (sizeof(end) - 1);
+	for (i = 0; i < left; i++)
+		buffer_append_c(header,
+				i % 65 == 64 || i == left - 1 ? '\n' : 'A');
+	buffer_append(header, end, sizeof(end) - 1);
+	assert_int_equal(header->used, size);
+	return header;
+}
+
+/* A header has a bound, which belongs to it. */
+static void test_the_largest(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *name;
+		size_t size;
+		int error;
+	} rows[] = {
+		{ "grease", AGE_HEADER_MAX, ENOKEY },
+		{ "grease1", AGE_HEADER_MAX + 1, EINVAL },
+	};
+	static const size_t steps[] = { 1000, AGE_HEADER_MAX + 1 };
+	buffer_t *out = buffer_create_dynamic(default_pool, 64), *header;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		header = header_of(rows[i].size, rows[i].name);
+		for (j = 0; j < N_ELEMENTS(steps); j++)
+			assert_int_equal(test_decrypt(header->data,
+						      header->used, steps[j],
+						      out),
+					 rows[i].error);
+		buffer_free(&header);
+	}
+	buffer_free(&out);
+}
+
 /* A stream to a public key; the error of its first bytes, behind which there are none. */
 static int seal_for_point(const char *hex, buffer_t *sealed)
 {
@@ -149,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_beside_ssh_keys),
 		cmocka_unit_test(test_for_others_only),
+		cmocka_unit_test(test_the_largest),
 		cmocka_unit_test(test_recipients_of_low_order),
 	};
 
