@@ -33,6 +33,8 @@ static void response_send(struct response *r)
 {
 	ssize_t ret = write(STDOUT_FILENO, r->buffer, r->used);
 
+	if (ret < 0 && (errno == EAGAIN || errno == EINTR))
+		return; /* stdout does not block: once more, a moment later */
 	if (ret < 0) {
 		r->error = errno;
 		ret = (ssize_t)r->used;
@@ -49,7 +51,7 @@ static void response_add(struct response *r, const void *data, size_t size)
 	memcpy(r->buffer + r->used, data, size);
 	r->used += size;
 	if (r->sends == NULL)
-		r->sends = timeout_add(0, response_send, r);
+		r->sends = timeout_add(1, response_send, r);
 }
 
 static int response_failed(struct response *r, const char **error_r)

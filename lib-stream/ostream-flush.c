@@ -222,6 +222,18 @@ int o_stream_call_flush_callback(struct ostream_private *stream, int otherwise)
 	return stream->callback(stream->context);
 }
 
+void o_stream_end_turn(struct ostream_private *stream)
+{
+	bool failed = stream->ostream.stream_errno != 0;
+
+	if (stream->closing || stream->ostream.closed)
+		return;
+	o_stream_uncork_internal(&stream->ostream);
+	/* a connection that is lost counts as closed */
+	if (!failed && stream->ostream.stream_errno != 0)
+		(void)o_stream_call_flush_callback(stream, 1);
+}
+
 void o_stream_set_flush_pending(struct ostream *stream, bool set)
 {
 	if (!stream->closed && stream->stream_errno == 0)

@@ -177,6 +177,9 @@ o_stream_copy_istream(struct ostream *outstream, struct istream *instream);
 /* Calls the flush callback of this stream, if it has one: its answer, or
    `otherwise`. */
 int o_stream_call_flush_callback(struct ostream_private *stream, int otherwise);
+/* Ends the cork of a turn of the event loop in which that was called. What fails only then
+   is told by calling it once more: nothing else would come of it. */
+void o_stream_end_turn(struct ostream_private *stream);
 
 /* For the core. */
 static inline bool o_stream_has_failed(const struct ostream *stream)

@@ -357,8 +357,7 @@ static void worker_ready(void *context)
 	if ((ret < 0 || (ret > 0 && !s->deferred)) &&
 	    o_stream_call_flush_callback(&s->ostream, 1) == 0)
 		o_stream_set_flush_pending(stream, true);
-	if (!stream->closed && !s->ostream.closing)
-		o_stream_uncork_internal(stream);
+	o_stream_end_turn(&s->ostream);
 	o_stream_unref(&stream);
 }
 

@@ -144,6 +144,8 @@ def messages(spool):
                 if not whole:
                     continue
                 body = before[1]
+            if body is None:
+                continue
             if old is None or record.version >= old[0].version:
                 same = old is not None and old[0].version == record.version
                 there[record.id] = (record, body, old[2] if same else None)

@@ -144,6 +144,9 @@ fails 65 "." "$BOBBIN" spool get -i key -o out secret "$sid"
 [ $? = 65 ] && grep -q "^$sid" verify.out &&
 	pass "verify finds a cut body without the key" ||
 	fail "verify finds a cut body without the key"
+check "and calls it damaged" sh -c "
+	'$BOBBIN' spool verify --json secret | grep $sid |
+		grep -q '\"problem_kind\": *\"damaged\"'"
 cp saved "$body"
 check "and is content again" "$BOBBIN" spool verify -i key secret
 "$BOBBIN" spool verify -i other secret >verify.out 2>&1
@@ -374,6 +377,9 @@ if command -v python3 >/dev/null; then
 	check "and counts it" sh -c "
 		'$BOBBIN' spool verify --json malformed | tail -n 1 |
 			grep -q '\"damaged\": *0, *\"malformed\": *1,'"
+	check "and says so of the message" sh -c "
+		'$BOBBIN' spool verify --json malformed | head -n 1 |
+			grep -q '\"problem_kind\": *\"malformed\"'"
 	check "get --wire writes all of it" sh -c "
 		'$BOBBIN' spool get --wire malformed $mid |
 			grep -q '^end$'"

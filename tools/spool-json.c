@@ -6,6 +6,7 @@
 #include "spool-common.h"
 
 #ifdef HAVE_JANSSON
+#include <errno.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -80,14 +81,31 @@ static void set_number(json_t *object, const char *name, uint64_t number)
 				  json_integer((json_int_t)number));
 }
 
+/* What a program may want to know of a problem, beside the sentence. */
+static const char *kind_of_problem(int error)
+{
+	switch (error) {
+	case EINVAL:
+		return "damaged";
+	case EILSEQ:
+		return "malformed";
+	case ENOKEY:
+		return "no-key";
+	default:
+		return "unread";
+	}
+}
+
 /* What the store tells of a message. */
 static void set_stored(json_t *object, const struct spool_entry *entry)
 {
 	set_number(object, "stored_size", entry->stored_size);
 	set_text(object, "headers_stack", entry->headers_stack);
 	set_text(object, "body_stack", entry->body_stack);
-	if (entry->problem != NULL)
-		set_text(object, "problem", entry->problem);
+	if (entry->problem == NULL)
+		return;
+	set_text(object, "problem", entry->problem);
+	set_text(object, "problem_kind", kind_of_problem(entry->error));
 }
 
 void spool_json_entry(const struct spool_entry *entry)

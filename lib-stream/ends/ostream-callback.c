@@ -143,7 +143,7 @@ static void callback_ready(void *context)
 		ret = go_on(cs);
 	if (ret == 0)
 		cs->flush_pending = true;
-	o_stream_uncork_internal(stream);
+	o_stream_end_turn(&cs->ostream);
 	cs->in_ready = false;
 	update_io_later(cs);
 	o_stream_unref(&stream);

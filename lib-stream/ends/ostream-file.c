@@ -48,8 +48,7 @@ static void file_writable(void *context)
 		ret = file_writable_default(file);
 	if (ret == 0)
 		file->flush_pending = true;
-	if (!file->ostream.closing)
-		o_stream_uncork_internal(stream);
+	o_stream_end_turn(&file->ostream);
 	file_update_io(file);
 	o_stream_unref(&stream);
 }

@@ -23,8 +23,8 @@ enum iostream_temp_flags {
 	   Bobbin's own. */
 	IOSTREAM_TEMP_FLAG_ENCRYPTED = 0x02,
 	/* What does not stay in memory from the beginning goes to the file, or is an
-	   error: where no file can be made, or it takes no more, the send, pwrite or
-	   seek fails with the errno of that (ENOSPC, EDQUOT, ENOENT, ...) and a text
+	   error: where no file can be made, or it takes no more, the send or pwrite
+	   fails with the errno of that (ENOSPC, EDQUOT, ENOENT, ...) and a text
 	   that says so. The last bytes are written by the finish, which may fail then,
 	   too; what was finished can be read without room on the disk. For who would
 	   rather do without than have a full disk fill the memory. Bobbin's own. */

@@ -80,8 +80,7 @@ static void call_callback(struct multiplex_ochannel *channel)
 	o_stream_cork_internal(stream);
 	if (o_stream_call_flush_callback(&channel->ostream, 1) == 0)
 		channel->waiting = true;
-	if (!channel->ostream.closing)
-		o_stream_uncork_internal(stream);
+	o_stream_end_turn(&channel->ostream);
 	o_stream_unref(&stream);
 }
 
