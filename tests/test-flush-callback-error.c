@@ -80,6 +80,16 @@ static struct ostream *add_channel(struct ostream *end)
 					 OSTREAM_MULTIPLEX_FORMAT_STREAM);
 }
 
+static struct ostream *add_tee(struct ostream *end)
+{
+	struct ostream *null = o_stream_create_null();
+	struct ostream *outputs[] = { null, end, NULL };
+	struct ostream *tee = o_stream_create_tee(outputs);
+
+	o_stream_unref(&null);
+	return tee;
+}
+
 static struct ostream *add_worker(struct ostream *end)
 {
 	return o_stream_create_transform(
@@ -91,7 +101,7 @@ static void test_it_is_called_again(void **state ATTR_UNUSED)
 	static struct ostream *(*const ends[])(void) = { make_pipe,
 							 make_callback };
 	static struct ostream *(*const layers[])(struct ostream *) = {
-		add_nothing, add_hex, add_channel, add_worker
+		add_nothing, add_hex, add_channel, add_tee, add_worker
 	};
 	struct sender sender;
 	struct timeout *limit;
