@@ -19,9 +19,10 @@ struct email_message {
 	/* The body in SMTP wire form (RFC 5321 4.5.2: CRLF line ends, dots
 	   doubled, the closing CR LF . CR LF included), from its beginning; a
 	   reference of the message's. NULL: not read yet. Nobody looks whether it
-	   is that when it is stored, and spool_verify() looks for its end alone: it comes from the dot stream
-	   (o_stream_create_dot(), i_stream_create_transform() with
-	   transform_create_dot_encoder()), or is what a client sent behind DATA. */
+	   is that when it is stored, and spool_verify() looks for its end alone:
+	   it comes from the dot stream (o_stream_create_dot(),
+	   i_stream_create_transform() with transform_create_dot_encoder()), or is
+	   what a client sent behind DATA. */
 	struct istream *body;
 	/* Octets of the wire form; 0: not known yet. Where it is not 0 and wrong, storing
 	   fails. */

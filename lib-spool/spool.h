@@ -154,7 +154,8 @@ struct spool_entry {
 	   wrote it. ENOKEY: its bytes are those that were written, and none of
 	   the identities fits. EILSEQ, of spool_verify(): its body is whole, and
 	   does not end as SMTP wire form does (CR LF . CR LF, or . CR LF
-	   alone), or before its end: as it was when it was stored. Others: it cannot be read now. 0: no problem. */
+	   alone), or before its end: as it was when it was stored. Others: it
+	   cannot be read now. 0: no problem. */
 	int error;
 };
 /* Called for each message; false stops. */
@@ -163,9 +164,10 @@ typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r);
 /* The same, having read and checked every byte; what cannot be decrypted without
-   a key is checked by its hash alone, which headers of the file store have not. Read-only it also calls back for what is
-   damaged in a journal and belongs to no message any more, and was not put aside
-   yet: with the id that it was of, all zeros where nobody knows. */
+   a key is checked by its hash alone, which headers of the file store have not.
+   Read-only it also calls back for what is damaged in a journal and belongs to no
+   message any more, and was not put aside yet: with the id that it was of, all
+   zeros where nobody knows. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
 

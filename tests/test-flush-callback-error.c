@@ -16,6 +16,7 @@
 
 struct sender {
 	struct ostream *stream;
+	bool once; /* it sends once, and does not ask for another turn */
 	unsigned int calls;
 	int seen; /* the errno of the stream */
 };
@@ -28,7 +29,11 @@ static int send_more(struct sender *sender)
 		io_loop_stop(io_loop_get_current());
 		return -1;
 	}
-	return o_stream_send(sender->stream, "abc", 3) == 3 ? 0 : -1;
+	if (sender->once && sender->calls > 1)
+		return 1;
+	return o_stream_send(sender->stream, "abc", 3) != 3 ? -1 :
+		sender->once                                ? 1 :
+							      0;
 }
 
 /* The test has failed. */
@@ -96,42 +101,52 @@ static struct ostream *add_worker(struct ostream *end)
 		end, transform_create_async(transform_create_hex_encoder()));
 }
 
+static void must_be_told(struct ostream *end,
+			 struct ostream *(*add)(struct ostream *), bool once,
+			 const char *what)
+{
+	struct sender sender = { .once = once };
+	struct timeout *limit;
+
+	sender.stream = add(end);
+	o_stream_set_flush_callback(sender.stream, send_more, &sender);
+	o_stream_set_flush_pending(sender.stream, true);
+	limit = timeout_add(8000, give_up, &sender);
+	io_loop_run(io_loop_get_current());
+	if (sender.calls < 2 || sender.seen != EPIPE)
+		fail_msg("%s, %s: %u calls, errno %d", what,
+			 once ? "once" : "again", sender.calls, sender.seen);
+	timeout_remove(&limit);
+	o_stream_abort(sender.stream);
+	o_stream_destroy(&sender.stream);
+	o_stream_abort(end);
+	o_stream_unref(&end);
+}
+
 static void test_it_is_called_again(void **state ATTR_UNUSED)
 {
-	static struct ostream *(*const ends[])(void) = { make_pipe,
-							 make_callback };
-	static struct ostream *(*const layers[])(struct ostream *) = {
-		add_nothing, add_hex, add_channel, add_tee, add_worker
+	static const struct {
+		const char *name;
+		struct ostream *(*add)(struct ostream *end);
+	} layers[] = {
+		{ "nothing", add_nothing },   { "hex", add_hex },
+		{ "a channel", add_channel }, { "tee", add_tee },
+		{ "a worker", add_worker },
 	};
-	struct sender sender;
-	struct timeout *limit;
-	struct ioloop *loop;
-	struct ostream *end;
-	size_t i, j;
+	struct ioloop *loop = io_loop_create();
+	size_t i;
+	int once;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (i = 0; i < N_ELEMENTS(ends); i++) {
-		for (j = 0; j < N_ELEMENTS(layers); j++) {
-			loop = io_loop_create();
-			end = ends[i]();
-			sender.stream = layers[j](end);
-			sender.calls = 0;
-			o_stream_set_flush_callback(sender.stream, send_more,
-						    &sender);
-			o_stream_set_flush_pending(sender.stream, true);
-			limit = timeout_add(8000, give_up, &sender);
-			io_loop_run(loop);
-			if (sender.calls < 2 || sender.seen != EPIPE)
-				fail_msg("%zu, %zu: %u calls, errno %d", i, j,
-					 sender.calls, sender.seen);
-			timeout_remove(&limit);
-			o_stream_abort(sender.stream);
-			o_stream_destroy(&sender.stream);
-			o_stream_abort(end);
-			o_stream_unref(&end);
-			io_loop_destroy(&loop);
+	for (i = 0; i < N_ELEMENTS(layers); i++) {
+		for (once = 0; once < 2; once++) {
+			must_be_told(make_pipe(), layers[i].add, once,
+				     layers[i].name);
+			must_be_told(make_callback(), layers[i].add, once,
+				     layers[i].name);
 		}
 	}
+	io_loop_destroy(&loop);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The journal by itself: records, what fails, the index. What a power cut leaves is
+/* The journal by itself: records, and what fails. What a power cut leaves is
    crash/test-crash-journal.c's. */
 
 #include "config.h"
@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -90,73 +89,6 @@ static void test_too_large_is_refused(void **state ATTR_UNUSED)
 	assert_true(test_journal_has(journal, 3));
 	journal_close(&journal);
 	free(data);
-}
-
-/* Of a message that went, or that was never stored, the index has nothing: neither for it nor
-   for its states. */
-static uint32_t used_slots(const struct journal *journal)
-{
-	uint32_t used = 0;
-	unsigned int i;
-
-	for (i = 0; i < JOURNAL_SHARDS; i++)
-		used += journal->index.shards[i].slots.used;
-	return used;
-}
-
-static void test_no_memory_of_what_went(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	struct journal_entry entry;
-	struct test_journal_put put;
-	struct journal_record *record = put.request.records;
-	unsigned int i, stored;
-	message_id id;
-
-	test_journal_make_id(1, &id);
-	for (i = 0; i < 20; i++) {
-		stored = i % 2;
-		if (stored > 0)
-			assert_int_equal(test_journal_store(journal, 1), 0);
-		assert_int_equal(journal_claim(journal, &id, &entry), 0);
-		assert_int_equal(journal_reserve_states(journal, &id), 0);
-		test_journal_make_put(&put, 1, 2);
-		put.request.count = 1;
-		record->type = JOURNAL_STATES;
-		record->plain_size = 1;
-		if (stored > 0)
-			assert_int_equal(journal_commit(journal, &put.request),
-					 0);
-		journal_release(journal, &id);
-		if (stored > 0)
-			assert_int_equal(test_journal_drop(journal, 1), 0);
-	}
-	assert_true(journal->index.shards[id.bytes[15]].slots.count <= 2);
-	assert_int_equal(used_slots(journal), 0);
-	journal_close(&journal);
-}
-
-/* Where there is memory for states, it stays there until the claim goes, whatever is written
-   meanwhile. */
-static void test_memory_for_states_stays(void **state ATTR_UNUSED)
-{
-	struct journal *journal = test_journal_new();
-	const struct journal_shard *shard;
-	struct journal_entry entry;
-	struct test_journal_put put;
-
-	assert_int_equal(test_journal_store(journal, 1), 0);
-	test_journal_make_put(&put, 1, 2);
-	shard = &journal->index.shards[put.request.records[0].id.bytes[15]];
-	assert_int_equal(
-		journal_claim(journal, &put.request.records[0].id, &entry), 0);
-	assert_int_equal(journal_reserve_states(journal, &entry.id), 0);
-	assert_int_equal(shard->slots.count, 2);
-	assert_int_equal(journal_commit(journal, &put.request), 0);
-	assert_int_equal(shard->slots.free, 0);
-	journal_release(journal, &entry.id);
-	assert_int_not_equal(shard->slots.free, 0);
-	journal_close(&journal);
 }
 
 /* Segments were to be smaller: none of them is written anew for what it has no room for. */
@@ -542,48 +474,12 @@ static void test_how_long_a_sync_took(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/*
- * The index
- */
-
-static void test_memory_of_a_message(void **state ATTR_UNUSED)
-{
-	const unsigned int count = 200000;
-	struct journal_index *index = malloc(sizeof(*index));
-	struct journal_entry entry, old;
-	struct mallinfo2 before, after;
-	unsigned int n;
-
-	assert_non_null(index);
-	before = mallinfo2();
-	journal_index_init(index);
-	memset(&entry, 0, sizeof(entry));
-	entry.headers.offset = 1;
-	for (n = 0; n < count; n++) {
-		test_journal_make_id(n, &entry.id);
-		assert_true(journal_index_set(index, &entry, &old));
-	}
-	after = mallinfo2();
-	if (after.uordblks - before.uordblks > (size_t)count * 68)
-		fail_msg("%zu bytes a message",
-			 (after.uordblks - before.uordblks) / count);
-	for (n = 0; n < count; n++) {
-		test_journal_make_id(n, &entry.id);
-		assert_true(journal_index_remove(index, &entry.id, &old));
-		assert_false(journal_index_find(index, &entry.id, &old));
-	}
-	journal_index_deinit(index);
-	free(index);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stored_and_there_after_reopening),
 		cmocka_unit_test(test_segments_are_written_anew),
 		cmocka_unit_test(test_too_large_is_refused),
-		cmocka_unit_test(test_no_memory_of_what_went),
-		cmocka_unit_test(test_memory_for_states_stays),
 		cmocka_unit_test(test_a_segment_that_is_too_small_is_left),
 		cmocka_unit_test(test_a_failed_sync_is_void),
 		cmocka_unit_test(test_a_failed_group_without_padding_is_void),
@@ -596,7 +492,6 @@ int main(void)
 		cmocka_unit_test(test_a_header_that_is_not_written),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),
 		cmocka_unit_test(test_how_long_a_sync_took),
-		cmocka_unit_test(test_memory_of_a_message),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);

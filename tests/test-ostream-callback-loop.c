@@ -8,7 +8,6 @@
 #include "test-taker.h"
 
 #include <errno.h>
-#include <sys/resource.h>
 
 struct fixture {
 	struct ioloop *loop;
@@ -536,69 +535,6 @@ static void test_errors_in_the_loop(void **state ATTR_UNUSED)
 	}
 }
 
-/* Without a descriptor nobody could ever be woken: that is said at once. */
-static void test_no_descriptors(void **state ATTR_UNUSED)
-{
-	struct rlimit limit, none;
-	struct fixture f;
-	unsigned int way;
-
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	none = limit;
-	none.rlim_cur = 0;
-	for (way = 0; way < 4; way++) {
-		begin(&f, false);
-		f.t.room = 0;
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-		if (way == 0) {
-			assert_int_equal(o_stream_send_str(f.t.s, "x"), -1);
-		} else if (way == 1) {
-			o_stream_set_flush_pending(f.t.s, true);
-		} else {
-			o_stream_cork(f.t.s);
-			assert_int_equal(o_stream_send_str(f.t.s, "x"), 1);
-			assert_int_equal(o_stream_flush(f.t.s), 0);
-			o_stream_uncork(f.t.s);
-		}
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-		assert_int_equal(f.t.s->stream_errno, EMFILE);
-		assert_string_equal(o_stream_get_error(f.t.s),
-				    "(callback): cannot wait for room: "
-				    "Too many open files");
-		if (way > 0)
-			EXPECT_PANIC("is missing error handling",
-				     o_stream_unref(&f.t.s));
-		assert_int_equal(o_stream_flush(f.t.s), -1);
-		end(&f);
-	}
-	/* a flush that has to wait, of what was there before the loop was; but a
-	   close waits for nothing */
-	for (way = 0; way < 2; way++) {
-		begin(&f, false);
-		io_loop_set_current(NULL);
-		fill(&f);
-		io_loop_set_current(f.loop);
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-		if (way == 0)
-			assert_int_equal(o_stream_flush(f.t.s), -1);
-		else
-			o_stream_close(f.t.s);
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-		assert_int_equal(f.t.s->stream_errno,
-				 way == 0 ? EMFILE : EPIPE);
-		end(&f);
-	}
-}
-
-static void test_only_for_such_a_stream(void **state ATTR_UNUSED)
-{
-	struct ostream *s = o_stream_create_null();
-
-	EXPECT_PANIC("sendv == o_stream_callback_sendv",
-		     o_stream_callback_wake(s));
-	o_stream_destroy(&s);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -618,8 +554,6 @@ int main(void)
 		cmocka_unit_test(test_finish_is_left),
 		cmocka_unit_test(test_finish_does_not_wait_any_more),
 		cmocka_unit_test(test_errors_in_the_loop),
-		cmocka_unit_test(test_no_descriptors),
-		cmocka_unit_test(test_only_for_such_a_stream),
 	};
 
 	return cmocka_run_group_tests_name("ostream-callback-loop", tests, NULL,

@@ -7,9 +7,11 @@
 #include "config.h"
 #include "block-cache.h"
 #include "test-mem-faults.h"
+#include "ioloop.h"
 #include "test-taker.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <stdlib.h>
 
 /*
@@ -482,6 +484,72 @@ static void test_destroyed_with_the_last_reference(void **state ATTR_UNUSED)
 	test_taker_free(&t);
 }
 
+/* Without a descriptor nobody could ever be woken: that is said at once, in each way of
+   beginning to wait. */
+static void test_no_descriptors(void **state ATTR_UNUSED)
+{
+	struct ioloop *loop = io_loop_create();
+	struct rlimit limit, none;
+	struct test_taker t;
+	unsigned int way;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	for (way = 0; way < 4; way++) {
+		test_taker_init(&t, 0, false);
+		t.room = 0;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		if (way == 0) {
+			assert_int_equal(o_stream_send_str(t.s, "x"), -1);
+		} else if (way == 1) {
+			o_stream_set_flush_pending(t.s, true);
+		} else {
+			o_stream_cork(t.s);
+			assert_int_equal(o_stream_send_str(t.s, "x"), 1);
+			assert_int_equal(o_stream_flush(t.s), 0);
+			o_stream_uncork(t.s);
+		}
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		assert_int_equal(t.s->stream_errno, EMFILE);
+		assert_string_equal(o_stream_get_error(t.s),
+				    "(callback): cannot wait for room: "
+				    "Too many open files");
+		if (way > 0)
+			EXPECT_PANIC("is missing error handling",
+				     o_stream_unref(&t.s));
+		assert_int_equal(o_stream_flush(t.s), -1);
+		test_taker_free(&t);
+	}
+	/* a flush that has to wait, of what was there before the loop was; but a
+	   close waits for nothing */
+	for (way = 0; way < 2; way++) {
+		test_taker_init(&t, 0, false);
+		t.room = 0;
+		io_loop_set_current(NULL);
+		assert_int_equal(o_stream_send_str(t.s, "abc"), 3);
+		io_loop_set_current(loop);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		if (way == 0)
+			assert_int_equal(o_stream_flush(t.s), -1);
+		else
+			o_stream_close(t.s);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		assert_int_equal(t.s->stream_errno, way == 0 ? EMFILE : EPIPE);
+		test_taker_free(&t);
+	}
+	io_loop_destroy(&loop);
+}
+
+static void test_only_for_such_a_stream(void **state ATTR_UNUSED)
+{
+	struct ostream *s = o_stream_create_null();
+
+	EXPECT_PANIC("sendv == o_stream_callback_sendv",
+		     o_stream_callback_wake(s));
+	o_stream_destroy(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -502,6 +570,8 @@ int main(void)
 		cmocka_unit_test(test_not_finished),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_destroyed_with_the_last_reference),
+		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_only_for_such_a_stream),
 	};
 
 	return cmocka_run_group_tests_name("ostream-callback", tests, NULL,

@@ -30,6 +30,14 @@ buffer_t *test_record_of(const void *lines, size_t size)
 
 char test_record_error[512];
 
+void test_record_failed(char *error)
+{
+	assert_int_not_equal(errno, 0);
+	(void)snprintf(test_record_error, sizeof(test_record_error), "%s",
+		       error);
+	i_free(error);
+}
+
 int test_record_parse(email_message *message, const void *data, size_t size)
 {
 	char *error;
@@ -37,10 +45,7 @@ int test_record_parse(email_message *message, const void *data, size_t size)
 	errno = 0;
 	if (message_record_parse(message, data, size, &error) == 0)
 		return 0;
-	assert_int_not_equal(errno, 0);
-	(void)snprintf(test_record_error, sizeof(test_record_error), "%s",
-		       error);
-	i_free(error);
+	test_record_failed(error);
 	/* nothing of it is left */
 	assert_int_equal(email_message_recipient_count(message), 0);
 	assert_string_equal(email_message_get_sender(message), "");

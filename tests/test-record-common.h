@@ -17,6 +17,7 @@ email_message *test_record_new(void);
 buffer_t *test_record_of(const void *lines, size_t size);
 /* 0, or the errno, with its sentence in test_record_error: then the message is left empty. */
 extern char test_record_error[512];
+void test_record_failed(char *error);
 int test_record_parse(email_message *message, const void *data, size_t size);
 /* The same of test_record_of(). */
 int test_record_parse_lines(email_message *message, const void *lines,

@@ -97,91 +97,80 @@ static void test_what_is_read(void **state ATTR_UNUSED)
 	assert_null(conf.store);
 }
 
+static const struct {
+	const char *text;
+	size_t size;
+	int error;
+	const char *where, *what;
+} wrong[] = {
+	{ TEXT(""), EINVAL, "spool.conf", "\"version = 1\"" },
+	{ TEXT("# nothing\n"), EINVAL, "spool.conf", "\"version = 1\"" },
+	{ TEXT("store = file\n"), EINVAL, "spool.conf", "\"version = 1\"" },
+	{ TEXT("version = 1\n"), EINVAL, "spool.conf", "\"store = file\"" },
+	{ TEXT("version = 2\nstore = file\n"), ENOTSUP, "line 1",
+	  "newer version" },
+	{ TEXT("\n\nversion = 18446744073709551617\n"), ENOTSUP, "line 3",
+	  "newer version" },
+	{ TEXT("version =\n"), EINVAL, "line 1", "\"version = 1\"" },
+	{ TEXT("version = one\n"), EINVAL, "line 1", "\"version = 1\"" },
+	{ TEXT("version = -1\n"), EINVAL, "line 1", "\"version = 1\"" },
+	{ TEXT(MINIMUM "boby = gzip\n"), EINVAL, "line 3",
+	  "inline-limit, compaction and module are known" },
+	{ TEXT(MINIMUM "segment-size = 1\n"), EINVAL, "line 3",
+	  "is expected, a multiple of 4096" },
+	{ TEXT(MINIMUM "segment-size = 65537\n"), EINVAL, "line 3",
+	  "is expected, a multiple of 4096" },
+	{ TEXT(MINIMUM "segment-size = 64M\n"), EINVAL, "line 3",
+	  "is expected, a multiple of 4096" },
+	{ TEXT(MINIMUM "segment-size = 65536\nsegment-size = 65536\n"), EINVAL,
+	  "line 4", "take one away" },
+	{ TEXT(MINIMUM "inline-limit = 5000x\n"), EINVAL, "line 3",
+	  "inline-limit \"5000x\": a number of bytes" },
+	{ TEXT(MINIMUM "inline-limit = 4294967297\n"), EINVAL, "line 3",
+	  "4294967296 is expected" },
+	{ TEXT(MINIMUM "segment-size = 4294971392\n"), EINVAL, "line 3",
+	  "4294967296 is expected" },
+	{ TEXT(MINIMUM "header = gzip\n"), EINVAL, "line 3", "are known" },
+	{ TEXT(MINIMUM "headers-x = gzip\n"), EINVAL, "line 3", "are known" },
+	{ TEXT(MINIMUM "compaction = yes\n"), EINVAL, "line 3",
+	  "on or off is expected" },
+	{ TEXT(MINIMUM "compaction = on\ncompaction = off\n"), EINVAL, "line 4",
+	  "take one away" },
+	{ TEXT(MINIMUM "inline-limit = 0\n"), EINVAL, "line 3",
+	  "inline-limit \"0\": a number of bytes from 1024 to" },
+	{ TEXT(MINIMUM "inline-limit = 1023\n"), EINVAL, "line 3",
+	  "4294967296 is expected" },
+	{ TEXT(MINIMUM "inline-limit = 5000\ninline-limit = 5000\n"), EINVAL,
+	  "line 4", "take one away" },
+	{ TEXT(MINIMUM "= gzip\n"), EINVAL, "line 3", "are known" },
+	{ TEXT(MINIMUM "Body = gzip\n"), EINVAL, "line 3", "are known" },
+	{ TEXT(MINIMUM "# c\nbody gzip\n"), EINVAL, "line 4",
+	  "\"name = value\"" },
+	{ TEXT(MINIMUM "body"), EINVAL, "line 3", "\"name = value\"" },
+	{ TEXT(MINIMUM "store = file\n"), EINVAL, "line 3", "take one away" },
+	{ TEXT(MINIMUM "body =\nbody = gzip\n"), EINVAL, "line 4",
+	  "take one away" },
+	{ TEXT(MINIMUM "version = 1\n"), EINVAL, "line 3", "take one away" },
+	{ TEXT(MINIMUM "\0"), EINVAL, "line 3", "take it away" },
+	{ TEXT("version = 1\nstore = file\0\n"), EINVAL, "line 2",
+	  "take it away" },
+	{ TEXT(MINIMUM "body = \33[2J\n"), EINVAL, "line 3", "take it away" },
+	{ TEXT(MINIMUM "body = a\rb\n"), EINVAL, "line 3", "take it away" },
+	{ TEXT("\xef\xbb\xbfversion = 1\n"), EINVAL, "line 1", "are known" },
+};
+
 static void test_errors_say_where_and_what_to_do(void **state ATTR_UNUSED)
 {
-	static const struct {
-		const char *text;
-		size_t size;
-		int error;
-		const char *where, *what;
-	} rows[] = {
-		{ TEXT(""), EINVAL, "spool.conf", "\"version = 1\"" },
-		{ TEXT("# nothing\n"), EINVAL, "spool.conf",
-		  "\"version = 1\"" },
-		{ TEXT("store = file\n"), EINVAL, "spool.conf",
-		  "\"version = 1\"" },
-		{ TEXT("version = 1\n"), EINVAL, "spool.conf",
-		  "\"store = file\"" },
-		{ TEXT("version = 2\nstore = file\n"), ENOTSUP, "line 1",
-		  "newer version" },
-		{ TEXT("\n\nversion = 18446744073709551617\n"), ENOTSUP,
-		  "line 3", "newer version" },
-		{ TEXT("version =\n"), EINVAL, "line 1", "\"version = 1\"" },
-		{ TEXT("version = one\n"), EINVAL, "line 1",
-		  "\"version = 1\"" },
-		{ TEXT("version = -1\n"), EINVAL, "line 1", "\"version = 1\"" },
-		{ TEXT(MINIMUM "boby = gzip\n"), EINVAL, "line 3",
-		  "inline-limit, compaction and module are known" },
-		{ TEXT(MINIMUM "segment-size = 1\n"), EINVAL, "line 3",
-		  "is expected, a multiple of 4096" },
-		{ TEXT(MINIMUM "segment-size = 65537\n"), EINVAL, "line 3",
-		  "is expected, a multiple of 4096" },
-		{ TEXT(MINIMUM "segment-size = 64M\n"), EINVAL, "line 3",
-		  "is expected, a multiple of 4096" },
-		{ TEXT(MINIMUM "segment-size = 65536\nsegment-size = 65536\n"),
-		  EINVAL, "line 4", "take one away" },
-		{ TEXT(MINIMUM "inline-limit = 5000x\n"), EINVAL, "line 3",
-		  "inline-limit \"5000x\": a number of bytes" },
-		{ TEXT(MINIMUM "inline-limit = 4294967297\n"), EINVAL, "line 3",
-		  "4294967296 is expected" },
-		{ TEXT(MINIMUM "segment-size = 4294971392\n"), EINVAL, "line 3",
-		  "4294967296 is expected" },
-		{ TEXT(MINIMUM "header = gzip\n"), EINVAL, "line 3",
-		  "are known" },
-		{ TEXT(MINIMUM "headers-x = gzip\n"), EINVAL, "line 3",
-		  "are known" },
-		{ TEXT(MINIMUM "compaction = yes\n"), EINVAL, "line 3",
-		  "on or off is expected" },
-		{ TEXT(MINIMUM "compaction = on\ncompaction = off\n"), EINVAL,
-		  "line 4", "take one away" },
-		{ TEXT(MINIMUM "inline-limit = 0\n"), EINVAL, "line 3",
-		  "inline-limit \"0\": a number of bytes from 1024 to" },
-		{ TEXT(MINIMUM "inline-limit = 1023\n"), EINVAL, "line 3",
-		  "4294967296 is expected" },
-		{ TEXT(MINIMUM "inline-limit = 5000\ninline-limit = 5000\n"),
-		  EINVAL, "line 4", "take one away" },
-		{ TEXT(MINIMUM "= gzip\n"), EINVAL, "line 3", "are known" },
-		{ TEXT(MINIMUM "Body = gzip\n"), EINVAL, "line 3",
-		  "are known" },
-		{ TEXT(MINIMUM "# c\nbody gzip\n"), EINVAL, "line 4",
-		  "\"name = value\"" },
-		{ TEXT(MINIMUM "body"), EINVAL, "line 3", "\"name = value\"" },
-		{ TEXT(MINIMUM "store = file\n"), EINVAL, "line 3",
-		  "take one away" },
-		{ TEXT(MINIMUM "body =\nbody = gzip\n"), EINVAL, "line 4",
-		  "take one away" },
-		{ TEXT(MINIMUM "version = 1\n"), EINVAL, "line 3",
-		  "take one away" },
-		{ TEXT(MINIMUM "\0"), EINVAL, "line 3", "take it away" },
-		{ TEXT("version = 1\nstore = file\0\n"), EINVAL, "line 2",
-		  "take it away" },
-		{ TEXT(MINIMUM "body = \33[2J\n"), EINVAL, "line 3",
-		  "take it away" },
-		{ TEXT(MINIMUM "body = a\rb\n"), EINVAL, "line 3",
-		  "take it away" },
-		{ TEXT("\xef\xbb\xbfversion = 1\n"), EINVAL, "line 1",
-		  "are known" },
-	};
 	size_t i;
 	int ret;
 
-	for (i = 0; i < N_ELEMENTS(rows); i++) {
-		ret = read_text(rows[i].text, rows[i].size);
-		if (ret != rows[i].error)
+	for (i = 0; i < N_ELEMENTS(wrong); i++) {
+		ret = read_text(wrong[i].text, wrong[i].size);
+		if (ret != wrong[i].error)
 			fail_msg("row %zu: %s", i, strerror(ret));
 		if (strstr(error_text, "spool.conf") == NULL ||
-		    strstr(error_text, rows[i].where) == NULL ||
-		    strstr(error_text, rows[i].what) == NULL)
+		    strstr(error_text, wrong[i].where) == NULL ||
+		    strstr(error_text, wrong[i].what) == NULL)
 			fail_msg("row %zu: %s", i, error_text);
 	}
 	spool_conf_free(&conf);

@@ -118,6 +118,7 @@ bool journal_entries_peek(const struct journal_entries *entries, size_t *pos,
 
 	if (entry == NULL)
 		return false;
+	peek->type = (enum journal_type)entry[ENTRY_TYPE];
 	peek->id = (const message_id *)(entry + ENTRY_ID);
 	peek->has_body = get_le32(entry + ENTRY_BODY) != 0;
 	return true;
@@ -191,7 +192,6 @@ static bool make_items(const struct journal_entries *entries,
 	struct journal_listed listed;
 	size_t pos = 0;
 
-	items->from_footer = true;
 	items->room = entries->size / ENTRY_SIZE * 2 + 1;
 	items->items = try_malloc(items->room * sizeof(*items->items));
 	if (items->items == NULL)

@@ -231,15 +231,15 @@ static bool is_real_item(const struct journal_item *item)
 
 bool journal_content_is_real(const struct journal_content *content)
 {
-	struct journal_listed listed;
+	struct journal_peek peek;
 	size_t i, pos = 0;
 
 	for (i = 0; i < content->items.count; i++) {
 		if (is_real_item(&content->items.items[i]))
 			return true;
 	}
-	while (journal_entries_next(&content->entries, &pos, &listed)) {
-		if (listed.header.type != JOURNAL_VOID)
+	while (journal_entries_peek(&content->entries, &pos, &peek)) {
+		if (peek.type != JOURNAL_VOID)
 			return true;
 	}
 	return false;

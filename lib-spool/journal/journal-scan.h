@@ -26,8 +26,6 @@ struct journal_items {
 	/* The index of the first one that no later group vouches for: the last
 	   group may not have been synced. */
 	size_t last_group;
-	/* only what counts for the index is there, by the segment's footer */
-	bool from_footer;
 };
 
 /* What a footer says, as it is on the disk: an item takes six times as much memory. */
@@ -45,7 +43,8 @@ struct journal_listed {
 };
 
 struct journal_peek {
-	const message_id *id;
+	enum journal_type type;
+	const message_id *id; /* of the entries */
 	bool has_body;
 };
 

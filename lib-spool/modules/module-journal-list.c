@@ -6,6 +6,7 @@
 #include "module-journal-private.h"
 #include "istream.h"
 #include "mem.h"
+#include "panic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ struct listing {
 	   for behind all others, in the journal as it is then. */
 	struct journal_entry *stale;
 	size_t stale_count, stale_room;
-	bool at_stale; /* for the last time */
+	bool last_round;
 };
 
 /* False: it is to be told at once. */
@@ -32,7 +33,7 @@ static bool put_off(struct listing *listing, const struct journal_entry *entry)
 	size_t room = listing->stale_room == 0 ? 64 : listing->stale_room * 2;
 	struct journal_entry *stale = listing->stale;
 
-	if (listing->at_stale)
+	if (listing->last_round)
 		return false;
 	if (listing->stale_count == listing->stale_room) {
 		stale = try_realloc(stale, room * sizeof(*stale));
@@ -282,12 +283,13 @@ static void list_as_they_were(struct listing *listing,
 {
 	size_t i;
 
-	listing->at_stale = true;
+	listing->last_round = true;
 	for (i = 0; i < count && !listing->stopped; i++)
 		(void)list_more(&entries[i], listing);
 }
 
-/* The journal is opened once more for them. */
+/* The journal is opened once more for them: no writer is told that something is stale, who
+	would have it open twice. */
 static void list_stale(struct listing *listing)
 {
 	struct journal_entry *entries = listing->stale;
@@ -295,6 +297,7 @@ static void list_stale(struct listing *listing)
 	io_infrastructure *now;
 	char *error = NULL;
 
+	i_assert((listing->store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0);
 	listing->stale = NULL;
 	listing->stale_count = listing->stale_room = 0;
 	now = module_journal_open(listing->store->spool, &error);
@@ -322,7 +325,7 @@ int module_journal_list(io_infrastructure *io, bool verify,
 	journal_for_each(listing.store->journal, false, list_more, &listing);
 	for (rounds = 0; listing.stale_count > 0 && !listing.stopped;
 	     rounds++) {
-		listing.at_stale = rounds == ROUNDS_MAX - 1;
+		listing.last_round = rounds == ROUNDS_MAX - 1;
 		list_stale(&listing);
 	}
 	i_free(listing.stale);
