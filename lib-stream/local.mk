@@ -15,7 +15,7 @@ stream_private_headers += lib-stream/iostream-private.h \
 	lib-stream/istream-transform-private.h \
 	lib-stream/transform-cache.h lib-stream/copy-line.h \
 	lib-stream/transforms/wire-text.h lib-stream/transforms/dot-blocks.h \
-	lib-stream/transforms/escape-text.h \
+	lib-stream/transforms/escape-text.h lib-stream/transforms/plain-run.h \
 	lib-stream/transforms/async-private.h
 stream_sources += lib-stream/iostream.c
 stream_sources += lib-stream/ostream.c

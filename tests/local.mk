@@ -73,6 +73,8 @@ unit_tests += tests/test-transforms tests/test-transforms-input \
 quick_tests += tests/test-stream-filters
 unit_tests += tests/test-transform-base64 tests/test-transform-crlf \
 	tests/test-transform-qp
+unit_tests += tests/test-transform-windows
+quick_tests += tests/test-transform-windows
 unit_tests += tests/test-transform-escape tests/test-ostream-escaped \
 	tests/test-transform-dot
 unit_tests += tests/test-transform-deflate tests/test-transform-lz4 \

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "age-header.h"
+#include "base64.h"
 #include "macros.h"
 #include "mem.h"
 
@@ -9,7 +10,7 @@
 
 #define VERSION_LINE "age-encryption.org/v1"
 #define B64 sodium_base64_VARIANT_ORIGINAL_NO_PADDING
-#define B64_32_SIZE 43 /* characters of 32 bytes */
+#define B64_32_SIZE 43 /* characters of 32 bytes, without padding */
 #define BODY_COLUMNS 64
 #define SCRYPT_SALT_LABEL "age-encryption.org/v1/scrypt"
 #define SCRYPT_SALT_SIZE 16
@@ -39,9 +40,9 @@ struct age_stanza {
 static bool append_b64(buffer_t *out, const char *before,
 		       const unsigned char data[32])
 {
-	char text[B64_32_SIZE + 1];
+	unsigned char text[BASE64_SIZE(32)];
 
-	(void)sodium_bin2base64(text, sizeof(text), data, 32, B64);
+	base64_groups_encode(base64_letters, data, 32, text);
 	return buffer_try_append(out, before, strlen(before)) &&
 		buffer_try_append(out, text, B64_32_SIZE) &&
 		buffer_try_append(out, "\n", 1);

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "transform-age.h"
+#include "base64.h"
 #include "macros.h"
 #include "mem.h"
 
@@ -68,14 +69,14 @@ static struct armor_encoder *armor_encoder(struct transform *t)
 
 static void put_line(struct armor_encoder *armor)
 {
-	char text[ARMOR_COLUMNS + 1];
+	struct armor_output *output = &armor->output;
 
 	if (armor->have == 0)
 		return;
-	(void)sodium_bin2base64(text, sizeof(text), armor->bytes, armor->have,
-				sodium_base64_VARIANT_ORIGINAL);
-	output_add(&armor->output, text);
-	output_add(&armor->output, "\n");
+	base64_groups_encode(base64_letters, armor->bytes, armor->have,
+			     output->data + output->end);
+	output->end += BASE64_SIZE(armor->have);
+	output_add(output, "\n");
 	armor->have = 0;
 }
 
@@ -166,6 +167,7 @@ struct armor_decoder {
 	unsigned long long number; /* of the line, from 1 */
 	size_t whitespace;
 	bool last_line; /* a short line was read: only the end may follow */
+	struct base64_values values;
 };
 
 static struct armor_decoder *armor_decoder(struct transform *t)
@@ -277,6 +279,28 @@ static enum transform_status decode_char(struct armor_decoder *armor,
 	return TRANSFORM_NEED_IN;
 }
 
+/* A line that is full, and comes and goes out whole, as most of them. What it is not
+   is said by read_body_line(). */
+static bool take_full_line(struct armor_decoder *armor, struct transform_io *io)
+{
+	const unsigned char *end = io->in + ARMOR_COLUMNS;
+
+	if (armor->state != ARMOR_BODY || armor->have > 0 || armor->last_line ||
+	    io->out_end - io->out < ARMOR_LINE_BYTES ||
+	    io->in_end - io->in < ARMOR_COLUMNS + 2)
+		return false;
+	if (*end == '\r')
+		end++;
+	if (*end != '\n' ||
+	    base64_groups_decode(&armor->values, io->in, ARMOR_COLUMNS / 4,
+				 io->out) < ARMOR_COLUMNS / 4)
+		return false;
+	io->in = end + 1;
+	io->out += ARMOR_LINE_BYTES;
+	armor->number++;
+	return true;
+}
+
 static enum transform_status
 armor_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
@@ -285,6 +309,8 @@ armor_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 	for (;;) {
 		if (!output_drain(&armor->output, io))
 			return TRANSFORM_NEED_OUT;
+		if (take_full_line(armor, io))
+			continue;
 		if (io->in == io->in_end)
 			break;
 		if (decode_char(armor, *io->in) == TRANSFORM_ERROR)
@@ -336,5 +362,6 @@ struct transform *transform_create_armor_decoder(void)
 
 	armor->transform.class_ = &armor_decoder_class;
 	armor->number = 1;
+	base64_values_init(&armor->values, base64_letters);
 	return &armor->transform;
 }

@@ -4,16 +4,12 @@
    names, RFC 4648 5. */
 
 #include "config.h"
+#include "base64.h"
 #include "macros.h"
 #include "mem.h"
 #include "transforms.h"
 
 #include <errno.h>
-
-static const char alphabet[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-static const char url_alphabet[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /*
  * Encoding
@@ -24,7 +20,7 @@ static const char url_alphabet[] =
 
 struct base64_encoder {
 	struct transform transform;
-	const char *alphabet;
+	const char *letters;
 	unsigned int chars_per_line; /* 0: one line */
 	unsigned int column;
 	unsigned char bytes[3]; /* of a group that is not whole yet */
@@ -36,28 +32,43 @@ static struct base64_encoder *base64_encoder(struct transform *t)
 	return container_of(t, struct base64_encoder, transform);
 }
 
-/* Puts out the group, padded if it is the last and not whole. */
-static void put_group(struct base64_encoder *b64, struct transform_io *io)
+/* Bytes that may follow before the line is full. */
+static size_t line_room(struct base64_encoder *b64, struct transform_io *io)
 {
-	const unsigned char *b = b64->bytes;
-	unsigned int have = b64->have, i;
-	uint32_t bits = (uint32_t)b[0] << 16;
-
-	if (have > 1)
-		bits |= (uint32_t)b[1] << 8;
-	if (have > 2)
-		bits |= b[2];
-	if (b64->chars_per_line > 0 && b64->column == b64->chars_per_line) {
+	if (b64->chars_per_line == 0)
+		return SIZE_MAX;
+	if (b64->column == b64->chars_per_line) {
 		*io->out++ = '\r';
 		*io->out++ = '\n';
 		b64->column = 0;
 	}
-	for (i = 0; i < 4; i++)
-		*io->out++ = i > have ?
-			'=' :
-			(unsigned char)b64->alphabet[bits >> (18 - 6 * i) & 63];
-	b64->column += 4;
+	return (b64->chars_per_line - b64->column) / 4 * 3;
+}
+
+static void put(struct base64_encoder *b64, struct transform_io *io,
+		const unsigned char *data, size_t size)
+{
+	base64_groups_encode(b64->letters, data, size, io->out);
+	io->out += BASE64_SIZE(size);
+	b64->column += (unsigned int)BASE64_SIZE(size);
+}
+
+/* Puts out the group, padded if it is the last and not whole. */
+static void put_group(struct base64_encoder *b64, struct transform_io *io)
+{
+	(void)line_room(b64, io);
+	put(b64, io, b64->bytes, b64->have);
 	b64->have = 0;
+}
+
+/* As many whole groups as come in, and go out, on one line. */
+static void put_groups(struct base64_encoder *b64, struct transform_io *io)
+{
+	size_t size = I_MIN(line_room(b64, io), (size_t)(io->in_end - io->in));
+
+	size = I_MIN(size / 3, (size_t)(io->out_end - io->out) / 4) * 3;
+	put(b64, io, io->in, size);
+	io->in += size;
 }
 
 static enum transform_status base64_encode(struct transform *t,
@@ -69,6 +80,10 @@ static enum transform_status base64_encode(struct transform *t,
 	while (io->in < io->in_end) {
 		if (io->out_end - io->out < BASE64_MIN_OUT)
 			return TRANSFORM_NEED_OUT;
+		if (b64->have == 0 && io->in_end - io->in >= 3) {
+			put_groups(b64, io);
+			continue;
+		}
 		b64->bytes[b64->have++] = *io->in++;
 		if (b64->have == 3)
 			put_group(b64, io);
@@ -124,20 +139,21 @@ static struct transform *encoder_create(const struct transform_class *class_,
 					      chars_per_line);
 	b64 = i_new(struct base64_encoder, 1);
 	b64->transform.class_ = class_;
-	b64->alphabet = letters;
+	b64->letters = letters;
 	b64->chars_per_line = chars_per_line;
 	return &b64->transform;
 }
 
 struct transform *transform_create_base64_encoder(unsigned int chars_per_line)
 {
-	return encoder_create(&base64_encoder_class, alphabet, chars_per_line);
+	return encoder_create(&base64_encoder_class, base64_letters,
+			      chars_per_line);
 }
 
 struct transform *
 transform_create_base64url_encoder(unsigned int chars_per_line)
 {
-	return encoder_create(&base64url_encoder_class, url_alphabet,
+	return encoder_create(&base64url_encoder_class, base64url_letters,
 			      chars_per_line);
 }
 
@@ -151,25 +167,12 @@ struct base64_decoder {
 	unsigned int have; /* characters of the group, padding included */
 	unsigned int padding;
 	bool ended; /* behind a padded group */
-	const char *alphabet;
+	struct base64_values values;
 };
 
 static struct base64_decoder *base64_decoder(struct transform *t)
 {
 	return container_of(t, struct base64_decoder, transform);
-}
-
-static int base64_value(const char *letters, unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == (unsigned char)letters[62])
-		return 62;
-	return c == (unsigned char)letters[63] ? 63 : -1;
 }
 
 static enum transform_status decode_group(struct base64_decoder *b64,
@@ -196,7 +199,7 @@ static enum transform_status decode_char(struct base64_decoder *b64,
 					 struct transform_io *io,
 					 unsigned char c)
 {
-	int value = base64_value(b64->alphabet, c);
+	unsigned int value = b64->values.of[c];
 
 	if (c == '\r' || c == '\n')
 		return TRANSFORM_NEED_IN;
@@ -206,13 +209,24 @@ static enum transform_status decode_char(struct base64_decoder *b64,
 	if (c == '=' && b64->have >= 2) {
 		b64->padding++;
 		value = 0;
-	} else if (value < 0 || b64->padding > 0) {
+	} else if (value == BASE64_NO_LETTER || b64->padding > 0) {
 		return transform_error(&b64->transform, EINVAL,
 				       "byte 0x%02x has no place in %s", c,
 				       b64->transform.class_->name);
 	}
-	b64->bits = b64->bits << 6 | (uint32_t)value;
+	b64->bits = b64->bits << 6 | value;
 	return ++b64->have < 4 ? TRANSFORM_NEED_IN : decode_group(b64, io);
+}
+
+/* The groups up to whatever is no letter, a line end most of the time. */
+static void decode_groups(struct base64_decoder *b64, struct transform_io *io)
+{
+	size_t groups = I_MIN((size_t)(io->in_end - io->in) / 4,
+			      (size_t)(io->out_end - io->out) / 3);
+
+	groups = base64_groups_decode(&b64->values, io->in, groups, io->out);
+	io->in += 4 * groups;
+	io->out += 3 * groups;
 }
 
 static enum transform_status base64_decode(struct transform *t,
@@ -221,7 +235,11 @@ static enum transform_status base64_decode(struct transform *t,
 {
 	struct base64_decoder *b64 = base64_decoder(t);
 
-	while (io->in < io->in_end) {
+	for (;;) {
+		if (b64->have == 0 && !b64->ended)
+			decode_groups(b64, io);
+		if (io->in == io->in_end)
+			break;
 		if (io->out_end - io->out < 3)
 			return TRANSFORM_NEED_OUT;
 		if (decode_char(b64, io, *io->in) == TRANSFORM_ERROR)
@@ -266,16 +284,16 @@ static struct transform *decoder_create(const struct transform_class *class_,
 	struct base64_decoder *b64 = i_new(struct base64_decoder, 1);
 
 	b64->transform.class_ = class_;
-	b64->alphabet = letters;
+	base64_values_init(&b64->values, letters);
 	return &b64->transform;
 }
 
 struct transform *transform_create_base64_decoder(void)
 {
-	return decoder_create(&base64_decoder_class, alphabet);
+	return decoder_create(&base64_decoder_class, base64_letters);
 }
 
 struct transform *transform_create_base64url_decoder(void)
 {
-	return decoder_create(&base64url_decoder_class, url_alphabet);
+	return decoder_create(&base64url_decoder_class, base64url_letters);
 }

@@ -12,7 +12,7 @@
 
 struct hex_transform {
 	struct transform transform;
-	int high; /* a decoder's first digit of a pair, -1: none */
+	unsigned int high; /* a decoder's first digit of a pair, 0: none */
 };
 
 static struct hex_transform *hex_transform(struct transform *t)
@@ -24,55 +24,77 @@ static enum transform_status hex_encode(struct transform *t ATTR_UNUSED,
 					struct transform_io *io,
 					enum transform_op op)
 {
-	for (; io->in < io->in_end; io->in++) {
-		if (io->out_end - io->out < 2)
-			return TRANSFORM_NEED_OUT;
-		hex_escape(*io->in, io->out);
-		io->out += 2;
+	size_t size = I_MIN((size_t)(io->in_end - io->in),
+			    (size_t)(io->out_end - io->out) / 2);
+	const unsigned char *in = io->in;
+	unsigned char *out = io->out;
+
+	for (; size > 0; size--) {
+		hex_escape(*in++, out);
+		out += 2;
 	}
+	io->in = in;
+	io->out = out;
+	if (io->in < io->in_end)
+		return TRANSFORM_NEED_OUT;
 	return op == TRANSFORM_RUN ? TRANSFORM_NEED_IN : TRANSFORM_DONE;
 }
 
-static int hex_value(unsigned char c)
+/* The pairs up to whatever is no digit. */
+static void decode_pairs(struct transform_io *io)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
+	size_t pairs = I_MIN((size_t)(io->in_end - io->in) / 2,
+			     (size_t)(io->out_end - io->out));
+	const unsigned char *in = io->in;
+	unsigned char *out = io->out;
+	unsigned int high, low;
+
+	for (; pairs > 0; pairs--) {
+		high = hex_value(in[0]);
+		low = hex_value(in[1]);
+		if ((high & low) == 0)
+			break;
+		*out++ = hex_byte(high, low);
+		in += 2;
+	}
+	io->in = in;
+	io->out = out;
 }
 
 static enum transform_status
 hex_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
 	struct hex_transform *hex = hex_transform(t);
-	int value;
+	unsigned int value;
 
-	for (; io->in < io->in_end; io->in++) {
+	for (;;) {
+		if (hex->high == 0)
+			decode_pairs(io);
+		if (io->in == io->in_end)
+			break;
 		if (io->out == io->out_end)
 			return TRANSFORM_NEED_OUT;
 		value = hex_value(*io->in);
-		if (value < 0)
+		if (value == 0)
 			return transform_error(t, EINVAL,
 					       "byte 0x%02x is not a "
 					       "hexadecimal digit",
 					       *io->in);
-		if (hex->high < 0) {
+		io->in++;
+		if (hex->high == 0) {
 			hex->high = value;
 		} else {
-			*io->out++ = (unsigned char)(hex->high << 4 | value);
-			hex->high = -1;
+			*io->out++ = hex_byte(hex->high, value);
+			hex->high = 0;
 		}
 	}
-	return op == TRANSFORM_FINISH && hex->high < 0 ? TRANSFORM_END :
-							 TRANSFORM_NEED_IN;
+	return op == TRANSFORM_FINISH && hex->high == 0 ? TRANSFORM_END :
+							  TRANSFORM_NEED_IN;
 }
 
 static void hex_reset(struct transform *t)
 {
-	hex_transform(t)->high = -1;
+	hex_transform(t)->high = 0;
 }
 
 static void hex_free(struct transform *t)
@@ -105,7 +127,7 @@ static struct transform *create(const struct transform_class *class_)
 	struct hex_transform *hex = i_new(struct hex_transform, 1);
 
 	hex->transform.class_ = class_;
-	hex->high = -1;
+	hex->high = 0;
 	return &hex->transform;
 }
 

@@ -6,6 +6,7 @@
 #include "escape-text.h"
 #include "macros.h"
 #include "mem.h"
+#include "plain-run.h"
 #include "transforms.h"
 
 #include <errno.h>
@@ -14,6 +15,12 @@
 /* The longest piece put out at once. */
 #define JSON_MIN_OUT JSON_ESCAPE_MAX
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+/* What stands for itself; of longer characters all bytes do. */
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c != '"' && c != '\\';
+}
 
 static void put_bytes(struct transform_io *io, const void *data, size_t size)
 {
@@ -75,6 +82,11 @@ static struct json_encoder *json_encoder(struct transform *t)
 	return container_of(t, struct json_encoder, transform);
 }
 
+static bool is_plain_ascii(unsigned char c)
+{
+	return is_plain(c) && c < 0x80;
+}
+
 /* Takes one byte that is part of no unfinished character. */
 static void encode_first(struct json_encoder *json, struct transform_io *io,
 			 unsigned char c)
@@ -98,7 +110,11 @@ json_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 	struct json_encoder *json = json_encoder(t);
 	struct utf8 *u = &json->utf8;
 
-	while (io->in < io->in_end) {
+	for (;;) {
+		if (u->have == 0)
+			copy_run(io, plain_run(io, SIZE_MAX, is_plain_ascii));
+		if (io->in == io->in_end)
+			break;
 		if (io->out_end - io->out < JSON_MIN_OUT)
 			return TRANSFORM_NEED_OUT;
 		if (u->have == 0) {
@@ -230,16 +246,12 @@ static enum transform_status decode_digit(struct json_decoder *json,
 					  struct transform_io *io,
 					  unsigned char c)
 {
-	uint32_t value;
+	unsigned int value = hex_value(c);
 
-	if (c >= '0' && c <= '9')
-		value = (uint32_t)(c - '0');
-	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		value = (uint32_t)((c | 0x20) - 'a') + 10;
-	else
+	if (value == 0)
 		return transform_error(&json->transform, EINVAL,
 				       "\\u without four hexadecimal digits");
-	json->code = json->code << 4 | value;
+	json->code = json->code << 4 | (value & 15);
 	return ++json->digits < 4 ? TRANSFORM_NEED_IN : decode_code(json, io);
 }
 
@@ -277,7 +289,7 @@ decode_byte(struct json_decoder *json, struct transform_io *io, unsigned char c)
 			json->state = JSON_BACKSLASH;
 			return TRANSFORM_NEED_IN;
 		}
-		if (c < 0x20 || c == '"')
+		if (!is_plain(c))
 			return transform_error(&json->transform, EINVAL,
 					       "byte 0x%02x must be escaped in "
 					       "a JSON string",
@@ -304,7 +316,11 @@ json_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 	struct json_decoder *json = json_decoder(t);
 	enum transform_status status;
 
-	while (io->in < io->in_end) {
+	for (;;) {
+		if (json->state == JSON_TEXT)
+			copy_run(io, plain_run(io, SIZE_MAX, is_plain));
+		if (io->in == io->in_end)
+			break;
 		if (io->out_end - io->out < 4)
 			return TRANSFORM_NEED_OUT;
 		status = decode_byte(json, io, *io->in);

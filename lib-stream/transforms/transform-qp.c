@@ -3,8 +3,10 @@
 /* Quoted-printable, RFC 2045 6.7. */
 
 #include "config.h"
+#include "escape-text.h"
 #include "macros.h"
 #include "mem.h"
+#include "plain-run.h"
 #include "transforms.h"
 
 #include <errno.h>
@@ -104,15 +106,39 @@ static void encode_byte(struct qp_encoder *qp, struct transform_io *io,
 		take_byte(qp, io, c);
 }
 
+/* Bytes on the line of the one that waits, which stand for themselves wherever the
+   line ends: they need not wait, but for the last. */
+static void encode_run(struct qp_encoder *qp, struct transform_io *io)
+{
+	size_t room = QP_LINE_MAX - 1 - I_MIN(qp->column, QP_LINE_MAX - 1);
+	unsigned char last;
+	size_t size;
+
+	if (!qp->have || qp->have_cr || !is_literal(qp->byte))
+		return;
+	size = plain_run(io, room, is_literal);
+	if (size == 0)
+		return;
+	*io->out++ = qp->byte;
+	last = io->in[size - 1];
+	copy_run(io, size - 1);
+	io->in++;
+	qp->byte = last;
+	qp->column += (unsigned int)size;
+}
+
 static enum transform_status
 qp_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
 	struct qp_encoder *qp = qp_encoder(t);
 
-	for (; io->in < io->in_end; io->in++) {
+	for (;;) {
+		encode_run(qp, io);
+		if (io->in == io->in_end)
+			break;
 		if (io->out_end - io->out < QP_MIN_OUT)
 			return TRANSFORM_NEED_OUT;
-		encode_byte(qp, io, *io->in);
+		encode_byte(qp, io, *io->in++);
 	}
 	if (op == TRANSFORM_RUN)
 		return TRANSFORM_NEED_IN;
@@ -180,16 +206,10 @@ static struct qp_decoder *qp_decoder(struct transform *t)
 	return container_of(t, struct qp_decoder, transform);
 }
 
-static int hex_value(unsigned char c)
+/* 6.7 (1): small letters are not written, but may be read */
+static bool is_digit(unsigned char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	/* 6.7 (1): small letters are not written, but may be read */
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+	return hex_value(c) != 0;
 }
 
 /* Whether what is held went out. */
@@ -229,15 +249,14 @@ static enum qp_step decode_behind_equals(struct qp_decoder *qp,
 					 unsigned char c)
 {
 	unsigned char last = qp->held[qp->end - 1];
-	bool digit = qp->end == 2 && hex_value(last) >= 0;
+	bool digit = qp->end == 2 && is_digit(last);
 
-	if (hex_value(c) >= 0 && digit) {
-		*io->out++ =
-			(unsigned char)(hex_value(last) << 4 | hex_value(c));
+	if (is_digit(c) && digit) {
+		*io->out++ = hex_byte(hex_value(last), hex_value(c));
 		qp->end = 0;
 		return QP_TAKEN;
 	}
-	if (hex_value(c) >= 0 && qp->end == 1)
+	if (is_digit(c) && qp->end == 1)
 		return hold(qp, c) ? QP_TAKEN : QP_REFUSED;
 	if (digit)
 		return QP_REFUSED;
@@ -310,14 +329,26 @@ static enum transform_status qp_decode_end(struct qp_decoder *qp,
 	if ((equals || cr) && !qp->loose)
 		return TRANSFORM_NEED_IN;
 	/* a soft line break at the end, and white space, stand for nothing */
-	if (qp->end > 0 &&
-	    (equals ? hex_value(qp->held[qp->end - 1]) >= 0 : cr)) {
+	if (qp->end > 0 && (equals ? is_digit(qp->held[qp->end - 1]) : cr)) {
 		qp->release = true;
 		if (!drain_held(qp, io))
 			return TRANSFORM_NEED_OUT;
 	}
 	qp->end = 0;
 	return TRANSFORM_END;
+}
+
+/* Text up to whatever is encoded, or may be at a line's end. */
+static void decode_run(struct qp_decoder *qp, struct transform_io *io)
+{
+	size_t size;
+
+	if (qp->end > 0)
+		return;
+	size = plain_run(io, SIZE_MAX, is_literal);
+	while (size > 0 && is_blank(io->in[size - 1]))
+		size--;
+	copy_run(io, size);
 }
 
 static enum transform_status
@@ -329,6 +360,7 @@ qp_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 	for (;;) {
 		if (qp->release && !drain_held(qp, io))
 			return TRANSFORM_NEED_OUT;
+		decode_run(qp, io);
 		if (io->in == io->in_end)
 			break;
 		if (io->out_end - io->out < 2)
