@@ -145,6 +145,13 @@ def codecs():
     yield Row("the commands", "age, our stream against the command",
               "bobbin encode corpus={lf} codec=age key={key} piece=65536 "
               "total={lf_size}", "$ age -r {recipient} <{lf} >/dev/null")
+    # files large enough for the clock of a whole process
+    for verb, option, source in (("encode", "", "{big}"),
+                                 ("decode", "-d ", "{big_base64}")):
+        yield Row("the commands", f"base64, {verb[:-1]}ing file to file, against "
+                  "the command", f"stacks {verb}-file in={source} "
+                  "out={tmpfs}/over spec=base64:line=76",
+                  f"$ base64 {option}{source} 1<>{{tmpfs}}/over")
 
 
 def ages():

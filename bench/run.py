@@ -104,15 +104,18 @@ class Bench:
         except WorkFailed:
             option = ""
         self.words["age_threads"] = option
-        big, big_age = (self.places["tmpfs"] / name for name in ("big", "big_age"))
-        self.words["big"], self.words["big_age"] = str(big), str(big_age)
+        for name in ("big", "big_age", "big_base64"):
+            self.words[name] = str(self.places["tmpfs"] / name)
         if any("{big" in work for work in works):
-            with open(big, "wb") as file:
+            with open(self.words["big"], "wb") as file:
                 data = pathlib.Path(self.words["lf"]).read_bytes()
                 for _ in range(max(self.args.big // self.args.corpus, 1)):
                     file.write(data)
             self.run("stacks encode-file in={big} out={big_age} "
                      "spec=age:recipient={recipient}")
+        if any("{big_base64}" in work for work in works):
+            # with LF: the command takes no CR
+            self.run("$ base64 {big} >{big_base64}")
 
     def clean(self):
         for place in self.places.values():
