@@ -208,7 +208,7 @@ int file_ostream_write_at(struct ostream_private *stream, const void *_data,
 	uoff_t start = file->file_offset;
 	size_t used = byte_queue_used(&file->buffer), part;
 
-	if (!file->regular || offset > INT64_MAX - size)
+	if (!file->regular || offset > (uoff_t)INT64_MAX - size)
 		return o_stream_fail(stream, file->regular ? EINVAL : ESPIPE,
 				     "%s: cannot write at offset %llu: %s",
 				     o_stream_get_name(&stream->ostream),
