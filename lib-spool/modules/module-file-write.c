@@ -203,6 +203,8 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 		return answer;
 	(void)snprintf(entry->headers_stack, sizeof(entry->headers_stack), "%s",
 		       store->stacks.headers_kinds);
+	hash_method_get_digest(hash_method_lookup("crc32c"), headers->data,
+			       headers->used, entry->headers_crc);
 	file_entry_format(entry, line);
 	file_name(&entry->id, FILE_HEADERS_SUFFIX, name);
 	sink = create_sink(store, bucket_fd, &entry->id, name, is_new);
