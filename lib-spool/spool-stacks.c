@@ -168,6 +168,46 @@ int spool_record_fail(const struct spool *spool, const message_id *id,
 	return IO_FAIL;
 }
 
+/* The record through its stack; NULL: *answer_r. */
+static buffer_t *push_headers(const struct spool *spool,
+			      const struct stack_spec *spec,
+			      const buffer_t *record, int *answer_r)
+{
+	buffer_t *data = buffer_create_dynamic(default_pool, 1024);
+	struct ostream *sink = o_stream_create_buffer(data), *output;
+
+	output = spool_push_stack(spool, spec, sink);
+	o_stream_unref(&sink);
+	/* so that a codec knows how much it is */
+	o_stream_cork(output);
+	o_stream_nsend(output, record->data, record->used);
+	*answer_r = spool_finish_stream(&output);
+	if (*answer_r != IO_DONE)
+		buffer_free(&data);
+	return data;
+}
+
+buffer_t *spool_make_headers(const struct spool *spool,
+			     const struct spool_stacks *stacks,
+			     const email_message *message, bool states,
+			     int *answer_r)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 500), *data;
+
+	*answer_r = IO_DONE;
+	if ((states ? message_record_write_states(message, record) :
+		      message_record_write(message, record)) < 0) {
+		*answer_r =
+			spool_record_fail(spool, &message->message_id, errno);
+		buffer_free(&record);
+	}
+	if (record == NULL || stacks->headers == NULL)
+		return record;
+	data = push_headers(spool, stacks->headers, record, answer_r);
+	buffer_free(&record);
+	return data;
+}
+
 /*
  * Reading
  */

@@ -30,13 +30,19 @@ struct ostream *spool_push_stack(const struct spool *spool,
 void spool_abort_stream(struct ostream **stream);
 /* Finishes and destroys: the answer, with io_set_error(). */
 int spool_finish_stream(struct ostream **stream);
+/* Making the record of a message's headers failed: the answer. */
+int spool_record_fail(const struct spool *spool, const message_id *id,
+		      int error);
+/* What is stored of a message's headers, or (`states`) of states alone: the record,
+   through its stack. NULL: *answer_r, with io_set_error(). */
+buffer_t *spool_make_headers(const struct spool *spool,
+			     const struct spool_stacks *stacks,
+			     const email_message *message, bool states,
+			     int *answer_r);
 
 /* The stack that a record names, undone; the source is referenced. */
 struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
 				 struct istream *source);
-/* Making the record of a message's headers failed: the answer. */
-int spool_record_fail(const struct spool *spool, const message_id *id,
-		      int error);
 /* Reads all of a headers' record, within its bound: the answer. */
 int spool_read_record(struct istream *input, buffer_t *record);
 /* Fills the message from that; version and length are what the store knows: the

@@ -164,7 +164,8 @@ typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r);
 /* The same, having read and checked every byte; what cannot be decrypted without
-   a key is checked by its hash alone, which headers of the file store have not.
+   a key is checked by its hash and checksum alone (headers of a line of number 1,
+   doc/spool-format.md, have none).
    Read-only it also calls back for what is damaged in a journal and belongs to no
    message any more, and was not put aside yet: with the id that it was of, all
    zeros where nobody knows. */

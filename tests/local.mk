@@ -146,9 +146,10 @@ threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
 unit_tests += tests/test-module-file tests/test-module-file-claim \
-	tests/test-module-file-damage \
+	tests/test-module-file-damage tests/test-module-file-headers \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list \
+	tests/test-module-file-number-1 \
 	tests/test-module-file-problems
 unit_tests += tests/test-spool-open tests/test-spool-body \
 	tests/test-spool-memory tests/test-spool-wire

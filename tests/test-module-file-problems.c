@@ -58,7 +58,7 @@ static void must_see(struct spool *spool, int listed, int verified,
 /* The line of a header file as a later version may write it. */
 static void make_newer(const char *path)
 {
-	static const char words[] = "bobbin-h2 some other words ";
+	static const char words[] = "bobbin-h3 some other words ";
 	char line[64];
 
 	(void)snprintf(line, sizeof(line), "%s%08x\nmore", words,
@@ -105,35 +105,6 @@ static void test_newer_version(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-/* Replaces word number `word` of the line of a header file, with a checksum that is
-   right; what ends it, too. */
-static void replace_word(const char *path, unsigned int word, const char *text,
-			 const char *end)
-{
-	buffer_t *file = test_read_file(path);
-	char *line = strndup((const char *)file->data, file->used), *p = line;
-	char *rest = strchr(line, '\n') + 1, made[4096];
-	size_t body = (size_t)(rest - line), size;
-	unsigned int i;
-
-	*strrchr(line, '\n') = '\0';
-	rest[-1] = '\0';
-	for (i = 0; i < word; i++)
-		p = strchr(p, ' ') + 1;
-	/* what is behind it, without the checksum */
-	*strrchr(line, ' ') = '\0';
-	(void)snprintf(made, sizeof(made), "%.*s%s%s ", (int)(p - line), line,
-		       text, strchr(p, ' ') == NULL ? "" : strchr(p, ' '));
-	size = strlen(made);
-	(void)snprintf(made + size, sizeof(made) - size, "%08x%s",
-		       (unsigned int)crc32c(0, made, size), end);
-	size = strlen(made);
-	memcpy(made + size, (const char *)file->data + body, file->used - body);
-	test_write_file(path, made, size + file->used - body);
-	free(line);
-	buffer_free(&file);
-}
-
 /* A checksum that is right does not make sense of what has none. */
 static void test_lines_without_sense(void **state ATTR_UNUSED)
 {
@@ -145,7 +116,11 @@ static void test_lines_without_sense(void **state ATTR_UNUSED)
 		const char *text, *end;
 		int error;
 	} rows[] = {
+		{ 0, "bobbin-h3", "\n", ENOTSUP },
 		{ 0, "bobbin-h12", "\n", ENOTSUP },
+		{ 0, "bobbin-h22", "\n", ENOTSUP },
+		/* a word too many for that number */
+		{ 0, "bobbin-h1", "\n", EINVAL },
 		{ 0, "bobbin-x1", "\n", EINVAL },
 		{ 1, "nobody", "\n", EINVAL },
 		{ 2, "-1", "\n", EINVAL },
@@ -164,7 +139,12 @@ static void test_lines_without_sense(void **state ATTR_UNUSED)
 		{ 6, stack, "\n", EINVAL },
 		{ 6, "plain more", "\n", EINVAL },
 		{ 6, longest, "\n", EINVAL },
-		{ 6, "plain", "\r\n", EINVAL },
+		{ 7, "", "\n", EINVAL },
+		{ 7, "0123456", "\n", EINVAL },
+		{ 7, "0123456g", "\n", EINVAL },
+		{ 7, "012345678", "\n", EINVAL },
+		{ 7, "01234567 0", "\n", EINVAL },
+		{ 7, "01234567", "\r\n", EINVAL },
 	};
 	struct spool *spool = test_spool_new("");
 	email_message *message;
@@ -185,14 +165,15 @@ static void test_lines_without_sense(void **state ATTR_UNUSED)
 	test_spool_file(&id, ".h", path);
 	headers = test_read_file(path);
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
-		replace_word(path, rows[i].word, rows[i].text, rows[i].end);
+		test_spool_replace_word(path, rows[i].word, rows[i].text,
+					rows[i].end);
 		if (spool_get(spool, &id, &message) != IO_FAIL ||
 		    io_get_errno() != rows[i].error)
 			fail_msg("row %zu: %s", i, io_get_error());
 		must_see(spool, rows[i].error, rows[i].error, path);
 		test_write_file(path, headers->data, headers->used);
 	}
-	replace_word(path, 6, "plain", "\n");
+	test_spool_replace_word(path, 6, "plain", "\n");
 	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 	buffer_free(&headers);
 	spool_close(&spool);
@@ -227,7 +208,7 @@ static void test_bodies_of_another_length(void **state ATTR_UNUSED)
 			must_see(spool, 0, EINVAL, "another length");
 			/* the line alone: the record knows it better */
 			test_spool_file(&id, ".h", path);
-			replace_word(path, 3, length, "\n");
+			test_spool_replace_word(path, 3, length, "\n");
 			must_see(spool, 0, EINVAL, "differ");
 			spool_close(&spool);
 		}

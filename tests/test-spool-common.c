@@ -3,6 +3,7 @@
 #include "config.h"
 #include "test-spool-common.h"
 #include "age-keys.h"
+#include "crc32c.h"
 #include "istream.h"
 
 #include <dirent.h>
@@ -274,6 +275,33 @@ void test_spool_file(const message_id *id, const char *suffix, char path[512])
 	message_id_to_text(id, text);
 	(void)snprintf(path, 512, "%s/messages/%s/%s%s", test_spool_dir(),
 		       text + 24, text, suffix);
+}
+
+void test_spool_replace_word(const char *path, unsigned int word,
+			     const char *text, const char *end)
+{
+	buffer_t *file = test_read_file(path);
+	char *line = strndup((const char *)file->data, file->used), *p = line;
+	char *rest = strchr(line, '\n') + 1, made[4096];
+	size_t body = (size_t)(rest - line), size;
+	unsigned int i;
+
+	*strrchr(line, '\n') = '\0';
+	rest[-1] = '\0';
+	for (i = 0; i < word; i++)
+		p = strchr(p, ' ') + 1;
+	/* what is behind it, without the checksum */
+	*strrchr(line, ' ') = '\0';
+	(void)snprintf(made, sizeof(made), "%.*s%s%s ", (int)(p - line), line,
+		       text, strchr(p, ' ') == NULL ? "" : strchr(p, ' '));
+	size = strlen(made);
+	(void)snprintf(made + size, sizeof(made) - size, "%08x%s",
+		       (unsigned int)crc32c(0, made, size), end);
+	size = strlen(made);
+	memcpy(made + size, (const char *)file->data + body, file->used - body);
+	test_write_file(path, made, size + file->used - body);
+	free(line);
+	buffer_free(&file);
 }
 
 const char *test_spool_segment(unsigned int number)

@@ -75,6 +75,10 @@ struct test_spool_files test_spool_files_in(const char *name);
 const char *test_spool_segment(unsigned int number);
 /* The path of a message's file in the file store. */
 void test_spool_file(const message_id *id, const char *suffix, char path[512]);
+/* Replaces a word, of which the first is number 0, of the line of a header file there, and
+   what ends the line; the line's checksum is right. */
+void test_spool_replace_word(const char *path, unsigned int word,
+			     const char *text, const char *end);
 /* How many files there are in its bucket of the file store. */
 unsigned int test_spool_count_files(const message_id *id);
 

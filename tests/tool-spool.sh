@@ -393,11 +393,14 @@ for name in orphans secret; do
 	did=$("$BOBBIN" spool put $name "$mail/low-quality-bad-header-start.eml")
 	h=$(find $name/messages -name "$did.h")
 	head -c -3 "$h" >cut && printf xyz | cat cut - >"$h"
-	"$BOBBIN" spool verify -i key $name >verify.out
-	check "verify names the file of damaged headers ($name)" sh -c "
-		test $? = 65 && grep -q '^$did  $h: ' verify.out"
-	"$BOBBIN" spool repair -i key $name >repair.out 2>/dev/null
-	check "repair puts them aside" grep -q '^put aside   1$' repair.out
+	for with in "" "-i key"; do
+		"$BOBBIN" spool verify $with $name >verify.out
+		check "verify${with:+ }$with names the file of damaged headers ($name)" \
+			sh -c "test $? = 65 && grep -q '^$did  $h: ' verify.out"
+	done
+	"$BOBBIN" spool repair $name >repair.out 2>/dev/null
+	check "repair puts them aside, without the key, too" \
+		grep -q '^put aside   1$' repair.out
 	check "and then verify is content" "$BOBBIN" spool verify -i key $name
 done
 

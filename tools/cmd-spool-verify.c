@@ -11,8 +11,8 @@
 static const char help[] =
 	"Usage: bobbin spool verify DIR [OPTION]...\n\n"
 	"Reads and checks every byte of every message, and tells what is wrong.\n"
-	"Without a key an encrypted message is checked by its hash, of the file store\n"
-	"the body alone. Exit status 65 where something is damaged, or a program stored\n"
+	"Without a key an encrypted message is checked by the hash and the checksum of\n"
+	"what is stored. Exit status 65 where something is damaged, or a program stored\n"
 	"a body that is no SMTP wire form; 77 where only the key does not fit. What a\n"
 	"killed writer left belongs to no message: it is counted, and no damage.\n\n"
 	"  -i, --identity KEY   decrypt with the keys in this file, too\n"

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "crc32c.h"
+#include "hash-method.h"
 #include "istream.h"
 #include "mem.h"
 #include "module-file-private.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC "bobbin-h1"
+#define MAGIC "bobbin-h" /* and a number */
 
 void file_name(const message_id *id, const char *suffix,
 	       char name_r[FILE_NAME_SIZE])
@@ -87,15 +88,18 @@ void file_entry_format(const struct file_entry *entry,
 		       char line_r[FILE_LINE_MAX])
 {
 	char id[MESSAGE_ID_TEXT_SIZE], hash[FILE_HASH_SIZE * 2 + 1];
+	char headers_crc[FILE_CRC_SIZE * 2 + 1];
 	size_t size;
 
 	message_id_to_text(&entry->id, id);
 	(void)sodium_bin2hex(hash, sizeof(hash), entry->body_hash,
 			     FILE_HASH_SIZE);
+	(void)sodium_bin2hex(headers_crc, sizeof(headers_crc),
+			     entry->headers_crc, FILE_CRC_SIZE);
 	(void)snprintf(line_r, FILE_LINE_MAX,
-		       MAGIC " %s %" PRIu64 " %" PRIu64 " %s %s %s ", id,
+		       MAGIC "2 %s %" PRIu64 " %" PRIu64 " %s %s %s %s ", id,
 		       entry->version, entry->body_len, hash,
-		       entry->headers_stack, entry->body_stack);
+		       entry->headers_stack, entry->body_stack, headers_crc);
 	size = strlen(line_r);
 	(void)snprintf(line_r + size, FILE_LINE_MAX - size, "%08" PRIx32 "\n",
 		       crc32c(0, line_r, size));
@@ -122,17 +126,24 @@ static bool parse_stack(const char *text, char stack_r[FILE_STACK_SIZE])
 	return true;
 }
 
-#define WORDS 8
+static bool parse_digest(const char *text, unsigned char *digest_r, size_t size)
+{
+	return strlen(text) == size * 2 &&
+		sodium_hex2bin(digest_r, size, text, size * 2, NULL, NULL,
+			       NULL) == 0;
+}
 
-/* Splits at single spaces; false unless there are exactly WORDS words. */
-static bool split_words(char *line, char *words[WORDS])
+#define WORDS_MAX 9 /* of number 2; a line of number 1 has one less */
+
+/* Splits at single spaces; false unless there are exactly so many words. */
+static bool split_words(char *line, char *words[WORDS_MAX], unsigned int count)
 {
 	unsigned int i;
 
-	for (i = 0; i < WORDS; i++) {
+	for (i = 0; i < count; i++) {
 		words[i] = line;
 		line = strchr(line, ' ');
-		if ((line == NULL) != (i == WORDS - 1))
+		if ((line == NULL) != (i == count - 1))
 			return false;
 		if (line != NULL)
 			*line++ = '\0';
@@ -140,13 +151,38 @@ static bool split_words(char *line, char *words[WORDS])
 	return true;
 }
 
+/* False: of a newer version. */
+static bool parse_magic(const char *line, bool *has_headers_crc_r)
+{
+	*has_headers_crc_r = strncmp(line, MAGIC "2 ", sizeof(MAGIC) + 1) == 0;
+	return *has_headers_crc_r ||
+		strncmp(line, MAGIC "1 ", sizeof(MAGIC) + 1) == 0;
+}
+
+static bool parse_words(struct file_entry *entry, char *line)
+{
+	char *words[WORDS_MAX];
+
+	return split_words(line, words,
+			   entry->has_headers_crc ? WORDS_MAX :
+						    WORDS_MAX - 1) &&
+		message_id_from_text(words[1], &entry->id) &&
+		parse_number(words[2], &entry->version) &&
+		parse_number(words[3], &entry->body_len) &&
+		parse_digest(words[4], entry->body_hash, FILE_HASH_SIZE) &&
+		parse_stack(words[5], entry->headers_stack) &&
+		parse_stack(words[6], entry->body_stack) &&
+		(!entry->has_headers_crc ||
+		 parse_digest(words[7], entry->headers_crc, FILE_CRC_SIZE));
+}
+
 bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r)
 {
-	char *words[WORDS], *crc_text = strrchr(line, ' '), crc[9];
+	char *crc_text = strrchr(line, ' '), crc[9];
 
 	errno = EINVAL;
 	*why_r = "its first line is malformed";
-	if (crc_text == NULL || strncmp(line, "bobbin-h", 8) != 0)
+	if (crc_text == NULL || strncmp(line, MAGIC, sizeof(MAGIC) - 1) != 0)
 		return false;
 	(void)snprintf(crc, sizeof(crc), "%08" PRIx32,
 		       crc32c(0, line, (size_t)(crc_text + 1 - line)));
@@ -154,19 +190,11 @@ bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r)
 		*why_r = "the checksum of its first line is wrong";
 		return false;
 	}
-	if (strncmp(line, MAGIC " ", sizeof(MAGIC)) != 0) {
+	if (!parse_magic(line, &entry->has_headers_crc)) {
 		errno = ENOTSUP;
 		return false;
 	}
-	if (split_words(line, words) &&
-	    message_id_from_text(words[1], &entry->id) &&
-	    parse_number(words[2], &entry->version) &&
-	    parse_number(words[3], &entry->body_len) &&
-	    sodium_hex2bin(entry->body_hash, FILE_HASH_SIZE, words[4],
-			   FILE_HASH_SIZE * 2, NULL, NULL, NULL) == 0 &&
-	    strlen(words[4]) == FILE_HASH_SIZE * 2 &&
-	    parse_stack(words[5], entry->headers_stack) &&
-	    parse_stack(words[6], entry->body_stack))
+	if (parse_words(entry, line))
 		return true;
 	errno = EINVAL;
 	return false;
@@ -231,41 +259,60 @@ static int open_regular(int bucket_fd, const char *name, const char *path)
 	return -1;
 }
 
-int file_entry_open(struct file_store *store, int bucket_fd,
-		    const message_id *id, struct file_entry *entry,
-		    struct istream **input_r)
+/* A stream that stands behind the line; NULL with errno. */
+static struct istream *open_line(const struct file_store *store, int bucket_fd,
+				 const message_id *id, struct file_entry *entry)
 {
 	struct istream *input = NULL;
 	char name[FILE_NAME_SIZE];
-	int fd, ret, error;
+	int fd, error;
 	char *path;
 
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	path = file_path(store, id, name);
-	ret = fd = open_regular(bucket_fd, name, path);
+	fd = open_regular(bucket_fd, name, path);
+	error = errno;
 	if (fd >= 0) {
 		input = i_stream_create_fd_autoclose(&fd, 0);
 		i_stream_set_name(input, path);
-		ret = read_line(input, id, entry, path);
+		if (read_line(input, id, entry, path) < 0) {
+			error = errno;
+			i_stream_unref(&input);
+		}
 	}
-	error = errno;
 	i_free(path);
-	if (ret >= 0)
-		*input_r = input;
-	else
-		i_stream_unref(&input);
 	errno = error;
-	return ret < 0 ? -1 : 0;
+	return input;
+}
+
+int file_entry_open(struct file_store *store, int bucket_fd,
+		    const message_id *id, struct file_entry *entry,
+		    struct istream **input_r)
+{
+	struct istream *file = open_line(store, bucket_fd, id, entry);
+
+	if (file == NULL)
+		return -1;
+	*input_r = file;
+	if (!entry->has_headers_crc)
+		return 0;
+	*input_r = i_stream_create_checked(
+		file, hash_method_lookup("crc32c"), entry->headers_crc,
+		"the headers are damaged: their checksum is wrong: restore the "
+		"file from a copy, or remove the message (bobbin spool verify "
+		"names all that are damaged)");
+	i_stream_unref(&file);
+	return 0;
 }
 
 int file_entry_read(struct file_store *store, int bucket_fd,
 		    const message_id *id, struct file_entry *entry)
 {
-	struct istream *input;
+	struct istream *file = open_line(store, bucket_fd, id, entry);
 
-	if (file_entry_open(store, bucket_fd, id, entry, &input) < 0)
+	if (file == NULL)
 		return -1;
-	i_stream_destroy(&input);
+	i_stream_destroy(&file);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #define FILE_BUCKET_SIZE 3 /* two characters of the id, and a NUL */
 
 #define FILE_HASH_SIZE 32
+#define FILE_CRC_SIZE 4
 #define FILE_STACK_SIZE SPOOL_STACK_SIZE
 
 struct busy_id;
@@ -33,24 +34,29 @@ struct file_store {
 };
 
 /* The plain line that begins a header file, doc/spool-format.md:
-   bobbin-h1 ID VERSION BODY-LENGTH BODY-HASH HEADERS-STACK BODY-STACK CRC32C */
+   bobbin-h2 ID VERSION BODY-LENGTH BODY-HASH HEADERS-STACK BODY-STACK
+   HEADERS-CRC CRC
+   One of number 1, which is read and not written any more, has no HEADERS-CRC. */
 struct file_entry {
 	message_id id;
 	uint64_t version, body_len;
 	unsigned char body_hash[FILE_HASH_SIZE];
 	char headers_stack[FILE_STACK_SIZE], body_stack[FILE_STACK_SIZE];
+	bool has_headers_crc; /* of number 2 */
+	unsigned char headers_crc[FILE_CRC_SIZE];
 };
 #define FILE_LINE_MAX 512
 
-/* The line with its LF and a NUL. */
+/* The line with its LF and a NUL, of number 2. */
 void file_entry_format(const struct file_entry *entry,
 		       char line_r[FILE_LINE_MAX]);
 /* A line without its LF. False with errno (EINVAL, and a reason; ENOTSUP: a newer
    version's). */
 bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r);
-/* Opens the header file of an id below its bucket, and reads its line; *input_r
-   then stands behind it. -1 with errno (ENOENT: there is none; EINVAL: it is
-   damaged or another's; ENOTSUP: a newer version's) and io_set_error(). */
+/* Opens the header file of an id below its bucket, and reads its line; *input_r is
+   what stands behind it. Where that ends and the line's checksum is of other bytes, it
+   fails (EINVAL). -1 with errno (ENOENT: there is none; EINVAL: it is damaged or
+   another's; ENOTSUP: a newer version's) and io_set_error(). */
 int file_entry_open(struct file_store *store, int bucket_fd,
 		    const message_id *id, struct file_entry *entry,
 		    struct istream **input_r);
@@ -141,6 +147,10 @@ int file_unlinkheaders(io_infrastructure *io, io_caller caller, message_id *id);
 int file_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
 
 /* module-file-read.c */
+/* What file_entry_open() opened, which is read to its end: the answer. */
+int file_undo_headers(const struct file_store *store,
+		      const struct file_entry *entry, struct istream *source,
+		      email_message *message);
 int file_readheaders(io_infrastructure *io, io_caller caller,
 		     email_message *message);
 int file_readbody(io_infrastructure *io, io_caller caller,
@@ -154,10 +164,11 @@ int file_readbody(io_infrastructure *io, io_caller caller,
    is checked first: what no key fits (ENOKEY) is whole all the same. */
 int file_verify(struct file_store *store, int bucket_fd,
 		const struct file_entry *entry);
-/* The same of the headers alone, which are read into the message. Without a key that they
-   need, nothing is known of them: 0. */
-int file_verify_headers(struct file_store *store,
-			const struct file_entry *entry, email_message *message);
+/* The same of the headers alone, which are read into the message where there is the key
+   that they need. Their checksum is looked at first; where a line of number 1 has none,
+   and there is no key, nothing is known of them: 0. */
+int file_verify_headers(struct file_store *store, int bucket_fd,
+			email_message *message);
 /* EINVAL, after io_set_error(). */
 int file_damaged(const char *why);
 /* module-file-list.c: -1 with *error_r, for file_walk() that failed. */

@@ -47,30 +47,40 @@ static int open_entry(struct file_store *store, const message_id *id,
 	return io_answer_for_errno(error);
 }
 
+int file_undo_headers(const struct file_store *store,
+		      const struct file_entry *entry, struct istream *source,
+		      email_message *message)
+{
+	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
+	struct istream *input;
+	int answer;
+
+	input = spool_undo_stack(store->spool, entry->headers_stack, source);
+	answer = spool_read_record(input, record);
+	if (answer == IO_DONE)
+		answer = spool_parse_record(message, record, entry->version,
+					    entry->body_len);
+	i_stream_destroy(&input);
+	buffer_free(&record);
+	return answer;
+}
+
 int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		     email_message *message)
 {
 	struct file_store *store = container_of(io, struct file_store, io);
-	struct istream *source = NULL, *input;
+	struct istream *source = NULL;
 	struct file_entry entry;
-	buffer_t *record;
 	int bucket_fd, answer;
 
 	answer = open_entry(store, &message->message_id, &bucket_fd, &entry,
 			    &source);
 	if (answer != IO_DONE)
 		return answer;
-	record = buffer_create_dynamic(default_pool, 1024);
-	input = spool_undo_stack(store->spool, entry.headers_stack, source);
-	answer = spool_read_record(input, record);
-	if (answer == IO_DONE)
-		answer = spool_parse_record(message, record, entry.version,
-					    entry.body_len);
+	answer = file_undo_headers(store, &entry, source, message);
 	if (answer == IO_DONE)
 		file_note_set(message, &entry, false);
-	i_stream_destroy(&input);
 	i_stream_unref(&source);
-	buffer_free(&record);
 	(void)file_close(&bucket_fd);
 	return answer;
 }

@@ -77,20 +77,20 @@ static void left_out(struct file_store *store, const message_id *id,
 
 /* Behind the line. A start that repairs nothing leaves that to who reads them. */
 static bool are_headers_whole(struct file_store *store, int bucket_fd,
-			      const struct file_entry *entry)
+			      const message_id *id)
 {
 	email_message *message;
 	int error;
 
 	if ((store->spool->flags & SPOOL_OPEN_REPAIR) == 0)
 		return true;
-	message = email_message_new(&entry->id);
-	error = file_verify_headers(store, entry, message);
+	message = email_message_new(id);
+	error = file_verify_headers(store, bucket_fd, message);
 	email_message_unref(&message);
 	if (error == EINVAL)
-		quarantine(store, bucket_fd, &entry->id, io_get_error());
+		quarantine(store, bucket_fd, id, io_get_error());
 	else if (error != 0)
-		left_out(store, &entry->id, io_get_error());
+		left_out(store, id, io_get_error());
 	return error == 0;
 }
 
@@ -120,7 +120,7 @@ static bool scan_headers(struct file_store *store, int bucket_fd,
 			   "its body is not a regular file");
 	else if (found < 0)
 		left_out(store, id, strerror(errno));
-	return found > 0 && are_headers_whole(store, bucket_fd, &entry);
+	return found > 0 && are_headers_whole(store, bucket_fd, id);
 }
 
 /* A body that no headers speak of: its writer is gone, unless it is one of ours. */

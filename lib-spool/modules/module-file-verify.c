@@ -61,19 +61,41 @@ static int headers_fail(struct file_store *store, const message_id *id,
 	return error;
 }
 
-int file_verify_headers(struct file_store *store,
-			const struct file_entry *entry, email_message *message)
+/* Undoes the stack of the headers that were read as they are stored. */
+static int verify_record(const struct file_store *store,
+			 const struct file_entry *entry, struct istream *input,
+			 email_message *message)
 {
 	int error;
 
-	if (!spool_can_decode(store->spool, entry->headers_stack) ||
-	    file_readheaders(&store->io, IO_SYNCHRONOUS, message) == IO_DONE)
+	if (!spool_can_decode(store->spool, entry->headers_stack))
+		return 0;
+	if (file_undo_headers(store, entry, input, message) == IO_DONE)
 		return 0;
 	error = io_get_errno();
 	/* a layer that ends too early: it was written whole */
-	if (error == 0 || error == EPIPE)
-		error = EINVAL;
-	return headers_fail(store, &entry->id, error);
+	return error == 0 || error == EPIPE ? EINVAL : error;
+}
+
+int file_verify_headers(struct file_store *store, int bucket_fd,
+			email_message *message)
+{
+	const message_id *id = &message->message_id;
+	struct file_entry entry;
+	struct istream *input;
+	uint64_t start, end;
+	int error;
+
+	if (file_entry_open(store, bucket_fd, id, &entry, &input) < 0)
+		return errno;
+	start = input->v_offset;
+	error = spool_read_through(input, &end);
+	if (error == 0) {
+		i_stream_seek(input, start);
+		error = verify_record(store, &entry, input, message);
+	}
+	i_stream_destroy(&input);
+	return error == 0 ? 0 : headers_fail(store, id, error);
 }
 
 /* Undoes the stack of the body that was read as it is stored. */
@@ -106,7 +128,7 @@ int file_verify(struct file_store *store, int bucket_fd,
 
 	error = verify_body_hash(store, bucket_fd, entry, &wire);
 	if (error == 0)
-		error = file_verify_headers(store, entry, message);
+		error = file_verify_headers(store, bucket_fd, message);
 	if (error == 0)
 		error = verify_body(store, entry, message, &wire);
 	if (error == 0)

@@ -16,7 +16,6 @@
 #include "istream.h"
 #include "macros.h"
 #include "mem.h"
-#include "message-record.h"
 #include "ostream.h"
 
 #include <errno.h>
@@ -191,35 +190,29 @@ static int check_version(struct file_store *store, int bucket_fd,
 static int write_headers_file(struct file_store *store, int bucket_fd,
 			      email_message *message, struct file_entry *entry)
 {
-	buffer_t *record = buffer_create_dynamic(default_pool, 1024);
-	struct ostream *sink, *output;
 	char line[FILE_LINE_MAX], name[FILE_NAME_SIZE];
 	bool is_new = entry->version ==
 		email_message_get_first_version(message);
+	struct ostream *sink;
+	buffer_t *headers;
 	int answer;
 
-	if (message_record_write(message, record) < 0) {
-		answer = spool_record_fail(store->spool, &message->message_id,
-					   errno);
-		buffer_free(&record);
+	headers = spool_make_headers(store->spool, &store->stacks, message,
+				     false, &answer);
+	if (headers == NULL)
 		return answer;
-	}
 	(void)snprintf(entry->headers_stack, sizeof(entry->headers_stack), "%s",
 		       store->stacks.headers_kinds);
+	hash_method_get_digest(hash_method_lookup("crc32c"), headers->data,
+			       headers->used, entry->headers_crc);
 	file_entry_format(entry, line);
 	file_name(&entry->id, FILE_HEADERS_SUFFIX, name);
 	sink = create_sink(store, bucket_fd, &entry->id, name, is_new);
 	o_stream_cork(sink);
 	o_stream_nsend_str(sink, line);
-	output = spool_push_stack(store->spool, store->stacks.headers, sink);
-	/* so that a codec knows how much it is */
-	o_stream_cork(output);
-	o_stream_nsend(output, record->data, record->used);
-	answer = spool_finish_stream(&output);
-	if (answer != IO_DONE)
-		o_stream_abort(sink);
-	o_stream_destroy(&sink);
-	buffer_free(&record);
+	o_stream_nsend(sink, headers->data, headers->used);
+	buffer_free(&headers);
+	answer = spool_finish_stream(&sink);
 	/* told "no", nobody may find it: also where its name stood already, and
 	   only the directory's sync failed */
 	if (answer == IO_TRANS_FAIL && is_new)

@@ -5,8 +5,6 @@
 #include "config.h"
 #include "module-journal-private.h"
 #include "mem.h"
-#include "message-record.h"
-#include "ostream.h"
 
 #include <errno.h>
 #include <string.h>
@@ -163,45 +161,6 @@ static int commit_change(struct journal_change *change)
  * Headers
  */
 
-/* The record through its stack; NULL: *answer_r. */
-static buffer_t *push_headers(struct journal_store *store,
-			      const buffer_t *record, int *answer_r)
-{
-	buffer_t *data = buffer_create_dynamic(default_pool, 1024);
-	struct ostream *sink = o_stream_create_buffer(data), *output;
-
-	output = spool_push_stack(store->spool, store->stacks.headers, sink);
-	o_stream_unref(&sink);
-	/* so that a codec knows how much it is */
-	o_stream_cork(output);
-	o_stream_nsend(output, record->data, record->used);
-	*answer_r = spool_finish_stream(&output);
-	if (*answer_r != IO_DONE)
-		buffer_free(&data);
-	return data;
-}
-
-/* What is stored of the headers, or (`states`) of states alone; NULL: *answer_r. */
-static buffer_t *make_headers(struct journal_store *store,
-			      email_message *message, bool states,
-			      int *answer_r)
-{
-	buffer_t *record = buffer_create_dynamic(default_pool, 500), *data;
-
-	*answer_r = IO_DONE;
-	if ((states ? message_record_write_states(message, record) :
-		      message_record_write(message, record)) < 0) {
-		*answer_r = spool_record_fail(store->spool,
-					      &message->message_id, errno);
-		buffer_free(&record);
-	}
-	if (record == NULL || store->stacks.headers == NULL)
-		return record;
-	data = push_headers(store, record, answer_r);
-	buffer_free(&record);
-	return data;
-}
-
 /* A rewrite must follow the version that it was made from, and a new message have an
    id of its own. */
 static int check_version(const struct journal_entry *entry,
@@ -316,8 +275,9 @@ static int fill_write(struct journal_change *change, email_message *message,
 		return spool_fail_message(change->store->spool,
 					  "writing the headers", &change->id,
 					  errno);
-	change->headers = make_headers(change->store, message,
-				       change->base != 0, &answer);
+	change->headers = spool_make_headers(change->store->spool,
+					     &change->store->stacks, message,
+					     change->base != 0, &answer);
 	if (change->headers == NULL)
 		return answer;
 	fill_request(change, message);

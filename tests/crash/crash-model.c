@@ -293,7 +293,7 @@ static enum crash_sync data_sync_purpose(int fd)
 		if (crash_ops[i].kind == OP_WRITE &&
 		    crash_ops[i].node == node && crash_ops[i].offset == 0 &&
 		    crash_ops[i].size > 9)
-			return memcmp(crash_ops[i].data, "bobbin-h1", 9) == 0 ?
+			return memcmp(crash_ops[i].data, "bobbin-h2", 9) == 0 ?
 				CRASH_SYNC_HEADERS_DATA :
 				CRASH_SYNC_BODY_DATA;
 	}
