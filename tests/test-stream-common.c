@@ -432,8 +432,10 @@ void test_skippable_frames(struct transform *(*decoder)(void),
 		  TEST_BYTES("\x50\x2a\x4d\x18\4\0\0"), EPIPE },
 		{ "a skipped one cut in its bytes", true, false,
 		  TEST_BYTES("\x50\x2a\x4d\x18\4\0\0\0ski"), EPIPE },
+		/* whose libraries do not count so far on a machine of 32 bits */
 		{ "a skipped one of 4 GiB", false, false,
-		  TEST_BYTES("\x50\x2a\x4d\x18\xff\xff\xff\xff....."), EPIPE },
+		  TEST_BYTES("\x50\x2a\x4d\x18\xff\xff\xff\xff....."),
+		  sizeof(size_t) > 4 ? EPIPE : EINVAL },
 	};
 	struct test_decoding row = { .out = "hellohello" };
 	buffer_t *in;

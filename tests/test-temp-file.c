@@ -485,7 +485,7 @@ static void test_too_far(void **state ATTR_UNUSED)
 	} places[] = { { INT64_MAX, 1 },
 		       { UOFF_T_MAX, 1 },
 		       { (uoff_t)INT64_MAX / 4, 1 },
-		       { 1, SIZE_MAX } };
+		       { (uoff_t)INT64_MAX / 4 - 1, SIZE_MAX } };
 	struct fixture f;
 	unsigned int kind, i;
 
