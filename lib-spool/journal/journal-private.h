@@ -348,8 +348,8 @@ bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);
 /* The segment was written anew: nothing has to outlive it. */
 void journal_forget_segment(struct journal *journal, uint32_t number);
-/* Nothing is overruled by this segment alone any more: who had to outlive it outlives
-   what it had to outlive, and it is dead. */
+/* Nothing is overruled by this segment alone any more: who has to outlive it outlives
+   what it had to outlive, too, and it is dead. */
 void journal_bequeath(struct journal *journal, struct journal_segment *from);
 
 /* journal-void.c: remembers that this range of the segment, in bytes, is to be declared
