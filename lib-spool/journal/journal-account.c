@@ -133,6 +133,7 @@ void journal_forget_segment(struct journal *journal, uint32_t number)
 {
 	uint32_t i;
 
+	journal_voids_forget(journal, journal->segments[number]);
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal->segments[i] != NULL)
 			remove_number(journal->segments[i], number);
