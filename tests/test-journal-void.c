@@ -337,22 +337,29 @@ static void test_it_cannot_be_said_again(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
-/* A message that needs a segment of its own leaves it to the next one: until then what said
-   it stays, though nothing else of it is needed. */
-static void test_a_segment_that_is_needed_says_nothing(void **state ATTR_UNUSED)
+/* One that has room in no segment that has anything else: the number of its own. */
+static uint32_t put_large(struct journal *journal, unsigned int n)
 {
 	static char body[TEST_JOURNAL_SEGMENT - 3 * JOURNAL_BLOCK_SIZE];
-	unsigned int n;
-	struct journal *journal = begin_with_void(&n);
 	struct test_journal_put put;
 
-	test_journal_drop_range(journal, n - 1, n);
-	test_journal_make_put(&put, n++, 1);
+	test_journal_make_put(&put, n, 1);
 	put.request.records[0].data = body;
 	put.request.records[0].size = sizeof(body);
 	assert_true(journal_fits(journal, &put.request));
 	test_journal_commit_claimed(journal, &put.request);
-	assert_int_equal(journal->active->header.number, 3);
+	return test_journal_active(journal);
+}
+
+/* A message that needs a segment of its own leaves it to the next one: until then what said
+   it stays, though nothing else of it is needed. */
+static void test_a_segment_that_is_needed_says_nothing(void **state ATTR_UNUSED)
+{
+	unsigned int n;
+	struct journal *journal = begin_with_void(&n);
+
+	test_journal_drop_range(journal, n - 1, n);
+	assert_int_equal(put_large(journal, n++), 3);
 	must_be_said_by(journal, 2);
 	test_journal_compact(journal);
 	assert_false(is_free(journal, 2));
@@ -364,6 +371,51 @@ static void test_a_segment_that_is_needed_says_nothing(void **state ATTR_UNUSED)
 	must_have_staying(journal);
 	journal_close(&journal);
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* What each cut left of a segment takes up all of it: it is moved, once. */
+static void test_what_cuts_ended_is_moved(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, i;
+	uint64_t moved;
+
+	for (n = 0; n < 36; n += 3) {
+		for (i = 0; i < 3; i++)
+			assert_int_equal(test_journal_store(journal, n + i), 0);
+		tear(&journal);
+	}
+	assert_int_equal(test_journal_store(journal, n), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 24);
+	/* one that is full, the active one, and two spare ones */
+	must_have_few_segments(4);
+	test_journal_start_again(&journal);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	for (i = 0; i <= n; i++)
+		assert_int_equal(test_journal_has(journal, i),
+				 i == n || i % 3 != 2);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* More than half of it is used; the next message had no room in it; or it can be used again
+   after the next start alone. */
+static void test_other_segments_are_not_moved(void **state ATTR_UNUSED)
+{
+	unsigned int n;
+	struct journal *journal = begin_with_void(&n);
+	uint64_t moved;
+
+	assert_int_equal(put_large(journal, n++), 3);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	fail_to_store(journal, n, 1);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_int_equal(moved, 0);
+	must_have_staying(journal);
+	journal_close(&journal);
 }
 
 /* There may be more than a segment says: what was said longest ago comes first. */
@@ -456,6 +508,8 @@ int main(void)
 		cmocka_unit_test(test_it_cannot_be_said_again_once),
 		cmocka_unit_test(test_it_cannot_be_said_again),
 		cmocka_unit_test(test_a_segment_that_is_needed_says_nothing),
+		cmocka_unit_test(test_what_cuts_ended_is_moved),
+		cmocka_unit_test(test_other_segments_are_not_moved),
 		cmocka_unit_test(test_what_was_said_long_ago_is_said_first),
 		cmocka_unit_test(test_a_full_disk_is_told_nothing),
 		cmocka_unit_test(test_what_is_gone_is_not_void),
