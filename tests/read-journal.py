@@ -112,13 +112,21 @@ class Segment:
         assert footer is None or footer == found, self.number
         return footer is not None
 
+    def check_voids(self):
+        """They come first."""
+        types = [r.type for r in self.records() if r.type != 5]
+        while types and types[0] == 4:
+            types.pop(0)
+        assert 4 not in types, self.number
+
 
 def messages(spool):
     segments = sorted((Segment(p) for p in
                        pathlib.Path(spool, "journal").glob("*.seg")),
                       key=lambda s: (s.first, s.number))
+    for segment in segments:
+        segment.check_voids()
     footers = [s.number for s in segments if s.check_footer()]
-    print(len(footers), "footers", file=sys.stderr)
     records = [(s, r) for s in segments for r in s.records()]
     voids = []
     for _, record in records:
@@ -126,6 +134,7 @@ def messages(spool):
             offset, size = struct.unpack("<II", record.payload[16:24])
             voids.append((record.payload[:16], offset * 64,
                           (offset + size) * 64))
+    print(f"{len(footers)} footers, {len(voids)} voids", file=sys.stderr)
     there, before = {}, None
     for segment, record in records:
         if any(segment.incarnation == v[0] and v[1] <= record.pos and

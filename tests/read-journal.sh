@@ -54,4 +54,38 @@ for stack in "" gzip; do
 		'$BOBBIN' spool get --wire $spool $id | cmp - wire"
 done
 
+# tear SPOOL: as if the headers that were written last had not reached the disk.
+tear()
+{
+	python3 - "$1" <<-'end'
+		import pathlib, sys
+		last = (0, 0, None)
+		for path in pathlib.Path(sys.argv[1], "journal").glob("*.seg"):
+		    data = path.read_bytes()
+		    first = int.from_bytes(data[40:48], "little")
+		    pos = data.rfind(b"BJR1\2")
+		    if first and pos > 0:
+		        last = max(last, (first, pos, path))
+		first, pos, path = last
+		with open(path, "r+b") as file:
+		    file.seek(pos + 70)
+		    file.write(bytes(32))
+	end
+}
+
+spool=torn
+message=$(printf '%s\n' "$mail"/*.eml | head -n 1)
+"$BOBBIN" spool init --store journal --body "" $spool
+printf '%s\n' 'segment-size = 262144' 'compaction = off' >>$spool/spool.conf
+for round in 1 2 3 4 5 6; do
+	"$BOBBIN" spool put $spool "$message" "$message" >ids
+	tear $spool
+	check "a torn group" agree $spool
+done
+"$BOBBIN" spool put $spool "$message" >ids
+check "what is void is said again" agree $spool
+check "by each new segment" grep -q "21 voids" footers
+"$BOBBIN" spool compact $spool >compact.out
+check "what said it before may go" agree $spool
+
 finish

@@ -181,7 +181,8 @@ static void test_no_memory_for_a_note(void **state ATTR_UNUSED)
 	end(&segments);
 }
 
-/* Who outlives one that goes outlives all that that one did, and it is dead. */
+/* Who outlives one that goes outlives all that that one did, and it is dead: but that one
+   first, whose records are there until it is written anew. */
 static void test_what_is_bequeathed(void **state ATTR_UNUSED)
 {
 	struct segments segments;
@@ -192,9 +193,13 @@ static void test_what_is_bequeathed(void **state ATTR_UNUSED)
 	journal_overrule(&segments.journal, 4, 3);
 	journal_bequeath(&segments.journal, &segments.all[3]);
 	assert_int_equal(segments.all[3].outlives_count, 0);
-	assert_int_equal(segments.all[4].outlives_count, 2);
+	assert_int_equal(segments.all[4].outlives_count, 3);
 	assert_true(has_to_outlive(&segments.all[4], 1) &&
-		    has_to_outlive(&segments.all[4], 2));
+		    has_to_outlive(&segments.all[4], 2) &&
+		    has_to_outlive(&segments.all[4], 3));
+	assert_int_equal(segments.all[2].outlives_count, 0);
+	journal_forget_segment(&segments.journal, 3);
+	assert_int_equal(segments.all[4].outlives_count, 2);
 	end(&segments);
 }
 

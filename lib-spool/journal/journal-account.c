@@ -103,8 +103,18 @@ void journal_overrule(struct journal *journal, uint32_t by, uint32_t old)
 	segment->outlives_count++;
 }
 
-/* False: it was not there. */
-static bool remove_number(struct journal_segment *segment, uint32_t number)
+static bool outlives(const struct journal_segment *segment, uint32_t number)
+{
+	unsigned int i;
+
+	for (i = 0; i < segment->outlives_count; i++) {
+		if (segment->outlives[i] == number)
+			return true;
+	}
+	return false;
+}
+
+static void remove_number(struct journal_segment *segment, uint32_t number)
 {
 	unsigned int i;
 
@@ -114,22 +124,24 @@ static bool remove_number(struct journal_segment *segment, uint32_t number)
 				segment->outlives[--segment->outlives_count];
 			/* what held it may be gone */
 			segment->kept = false;
-			return true;
+			break;
 		}
 	}
-	return false;
 }
 
 void journal_forget_segment(struct journal *journal, uint32_t number)
 {
 	uint32_t i;
 
+	journal_voids_forget(journal, journal->segments[number]);
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal->segments[i] != NULL)
-			(void)remove_number(journal->segments[i], number);
+			remove_number(journal->segments[i], number);
 	}
 }
 
+/* What it has is on the disk until it is written anew: whoever overrules that outlives it as
+   before. */
 void journal_bequeath(struct journal *journal, struct journal_segment *from)
 {
 	uint32_t i;
@@ -137,7 +149,7 @@ void journal_bequeath(struct journal *journal, struct journal_segment *from)
 
 	for (i = 0; i < journal->segment_end; i++) {
 		if (journal->segments[i] == NULL ||
-		    !remove_number(journal->segments[i], from->header.number))
+		    !outlives(journal->segments[i], from->header.number))
 			continue;
 		for (n = 0; n < from->outlives_count; n++)
 			journal_overrule(journal, i, from->outlives[n]);

@@ -102,7 +102,8 @@ static void apply_unlink(struct journal *journal,
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
-/* What the range's segment has was dropped before anything was applied. */
+/* What the range's segment has was dropped before anything was applied. A VOID that is void
+   itself does not come here: it may be lost. */
 static void apply_void(struct journal *journal,
 		       const struct journal_place *place,
 		       const struct journal_target *target)
@@ -114,6 +115,7 @@ static void apply_void(struct journal *journal,
 	if (segment != NULL)
 		journal_overrule(journal, place->segment,
 				 segment->header.number);
+	journal_void_is_said(journal, target, place->segment);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 

@@ -41,7 +41,8 @@ struct carry {
 	size_t count;
 };
 
-/* The oldest one: what comes behind may be held by it alone. With the mutex. */
+/* The oldest one: what comes behind may be held by it alone. What is void is said again when
+   a segment is begun: until then the one that says it stays. With the mutex. */
 static const struct journal_segment *choose(const struct journal *journal)
 {
 	const struct journal_segment *segment, *best = NULL;
@@ -51,7 +52,8 @@ static const struct journal_segment *choose(const struct journal *journal)
 		segment = journal->segments[i];
 		if (segment == NULL || segment == journal->active ||
 		    segment->failed || segment->kept || segment->live > 0 ||
-		    segment->outlives_count == 0)
+		    segment->outlives_count == 0 ||
+		    journal_says_void(journal, segment))
 			continue;
 		if (best == NULL ||
 		    segment->header.first_sequence <
@@ -106,18 +108,7 @@ static void drop_repeated(struct carry *carry)
 	carry->count = used;
 }
 
-static bool is_there(struct journal *journal,
-		     const struct journal_target *target)
-{
-	bool found;
-
-	(void)pthread_mutex_lock(&journal->mutex);
-	found = journal_segment_find(journal, target->incarnation) != NULL;
-	(void)pthread_mutex_unlock(&journal->mutex);
-	return found;
-}
-
-/* 1; 0: something is in it that cannot be carried, or not be read; -1 with errno. */
+/* 1; 0: something in it cannot be read; -1 with errno. */
 static int take_tombstones(struct carry *carry,
 			   const struct journal_items *items)
 {
@@ -132,9 +123,7 @@ static int take_tombstones(struct carry *carry,
 		if (journal_is_void(carry->journal, &carry->source, item->pos,
 				    item->size))
 			continue;
-		if (item->state != JOURNAL_ITEM_WHOLE ||
-		    (item->header.type == JOURNAL_VOID &&
-		     is_there(carry->journal, &item->target)))
+		if (item->state != JOURNAL_ITEM_WHOLE)
 			return 0;
 		if (item->header.type == JOURNAL_UNLINK)
 			carry->tombstones[carry->count++].id = item->header.id;

@@ -190,29 +190,81 @@ static bool may_write(struct journal *journal)
 	return journal->broken == 0;
 }
 
+/* What is to be said first, and besides what others say, as far as there is room: how much
+   it is. */
+static unsigned int list_voids(struct journal *journal,
+			       struct journal_target targets[VOIDS_MAX],
+			       unsigned int *new_count_r)
+{
+	const struct journal_void *range;
+	unsigned int count = 0;
+
+	for (range = journal->voids; range != NULL && count < VOIDS_MAX;
+	     range = range->next)
+		targets[count++] = range->target;
+	*new_count_r = count;
+	return count +
+		journal_voids_to_repeat(journal, journal->active->header.number,
+					targets + count, VOIDS_MAX - count);
+}
+
 /* Says what is void, a block of it: before anything else is written. Where that fails,
    too, nobody can be promised anything here. */
 static void write_voids(struct journal *journal, struct journal_group *group)
 {
 	unsigned char payloads[VOIDS_MAX][JOURNAL_TARGET_SIZE];
+	struct journal_target targets[VOIDS_MAX];
 	struct journal_record records[VOIDS_MAX];
-	struct journal_void *range;
-	unsigned int i, count = 0;
+	unsigned int i, count, new_count;
 
+	count = list_voids(journal, targets, &new_count);
 	journal_group_begin(group, journal->active);
-	for (range = journal->voids; range != NULL && count < VOIDS_MAX;
-	     range = range->next, count++)
-		add_void(journal, group, &records[count], &range->target,
-			 payloads[count]);
+	for (i = 0; i < count; i++)
+		add_void(journal, group, &records[i], &targets[i], payloads[i]);
 	if (end_group(journal, group) < 0) {
-		be_broken(journal);
+		/* else that is the first failure */
+		if (new_count > 0)
+			be_broken(journal);
 		return;
 	}
 	for (i = 0; i < count; i++) {
+		if (i < new_count)
+			journal_void_is_declared(journal);
 		apply_record(journal, group->segment, &records[i], NULL);
-		journal_void_is_declared(journal);
 	}
 	be_well(journal);
+}
+
+/* Whether the active segment takes so many bytes of so many records. */
+static bool has_room(const struct journal *journal, uint64_t size,
+		     unsigned int records)
+{
+	return journal->active != NULL &&
+		journal_segment_has_room(journal->active, journal->active->pos,
+					 size, records);
+}
+
+static bool must_say_void(const struct journal *journal)
+{
+	return journal->voids != NULL &&
+		has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX);
+}
+
+/* Whether a segment that was begun for this request says again what others do. On a full
+   disk all of it is for something else, and so it is where the request needs it. */
+static bool repeats_voids(struct journal *journal,
+			  const struct journal_request *request)
+{
+	const struct journal_segment *active = journal->active;
+	struct journal_target target;
+
+	return active != NULL && active->pos == JOURNAL_BLOCK_SIZE &&
+		!journal_reserve_is_full(journal) &&
+		journal_segment_has_room(active, 2 * JOURNAL_BLOCK_SIZE,
+					 request->size,
+					 request->count + VOIDS_MAX) &&
+		journal_voids_to_repeat(journal, active->header.number, &target,
+					1) > 0;
 }
 
 /* Nothing more goes into it. */
@@ -233,15 +285,6 @@ bool journal_end_active(struct journal *journal)
 		return false;
 	seal(journal);
 	return true;
-}
-
-/* Whether the active segment takes so many bytes of so many records. */
-static bool has_room(const struct journal *journal, uint64_t size,
-		     unsigned int records)
-{
-	return journal->active != NULL &&
-		journal_segment_has_room(journal->active, journal->active->pos,
-					 size, records);
 }
 
 bool journal_fits(const struct journal *journal,
@@ -377,13 +420,14 @@ get_segment(struct journal *journal, struct journal_group *group,
 	    const struct journal_request *request)
 {
 	uint64_t size = request->size;
-	bool was_new = false;
+	bool was_new = false, was_said = false;
 
 	group->grows = request->use >= JOURNAL_USE_PACK;
 	while (may_write(journal)) {
 		journal_reserve_ends(journal, group->ends);
-		if (journal->voids != NULL &&
-		    has_room(journal, JOURNAL_BLOCK_SIZE, VOIDS_MAX)) {
+		if (must_say_void(journal) ||
+		    (!was_said && repeats_voids(journal, request))) {
+			was_said = true;
 			write_voids(journal, group);
 			continue;
 		}

@@ -130,13 +130,13 @@ static int write_anew(struct journal *journal, struct journal_segment *segment,
 		return 0;
 	}
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal_forget_segment(journal, segment->header.number);
 	segment->header = fresh;
 	segment->pos = JOURNAL_BLOCK_SIZE;
 	segment->total = segment->taken = segment->tombstones = 0;
 	segment->footer_size = 0;
 	segment->sealed = segment->kept = segment->stuck = false;
 	segment->blank = true;
-	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
 	journal_footer_begin(journal, segment);
 	return 1;

@@ -48,6 +48,8 @@ struct journal_segment {
 struct journal_void {
 	struct journal_void *next;
 	struct journal_target target;
+	/* The number of the newest segment that says so, durably; 0: there is none yet. */
+	uint32_t said_by;
 };
 
 /* What something is written for: on a full disk each leaves something to those before it,
@@ -106,12 +108,14 @@ struct journal {
 	/* NULL: the next one is to be taken; changed under the mutex */
 	struct journal_segment *active;
 	uint64_t next_sequence;
-	struct journal_void *voids;  /* to be declared void */
-	struct journal_void *voided; /* that are; changed under the mutex */
-	uint64_t probe_at;           /* by journal_now_usecs() */
-	int broken;                  /* errno; nothing is written before that */
-	bool warned;                 /* that it is broken */
-	bool was_ahead_asked;        /* for the segment behind the active one */
+	struct journal_void *voids; /* to be declared void */
+	/* that are, of segments that are there, what was said longest ago first; under the
+	   mutex */
+	struct journal_void *voided;
+	uint64_t probe_at;    /* by journal_now_usecs() */
+	int broken;           /* errno; nothing is written before that */
+	bool warned;          /* that it is broken */
+	bool was_ahead_asked; /* for the segment behind the active one */
 	/* Up to which the active one may be filled, as far as was asked, and how many
 	   messages may be stored until it is asked again. */
 	uint64_t ends[JOURNAL_USES], grow_count;
@@ -346,10 +350,11 @@ bool journal_is_of_tombstones(enum journal_use use);
 bool journal_half_empty(const struct journal_segment *segment) ATTR_PURE;
 /* A record at `by` overrules the one at `old`. */
 void journal_overrule(struct journal *journal, uint32_t by, uint32_t old);
-/* The segment was written anew: nothing has to outlive it. */
+/* The segment was written anew, and its header is to change, or its file is gone: nothing
+   has to outlive it. */
 void journal_forget_segment(struct journal *journal, uint32_t number);
-/* Nothing is overruled by this segment alone any more: who had to outlive it outlives
-   what it had to outlive, and it is dead. */
+/* Nothing is overruled by this segment alone any more: who has to outlive it outlives
+   what it had to outlive, too, and it is dead. */
 void journal_bequeath(struct journal *journal, struct journal_segment *from);
 
 /* journal-void.c: remembers that this range of the segment, in bytes, is to be declared
@@ -362,6 +367,22 @@ void journal_void_is_declared(struct journal *journal);
 /* A record that was read declares it so. False: no memory. */
 bool journal_note_void(struct journal *journal,
 		       const struct journal_target *target);
+/* The segment of this number is the newest that says so, and nothing says that this is
+   void. With the mutex. */
+void journal_void_is_said(struct journal *journal,
+			  const struct journal_target *target, uint32_t by);
+/* Those that are said by others than the segment of this number alone: `max` at most; how
+   many that are. */
+unsigned int journal_voids_to_repeat(struct journal *journal, uint32_t number,
+				     struct journal_target *targets,
+				     unsigned int max);
+/* Whether something is void that no newer one says. With the mutex. */
+bool journal_says_void(const struct journal *journal,
+		       const struct journal_segment *segment) ATTR_PURE;
+/* It is to be written anew, or is gone: nothing of it has to be said any more. With the
+   mutex. */
+void journal_voids_forget(struct journal *journal,
+			  const struct journal_segment *segment);
 void journal_voids_free(struct journal *journal);
 
 /* journal-apply.c: what a record changes, once it is durable (or was read). `body`:

@@ -87,6 +87,16 @@ static bool is_in_the_way(const struct journal *journal,
 		most_for_removals(journal, segment, room);
 }
 
+/* A start found it without an end, and another one was begun: of what it takes up half is
+   nobody's. What it is moved into will have an end, so that it does not go round. With the
+   mutex. */
+static bool ended_early(const struct journal_segment *segment)
+{
+	return !segment->sealed && !segment->failed &&
+		bytes_left(segment) <=
+		(segment->header.size - JOURNAL_BLOCK_SIZE) / 2;
+}
+
 static bool may_move(const struct journal *journal,
 		     const struct journal_segment *segment,
 		     const struct journal_rooms *rooms)
@@ -95,7 +105,7 @@ static bool may_move(const struct journal *journal,
 	    segment->live == 0)
 		return false;
 	if (rooms->pack == UINT64_MAX)
-		return journal_half_empty(segment);
+		return journal_half_empty(segment) || ended_early(segment);
 	return is_worth_room(journal, segment, rooms->pack) ||
 		is_in_the_way(journal, segment, rooms->free);
 }

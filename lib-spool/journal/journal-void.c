@@ -3,7 +3,8 @@
 /* Ranges of segments that are no records, though something was written there: of groups
    that failed, or that a crash cut short. Each is to be declared void at the beginning of
    the next segment, and is remembered then, as who reads the segment again must not take
-   it for damage. */
+   it for damage. While its segment is there, those that are begun later say it again, so
+   that none but the newest that said it is needed for that. */
 
 #include "config.h"
 #include "journal/journal-scan.h"
@@ -25,12 +26,30 @@ void journal_add_void(struct journal *journal,
 	journal->voids = range;
 }
 
-static void push_voided(struct journal *journal, struct journal_void *range)
+/* Where a pointer to it is; to NULL, at the end: there is none. With the mutex. */
+static struct journal_void **find_voided(struct journal *journal,
+					 const struct journal_target *target)
 {
-	(void)pthread_mutex_lock(&journal->mutex);
-	range->next = journal->voided;
-	journal->voided = range;
-	(void)pthread_mutex_unlock(&journal->mutex);
+	struct journal_void **link = &journal->voided;
+
+	while (*link != NULL &&
+	       ((*link)->target.offset != target->offset ||
+		(*link)->target.size != target->size ||
+		memcmp((*link)->target.incarnation, target->incarnation,
+		       JOURNAL_INCARNATION_SIZE) != 0))
+		link = &(*link)->next;
+	return link;
+}
+
+/* With the mutex. */
+static void append_voided(struct journal *journal, struct journal_void *range)
+{
+	struct journal_void **end = &journal->voided;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	range->next = NULL;
+	*end = range;
 }
 
 void journal_void_is_declared(struct journal *journal)
@@ -38,19 +57,91 @@ void journal_void_is_declared(struct journal *journal)
 	struct journal_void *range = journal->voids;
 
 	journal->voids = range->next;
-	push_voided(journal, range);
+	(void)pthread_mutex_lock(&journal->mutex);
+	append_voided(journal, range);
+	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
 bool journal_note_void(struct journal *journal,
 		       const struct journal_target *target)
 {
-	struct journal_void *range = try_calloc(1, sizeof(*range));
+	struct journal_void *range;
+	bool done = true;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	/* others that were begun later may say it, too */
+	if (*find_voided(journal, target) == NULL &&
+	    journal_segment_find(journal, target->incarnation) != NULL) {
+		range = try_calloc(1, sizeof(*range));
+		done = range != NULL;
+		if (done) {
+			range->target = *target;
+			append_voided(journal, range);
+		}
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return done;
+}
+
+void journal_void_is_said(struct journal *journal,
+			  const struct journal_target *target, uint32_t by)
+{
+	struct journal_void **link = find_voided(journal, target);
+	struct journal_void *range = *link;
 
 	if (range == NULL)
-		return false;
-	range->target = *target;
-	push_voided(journal, range);
-	return true;
+		return;
+	*link = range->next;
+	append_voided(journal, range);
+	range->said_by = by;
+	/* the one that said it before may go */
+	journal_worker_wake(journal->upkeep);
+}
+
+unsigned int journal_voids_to_repeat(struct journal *journal, uint32_t number,
+				     struct journal_target *targets,
+				     unsigned int max)
+{
+	const struct journal_void *range;
+	unsigned int count = 0;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	for (range = journal->voided; range != NULL && count < max;
+	     range = range->next) {
+		if (range->said_by != number)
+			targets[count++] = range->target;
+	}
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return count;
+}
+
+bool journal_says_void(const struct journal *journal,
+		       const struct journal_segment *segment)
+{
+	const struct journal_void *range;
+
+	for (range = journal->voided; range != NULL; range = range->next) {
+		if (range->said_by == segment->header.number)
+			return true;
+	}
+	return false;
+}
+
+void journal_voids_forget(struct journal *journal,
+			  const struct journal_segment *segment)
+{
+	struct journal_void *range, **link = &journal->voided;
+
+	while ((range = *link) != NULL) {
+		if (memcmp(range->target.incarnation,
+			   segment->header.incarnation,
+			   JOURNAL_INCARNATION_SIZE) == 0) {
+			*link = range->next;
+			i_free(range);
+		} else {
+			link = &range->next;
+		}
+	}
 }
 
 static bool covers(const struct journal_target *target,

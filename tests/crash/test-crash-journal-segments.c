@@ -178,13 +178,13 @@ static void test_a_footer_has_a_block(void **state ATTR_UNUSED)
  * Voids
  */
 
-/* A second segment that has what is void in the first one, and tombstones: it can be
-   carried nowhere, and stays while the first one does, which a failed rewrite would come
-   back from. */
-static void test_a_void_holds_its_segment(void **state ATTR_UNUSED)
+/* Segments that say what is void in the first one, and have tombstones: it stays, and failed
+   rewrites would come back from it. Each goes when the next one has said it, and some of
+   these cannot. */
+static void test_voids_are_said_again(void **state ATTR_UNUSED)
 {
 	struct spool *spool = crash_journal_begin("", CRASH_SYNC_NONE);
-	unsigned int i;
+	unsigned int i, number, fails = 0, goes = 0;
 
 	for (i = 0; i < 5; i++)
 		crash_must_put(spool, i, 100);
@@ -196,12 +196,23 @@ static void test_a_void_holds_its_segment(void **state ATTR_UNUSED)
 	/* until a start it is not known how it ends */
 	start_again(&spool);
 	crash_must_remove(spool, 1);
-	for (; i < 12; i++) {
-		crash_must_put(spool, i, LARGE);
-		crash_must_remove(spool, i - 1);
+	for (; i < 22; i++) {
+		number = journal_of(spool)->voided->said_by;
+		if (i % 4 == 2)
+			/* what is void comes first in a segment */
+			crash_fail(CRASH_SYNC_GROUP);
+		if (crash_put(spool, i, LARGE) == IO_DONE) {
+			fails += i % 4 == 2;
+			crash_must_remove(spool, i);
+		} else {
+			crash_must_put(spool, ++i, LARGE);
+			crash_note_absent(i - 1);
+		}
 		if (i % 2 == 1)
 			(void)crash_compact(spool);
+		goes += journal_is_empty(journal_of(spool)->segments[number]);
 	}
+	assert_true(fails > 0 && goes > 1);
 	assert_int_equal(crash_version(spool, 0), 1);
 	crash_spool_end(&spool);
 	explore_all(6);
@@ -380,7 +391,7 @@ int main(void)
 		cmocka_unit_test(test_groups_that_fill_their_last_block),
 		cmocka_unit_test(test_failed_groups_that_fill_their_last_block),
 		cmocka_unit_test(test_a_footer_has_a_block),
-		cmocka_unit_test(test_a_void_holds_its_segment),
+		cmocka_unit_test(test_voids_are_said_again),
 		cmocka_unit_test(test_void_behind_a_carried_tombstone),
 		cmocka_unit_test(test_segments_that_go_on_after_a_start),
 		cmocka_unit_test(test_states_in_other_segments),
