@@ -50,6 +50,10 @@ static void test_damage_is_put_aside(void **state ATTR_UNUSED)
 		assert_true(test_journal.warnings > 0);
 		assert_true(test_journal_files_in("quarantine") >= 2);
 		assert_true(test_journal_must_keep_bytes(JOURNAL_ALIGN) > 0);
+		/* it is nothing that a message has */
+		assert_in_range(journal->segments[1]->taken,
+				2 * JOURNAL_BLOCK_SIZE,
+				3 * JOURNAL_BLOCK_SIZE - 1);
 		assert_int_equal(test_journal_store(journal, 4), 0);
 		journal_close(&journal);
 	}

@@ -10,6 +10,7 @@
 #include "macros.h"
 #include "mem.h"
 #include "test-journal-disk.h"
+#include "test-mem-faults.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -328,10 +329,34 @@ static void test_no_second_footer(void **state ATTR_UNUSED)
 
 	assert_int_equal(test_journal_store(journal, 0), 0);
 	seal_active(journal);
+	/* nor is it kept in memory */
+	assert_null(journal->active->footer);
 	journal_close(&journal);
 	journal = test_journal_open(false);
 	assert_true(journal->segments[1]->sealed);
 	assert_null(journal->segments[1]->footer);
+	journal_close(&journal);
+}
+
+/* One that does not tell all must not be, or the rest would be gone. */
+static void test_no_memory_for_a_footer(void **state ATTR_UNUSED)
+{
+	const struct journal_header header = { .type = JOURNAL_HEADERS,
+					       .version = 1 };
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, i;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_mem_faults_begin(1, true);
+	for (i = 0; i < FILLED && journal->active->footer != NULL; i++)
+		journal_footer_add(journal->active, &header, 1, 1, NULL);
+	(void)test_mem_faults_end();
+	assert_null(journal->active->footer);
+	test_journal_fill(journal, &n);
+	test_journal_start_again(&journal);
+	assert_false(journal->segments[1]->sealed);
+	for (i = 0; i < n; i++)
+		assert_true(test_journal_has(journal, i));
 	journal_close(&journal);
 }
 
@@ -523,6 +548,7 @@ int main(void)
 			test_a_footer_whose_last_record_is_in_two_blocks),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_no_second_footer),
+		cmocka_unit_test(test_no_memory_for_a_footer),
 		cmocka_unit_test(test_what_messages_take),
 		cmocka_unit_test(test_footers_that_cannot_be),
 		cmocka_unit_test(test_a_footer_without_room),

@@ -4,6 +4,8 @@
    them is removed, moved and carried, they neither come back nor hold anything. */
 
 #include "config.h"
+#include "journal/journal-scan.h"
+#include "macros.h"
 #include "test-journal-common.h"
 
 #include <errno.h>
@@ -152,6 +154,41 @@ static void test_a_torn_tombstone_holds_nothing(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
+/* All of a record has to be in the range that was declared, of this life of the segment. */
+static void test_what_a_range_covers(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t pos, size;
+		unsigned char incarnation;
+		bool is_void;
+	} rows[] = {
+		{ 4096, 4096, 1, true },
+		{ 4096, 8192, 1, true },
+		{ 4096 + 8192 - JOURNAL_ALIGN, JOURNAL_ALIGN, 1, true },
+		{ 4096 - JOURNAL_ALIGN, 4096, 1, false },
+		{ 4096, 8192 + JOURNAL_ALIGN, 1, false },
+		{ 4096 + 8192, JOURNAL_ALIGN, 1, false },
+		{ 4096, 4096, 2, false },
+	};
+	const struct journal_target range = { .incarnation = { 1 },
+					      .offset = 4096 / JOURNAL_ALIGN,
+					      .size = 8192 / JOURNAL_ALIGN };
+	struct journal *journal = test_journal_new();
+	size_t i;
+
+	assert_true(journal_note_void(journal, &range));
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		struct journal_segment segment = {
+			.header = { .incarnation = { rows[i].incarnation } }
+		};
+
+		if (journal_is_void(journal, &segment, rows[i].pos,
+				    rows[i].size) != rows[i].is_void)
+			fail_msg("row %zu", i);
+	}
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_a_void_is_not_carried),
 		cmocka_unit_test(test_a_torn_group_holds_nothing),
 		cmocka_unit_test(test_a_torn_tombstone_holds_nothing),
+		cmocka_unit_test(test_what_a_range_covers),
 	};
 
 	return cmocka_run_group_tests_name("journal-void", tests, NULL, NULL);

@@ -105,12 +105,10 @@ static void test_what_is_listed(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* States that are written apart have their version, and their size. */
-static void test_states_are_listed(void **state ATTR_UNUSED)
+/* Of a message that is new: headers of so many recipients that states are written apart. */
+static email_message *put_with_recipients(struct spool *spool,
+					  const unsigned char *data)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
-	struct spool *spool = test_spool_new_of("journal", "");
-	struct seen before = { 0 }, after = { 0 };
 	email_message *message;
 	unsigned int i;
 	message_id id;
@@ -122,18 +120,57 @@ static void test_states_are_listed(void **state ATTR_UNUSED)
 		assert_int_equal(email_message_add_recipient(message, "a@b.c"),
 				 0);
 	assert_int_equal(spool_put(spool, message), IO_DONE);
-	list(spool, &before);
+	return message;
+}
+
+static void write_states(struct spool *spool, email_message *message)
+{
 	assert_int_equal(email_message_set_recipient_state(
 				 message, 0, EMAIL_RECIPIENT_DELIVERED, "250"),
 			 0);
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);
+}
+
+/* States that are written apart have their version, and their size. */
+static void test_states_are_listed(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct seen before = { 0 }, after = { 0 };
+	email_message *message;
+
+	message = put_with_recipients(spool, data);
+	list(spool, &before);
+	write_states(spool, message);
 	email_message_unref(&message);
 	list(spool, &after);
 	assert_int_equal(after.count, 1);
 	assert_int_equal(after.version, 2);
 	assert_true(after.stored_size > before.stored_size);
 	assert_int_equal(after.body_len, before.body_len);
+	spool_close(&spool);
+	free(data);
+}
+
+/* That they are whole says nothing of the others. */
+static void test_whole_states_of_a_damaged_body(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = put_with_recipients(spool, data);
+	struct seen seen = { 0 };
+
+	write_states(spool, message);
+	email_message_unref(&message);
+	/* the first record's header, of which a list is made */
+	test_flip(test_spool_segment(1), 4096 + 20);
+	list(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 1);
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 1);
 	spool_close(&spool);
 	free(data);
 }
@@ -353,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_listed),
 		cmocka_unit_test(test_states_are_listed),
+		cmocka_unit_test(test_whole_states_of_a_damaged_body),
 		cmocka_unit_test(test_a_listing_that_is_cut_short),
 		cmocka_unit_test(test_damage_is_verified),
 		cmocka_unit_test(test_texts_of_others),
