@@ -185,6 +185,9 @@ quick_tests += tests/test-stack-spec tests/test-stack-streams \
 tests_test_journal_footer_SOURCES = tests/test-journal-footer.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
+tests_test_journal_index_SOURCES = tests/test-journal-index.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
 tests_test_journal_slots_SOURCES = tests/test-journal-slots.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 

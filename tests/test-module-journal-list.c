@@ -23,7 +23,7 @@ struct seen {
 	bool stops, removes;
 	unsigned int count, problems;
 	uint64_t version, body_len, stored_size;
-	char body_stack[32];
+	char body_stack[32], problem[200];
 	message_id others[3];
 };
 
@@ -40,6 +40,9 @@ static bool see(const struct spool_entry *entry, void *context)
 	seen->stored_size = entry->stored_size;
 	(void)snprintf(seen->body_stack, sizeof(seen->body_stack), "%s",
 		       entry->body_stack);
+	if (entry->problem != NULL)
+		(void)snprintf(seen->problem, sizeof(seen->problem), "%s",
+			       entry->problem);
 	for (i = 0; seen->removes && i < N_ELEMENTS(seen->others); i++) {
 		if (message_id_cmp(&seen->others[i], &entry->id) != 0)
 			(void)spool_remove(seen->spool, &seen->others[i]);
@@ -105,24 +108,6 @@ static void test_what_is_listed(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* Of a message that is new: headers of so many recipients that states are written apart. */
-static email_message *put_with_recipients(struct spool *spool,
-					  const unsigned char *data)
-{
-	email_message *message;
-	unsigned int i;
-	message_id id;
-
-	spool_new_id(spool, &id);
-	message = email_message_new(&id);
-	test_spool_set_body(message, data, SMALL);
-	for (i = 0; i < RECIPIENTS; i++)
-		assert_int_equal(email_message_add_recipient(message, "a@b.c"),
-				 0);
-	assert_int_equal(spool_put(spool, message), IO_DONE);
-	return message;
-}
-
 static void write_states(struct spool *spool, email_message *message)
 {
 	assert_int_equal(email_message_set_recipient_state(
@@ -135,12 +120,10 @@ static void write_states(struct spool *spool, email_message *message)
 /* States that are written apart have their version, and their size. */
 static void test_states_are_listed(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
 	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
 	struct seen before = { 0 }, after = { 0 };
-	email_message *message;
 
-	message = put_with_recipients(spool, data);
 	list(spool, &before);
 	write_states(spool, message);
 	email_message_unref(&message);
@@ -150,15 +133,13 @@ static void test_states_are_listed(void **state ATTR_UNUSED)
 	assert_true(after.stored_size > before.stored_size);
 	assert_int_equal(after.body_len, before.body_len);
 	spool_close(&spool);
-	free(data);
 }
 
 /* That they are whole says nothing of the others. */
 static void test_whole_states_of_a_damaged_body(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
 	struct spool *spool = test_spool_new_of("journal", "");
-	email_message *message = put_with_recipients(spool, data);
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
 	struct seen seen = { 0 };
 
 	write_states(spool, message);
@@ -172,7 +153,34 @@ static void test_whole_states_of_a_damaged_body(void **state ATTR_UNUSED)
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.problems, 1);
 	spool_close(&spool);
-	free(data);
+}
+
+/* Who has no key verifies what can be read, also where it was not encrypted at first. */
+static void test_states_without_a_key(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
+	struct seen seen = { 0 };
+	char *error;
+
+	spool_close(&spool);
+	assert_int_equal(test_command("cd %s && cp %s recipients && "
+				      "sed -i '/^headers/d' spool.conf && "
+				      "echo 'headers = age' >>spool.conf",
+				      test_spool_dir(), test_path("public")),
+			 0);
+	spool = test_spool_open(0);
+	write_states(spool, message);
+	email_message_unref(&message);
+	spool_close(&spool);
+	spool = spool_open(test_spool_dir(), SPOOL_OPEN_READ_ONLY, NULL,
+			   &error);
+	assert_non_null(spool);
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 0);
+	assert_int_equal(seen.version, 2);
+	spool_close(&spool);
 }
 
 /* It ends where the caller wants no more; and what he removes meanwhile is not listed. */
@@ -228,6 +236,11 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 	verify(spool, &seen);
 	assert_true(seen.problems >= 2);
 	assert_int_equal(seen.count, seen.problems + 1);
+	/* where it is, and what */
+	assert_non_null(strstr(seen.problem, "segment 1, byte "));
+	assert_non_null(strstr(seen.problem,
+			       ": there is no body for these "
+			       "headers"));
 	seen.stops = true;
 	verify(spool, &seen);
 	assert_int_equal(seen.count, 1);
@@ -334,6 +347,27 @@ static void test_lengths_are_verified(void **state ATTR_UNUSED)
 	}
 }
 
+/* What a newer version stored is not taken for plain bytes. */
+static void test_a_stack_that_nobody_knows(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "newer", "plain | newer",
+					      "hex | newer" };
+	struct seen seen = { 0 };
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		spool = test_spool_new_of("journal", "");
+		id = store_lie(spool, stacks[i], "abcd", 1, 4);
+		assert_int_equal(test_spool_read(spool, &id, 0, NULL), ENOTSUP);
+		verify(spool, &seen);
+		assert_int_equal(seen.count, 1);
+		assert_int_equal(seen.problems, 1);
+		spool_close(&spool);
+	}
+}
+
 /* Files that are nobody's are counted, each as what it is, and go at the next start; the
    one that is a message's stays, under its own name alone. */
 static void test_strays(void **state ATTR_UNUSED)
@@ -391,10 +425,12 @@ int main(void)
 		cmocka_unit_test(test_what_is_listed),
 		cmocka_unit_test(test_states_are_listed),
 		cmocka_unit_test(test_whole_states_of_a_damaged_body),
+		cmocka_unit_test(test_states_without_a_key),
 		cmocka_unit_test(test_a_listing_that_is_cut_short),
 		cmocka_unit_test(test_damage_is_verified),
 		cmocka_unit_test(test_texts_of_others),
 		cmocka_unit_test(test_lengths_are_verified),
+		cmocka_unit_test(test_a_stack_that_nobody_knows),
 		cmocka_unit_test(test_strays),
 	};
 

@@ -17,6 +17,8 @@
 #define FILE_HASH_SIZE 32
 #define FILE_STACK_SIZE SPOOL_STACK_SIZE
 
+#define FILE_BUSY_CHAINS 1024
+
 struct busy_id;
 
 struct file_store {
@@ -28,7 +30,7 @@ struct file_store {
 	/* module-file-busy.c */
 	pthread_mutex_t mutex;
 	pthread_cond_t released;
-	struct busy_id **busy; /* chains, by id */
+	struct busy_id **busy; /* FILE_BUSY_CHAINS, by id */
 	bool scanning;
 };
 
