@@ -191,6 +191,9 @@ tests_test_journal_index_SOURCES = tests/test-journal-index.c \
 tests_test_journal_slots_SOURCES = tests/test-journal-slots.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
+tests_test_journal_void_SOURCES = tests/test-journal-void.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
 tests_test_journal_walk_SOURCES = tests/test-journal-walk.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 

@@ -7,6 +7,7 @@
 #include "journal/journal-scan.h"
 #include "macros.h"
 #include "test-journal-common.h"
+#include "test-mem-faults.h"
 
 #include <errno.h>
 
@@ -176,6 +177,10 @@ static void test_what_a_range_covers(void **state ATTR_UNUSED)
 	struct journal *journal = test_journal_new();
 	size_t i;
 
+	/* who is told that it could not be noted does not go on */
+	test_mem_faults_begin(1, true);
+	assert_false(journal_note_void(journal, &range));
+	(void)test_mem_faults_end();
 	assert_true(journal_note_void(journal, &range));
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		struct journal_segment segment = {

@@ -139,18 +139,26 @@ static void note_found(const message_id *id ATTR_UNUSED, void *context)
 	*(bool *)context = false;
 }
 
+static void note_warning(const char *text, void *context)
+{
+	bool *told = context;
+
+	*told = *told || strstr(text, "no scan") != NULL;
+}
+
 /* 0: all is as it should be; else the line. */
 static int leave_in_child(struct spool *spool)
 {
-	bool done = false;
+	bool done = false, told = false;
 	uint64_t moved;
 	char *error;
 
 	/* what waits for a thread of the parent waits for ever */
 	(void)alarm(60);
+	spool_set_warning_callback(spool, note_warning, &told);
 	spool_start_scan(spool, note_found, note_done, &done);
 	spool_wait_scan(spool);
-	if (!done)
+	if (!done || !told)
 		return 1;
 	if (spool_compact(spool, &moved, &error) == 0 || errno != EPERM)
 		return 2;
