@@ -419,14 +419,14 @@ static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
 #define ENTRY_SIZE 36
 
 /* Writes a tail whose own checksum is right behind these entries, to the first segment. */
-static void write_tail(const struct journal_segment *segment, uint32_t count,
-		       uint64_t size, uint32_t crc,
+static void write_tail(const struct journal_segment *segment, const char *magic,
+		       uint32_t count, uint64_t size, uint32_t crc,
 		       const unsigned char *entries)
 {
 	unsigned char tail[TAIL_SIZE] = { 0 };
 	FILE *file;
 
-	memcpy(tail, "BJF1", 4);
+	memcpy(tail, magic, 4);
 	put_le32(tail + 4, count);
 	put_le64(tail + 8, size);
 	put_le64(tail + 16, 1000);
@@ -454,19 +454,21 @@ static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
 		uint64_t size;
 		unsigned int second; /* type */
 		int result;
-		uint32_t wrong; /* in the checksum of the entries */
+		uint32_t wrong;    /* in the checksum of the entries */
+		const char *magic; /* NULL: that of this version */
 	} rows[] = {
-		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 1, 0 },
-		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 1 },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 1, 0, NULL },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 1, NULL },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, "BJF2" },
 		/* not all of the entries, or more than there are */
-		{ 1, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
-		{ 3, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
-		{ UINT32_MAX, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
+		{ 1, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, NULL },
+		{ 3, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, NULL },
+		{ UINT32_MAX, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, NULL },
 		/* no room for its target */
-		{ 2, 2 * ENTRY_SIZE, JOURNAL_UNLINK, 0, 0 },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_UNLINK, 0, 0, NULL },
 		/* more than the segment has */
-		{ 2, (uint64_t)1 << 63, JOURNAL_HEADERS, 0, 0 },
-		{ 2, UINT64_MAX, JOURNAL_HEADERS, 0, 0 },
+		{ 2, (uint64_t)1 << 63, JOURNAL_HEADERS, 0, 0, NULL },
+		{ 2, UINT64_MAX, JOURNAL_HEADERS, 0, 0, NULL },
 	};
 	struct journal *journal = test_journal_new();
 	unsigned char entries[2 * ENTRY_SIZE];
@@ -478,7 +480,9 @@ static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
 		memset(entries, 0, sizeof(entries));
 		entries[0] = JOURNAL_HEADERS;
 		entries[ENTRY_SIZE] = (unsigned char)rows[i].second;
-		write_tail(journal->segments[1], rows[i].count, rows[i].size,
+		write_tail(journal->segments[1],
+			   rows[i].magic == NULL ? "BJF1" : rows[i].magic,
+			   rows[i].count, rows[i].size,
 			   crc32c(0, entries, sizeof(entries)) ^ rows[i].wrong,
 			   entries);
 		if (journal_footer_read(journal->segments[1], &items) !=

@@ -42,7 +42,7 @@ static int use_in_child(struct spool *spool, struct spool_async *async)
 {
 	struct test_answer refused = { 0 };
 	message_id id;
-	char *error;
+	char *error = NULL;
 
 	/* nobody is there who would do it */
 	(void)alarm(60);
@@ -53,7 +53,7 @@ static int use_in_child(struct spool *spool, struct spool_async *async)
 	if (async != NULL || refused.calls != 0)
 		return 2;
 	async = spool_async_new(spool, NULL, 1, 0, &error);
-	if (async != NULL || errno != EPERM)
+	if (async != NULL || errno != EPERM || error == NULL)
 		return 3;
 	spool_close(&spool);
 	return spool == NULL ? 0 : 4;
