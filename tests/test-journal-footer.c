@@ -493,6 +493,31 @@ static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Nobody is told that a segment has nothing, as there was no memory for what it has. */
+static void test_a_footer_that_memory_has_no_room_for(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_items items;
+	unsigned int n = 0, at;
+	int ret = -1;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_journal_fill(journal, &n);
+	for (at = 1; ret < 0; at++) {
+		test_mem_faults_begin(at, false);
+		ret = journal_footer_read(journal->segments[1], &items);
+		if (test_mem_faults_end() < at)
+			break;
+		assert_int_equal(ret, -1);
+		assert_int_equal(errno, ENOMEM);
+	}
+	assert_true(at > 2);
+	assert_int_equal(ret, 1);
+	assert_int_equal(items.count, 2 * (n - 1));
+	journal_items_free(&items);
+	journal_close(&journal);
+}
+
 /* A footer that has no room behind the records is none, rather than over them. */
 static void test_a_footer_without_room(void **state ATTR_UNUSED)
 {
@@ -555,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_a_footer),
 		cmocka_unit_test(test_what_messages_take),
 		cmocka_unit_test(test_footers_that_cannot_be),
+		cmocka_unit_test(test_a_footer_that_memory_has_no_room_for),
 		cmocka_unit_test(test_a_footer_without_room),
 		cmocka_unit_test(test_a_footer_behind_the_end),
 	};

@@ -222,6 +222,23 @@ static void test_damaged_states_are_forgotten(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Nothing is written of what is whole. */
+static void test_whole_states_stay(void **state ATTR_UNUSED)
+{
+	struct told told = { 0, 0 };
+	unsigned int listed;
+	struct spool *spool;
+	uint64_t version;
+	message_id id;
+
+	put_with_states(&id, FEW);
+	assert_int_equal(repair(&told, &listed), FEW);
+	spool = test_spool_open(0);
+	assert_int_equal(delivered_of(spool, &id, &version), 3);
+	assert_int_equal(version, 2);
+	spool_close(&spool);
+}
+
 /* Who restores the message is to know whom it was delivered to. */
 static void test_states_are_kept_with_the_headers(void **state ATTR_UNUSED)
 {
@@ -491,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_message_is_taken_out),
 		cmocka_unit_test(test_what_cannot_be_kept_stays),
 		cmocka_unit_test(test_damaged_states_are_forgotten),
+		cmocka_unit_test(test_whole_states_stay),
 		cmocka_unit_test(test_states_are_kept_with_the_headers),
 		cmocka_unit_test(test_nothing_is_taken_out_unkept),
 		cmocka_unit_test(test_what_is_kept_is_what_was_stored),

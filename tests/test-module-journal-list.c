@@ -344,6 +344,7 @@ static void test_texts_of_others(void **state ATTR_UNUSED)
 	};
 	struct spool *spool = test_spool_new_of("journal", "");
 	email_message *message;
+	char text[MESSAGE_ID_TEXT_SIZE];
 	message_id id;
 	size_t i;
 
@@ -357,6 +358,8 @@ static void test_texts_of_others(void **state ATTR_UNUSED)
 		if (rows[i].answer != IO_DONE) {
 			assert_int_equal(io_get_errno(), EINVAL);
 			assert_non_null(strstr(io_get_error(), "differ"));
+			message_id_to_text(&id, text);
+			assert_non_null(strstr(io_get_error(), text));
 			/* nobody goes by it */
 			assert_int_equal(email_message_get_version(message), 0);
 			assert_int_equal(message->body_len, 0);
