@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "spool-private.h"
+#include "spool-stacks.h"
 #include "age-keys.h"
 #include "file-ops.h"
 #include "macros.h"
@@ -14,6 +15,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* For the records, each of which says what its stack is. */
+static bool is_too_long(const struct stack_spec *spec)
+{
+	char *kinds = stack_spec_format(spec, STACK_SPEC_DECODING);
+	bool too_long = strlen(kinds) >= SPOOL_STACK_SIZE;
+
+	i_free(kinds);
+	return too_long;
+}
 
 /* A stack for the configuration, which calls it by `name`: its public keys go to
    `recipients`, and the text names none. NULL with *error_r. */
@@ -26,8 +37,12 @@ static char *take_stack(const char *name, const char *text,
 	spec = spool_parse_stack(text, &why);
 	if (spec == NULL && why == NULL)
 		return i_strdup("");
-	if (spec != NULL &&
-	    stack_spec_take_recipients(spec, NULL, recipients, &why) == 0)
+	if (spec != NULL && is_too_long(spec)) {
+		why = i_strdup("the stack is too long");
+		errno = EINVAL;
+	} else if (spec != NULL &&
+		   stack_spec_take_recipients(spec, NULL, recipients, &why) ==
+			   0)
 		result = stack_spec_format(spec, STACK_SPEC_SETTINGS);
 	if (result == NULL) {
 		(void)spool_fail(error_r, errno, "%s: %s", name, why);

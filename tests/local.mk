@@ -185,6 +185,18 @@ unit_tests += tests/test-stream-kinds
 quick_tests += tests/test-stack-spec tests/test-stack-streams \
 	tests/test-stack-detect tests/test-stream-kinds
 
+tests_test_journal_footer_SOURCES = tests/test-journal-footer.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
+tests_test_journal_index_SOURCES = tests/test-journal-index.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
+tests_test_journal_slots_SOURCES = tests/test-journal-slots.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
+tests_test_journal_void_SOURCES = tests/test-journal-void.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
 tests_test_journal_walk_SOURCES = tests/test-journal-walk.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "journal/journal-victim.h"
 #include "journal/journal-worker.h"
 #include "macros.h"
 #include "mem.h"
@@ -83,6 +84,47 @@ static void end(struct segments *segments)
 
 	for (i = 1; i < N_ELEMENTS(segments->all); i++)
 		i_free(segments->all[i].outlives);
+}
+
+/* That of which least is left; on a full disk that by which most is won, which may be another
+   one. */
+static void test_which_is_emptied(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t pack;
+		uint32_t number;
+		uint64_t most;
+	} rows[] = { { UINT64_MAX, 2, UINT64_MAX }, { MIB, 3, MIB } };
+	struct segments segments;
+	struct journal_segment *all = segments.all;
+	struct journal_victim victim;
+	struct journal_rooms rooms;
+	uint32_t i;
+
+	begin(&segments);
+	segments.journal.settings.segment_size = MIB;
+	for (i = 1; i < N_ELEMENTS(segments.all); i++) {
+		all[i].header.size = MIB;
+		all[i].total = all[i].live = 100;
+		all[i].taken = MIB / 4 * 3;
+		all[i].pos = JOURNAL_BLOCK_SIZE + MIB / 4 * 3;
+	}
+	all[2].live = 30;
+	all[2].taken = all[2].pos = MIB / 4;
+	all[3].live = 40;
+	all[4].live = 45;
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		/* what was stuck on a full disk is not for ever */
+		all[2].stuck = rows[i].pack == UINT64_MAX;
+		rooms.pack = rows[i].pack;
+		rooms.free = MIB / 2;
+		assert_true(journal_victim_find(&segments.journal, &rooms,
+						&victim));
+		assert_int_equal(victim.segment.header.number, rows[i].number);
+		assert_false(victim.for_removals);
+		assert_int_equal(victim.most, rows[i].most);
+	}
+	end(&segments);
 }
 
 static bool has_to_outlive(const struct journal_segment *segment, uint32_t old)
@@ -433,6 +475,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_half_empty),
+		cmocka_unit_test(test_which_is_emptied),
 		cmocka_unit_test(test_what_a_segment_outlives),
 		cmocka_unit_test(test_no_memory_for_a_note),
 		cmocka_unit_test(test_what_is_bequeathed),

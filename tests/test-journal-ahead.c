@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 
 /* As many as are read ahead, besides the last one; and more segments than that. */
 #define AHEAD 8u
@@ -121,6 +122,8 @@ static struct journal *begin(struct journal_segment **segments)
 	struct journal *journal = test_journal_new();
 	unsigned int n = 0, i;
 
+	reads.begun = 0;
+	reads.last_begun = false;
 	while (find_segments(journal, segments) < SEGMENTS)
 		assert_int_equal(test_journal_store(journal, n++), 0);
 	for (i = 0; i < SEGMENTS; i++)
@@ -188,11 +191,37 @@ static void test_stopping(void **state ATTR_UNUSED)
 	end(journal, segments);
 }
 
+/* Those that may read no more ahead wait for who takes it; they end, too, where nobody does. */
+static void test_stopping_those_that_wait(void **state ATTR_UNUSED)
+{
+	struct journal_segment *segments[SEGMENTS];
+	struct journal *journal = begin(segments);
+	struct file_ops ops = file_ops_system;
+	struct journal_ahead *ahead;
+	unsigned int i;
+
+	ops.pread = held_pread;
+	file_ops_set(&ops);
+	ahead = journal_ahead_start(segments, SEGMENTS);
+	assert_non_null(ahead);
+	(void)pthread_mutex_lock(&reads.mutex);
+	wait_for(all_others_have_begun);
+	(void)pthread_mutex_unlock(&reads.mutex);
+	/* as far as they get */
+	for (i = 0; i < 1000; i++)
+		(void)sched_yield();
+	journal_ahead_stop(&ahead);
+	assert_null(ahead);
+	file_ops_set(NULL);
+	end(journal, segments);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_last_one_comes_first),
 		cmocka_unit_test(test_stopping),
+		cmocka_unit_test(test_stopping_those_that_wait),
 	};
 
 	return cmocka_run_group_tests_name("journal-ahead", tests, NULL, NULL);

@@ -216,6 +216,31 @@ static void fill_with_what_goes(struct journal *journal, unsigned int *n)
 	}
 }
 
+/* What is behind it may be held by it alone. */
+static void test_the_oldest_is_carried_first(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, segment;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_journal_fill(journal, &n);
+	/* two segments of tombstones */
+	for (segment = 2; segment <= 3; segment++) {
+		assert_int_equal(test_journal_active(journal), segment);
+		assert_int_equal(test_journal_drop(journal, segment), 0);
+		assert_int_equal(test_journal_drop(journal, segment + 2), 0);
+		assert_int_equal(test_journal_drop(journal, n - 1), 0);
+		fill_with_what_goes(journal, &n);
+		assert_int_equal(journal->segments[segment]->live, 0);
+		assert_int_not_equal(journal->segments[segment]->outlives_count,
+				     0);
+	}
+	assert_int_equal(journal_carry_tombstones(journal), 1);
+	assert_int_equal(journal->segments[2]->outlives_count, 0);
+	assert_int_not_equal(journal->segments[3]->outlives_count, 0);
+	journal_close(&journal);
+}
+
 /* Of a message that came back there are records in two segments that stay, and tombstones
    for both in one that is carried: one tombstone is left, which holds both. */
 static void test_one_tombstone_for_two(void **state ATTR_UNUSED)
@@ -568,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_segment_holds_nothing),
 		cmocka_unit_test(test_what_is_written_again_goes_again),
 		cmocka_unit_test(test_what_came_back_goes_again),
+		cmocka_unit_test(test_the_oldest_is_carried_first),
 		cmocka_unit_test(test_one_tombstone_for_two),
 		cmocka_unit_test(test_a_compaction_that_fails),
 		cmocka_unit_test(test_tombstones_are_known_from_messages),

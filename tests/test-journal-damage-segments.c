@@ -165,6 +165,52 @@ static void test_what_is_put_aside_is_durable(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static int failing_renameat2(int old_dir_fd, const char *old_path,
+			     int new_dir_fd, const char *new_path,
+			     unsigned int flags)
+{
+	if (strcmp(old_path, "00000001.seg") != 0)
+		return file_ops_system.renameat2(old_dir_fd, old_path,
+						 new_dir_fd, new_path, flags);
+	errno = EIO;
+	return -1;
+}
+
+/* Only the first one behind the rename. */
+static int failing_fsync_dir(int dir_fd)
+{
+	if (!aside.renamed || aside.synced++ > 0)
+		return file_ops_system.fsync_dir(dir_fd);
+	errno = EIO;
+	return -1;
+}
+
+/* Who cannot put it aside does not go on without it: the next repair does. */
+static void test_what_cannot_be_put_aside(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		journal = test_journal_new();
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		journal_close(&journal);
+		test_journal_flip(20);
+		aside.renamed = false;
+		aside.synced = 0;
+		ops.renameat2 = i == 0 ? failing_renameat2 : noting_renameat2;
+		ops.fsync_dir = failing_fsync_dir;
+		file_ops_set(&ops);
+		must_not_open(true, EIO, "putting aside segment 1 failed");
+		file_ops_set(NULL);
+		assert_int_equal(test_journal_files_in("journal"), 1 - i);
+		journal = test_journal_repair(false);
+		assert_int_equal(test_journal_files_in("journal"), 0);
+		journal_close(&journal);
+	}
+}
+
 static void test_a_damaged_segment_among_others(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
@@ -199,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
+		cmocka_unit_test(test_what_cannot_be_put_aside),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 	};
 

@@ -50,6 +50,10 @@ static void test_damage_is_put_aside(void **state ATTR_UNUSED)
 		assert_true(test_journal.warnings > 0);
 		assert_true(test_journal_files_in("quarantine") >= 2);
 		assert_true(test_journal_must_keep_bytes(JOURNAL_ALIGN) > 0);
+		/* it is nothing that a message has */
+		assert_in_range(journal->segments[1]->taken,
+				2 * JOURNAL_BLOCK_SIZE,
+				3 * JOURNAL_BLOCK_SIZE - 1);
 		assert_int_equal(test_journal_store(journal, 4), 0);
 		journal_close(&journal);
 	}
@@ -448,6 +452,30 @@ static void test_a_reader_names_damage(void **state ATTR_UNUSED)
 	}
 }
 
+/* The last group of a segment is vouched for by what another one has, also where that has no
+   footer. */
+static void test_damage_before_another_segment(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, i;
+	uint64_t pos;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_journal_fill(journal, &n);
+	pos = journal->segments[1]->pos - JOURNAL_BLOCK_SIZE;
+	journal_close(&journal);
+	/* its footer, and what is before that */
+	test_journal_flip(TEST_JOURNAL_SEGMENT - 64);
+	test_journal_flip(pos + 9);
+	journal = test_journal_open(false);
+	assert_false(journal->segments[1]->sealed);
+	for (i = 0; i < n; i++)
+		assert_int_equal(test_journal_has(journal, i), i != n - 2);
+	assert_true(test_journal.warnings > 0);
+	assert_true(test_journal_files_in("quarantine") >= 2);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_much_is_void),
 		cmocka_unit_test(test_a_torn_void),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
+		cmocka_unit_test(test_damage_before_another_segment),
 		cmocka_unit_test(test_a_record_beyond_the_end),
 		cmocka_unit_test(test_headers_behind_the_body_of_others),
 		cmocka_unit_test(test_a_damaged_body_of_a_rewrite),

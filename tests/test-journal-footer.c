@@ -10,6 +10,7 @@
 #include "macros.h"
 #include "mem.h"
 #include "test-journal-disk.h"
+#include "test-mem-faults.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -328,10 +329,34 @@ static void test_no_second_footer(void **state ATTR_UNUSED)
 
 	assert_int_equal(test_journal_store(journal, 0), 0);
 	seal_active(journal);
+	/* nor is it kept in memory */
+	assert_null(journal->active->footer);
 	journal_close(&journal);
 	journal = test_journal_open(false);
 	assert_true(journal->segments[1]->sealed);
 	assert_null(journal->segments[1]->footer);
+	journal_close(&journal);
+}
+
+/* One that does not tell all must not be, or the rest would be gone. */
+static void test_no_memory_for_a_footer(void **state ATTR_UNUSED)
+{
+	const struct journal_header header = { .type = JOURNAL_HEADERS,
+					       .version = 1 };
+	struct journal *journal = test_journal_new();
+	unsigned int n = 0, i;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_mem_faults_begin(1, true);
+	for (i = 0; i < FILLED && journal->active->footer != NULL; i++)
+		journal_footer_add(journal->active, &header, 1, 1, NULL);
+	(void)test_mem_faults_end();
+	assert_null(journal->active->footer);
+	test_journal_fill(journal, &n);
+	test_journal_start_again(&journal);
+	assert_false(journal->segments[1]->sealed);
+	for (i = 0; i < n; i++)
+		assert_true(test_journal_has(journal, i));
 	journal_close(&journal);
 }
 
@@ -394,14 +419,14 @@ static void test_a_damaged_segment_gets_no_footer(void **state ATTR_UNUSED)
 #define ENTRY_SIZE 36
 
 /* Writes a tail whose own checksum is right behind these entries, to the first segment. */
-static void write_tail(const struct journal_segment *segment, uint32_t count,
-		       uint64_t size, uint32_t crc,
+static void write_tail(const struct journal_segment *segment, const char *magic,
+		       uint32_t count, uint64_t size, uint32_t crc,
 		       const unsigned char *entries)
 {
 	unsigned char tail[TAIL_SIZE] = { 0 };
 	FILE *file;
 
-	memcpy(tail, "BJF1", 4);
+	memcpy(tail, magic, 4);
 	put_le32(tail + 4, count);
 	put_le64(tail + 8, size);
 	put_le64(tail + 16, 1000);
@@ -429,19 +454,21 @@ static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
 		uint64_t size;
 		unsigned int second; /* type */
 		int result;
-		uint32_t wrong; /* in the checksum of the entries */
+		uint32_t wrong;    /* in the checksum of the entries */
+		const char *magic; /* NULL: that of this version */
 	} rows[] = {
-		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 1, 0 },
-		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 1 },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 1, 0, NULL },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 1, NULL },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, "BJF2" },
 		/* not all of the entries, or more than there are */
-		{ 1, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
-		{ 3, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
-		{ UINT32_MAX, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0 },
+		{ 1, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, NULL },
+		{ 3, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, NULL },
+		{ UINT32_MAX, 2 * ENTRY_SIZE, JOURNAL_HEADERS, 0, 0, NULL },
 		/* no room for its target */
-		{ 2, 2 * ENTRY_SIZE, JOURNAL_UNLINK, 0, 0 },
+		{ 2, 2 * ENTRY_SIZE, JOURNAL_UNLINK, 0, 0, NULL },
 		/* more than the segment has */
-		{ 2, (uint64_t)1 << 63, JOURNAL_HEADERS, 0, 0 },
-		{ 2, UINT64_MAX, JOURNAL_HEADERS, 0, 0 },
+		{ 2, (uint64_t)1 << 63, JOURNAL_HEADERS, 0, 0, NULL },
+		{ 2, UINT64_MAX, JOURNAL_HEADERS, 0, 0, NULL },
 	};
 	struct journal *journal = test_journal_new();
 	unsigned char entries[2 * ENTRY_SIZE];
@@ -453,7 +480,9 @@ static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
 		memset(entries, 0, sizeof(entries));
 		entries[0] = JOURNAL_HEADERS;
 		entries[ENTRY_SIZE] = (unsigned char)rows[i].second;
-		write_tail(journal->segments[1], rows[i].count, rows[i].size,
+		write_tail(journal->segments[1],
+			   rows[i].magic == NULL ? "BJF1" : rows[i].magic,
+			   rows[i].count, rows[i].size,
 			   crc32c(0, entries, sizeof(entries)) ^ rows[i].wrong,
 			   entries);
 		if (journal_footer_read(journal->segments[1], &items) !=
@@ -461,6 +490,31 @@ static void test_footers_that_cannot_be(void **state ATTR_UNUSED)
 			fail_msg("row %zu", i);
 		journal_items_free(&items);
 	}
+	journal_close(&journal);
+}
+
+/* Nobody is told that a segment has nothing, as there was no memory for what it has. */
+static void test_a_footer_that_memory_has_no_room_for(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	struct journal_items items;
+	unsigned int n = 0, at;
+	int ret = -1;
+
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	test_journal_fill(journal, &n);
+	for (at = 1; ret < 0; at++) {
+		test_mem_faults_begin(at, false);
+		ret = journal_footer_read(journal->segments[1], &items);
+		if (test_mem_faults_end() < at)
+			break;
+		assert_int_equal(ret, -1);
+		assert_int_equal(errno, ENOMEM);
+	}
+	assert_true(at > 2);
+	assert_int_equal(ret, 1);
+	assert_int_equal(items.count, 2 * (n - 1));
+	journal_items_free(&items);
 	journal_close(&journal);
 }
 
@@ -523,8 +577,10 @@ int main(void)
 			test_a_footer_whose_last_record_is_in_two_blocks),
 		cmocka_unit_test(test_a_damaged_segment_gets_no_footer),
 		cmocka_unit_test(test_no_second_footer),
+		cmocka_unit_test(test_no_memory_for_a_footer),
 		cmocka_unit_test(test_what_messages_take),
 		cmocka_unit_test(test_footers_that_cannot_be),
+		cmocka_unit_test(test_a_footer_that_memory_has_no_room_for),
 		cmocka_unit_test(test_a_footer_without_room),
 		cmocka_unit_test(test_a_footer_behind_the_end),
 	};

@@ -62,6 +62,38 @@ static void test_tombstones_leave_the_active_one(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static uint32_t begin_next(struct journal *journal)
+{
+	journal_begin_commit(journal);
+	assert_non_null(journal_segment_next(journal, JOURNAL_USE_GROW));
+	journal_end_commit(journal);
+	return test_journal_active(journal);
+}
+
+/* One segment is won where few tombstones keep it that have room in the one that is written
+   anyway, though little is in it. */
+static void test_a_tombstone_goes_into_the_active_one(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(6 * SEGMENT);
+	uint32_t number;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	number = begin_next(journal);
+	assert_int_equal(test_journal_drop(journal, 1), 0);
+	(void)begin_next(journal);
+	journal->is_full = true;
+	assert_true(journal_reserve_worth(journal, journal->segments[number]) ==
+		    0);
+	assert_int_equal(journal->segments[number]->outlives_count, 1);
+	assert_int_equal(journal_carry_tombstones(journal), 1);
+	assert_int_equal(journal->segments[number]->outlives_count, 0);
+	test_disk_start_again(&journal);
+	assert_false(test_disk_has(journal, 1));
+	assert_true(test_disk_has(journal, 2));
+	journal_close(&journal);
+}
+
 /* But not where most of it would have to be. */
 static void test_nothing_is_moved_in_vain(void **state ATTR_UNUSED)
 {
@@ -352,6 +384,9 @@ int main(void)
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_tombstones_leave_the_active_one,
 					  test_disk_end),
+		cmocka_unit_test_teardown(
+			test_a_tombstone_goes_into_the_active_one,
+			test_disk_end),
 		cmocka_unit_test_teardown(test_nothing_is_moved_in_vain,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_many_on_a_full_disk,

@@ -197,6 +197,30 @@ static void test_too_large_for_what_there_is(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* One that is kept for removals was begun, and the first had no room in it: who stores does
+   not either, and goes on into another. */
+static void test_behind_an_empty_piece(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_disk_begin(4 * SEGMENT);
+	const struct journal_segment *piece;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	while (journal_reserve_lacks_piece(journal))
+		journal_segment_make_ahead(journal);
+	journal->is_full = true;
+	journal_begin_commit(journal);
+	piece = journal_segment_next(journal, JOURNAL_USE_REMOVE);
+	journal_end_commit(journal);
+	assert_non_null(piece);
+	assert_true(journal_is_piece(journal, piece));
+	journal->is_full = false;
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	assert_true(journal->active->header.size == SEGMENT);
+	test_disk_start_again(&journal);
+	assert_true(test_disk_has(journal, 1) && test_disk_has(journal, 2));
+	journal_close(&journal);
+}
+
 /* One that is smaller than the reserve is all of it. */
 static void test_a_segment_that_is_the_reserve(void **state ATTR_UNUSED)
 {
@@ -235,6 +259,21 @@ static void test_new_headers_on_a_full_disk(void **state ATTR_UNUSED)
 	for (n = 0; n < small && n < 5; n++)
 		assert_int_equal(
 			test_journal_drop(journal, TEST_DISK_SMALL + n), 0);
+	journal_close(&journal);
+}
+
+/* Of segments that are too small for pieces none is kept, however many there are. */
+static void test_small_segments_keep_none(void **state ATTR_UNUSED)
+{
+	const struct journal_settings settings = { .segment_size =
+							   SEGMENT / 16 };
+	struct journal *journal =
+		test_disk_begin_with(12 * (SEGMENT / 16), settings);
+
+	assert_int_equal(journal_reserve_piece(journal), 0);
+	assert_in_range(test_disk_fill(journal, 0, 1000), 100, 300);
+	assert_int_equal(journal->segment_end, 13);
+	assert_int_equal(test_disk_wholes(journal, false), 0);
 	journal_close(&journal);
 }
 
@@ -378,9 +417,13 @@ int main(void)
 		cmocka_unit_test_teardown(test_smaller_segments, test_disk_end),
 		cmocka_unit_test_teardown(test_too_large_for_what_there_is,
 					  test_disk_end),
+		cmocka_unit_test_teardown(test_behind_an_empty_piece,
+					  test_disk_end),
 		cmocka_unit_test_teardown(test_a_segment_that_is_the_reserve,
 					  test_disk_end),
 		cmocka_unit_test_teardown(test_new_headers_on_a_full_disk,
+					  test_disk_end),
+		cmocka_unit_test_teardown(test_small_segments_keep_none,
 					  test_disk_end),
 		cmocka_unit_test_teardown(
 			test_headers_alone_get_another_segment, test_disk_end),

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "test-journal-common.h"
+#include "test-mem-faults.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -69,11 +70,48 @@ static void test_memory_for_states_stays(void **state ATTR_UNUSED)
 		journal_claim(journal, &put.request.records[0].id, &entry), 0);
 	assert_int_equal(journal_reserve_states(journal, &entry.id), 0);
 	assert_int_equal(shard->slots.count, 2);
+	/* none are there yet */
+	assert_true(journal_find(journal, &entry.id, &entry));
+	assert_int_equal(entry.version, 1);
 	assert_int_equal(journal_commit(journal, &put.request), 0);
 	assert_int_equal(shard->slots.free, 0);
 	journal_release(journal, &entry.id);
 	assert_int_not_equal(shard->slots.free, 0);
 	journal_close(&journal);
+}
+
+/* Whatever there is none for: it is said, and nothing is there of it. */
+static void test_no_memory_for_a_message(void **state ATTR_UNUSED)
+{
+	struct journal_index *index = malloc(sizeof(*index));
+	struct journal_entry entry, found;
+	unsigned int n, at, failed = 0;
+	bool done;
+
+	assert_non_null(index);
+	journal_index_init(index);
+	memset(&entry, 0, sizeof(entry));
+	entry.headers.offset = 1;
+	for (n = 0; n < 2; n++) {
+		test_journal_make_id(n, &entry.id);
+		for (at = 1;; at++) {
+			test_mem_faults_begin(at, false);
+			done = n == 0 ?
+				journal_index_set(index, &entry, &found) :
+				journal_index_claim(index, &entry.id, &found);
+			if (test_mem_faults_end() < at)
+				break;
+			failed++;
+			assert_false(done);
+			assert_false(
+				journal_index_find(index, &entry.id, &found));
+		}
+		assert_true(done);
+	}
+	assert_true(failed >= 4);
+	journal_index_release(index, &entry.id);
+	journal_index_deinit(index);
+	free(index);
 }
 
 static void test_memory_of_a_message(void **state ATTR_UNUSED)
@@ -111,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_memory_of_what_went),
 		cmocka_unit_test(test_memory_for_states_stays),
+		cmocka_unit_test(test_no_memory_for_a_message),
 		cmocka_unit_test(test_memory_of_a_message),
 	};
 

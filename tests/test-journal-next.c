@@ -158,12 +158,12 @@ static void store_segment(struct journal *journal, unsigned int first)
 }
 
 /* As many as go in while the next one is made: the rest is for who removes. */
-static void store_most(struct journal *journal)
+static void store_most(struct journal *journal, unsigned int first)
 {
 	unsigned int n;
 
 	for (n = 0; n < LARGE_COUNT - 1; n++)
-		store_large(journal, n);
+		store_large(journal, first + n);
 }
 
 static unsigned int count_segments(void)
@@ -177,8 +177,10 @@ static void test_one_is_made_ahead(void **state ATTR_UNUSED)
 	unsigned int round;
 
 	for (round = 0; round < 3; round++) {
-		store_segment(journal, round * LARGE_COUNT);
+		store_most(journal, round * LARGE_COUNT);
 		wait_for_made(round + 2 + PIECES);
+		/* who is faster than that waits for it, or makes it himself */
+		store_large(journal, round * LARGE_COUNT + LARGE_COUNT - 1);
 	}
 	/* the first one nobody could know of */
 	assert_int_equal(get(&seen.made_by_writer), 1);
@@ -191,7 +193,7 @@ static void test_nobody_waits_for_it(void **state ATTR_UNUSED)
 {
 	struct journal *journal = begin(0, SEGMENT_SIZE);
 
-	store_most(journal);
+	store_most(journal, 0);
 	assert_int_equal(get(&seen.made), 1);
 	allow_syncs(UINT_MAX);
 	end(&journal);
@@ -350,7 +352,7 @@ static void test_who_needs_it_waits_for_it(void **state ATTR_UNUSED)
 	struct journal *journal = begin(0, SEGMENT_SIZE);
 	pthread_t thread;
 
-	store_most(journal);
+	store_most(journal, 0);
 	wait_for_syncs(1);
 	assert_int_equal(pthread_create(&thread, NULL, store_one, journal), 0);
 	wait_for_wanted(journal);
@@ -379,7 +381,7 @@ static void test_closing_ends_it(void **state ATTR_UNUSED)
 	struct journal *journal = begin(0, SEGMENT_SIZE);
 	pthread_t thread;
 
-	store_most(journal);
+	store_most(journal, 0);
 	wait_for_syncs(1);
 	/* nor does the upkeep wait, which closing ends before */
 	assert_false(journal_segment_cut_one(journal, false));

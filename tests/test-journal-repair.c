@@ -22,7 +22,7 @@
 #define BODY 8000
 
 struct told {
-	unsigned int taken_out, stays;
+	unsigned int taken_out, stays, unwritten;
 };
 
 static void note_warning(const char *text, void *context)
@@ -33,6 +33,9 @@ static void note_warning(const char *text, void *context)
 		told->taken_out++;
 	if (strstr(text, " stays: ") != NULL)
 		told->stays++;
+	if (strncmp(text, "message ", 8) == 0 &&
+	    strstr(text, strerror(EIO)) != NULL)
+		told->unwritten++;
 }
 
 /* Another byte of the first segment. */
@@ -98,7 +101,7 @@ static bool is_kept(const message_id *id, const char *suffix)
 
 static void test_a_damaged_message_is_taken_out(void **state ATTR_UNUSED)
 {
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int listed;
 	message_id first;
 
@@ -117,7 +120,7 @@ static void test_a_damaged_message_is_taken_out(void **state ATTR_UNUSED)
 /* A full disk: as long as what is left of it has no other place it is where it was. */
 static void test_what_cannot_be_kept_stays(void **state ATTR_UNUSED)
 {
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int listed;
 	message_id first;
 
@@ -195,7 +198,7 @@ static unsigned int delivered_of(struct spool *spool, const message_id *id,
 /* Without them it is a message all the same, of which all recipients are to be tried. */
 static void test_damaged_states_are_forgotten(void **state ATTR_UNUSED)
 {
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int listed, total;
 	struct spool *spool;
 	uint64_t version;
@@ -222,10 +225,53 @@ static void test_damaged_states_are_forgotten(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* That they could not be is told, and the next repair does it. */
+static void test_states_that_cannot_be_written(void **state ATTR_UNUSED)
+{
+	struct told told = { 0 };
+	unsigned int listed, total;
+	struct spool *spool;
+	message_id id;
+
+	put_with_states(&id, MESSAGES);
+	damage_text("%20a%20mark");
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	spool_set_warning_callback(spool, note_warning, &told);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	test_faults.fail_after = true;
+	(void)test_spool_scan(spool);
+	test_faults_end();
+	assert_int_equal(told.unwritten, 1);
+	spool_close(&spool);
+	assert_int_equal(repair(&told, &listed), MESSAGES);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	spool_close(&spool);
+}
+
+/* Nothing is written of what is whole. */
+static void test_whole_states_stay(void **state ATTR_UNUSED)
+{
+	struct told told = { 0 };
+	unsigned int listed;
+	struct spool *spool;
+	uint64_t version;
+	message_id id;
+
+	put_with_states(&id, FEW);
+	assert_int_equal(repair(&told, &listed), FEW);
+	spool = test_spool_open(0);
+	assert_int_equal(delivered_of(spool, &id, &version), 3);
+	assert_int_equal(version, 2);
+	spool_close(&spool);
+}
+
 /* Who restores the message is to know whom it was delivered to. */
 static void test_states_are_kept_with_the_headers(void **state ATTR_UNUSED)
 {
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int listed;
 	message_id id;
 
@@ -242,7 +288,7 @@ static void test_states_are_kept_with_the_headers(void **state ATTR_UNUSED)
 static void test_nothing_is_taken_out_unkept(void **state ATTR_UNUSED)
 {
 	static const enum test_op ops[] = { TEST_OP_READ, TEST_OP_RENAME };
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int listed, n, hit;
 	struct spool *spool;
 	message_id id;
@@ -280,7 +326,7 @@ static void test_what_is_kept_is_what_was_stored(void **state ATTR_UNUSED)
 	unsigned char *data = test_data(TEST_DATA_RANDOM, BODY);
 	struct spool *spool = test_spool_new_of("journal", "hex");
 	char path[700], text[MESSAGE_ID_TEXT_SIZE];
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int i, listed;
 	message_id id, other;
 	buffer_t *kept;
@@ -434,7 +480,7 @@ static void test_repair_that_cannot_keep_a_body(void **state ATTR_UNUSED)
 static void test_repair_of_what_lost_its_file(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	unsigned int listed;
 	message_id id;
 
@@ -455,7 +501,7 @@ static void test_repair_goes_on(void **state ATTR_UNUSED)
 	/* the tombstone's, and that of the file's name */
 	static const enum test_op ops[] = { TEST_OP_WRITE, TEST_OP_FSYNC_DIR };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
-	struct told told = { 0, 0 };
+	struct told told = { 0 };
 	struct spool *spool;
 	unsigned int total;
 	message_id id;
@@ -491,6 +537,8 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_message_is_taken_out),
 		cmocka_unit_test(test_what_cannot_be_kept_stays),
 		cmocka_unit_test(test_damaged_states_are_forgotten),
+		cmocka_unit_test(test_states_that_cannot_be_written),
+		cmocka_unit_test(test_whole_states_stay),
 		cmocka_unit_test(test_states_are_kept_with_the_headers),
 		cmocka_unit_test(test_nothing_is_taken_out_unkept),
 		cmocka_unit_test(test_what_is_kept_is_what_was_stored),

@@ -5,6 +5,9 @@
 #include "config.h"
 #include "journal/journal-slots.h"
 #include "test-common.h"
+#include "test-mem-faults.h"
+
+#include <errno.h>
 
 /* Of ids that want one of so many places, all at the end of a small table: most of them
    stand elsewhere, some behind its end. */
@@ -127,12 +130,46 @@ static void test_two_of_one_id(void **state ATTR_UNUSED)
 	journal_slots_free(&slots);
 }
 
+/* Where there is no memory for one there is none, and what was there stays; nor is anything
+   in the way of the next try. */
+static void test_without_memory(void **state ATTR_UNUSED)
+{
+	struct journal_slots slots = { .count = 0 };
+	unsigned int n, at, failed = 0;
+	bool there[IDS] = { false };
+	struct journal_slot *slot;
+	message_id id;
+
+	for (n = 0; n < IDS; n++) {
+		make_id(&id, n);
+		for (at = 1;; at++) {
+			test_mem_faults_begin(at, false);
+			slot = journal_slots_get(&slots, &id, 0);
+			if (test_mem_faults_end() < at)
+				break;
+			failed++;
+			assert_null(slot);
+			assert_int_equal(errno, ENOMEM);
+			check(&slots, there);
+		}
+		assert_non_null(slot);
+		slot->version = n;
+		there[n] = true;
+		assert_int_equal(slots.used, n + 1);
+	}
+	check(&slots, there);
+	/* a table, the list of the chunks, and a chunk, each more than once */
+	assert_in_range(failed, 12, 24);
+	journal_slots_free(&slots);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_come_and_go),
 		cmocka_unit_test(test_memory_is_used_again),
 		cmocka_unit_test(test_two_of_one_id),
+		cmocka_unit_test(test_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("journal-slots", tests, NULL, NULL);

@@ -16,6 +16,34 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* What is called otherwise is nothing of the journal's. */
+static void test_names_of_no_segment(void **state ATTR_UNUSED)
+{
+	static const char *const names[] = {
+		"00000009.seg.bak", "00000009.seg~", "9.seg",
+		"000000009.seg",    "00000009",      "00000009.sea",
+		"0000009x.seg",     "-0000009.seg",  " 0000009.seg",
+	};
+	struct journal *journal = test_journal_new();
+	char path[600];
+	size_t i;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%s",
+			       test_journal.dir, names[i]);
+		test_write_file(path, "else", 4);
+	}
+	for (i = 0; i < 2; i++) {
+		journal = test_journal_open(i == 0);
+		assert_int_equal(journal->segment_end, 2);
+		assert_true(test_journal_has(journal, 1));
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal.warnings, 0);
+}
+
 /* As where it was restored from a copy that had no empty directories. */
 static void test_no_directory_for_bodies(void **state ATTR_UNUSED)
 {
@@ -500,6 +528,7 @@ static void test_a_read_that_fails(void **state ATTR_UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names_of_no_segment),
 		cmocka_unit_test(test_no_directory_for_bodies),
 		cmocka_unit_test(test_a_reader_has_no_workers),
 		cmocka_unit_test(test_a_segment_of_a_newer_version),

@@ -243,6 +243,33 @@ static void test_strays_are_counted(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What headers that cannot be read speak of is none; those beside it are counted. */
+static void test_strays_beside_damaged_headers(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct spool_strays strays;
+	char path[512];
+	message_id id;
+	unsigned int i;
+
+	spool_new_id(spool, &id);
+	for (i = 0; i < 20; i++) {
+		id.bytes[15]++;
+		assert_int_equal(test_spool_put_as(spool, wire,
+						   sizeof(wire) - 1, &id),
+				 IO_DONE);
+		test_spool_file(&id, ".h", path);
+		/* in whatever order they are met, not all of these are the last */
+		if (i % 4 == 0)
+			test_flip(path, 10);
+		else
+			assert_int_equal(unlink(path), 0);
+	}
+	test_spool_count_strays(spool, &strays);
+	assert_int_equal(strays.bodies, 15);
+	spool_close(&spool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_a_directory_that_cannot_be_read),
 		cmocka_unit_test(test_removed_under_a_reader),
 		cmocka_unit_test(test_strays_are_counted),
+		cmocka_unit_test(test_strays_beside_damaged_headers),
 	};
 
 	return cmocka_run_group_tests_name("module-file-list", tests,

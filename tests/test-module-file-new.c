@@ -5,6 +5,8 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "macros.h"
+#include "module-file-private.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -57,6 +59,39 @@ static void test_body_of_a_new_message(void **state ATTR_UNUSED)
 	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
 	assert_int_equal(test_spool_count_files(&id), 2);
 	assert_int_equal(test_spool_scan(spool), 1);
+	spool_close(&spool);
+}
+
+static void must_be_idle(const struct spool *spool)
+{
+	const struct file_store *store =
+		container_of(spool->store, struct file_store, io);
+	unsigned int i;
+
+	for (i = 0; i < FILE_BUSY_CHAINS; i++)
+		assert_null(store->busy[i]);
+}
+
+/* Of what is over no memory is kept, however many messages there are. */
+static void test_nothing_is_kept_of_what_is_over(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	message_id id;
+
+	put(spool, &id);
+	must_be_idle(spool);
+	test_spool_change_body(spool, &id, longer, sizeof(longer) - 1);
+	must_be_idle(spool);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	must_be_idle(spool);
+	/* a body that nobody wants after all */
+	spool_new_id(spool, &id);
+	message = new_message(&id, 1);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS, &id), IO_DONE);
+	must_be_idle(spool);
+	email_message_unref(&message);
 	spool_close(&spool);
 }
 
@@ -240,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_body_of_a_new_message),
+		cmocka_unit_test(test_nothing_is_kept_of_what_is_over),
 		cmocka_unit_test(test_the_first_one_stays),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_scan_while_a_body_is_written),

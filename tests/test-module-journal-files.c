@@ -60,6 +60,30 @@ static void test_large_bodies(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* A start that reads no more of a segment than its footer finds them, too. */
+static void test_files_of_a_full_segment(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id, other;
+	unsigned int n;
+
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
+			 IO_DONE);
+	/* more than have room in the first one */
+	for (n = 0; n < 20; n++)
+		assert_int_equal(test_spool_put(spool, data, 5000, &other),
+				 IO_DONE);
+	spool_close(&spool);
+	spool = test_spool_open(0);
+	test_spool_must_have(spool, &id, data, TEST_SPOOL_LARGE);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 1);
+	assert_int_equal(spool_remove(spool, &id), IO_DONE);
+	assert_int_equal(test_spool_files_in(TEST_SPOOL_BODIES).count, 0);
+	spool_close(&spool);
+	free(data);
+}
+
 #ifdef HAVE_ZSTD
 /* Frames of this file that do not say how much is in them, and of those that do, how
    many there are. */
@@ -451,6 +475,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_large_bodies),
+		cmocka_unit_test(test_files_of_a_full_segment),
 		cmocka_unit_test(test_codecs_know_sizes),
 		cmocka_unit_test(test_a_file_has_no_plain_text),
 		cmocka_unit_test(test_nobody_else_may_look),

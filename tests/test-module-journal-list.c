@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "buffer.h"
+#include "file-ops.h"
 #include "macros.h"
 #include "message-record.h"
 #include "module-journal-private.h"
@@ -23,7 +24,7 @@ struct seen {
 	bool stops, removes;
 	unsigned int count, problems;
 	uint64_t version, body_len, stored_size;
-	char body_stack[32];
+	char body_stack[32], problem[200];
 	message_id others[3];
 };
 
@@ -40,6 +41,9 @@ static bool see(const struct spool_entry *entry, void *context)
 	seen->stored_size = entry->stored_size;
 	(void)snprintf(seen->body_stack, sizeof(seen->body_stack), "%s",
 		       entry->body_stack);
+	if (entry->problem != NULL)
+		(void)snprintf(seen->problem, sizeof(seen->problem), "%s",
+			       entry->problem);
 	for (i = 0; seen->removes && i < N_ELEMENTS(seen->others); i++) {
 		if (message_id_cmp(&seen->others[i], &entry->id) != 0)
 			(void)spool_remove(seen->spool, &seen->others[i]);
@@ -105,29 +109,24 @@ static void test_what_is_listed(void **state ATTR_UNUSED)
 	free(data);
 }
 
-/* States that are written apart have their version, and their size. */
-static void test_states_are_listed(void **state ATTR_UNUSED)
+static void write_states(struct spool *spool, email_message *message)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
-	struct spool *spool = test_spool_new_of("journal", "");
-	struct seen before = { 0 }, after = { 0 };
-	email_message *message;
-	unsigned int i;
-	message_id id;
-
-	spool_new_id(spool, &id);
-	message = email_message_new(&id);
-	test_spool_set_body(message, data, SMALL);
-	for (i = 0; i < RECIPIENTS; i++)
-		assert_int_equal(email_message_add_recipient(message, "a@b.c"),
-				 0);
-	assert_int_equal(spool_put(spool, message), IO_DONE);
-	list(spool, &before);
 	assert_int_equal(email_message_set_recipient_state(
 				 message, 0, EMAIL_RECIPIENT_DELIVERED, "250"),
 			 0);
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);
+}
+
+/* States that are written apart have their version, and their size. */
+static void test_states_are_listed(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
+	struct seen before = { 0 }, after = { 0 };
+
+	list(spool, &before);
+	write_states(spool, message);
 	email_message_unref(&message);
 	list(spool, &after);
 	assert_int_equal(after.count, 1);
@@ -135,7 +134,54 @@ static void test_states_are_listed(void **state ATTR_UNUSED)
 	assert_true(after.stored_size > before.stored_size);
 	assert_int_equal(after.body_len, before.body_len);
 	spool_close(&spool);
-	free(data);
+}
+
+/* That they are whole says nothing of the others. */
+static void test_whole_states_of_a_damaged_body(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
+	struct seen seen = { 0 };
+
+	write_states(spool, message);
+	email_message_unref(&message);
+	/* the first record's header, of which a list is made */
+	test_flip(test_spool_segment(1), 4096 + 20);
+	list(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 1);
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 1);
+	spool_close(&spool);
+}
+
+/* Who has no key verifies what can be read, also where it was not encrypted at first. */
+static void test_states_without_a_key(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
+	struct seen seen = { 0 };
+	char *error;
+
+	spool_close(&spool);
+	assert_int_equal(test_command("cd %s && cp %s recipients && "
+				      "sed -i '/^headers/d' spool.conf && "
+				      "echo 'headers = age' >>spool.conf",
+				      test_spool_dir(), test_path("public")),
+			 0);
+	spool = test_spool_open(0);
+	write_states(spool, message);
+	email_message_unref(&message);
+	spool_close(&spool);
+	spool = spool_open(test_spool_dir(), SPOOL_OPEN_READ_ONLY, NULL,
+			   &error);
+	assert_non_null(spool);
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 0);
+	assert_int_equal(seen.version, 2);
+	spool_close(&spool);
 }
 
 /* It ends where the caller wants no more; and what he removes meanwhile is not listed. */
@@ -167,6 +213,46 @@ static void test_a_listing_that_is_cut_short(void **state ATTR_UNUSED)
 	free(data);
 }
 
+static struct {
+	struct spool *spool; /* NULL: it was its turn */
+	message_id id;
+} removed;
+
+/* Who opens its file finds the message gone. */
+static int removing_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	struct spool *spool = removed.spool;
+	size_t size = strlen(path);
+
+	if (spool != NULL && size > 2 && strcmp(path + size - 2, ".b") == 0) {
+		removed.spool = NULL;
+		assert_int_equal(spool_remove(spool, &removed.id), IO_DONE);
+	}
+	return file_ops_system.openat(dir, path, flags, mode);
+}
+
+/* Nor what somebody removes while it is looked at. */
+static void test_removed_while_it_is_listed(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct file_ops ops = file_ops_system;
+	struct seen seen = { 0 };
+
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE,
+					&removed.id),
+			 IO_DONE);
+	removed.spool = spool;
+	ops.openat = removing_openat;
+	file_ops_set(&ops);
+	list(spool, &seen);
+	file_ops_set(NULL);
+	assert_null(removed.spool);
+	assert_int_equal(seen.count, 0);
+	spool_close(&spool);
+	free(data);
+}
+
 /* What is damaged and no message is told by a reader who verifies, as far as the caller
    wants to know. */
 static void test_damage_is_verified(void **state ATTR_UNUSED)
@@ -191,6 +277,11 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 	verify(spool, &seen);
 	assert_true(seen.problems >= 2);
 	assert_int_equal(seen.count, seen.problems + 1);
+	/* where it is, and what */
+	assert_non_null(strstr(seen.problem, "segment 1, byte "));
+	assert_non_null(strstr(seen.problem,
+			       ": there is no body for these "
+			       "headers"));
 	seen.stops = true;
 	verify(spool, &seen);
 	assert_int_equal(seen.count, 1);
@@ -253,6 +344,7 @@ static void test_texts_of_others(void **state ATTR_UNUSED)
 	};
 	struct spool *spool = test_spool_new_of("journal", "");
 	email_message *message;
+	char text[MESSAGE_ID_TEXT_SIZE];
 	message_id id;
 	size_t i;
 
@@ -263,11 +355,16 @@ static void test_texts_of_others(void **state ATTR_UNUSED)
 		assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS,
 						   message),
 				 rows[i].answer);
+		if (rows[i].answer != IO_DONE) {
+			assert_int_equal(io_get_errno(), EINVAL);
+			assert_non_null(strstr(io_get_error(), "differ"));
+			message_id_to_text(&id, text);
+			assert_non_null(strstr(io_get_error(), text));
+			/* nobody goes by it */
+			assert_int_equal(email_message_get_version(message), 0);
+			assert_int_equal(message->body_len, 0);
+		}
 		email_message_unref(&message);
-		if (rows[i].answer == IO_DONE)
-			continue;
-		assert_int_equal(io_get_errno(), EINVAL);
-		assert_non_null(strstr(io_get_error(), "differ"));
 	}
 	spool_close(&spool);
 }
@@ -293,6 +390,27 @@ static void test_lengths_are_verified(void **state ATTR_UNUSED)
 		verify(spool, &seen);
 		assert_int_equal(seen.count, 1);
 		assert_int_equal(seen.problems, rows[i].problems);
+		spool_close(&spool);
+	}
+}
+
+/* What a newer version stored is not taken for plain bytes. */
+static void test_a_stack_that_nobody_knows(void **state ATTR_UNUSED)
+{
+	static const char *const stacks[] = { "newer", "plain | newer",
+					      "hex | newer" };
+	struct seen seen = { 0 };
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stacks); i++) {
+		spool = test_spool_new_of("journal", "");
+		id = store_lie(spool, stacks[i], "abcd", 1, 4);
+		assert_int_equal(test_spool_read(spool, &id, 0, NULL), ENOTSUP);
+		verify(spool, &seen);
+		assert_int_equal(seen.count, 1);
+		assert_int_equal(seen.problems, 1);
 		spool_close(&spool);
 	}
 }
@@ -353,10 +471,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_listed),
 		cmocka_unit_test(test_states_are_listed),
+		cmocka_unit_test(test_whole_states_of_a_damaged_body),
+		cmocka_unit_test(test_states_without_a_key),
 		cmocka_unit_test(test_a_listing_that_is_cut_short),
+		cmocka_unit_test(test_removed_while_it_is_listed),
 		cmocka_unit_test(test_damage_is_verified),
 		cmocka_unit_test(test_texts_of_others),
 		cmocka_unit_test(test_lengths_are_verified),
+		cmocka_unit_test(test_a_stack_that_nobody_knows),
 		cmocka_unit_test(test_strays),
 	};
 

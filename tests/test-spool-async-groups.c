@@ -49,6 +49,8 @@ static void hold_sync(enum io_operation op, unsigned int asked, int error)
 }
 
 #define MANY 64
+/* Long enough for each test. */
+#define FOREVER_USECS (UINT64_C(3600) * 1000000)
 
 /* All of them are on their way before the first is on the disk: no worker waits. */
 static void test_64_messages_are_three_groups(void **state ATTR_UNUSED)
@@ -63,6 +65,8 @@ static void test_64_messages_are_three_groups(void **state ATTR_UNUSED)
 	assert_int_equal(test_async_put(spool, async, &id, &answers[MANY]),
 			 IO_DONE);
 	test_wait_answers(1);
+	/* also where the workers are kept from it for longer */
+	journal_store(spool->store)->journal->patience = FOREVER_USECS;
 	hold_sync(IO_OP_WRITEHEADERS, 1 + MANY, 0);
 	for (i = 0; i < MANY; i++)
 		assert_int_equal(test_async_put(spool, async, &ids[i],
@@ -202,9 +206,6 @@ static void test_order_behind_a_held_sync(void **state ATTR_UNUSED)
 /*
  * What is being made
  */
-
-/* Long enough for each test. */
-#define FOREVER_USECS (UINT64_C(3600) * 1000000)
 
 /* One worker makes messages while the other is held: they are not written one by one. */
 static void test_what_is_made_meanwhile_is_one_group(void **state ATTR_UNUSED)

@@ -42,7 +42,7 @@ static int use_in_child(struct spool *spool, struct spool_async *async)
 {
 	struct test_answer refused = { 0 };
 	message_id id;
-	char *error;
+	char *error = NULL;
 
 	/* nobody is there who would do it */
 	(void)alarm(60);
@@ -53,7 +53,7 @@ static int use_in_child(struct spool *spool, struct spool_async *async)
 	if (async != NULL || refused.calls != 0)
 		return 2;
 	async = spool_async_new(spool, NULL, 1, 0, &error);
-	if (async != NULL || errno != EPERM)
+	if (async != NULL || errno != EPERM || error == NULL)
 		return 3;
 	spool_close(&spool);
 	return spool == NULL ? 0 : 4;
@@ -110,6 +110,23 @@ static void test_no_callback(void **state ATTR_UNUSED)
 	EXPECT_PANIC("the callback is NULL",
 		     (void)spool_submit_remove(async, &id, NULL, NULL));
 	assert_int_equal(spool_async_count(async), 0);
+	test_async_end(&async, &spool);
+}
+
+/* What is taken has not failed, whatever did before. */
+static void test_nothing_is_wrong_with_it_yet(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_watched_spool("memory");
+	struct spool_async *async = test_async_begin(spool, 1, 0);
+	struct test_answer answer = { 0 };
+	message_id id;
+
+	errno = EIO;
+	io_set_error("of another one");
+	assert_int_equal(test_async_put(spool, async, &id, &answer), IO_DONE);
+	assert_int_equal(io_get_errno(), 0);
+	assert_string_equal(io_get_error(), "");
+	test_wait_answers(1);
 	test_async_end(&async, &spool);
 }
 
@@ -188,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_has_no_workers),
 		cmocka_unit_test(test_no_loop),
 		cmocka_unit_test(test_no_callback),
+		cmocka_unit_test(test_nothing_is_wrong_with_it_yet),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_threads),
 		cmocka_unit_test(test_a_spool_with_workers_is_not_closed),

@@ -6,6 +6,7 @@
 #include "hash-method.h"
 #include "istream.h"
 #include "spool-modules.h"
+#include "spool-stacks.h"
 #include "test-mem-faults.h"
 #include "test-spool-common.h"
 
@@ -402,6 +403,22 @@ static void test_where_memory_ends(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Headers that memory has no room for are read later, and are not damaged. */
+static void test_no_memory_for_headers(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, 5000);
+	struct istream *input = i_stream_create_from_data(data, 5000);
+	buffer_t *record = buffer_create_dynamic(default_pool, 16);
+
+	test_mem_faults_begin(1, false);
+	assert_int_equal(spool_read_record(input, record), IO_TRANS_FAIL);
+	assert_int_equal(test_mem_faults_end(), 1);
+	assert_int_equal(io_get_errno(), ENOMEM);
+	buffer_free(&record);
+	i_stream_destroy(&input);
+	free(data);
+}
+
 static const char canary[] = "CANARY-5b2e-in-plain-text\r\n";
 static size_t bytes_written;
 static bool canary_written;
@@ -464,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_failures_reach_no_module),
 		cmocka_unit_test(test_bodies_that_may_come_again),
 		cmocka_unit_test(test_where_memory_ends),
+		cmocka_unit_test(test_no_memory_for_headers),
 		cmocka_unit_test(test_no_plain_text_is_written),
 	};
 

@@ -139,18 +139,26 @@ static void note_found(const message_id *id ATTR_UNUSED, void *context)
 	*(bool *)context = false;
 }
 
+static void note_warning(const char *text, void *context)
+{
+	bool *told = context;
+
+	*told = *told || strstr(text, "no scan") != NULL;
+}
+
 /* 0: all is as it should be; else the line. */
 static int leave_in_child(struct spool *spool)
 {
-	bool done = false;
+	bool done = false, told = false;
 	uint64_t moved;
 	char *error;
 
 	/* what waits for a thread of the parent waits for ever */
 	(void)alarm(60);
+	spool_set_warning_callback(spool, note_warning, &told);
 	spool_start_scan(spool, note_found, note_done, &done);
 	spool_wait_scan(spool);
-	if (!done)
+	if (!done || !told)
 		return 1;
 	if (spool_compact(spool, &moved, &error) == 0 || errno != EPERM)
 		return 2;
@@ -199,6 +207,9 @@ static void test_a_fork_closes(void **state ATTR_UNUSED)
 	closes_in_child("journal");
 }
 
+#define URL_4 "base64url | base64url | base64url | base64url"
+#define URL_8 URL_4 " | " URL_4
+
 static void test_settings_and_versions(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -209,6 +220,8 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 		{ "age", NULL, "for whom" },
 		{ "age:recipients=/nonexistent", NULL, "/nonexistent" },
 		{ "", "jornal", "unknown store" },
+		/* what a record says of its stack has an end */
+		{ URL_8 " | " URL_8, NULL, "too long" },
 	};
 	char path[512], *error;
 	struct spool *spool;
@@ -257,6 +270,31 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 	assert_null(spool);
 	assert_int_equal(errno, ENOENT);
 	free(error);
+}
+
+/* Nor does a configuration that somebody wrote by hand say more than records have room for. */
+static void test_a_stack_that_is_too_long(void **state ATTR_UNUSED)
+{
+	static const char *const names[] = { "body", "headers" };
+	struct spool *spool;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		spool = test_spool_new_of("journal", "");
+		spool_close(&spool);
+		assert_int_equal(
+			test_command("cd %s && sed -i '/^%s/d' spool.conf && "
+				     "echo '%s = %s' >>spool.conf",
+				     test_spool_dir(), names[i], names[i],
+				     URL_8 " | " URL_8),
+			0);
+		spool = spool_open(test_spool_dir(), 0, NULL, &error);
+		assert_null(spool);
+		assert_int_equal(errno, EINVAL);
+		assert_non_null(strstr(error, "too long"));
+		free(error);
+	}
 }
 
 /* 11: a refused or broken init leaves what was there. */
@@ -334,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_changes_nothing),
 		cmocka_unit_test(test_a_fork_closes),
 		cmocka_unit_test(test_settings_and_versions),
+		cmocka_unit_test(test_a_stack_that_is_too_long),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_init_syncs_its_directories),
 	};

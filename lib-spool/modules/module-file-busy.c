@@ -11,8 +11,6 @@
 
 #include <stdlib.h>
 
-#define FILE_BUSY_CHAINS 1024
-
 struct busy_id {
 	struct busy_id *next;
 	message_id id;

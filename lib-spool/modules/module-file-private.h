@@ -18,6 +18,8 @@
 #define FILE_CRC_SIZE 4
 #define FILE_STACK_SIZE SPOOL_STACK_SIZE
 
+#define FILE_BUSY_CHAINS 1024
+
 struct busy_id;
 
 struct file_store {
@@ -29,7 +31,7 @@ struct file_store {
 	/* module-file-busy.c */
 	pthread_mutex_t mutex;
 	pthread_cond_t released;
-	struct busy_id **busy; /* chains, by id */
+	struct busy_id **busy; /* FILE_BUSY_CHAINS, by id */
 	bool scanning;
 };
 
