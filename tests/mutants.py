@@ -21,8 +21,10 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 LIST = TOP / "tests" / "mutants.list"
-# In seconds; one that is not mutated may be as slow as the machine is.
+# In seconds; one that is not mutated may be as slow as the machine is, and one that is
+# may take so many times as long.
 TIMEOUT, PATIENCE = 10, 60
+TIMES = 10
 # What several threads have to do with may go well by luck.
 TRIES = 3
 
@@ -92,6 +94,7 @@ class Build:
     def __init__(self, directory):
         self.directory = directory
         self.objects = {}
+        self.usual = {}  # how long a test takes without a mutant
         if not (directory / "Makefile").exists():
             sys.exit(f"{directory} has no Makefile: configure there, and make "
                      "check, first")
@@ -195,10 +198,17 @@ class Build:
                 tries += 1
             return how
 
-    @staticmethod
-    def patience(mutant):
+    def try_without(self, program, test):
+        """As test(), of the program that is there."""
+        started = time.monotonic()
+        how = self.test(self.directory / program, test)
+        self.usual[program, test] = time.monotonic() - started
+        return how
+
+    def patience(self, mutant):
         slow = mutant.program.startswith("tests/crash/")
-        return PATIENCE if slow else TIMEOUT
+        usual = self.usual[mutant.program, mutant.test]
+        return max(PATIENCE if slow else TIMEOUT, TIMES * usual)
 
 
 class Round:
@@ -279,7 +289,7 @@ def main():
     build = Build(args.build.resolve())
     # a test that fails anyway says nothing
     for program, test in sorted({(m.program, m.test) for m in mutants}):
-        how = build.test(build.directory / program, test)
+        how = build.try_without(program, test)
         if how is not None:
             sys.exit(f"{test} of {program} {how} without any mutant")
     todo = Round(mutants)
