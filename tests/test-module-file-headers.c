@@ -84,32 +84,43 @@ static size_t behind_the_line(const buffer_t *file)
 	return (size_t)(lf + 1 - (const unsigned char *)file->data);
 }
 
+/* A message with this row's stacks: what its headers' file has. */
+static buffer_t *put_headers(size_t i, message_id *id, char path[512])
+{
+	put_one(i, id);
+	test_spool_file(id, ".h", path);
+	return test_read_file(path);
+}
+
+static void write_changed(const char *path, buffer_t *file, size_t at)
+{
+	unsigned char *data = buffer_get_modifiable_data(file, NULL);
+
+	data[at] ^= 0x10;
+	test_write_file(path, data, file->used);
+	data[at] ^= 0x10;
+}
+
 /* Each byte of a headers' file, changed; and the file, cut before it or with one byte more:
    whether somebody has the key is all the same. */
 static void test_damage_is_found_without_a_key(void **state ATTR_UNUSED)
 {
 	struct spool *spool;
-	unsigned char *data;
 	char path[512];
 	buffer_t *file;
 	message_id id;
 	size_t i, at;
 
 	for (i = 0; i < N_ELEMENTS(stacks); i++) {
-		put_one(i, &id);
-		test_spool_file(&id, ".h", path);
-		file = test_read_file(path);
-		data = buffer_get_modifiable_data(file, NULL);
+		file = put_headers(i, &id, path);
 		spool = open_without_keys(SPOOL_OPEN_READ_ONLY);
 		assert_int_equal(verify_one(spool), 0);
 		for (at = 0; at < file->used; at++) {
-			data[at] ^= 0x10;
-			test_write_file(path, data, file->used);
-			data[at] ^= 0x10;
+			write_changed(path, file, at);
 			if (verify_one(spool) != EINVAL)
 				fail_msg("%s, byte %zu: unnoticed",
 					 stacks[i].body, at);
-			test_write_file(path, data, at);
+			test_write_file(path, file->data, at);
 			if (verify_one(spool) != EINVAL)
 				fail_msg("%s, cut at %zu: unnoticed",
 					 stacks[i].body, at);
@@ -129,22 +140,16 @@ static void test_readers_are_told(void **state ATTR_UNUSED)
 {
 	email_message *message;
 	struct spool *spool;
-	unsigned char *data;
 	char path[512];
 	buffer_t *file;
 	message_id id;
 	size_t i, at;
 
 	for (i = 0; i < N_ELEMENTS(stacks); i++) {
-		put_one(i, &id);
-		test_spool_file(&id, ".h", path);
-		file = test_read_file(path);
-		data = buffer_get_modifiable_data(file, NULL);
+		file = put_headers(i, &id, path);
 		spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
 		for (at = behind_the_line(file); at < file->used; at++) {
-			data[at] ^= 0x10;
-			test_write_file(path, data, file->used);
-			data[at] ^= 0x10;
+			write_changed(path, file, at);
 			if (spool_get(spool, &id, &message) != IO_FAIL)
 				fail_msg("%s, byte %zu: unnoticed",
 					 stacks[i].body, at);
