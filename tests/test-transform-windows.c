@@ -206,6 +206,29 @@ static void test_decoders(void **state ATTR_UNUSED)
 	}
 }
 
+/* Under UBSan: nothing is added to no address. */
+static void test_a_window_without_an_address(void **state ATTR_UNUSED)
+{
+	struct transform *ts[2];
+	unsigned char out[100];
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(codecs); i++) {
+		ts[0] = codecs[i].encoder();
+		ts[1] = codecs[i].decoder();
+		for (j = 0; j < N_ELEMENTS(ts); j++) {
+			struct transform_io io = { NULL, NULL, out,
+						   out + sizeof(out) };
+
+			assert_int_not_equal(
+				ts[j]->class_->process(ts[j], &io,
+						       TRANSFORM_FINISH),
+				TRANSFORM_ERROR);
+			transform_free(&ts[j]);
+		}
+	}
+}
+
 #define LINE "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2"
 #define BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
 #define END "-----END AGE ENCRYPTED FILE-----"
@@ -306,6 +329,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_encoders),
 		cmocka_unit_test(test_decoders),
+		cmocka_unit_test(test_a_window_without_an_address),
 		cmocka_unit_test(test_full_lines_of_armor),
 		cmocka_unit_test(test_base64_groups),
 		cmocka_unit_test(test_base64_letters),

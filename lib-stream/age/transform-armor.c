@@ -99,10 +99,11 @@ armor_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 			return TRANSFORM_DONE;
 		size = I_MIN(ARMOR_LINE_BYTES - armor->have,
 			     (size_t)(io->in_end - io->in));
-		if (size > 0)
+		if (size > 0) {
 			memcpy(armor->bytes + armor->have, io->in, size);
-		armor->have += size;
-		io->in += size;
+			armor->have += size;
+			io->in += size;
+		}
 		if (armor->have == ARMOR_LINE_BYTES) {
 			put_line(armor);
 		} else if (op == TRANSFORM_FINISH) {
@@ -283,12 +284,13 @@ static enum transform_status decode_char(struct armor_decoder *armor,
    is said by read_body_line(). */
 static bool take_full_line(struct armor_decoder *armor, struct transform_io *io)
 {
-	const unsigned char *end = io->in + ARMOR_COLUMNS;
+	const unsigned char *end;
 
 	if (armor->state != ARMOR_BODY || armor->have > 0 || armor->last_line ||
 	    io->out_end - io->out < ARMOR_LINE_BYTES ||
 	    io->in_end - io->in < ARMOR_COLUMNS + 2)
 		return false;
+	end = io->in + ARMOR_COLUMNS;
 	if (*end == '\r')
 		end++;
 	if (*end != '\n' ||

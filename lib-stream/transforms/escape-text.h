@@ -18,10 +18,8 @@ static inline void hex_escape(unsigned char c, unsigned char out[2])
 	out[1] = (unsigned char)digits[c & 15];
 }
 
-/* What a digit of either case stands for, with HEX_DIGIT beside it; 0 for anything
-   else. By a table: which digit comes next nobody can foresee, no branch either. */
-#define HEX_DIGIT 0x10
-
+/* What a digit of either case stands for, and 0x10 with it; 0 for anything else. By a
+   table: which digit comes next nobody can foresee, no branch either. */
 static inline unsigned int hex_value(unsigned char c)
 {
 	static const unsigned char values[256] = {

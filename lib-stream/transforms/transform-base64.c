@@ -224,6 +224,8 @@ static void decode_groups(struct base64_decoder *b64, struct transform_io *io)
 	size_t groups = I_MIN((size_t)(io->in_end - io->in) / 4,
 			      (size_t)(io->out_end - io->out) / 3);
 
+	if (groups == 0)
+		return;
 	groups = base64_groups_decode(&b64->values, io->in, groups, io->out);
 	io->in += 4 * groups;
 	io->out += 3 * groups;

@@ -338,14 +338,15 @@ static enum transform_status qp_decode_end(struct qp_decoder *qp,
 	return TRANSFORM_END;
 }
 
-/* Text up to whatever is encoded, or may be at a line's end. */
+/* Text up to whatever is encoded, or may be at a line's end. Of endless white space no more
+   is looked at than is held then. */
 static void decode_run(struct qp_decoder *qp, struct transform_io *io)
 {
 	size_t size;
 
 	if (qp->end > 0)
 		return;
-	size = plain_run(io, SIZE_MAX, is_literal);
+	size = plain_run(io, QP_HELD_MAX, is_literal);
 	while (size > 0 && is_blank(io->in[size - 1]))
 		size--;
 	copy_run(io, size);
