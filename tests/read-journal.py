@@ -129,16 +129,20 @@ def messages(spool):
     footers = [s.number for s in segments if s.check_footer()]
     records = [(s, r) for s in segments for r in s.records()]
     voids = []
-    for _, record in records:
-        if record.type == 4:
+
+    def is_void(segment, record):
+        return any(segment.incarnation == v[0] and v[1] <= record.pos and
+                   record.pos + record.size <= v[2] for v in voids)
+
+    for segment, record in reversed(records):
+        if record.type == 4 and not is_void(segment, record):
             offset, size = struct.unpack("<II", record.payload[16:24])
             voids.append((record.payload[:16], offset * 64,
                           (offset + size) * 64))
     print(f"{len(footers)} footers, {len(voids)} voids", file=sys.stderr)
     there, before = {}, None
     for segment, record in records:
-        if any(segment.incarnation == v[0] and v[1] <= record.pos and
-               record.pos + record.size <= v[2] for v in voids):
+        if is_void(segment, record):
             continue
         if record.type == 3:
             there.pop(record.id, None)

@@ -474,6 +474,66 @@ static void test_what_is_gone_is_not_void(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* A power cut took all that is in it from there on. */
+static void cut_behind(unsigned int number, uint64_t pos)
+{
+	test_journal_cut(number, pos);
+	test_journal_cut(number, TEST_JOURNAL_SEGMENT);
+}
+
+/* What was torn is written anew before somebody says that it is void: he says that for
+   nothing, and of what he says then there is no more. */
+static void test_what_goes_first_is_not_void(void **state ATTR_UNUSED)
+{
+	unsigned int n;
+	struct journal *journal = begin_with_void(&n);
+
+	journal_close(&journal);
+	/* the first of two that say so */
+	test_journal_flip_in(2, JOURNAL_BLOCK_SIZE + JOURNAL_HEADER_SIZE);
+	cut_behind(2, JOURNAL_BLOCK_SIZE + JOURNAL_TOMBSTONE_SIZE);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	assert_int_equal(journal->active->header.number, 2);
+	must_be_said_by(journal, 2);
+	must_have_staying(journal);
+	journal_close(&journal);
+}
+
+/* The first group fails, and what was to say so, too: that says nothing any more, also where
+   a cut took what comes behind, so that nobody else does. */
+static void test_what_is_void_says_nothing(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n, i;
+
+	for (n = 0; n < STAYING; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	fail_to_store(journal, n, 1);
+	test_faults_begin();
+	/* behind that of the new file */
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 2;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	assert_int_equal(test_journal_store(journal, n), EIO);
+	test_faults_end();
+	journal->probe_at = 0;
+	assert_int_equal(test_journal_store(journal, ++n), 0);
+	assert_int_equal(journal->active->header.number, 3);
+	journal_close(&journal);
+	/* that the second segment's is void is left */
+	cut_behind(3, JOURNAL_BLOCK_SIZE + JOURNAL_TOMBSTONE_SIZE);
+	test_journal_flip((STAYING + 1) * JOURNAL_BLOCK_SIZE +
+			  JOURNAL_HEADER_SIZE);
+	journal = test_journal_open(false);
+	(void)put_large(journal, n);
+	for (i = 0; i < 2; i++) {
+		test_journal_start_again(&journal);
+		must_have_staying(journal);
+	}
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
 static atomic_uint looked;
 
 static void look(struct journal *journal ATTR_UNUSED)
@@ -556,6 +616,8 @@ int main(void)
 		cmocka_unit_test(test_what_was_said_long_ago_is_said_first),
 		cmocka_unit_test(test_a_full_disk_is_told_nothing),
 		cmocka_unit_test(test_what_is_gone_is_not_void),
+		cmocka_unit_test(test_what_goes_first_is_not_void),
+		cmocka_unit_test(test_what_is_void_says_nothing),
 		cmocka_unit_test(test_the_upkeep_looks_when_it_is_said),
 		cmocka_unit_test(test_what_a_range_covers),
 	};

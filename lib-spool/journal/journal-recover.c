@@ -232,6 +232,7 @@ static int sort_segments(struct recovery *recovery)
  */
 
 static bool note_voids(struct journal *journal,
+		       const struct journal_segment *segment,
 		       const struct journal_items *items)
 {
 	const struct journal_item *item;
@@ -241,23 +242,27 @@ static bool note_voids(struct journal *journal,
 		item = &items->items[i];
 		if (item->state == JOURNAL_ITEM_WHOLE &&
 		    item->header.type == JOURNAL_VOID &&
+		    !journal_is_void(journal, segment, item->pos, item->size) &&
 		    !journal_note_void(journal, &item->target))
 			return false;
 	}
 	return true;
 }
 
+/* The newest first: what is void says nothing itself, as the one that says it need not stay
+   for what nobody else says. */
 static int read_voids(struct recovery *recovery)
 {
+	struct journal_segment *segment;
 	struct journal_items items;
 	unsigned int i;
 	bool noted;
 
-	for (i = 0; i < recovery->count; i++) {
-		if (journal_scan_voids(recovery->sorted[i], &items) < 0)
-			return recover_fail(recovery, recovery->sorted[i],
-					    "reading");
-		noted = note_voids(recovery->journal, &items);
+	for (i = recovery->count; i > 0; i--) {
+		segment = recovery->sorted[i - 1];
+		if (journal_scan_voids(segment, &items) < 0)
+			return recover_fail(recovery, segment, "reading");
+		noted = note_voids(recovery->journal, segment, &items);
 		journal_items_free(&items);
 		if (!noted)
 			return spool_fail(recovery->error_r, ENOMEM,

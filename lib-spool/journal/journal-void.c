@@ -58,7 +58,11 @@ void journal_void_is_declared(struct journal *journal)
 
 	journal->voids = range->next;
 	(void)pthread_mutex_lock(&journal->mutex);
-	append_voided(journal, range);
+	/* its segment may have been written anew meanwhile */
+	if (journal_segment_find(journal, range->target.incarnation) != NULL)
+		append_voided(journal, range);
+	else
+		i_free(range);
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
