@@ -108,9 +108,9 @@ unit_tests += tests/test-interrupt
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-records \
-	tests/test-journal-account tests/test-journal-files \
+	tests/test-journal-account tests/test-journal-victim tests/test-journal-surplus tests/test-journal-files \
 	tests/test-journal-descriptors \
-	tests/test-journal-full tests/test-journal-full-moves \
+	tests/test-journal-full tests/test-journal-full-moves tests/test-journal-full-room \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer tests/test-journal-ahead \
 	tests/test-journal-damage tests/test-journal-damage-segments \
