@@ -120,7 +120,7 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
 	tests/test-journal-claims tests/test-journal-repair \
 	tests/test-journal-compaction tests/test-journal-upkeep \
-	tests/test-journal-carry tests/test-journal-void \
+	tests/test-journal-carry tests/test-journal-void tests/test-journal-void-range \
 	tests/test-journal-states tests/test-journal-states-random \
 	tests/test-module-journal tests/test-module-journal-bodies \
 	tests/test-module-journal-files \
@@ -194,7 +194,7 @@ tests_test_journal_index_SOURCES = tests/test-journal-index.c \
 tests_test_journal_slots_SOURCES = tests/test-journal-slots.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
-tests_test_journal_void_SOURCES = tests/test-journal-void.c \
+tests_test_journal_void_range_SOURCES = tests/test-journal-void-range.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_journal_walk_SOURCES = tests/test-journal-walk.c \

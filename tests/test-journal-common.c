@@ -142,6 +142,15 @@ uint32_t test_journal_active(const struct journal *journal)
 	return journal->active == NULL ? 0 : journal->active->header.number;
 }
 
+void test_journal_store_version(struct journal *journal, unsigned int n,
+				uint64_t version)
+{
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, version);
+	test_journal_commit_claimed(journal, &put.request);
+}
+
 int test_journal_store(struct journal *journal, unsigned int n)
 {
 	struct journal_entry entry;

@@ -48,6 +48,9 @@ void test_journal_make_put(struct test_journal_put *put, unsigned int n,
 			   uint64_t version);
 /* The number of the segment that is written, 0: there is none. */
 uint32_t test_journal_active(const struct journal *journal);
+/* Which goes well. */
+void test_journal_store_version(struct journal *journal, unsigned int n,
+				uint64_t version);
 /* 0, or the errno. */
 int test_journal_store(struct journal *journal, unsigned int n);
 int test_journal_drop(struct journal *journal, unsigned int n);

@@ -409,6 +409,61 @@ static void test_headers_change_while_they_are_read(void **state ATTR_UNUSED)
 	}
 }
 
+static void store_states(struct journal *journal, unsigned int n, uint64_t base)
+{
+	struct test_journal_put put;
+
+	test_journal_make_put(&put, n, base + 1);
+	put.request.count = 1;
+	put.request.records[0].type = JOURNAL_STATES;
+	put.request.records[0].plain_size = base;
+	test_journal_commit_claimed(journal, &put.request);
+}
+
+/* A message comes back as it was before, in its first or its second version. A start that
+   knew of no removal would take its headers for the ones of that version, moved, to which
+   the states belong. */
+static void test_states_of_an_earlier_life(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t base;
+		bool apart; /* its versions are in two segments */
+	} rows[] = { { 1, false }, { 2, false }, { 2, true } };
+	struct journal_entry entry;
+	struct journal *journal;
+	unsigned int n, from, round;
+	message_id id;
+	size_t i;
+
+	test_journal_make_id(0, &id);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		journal = test_journal_new();
+		n = 1;
+		if (rows[i].base > 1)
+			test_journal_store_version(journal, 0, 1);
+		if (rows[i].apart)
+			test_journal_fill(journal, &n);
+		test_journal_store_version(journal, 0, rows[i].base);
+		store_states(journal, 0, rows[i].base);
+		test_journal_fill(journal, &n);
+		from = n;
+		/* the newer segment's first */
+		assert_int_equal(test_journal_drop(journal, 0), 0);
+		assert_int_equal(test_journal_drop(journal, 1), 0);
+		test_journal_fill(journal, &n);
+		test_journal_store_version(journal, 0, rows[i].base);
+		test_journal_drop_range(journal, from, n - 1);
+		for (round = 0; round < 3; round++) {
+			assert_true(journal_find(journal, &id, &entry));
+			assert_int_equal(entry.version, rows[i].base);
+			assert_int_equal(entry.states.offset, 0);
+			test_journal_time_passes(journal, &n);
+			test_journal_start_again(&journal);
+		}
+		journal_close(&journal);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_headers_that_are_moved),
 		cmocka_unit_test(test_of_two_one_wins),
 		cmocka_unit_test(test_headers_change_while_they_are_read),
+		cmocka_unit_test(test_states_of_an_earlier_life),
 	};
 
 	return cmocka_run_group_tests_name(

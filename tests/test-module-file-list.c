@@ -129,49 +129,27 @@ static void test_a_directory_that_cannot_be_read(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-static struct {
-	struct spool *writer; /* NULL: it was its turn */
-	message_id id;
-} beside;
-
-/* Who opens the body finds the message gone. */
-static int removing_openat(int dir, const char *path, int flags, mode_t mode)
-{
-	struct spool *writer = beside.writer;
-	size_t size = strlen(path);
-
-	if (writer != NULL && size > 2 && strcmp(path + size - 2, ".b") == 0) {
-		beside.writer = NULL;
-		assert_int_equal(spool_remove(writer, &beside.id), IO_DONE);
-	}
-	return file_ops_system.openat(dir, path, flags, mode);
-}
-
 /* That is no damage to who reads beside the writer. */
 static void test_removed_under_a_reader(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new(""), *reader;
-	struct file_ops ops = file_ops_system;
 	unsigned int i, total;
+	message_id id;
 
 	reader = test_spool_open(SPOOL_OPEN_READ_ONLY);
-	ops.openat = removing_openat;
-	file_ops_set(&ops);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&beside.id),
+						&id),
 				 IO_DONE);
-		beside.writer = spool;
+		test_spool_remove_when_opened(spool, &id);
 		if (i == 0)
-			assert_int_equal(test_spool_read(reader, &beside.id, 0,
-							 NULL),
+			assert_int_equal(test_spool_read(reader, &id, 0, NULL),
 					 ENOENT);
 		else
 			assert_int_equal(test_spool_damaged(reader, &total), 0);
-		assert_null(beside.writer);
+		test_spool_must_be_removed();
 	}
 	assert_int_equal(total, 0);
-	file_ops_set(NULL);
 	spool_close(&reader);
 	spool_close(&spool);
 }

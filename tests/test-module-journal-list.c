@@ -213,41 +213,19 @@ static void test_a_listing_that_is_cut_short(void **state ATTR_UNUSED)
 	free(data);
 }
 
-static struct {
-	struct spool *spool; /* NULL: it was its turn */
-	message_id id;
-} removed;
-
-/* Who opens its file finds the message gone. */
-static int removing_openat(int dir, const char *path, int flags, mode_t mode)
-{
-	struct spool *spool = removed.spool;
-	size_t size = strlen(path);
-
-	if (spool != NULL && size > 2 && strcmp(path + size - 2, ".b") == 0) {
-		removed.spool = NULL;
-		assert_int_equal(spool_remove(spool, &removed.id), IO_DONE);
-	}
-	return file_ops_system.openat(dir, path, flags, mode);
-}
-
 /* Nor what somebody removes while it is looked at. */
 static void test_removed_while_it_is_listed(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
-	struct file_ops ops = file_ops_system;
 	struct seen seen = { 0 };
+	message_id id;
 
-	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE,
-					&removed.id),
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
 			 IO_DONE);
-	removed.spool = spool;
-	ops.openat = removing_openat;
-	file_ops_set(&ops);
+	test_spool_remove_when_opened(spool, &id);
 	list(spool, &seen);
-	file_ops_set(NULL);
-	assert_null(removed.spool);
+	test_spool_must_be_removed();
 	assert_int_equal(seen.count, 0);
 	spool_close(&spool);
 	free(data);

@@ -4,6 +4,7 @@
 #include "test-spool-common.h"
 #include "age-keys.h"
 #include "crc32c.h"
+#include "file-ops.h"
 #include "istream.h"
 
 #include <dirent.h>
@@ -157,6 +158,40 @@ int test_spool_write_body(struct spool *spool, email_message *message,
 int test_spool_write_headers(struct spool *spool, email_message *message)
 {
 	return spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
+}
+
+static struct {
+	struct spool *spool; /* NULL: nobody is to, or it was */
+	message_id id;
+} to_remove;
+
+static int removing_openat(int dir, const char *path, int flags, mode_t mode)
+{
+	struct spool *spool = to_remove.spool;
+	size_t size = strlen(path);
+
+	if (spool != NULL && size > 2 && strcmp(path + size - 2, ".b") == 0) {
+		to_remove.spool = NULL;
+		assert_int_equal(spool_remove(spool, &to_remove.id), IO_DONE);
+	}
+	return file_ops_system.openat(dir, path, flags, mode);
+}
+
+void test_spool_remove_when_opened(struct spool *spool, const message_id *id)
+{
+	static struct file_ops ops;
+
+	ops = file_ops_system;
+	ops.openat = removing_openat;
+	to_remove.spool = spool;
+	to_remove.id = *id;
+	file_ops_set(&ops);
+}
+
+void test_spool_must_be_removed(void)
+{
+	file_ops_set(NULL);
+	assert_null(to_remove.spool);
 }
 
 void test_spool_must_have(struct spool *spool, const message_id *id,

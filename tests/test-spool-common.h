@@ -47,6 +47,11 @@ void test_spool_change_body(struct spool *spool, const message_id *id,
 int test_spool_write_body(struct spool *spool, email_message *message,
 			  const char *text);
 int test_spool_write_headers(struct spool *spool, email_message *message);
+/* The next one to open the file of a body finds this message gone: it is removed just
+   before. */
+void test_spool_remove_when_opened(struct spool *spool, const message_id *id);
+/* So it came, and nothing else will. */
+void test_spool_must_be_removed(void);
 /* That this is what a read gives. */
 void test_spool_must_have(struct spool *spool, const message_id *id,
 			  const void *data, size_t size);
