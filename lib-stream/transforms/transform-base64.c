@@ -32,16 +32,21 @@ static struct base64_encoder *base64_encoder(struct transform *t)
 	return container_of(t, struct base64_encoder, transform);
 }
 
+/* A line that is full ends where another group comes. */
+static void end_full_line(struct base64_encoder *b64, struct transform_io *io)
+{
+	if (b64->chars_per_line == 0 || b64->column < b64->chars_per_line)
+		return;
+	*io->out++ = '\r';
+	*io->out++ = '\n';
+	b64->column = 0;
+}
+
 /* Bytes that may follow before the line is full. */
-static size_t line_room(struct base64_encoder *b64, struct transform_io *io)
+static size_t line_room(const struct base64_encoder *b64)
 {
 	if (b64->chars_per_line == 0)
 		return SIZE_MAX;
-	if (b64->column == b64->chars_per_line) {
-		*io->out++ = '\r';
-		*io->out++ = '\n';
-		b64->column = 0;
-	}
 	return (b64->chars_per_line - b64->column) / 4 * 3;
 }
 
@@ -56,7 +61,7 @@ static void put(struct base64_encoder *b64, struct transform_io *io,
 /* Puts out the group, padded if it is the last and not whole. */
 static void put_group(struct base64_encoder *b64, struct transform_io *io)
 {
-	(void)line_room(b64, io);
+	end_full_line(b64, io);
 	put(b64, io, b64->bytes, b64->have);
 	b64->have = 0;
 }
@@ -64,8 +69,10 @@ static void put_group(struct base64_encoder *b64, struct transform_io *io)
 /* As many whole groups as come in, and go out, on one line. */
 static void put_groups(struct base64_encoder *b64, struct transform_io *io)
 {
-	size_t size = I_MIN(line_room(b64, io), (size_t)(io->in_end - io->in));
+	size_t size;
 
+	end_full_line(b64, io);
+	size = I_MIN(line_room(b64), (size_t)(io->in_end - io->in));
 	size = I_MIN(size / 3, (size_t)(io->out_end - io->out) / 4) * 3;
 	put(b64, io, io->in, size);
 	io->in += size;
