@@ -39,8 +39,10 @@ tests_test_ostream_callback_stacks_SOURCES = \
 	tests/test-ostream-callback-stacks.c $(taker_sources)
 quick_tests += tests/test-ostream-callback tests/test-ostream-callback-loop
 threaded_tests += tests/test-ostream-callback-thread
-unit_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
-quick_tests += tests/test-istream tests/test-istream-io tests/test-istream-views
+unit_tests += tests/test-istream tests/test-istream-io tests/test-istream-views \
+	tests/test-istream-seek
+quick_tests += tests/test-istream tests/test-istream-io tests/test-istream-views \
+	tests/test-istream-seek
 unit_tests += tests/test-istream-plumbing tests/test-istream-checked \
 	tests/test-istream-tee tests/test-ostream-plumbing
 quick_tests += tests/test-istream-plumbing tests/test-istream-checked \

@@ -31,9 +31,11 @@ static void i_stream_data_seek(struct istream_private *stream, uoff_t v_offset,
 {
 	struct data_istream *d = data_istream(stream);
 
-	/* bytes skip..pos of the data are shown, and skip is v_offset */
-	stream->skip = (size_t)I_MIN(v_offset, (uoff_t)d->size);
-	stream->pos = d->size;
+	/* bytes skip..pos of the data are shown, and skip is v_offset; behind the
+	   end nothing is, not even for the core, which goes back over skipped bytes
+	   by itself */
+	stream->pos = v_offset > d->size ? 0 : d->size;
+	stream->skip = I_MIN((size_t)v_offset, stream->pos);
 	stream->istream.v_offset = v_offset;
 }
 

@@ -1,0 +1,235 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Seeks and skips to any place, also behind the end: what is read next is what is
+   there, whatever the stream is of. */
+
+#include "config.h"
+#include "iostream-temp.h"
+#include "istream-filters.h"
+#include "temp-file.h"
+#include "test-stream-common.h"
+
+#define SIZE 10
+
+static const char digits[] = "0123456789";
+
+static struct istream *of_memory(void)
+{
+	return i_stream_create_from_data(digits, SIZE);
+}
+
+static struct istream *of_copy(void)
+{
+	return i_stream_create_copy_from_data(digits, SIZE);
+}
+
+static struct istream *of_file(void)
+{
+	test_write_file(test_path("digits"), digits, SIZE);
+	return i_stream_create_file(test_path("digits"), 4);
+}
+
+static struct istream *of_trickle(void)
+{
+	return test_trickle_create(digits, SIZE, 3, false);
+}
+
+/* In memory, or in a file. */
+static struct istream *of_temp(size_t max_memory)
+{
+	struct ostream *output = iostream_temp_create_sized(
+		test_path("temp"), 0, "temp", max_memory);
+
+	o_stream_nsend(output, digits, SIZE);
+	return iostream_temp_finish(&output, 4);
+}
+
+static struct istream *of_temp_memory(void)
+{
+	return of_temp(100);
+}
+
+static struct istream *of_temp_file(void)
+{
+	return of_temp(2);
+}
+
+static int open_file(const char **path_r, void *context ATTR_UNUSED)
+{
+	*path_r = "/the/place";
+	return temp_file_open(test_path("seekable-"));
+}
+
+/* Two halves: one in memory, one that comes in pieces. */
+static struct istream *of_halves(bool merged)
+{
+	struct istream *halves[3] = { NULL }, *s;
+
+	halves[0] = i_stream_create_from_data(digits, SIZE / 2);
+	halves[1] = test_trickle_create(digits + SIZE / 2, SIZE / 2, 2, false);
+	s = merged ? i_streams_merge(halves, 4, open_file, NULL) :
+		     i_stream_create_concat(halves);
+	i_stream_unref(&halves[0]);
+	i_stream_unref(&halves[1]);
+	return s;
+}
+
+static struct istream *of_concat(void)
+{
+	return of_halves(false);
+}
+
+static struct istream *of_merged(void)
+{
+	return of_halves(true);
+}
+
+static struct istream *on_top(struct istream *upper, struct istream *lower)
+{
+	i_stream_unref(&lower);
+	return upper;
+}
+
+static struct istream *of_noop(void)
+{
+	struct istream *lower = of_memory();
+
+	return on_top(i_stream_create_noop(lower), lower);
+}
+
+/* The rest of the parent's is not shown. */
+static struct istream *of_range(void)
+{
+	struct istream *lower = i_stream_create_from_data("<0123456789>", 12);
+
+	return on_top(i_stream_create_range(lower, 1, SIZE), lower);
+}
+
+static struct istream *of_sized(void)
+{
+	struct istream *lower = of_memory();
+
+	return on_top(i_stream_create_sized(lower, SIZE), lower);
+}
+
+static struct istream *of_max_size(void)
+{
+	struct istream *lower = of_memory();
+
+	return on_top(i_stream_create_max_size(lower, SIZE), lower);
+}
+
+static struct istream *of_nonuls(void)
+{
+	struct istream *lower = of_memory();
+
+	return on_top(i_stream_create_nonuls(lower, ' '), lower);
+}
+
+static struct istream *of_decoder(void)
+{
+	struct istream *lower =
+		i_stream_create_from_data("MDEyMzQ1Njc4OQ==", 16);
+
+	return on_top(i_stream_create_base64_decoder(lower), lower);
+}
+
+static struct istream *of_detected(void)
+{
+	struct istream *lower = of_memory();
+
+	return on_top(i_stream_create_decompress(lower,
+						 ISTREAM_DECOMPRESS_FLAG_TRY),
+		      lower);
+}
+
+static const struct {
+	const char *name;
+	struct istream *(*create)(void);
+} kinds[] = {
+	{ "memory", of_memory },
+	{ "copy", of_copy },
+	{ "file", of_file },
+	{ "trickle", of_trickle },
+	{ "temp, memory", of_temp_memory },
+	{ "temp, file", of_temp_file },
+	{ "concat", of_concat },
+	{ "merged", of_merged },
+	{ "noop", of_noop },
+	{ "range", of_range },
+	{ "sized", of_sized },
+	{ "max_size", of_max_size },
+	{ "nonuls", of_nonuls },
+	{ "decoder", of_decoder },
+	{ "detected", of_detected },
+};
+
+/* The stream stands there, and has all that is behind. */
+static void must_show(const char *name, struct istream *s, uoff_t at)
+{
+	uoff_t left = SIZE - I_MIN(at, (uoff_t)SIZE);
+	const unsigned char *data;
+	size_t size;
+	int ret;
+
+	ret = i_stream_read_bytes(s, &data, &size, 1);
+	if (s->v_offset != at || s->stream_errno != 0 ||
+	    ret != (left > 0 ? 1 : -1) || size > left ||
+	    (size > 0 && memcmp(data, digits + at, size) != 0))
+		fail_msg("%s: at %llu, not %llu: %d with %zu bytes (%s)", name,
+			 (unsigned long long)s->v_offset,
+			 (unsigned long long)at, ret, size,
+			 i_stream_get_error(s));
+}
+
+static void test_istream_seek_back_from_behind(void **state ATTR_UNUSED)
+{
+	struct istream *s;
+	uoff_t first, to;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(kinds); i++) {
+		for (first = SIZE; first < 3 * SIZE; first++) {
+			for (to = 0; to < 3 * SIZE; to++) {
+				s = kinds[i].create();
+				i_stream_seek(s, first);
+				i_stream_seek(s, to);
+				must_show(kinds[i].name, s, to);
+				i_stream_destroy(&s);
+			}
+		}
+	}
+}
+
+static void test_istream_seek_anywhere(void **state ATTR_UNUSED)
+{
+	struct istream *s;
+	uint32_t random = 7;
+	unsigned int n;
+	uoff_t to;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(kinds); i++) {
+		s = kinds[i].create();
+		for (n = 0; n < 2000; n++) {
+			to = test_random(&random) % (2 * SIZE + 5);
+			if (to > s->v_offset && n % 2 == 0)
+				i_stream_skip(s, to - s->v_offset);
+			else
+				i_stream_seek(s, to);
+			if (test_random(&random) % 3 > 0)
+				must_show(kinds[i].name, s, to);
+		}
+		i_stream_destroy(&s);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_istream_seek_back_from_behind),
+		cmocka_unit_test(test_istream_seek_anywhere),
+	};
+
+	return cmocka_run_group_tests_name("istream-seek", tests, NULL, NULL);
+}
