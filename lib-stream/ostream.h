@@ -90,7 +90,8 @@ struct ostream *o_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
    then. For stdout. */
 struct ostream *o_stream_create_fd_blocking(int fd);
 /* A regular file from `offset` on (UOFF_T_MAX: where the fd stands), written
-   with pwrite(); the fd's own offset is left alone. */
+   with pwrite(); the fd's own offset is left alone. Another offset of 2^63 or more is
+   EFBIG, here and below. */
 struct ostream *o_stream_create_fd_file(int fd, uoff_t offset,
 					bool autoclose_fd);
 struct ostream *o_stream_create_fd_file_autoclose(int *fd, uoff_t offset);

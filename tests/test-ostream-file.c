@@ -501,6 +501,34 @@ static void test_seek_where_there_is_no_place(void **state ATTR_UNUSED)
 	o_stream_destroy(&s);
 }
 
+/* Nor is one written from such a place on: what it has stays. */
+static void test_no_file_begins_there(void **state ATTR_UNUSED)
+{
+	static const uoff_t offsets[] = { (uoff_t)INT64_MAX + 1,
+					  UOFF_T_MAX - 1 };
+	const char *path = test_path("keep");
+	struct ostream *s;
+	size_t i;
+	int fd;
+
+	test_write_file(path, "KEEPKEEP", 8);
+	for (i = 0; i < N_ELEMENTS(offsets); i++) {
+		fd = open(path, O_RDWR);
+		assert_true(fd >= 0);
+		s = o_stream_create_fd_file_autoclose(&fd, offsets[i]);
+		assert_int_equal(o_stream_send_str(s, "xy"), -1);
+		assert_int_equal(o_stream_finish(s), -1);
+		assert_int_equal(s->stream_errno, EFBIG);
+		o_stream_destroy(&s);
+		s = o_stream_create_file(path, offsets[i], 0600, 0);
+		assert_int_equal(o_stream_send_str(s, "xy"), -1);
+		assert_int_equal(s->stream_errno, EFBIG);
+		assert_non_null(strstr(o_stream_get_error(s), path));
+		o_stream_destroy(&s);
+		file_has(path, "KEEPKEEP", 8);
+	}
+}
+
 static void test_pwrite_fails(void **state ATTR_UNUSED)
 {
 	struct ostream *s = o_stream_create_file(test_path("out"), 0, 0600, 0);
@@ -539,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_blocking_fd),
 		cmocka_unit_test(test_tcp_cork),
 		cmocka_unit_test(test_seek_where_there_is_no_place),
+		cmocka_unit_test(test_no_file_begins_there),
 		cmocka_unit_test(test_pwrite_fails),
 	};
 

@@ -311,9 +311,16 @@ static void file_set_methods(struct ostream_private *stream)
 	stream->commit = file_ostream_commit;
 }
 
+/* No file has such a place, and as an off_t it would be another one. */
+static bool offset_is_too_large(uoff_t offset)
+{
+	return offset > INT64_MAX && offset != UOFF_T_MAX;
+}
+
 struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 				  uoff_t offset, size_t max_buffer_size)
 {
+	struct ostream *stream;
 	struct stat st;
 	off_t pos;
 
@@ -338,7 +345,14 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 		file->file_offset = pos < 0 ? 0 : (uoff_t)pos;
 		file->ostream.ostream.offset = file->file_offset;
 	}
-	return o_stream_create(&file->ostream, NULL, fd);
+	stream = o_stream_create(&file->ostream, NULL, fd);
+	if (file->regular && offset_is_too_large(offset))
+		(void)o_stream_fail(&file->ostream, EFBIG,
+				    "%s: cannot write from offset %llu on: it "
+				    "is too large",
+				    o_stream_get_name(stream),
+				    (unsigned long long)offset);
+	return stream;
 }
 
 struct ostream *o_stream_create_fd(int fd, size_t max_buffer_size)
@@ -397,6 +411,12 @@ struct ostream *o_stream_create_file(const char *path, uoff_t offset,
 	struct ostream *stream;
 	int fd;
 
+	/* before it is emptied */
+	if (offset_is_too_large(offset))
+		return o_stream_create_error_str(
+			EFBIG,
+			"cannot write %s from offset %llu on: it is too large",
+			path, (unsigned long long)offset);
 	open_flags |= (flags & OSTREAM_CREATE_FILE_FLAG_APPEND) == 0 ? O_TRUNC :
 								       O_APPEND;
 	fd = file_open(AT_FDCWD, path, open_flags, mode);
