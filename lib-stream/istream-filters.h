@@ -196,7 +196,10 @@ struct istream *i_stream_create_transform(struct istream *input,
 /* Bounds for decoding what strangers wrote, over all members together: at most
    max_plain bytes come out (0: no bound), and at most max_ratio times what went
    in (0: no bound; judged beyond the first 64 KiB out). Beyond that the stream
-   fails with EFBIG. `stream` must be one of the transform streams. */
+   fails with EFBIG. `stream` is one of i_stream_create_transform() or of the decoders
+   and encoders below; or one of i_stream_create_decompress() or i_stream_create_auto(),
+   of which each layer has these bounds for itself, and what is passed on as it is has
+   none. Of another stream it panics. */
 void i_stream_transform_set_limits(struct istream *stream, uoff_t max_plain,
 				   unsigned int max_ratio);
 

@@ -35,6 +35,9 @@ struct istream_private {
 			uoff_t *size_r);
 	void (*switch_ioloop_to)(struct istream_private *stream,
 				 struct ioloop *ioloop);
+	/* Optional: i_stream_transform_set_limits(). */
+	void (*set_limits)(struct istream_private *stream, uoff_t max_plain,
+			   unsigned int max_ratio);
 	/* Optional, for a stream with inputs of its own keeping instead of a
 	   parent: the one it reads now, NULL: none. Before it goes on to another
 	   one it calls i_stream_set_input_pending() on itself, so that a loop

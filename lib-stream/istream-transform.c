@@ -17,13 +17,23 @@ static struct transform_istream *transform_istream(struct istream_private *s)
 	return container_of(s, struct transform_istream, istream);
 }
 
-void i_stream_transform_set_limits(struct istream *stream, uoff_t max_plain,
-				   unsigned int max_ratio)
+static void i_stream_transform_keep_limits(struct istream_private *stream,
+					   uoff_t max_plain,
+					   unsigned int max_ratio)
 {
-	struct transform_istream *s = transform_istream(stream->real_stream);
+	struct transform_istream *s = transform_istream(stream);
 
 	s->max_plain = max_plain;
 	s->max_ratio = max_ratio;
+}
+
+void i_stream_transform_set_limits(struct istream *stream, uoff_t max_plain,
+				   unsigned int max_ratio)
+{
+	struct istream_private *s = stream->real_stream;
+
+	i_assert(s->set_limits != NULL);
+	s->set_limits(s, max_plain, max_ratio);
 }
 
 /*
@@ -383,6 +393,7 @@ struct istream *i_stream_create_transform(struct istream *input,
 	s->istream.iostream.close = i_stream_transform_close;
 	s->istream.iostream.destroy = i_stream_transform_destroy;
 	s->istream.switch_ioloop_to = i_stream_transform_switch_ioloop_to;
+	s->istream.set_limits = i_stream_transform_keep_limits;
 	s->istream.read = i_stream_transform_read;
 	s->istream.seek = i_stream_transform_seek;
 	s->istream.stat = i_stream_transform_stat;

@@ -23,6 +23,9 @@ struct detect_istream {
 	unsigned int layers_max;
 	bool try_plain;  /* unknown input is passed on */
 	bool encryption; /* encrypted input counts, too */
+	/* of each layer: i_stream_transform_set_limits() */
+	uoff_t max_plain;
+	unsigned int max_ratio;
 
 	bool done;
 	/* what the next layer would read; at the end, what is shown */
@@ -105,6 +108,7 @@ static void add_layer(struct detect_istream *d, const struct stream_kind *kind)
 	}
 	stream_options_free(&options);
 	d->top = i_stream_create_transform(parent, decoder);
+	i_stream_transform_set_limits(d->top, d->max_plain, d->max_ratio);
 	i_stream_unref(&parent);
 	d->kinds[d->count] = kind;
 	d->layers[d->count++] = d->top;
@@ -221,6 +225,20 @@ static int i_stream_detect_stat(struct istream_private *stream, bool exact)
 	return 0;
 }
 
+static void i_stream_detect_set_limits(struct istream_private *stream,
+				       uoff_t max_plain, unsigned int max_ratio)
+{
+	struct detect_istream *d = detect_istream(stream);
+	unsigned int i;
+
+	/* for the layers that are still to be found, too */
+	d->max_plain = max_plain;
+	d->max_ratio = max_ratio;
+	for (i = 0; i < d->count; i++)
+		i_stream_transform_set_limits(d->layers[i], max_plain,
+					      max_ratio);
+}
+
 static void i_stream_detect_destroy(struct iostream_private *stream)
 {
 	struct detect_istream *d =
@@ -249,6 +267,7 @@ static struct istream *create(struct istream *input,
 	d->istream.read = i_stream_detect_read;
 	d->istream.seek = i_stream_detect_seek;
 	d->istream.stat = i_stream_detect_stat;
+	d->istream.set_limits = i_stream_detect_set_limits;
 	stream = i_stream_create(&d->istream, input, -1);
 	stream->readable_fd = false;
 	return stream;

@@ -476,6 +476,70 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+/* Bounds for strangers' input count for each layer, whether it was found already or
+   not. */
+static void test_limits_of_the_layers(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *spec;
+		uoff_t max_plain;
+		unsigned int max_ratio;
+		size_t before; /* bytes read before they are set */
+		int error;
+		size_t size; /* that come out at most */
+	} cases[] = {
+		{ "gzip", 1000000, 0, 0, 0, 1000000 },
+		{ "gzip", 999999, 0, 0, EFBIG, 999999 },
+		{ "gzip", 0, 100, 0, EFBIG, 300000 },
+		{ "gzip", 700000, 0, 10, EFBIG, 700000 },
+		{ "gzip", 0, 100, 10, EFBIG, 300000 },
+		/* the layer below holds less than that */
+		{ "gzip | lz4", 999999, 0, 0, EFBIG, 999999 },
+		{ "gzip | lz4", 1000000, 0, 0, 0, 1000000 },
+		/* no layer, no bound */
+		{ "hex", 1000, 2, 0, 0, 2000000 },
+	};
+	unsigned char *zeros = test_data(TEST_DATA_ZEROS, 1000000);
+	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 1000000);
+	struct istream *source, *input;
+	const unsigned char *data;
+	unsigned int i, way;
+	size_t size;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		encoded = encode(cases[i].spec, zeros, 1000000);
+		for (way = 0; way < 2; way++) {
+			/* decompress looks at one layer only */
+			if (way == 1 && strchr(cases[i].spec, '|') != NULL)
+				continue;
+			source = i_stream_create_from_data(encoded->data,
+							   encoded->used);
+			input = way == 0 ?
+				create_auto(source) :
+				i_stream_create_decompress(
+					source, ISTREAM_DECOMPRESS_FLAG_TRY);
+			if (cases[i].before > 0)
+				assert_int_equal(
+					i_stream_read_bytes(input, &data, &size,
+							    cases[i].before),
+					1);
+			i_stream_transform_set_limits(input, cases[i].max_plain,
+						      cases[i].max_ratio);
+			buffer_set_used_size(out, 0);
+			assert_int_equal(test_read_all(input, out),
+					 cases[i].error);
+			assert_true(out->used <= cases[i].size);
+			if (cases[i].error == 0 || cases[i].max_plain > 0)
+				assert_int_equal(out->used, cases[i].size);
+			i_stream_unref(&input);
+			i_stream_unref(&source);
+		}
+		buffer_free(&encoded);
+	}
+	buffer_free(&out);
+	free(zeros);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_seeking),
 		cmocka_unit_test(test_decompress),
 		cmocka_unit_test(test_error_of_the_input),
+		cmocka_unit_test(test_limits_of_the_layers),
 	};
 
 	return cmocka_run_group_tests_name("stack-detect", tests,

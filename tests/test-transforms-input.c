@@ -313,6 +313,19 @@ static void test_limits_stop_bombs(void **state ATTR_UNUSED)
 	free(zeros);
 }
 
+static void test_limits_of_another_stream(void **state ATTR_UNUSED)
+{
+	struct istream *source = i_stream_create_from_data("abc", 3);
+	struct istream *noop = i_stream_create_noop(source);
+
+	EXPECT_PANIC("set_limits",
+		     i_stream_transform_set_limits(source, 1000, 10));
+	EXPECT_PANIC("set_limits",
+		     i_stream_transform_set_limits(noop, 1000, 10));
+	i_stream_destroy(&noop);
+	i_stream_destroy(&source);
+}
+
 /* Of what cannot go back nobody reads on to its end to know it; and who takes an estimate
    does not have anybody read at all. */
 static void test_asking_for_the_size(void **state ATTR_UNUSED)
@@ -369,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_seeking_back_forgets_an_error),
 		cmocka_unit_test(test_going_back_mends_no_setting),
 		cmocka_unit_test(test_limits_stop_bombs),
+		cmocka_unit_test(test_limits_of_another_stream),
 		cmocka_unit_test(test_asking_for_the_size),
 	};
 
