@@ -290,16 +290,22 @@ struct istream *i_stream_create_auto(struct istream *input,
 	return stream;
 }
 
+static struct detect_istream *auto_istream(struct istream *stream)
+{
+	i_assert(stream->real_stream->read == i_stream_detect_read);
+	return detect_istream(stream->real_stream);
+}
+
 unsigned int i_stream_auto_layer_count(struct istream *stream)
 {
-	return detect_istream(stream->real_stream)->count;
+	return auto_istream(stream)->count;
 }
 
 const struct stream_kind *i_stream_auto_layer(struct istream *stream,
 					      unsigned int i,
 					      struct istream **layer_r)
 {
-	struct detect_istream *d = detect_istream(stream->real_stream);
+	struct detect_istream *d = auto_istream(stream);
 
 	i_assert(i < d->count);
 	*layer_r = d->layers[i];

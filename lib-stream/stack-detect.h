@@ -23,7 +23,8 @@ struct istream;
    call. */
 struct istream *i_stream_create_auto(struct istream *input,
 				     const struct stream_context *context);
-/* How many layers were found; 0 for plain input, and before the first read. */
+/* How many layers were found; 0 for plain input, and before the first read. The stream
+   is one of the above or of i_stream_create_decompress(), or it panics. */
 unsigned int i_stream_auto_layer_count(struct istream *stream);
 /* Layer i, 0 being the outermost (what the input begins with): its kind, and
    the stream that undoes it. The stream lives as long as the auto stream. */

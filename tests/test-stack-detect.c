@@ -476,6 +476,17 @@ static void test_error_of_the_input(void **state ATTR_UNUSED)
 	buffer_free(&out);
 }
 
+static void test_layers_of_another_stream(void **state ATTR_UNUSED)
+{
+	struct istream *source = i_stream_create_from_data("abc", 3), *layer;
+
+	EXPECT_PANIC("i_stream_detect_read",
+		     (void)i_stream_auto_layer_count(source));
+	EXPECT_PANIC("i_stream_detect_read",
+		     (void)i_stream_auto_layer(source, 0, &layer));
+	i_stream_destroy(&source);
+}
+
 /* Bounds for strangers' input count for each layer, whether it was found already or
    not. */
 static void test_limits_of_the_layers(void **state ATTR_UNUSED)
@@ -552,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_seeking),
 		cmocka_unit_test(test_decompress),
 		cmocka_unit_test(test_error_of_the_input),
+		cmocka_unit_test(test_layers_of_another_stream),
 		cmocka_unit_test(test_limits_of_the_layers),
 	};
 
