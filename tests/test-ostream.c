@@ -461,76 +461,6 @@ static void test_failure_at(void **state ATTR_UNUSED)
 	buffer_free(&buf);
 }
 
-static void test_buffer_sink(void **state ATTR_UNUSED)
-{
-	buffer_t *buf = buffer_create_dynamic(default_pool, 16);
-	struct ostream *s;
-	char room[8];
-	buffer_t fixed;
-
-	buffer_append(buf, "pre", 3);
-	s = o_stream_create_buffer(buf);
-	assert_int_equal(o_stream_send_str(s, "fix"), 3);
-	assert_int_equal(s->offset, 3);
-	assert_string_equal(buffer_c_str(buf), "prefix");
-	assert_int_equal(o_stream_pwrite(s, "PRE", 3, 0), 0);
-	assert_int_equal(o_stream_seek(s, 1), 1);
-	assert_int_equal(o_stream_send_str(s, "R"), 1);
-	assert_string_equal(buffer_c_str(buf), "PREfix");
-	assert_int_equal(o_stream_get_buffer_used_size(s), 0);
-	o_stream_destroy(&s);
-	buffer_free(&buf);
-
-	/* full is a short send, not an error */
-	buffer_create_from_data(&fixed, room, sizeof(room));
-	s = o_stream_create_buffer(&fixed);
-	assert_int_equal(o_stream_get_buffer_avail_size(s), 8);
-	assert_int_equal(o_stream_send_str(s, "0123456789"), 8);
-	assert_true(s->overflow);
-	assert_int_equal(o_stream_send_str(s, "x"), 0);
-	assert_int_equal(s->stream_errno, 0);
-	o_stream_destroy(&s);
-
-	/* but to write where there is no room, at a place of one's own, is one */
-	s = o_stream_create_buffer(&fixed);
-	assert_int_equal(o_stream_pwrite(s, "ab", 2, 6), 0);
-	assert_int_equal(o_stream_pwrite(s, "ab", 2, 7), -1);
-	assert_int_equal(s->stream_errno, ENOBUFS);
-	o_stream_ignore_last_errors(s);
-	o_stream_destroy(&s);
-	s = o_stream_create_buffer(&fixed);
-	assert_int_equal(o_stream_pwrite(s, "a", 1, 9), -1);
-	assert_int_equal(s->stream_errno, ENOBUFS);
-	o_stream_ignore_last_errors(s);
-	o_stream_destroy(&s);
-	s = o_stream_create_buffer(&fixed);
-	assert_int_equal(o_stream_seek(s, 8), 1);
-	assert_int_equal(o_stream_seek(s, 9), -1);
-	assert_int_equal(s->stream_errno, EFBIG);
-	o_stream_ignore_last_errors(s);
-	o_stream_destroy(&s);
-	assert_memory_equal(room, "012345ab", 8);
-}
-
-static void test_buffer_sink_that_is_drained(void **state ATTR_UNUSED)
-{
-	buffer_t *buf = buffer_create_dynamic(default_pool, 16);
-	struct ostream *s = o_stream_create_buffer(buf);
-
-	assert_int_equal(o_stream_send_str(s, "12345678"), 8);
-	o_stream_set_max_buffer_size(s, 3);
-	assert_int_equal(o_stream_get_buffer_avail_size(s), 0);
-	assert_int_equal(o_stream_send_str(s, "x"), 0);
-	/* the caller takes the bytes out: the next ones begin where it ends */
-	buffer_set_used_size(buf, 0);
-	assert_int_equal(o_stream_get_buffer_avail_size(s), 3);
-	assert_int_equal(o_stream_send_str(s, "abcdefgh"), 3);
-	assert_string_equal(buffer_c_str(buf), "abc");
-	assert_int_equal(s->offset, 11);
-	o_stream_destroy(&s);
-	buffer_free(&buf);
-}
-
 static void test_hash_sees_what_was_accepted(void **state ATTR_UNUSED)
 {
 	const struct hash_method *method = hash_method_lookup("size");
@@ -572,8 +502,6 @@ int main(void)
 		cmocka_unit_test(test_abort_gives_up_what_waits_below),
 		cmocka_unit_test(test_send_istream_results),
 		cmocka_unit_test(test_failure_at),
-		cmocka_unit_test(test_buffer_sink),
-		cmocka_unit_test(test_buffer_sink_that_is_drained),
 		cmocka_unit_test(test_hash_sees_what_was_accepted),
 	};
 

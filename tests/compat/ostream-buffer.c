@@ -63,6 +63,23 @@ static void pwrites(void)
 	buffer_free(&buf);
 }
 
+static void behind_what_was_there(void)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 16);
+	struct ostream *s;
+
+	buffer_append(buf, "HEAD", 4);
+	s = o_stream_create_buffer(buf);
+	CALL(o_stream_send_str(s, "abc"));
+	CALL(o_stream_pwrite(s, "B", 1, 1));
+	CALL(o_stream_seek(s, s->offset));
+	CALL(o_stream_send_str(s, "!"));
+	NUM(s->offset);
+	say_buffer("sent", buf);
+	o_stream_destroy(&s);
+	buffer_free(&buf);
+}
+
 static void a_full_one(void)
 {
 	unsigned char data[8];
@@ -186,6 +203,7 @@ const struct compat_case compat_ostream_buffer[] = {
 	{ "ostream-buffer appends", appends },
 	{ "ostream-buffer seeks", seeks },
 	{ "ostream-buffer pwrites", pwrites },
+	{ "ostream-buffer behind others", behind_what_was_there },
 	{ "ostream-buffer full", a_full_one },
 	{ "ostream-buffer full nsend", nsend_to_a_full_one },
 	{ "ostream-buffer max size", max_size },
