@@ -110,6 +110,19 @@ ssize_t o_stream_send_str(struct ostream *stream, const char *str)
 	return o_stream_send(stream, str, strlen(str));
 }
 
+/* Whether the stream takes nothing any more. Where nobody closed it, who sends without
+   looking has to hear of that at the end. */
+static bool nsend_is_lost(struct ostream *stream)
+{
+	struct ostream_private *s = stream->real_stream;
+
+	if (!o_stream_has_failed(stream) && !s->noverflow)
+		return false;
+	if (!s->closing)
+		s->last_errors_not_checked = true;
+	return true;
+}
+
 void o_stream_nsendv(struct ostream *stream, const struct const_iovec *iov,
 		     unsigned int iov_count)
 {
@@ -117,7 +130,7 @@ void o_stream_nsendv(struct ostream *stream, const struct const_iovec *iov,
 	size_t size = iov_size(iov, iov_count);
 	ssize_t ret;
 
-	if (size == 0 || o_stream_has_failed(stream) || s->noverflow)
+	if (size == 0 || nsend_is_lost(stream))
 		return;
 	ret = o_stream_sendv(stream, iov, iov_count);
 	if (ret >= 0 && (size_t)ret < size)
@@ -257,7 +270,7 @@ void o_stream_nsend_istream(struct ostream *outstream, struct istream *instream)
 {
 	struct ostream_private *s = outstream->real_stream;
 
-	if (o_stream_has_failed(outstream) || s->noverflow)
+	if (nsend_is_lost(outstream))
 		return;
 	switch (o_stream_send_istream(outstream, instream)) {
 	case OSTREAM_SEND_ISTREAM_RESULT_FINISHED:

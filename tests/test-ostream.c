@@ -64,6 +64,62 @@ static void test_unchecked_errors_panic(void **state ATTR_UNUSED)
 	o_stream_destroy(&null);
 }
 
+static void nsend_in_a_way(struct ostream *s, unsigned int way)
+{
+	struct const_iovec iov = { "data", 4 };
+	struct istream *input;
+
+	switch (way) {
+	case 0:
+		o_stream_nsend(s, "data", 4);
+		break;
+	case 1:
+		o_stream_nsend_str(s, "data");
+		break;
+	case 2:
+		o_stream_nsendv(s, &iov, 1);
+		break;
+	case 3:
+		input = i_stream_create_from_data("data", 4);
+		o_stream_nsend_istream(s, input);
+		i_stream_destroy(&input);
+		break;
+	}
+}
+
+static void nsend_must_be_checked(struct ostream *s, unsigned int way)
+{
+	/* that somebody looked before is not enough */
+	assert_int_equal(o_stream_flush(s), -1);
+	nsend_in_a_way(s, way);
+	EXPECT_PANIC("is missing error handling", o_stream_destroy(&s));
+	o_stream_abort(s);
+	o_stream_destroy(&s);
+}
+
+/* What is sent to a stream that failed before is lost: that has to be looked at, too. */
+static void test_nsend_to_a_failed_stream(void **state ATTR_UNUSED)
+{
+	struct ostream *s;
+	unsigned int way;
+
+	for (way = 0; way < 4; way++) {
+		s = o_stream_create_file(test_path("none/x"), 0, 0600, 0);
+		nsend_must_be_checked(s, way);
+		s = o_stream_create_error(EIO);
+		nsend_must_be_checked(s, way);
+	}
+	/* nothing that was lost, and nothing that somebody waits for */
+	s = o_stream_create_error(EIO);
+	o_stream_nsend(s, "", 0);
+	o_stream_destroy(&s);
+	s = o_stream_create_null();
+	o_stream_set_no_error_handling(s, false);
+	o_stream_close(s);
+	o_stream_nsend_str(s, "data");
+	o_stream_destroy(&s);
+}
+
 static void test_each_way_of_checking(void **state ATTR_UNUSED)
 {
 	unsigned int way;
@@ -486,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_offset_and_overflow),
 		cmocka_unit_test(test_nsend_keeps_the_overflow),
 		cmocka_unit_test(test_unchecked_errors_panic),
+		cmocka_unit_test(test_nsend_to_a_failed_stream),
 		cmocka_unit_test(test_each_way_of_checking),
 		cmocka_unit_test(test_write_after_finish_panics),
 		cmocka_unit_test(test_finish_flags),
