@@ -103,12 +103,24 @@ static struct ostream *cork_next(const struct ostream_private *s)
 	return s->shares_parent ? NULL : s->parent;
 }
 
+/* Whose cork it is, where `by` asks for one. One that the user put on the stream itself
+   stays that; else the last one counts. */
+static void note_whose_cork(struct ostream_private *s, const struct ostream *by,
+			    bool internal)
+{
+	if (!s->corked ||
+	    (!internal && (s->corked_internal || s->corked_by != &s->ostream)))
+		s->corked_by = by;
+}
+
 static void cork_chain(struct ostream *stream, bool internal)
 {
+	const struct ostream *by = stream;
 	struct ostream_private *s;
 
 	for (; stream != NULL; stream = cork_next(s)) {
 		s = stream->real_stream;
+		note_whose_cork(s, by, internal);
 		if (!internal)
 			s->corked_internal = false;
 		if (s->corked)
@@ -119,17 +131,35 @@ static void cork_chain(struct ostream *stream, bool internal)
 	}
 }
 
+static void uncork_one(struct ostream_private *s)
+{
+	s->corked = s->corked_internal = false;
+	s->append.open = false;
+	s->cork(s, false);
+}
+
 static void uncork_chain(struct ostream *stream, bool internal)
 {
 	struct ostream_private *s;
 
 	for (; stream != NULL; stream = cork_next(s)) {
 		s = stream->real_stream;
-		if (!s->corked || (internal && !s->corked_internal))
-			continue;
-		s->corked = s->corked_internal = false;
-		s->append.open = false;
-		s->cork(s, false);
+		if (s->corked && (!internal || s->corked_internal))
+			uncork_one(s);
+	}
+}
+
+void o_stream_uncork_closed(struct ostream *stream)
+{
+	const struct ostream *closed = stream;
+	struct ostream_private *s;
+
+	if (!stream->real_stream->corked)
+		return;
+	for (; stream != NULL; stream = cork_next(s)) {
+		s = stream->real_stream;
+		if (s->corked && (stream == closed || s->corked_by == closed))
+			uncork_one(s);
 	}
 }
 

@@ -81,6 +81,9 @@ struct ostream_private {
 	size_t max_buffer_size;
 	struct ostream *parent;
 	int fd;
+	/* The stream whose cork corked this one, which takes it along when it is closed;
+	   a cork of this stream's own is its own. */
+	const struct ostream *corked_by;
 	/* when the bytes up to timed_offset were taken; asking the clock for
 	   each small send would cost more than the send */
 	struct timeval last_write_timeval;
@@ -171,6 +174,9 @@ void o_stream_give_up(struct ostream *stream);
 void o_stream_abandon_below(const struct ostream_private *stream,
 			    struct ostream *output);
 void o_stream_uncork_internal(struct ostream *stream);
+/* Ends the stream's cork, and those of its parents that are part of it, flushing
+   nothing: for one that is closed. */
+void o_stream_uncork_closed(struct ostream *stream);
 /* Reads and sends until one side has to wait: the default send_istream. */
 enum ostream_send_istream_result
 o_stream_copy_istream(struct ostream *outstream, struct istream *instream);

@@ -411,6 +411,7 @@ static void close_stream(struct ostream *stream, bool close_parents)
 	s->closing = true;
 	if (!flush_before_close(stream) && !close_parents && !s->abandoned)
 		s->last_errors_not_checked = true;
+	o_stream_uncork_closed(stream);
 	s->iostream.close(&s->iostream, close_parents);
 	stream->closed = true;
 	if (stream->stream_errno == 0)

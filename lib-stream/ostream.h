@@ -272,7 +272,8 @@ int o_stream_seek(struct ostream *stream, uoff_t offset);
 
 /* cork delays sending until the buffer is full, in this stream and its
    parents, and sets TCP_CORK on a TCP socket. uncork flushes the chain once;
-   its errors must still be checked by a flush. A flag, not a count. */
+   its errors must still be checked by a flush. A flag, not a count. A stream that is
+   closed or destroyed takes the cork that it put on its parents along. */
 void o_stream_cork(struct ostream *stream);
 void o_stream_uncork(struct ostream *stream);
 bool o_stream_is_corked(struct ostream *stream);

@@ -21,9 +21,10 @@ threaded_tests += tests/test-ioloop-current
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
 	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
-unit_tests += tests/test-ostream tests/test-ostream-buffer
+unit_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork
 unit_tests += tests/test-ostream-file tests/test-ostream-append
-quick_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-file \
+quick_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork \
+	tests/test-ostream-file \
 	tests/test-ostream-append
 unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -423,36 +421,6 @@ static void test_blocking_fd(void **state ATTR_UNUSED)
 	buffer_free(&text);
 }
 
-static void test_tcp_cork(void **state ATTR_UNUSED)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET };
-	socklen_t len = sizeof(addr), value_len = sizeof(int);
-	int listener = socket(AF_INET, SOCK_STREAM, 0), client, value;
-	struct ostream *s;
-
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len),
-			 0);
-	client = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(client, (struct sockaddr *)&addr, len), 0);
-	s = o_stream_create_fd(client, 0);
-	o_stream_cork(s);
-	assert_int_equal(getsockopt(client, IPPROTO_TCP, TCP_CORK, &value,
-				    &value_len),
-			 0);
-	assert_int_not_equal(value, 0);
-	o_stream_uncork(s);
-	assert_int_equal(getsockopt(client, IPPROTO_TCP, TCP_CORK, &value,
-				    &value_len),
-			 0);
-	assert_int_equal(value, 0);
-	o_stream_destroy(&s);
-	assert_int_equal(close(client), 0);
-	assert_int_equal(close(listener), 0);
-}
-
 /* Who has the descriptor next goes on behind what was written. */
 static void test_what_comes_next_goes_behind(void **state ATTR_UNUSED)
 {
@@ -565,7 +533,6 @@ int main(void)
 		cmocka_unit_test(test_flush_callback),
 		cmocka_unit_test(test_finish_over_a_slow_socket),
 		cmocka_unit_test(test_blocking_fd),
-		cmocka_unit_test(test_tcp_cork),
 		cmocka_unit_test(test_seek_where_there_is_no_place),
 		cmocka_unit_test(test_no_file_begins_there),
 		cmocka_unit_test(test_pwrite_fails),

@@ -167,6 +167,16 @@ static ssize_t file_ostream_sendv(struct ostream_private *stream,
 	return (ssize_t)output.taken;
 }
 
+static void file_set_tcp_cork(struct file_ostream *file, bool set)
+{
+	int value = set ? 1 : 0;
+
+	if (file->tcp &&
+	    setsockopt(file->ostream.fd, IPPROTO_TCP, TCP_CORK, &value,
+		       sizeof(value)) < 0)
+		file->tcp = false;
+}
+
 int file_ostream_flush(struct ostream_private *stream,
 		       enum ostream_flush_mode mode)
 {
@@ -180,6 +190,9 @@ int file_ostream_flush(struct ostream_private *stream,
 	file_update_io(file);
 	if (byte_queue_used(&file->buffer) > 0)
 		return 0;
+	/* nothing follows for which the kernel could wait */
+	if (stream->corked && mode == OSTREAM_FINISH)
+		file_set_tcp_cork(file, false);
 	if (file->moves_fd && mode != OSTREAM_PUSH)
 		(void)file_ops()->lseek(stream->fd, (off_t)file->file_offset,
 					SEEK_SET);
@@ -226,12 +239,8 @@ static size_t file_ostream_get_avail_size(const struct ostream_private *stream)
 static void file_ostream_cork(struct ostream_private *stream, bool set)
 {
 	struct file_ostream *file = file_ostream(stream);
-	int value = set ? 1 : 0;
 
-	if (file->tcp &&
-	    setsockopt(stream->fd, IPPROTO_TCP, TCP_CORK, &value,
-		       sizeof(value)) < 0)
-		file->tcp = false;
+	file_set_tcp_cork(file, set);
 	file_update_io(file);
 }
 

@@ -304,9 +304,11 @@ static void o_stream_tee_cork(struct ostream_private *stream, bool set)
 		o_stream_uncork_internal(output);
 		if (output->stream_errno == 0)
 			continue;
-		/* from here on it is this stream's error to check */
+		/* from here on it is this stream's error to check, if it is one
+		   that nobody heard of */
 		o_stream_ignore_last_errors(output);
-		stream->last_errors_not_checked = true;
+		if (stream->ostream.stream_errno == 0)
+			stream->last_errors_not_checked = true;
 		(void)o_stream_fail(stream, output->stream_errno, "%s",
 				    o_stream_get_error(output));
 	}
