@@ -87,8 +87,9 @@ char *i_stream_next_line(struct istream *stream)
 		    !s->return_nolf_line)
 			return NULL;
 		s->line_searched = 0;
-		s->line_crlf = data[size - 1] == '\r';
-		return take_line(s, data, s->line_crlf ? size - 1 : size, size);
+		/* a CR that no LF follows is one of its letters */
+		s->line_crlf = false;
+		return take_line(s, data, size, size);
 	}
 	s->line_searched = 0;
 	len = (size_t)(lf - data);

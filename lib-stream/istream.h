@@ -214,7 +214,8 @@ char *i_stream_next_line(struct istream *stream);
 char *i_stream_read_next_line(struct istream *stream);
 /* Whether the last line returned ended with CRLF. */
 bool i_stream_last_line_crlf(struct istream *stream);
-/* Whether a last line without a line end is returned (default no). */
+/* Whether a last line without a line end is returned (default no); a CR without an LF is
+   one of its letters. */
 void i_stream_set_return_partial_line(struct istream *stream, bool set);
 
 /*

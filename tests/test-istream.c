@@ -249,6 +249,28 @@ static void test_lines(void **state ATTR_UNUSED)
 	i_stream_destroy(&s);
 }
 
+/* A CR is part of a line end only where an LF is. */
+static void test_last_line_with_a_cr(void **state ATTR_UNUSED)
+{
+	static const char *const texts[] = { "last\r", "\r", "\r\r" };
+	struct istream *s;
+	size_t i, step;
+
+	for (i = 0; i < N_ELEMENTS(texts); i++) {
+		for (step = 1; step < 7; step++) {
+			s = test_trickle_create(texts[i], strlen(texts[i]),
+						step, false);
+			i_stream_set_return_partial_line(s, true);
+			assert_string_equal(i_stream_read_next_line(s),
+					    texts[i]);
+			assert_false(i_stream_last_line_crlf(s));
+			assert_null(i_stream_read_next_line(s));
+			assert_int_equal(s->v_offset, strlen(texts[i]));
+			i_stream_destroy(&s);
+		}
+	}
+}
+
 static void test_line_too_long(void **state ATTR_UNUSED)
 {
 	struct istream *s = test_trickle_create("0123456789\n", 11, 4, false);
@@ -532,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_close_keeps_what_was_read),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_last_line_with_a_cr),
 		cmocka_unit_test(test_line_too_long),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_pipe),
