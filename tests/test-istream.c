@@ -182,6 +182,12 @@ static void test_errors(void **state ATTR_UNUSED)
 	assert_int_equal(i_stream_read(s), -1);
 	assert_int_equal(s->stream_errno, EISDIR);
 	i_stream_destroy(&s);
+	/* no descriptor, and no path to open one of */
+	s = i_stream_create_fd(-1, 0);
+	assert_int_equal(i_stream_read(s), -1);
+	assert_int_equal(s->stream_errno, EBADF);
+	assert_non_null(strstr(i_stream_get_error(s), "fd -1"));
+	i_stream_destroy(&s);
 	s = i_stream_create_error_str(EIO, "bad %s", "luck");
 	assert_int_equal(i_stream_read(s), -1);
 	assert_string_equal(i_stream_get_error(s), "bad luck");

@@ -52,6 +52,8 @@ static int file_need_fd(struct file_istream *file)
 
 	if (file->istream.fd != -1)
 		return 0;
+	if (file->path == NULL)
+		return file_failed(file, "read", EBADF);
 	fd = file_open(AT_FDCWD, file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY,
 		       0);
 	if (fd < 0)
@@ -193,10 +195,9 @@ struct istream *file_istream_init(struct file_istream *file, int fd,
 							       max_buffer_size;
 	file_set_methods(file);
 	stream = i_stream_create(&file->istream, NULL, fd);
-	if (fd != -1) {
+	io_stream_set_fd_name(&file->istream.iostream, fd);
+	if (fd != -1)
 		file_inspect(file);
-		io_stream_set_fd_name(&file->istream.iostream, fd);
-	}
 	return stream;
 }
 
@@ -209,7 +210,7 @@ static struct istream *file_create(const char *path, int fd,
 	file->path = i_strdup(path);
 	file->autoclose = autoclose;
 	stream = file_istream_init(file, fd, max_buffer_size);
-	if (fd == -1) {
+	if (path != NULL) {
 		/* until it is opened: what a path most likely is */
 		stream->seekable = true;
 		stream->blocking = true;
