@@ -532,7 +532,7 @@ const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 		wanted = I_MAX(wanted, pos + SKIPPED_HEAD_SIZE);
 	if (wanted_r != NULL)
 		*wanted_r = (size_t)I_MIN(wanted, (uint64_t)SIZE_MAX);
-	if (pos > size)
+	if (size == 0 || pos > size)
 		return NULL;
 	return find_kind(bytes + pos, size - (size_t)pos,
 			 pos > 0 ? STREAM_KIND_SKIPS : 0);

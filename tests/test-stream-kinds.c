@@ -215,6 +215,16 @@ static bool documents(const char *text, const char *name)
 	return strstr(text, quoted) != NULL;
 }
 
+/* What is empty needs no address. */
+static void test_nothing_is_recognised(void **state ATTR_UNUSED)
+{
+	size_t wanted = 0;
+
+	assert_null(stream_kind_recognise(NULL, 0, NULL));
+	assert_null(stream_kind_recognise(NULL, 0, &wanted));
+	assert_true(wanted > 0);
+}
+
 static void test_every_kind_and_option_is_documented(void **state ATTR_UNUSED)
 {
 	const char *top = getenv("top_srcdir");
@@ -246,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_transforms_are_what_the_row_says),
 		cmocka_unit_test(test_magics),
 		cmocka_unit_test(test_magics_that_could_be_text),
+		cmocka_unit_test(test_nothing_is_recognised),
 		cmocka_unit_test(test_every_kind_and_option_is_documented),
 	};
 
