@@ -299,7 +299,8 @@ int o_stream_finish(struct ostream *stream);
 void o_stream_set_finish_also_parent(struct ostream *stream, bool set);
 /* ...and whether this stream lets a child finish it (default yes). */
 void o_stream_set_finish_via_child(struct ostream *stream, bool set);
-/* Forgets the errors so far, here and in the parents. */
+/* Errors so far count as checked, here and in the parents. One that stands is not mended,
+   nor is an nsend that was cut short: what follows is ignored, and flush still fails. */
 void o_stream_ignore_last_errors(struct ostream *stream);
 /* For giving up: errors count as handled, no trailer is required any more, and
    the stream fails with EPIPE unless it failed already. What waits in its parents
