@@ -99,7 +99,8 @@ void i_stream_seekable_set_encrypted(struct istream *stream, bool encrypted);
 /* One after the other, too, but they are added while it is read: without one to
    read it gives 0 ("not now"), and the end only behind append_eof. It takes a
    reference on each until that has ended, cannot seek back, has no size. The
-   chain is freed with its stream. max_buffer_size in bytes; 0: a good one. */
+   chain is freed with its stream. max_buffer_size in bytes; 0: a good one. Who appends a
+   stream behind append_eof panics. */
 struct istream_chain;
 struct istream *i_stream_create_chain(struct istream_chain **chain_r,
 				      size_t max_buffer_size);

@@ -406,6 +406,21 @@ static void test_chain_frees_what_is_left(void **state ATTR_UNUSED)
 	i_stream_destroy(&s);
 }
 
+/* Nobody would ever read what comes behind the end. */
+static void test_chain_goes_on_behind_its_end(void **state ATTR_UNUSED)
+{
+	struct istream_chain *chain;
+	struct istream *s = i_stream_create_chain(&chain, 0);
+	struct istream *late = i_stream_create_from_data("late", 4);
+
+	append(chain, "abc");
+	i_stream_chain_append_eof(chain);
+	i_stream_chain_append_eof(chain);
+	EXPECT_PANIC("chain->ends", i_stream_chain_append(chain, late));
+	i_stream_unref(&late);
+	test_gives(s, "abc", 0);
+}
+
 static void test_chain_error(void **state ATTR_UNUSED)
 {
 	struct istream *bad = i_stream_create_error_str(EIO, "bad sector");
@@ -531,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_progress_cancels),
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_chain_frees_what_is_left),
+		cmocka_unit_test(test_chain_goes_on_behind_its_end),
 		cmocka_unit_test(test_chain_error),
 		cmocka_unit_test(test_several_inputs_are_closed),
 		cmocka_unit_test(test_whole_can_be_seeked),

@@ -15,6 +15,7 @@ struct chain_link {
 struct istream_chain {
 	struct istream_private istream;
 	struct chain_link *first, **last;
+	bool ends; /* the end was appended */
 };
 
 static struct istream_chain *istream_chain(struct istream_private *stream)
@@ -119,11 +120,13 @@ static void append_link(struct istream_chain *chain, struct istream *input)
 
 void i_stream_chain_append(struct istream_chain *chain, struct istream *stream)
 {
+	i_assert(!chain->ends);
 	i_stream_add_input(&chain->istream, stream);
 	append_link(chain, stream);
 }
 
 void i_stream_chain_append_eof(struct istream_chain *chain)
 {
+	chain->ends = true;
 	append_link(chain, NULL);
 }
