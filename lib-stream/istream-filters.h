@@ -94,7 +94,8 @@ struct istream *i_stream_create_seekable_path(struct istream *input[],
 					      size_t max_buffer_size,
 					      const char *temp_path_prefix);
 /* Whether what the file of such a stream holds is encrypted (default yes). To be
-   called before the first read. */
+   called before the first read. A concat keeps nothing, and it does not matter; of
+   another stream it panics. */
 void i_stream_seekable_set_encrypted(struct istream *stream, bool encrypted);
 /* One after the other, too, but they are added while it is read: without one to
    read it gives 0 ("not now"), and the end only behind append_eof. It takes a

@@ -136,6 +136,8 @@ void i_stream_show_lent(struct istream_private *stream,
 /* Copies what is shown of a lent buffer, which is not needed any more then. Without
    memory nothing is shown, and the stream has failed. */
 void i_stream_own_lent(struct istream_private *stream);
+/* Whether it is one of i_stream_create_concat(). */
+bool i_stream_is_concat(const struct istream *stream);
 /* Whether the last read of a tee's child below the stream, or of itself, gave 0
    because of another child. */
 bool i_stream_waits_for_tee(struct istream *stream);

@@ -121,8 +121,9 @@ struct ostream *
 o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 			       mode_t mode,
 			       enum ostream_file_atomic_flags flags);
-/* Another name for what finish makes, while it was not called: for files that are
-   called by their content. The stream must be one of the two above. */
+/* Another name for what finish makes, before that is called: for files that are
+   called by their content. The stream must be one of the two above, or it panics; to
+   one that has failed nothing happens. */
 void o_stream_file_atomic_set_name(struct ostream *stream, const char *name);
 /* As o_stream_create_fd() of a UNIX stream socket, over which descriptors can be
    sent, too. */

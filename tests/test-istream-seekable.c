@@ -407,6 +407,24 @@ static void test_cannot_be_read_back(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Nothing of another stream is encrypted. */
+static void test_encryption_of_another_stream(void **state ATTR_UNUSED)
+{
+	struct istream *inputs[2] = { NULL }, *s;
+
+	inputs[0] = i_stream_create_from_data("abc", 3);
+	EXPECT_PANIC("i_stream_seekable_read",
+		     i_stream_seekable_set_encrypted(inputs[0], true));
+	/* it can be read again already */
+	s = i_stream_create_seekable_path(inputs, 0, test_path("seekable-"));
+	i_stream_seekable_set_encrypted(s, true);
+	i_stream_destroy(&s);
+	i_stream_destroy(&inputs[0]);
+	s = i_stream_create_error(ENOMEM);
+	i_stream_seekable_set_encrypted(s, true);
+	i_stream_destroy(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_disk_full_at_any_write),
 		cmocka_unit_test(test_cannot_be_read_back),
+		cmocka_unit_test(test_encryption_of_another_stream),
 	};
 
 	return cmocka_run_group_tests_name("istream-seekable", tests, NULL,

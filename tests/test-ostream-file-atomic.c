@@ -492,6 +492,19 @@ static void test_below_a_directory_fd(void **state ATTR_UNUSED)
 	finish_and_destroy(s);
 	assert_false(exists("d/y"));
 	file_has("d/z", "data");
+	/* but not behind that, and no other stream's */
+	s = o_stream_create_file_atomic_at(dir_fd, "y", -1, 0600, 0);
+	assert_int_equal(o_stream_finish(s), 1);
+	EXPECT_PANIC("finished", o_stream_file_atomic_set_name(s, "late"));
+	o_stream_destroy(&s);
+	s = o_stream_create_null();
+	EXPECT_PANIC("o_stream_file_atomic_flush",
+		     o_stream_file_atomic_set_name(s, "null"));
+	o_stream_destroy(&s);
+	/* one that could not be made has none, either */
+	s = o_stream_create_file_atomic(test_path("nowhere/x"), 0600, 0);
+	o_stream_file_atomic_set_name(s, "y");
+	o_stream_destroy(&s);
 	assert_int_equal(close(dir_fd), 0);
 	assert_int_equal(close(tmp_fd), 0);
 }

@@ -293,8 +293,10 @@ void o_stream_file_atomic_set_name(struct ostream *stream, const char *name)
 	struct ostream_private *private = stream->real_stream;
 
 	/* an error stream may stand for one that could not be made */
-	if (private->flush != o_stream_file_atomic_flush)
+	if (stream->stream_errno != 0)
 		return;
+	i_assert(private->flush == o_stream_file_atomic_flush);
+	i_assert(!private->finished);
 	i_free(atomic_ostream(private)->name);
 	atomic_ostream(private)->name = i_strdup(name);
 }

@@ -69,6 +69,11 @@ static ssize_t i_stream_concat_read(struct istream_private *stream)
 	return -1;
 }
 
+bool i_stream_is_concat(const struct istream *stream)
+{
+	return stream->real_stream->read == i_stream_concat_read;
+}
+
 static void i_stream_concat_seek(struct istream_private *stream,
 				 uoff_t v_offset, bool mark ATTR_UNUSED)
 {

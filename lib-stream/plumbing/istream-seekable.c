@@ -296,9 +296,10 @@ struct istream *i_stream_create_seekable_path(struct istream *input[],
 
 void i_stream_seekable_set_encrypted(struct istream *stream, bool encrypted)
 {
-	/* of a concat nothing is kept */
-	if (stream->real_stream->read == i_stream_seekable_read)
-		temp_store_set_encrypted(
-			seekable_istream(stream->real_stream)->store,
-			encrypted);
+	/* of a concat nothing is kept, nor of what has failed */
+	if (stream->stream_errno != 0 || i_stream_is_concat(stream))
+		return;
+	i_assert(stream->real_stream->read == i_stream_seekable_read);
+	temp_store_set_encrypted(seekable_istream(stream->real_stream)->store,
+				 encrypted);
 }
