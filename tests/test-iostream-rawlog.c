@@ -411,6 +411,15 @@ static void test_files_that_fail(void **state ATTR_UNUSED)
 		assert_int_equal(test_faults.calls[TEST_OP_CLOSE], i - 1);
 		test_faults_end();
 	}
+	/* nothing has changed: what was made for it is gone */
+	assert_int_equal(access(test_path("fail.in"), F_OK), -1);
+	test_write_file(test_path("half.in"), "old\n", 4);
+	assert_int_equal(mkdir(test_path("half.out"), 0700), 0);
+	assert_int_equal(iostream_rawlog_create_prefix(test_path("half"),
+						       &f.input, &f.output),
+			 -1);
+	assert_int_equal(errno, EISDIR);
+	file_is(test_path("half.in"), "old\n", false);
 	assert_ptr_equal(f.input, input);
 	assert_ptr_equal(f.output, output);
 

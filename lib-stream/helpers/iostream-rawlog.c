@@ -22,6 +22,18 @@ static int open_log(const char *path)
 			 0600);
 }
 
+/* The same, and whether there was no such file before. */
+static int make_log(const char *path, bool *made_r)
+{
+	int fd = file_open(AT_FDCWD, path,
+			   O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC |
+				   O_NOCTTY,
+			   0600);
+
+	*made_r = fd >= 0;
+	return fd < 0 && errno == EEXIST ? open_log(path) : fd;
+}
+
 /* The new streams take the places of the old ones. */
 static void replace(struct istream **input, struct istream *new_input,
 		    struct ostream **output, struct ostream *new_output)
@@ -38,14 +50,17 @@ static int create_pair(const char *in_path, const char *out_path,
 	const enum iostream_rawlog_flags flags =
 		IOSTREAM_RAWLOG_FLAG_AUTOCLOSE | IOSTREAM_RAWLOG_FLAG_TIMESTAMP;
 	int in_fd, out_fd, error;
+	bool made;
 
-	in_fd = open_log(in_path);
+	in_fd = make_log(in_path, &made);
 	if (in_fd < 0)
 		return -1;
 	out_fd = open_log(out_path);
 	if (out_fd < 0) {
 		error = errno;
 		(void)file_close(&in_fd);
+		if (made)
+			(void)file_ops()->unlinkat(AT_FDCWD, in_path, 0);
 		errno = error;
 		return -1;
 	}

@@ -31,7 +31,8 @@ enum iostream_rawlog_flags {
 /* Puts a logging stream on *input and on *output, in place of the reference that is
    there: it is the new streams' then. The logs are new files in this directory (which
    has to be there), whose names are the time, the process, something random, and .in
-   or .out. 0, or -1 with errno, and nothing has changed. */
+   or .out; as with TIMESTAMP, each line has the time. 0, or -1 with errno, and nothing
+   has changed. */
 int iostream_rawlog_create(const char *dir, struct istream **input,
 			   struct ostream **output);
 /* The same with the files PREFIX.in and PREFIX.out, which are appended to. */
