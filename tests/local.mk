@@ -14,12 +14,13 @@ unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
-unit_tests += tests/test-timeout-queue
+unit_tests += tests/test-timeout-queue tests/test-thread-each
+threaded_tests += tests/test-thread-each
 unit_tests += tests/test-ioloop tests/test-ioloop-current \
 	tests/test-ioloop-custom
 threaded_tests += tests/test-ioloop-current
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
-	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
+	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue tests/test-thread-each \
 	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
 unit_tests += tests/test-ostream
 unit_tests += tests/test-ostream-file tests/test-ostream-append
@@ -113,6 +114,7 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-full tests/test-journal-full-moves tests/test-journal-full-room \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer tests/test-journal-ahead \
+	tests/test-journal-parts \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
@@ -192,6 +194,9 @@ tests_test_journal_index_SOURCES = tests/test-journal-index.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_journal_slots_SOURCES = tests/test-journal-slots.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
+tests_test_journal_parts_SOURCES = tests/test-journal-parts.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_journal_void_range_SOURCES = tests/test-journal-void-range.c \

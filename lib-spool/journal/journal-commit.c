@@ -122,7 +122,8 @@ static void apply_record(struct journal *journal,
 	journal_record_header(record, &header);
 	if (record->type == JOURNAL_UNLINK || record->type == JOURNAL_VOID)
 		journal_target_get(&target, record->data);
-	if (!journal_apply(journal, &header, &record->place, &target, body))
+	if (!journal_apply(journal, &header, &record->place, &target, body,
+			   NULL))
 		i_panic("a message was written to the journal without a claim "
 			"on it");
 	journal_footer_add(segment, &header, record->place.offset,

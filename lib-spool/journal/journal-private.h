@@ -385,13 +385,22 @@ void journal_voids_forget(struct journal *journal,
 			  const struct journal_segment *segment);
 void journal_voids_free(struct journal *journal);
 
-/* journal-apply.c: what a record changes, once it is durable (or was read). `body`:
+/* journal-apply.c: new messages of a segment, which who applies many counts by himself, and adds when he is
+   done with the segment. Nobody else may count off what is of them. NULL: each one is added at
+   once. With the mutex. */
+struct journal_tally {
+	uint32_t segment;
+	uint64_t messages, records;
+};
+/* What a record changes, once it is durable (or was read). `body`:
    the record before it, of the same request; NULL: none. False: no memory for a message
    that nobody has claimed. */
 bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
-		   const struct journal_place *body);
+		   const struct journal_place *body,
+		   struct journal_tally *tally);
+void journal_tally_add(struct journal *journal, struct journal_tally *tally);
 
 /* journal-clock.c: of a monotonic clock. */
 uint64_t journal_now_usecs(void);
