@@ -87,6 +87,24 @@ done >"$work/unlisted"
 check_empty "the README lists every document" "$work/unlisted"
 
 #
+# The settings of a spool
+#
+"$BOBBIN" spool init --store journal "$work/spool" >/dev/null 2>&1
+cp "$work/spool/spool.conf" "$work/spool.conf"
+for setting in segment-size inline-limit; do
+	{ cat "$work/spool.conf"; echo "$setting = 1"; } \
+		>"$work/spool/spool.conf"
+	bounds=$("$BOBBIN" spool list "$work/spool" 2>&1 |
+		grep -o 'from [0-9]* to [0-9]*')
+	check "$setting has bounds" test -n "$bounds"
+	for doc in bobbin-spool.5 spool-format.md; do
+		tr '\n' ' ' <"$top_srcdir/doc/$doc" >"$work/doc"
+		check "$doc: $setting is $bounds" \
+			grep -qF "$bounds" "$work/doc"
+	done
+done
+
+#
 # The command
 #
 "$BOBBIN" --help | sed -n 's/^  \([a-z][a-z ]*[a-z]\)   *[^ ].*/\1/p' |
