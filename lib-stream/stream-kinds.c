@@ -486,14 +486,21 @@ static const struct stream_kind *find_kind(const unsigned char *data,
 	return NULL;
 }
 
-/* The magic of a frame that is skipped, and the size of what follows. */
+/* RFC 8878 3.1.2: the magic of a frame that is skipped, which is as long as that of the
+   kinds that have such frames; and with it the size of what follows. */
+#define SKIPPED_MAGIC_SIZE 4
 #define SKIPPED_HEAD_SIZE 8
+
+static bool is_skipped(const unsigned char *data, size_t size)
+{
+	return size >= SKIPPED_MAGIC_SIZE && (data[0] & 0xf0) == 0x50 &&
+		memcmp(data + 1, "\x2a\x4d\x18", 3) == 0;
+}
 
 /* The size of the frame that is skipped and begins here, 0: none does. */
 static uint64_t skipped_size(const unsigned char *data, size_t size)
 {
-	if (size < SKIPPED_HEAD_SIZE || (data[0] & 0xf0) != 0x50 ||
-	    memcmp(data + 1, "\x2a\x4d\x18", 3) != 0)
+	if (size < SKIPPED_HEAD_SIZE || !is_skipped(data, size))
 		return 0;
 	return SKIPPED_HEAD_SIZE + (uint64_t)get_le32(data + 4);
 }
@@ -528,8 +535,12 @@ const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 	const unsigned char *bytes = data;
 	uint64_t pos = skip_frames(bytes, size), wanted = longest_head();
 
-	if (pos > 0)
+	/* of what stands there the magic is enough, unless it is skipped, too */
+	if (pos > 0 && pos <= size &&
+	    is_skipped(bytes + pos, size - (size_t)pos))
 		wanted = I_MAX(wanted, pos + SKIPPED_HEAD_SIZE);
+	else if (pos > 0)
+		wanted = I_MAX(wanted, pos + SKIPPED_MAGIC_SIZE);
 	if (wanted_r != NULL)
 		*wanted_r = (size_t)I_MIN(wanted, (uint64_t)SIZE_MAX);
 	if (pos > size)

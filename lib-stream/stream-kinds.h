@@ -121,7 +121,7 @@ struct stream_kind {
 	struct istream *(*open_input)(const char *path);
 };
 
-/* NULL where there is no kind of this name. */
+/* The kind whose name these `size` bytes are; NULL: there is none. */
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
 /* All kinds, in the order in which help shows them; NULL behind the last. */
 const struct stream_kind *stream_kind_get(unsigned int i);
