@@ -47,8 +47,9 @@ enum spool_open_flags {
    the text). keys (may be NULL): identities to read encrypted messages with,
    referenced. The spool is this process's: in a child that fork() made writes,
    removals, spool_compact() and spool-async.h fail (EPERM), and a scan finds nothing.
-   What was opened with READ_ONLY a child of a process with one thread may use. NULL with
-   errno and *error_r as above. */
+   What was opened with READ_ONLY a child of a process with one thread may use. A process
+   with a limit on the size of its files (RLIMIT_FSIZE) ignores SIGXFSZ: what is too large
+   fails then, and is cleaned up (ostream.h). NULL with errno and *error_r as above. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */

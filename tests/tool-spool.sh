@@ -7,23 +7,6 @@
 mail=$top_srcdir/tests/data/mail
 cd "$work" || exit 99
 
-# fails CODE WORDS COMMAND...: exit status CODE, and a message with these words.
-fails()
-{
-	code=$1
-	words=$2
-	shift 2
-	"$@" >fails.out 2>fails.err </dev/null
-	got=$?
-	if [ "$got" = "$code" ] && grep -q -e "$words" fails.err; then
-		pass "$* ends with $code: $words"
-	else
-		fail "$* ends with $code: $words"
-		echo "  got $got:"
-		sed 's/^/  /' fails.err | head -5
-	fi
-}
-
 "$BOBBIN" keygen -o key >public || exit 99
 "$BOBBIN" keygen -o other >/dev/null || exit 99
 

@@ -193,8 +193,10 @@ int main(int argc, char *argv[])
 	int words;
 
 	occupy_closed_fds();
-	/* a closed pipe is an error of the stream that writes to it */
+	/* a closed pipe, or a file that may not grow, is an error of the stream that
+	   writes to it */
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2) {
 		print_help(stderr, NULL);
 		return EX_USAGE;
