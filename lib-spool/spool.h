@@ -49,7 +49,9 @@ enum spool_open_flags {
    removals, spool_compact() and spool-async.h fail (EPERM), and a scan finds nothing.
    What was opened with READ_ONLY a child of a process with one thread may use. A process
    with a limit on the size of its files (RLIMIT_FSIZE) ignores SIGXFSZ: what is too large
-   fails then, and is cleaned up (ostream.h). NULL with errno and *error_r as above. */
+   fails then, and is cleaned up (ostream.h). NULL with errno and *error_r as above.
+   EINVAL: its configuration is wrong; EBADMSG: a journal cannot be opened, as the first
+   block of a segment is damaged. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */

@@ -243,6 +243,9 @@ static int run(int argc, char *argv[])
 	code = parse_args(&put, argc, argv);
 	if (code < 0) {
 		put.spool = spool_tool_open_writer(&put.args, &code);
+		/* 65 is said of a message, and a sender gets it back then */
+		if (put.spool == NULL && code == EX_DATAERR)
+			code = EX_TEMPFAIL;
 		if (put.spool != NULL)
 			code = put_files(&put, argc - optind, argv + optind);
 		if (put.spool != NULL && put.verbose)

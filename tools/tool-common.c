@@ -95,6 +95,7 @@ int tool_read_code(int error)
 	case ENOKEY:
 		return EX_NOPERM;
 	case EINVAL:
+	case EBADMSG: /* of a spool that is opened */
 	case EPIPE:
 	case EFBIG:
 		return EX_DATAERR;

@@ -95,7 +95,7 @@ static int read_segment_header(struct recovery *recovery,
 	/* one cannot tell which of its records are its own */
 	if (!recovery->journal->settings.repair)
 		return spool_fail(
-			recovery->error_r, EINVAL,
+			recovery->error_r, EBADMSG,
 			"%s: the first block of segment %u is "
 			"damaged: restore the file from a copy, or "
 			"let \"bobbin spool repair\" put it aside, to "
