@@ -36,4 +36,49 @@ fails 75 "File too large" limited 1000 spool put limited-journal small
 ls limited-journal/journal | comm -13 before - >left
 check_empty "and no part of a segment" left
 
+#
+# Damage says more than a missing key, and a missing key less than all else, whichever is
+# told first
+#
+"$BOBBIN" keygen -o key >public || exit 99
+"$BOBBIN" keygen -o other >/dev/null
+"$BOBBIN" spool init mixed --body age:recipients=public
+"$BOBBIN" spool put mixed small small small small >ids
+# Headers that a newer version wrote.
+cat >newer.py <<'END'
+import sys
+source = open(sys.argv[1]).read()
+exec(source[:source.index("def text_of")])
+line, record = open("saved", "rb").read().split(b"\n", 1)
+line = b"bobbin-h9 " + b" ".join(line.split(b" ")[1:-1]) + b" "
+sys.stdout.buffer.write(line + b"%08x\n" % crc32c(line) + record)
+END
+# changed ID CODE COMMAND...: tells where verify and migrate do not end so, while the
+# command's output stands for the headers of this one, and nobody has the others' keys.
+changed()
+{
+	h=$(find mixed/messages -name "$1.h")
+	wanted=$2
+	shift 2
+	cp "$h" saved
+	"$@" >"$h"
+	"$BOBBIN" spool verify -i other mixed >said
+	[ $? = $wanted ] || { echo "verify, not $wanted:" && cat said; }
+	"$BOBBIN" spool migrate mixed to >said
+	[ $? = $wanted ] || { echo "migrate, not $wanted:" && cat said; }
+	[ "$(grep -c secret said)" = 3 ] || cat said
+	cp saved "$h"
+}
+"$BOBBIN" spool init to
+for id in $(cat ids); do
+	changed "$id" 65 echo damaged
+	! command -v python3 >/dev/null ||
+		changed "$id" 69 python3 newer.py "$top_srcdir/tests/read-journal.py"
+done >changed.out
+check_empty "the worst of several messages decides, whichever is told first" changed.out
+"$BOBBIN" spool verify -i other mixed >said
+check "verify tells that only keys are missing" test $? = 77
+"$BOBBIN" spool migrate mixed to >said
+check "and so does migrate" test $? = 77
+
 finish

@@ -90,6 +90,13 @@ int spool_tool_code(int error)
 	}
 }
 
+int spool_tool_worse_code(int code, int other)
+{
+	if (code == EX_OK || code == EX_NOPERM || other == EX_DATAERR)
+		return other;
+	return code;
+}
+
 int spool_tool_write_code(int error)
 {
 	int code = tool_write_code(error);
@@ -280,8 +287,9 @@ void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
 	} else if (entry->problem != NULL && entry->error == EILSEQ) {
 		totals->malformed++;
 	} else if (entry->problem != NULL) {
-		if (totals->unread++ == 0)
-			totals->unread_errno = entry->error;
+		totals->unread++;
+		totals->unread_code = spool_tool_worse_code(
+			totals->unread_code, spool_tool_code(entry->error));
 	}
 	totals->wire_bytes += entry->body_len;
 	totals->stored_bytes += entry->stored_size;
