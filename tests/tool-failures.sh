@@ -81,4 +81,32 @@ check "verify tells that only keys are missing" test $? = 77
 "$BOBBIN" spool migrate mixed to >said
 check "and so does migrate" test $? = 77
 
+#
+# Somebody whom permissions bind
+#
+# as_nobody COMMAND...
+if [ "$(id -u)" != 0 ]; then
+	as_nobody()
+	{
+		"$@"
+	}
+else
+	chmod 777 .
+	as_nobody()
+	{
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	}
+fi
+if as_nobody "$BOBBIN" spool init permitted 2>init.err; then
+	as_nobody "$BOBBIN" spool put permitted small small small >ids
+	chmod 500 permitted/messages/??
+	fails 75 "$(sed -n 1p ids) failed: Permission denied" \
+		as_nobody "$BOBBIN" spool rm permitted $(cat ids)
+	check "rm names each that it cannot remove" test \
+		"$(grep -c -f ids fails.err)" = 3
+	chmod 700 permitted/messages/??
+else
+	not_run "permissions: nobody else can run the program from here"
+fi
+
 finish
