@@ -82,6 +82,18 @@ check "verify tells that only keys are missing" test $? = 77
 check "and so does migrate" test $? = 77
 
 #
+# Which of several files put could not store
+#
+"$BOBBIN" spool init short --body limit:1000
+fails 75 "large: the output is larger than its limit of 1000 bytes" \
+	"$BOBBIN" spool put short small large small
+check "put stores the others" test "$(wc -l <fails.out)" = 2
+"$BOBBIN" spool put short - <large 2>said
+check "and says which it is of stdin, too" grep -q "put: stdin: the output is" said
+fails 66 "put: reading the body failed: open(nothing) failed: No such file" \
+	"$BOBBIN" spool put short nothing
+
+#
 # Somebody whom permissions bind
 #
 # as_nobody COMMAND...

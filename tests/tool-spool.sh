@@ -421,8 +421,8 @@ if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
 	head -c 75000 /dev/urandom | base64 >big
 	: >full.ids
 	while "$BOBBIN" spool put small/spool big >>full.ids 2>full.err; do :; done
-	check "what to do on a full disk is told" \
-		grep -q 'No space left.*bobbin spool compact small/spool' full.err
+	check "what to do on a full disk is told, and of which file" \
+		grep -q 'put: big: .*No space left.*bobbin spool compact small/spool' full.err
 	sed -n 'p;n' full.ids >gone.ids
 	while read -r id; do "$BOBBIN" spool rm small/spool "$id"; done <gone.ids
 	stored=0

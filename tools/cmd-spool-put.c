@@ -110,16 +110,31 @@ static int print_id(struct put *put, const message_id *id)
 			 text, strerror(errno));
 }
 
-/* What can be done is told, too. */
-static int refused(const struct put *put, int answer)
+static int refused_code(int answer)
 {
+	int error = io_get_errno();
+
+	if (answer == IO_TRANS_FAIL)
+		return EX_TEMPFAIL;
+	return tool_read_code(error == 0 ? EINVAL : error);
+}
+
+/* Says of which file, "" where the reason has its name already; and what can be done. */
+static int refused(const struct put *put, const char *name, int answer)
+{
+	const char *colon = *name == '\0' ? "" : ": ";
+
+	if (tool_interrupted())
+		return tool_fail_interrupted();
 	if (answer == IO_TRANS_FAIL && file_is_full_disk(io_get_errno()))
-		return tool_fail(EX_TEMPFAIL,
-				 "%s: remove messages; in a journal \"bobbin "
-				 "spool compact %s\" wins the space of removed "
-				 "ones",
-				 io_get_error(), put->args.dir);
-	return spool_tool_fail(&put->args, answer);
+		return tool_fail(
+			EX_TEMPFAIL,
+			"%s%s%s: remove messages; in a journal "
+			"\"bobbin spool compact %s\" wins the space of "
+			"removed ones",
+			name, colon, io_get_error(), put->args.dir);
+	return tool_fail(refused_code(answer), "%s%s%s", name, colon,
+			 io_get_error());
 }
 
 static int put_input(struct put *put, struct istream *source)
@@ -127,6 +142,7 @@ static int put_input(struct put *put, struct istream *source)
 	struct istream *checked, *wire;
 	struct line_ends seen;
 	email_message *message;
+	const char *name;
 	message_id id;
 	int answer, code;
 
@@ -143,7 +159,9 @@ static int put_input(struct put *put, struct istream *source)
 					 transform_create_dot_encoder(false));
 	email_message_set_body(message, wire, 0);
 	answer = store(put, message, &seen);
-	code = answer == IO_DONE ? print_id(put, &id) : refused(put, answer);
+	name = wire->stream_errno != 0 ? "" : i_stream_get_name(source);
+	code = answer == IO_DONE ? print_id(put, &id) :
+				   refused(put, name, answer);
 	email_message_unref(&message);
 	i_stream_unref(&wire);
 	i_stream_unref(&checked);
