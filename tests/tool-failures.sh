@@ -82,6 +82,20 @@ check "verify tells that only keys are missing" test $? = 77
 check "and so does migrate" test $? = 77
 
 #
+# An stdout that cannot be written
+#
+"$BOBBIN" spool init from && "$BOBBIN" spool put from small small >/dev/null
+"$BOBBIN" spool migrate from to --keep -v >/dev/full 2>said
+check "migrate tells why stdout could not be written" sh -c \
+	"test $? = 74 && grep -q 'stdout failed: No space left' said"
+mkfifo pipe
+exec 8<>pipe 9>pipe 8>&-
+"$BOBBIN" spool migrate from to --keep -v >&9 2>said
+check "a reader that went away" test $? = 74
+exec 9>&-
+check_empty "needs no words" said
+
+#
 # Which of several files put could not store
 #
 "$BOBBIN" spool init short --body limit:1000

@@ -84,7 +84,7 @@ static bool count_one(const struct spool_migrated *what, void *context)
 		counts->copied++;
 	}
 	print_one(migrate, what);
-	if (fflush(stdout) != 0) {
+	if (!tool_flush_stdout()) {
 		migrate->stdout_failed = true;
 		return false;
 	}

@@ -61,6 +61,8 @@ struct istream *tool_open_stdin(void);
 void tool_leave_stdin(void);
 /* Prints the command's help on stdout. */
 int tool_help(const struct tool_command *command);
+/* False where stdout cannot be written: tool_finish_stdout() tells why. */
+bool tool_flush_stdout(void);
 /* Flushes stdout: EX_OK, or a message and its code. */
 int tool_finish_stdout(void);
 
