@@ -95,6 +95,36 @@ check "a reader that went away" test $? = 74
 exec 9>&-
 check_empty "needs no words" said
 
+# What is written would be read again until the disk is full.
+into_itself()
+{
+	timeout 20 "$BOBBIN" cat "$@" 2>said
+	[ $? = 64 ] && grep -q ' is stdout, too' said || {
+		echo "cat $*:"
+		head -1 said
+	}
+}
+cp small grows
+{
+	into_itself grows >>grows
+	into_itself --to gzip ./grows >>grows
+	into_itself --from 'hex | file:grows' >>grows
+	into_itself <grows >>grows
+	(
+		printf 'S' >&3
+		into_itself grows >&3
+	) 3<>grows
+	cmp grows small
+} >into.out
+check_empty "a file is not appended to itself" into.out
+(
+	read -r line
+	printf '%s\n' "$line" >&3
+	"$BOBBIN" cat >&3
+) <grows 3<>grows
+check "what is read goes before what is written: it may be one file" cmp grows small
+check "and an empty one may be" sh -c "'$BOBBIN' cat empty >>empty"
+
 #
 # Which of several files put could not store
 #
