@@ -161,6 +161,48 @@ if as_nobody "$BOBBIN" spool init permitted 2>init.err; then
 	check "rm names each that it cannot remove" test \
 		"$(grep -c -f ids fails.err)" = 3
 	chmod 700 permitted/messages/??
+	chmod 0 small
+	fails 66 "open(small) failed: Permission denied" \
+		as_nobody "$BOBBIN" spool put permitted small
+	chmod 644 small
+	as_nobody mkdir closed
+	as_nobody chmod 500 closed
+	fails 73 "Permission denied" as_nobody "$BOBBIN" spool init closed/spool
+	as_nobody "$BOBBIN" spool init other-one
+	as_nobody "$BOBBIN" spool put other-one small >/dev/null
+	id=$(sed -n 1p ids)
+	bucket=$(dirname "$(find permitted/messages -name "$id.h")")
+	# forbidden MODE PATH "VERB [ARGUMENT...]"...: each ends with 75.
+	forbidden()
+	{
+		as_nobody chmod "$1" "$2"
+		path=$2
+		shift 2
+		for verb; do
+			as_nobody "$BOBBIN" spool $verb >said 2>&1
+			code=$?
+			[ $code = 75 ] && grep -q 'Permission denied' said ||
+				echo "$path: $verb: $code: $(cat said)"
+		done
+		as_nobody chmod 700 "$path"
+	}
+	{
+		forbidden 0 permitted/messages "put permitted small" \
+			"get permitted $id" "show permitted $id" \
+			"list permitted" "verify permitted" "stats permitted" \
+			"rm permitted $id" "repair permitted" "compact permitted" \
+			"migrate permitted other-one" "migrate other-one permitted" \
+			"migrate --keep permitted other-one"
+		forbidden 500 permitted/messages/tmp "put permitted small" \
+			"migrate other-one permitted"
+		forbidden 0 "$bucket" "get permitted $id" "show permitted $id" \
+			"list permitted" "verify permitted" "stats permitted" \
+			"rm permitted $id" "repair permitted" \
+			"migrate permitted other-one"
+		forbidden 0 "$bucket/$id.h" "get permitted $id" "verify permitted" \
+			"migrate --keep permitted other-one"
+	} >forbidden.out
+	check_empty "what a spool does not permit is to be tried again" forbidden.out
 else
 	not_run "permissions: nobody else can run the program from here"
 fi

@@ -159,11 +159,11 @@ mv recipients secret/recipients
 chmod 755 .
 if [ "$(id -u)" != 0 ]; then
 	chmod 400 plain/lock
-	fails 77 "ermission denied" "$BOBBIN" spool put plain lone
+	fails 75 "ermission denied" "$BOBBIN" spool put plain lone
 	chmod 600 plain/lock
 elif setpriv --reuid=65534 --regid=65534 --clear-groups "$BOBBIN" --version \
 	>/dev/null 2>&1; then
-	fails 77 "ermission denied" setpriv --reuid=65534 --regid=65534 \
+	fails 75 "ermission denied" setpriv --reuid=65534 --regid=65534 \
 		--clear-groups "$BOBBIN" spool put plain lone
 else
 	not_run "permissions: nobody else can run the program from here"

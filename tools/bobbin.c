@@ -81,7 +81,7 @@ static void print_help(FILE *f, const char *group)
 	      "66 no input,\n"
 	      "69 not in this build, 73 cannot create, 74 I/O error, "
 	      "75 try again later,\n"
-	      "77 no permission (keys), 78 bad configuration.\n",
+	      "77 no key that fits, 78 bad configuration.\n",
 	      f);
 }
 

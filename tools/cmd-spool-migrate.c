@@ -112,6 +112,14 @@ static void print_counts(const struct migrate *migrate)
 	putchar('\n');
 }
 
+/* Of either spool. */
+static int failed_code(int error)
+{
+	int code = spool_tool_code(error);
+
+	return code == EX_TEMPFAIL ? code : spool_tool_write_code(error);
+}
+
 /* With both spools: -1, or the exit code. */
 static int migrate_all(struct migrate *migrate, struct spool *from,
 		       struct spool *to)
@@ -127,7 +135,7 @@ static int migrate_all(struct migrate *migrate, struct spool *from,
 	if (ret < 0) {
 		code = tool_interrupted() ?
 			tool_fail_interrupted() :
-			tool_fail(spool_tool_write_code(errno), "%s", error);
+			tool_fail(failed_code(errno), "%s", error);
 		free(error);
 	} else if (tool_interrupted()) {
 		code = tool_fail_interrupted();

@@ -110,19 +110,25 @@ static int print_id(struct put *put, const message_id *id)
 			 text, strerror(errno));
 }
 
-static int refused_code(int answer)
+static int refused_code(const struct istream *source, int answer)
 {
 	int error = io_get_errno();
 
+	/* not the spool's */
+	if (source->stream_errno == EACCES || source->stream_errno == EPERM)
+		return EX_NOINPUT;
 	if (answer == IO_TRANS_FAIL)
 		return EX_TEMPFAIL;
 	return tool_read_code(error == 0 ? EINVAL : error);
 }
 
-/* Says of which file, "" where the reason has its name already; and what can be done. */
-static int refused(const struct put *put, const char *name, int answer)
+/* Says of which file, and what can be done. */
+static int refused(const struct put *put, struct istream *source, bool read,
+		   int answer)
 {
-	const char *colon = *name == '\0' ? "" : ": ";
+	/* why it was not read has its name already */
+	const char *name = read ? i_stream_get_name(source) : "";
+	const char *colon = read ? ": " : "";
 
 	if (tool_interrupted())
 		return tool_fail_interrupted();
@@ -133,7 +139,7 @@ static int refused(const struct put *put, const char *name, int answer)
 			"\"bobbin spool compact %s\" wins the space of "
 			"removed ones",
 			name, colon, io_get_error(), put->args.dir);
-	return tool_fail(refused_code(answer), "%s%s%s", name, colon,
+	return tool_fail(refused_code(source, answer), "%s%s%s", name, colon,
 			 io_get_error());
 }
 
@@ -142,7 +148,6 @@ static int put_input(struct put *put, struct istream *source)
 	struct istream *checked, *wire;
 	struct line_ends seen;
 	email_message *message;
-	const char *name;
 	message_id id;
 	int answer, code;
 
@@ -159,9 +164,9 @@ static int put_input(struct put *put, struct istream *source)
 					 transform_create_dot_encoder(false));
 	email_message_set_body(message, wire, 0);
 	answer = store(put, message, &seen);
-	name = wire->stream_errno != 0 ? "" : i_stream_get_name(source);
-	code = answer == IO_DONE ? print_id(put, &id) :
-				   refused(put, name, answer);
+	code = answer == IO_DONE ?
+		print_id(put, &id) :
+		refused(put, source, wire->stream_errno == 0, answer);
 	email_message_unref(&message);
 	i_stream_unref(&wire);
 	i_stream_unref(&checked);

@@ -84,6 +84,9 @@ int spool_tool_code(int error)
 	case ESTALE:
 	case ETIMEDOUT:
 	case EINTR:
+	/* as io_answer_for_errno() has it: an administrator mends that */
+	case EACCES:
+	case EPERM:
 		return EX_TEMPFAIL;
 	default:
 		return tool_read_code(error);
@@ -104,10 +107,8 @@ int spool_tool_write_code(int error)
 	return code == EX_IOERR ? EX_TEMPFAIL : code;
 }
 
-static int open_code(int error, unsigned int flags)
+static int open_code(int error)
 {
-	bool writing = (flags & SPOOL_OPEN_READ_ONLY) == 0;
-
 	switch (error) {
 	case EBUSY:
 		return EX_TEMPFAIL;
@@ -115,9 +116,6 @@ static int open_code(int error, unsigned int flags)
 	case EINVAL:
 	case ENOBUFS: /* a line of spool.conf */
 		return EX_CONFIG;
-	case EACCES:
-	case EPERM:
-		return writing ? EX_NOPERM : EX_NOINPUT;
 	default:
 		return spool_tool_code(error);
 	}
@@ -186,7 +184,7 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	if (spool == NULL) {
 		*code_r = tool_interrupted() ?
 			tool_fail_interrupted() :
-			tool_fail(open_code(errno, flags), "%s", error);
+			tool_fail(open_code(errno), "%s", error);
 		free(error);
 	} else {
 		spool_set_warning_callback(spool, print_warning, NULL);

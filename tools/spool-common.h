@@ -90,7 +90,8 @@ void spool_tool_close_writer(struct spool **spool);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
 int spool_tool_fail(const struct spool_args *args, int answer);
 /* The code for an errno of the spool: where its disk is full or fails, or is read-only,
-   the same call may go well later, as the library says by IO_TRANS_FAIL. */
+   or a permission is missing, the same call may go well later, as the library says by
+   IO_TRANS_FAIL. */
 int spool_tool_code(int error);
 /* The same for making a spool, and for filling one with many messages. */
 int spool_tool_write_code(int error);
