@@ -138,6 +138,14 @@ fails 66 "put: reading the body failed: open(nothing) failed: No such file" \
 	"$BOBBIN" spool put short nothing
 
 #
+# Options behind a file
+#
+"$BOBBIN" spool init options
+id=$(POSIXLY_CORRECT=1 "$BOBBIN" spool put options small --recipient b@x.org)
+check "POSIXLY_CORRECT does not lose recipients" sh -c \
+	"'$BOBBIN' spool show options $id | grep -q '^recipient  <b@x.org>'"
+
+#
 # Somebody whom permissions bind
 #
 # as_nobody COMMAND...

@@ -16,6 +16,7 @@
 #endif
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -197,6 +198,9 @@ int main(int argc, char *argv[])
 	   writes to it */
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN);
+	/* getopt_long() would take a --recipient behind a file for another file, and
+	   the mail would be stored without it */
+	(void)unsetenv("POSIXLY_CORRECT");
 	if (argc < 2) {
 		print_help(stderr, NULL);
 		return EX_USAGE;
