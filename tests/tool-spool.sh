@@ -68,7 +68,16 @@ printf 'a\nb\r\nc\n' >mixed
 fails 65 "line 2: ends in CRLF" "$BOBBIN" spool put plain mixed
 printf 'a\nb\rc\n' >lone
 fails 65 "line 2: a CR without LF" "$BOBBIN" spool put plain lone
-check "--normalise accepts them" "$BOBBIN" spool put --normalise plain mixed lone
+normalised()
+{
+	for data in 'a\nb\r\n' 'a\nb\r' 'a\rb\n'; do
+		printf "$data" >in
+		id=$("$BOBBIN" spool put --normalise plain in) || return 1
+		"$BOBBIN" spool get plain "$id" >crlf
+		printf 'a\r\nb\r\n' | cmp - crlf || return 1
+	done
+}
+check "--normalise accepts them, and makes them CRLF" normalised
 
 #
 # Bad input
