@@ -94,6 +94,11 @@ exec 8<>pipe 9>pipe 8>&-
 check "a reader that went away" test $? = 74
 exec 9>&-
 check_empty "needs no words" said
+"$BOBBIN" keygen -o full.key >/dev/full 2>said
+check "keygen tells that there is a key whose public one was not printed" sh -c "
+	test $? = 74 && grep -q 'stdout failed: No space left' said &&
+	grep -q 'the key is in full.key; .bobbin keygen -y full.key. prints' said"
+check "and it is one" "$BOBBIN" keygen -y full.key
 
 # What is written would be read again until the disk is full.
 into_itself()
