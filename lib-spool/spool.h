@@ -48,8 +48,11 @@ enum spool_open_flags {
    keys (may be NULL): identities to read encrypted messages with, referenced. The spool
    is this process's: in a child that fork() made writes, removals, spool_compact() and
    spool-async.h fail (EPERM), and a scan finds nothing. What was opened with READ_ONLY
-   a child of a process with one thread may use. NULL with errno and *error_r (free() it),
-   as above. */
+   a child of a process with one thread may use. A process with a limit on the size of its
+   files (RLIMIT_FSIZE) ignores SIGXFSZ: what is too large fails then, and is cleaned up
+   (ostream.h). NULL with errno and *error_r (free() it), as above. EINVAL: its
+   configuration is wrong; EBADMSG: a journal cannot be opened, as the first block of a
+   segment is damaged. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */

@@ -82,7 +82,9 @@ typedef void ostream_callback_t(void *context);
    written, so that others go on there (another stream, or who has stdout next); who
    writes beside others, in turn with them, wants _blocking. A write to a pipe whose reader
    is gone raises SIGPIPE, as write() does: a program that wants EPIPE ignores that signal;
-   for sockets it is not raised. */
+   for sockets it is not raised. A file that would grow beyond what the process may write
+   (RLIMIT_FSIZE), this stream's or one of those below, raises SIGXFSZ, which ends the
+   process, and leaves temporary files: a program that wants EFBIG ignores that one. */
 struct ostream *o_stream_create_fd(int fd, size_t max_buffer_size);
 /* The same, and the fd becomes the stream's to close; *fd is set to -1. */
 struct ostream *o_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);

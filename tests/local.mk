@@ -171,6 +171,7 @@ script_tests += tests/tool-cat.sh
 script_tests += tests/tool-spool.sh
 script_tests += tests/tool-journal.sh
 script_tests += tests/tool-migrate.sh
+script_tests += tests/tool-failures.sh
 script_tests += tests/read-journal.sh
 # What a sanitizer says nothing about, or says it in the codecs' own tests.
 source_tests = tests/tool-codecs.sh tests/check-doveadm.sh \

@@ -32,7 +32,7 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	journal_close(&journal);
 	test_journal_flip(20);
-	must_not_open(false, EINVAL, "segment 1 is damaged");
+	must_not_open(false, EBADMSG, "segment 1 is damaged");
 	test_journal_flip(20);
 	journal = test_journal_open(false);
 	assert_true(test_journal_has(journal, 1));
@@ -50,7 +50,7 @@ static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
 	fd = dup(journal->fd);
 	journal_close(&journal);
 	assert_int_equal(renameat(fd, "00000001.seg", fd, "00000002.seg"), 0);
-	must_not_open(false, EINVAL, "segment 2 is damaged");
+	must_not_open(false, EBADMSG, "segment 2 is damaged");
 	assert_int_equal(renameat(fd, "00000002.seg", fd, "00000001.seg"), 0);
 	assert_int_equal(close(fd), 0);
 	journal = test_journal_open(false);

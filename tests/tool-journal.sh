@@ -63,9 +63,14 @@ second=$(ls d/journal/*.seg | sed -n 2p)
 "$BOBBIN" spool list d | awk 'NR > 1 { print $1 }' | sort >before
 cp -R d e
 damage d/journal/00000001.seg 20
-"$BOBBIN" spool list d >list.out 2>list.err
-check "a damaged first block ends what opens the spool, and says what to do" sh -c "
-	test $? = 78 && grep -q 'first block of segment 1 .*bobbin spool repair' list.err"
+id=$(sed -n 1p ids)
+says="first block of segment 1 .*bobbin spool repair"
+fails 65 "$says" "$BOBBIN" spool list d
+fails 65 "$says" "$BOBBIN" spool stats d
+fails 65 "$says" "$BOBBIN" spool get d "$id"
+fails 65 "$says" "$BOBBIN" spool rm d "$id"
+# a mail system does not give a message back for that
+fails 75 "$says" "$BOBBIN" spool put d "$mail"/mail-qp-ascii-header.eml
 "$BOBBIN" spool verify d >verify.out
 check "verify reads the rest, and names it" sh -c "
 	test $? = 65 && grep -q 'segment 1, byte 0: the first block' verify.out"

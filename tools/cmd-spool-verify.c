@@ -96,7 +96,7 @@ static int run(int argc, char *argv[])
 	if (code < 0 && totals.damaged + totals.malformed > 0)
 		code = EX_DATAERR;
 	else if (code < 0 && totals.unread > 0)
-		code = spool_tool_code(totals.unread_errno);
+		code = totals.unread_code;
 	return spool_finish_output(code);
 }
 

@@ -182,7 +182,7 @@ static int take_damaged(struct journal *journal,
 
 	if (!journal->settings.repair)
 		return spool_fail(
-			error_r, EINVAL,
+			error_r, EBADMSG,
 			"%s: the first block of segment %u is "
 			"damaged: restore the file from a copy, or "
 			"let \"bobbin spool repair\" put it aside, to "

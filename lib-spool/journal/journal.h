@@ -47,7 +47,8 @@ struct journal_settings {
 /* Makes the directory of an empty journal below dir_fd. -1 with errno. */
 int journal_init(int dir_fd);
 /* Opens the journal below dir_fd (a directory's, which has to stay open), and reads
-   what there is. NULL with errno and a sentence in *error_r (i_free() it). */
+   what there is. NULL with errno (EBADMSG: the first block of a segment is damaged) and
+   a sentence in *error_r (i_free() it). */
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r);
