@@ -10,10 +10,12 @@
 #include "test-spool-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -261,6 +263,30 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Who closed the spool had all on the disk: what is wrong with the last message then is
+   damage as any other. */
+static void test_damage_of_the_last_one(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	char path[600];
+	unsigned int total;
+	message_id id;
+	int fd;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "?", 1, 4096 + 128 + 8), 1);
+	assert_int_equal(close(fd), 0);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	spool_close(&spool);
+}
+
 /* Once for each opening, and nothing that came since. */
 static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
 {
@@ -311,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_damage_of_the_last_one),
 		cmocka_unit_test(test_a_scan_hands_out_what_was_there),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};

@@ -112,9 +112,10 @@ struct journal {
 	/* that are, of segments that are there, what was said longest ago first; under the
 	   mutex */
 	struct journal_void *voided;
-	uint64_t probe_at;    /* by journal_now_usecs() */
-	int broken;           /* errno; nothing is written before that */
-	bool warned;          /* that it is broken */
+	uint64_t probe_at; /* by journal_now_usecs() */
+	int broken;        /* errno; nothing is written before that */
+	bool warned;       /* that it is broken */
+	bool vouch_wanted; /* something was written, and nothing says that it was synced */
 	bool was_ahead_asked; /* for the segment behind the active one */
 	/* Up to which the active one may be filled, as far as was asked, and how many
 	   messages may be stored until it is asked again. */
@@ -384,6 +385,9 @@ bool journal_says_void(const struct journal *journal,
 void journal_voids_forget(struct journal *journal,
 			  const struct journal_segment *segment);
 void journal_voids_free(struct journal *journal);
+
+/* journal-commit.c: of who closes: see journal_end(). */
+void journal_vouch(struct journal *journal);
 
 /* journal-apply.c: new messages of a segment, which who applies many counts by himself, and adds when he is
    done with the segment. Nobody else may count off what is of them. NULL: each one is added at

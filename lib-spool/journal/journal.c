@@ -190,6 +190,25 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	return journal;
 }
 
+static void stop_threads(struct journal *journal)
+{
+	/* each wakes the other until it has ended */
+	journal_worker_stop(journal->upkeep);
+	journal_worker_stop(journal->maker);
+	journal_worker_free(&journal->upkeep);
+	journal_worker_free(&journal->maker);
+	journal_writer_stop(journal);
+}
+
+void journal_end(struct journal **journal)
+{
+	if (*journal != NULL) {
+		stop_threads(*journal);
+		journal_vouch(*journal);
+	}
+	journal_close(journal);
+}
+
 void journal_close(struct journal **_journal)
 {
 	struct journal *journal = *_journal;
@@ -198,12 +217,7 @@ void journal_close(struct journal **_journal)
 	*_journal = NULL;
 	if (journal == NULL)
 		return;
-	/* each wakes the other until it has ended */
-	journal_worker_stop(journal->upkeep);
-	journal_worker_stop(journal->maker);
-	journal_worker_free(&journal->upkeep);
-	journal_worker_free(&journal->maker);
-	journal_writer_stop(journal);
+	stop_threads(journal);
 	journal_listing_free(journal);
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);

@@ -52,8 +52,12 @@ int journal_init(int dir_fd);
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r);
-/* No other call may be running. NULL is allowed. */
+/* No other call may be running. NULL is allowed. To the next start the last group may be
+   what a power cut has torn. */
 void journal_close(struct journal **journal);
+/* The same, of the process that opened it for writing: where there is room a block says that
+   all before it was synced. What is wrong there later is damage then. */
+void journal_end(struct journal **journal);
 
 /*
  * Writing

@@ -48,7 +48,7 @@ static void journal_store_deinit(io_infrastructure *io)
 
 	journal_pending_deinit(store);
 	journal_close(&store->newer);
-	journal_close(&store->journal);
+	journal_end(&store->journal);
 	(void)pthread_mutex_destroy(&store->newer_mutex);
 	spool_stacks_close(&store->stacks);
 	i_free(store);
