@@ -180,6 +180,9 @@ int io_answer_for_errno(int error);
 /* The same of what writing said: a limit on the size of files is not the message's
    fault. */
 int io_answer_for_output(int error);
+/* That of a stream that failed, with io_set_error(): there a limit is the end's own, or a
+   layer's, for which the message is too large. */
+int io_fail_output(struct ostream *output);
 /* IO_FAIL, with errno and io_set_error(). */
 int io_refuse(int error, const char *text);
 /* IO_FAIL, with EPERM and io_set_error(): who asks is a child of the owner. */
