@@ -24,8 +24,8 @@ struct spool_settings {
 	const char *store;
 };
 
-/* Makes DIR (which may exist, but must be empty) a spool; it is on stable storage
-   when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
+/* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a
+   spool; it is on stable storage when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
    nothing is left of it. A bad setting is EINVAL; EDESTADDRREQ: a stack encrypts, and
    does not say for whom; EEXIST: DIR is not empty. */
 int spool_init(const char *dir, const struct spool_settings *settings,
