@@ -113,8 +113,9 @@ int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
 		   void *context);
 /* In bytes; 0 where it is not to be had. */
 uint64_t spool_file_size(int dir_fd, const char *name);
-/* Keeps bytes in quarantine/NAME (NULL: they are there already), once, and why in
-   NAME.why. dir_fd: the spool's. */
+
+/* spool-quarantine.c: keeps bytes in quarantine/NAME (NULL: they are there already), once,
+   and why in NAME.why. dir_fd: the spool's. */
 bool spool_put_aside(int dir_fd, const char *name, const void *data,
 		     size_t size, const char *why);
 /* Adds what scans have put aside. -1 with errno. */

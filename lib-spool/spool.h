@@ -167,8 +167,8 @@ int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
    a key is checked by its hash and checksum alone (headers of a line of number 1,
    doc/spool-format.md, have none).
    Read-only it also calls back for what is damaged in a journal and belongs to no
-   message any more, and was not put aside yet: with the id that it was of, all
-   zeros where nobody knows. */
+   message any more, and was not put aside yet: with the id that it was of, once, or
+   all zeros where nobody knows. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
 
@@ -176,10 +176,13 @@ int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
    what killed writers left, or what a writer of another process is at: opening the
    spool for writing takes the temporary files away, and a scan the bodies. */
 struct spool_strays {
-	uint64_t bodies;      /* that no headers speak of */
-	uint64_t temporary;   /* files */
-	uint64_t bytes;       /* of these bodies and files, on disk */
-	uint64_t quarantined; /* messages that scans have put aside */
+	uint64_t bodies;    /* that no headers speak of */
+	uint64_t temporary; /* files */
+	uint64_t bytes;     /* of these bodies and files, on disk */
+	/* messages that scans have put aside, one each time */
+	uint64_t quarantined;
+	/* and of a journal what is damaged, or missing, whosever it was */
+	uint64_t quarantined_parts;
 };
 /* Counts it; -1 with errno and *error_r. */
 int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,

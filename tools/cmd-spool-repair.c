@@ -66,6 +66,21 @@ static int look_before(const struct spool_args *args,
 	return code;
 }
 
+static void print_done(uint64_t messages, const struct spool_strays *before,
+		       const struct spool_strays *after)
+{
+	uint64_t parts = after->quarantined_parts - before->quarantined_parts;
+
+	printf("messages    %" PRIu64 "\nput aside   %" PRIu64, messages,
+	       after->quarantined - before->quarantined);
+	if (parts > 0)
+		printf(", %" PRIu64 " parts of the journal", parts);
+	printf("\ntaken away  %" PRIu64 " bodies, %" PRIu64
+	       " temporary files\n",
+	       before->bodies - after->bodies,
+	       before->temporary - after->temporary);
+}
+
 static int repair(const struct spool_args *args)
 {
 	struct spool_strays before = { 0 }, after = { 0 };
@@ -86,12 +101,7 @@ static int repair(const struct spool_args *args)
 				    count_strays(spool, &after);
 	spool_close(&spool);
 	if (code < 0)
-		printf("messages    %" PRIu64 "\nput aside   %" PRIu64
-		       "\ntaken away  %" PRIu64 " bodies, %" PRIu64
-		       " temporary files\n",
-		       messages, after.quarantined - before.quarantined,
-		       before.bodies - after.bodies,
-		       before.temporary - after.temporary);
+		print_done(messages, &before, &after);
 	return code;
 }
 

@@ -16,14 +16,19 @@
 
 #define BYTES_NAME_SIZE 128
 
+/* It begins with the message's id, where that is known. */
 static void bytes_name(const struct journal_segment *segment,
 		       const struct journal_item *item,
 		       char name_r[BYTES_NAME_SIZE])
 {
-	char hex[9];
+	bool known = item->state != JOURNAL_ITEM_GAP;
+	char hex[9], text[MESSAGE_ID_TEXT_SIZE] = "";
 
+	if (known)
+		message_id_to_text(&item->header.id, text);
 	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
-	(void)snprintf(name_r, BYTES_NAME_SIZE, "journal-%08u-%s-%llu.bytes",
+	(void)snprintf(name_r, BYTES_NAME_SIZE,
+		       "%s%sjournal-%08u-%s-%llu.bytes", text, known ? "." : "",
 		       segment->header.number, hex,
 		       (unsigned long long)item->pos);
 }
@@ -62,6 +67,20 @@ static void note_damage(struct journal *journal, const message_id *id,
 	damage->why = why;
 	*journal->damage_end = damage;
 	journal->damage_end = &damage->next;
+}
+
+/* Where nothing of a segment can be read, one thing is told of it, however often it is come
+   across. */
+static void note_whole_segment(struct journal *journal, uint32_t number,
+			       const char *why)
+{
+	const struct journal_damage *damage = journal->damage;
+
+	for (; damage != NULL; damage = damage->next) {
+		if (damage->segment == number && damage->offset == 0)
+			return;
+	}
+	note_damage(journal, NULL, number, 0, why);
 }
 
 const struct journal_damage *journal_get_damage(const struct journal *journal)
@@ -152,7 +171,7 @@ int journal_damage_segment(struct journal *journal,
 	journal->damaged = true;
 	if (!journal->settings.read_only)
 		return move_segment(journal, segment->header.number);
-	note_damage(journal, NULL, segment->header.number, 0, first_block);
+	note_whole_segment(journal, segment->header.number, first_block);
 	return 0;
 }
 
@@ -202,7 +221,7 @@ void journal_damage_missing(struct journal *journal, uint32_t number)
 	    is_known_to_be_missing(journal, number))
 		return;
 	if (journal->settings.read_only) {
-		note_damage(journal, NULL, number, 0, why);
+		note_whole_segment(journal, number, why);
 		return;
 	}
 	journal_warn(journal, "%s: segment %u: %s", journal->dir, number, why);
@@ -290,7 +309,8 @@ void journal_damage_read(struct journal *journal,
 {
 	const struct journal_segment *segment =
 		journal_segment_get(journal, place->segment);
-	struct journal_item item = { .pos = (uint64_t)place->offset *
+	struct journal_item item = { .state = JOURNAL_ITEM_GAP,
+				     .pos = (uint64_t)place->offset *
 					     JOURNAL_ALIGN,
 				     .size = JOURNAL_ALIGN };
 	struct journal_source source;
@@ -298,8 +318,10 @@ void journal_damage_read(struct journal *journal,
 	if (journal->settings.read_only ||
 	    !journal_segment_source(journal, place->segment, &source))
 		return;
-	if (journal_read_header(&source, item.pos, &item.header))
+	if (journal_read_header(&source, item.pos, &item.header)) {
+		item.state = JOURNAL_ITEM_BAD;
 		item.size = journal_record_size(&item.header);
+	}
 	/* who reads it again is told so by the answer */
 	if (!is_aside(journal, segment, &item))
 		put_aside(journal, segment, &item,

@@ -91,6 +91,23 @@ int journal_unlinkheaders(io_infrastructure *io, io_caller caller,
 			  message_id *id);
 int journal_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
 
+/* module-journal-losses.c: what opening for reading found to be damaged
+   (journal_get_damage()), each message once; and each thing that is nobody's. */
+struct journal_loss {
+	const struct journal_damage *damage;
+	bool told;
+};
+struct journal_losses {
+	struct journal_loss *losses; /* i_free() it */
+	size_t count;
+};
+/* False: no memory. */
+bool journal_losses_find(struct journal_losses *losses,
+			 const struct journal *journal);
+/* That of this message; NULL: there is none. */
+struct journal_loss *journal_losses_of(const struct journal_losses *losses,
+				       const message_id *id);
+
 /* module-journal-scan.c */
 void *journal_process_disk_queue(io_infrastructure *io, void *scan);
 
