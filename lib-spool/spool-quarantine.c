@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "spool-private.h"
+#include "file-ops.h"
 #include "mem.h"
 #include "ostream.h"
 
@@ -12,36 +13,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What cannot be kept stays where it was: it is a copy that is missing. */
-static bool keep(int dir_fd, const char *name, const char *suffix,
-		 enum ostream_file_atomic_flags flags, const void *data,
-		 size_t size)
+/* 1; 0: something has that name; -1 with errno. */
+static int keep(int dir_fd, const char *path,
+		enum ostream_file_atomic_flags flags, const void *data,
+		size_t size)
 {
-	char *path = i_strdup_printf("quarantine/%s%s", name, suffix);
 	struct ostream *output;
-	bool kept;
+	int ret, error;
 
 	output = o_stream_create_file_atomic_at(dir_fd, path, -1, 0600, flags);
 	o_stream_nsend(output, data, size);
-	/* or it is there from the last time */
-	kept = o_stream_finish(output) > 0 || output->stream_errno == EEXIST;
+	ret = o_stream_finish(output) > 0 ? 1 : -1;
+	error = output->stream_errno;
 	o_stream_destroy(&output);
-	i_free(path);
-	return kept;
+	errno = error;
+	return ret < 0 && error == EEXIST ? 0 : ret;
 }
 
-bool spool_put_aside(int dir_fd, const char *name, const void *data,
-		     size_t size, const char *why)
+/* It is there from the last time. */
+static bool has_bytes(int dir_fd, const char *path, const unsigned char *data,
+		      size_t size)
 {
-	char *line = i_strdup_printf("%s\n", why);
-	bool kept = true;
+	int fd = file_open_regular(dir_fd, path);
+	unsigned char part[4096];
+	ssize_t ret = -1;
+	size_t pos = 0;
 
-	if (data != NULL)
-		kept = keep(dir_fd, name, "",
-			    OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE, data, size);
-	(void)keep(dir_fd, name, ".why", 0, line, strlen(line));
+	if (fd < 0)
+		return false;
+	while ((ret = file_pread(fd, part, sizeof(part), (off_t)pos)) > 0 &&
+	       (size_t)ret <= size - pos &&
+	       memcmp(part, data + pos, (size_t)ret) == 0)
+		pos += (size_t)ret;
+	(void)file_close(&fd);
+	return ret == 0 && pos == size;
+}
+
+static int keep_reason(int dir_fd, const char *path, const char *why)
+{
+	char *name = i_strdup_printf("%s.why", path);
+	char *line = i_strdup_printf("%s\n", why);
+	int ret = keep(dir_fd, name, 0, line, strlen(line)), error = errno;
+
 	i_free(line);
-	return kept;
+	i_free(name);
+	errno = error;
+	return ret > 0 ? 0 : -1;
+}
+
+int spool_put_aside(int dir_fd, const char *name, const void *data, size_t size,
+		    const char *why)
+{
+	char *path = i_strdup_printf("quarantine/%s", name);
+	unsigned int number = 0;
+	int ret = 1, error;
+
+	while (data != NULL &&
+	       (ret = keep(dir_fd, path, OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE,
+			   data, size)) == 0 &&
+	       !has_bytes(dir_fd, path, data, size)) {
+		i_free(path);
+		path = i_strdup_printf("quarantine/%s.%u", name, ++number);
+	}
+	if (ret >= 0)
+		ret = keep_reason(dir_fd, path, why);
+	error = errno;
+	i_free(path);
+	errno = error;
+	return ret;
 }
 
 /*

@@ -86,6 +86,19 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 		      spool_done_t *done, void *context);
 /* Waits until the scan is over. */
 void spool_wait_scan(struct spool *spool);
+/* What opening a spool and its scans could not do, since it was opened: each was told by a
+   warning. */
+struct spool_undone {
+	/* Messages, and directories of them, that could not be read, so that
+	   nobody was handed them. */
+	uint64_t left_out;
+	/* Damaged messages and parts of a journal that could not be put into
+	   quarantine, and are where they were. */
+	uint64_t unkept;
+	/* The errno of the first of each; 0: there is none. */
+	int left_out_errno, unkept_errno;
+};
+void spool_get_undone(struct spool *spool, struct spool_undone *undone_r);
 
 /* Stops and waits for the scan, closes the modules in reverse order, gives up the
    lock. Sets the pointer to NULL; NULL is allowed. No other call may be running, and

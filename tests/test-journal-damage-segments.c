@@ -205,6 +205,8 @@ static void test_what_cannot_be_put_aside(void **state ATTR_UNUSED)
 		must_not_open(true, EIO, "putting aside segment 1 failed");
 		file_ops_set(NULL);
 		assert_int_equal(test_journal_files_in("journal"), 1 - i);
+		/* no reason without a file */
+		assert_int_equal(test_journal_files_in("quarantine"), 2 * i);
 		journal = test_journal_repair(false);
 		assert_int_equal(test_journal_files_in("journal"), 0);
 		journal_close(&journal);

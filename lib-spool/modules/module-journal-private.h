@@ -114,11 +114,12 @@ void *journal_process_disk_queue(io_infrastructure *io, void *scan);
 /* module-journal-repair.c */
 
 /* Keeps a copy of the record's payload in quarantine, of a body in a file the file,
-   where it can be read. False: it could not be kept, or is there and cannot be read
-   now. */
-bool journal_keep_record(struct journal_store *store, const message_id *id,
-			 enum journal_type type, const char *why);
-/* Whether the record can be read and is none; its bytes are in quarantine then. */
+   where it can be read; of a damaged one its bytes. -1 with errno: it could not be kept,
+   or is there and cannot be read now. */
+int journal_keep_record(struct journal_store *store, const message_id *id,
+			enum journal_type type, const char *why);
+/* Whether the record can be read and is none; its bytes are in quarantine then, as far as
+   they could be copied: journal_keep_damaged(). */
 bool journal_record_is_damaged(struct journal_store *store,
 			       const message_id *id, enum journal_type type);
 /* Looks at all records of the message; true: one of them was damaged, and the message
