@@ -4,6 +4,7 @@
    leaves out. */
 
 #include "config.h"
+#include "age-keys.h"
 #include "test-faults.h"
 #include "test-spool-common.h"
 
@@ -206,6 +207,44 @@ static void test_what_is_left_out(void **state ATTR_UNUSED)
 	}
 }
 
+/* Where no key fits, as where there is none, it is enough that the bytes are those that were
+   written. */
+static void test_a_repair_with_another_key(void **state ATTR_UNUSED)
+{
+	struct stream_context keys = { .identities = age_identities_new() };
+	struct spool_undone undone;
+	struct spool *spool;
+	char *error, stack[600], path[512], text[AGE_RECIPIENT_TEXT_SIZE];
+	unsigned int damaged;
+	message_id id;
+
+	assert_int_equal(age_keygen(test_path("another"), text, &error), 0);
+	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
+		       test_path("public"));
+	spool = test_spool_new(stack);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	if (age_identities_add_file(keys.identities, test_path("another"), NULL,
+				    &error) < 0)
+		fail_msg("%s", error);
+	for (damaged = 0; damaged < 2; damaged++) {
+		test_spool_file(&id, ".h", path);
+		if (damaged > 0)
+			test_flip(path, 300);
+		spool = spool_open(test_spool_dir(), SPOOL_OPEN_REPAIR, &keys,
+				   &error);
+		assert_non_null(spool);
+		assert_int_equal(test_spool_scan(spool), 1 - damaged);
+		spool_get_undone(spool, &undone);
+		assert_int_equal(undone.left_out, 0);
+		assert_int_equal(undone.unkept, 0);
+		assert_int_equal(is_aside(&id, ".h"), damaged);
+		spool_close(&spool);
+	}
+	age_identities_unref(&keys.identities);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_put_aside_stays_aside),
 		cmocka_unit_test(test_what_cannot_be_put_aside),
 		cmocka_unit_test(test_what_is_left_out),
+		cmocka_unit_test(test_a_repair_with_another_key),
 	};
 
 	return cmocka_run_group_tests_name("module-file-aside", tests,

@@ -91,6 +91,13 @@ ends 0 "the next repair" bobbin spool repair unread
 check "counts all" grep -q '^messages    2$' out
 check "and nothing is left out" sh -c '! grep "left out" out'
 
+bobbin keygen -o key >public
+bobbin keygen -o other >/dev/null
+fill secret --body age:recipients=public || exit 99
+ends 0 "a repair with another key" bobbin spool repair -i other secret
+check "takes for whole what it takes for whole without one" sh -c "
+	grep -q '^messages    2$' out && test ! -s err"
+
 #
 # A journal
 #
