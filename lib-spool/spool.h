@@ -24,8 +24,8 @@ struct spool_settings {
 	const char *store;
 };
 
-/* Makes DIR (which may exist, but must be empty) a spool; it is on stable storage
-   when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
+/* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a
+   spool; it is on stable storage when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
    nothing is left of it. A bad setting is EINVAL; EDESTADDRREQ: a stack encrypts, and
    does not say for whom; EEXIST: DIR is not empty. */
 int spool_init(const char *dir, const struct spool_settings *settings,
@@ -90,6 +90,19 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 		      spool_done_t *done, void *context);
 /* Waits until the scan is over. */
 void spool_wait_scan(struct spool *spool);
+/* What opening a spool and its scans could not do, since it was opened: each was told by a
+   warning. */
+struct spool_undone {
+	/* Messages, and directories of them, that could not be read, so that
+	   nobody was handed them. */
+	uint64_t left_out;
+	/* Damaged messages and parts of a journal that could not be put into
+	   quarantine, and are where they were. */
+	uint64_t unkept;
+	/* The errno of the first of each; 0: there is none. */
+	int left_out_errno, unkept_errno;
+};
+void spool_get_undone(struct spool *spool, struct spool_undone *undone_r);
 
 /* Stops and waits for the scan, closes the modules in reverse order, gives up the
    lock. Sets the pointer to NULL; NULL is allowed. No other call may be running, and
@@ -186,8 +199,8 @@ int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
    a key is checked by its hash and checksum alone (headers of a line of number 1,
    doc/spool-format.md, have none).
    Read-only it also calls back for what is damaged in a journal and belongs to no
-   message any more, and was not put aside yet: with the id that it was of, all
-   zeros where nobody knows. */
+   message any more, and was not put aside yet: with the id that it was of, once, or
+   all zeros where nobody knows. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
 
@@ -195,10 +208,13 @@ int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
    what killed writers left, or what a writer of another process is at: opening the
    spool for writing takes the temporary files away, and a scan the bodies. */
 struct spool_strays {
-	uint64_t bodies;      /* that no headers speak of */
-	uint64_t temporary;   /* files */
-	uint64_t bytes;       /* of these bodies and files, on disk */
-	uint64_t quarantined; /* messages that scans have put aside */
+	uint64_t bodies;    /* that no headers speak of */
+	uint64_t temporary; /* files */
+	uint64_t bytes;     /* of these bodies and files, on disk */
+	/* messages that scans have put aside, one each time */
+	uint64_t quarantined;
+	/* and of a journal what is damaged, or missing, whosever it was */
+	uint64_t quarantined_parts;
 };
 /* Counts it. 0, or -1 with errno and *error_r. */
 int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,

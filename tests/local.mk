@@ -120,7 +120,7 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
-	tests/test-journal-claims tests/test-journal-repair \
+	tests/test-journal-claims tests/test-journal-repair tests/test-journal-unkept \
 	tests/test-journal-compaction tests/test-journal-upkeep \
 	tests/test-journal-carry tests/test-journal-void tests/test-journal-void-range \
 	tests/test-journal-states tests/test-journal-states-random \
@@ -147,7 +147,8 @@ threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan
-unit_tests += tests/test-module-file tests/test-module-file-claim \
+unit_tests += tests/test-module-file tests/test-module-file-aside \
+	tests/test-module-file-claim \
 	tests/test-module-file-damage tests/test-module-file-headers \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list \
@@ -169,7 +170,7 @@ unit_tests += tests/crash/test-crash-journal \
 script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-spool.sh
-script_tests += tests/tool-journal.sh
+script_tests += tests/tool-journal.sh tests/tool-repair.sh
 script_tests += tests/tool-migrate.sh
 script_tests += tests/tool-failures.sh
 script_tests += tests/read-journal.sh

@@ -67,24 +67,42 @@ static void test_of_one_id_there_is_one(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-/* What was put aside first stays, and the newest reason. */
-static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
+static void must_be_aside(const char *name, const char *text)
 {
-	struct spool *spool = test_spool_new_of("journal", "");
 	char path[600];
 	buffer_t *file;
 
-	assert_true(spool_put_aside(spool->dir_fd, "x", "one", 3, "first"));
-	assert_true(spool_put_aside(spool->dir_fd, "x", "two", 3, "second"));
-	(void)snprintf(path, sizeof(path), "%s/quarantine/x", test_spool_dir());
+	(void)snprintf(path, sizeof(path), "%s/quarantine/%s", test_spool_dir(),
+		       name);
 	file = test_read_file(path);
-	assert_string_equal(buffer_c_str(file), "one");
+	assert_string_equal(buffer_c_str(file), text);
 	buffer_free(&file);
-	(void)snprintf(path, sizeof(path), "%s/quarantine/x.why",
-		       test_spool_dir());
-	file = test_read_file(path);
-	assert_string_equal(buffer_c_str(file), "second\n");
-	buffer_free(&file);
+}
+
+/* What was put aside first stays, and the newest reason. */
+static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
+{
+	/* longer, and shorter, and what begins with it */
+	static const char *const kept[] = { "one", "two", "", "tw", "twos" };
+	static const char *const names[] = { "x", "x.1", "x.2", "x.3", "x.4" };
+	struct spool *spool = test_spool_new_of("journal", "");
+	char why[20];
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(kept); i++)
+		assert_int_equal(spool_put_aside(spool->dir_fd, "x", kept[i],
+						 strlen(kept[i]), "first"),
+				 0);
+	/* once more what is there already */
+	assert_int_equal(
+		spool_put_aside(spool->dir_fd, "x", "two", 3, "second"), 0);
+	assert_int_equal(test_spool_files_in("quarantine").count,
+			 2 * N_ELEMENTS(kept));
+	for (i = 0; i < N_ELEMENTS(kept); i++) {
+		must_be_aside(names[i], kept[i]);
+		(void)snprintf(why, sizeof(why), "%s.why", names[i]);
+		must_be_aside(why, i == 1 ? "second\n" : "first\n");
+	}
 	spool_close(&spool);
 }
 

@@ -142,6 +142,8 @@ struct journal {
 /* journal.c */
 void journal_warn(struct journal *journal, const char *fmt, ...)
 	ATTR_FORMAT(2, 3);
+/* Something could not be put into quarantine, for this errno. */
+void journal_unkept(struct journal *journal, int error);
 
 /* journal-segment.c: the table of them. What fails says so by errno. */
 /* Adds a segment to the table. False: no memory. */
@@ -418,6 +420,9 @@ void journal_count_group(struct journal *journal, unsigned int changes,
 /* journal-damage.c: a reader found no record there. */
 void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place);
+/* A copy of that is in quarantine, or there is nothing to copy: 0, or -1 with errno. */
+int journal_damage_keep(struct journal *journal,
+			const struct journal_place *place);
 
 /* The first block of the segment, whose number is in its header, is damaged: it is put
    aside, and its file is not needed any more. -1 with errno. */

@@ -29,6 +29,12 @@ void journal_warn(struct journal *journal, const char *fmt, ...)
 	i_free(text);
 }
 
+void journal_unkept(struct journal *journal, int error)
+{
+	if (journal->settings.unkept != NULL)
+		journal->settings.unkept(journal->settings.context, error);
+}
+
 int journal_init(int dir_fd)
 {
 	if (file_ops()->mkdirat(dir_fd, JOURNAL_DIR_NAME, 0700) < 0 ||
