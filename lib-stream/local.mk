@@ -96,7 +96,9 @@ stream_sources += lib-stream/stack-detect.c
 
 # ends
 stream_private_headers += lib-stream/ends/ostream-file-private.h \
-	lib-stream/ends/istream-file-private.h
+	lib-stream/ends/istream-file-private.h \
+	lib-stream/ends/iostream-named-fd.h
+stream_sources += lib-stream/ends/iostream-named-fd.c
 stream_sources += lib-stream/ends/ostream-file.c
 stream_sources += lib-stream/ends/ostream-file-write.c
 stream_sources += lib-stream/ends/ostream-file-copy.c

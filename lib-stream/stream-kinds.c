@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "stream-kinds.h"
+#include "ends/iostream-named-fd.h"
 #include "endian-io.h"
 #include "file-ops.h"
 #include "istream.h"
@@ -196,10 +197,13 @@ static struct istream *limit_input(struct istream *parent,
 
 struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 {
-	struct ostream *stream;
+	struct ostream *stream = o_stream_create_named_fd(path);
 	struct stat st;
-	bool exists = file_ops()->fstatat(AT_FDCWD, path, &st, 0) == 0;
+	bool exists;
 
+	if (stream != NULL)
+		return stream;
+	exists = file_ops()->fstatat(AT_FDCWD, path, &st, 0) == 0;
 	if (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return o_stream_create_file(path, 0, mode, 0);
 	if (!exists)
@@ -216,7 +220,9 @@ struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 
 static struct istream *file_input(const char *path)
 {
-	return i_stream_create_file(path, 0);
+	struct istream *stream = i_stream_create_named_fd(path);
+
+	return stream != NULL ? stream : i_stream_create_file(path, 0);
 }
 
 static struct ostream *null_output(const char *path ATTR_UNUSED,

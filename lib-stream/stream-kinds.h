@@ -141,7 +141,9 @@ struct transform *stream_kind_transform(const struct stream_kind *kind,
    permissions of the file of that name that it replaces, if there is one, else
    those of mode without the umask's; a symbolic link stays and its target is
    replaced. What exists and is no regular file (a device, a FIFO) is opened as it
-   is; a directory is refused. */
+   is; a directory is refused. The path of an open descriptor (/dev/stdout,
+   /dev/fd/N, or a link to it) is a duplicate of that one, written where it
+   stands; EBADF where it cannot be. */
 struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode);
 
 BOBBIN_END_DECLS

@@ -52,6 +52,11 @@ static int t_openat(int dir_fd, const char *path, int flags, mode_t mode)
 		file_ops_system.openat(dir_fd, path, flags, mode);
 }
 
+static int t_dup(int fd)
+{
+	return faulty(TEST_OP_OPEN) ? -1 : file_ops_system.dup(fd);
+}
+
 static int t_close(int fd)
 {
 	bool fail = faulty(TEST_OP_CLOSE);
@@ -288,6 +293,7 @@ static int t_closedir(DIR *dir)
 static const struct file_ops faulty_ops = {
 	.openat = t_openat,
 	.close = t_close,
+	.dup = t_dup,
 	.read = t_read,
 	.pread = t_pread,
 	.writev = t_writev,

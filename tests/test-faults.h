@@ -8,7 +8,7 @@
 #include "file-ops.h"
 
 enum test_op {
-	TEST_OP_OPEN,
+	TEST_OP_OPEN, /* openat and dup */
 	TEST_OP_CLOSE,
 	TEST_OP_READ,  /* read, pread, recvmsg */
 	TEST_OP_WRITE, /* writev, pwritev, sendmsg */
