@@ -287,6 +287,9 @@ static bool is_armor(const unsigned char *data, size_t size)
 #define ZSTD_FLAGS (OPAQUE | STREAM_KIND_SKIPS | STREAM_KIND_MISSING)
 #endif
 
+/* ZSTD_WINDOWLOG_MAX: what an address space has room for. */
+#define ZSTD_WINDOW_MAX (SIZE_MAX > UINT32_MAX ? 31 : 30)
+
 #ifdef HAVE_BZIP2
 #define BZIP2_FLAGS OPAQUE
 #else
@@ -298,10 +301,14 @@ static bool is_armor(const unsigned char *data, size_t size)
 #else
 #define XZ_FLAGS (OPAQUE | STREAM_KIND_MISSING)
 #endif
+/* With less not even the smallest dictionary, of 4 KiB, can be read: liblzma's own
+   state is as large. */
+#define XZ_MEMORY_MIN ((int64_t)64 * 1024)
 #define XZ_OPTIONS                                                  \
 	LEVEL(0, 9, 6),                                             \
 		{ .name = "memory",                                 \
 		  .type = STREAM_OPTION_SIZE,                       \
+		  .min = XZ_MEMORY_MIN,                             \
 		  .def = (int64_t)128 * 1024 * 1024,                \
 		  .help = "reading: the most memory that the data " \
 			  "may make it take (128M)" },              \
@@ -337,7 +344,7 @@ static const struct stream_kind kinds[] = {
 		       { .name = "window",
 			 .type = STREAM_OPTION_INT,
 			 .min = 10,
-			 .max = 31,
+			 .max = ZSTD_WINDOW_MAX,
 			 .def = 27,
 			 .help = "reading: the largest window, 2^N bytes (as "
 				 "zstd --long=N)" },
@@ -388,6 +395,7 @@ static const struct stream_kind kinds[] = {
 	  .options = { { .name = "line",
 			 .type = STREAM_OPTION_INT,
 			 .max = 1024,
+			 .multiple = 4,
 			 .help = "letters a line, a multiple of 4 (MIME: 76); "
 				 "0: one line" } } },
 	{ TRANSFORM(base64url), .flags = STREAM_KIND_LOSSLESS,
@@ -395,6 +403,7 @@ static const struct stream_kind kinds[] = {
 	  .options = { { .name = "line",
 			 .type = STREAM_OPTION_INT,
 			 .max = 1024,
+			 .multiple = 4,
 			 .help = "letters a line, a multiple of 4; "
 				 "0: one line" } } },
 	{ TRANSFORM(qp), .flags = STREAM_KIND_LOSSLESS,

@@ -17,7 +17,7 @@ struct age_identities;
 
 enum stream_option_type {
 	STREAM_OPTION_INT,  /* a number, min to max */
-	STREAM_OPTION_SIZE, /* bytes; K, M, G, T behind it: times 1024, ... */
+	STREAM_OPTION_SIZE, /* bytes, from min; K, M, G, T: times 1024, ... */
 	STREAM_OPTION_BOOL, /* yes or no */
 	STREAM_OPTION_PATH, /* a file */
 	/* "age1..."; the path of a file of these; the path of a file of
@@ -35,6 +35,7 @@ struct stream_option {
 	bool decodes;
 	bool no_zero;          /* an INT whose range has a gap there */
 	int64_t min, max, def; /* of an INT; a BOOL's def is 0 or 1 */
+	int64_t multiple; /* of an INT: it must be one of that; 0: any will do */
 	const char *help;
 };
 
