@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "stream-kinds.h"
+#include "ends/file-rights.h"
 #include "ends/iostream-named-fd.h"
 #include "endian-io.h"
 #include "file-ops.h"
@@ -211,7 +212,7 @@ struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 	stream = o_stream_create_file_atomic(path, 0600, 0);
 	/* what the umask would take away was there before */
 	if (stream->stream_errno == 0 &&
-	    file_ops()->fchmod(o_stream_get_fd(stream), st.st_mode & 0777) < 0)
+	    file_hand_rights_on(o_stream_get_fd(stream), path, &st) < 0)
 		(void)o_stream_fail(stream->real_stream, errno,
 				    "fchmod(%s) failed: %s", path,
 				    strerror(errno));

@@ -140,7 +140,9 @@ struct transform *stream_kind_transform(const struct stream_kind *kind,
 
 /* A file that is written: atomically (o_stream_create_file_atomic()), with the
    permissions of the file of that name that it replaces, if there is one, else
-   those of mode without the umask's; a symbolic link stays and its target is
+   those of mode without the umask's. Owner, group and POSIX ACL of that file are
+   handed on, too, where the process may; where the group is not, its permissions and
+   those of others are what both had, and with an ACL none. A symbolic link stays and its target is
    replaced. What exists and is no regular file (a device, a FIFO) is opened as it
    is; a directory is refused. The path of an open descriptor (/dev/stdout,
    /dev/fd/N, or a link to it) is a duplicate of that one, written where it

@@ -35,6 +35,7 @@ const struct file_ops file_ops_system = {
 	.fstatat = fstatat,
 	.fstatvfs = fstatvfs,
 	.fchmod = fchmod,
+	.fchown = fchown,
 	.ftruncate = ftruncate,
 	.fsync = fsync,
 	.fdatasync = fdatasync,

@@ -34,6 +34,7 @@ struct file_ops {
 		       int flags);
 	int (*fstatvfs)(int fd, struct statvfs *st);
 	int (*fchmod)(int fd, mode_t mode);
+	int (*fchown)(int fd, uid_t owner, gid_t group);
 	int (*ftruncate)(int fd, off_t size);
 	int (*fsync)(int fd);
 	int (*fdatasync)(int fd);

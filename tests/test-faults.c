@@ -212,6 +212,13 @@ static int t_fchmod(int fd, mode_t mode)
 	return faulty(TEST_OP_FCHMOD) ? -1 : file_ops_system.fchmod(fd, mode);
 }
 
+static int t_fchown(int fd, uid_t owner, gid_t group)
+{
+	return faulty(TEST_OP_FCHOWN) ?
+		-1 :
+		file_ops_system.fchown(fd, owner, group);
+}
+
 static int t_ftruncate(int fd, off_t size)
 {
 	return faulty(TEST_OP_FTRUNCATE) ? -1 :
@@ -305,6 +312,7 @@ static const struct file_ops faulty_ops = {
 	.fstatat = t_fstatat,
 	.fstatvfs = t_fstatvfs,
 	.fchmod = t_fchmod,
+	.fchown = t_fchown,
 	.ftruncate = t_ftruncate,
 	.fsync = t_fsync,
 	.fdatasync = t_fdatasync,
