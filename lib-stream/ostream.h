@@ -109,9 +109,10 @@ struct ostream *o_stream_create_file(const char *path, uoff_t offset,
    temporary file. It must be finished or aborted before it is destroyed.
    A file that exists is replaced when it is finished, no earlier; where path is
    a symbolic link to one, the link stays and its target is replaced. A directory
-   is refused (EISDIR), and so is a device, a FIFO or a socket (EEXIST), which a
-   rename would replace; o_stream_create_file_or_device() opens those. The mode is
-   one of open(): the umask takes from it. */
+   is refused (EISDIR), and so is a device, a FIFO, a socket or the path of an open
+   descriptor (EEXIST), which a rename would replace;
+   o_stream_create_file_or_device() opens those. The mode is one of open(): the
+   umask takes from it. */
 struct ostream *
 o_stream_create_file_atomic(const char *path, mode_t mode,
 			    enum ostream_file_atomic_flags flags);

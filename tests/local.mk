@@ -28,6 +28,8 @@ quick_tests += tests/test-ostream tests/test-ostream-file \
 	tests/test-ostream-append
 unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
+unit_tests += tests/test-named-fd tests/test-file-rights
+quick_tests += tests/test-named-fd tests/test-file-rights
 unit_tests += tests/test-flush-callback-error
 unit_tests += tests/test-ostream-callback tests/test-ostream-callback-loop \
 	tests/test-ostream-callback-stacks tests/test-ostream-callback-thread

@@ -110,6 +110,8 @@ fails 66 "No such file" "$BOBBIN" spool put plain nothing
 fails 64 "zstd" "$BOBBIN" spool init new --body zsdt
 fails 64 "^    ^~~~" "$BOBBIN" spool init new --body zsdt
 fails 64 "headers: .*column 8" "$BOBBIN" spool init new --headers "gzip | zst"
+fails 64 'line must be .* a multiple of 4' \
+	"$BOBBIN" spool init new --body base64:77
 fails 64 "body: .*for whom" "$BOBBIN" spool init new --body age
 fails 64 "cannot be in the stack of a store" "$BOBBIN" spool init new --body crlf
 fails 66 "body: open(nothere)" "$BOBBIN" spool init new --body age:nothere
@@ -158,6 +160,8 @@ sed 's/version = 1/version = 9/' plain/spool.conf >conf
 cp plain/spool.conf conf.saved
 cp conf plain/spool.conf
 fails 78 "newer version" "$BOBBIN" spool list plain
+{ grep -v '^body' conf.saved; echo 'body = base64:77'; } >plain/spool.conf
+fails 78 "a multiple of 4" "$BOBBIN" spool put plain lone
 cp conf.saved plain/spool.conf
 # What is configured for writing matters to who writes.
 mv secret/recipients recipients
