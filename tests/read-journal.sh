@@ -54,7 +54,8 @@ for stack in "" gzip; do
 		'$BOBBIN' spool get --wire $spool $id | cmp - wire"
 done
 
-# tear SPOOL: as if the headers that were written last had not reached the disk.
+# tear SPOOL: as if the headers that were written last had not reached the disk, nor the block
+# behind them, by which who closed the journal says that they had.
 tear()
 {
 	python3 - "$1" <<-'end'
@@ -70,6 +71,8 @@ tear()
 		with open(path, "r+b") as file:
 		    file.seek(pos + 70)
 		    file.write(bytes(32))
+		    file.seek((pos // 4096 + 1) * 4096)
+		    file.write(bytes(4096))
 	end
 }
 

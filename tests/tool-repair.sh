@@ -54,7 +54,7 @@ for closed in quarantine bucket; do
 	dir=f.$closed/quarantine
 	[ $closed = quarantine ] || dir=$(dirname "$h")
 	chmod 500 "$dir"
-	ends 73 "a repair that may not change the $closed" \
+	ends 75 "a repair that may not change the $closed" \
 		bobbin spool repair f.$closed
 	check "it says so" grep -q \
 		"message $id is damaged, and could not be put aside .*Permission" err
@@ -83,7 +83,7 @@ done
 fill unread || exit 99
 h=$(find unread/messages -name "$id.h")
 chmod 000 "$h"
-ends 66 "a repair that may not read a message" bobbin spool repair unread
+ends 75 "a repair that may not read a message" bobbin spool repair unread
 check "counts it" sh -c "
 	grep -q '^messages    1$' out && grep -q '^left out    1$' out"
 chmod 600 "$h"
@@ -105,7 +105,7 @@ fill j --store journal || exit 99
 # the second block, in which the first body is
 printf 'xxxx' | dd of=j/journal/00000001.seg bs=1 seek=4200 conv=notrunc 2>/dev/null
 chmod 500 j/quarantine
-ends 73 "a repair of a journal that may not change the quarantine" \
+ends 75 "a repair of a journal that may not change the quarantine" \
 	bobbin spool repair j
 check "says so" grep -q "no copy could be put into quarantine (Permission" err
 check "and not that there is one" sh -c '! grep "a copy is kept" err'

@@ -89,7 +89,7 @@ static int print_undone(const struct spool_undone *undone)
 	if (undone->left_out > 0)
 		printf("left out    %" PRIu64 "\n", undone->left_out);
 	if (undone->unkept > 0)
-		return spool_tool_write_code(undone->unkept_errno);
+		return spool_tool_code(undone->unkept_errno);
 	return undone->left_out > 0 ? spool_tool_code(undone->left_out_errno) :
 				      -1;
 }
