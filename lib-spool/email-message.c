@@ -246,6 +246,10 @@ int email_message_set_recipient_state(email_message *message, unsigned int i,
 	struct recipient *recipient = get_recipient(message, i);
 	const char *old_reason;
 
+	if ((unsigned int)state > EMAIL_RECIPIENT_FAILED) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (email_message_get_recipient_state(message, i, &old_reason) ==
 		    state &&
 	    strcmp(old_reason, reason) == 0)

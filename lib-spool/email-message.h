@@ -60,7 +60,8 @@ void email_message_set_body(email_message *message, struct istream *body,
 			    uint64_t body_len);
 
 /* The envelope sender, "" for the null sender. Setters return -1 with EINVAL
-   where a text is too long or there are too many, and change nothing then. */
+   where a text is too long, there are too many, or it is none of the values that there
+   are, and change nothing then. */
 int email_message_set_sender(email_message *message, const char *sender);
 const char *email_message_get_sender(const email_message *message);
 int email_message_add_recipient(email_message *message, const char *address);

@@ -8,6 +8,7 @@
 #include "test-common.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static email_message *new_message(void)
@@ -251,6 +252,31 @@ static void test_too_long_texts_change_nothing(void **state ATTR_UNUSED)
 	free(longer);
 }
 
+/* No store could say which one it was. */
+static void test_unknown_states_are_refused(void **state ATTR_UNUSED)
+{
+	static const unsigned int states[] = { EMAIL_RECIPIENT_FAILED + 1, 77,
+					       INT_MAX, UINT_MAX };
+	email_message *message = new_message();
+	const char *reason;
+	size_t i;
+
+	fill(message);
+	for (i = 0; i < N_ELEMENTS(states); i++) {
+		errno = 0;
+		if (email_message_set_recipient_state(
+			    message, 1, (enum email_recipient_state)states[i],
+			    "other") != -1 ||
+		    errno != EINVAL)
+			fail_msg("taken: %u", states[i]);
+		assert_int_equal(email_message_get_recipient_state(message, 1,
+								   &reason),
+				 EMAIL_RECIPIENT_FAILED);
+		assert_string_equal(reason, "550 no");
+	}
+	email_message_unref(&message);
+}
+
 static void test_too_many_are_refused(void **state ATTR_UNUSED)
 {
 	email_message *message = new_message();
@@ -355,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_texts_are_copies),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_too_long_texts_change_nothing),
+		cmocka_unit_test(test_unknown_states_are_refused),
 		cmocka_unit_test(test_too_many_are_refused),
 		cmocka_unit_test(test_unknown_lines_are_lines),
 		cmocka_unit_test(test_no_such_recipient_panics),
