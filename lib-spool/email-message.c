@@ -387,10 +387,14 @@ void email_message_set_version(email_message *message, uint64_t version)
 	message->priv->version = version;
 }
 
-void email_message_set_first_version(email_message *message, uint64_t version)
+int email_message_set_first_version(email_message *message, uint64_t version)
 {
-	i_assert(version > 0);
+	if (version == 0 || version > EMAIL_VERSION_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
 	message->priv->versions_before = version - 1;
+	return 0;
 }
 
 uint64_t email_message_get_first_version(const email_message *message)

@@ -49,6 +49,9 @@ enum email_message_flags {
 #define EMAIL_RECIPIENTS_MAX 100000
 #define EMAIL_PARAMETERS_MAX 10000
 
+/* The last version: a message of it is read and removed, and not written any more. */
+#define EMAIL_VERSION_MAX (UINT64_MAX - 1)
+
 /* A message with one reference and nothing in it but the id. Never NULL. */
 email_message *email_message_new(const struct message_id *id);
 void email_message_ref(email_message *message);
@@ -99,8 +102,9 @@ bool email_message_get_value_at(const email_message *message, unsigned int i,
 uint64_t email_message_get_version(const email_message *message);
 void email_message_set_version(email_message *message, uint64_t version);
 /* The version that the first write of a new message gives it, 1 if it was not set: a
-   copy from another spool goes on counting. From 1. */
-void email_message_set_first_version(email_message *message, uint64_t version);
+   copy from another spool goes on counting. From 1 to EMAIL_VERSION_MAX, else -1 with
+   EINVAL. */
+int email_message_set_first_version(email_message *message, uint64_t version);
 uint64_t email_message_get_first_version(const email_message *message);
 /* The version that is stored whole, beside which nothing but states of recipients has
    changed: those for which email_message_recipient_changed() says so. 0: there is none,

@@ -110,7 +110,8 @@ void spool_new_id(struct spool *spool, message_id *id_r);
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force);
 /* The commit: when it returns IO_DONE headers and body are on stable storage.
-   The message's version is one more then. */
+   The message's version is one more then; IO_FAIL with EOVERFLOW where it is
+   EMAIL_VERSION_MAX already. */
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force);
 int spool_readheaders(struct spool *spool, io_caller caller,

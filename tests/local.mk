@@ -138,7 +138,7 @@ unit_tests += tests/test-spool-async tests/test-spool-async-new \
 threaded_tests += tests/test-spool-async tests/test-spool-async-new \
 	tests/test-spool-async-store tests/test-spool-async-groups \
 	tests/test-spool-async-full
-unit_tests += tests/test-spool-scan
+unit_tests += tests/test-spool-scan tests/test-spool-limits
 unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \

@@ -277,6 +277,37 @@ static void test_unknown_states_are_refused(void **state ATTR_UNUSED)
 	email_message_unref(&message);
 }
 
+/* Behind the last version there is none, and 0 is that of what was never written. */
+static void test_first_versions(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t version;
+		bool good;
+	} rows[] = {
+		{ 1, true },
+		{ EMAIL_VERSION_MAX, true },
+		{ 0, false },
+		{ EMAIL_VERSION_MAX + 1, false },
+	};
+	email_message *message;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		message = new_message();
+		assert_int_equal(email_message_get_first_version(message), 1);
+		assert_int_equal(email_message_set_first_version(message, 7),
+				 0);
+		errno = 0;
+		if ((email_message_set_first_version(message, rows[i].version) <
+		     0) == rows[i].good)
+			fail_msg("row %zu", i);
+		assert_int_equal(errno, rows[i].good ? 0 : EINVAL);
+		assert_true(email_message_get_first_version(message) ==
+			    (rows[i].good ? rows[i].version : 7));
+		email_message_unref(&message);
+	}
+}
+
 static void test_too_many_are_refused(void **state ATTR_UNUSED)
 {
 	email_message *message = new_message();
@@ -382,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_too_long_texts_change_nothing),
 		cmocka_unit_test(test_unknown_states_are_refused),
+		cmocka_unit_test(test_first_versions),
 		cmocka_unit_test(test_too_many_are_refused),
 		cmocka_unit_test(test_unknown_lines_are_lines),
 		cmocka_unit_test(test_no_such_recipient_panics),

@@ -30,7 +30,7 @@ static email_message *new_message(const message_id *id, uint64_t first)
 
 	(void)email_message_set_sender(message, "a@example.org");
 	(void)email_message_add_recipient(message, "b@example.org");
-	email_message_set_first_version(message, first);
+	assert_int_equal(email_message_set_first_version(message, first), 0);
 	return message;
 }
 
