@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define FLAGS_ALL (EMAIL_MESSAGE_LINE_ENDS_LF | EMAIL_MESSAGE_HELD)
+
 struct recipient {
 	char *address;
 	char *reason;
@@ -292,10 +294,16 @@ uint64_t email_message_get_arrival(const email_message *message)
 	return message->priv->arrival;
 }
 
-void email_message_set_flags(email_message *message, unsigned int flags)
+int email_message_set_flags(email_message *message, unsigned int flags)
 {
+	/* no record would keep it */
+	if ((flags & ~(unsigned int)FLAGS_ALL) != 0) {
+		errno = EINVAL;
+		return -1;
+	}
 	note_change(message);
 	message->priv->flags = flags;
+	return 0;
 }
 
 unsigned int email_message_get_flags(const email_message *message)

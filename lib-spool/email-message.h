@@ -83,8 +83,8 @@ int email_message_set_recipient_state(email_message *message, unsigned int i,
    id is ahead of the clock where the clock was set back since the spool was made.) */
 void email_message_set_arrival(email_message *message, uint64_t msecs);
 uint64_t email_message_get_arrival(const email_message *message);
-/* enum email_message_flags */
-void email_message_set_flags(email_message *message, unsigned int flags);
+/* enum email_message_flags: others are refused. */
+int email_message_set_flags(email_message *message, unsigned int flags);
 unsigned int email_message_get_flags(const email_message *message);
 
 /* Named values, each in a named context ("smtp", an application's own). Setting

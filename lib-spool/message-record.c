@@ -437,8 +437,8 @@ static int parse_version(struct record_parser *p, char *text)
 
 static void add_flag(struct record_parser *p, unsigned int flag)
 {
-	email_message_set_flags(p->message,
-				email_message_get_flags(p->message) | flag);
+	(void)email_message_set_flags(
+		p->message, email_message_get_flags(p->message) | flag);
 }
 
 static int parse_line(struct record_parser *p, char *line)

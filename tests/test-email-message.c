@@ -67,7 +67,8 @@ static void fill(email_message *message)
 				 message, 1, EMAIL_RECIPIENT_FAILED, "550 no"),
 			 0);
 	email_message_set_arrival(message, 12345);
-	email_message_set_flags(message, EMAIL_MESSAGE_HELD);
+	assert_int_equal(email_message_set_flags(message, EMAIL_MESSAGE_HELD),
+			 0);
 	email_message_set_version(message, 3);
 	assert_int_equal(email_message_set_value(message, "smtp", "helo", "h"),
 			 0);
@@ -252,6 +253,28 @@ static void test_too_long_texts_change_nothing(void **state ATTR_UNUSED)
 	free(longer);
 }
 
+/* They would be gone when the message is read again. */
+static void test_unknown_flags_are_refused(void **state ATTR_UNUSED)
+{
+	const unsigned int all = EMAIL_MESSAGE_LINE_ENDS_LF |
+		EMAIL_MESSAGE_HELD;
+	email_message *message = new_message();
+	unsigned int bit;
+
+	assert_int_equal(email_message_set_flags(message, all), 0);
+	assert_int_equal(email_message_set_flags(message, 0), 0);
+	for (bit = 1; bit != 0; bit <<= 1) {
+		if ((bit & all) != 0)
+			continue;
+		errno = 0;
+		if (email_message_set_flags(message, all | bit) != -1 ||
+		    errno != EINVAL)
+			fail_msg("taken: 0x%x", bit);
+		assert_int_equal(email_message_get_flags(message), 0);
+	}
+	email_message_unref(&message);
+}
+
 /* No store could say which one it was. */
 static void test_unknown_states_are_refused(void **state ATTR_UNUSED)
 {
@@ -412,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_texts_are_copies),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_too_long_texts_change_nothing),
+		cmocka_unit_test(test_unknown_flags_are_refused),
 		cmocka_unit_test(test_unknown_states_are_refused),
 		cmocka_unit_test(test_first_versions),
 		cmocka_unit_test(test_too_many_are_refused),

@@ -215,7 +215,7 @@ static void test_what_differs_is_left(void **state ATTR_UNUSED)
 		rewrite(pair.to, &ids[2], "x-new 2");
 		assert_int_equal(spool_get(pair.to, &ids[1], &message),
 				 IO_DONE);
-		email_message_set_flags(message, 0);
+		assert_int_equal(email_message_set_flags(message, 0), 0);
 		assert_int_equal(spool_writeheaders(pair.to, IO_SYNCHRONOUS,
 						    message, 0),
 				 IO_DONE);
