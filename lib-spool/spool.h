@@ -77,8 +77,12 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);
 
 /* Starts the scan: found() is called on its thread, once for each message that
-   was there before this process, and may call whatever other threads may. done() comes
-   last. Either may be NULL. One scan at a
+   was there when the spool was opened, and may call whatever other threads may: not for
+   what was stored since, by this process. done() comes
+   last. Either may be NULL. A later scan hands out only what those before it could not
+   read, which a warning told of; a module that has its own scan decides for itself. (The
+   file store remembers each message that is stored, some 40 bytes, until it is removed or
+   a scan has handed out all.) One scan at a
    time: starting another one before the end of it panics. In a child that fork() made
    it warns, and done() is called at once. */
 typedef void spool_found_t(const message_id *id, void *context);
