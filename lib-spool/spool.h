@@ -33,13 +33,15 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 
 enum spool_open_flags {
 	/* For looking at a spool that may belong to another process: no lock,
-	   and writes and removals fail. */
+	   and writes and removals fail. A scan hands out, and changes
+	   nothing: what is damaged it leaves out. */
 	SPOOL_OPEN_READ_ONLY = 0x01,
 	/* A journal that cannot be opened since the first block of a segment is
 	   damaged is opened without that segment, which is put into quarantine/
 	   (READ_ONLY: only left out). Its messages are missing then, and some
 	   that it says are removed may be back. And a scan looks at all of the
-	   headers that it finds, and puts aside those that are damaged. */
+	   headers that it finds, and puts aside those that are damaged
+	   (READ_ONLY: that of a journal does not look). */
 	SPOOL_OPEN_REPAIR = 0x02
 };
 

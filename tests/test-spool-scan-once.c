@@ -13,6 +13,8 @@
 #include "test-spool-common.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -141,6 +143,90 @@ static void test_an_id_that_was_in_use(void **state ATTR_UNUSED)
 }
 
 /*
+ * A reader
+ */
+
+static unsigned int warnings;
+
+static void count_warning(const char *text ATTR_UNUSED,
+			  void *context ATTR_UNUSED)
+{
+	warnings++;
+}
+
+/* How many it finds. */
+static unsigned int read_and_scan(unsigned int flags)
+{
+	struct spool *reader = test_spool_open(SPOOL_OPEN_READ_ONLY | flags);
+	unsigned int found;
+
+	warnings = 0;
+	spool_set_warning_callback(reader, count_warning, NULL);
+	found = test_spool_scan(reader);
+	spool_close(&reader);
+	assert_int_equal(test_spool_files_in("quarantine").count, 0);
+	return found;
+}
+
+/* The owner is at a message, whose body waits for its headers. */
+static void test_a_reader_and_the_owner(void **state ATTR_UNUSED)
+{
+	email_message *message;
+	struct spool *spool;
+	message_id id, new;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		spool = open_with(stores[i], &id, 1);
+		spool_new_id(spool, &new);
+		message = message_of(&new);
+		assert_int_equal(test_spool_write_body(spool, message, wire),
+				 IO_DONE);
+		assert_int_equal(read_and_scan(0), 1);
+		assert_int_equal(test_spool_write_headers(spool, message),
+				 IO_DONE);
+		/* and another body of it */
+		assert_int_equal(test_spool_write_body(spool, message, ".\r\n"),
+				 IO_DONE);
+		assert_int_equal(read_and_scan(0), 2);
+		assert_int_equal(read_and_scan(SPOOL_OPEN_REPAIR), 2);
+		assert_int_equal(test_spool_write_headers(spool, message),
+				 IO_DONE);
+		email_message_unref(&message);
+		spool_close(&spool);
+	}
+}
+
+/* What is damaged is left out, and to the owner. */
+static void test_a_reader_and_damage(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	char path[512];
+	struct spool *spool;
+	message_id id;
+
+	spool = open_with("file", &id, 1);
+	test_spool_file(&id, ".h", path);
+	assert_int_equal(truncate(path, 30), 0);
+	assert_int_equal(read_and_scan(0), 0);
+	assert_int_equal(warnings, 1);
+	assert_int_equal(test_spool_count_files(&id), 2);
+	spool_close(&spool);
+
+	/* a body in a file */
+	spool = test_spool_new_of("journal", "");
+	assert_int_equal(test_spool_put(spool, data, TEST_SPOOL_LARGE, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	assert_int_equal(unlink(test_spool_files_in(TEST_SPOOL_BODIES).path),
+			 0);
+	assert_int_equal(read_and_scan(0), 0);
+	assert_int_equal(warnings, 1);
+	assert_int_equal(read_and_scan(SPOOL_OPEN_REPAIR), 0);
+	free(data);
+}
+
+/*
  * What the file store keeps for it
  */
 
@@ -261,6 +347,8 @@ int main(void)
 		cmocka_unit_test(test_an_id_that_is_in_use),
 		cmocka_unit_test(test_two_of_one_id),
 		cmocka_unit_test(test_an_id_that_was_in_use),
+		cmocka_unit_test(test_a_reader_and_the_owner),
+		cmocka_unit_test(test_a_reader_and_damage),
 		cmocka_unit_test(test_what_is_kept),
 		cmocka_unit_test(test_what_is_not_stored),
 		cmocka_unit_test(test_without_memory),

@@ -43,26 +43,8 @@ static bool put_aside(int bucket_fd, const char *name, void *context)
 	return true;
 }
 
-/* Moves all files of a message to quarantine/, with the reason beside them. Nothing
-   is ever deleted. */
-static void quarantine(struct file_store *store, int bucket_fd,
-		       const message_id *id, const char *why)
-{
-	struct quarantine_walk walk = { .store = store };
-	char name[FILE_NAME_SIZE];
-
-	message_id_to_text(id, walk.id);
-	file_name(id, FILE_HEADERS_SUFFIX, name);
-	spool_warn(store->spool, "message %s is put aside into quarantine: %s",
-		   walk.id, why);
-	(void)spool_put_aside(store->spool->dir_fd, name, NULL, 0, why);
-	/* a damaged line does not tell which body was the message's */
-	(void)spool_walk_dir(bucket_fd, ".", put_aside, &walk);
-	(void)file_sync_dir_fd(store->quarantine_fd);
-	(void)file_sync_dir_fd(bucket_fd);
-}
-
-/* Unreadable only now: nothing is lost, but a person should know. -1. */
+/* Unreadable only now, or to be mended by the owner: nothing is lost, but a person should
+   know. -1. */
 static int left_out(struct file_store *store, const message_id *id,
 		    const char *why)
 {
@@ -74,6 +56,33 @@ static int left_out(struct file_store *store, const message_id *id,
 		   "%s",
 		   text, why);
 	return -1;
+}
+
+static bool is_reader(const struct file_store *store)
+{
+	return (store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0;
+}
+
+/* Moves all files of a message to quarantine/, with the reason beside them: 0. Nothing
+   is ever deleted. */
+static int quarantine(struct file_store *store, int bucket_fd,
+		      const message_id *id, const char *why)
+{
+	struct quarantine_walk walk = { .store = store };
+	char name[FILE_NAME_SIZE];
+
+	if (is_reader(store))
+		return left_out(store, id, why);
+	message_id_to_text(id, walk.id);
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	spool_warn(store->spool, "message %s is put aside into quarantine: %s",
+		   walk.id, why);
+	(void)spool_put_aside(store->spool->dir_fd, name, NULL, 0, why);
+	/* a damaged line does not tell which body was the message's */
+	(void)spool_walk_dir(bucket_fd, ".", put_aside, &walk);
+	(void)file_sync_dir_fd(store->quarantine_fd);
+	(void)file_sync_dir_fd(bucket_fd);
+	return 0;
 }
 
 /* Behind the line. A start that repairs nothing leaves that to who reads them. */
@@ -89,10 +98,8 @@ static int are_headers_whole(struct file_store *store, int bucket_fd,
 	error = file_verify_headers(store, bucket_fd, message);
 	email_message_unref(&message);
 	if (error == EINVAL)
-		quarantine(store, bucket_fd, id, io_get_error());
-	else if (error != 0)
-		return left_out(store, id, io_get_error());
-	return error == 0 ? 1 : 0;
+		return quarantine(store, bucket_fd, id, io_get_error());
+	return error == 0 ? 1 : left_out(store, id, io_get_error());
 }
 
 /* 1: both files are there; 0: they are not, or not any more; -1: it cannot be told now. */
@@ -105,21 +112,21 @@ static int is_whole(struct file_store *store, int bucket_fd,
 
 	if (file_entry_read(store, bucket_fd, id, &entry) < 0) {
 		if (errno == EINVAL)
-			quarantine(store, bucket_fd, id, io_get_error());
-		else if (errno != ENOENT) /* gone meanwhile */
-			return left_out(store, id, io_get_error());
-		return 0;
+			return quarantine(store, bucket_fd, id, io_get_error());
+		/* or gone meanwhile */
+		return errno == ENOENT ? 0 :
+					 left_out(store, id, io_get_error());
 	}
 	found = file_find_body(bucket_fd, id, entry.body_hash, body);
+	if (found > 0)
+		return are_headers_whole(store, bucket_fd, id);
 	if (found == 0)
-		quarantine(store, bucket_fd, id,
-			   "there is no body for these headers");
-	else if (found < 0 && errno == EINVAL)
-		quarantine(store, bucket_fd, id,
-			   "its body is not a regular file");
-	else if (found < 0)
-		return left_out(store, id, strerror(errno));
-	return found > 0 ? are_headers_whole(store, bucket_fd, id) : 0;
+		return quarantine(store, bucket_fd, id,
+				  "there is no body for these headers");
+	if (errno == EINVAL)
+		return quarantine(store, bucket_fd, id,
+				  "its body is not a regular file");
+	return left_out(store, id, strerror(errno));
 }
 
 struct file_scan {
@@ -145,7 +152,8 @@ static bool scan_headers(struct file_scan *scan, int bucket_fd,
 	return true;
 }
 
-/* A body that no headers speak of: its writer is gone, unless it is one of ours. */
+/* A body that no headers speak of: its writer is gone, unless it is one of ours, or we
+   are a reader. */
 static void scan_body(struct file_store *store, int bucket_fd,
 		      const message_id *id, const char *name)
 {
@@ -154,7 +162,7 @@ static void scan_body(struct file_store *store, int bucket_fd,
 	struct file_entry entry;
 	int have_headers;
 
-	if (file_is_busy(store, id))
+	if (is_reader(store) || file_is_busy(store, id))
 		return;
 	file_name(id, FILE_HEADERS_SUFFIX, headers);
 	file_name(id, FILE_BODY_SUFFIX, first);

@@ -10,18 +10,26 @@
 
 #include <errno.h>
 
-/* The headers are kept for a person: nothing is removed. */
+static bool is_reader(const struct journal_store *store)
+{
+	return (store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0;
+}
+
+/* The headers are kept for a person, by the owner: nothing is removed. */
 static void put_aside(struct journal_store *store, const message_id *id,
 		      const char *why)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(id, text);
-	spool_warn(store->spool,
-		   "message %s is left out of this scan, and its headers are "
-		   "kept in quarantine: %s",
-		   text, why);
-	(void)journal_keep_record(store, id, JOURNAL_HEADERS, why);
+	spool_warn(store->spool, "message %s is left out of this scan%s: %s",
+		   text,
+		   is_reader(store) ?
+			   "" :
+			   ", and its headers are kept in quarantine",
+		   why);
+	if (!is_reader(store))
+		(void)journal_keep_record(store, id, JOURNAL_HEADERS, why);
 }
 
 /* 1: it is there, or a reader will be told; 0: it is missing, with io_set_error(). */
@@ -72,6 +80,7 @@ static bool hand_out(const struct journal_entry *entry, void *context)
 	if (spool_scan_is_stopping(walk->scan))
 		return false;
 	if ((walk->store->spool->flags & SPOOL_OPEN_REPAIR) != 0 &&
+	    !is_reader(walk->store) &&
 	    journal_repair_message(walk->store, entry))
 		return true;
 	if (has_its_file(walk->store, entry))
