@@ -4,6 +4,7 @@
 #include "istream.h"
 #include "macros.h"
 #include "mem.h"
+#include "message-record.h"
 #include "panic.h"
 
 #include <errno.h>
@@ -439,7 +440,7 @@ int email_message_add_unknown(email_message *message, const char *line)
 
 	note_change(message);
 	/* what would read as another line, or as none, in the record */
-	if (*line == '\0' || strchr(line, '\n') != NULL) {
+	if (strchr(line, '\n') != NULL || !message_record_is_unknown(line)) {
 		errno = EINVAL;
 		return -1;
 	}

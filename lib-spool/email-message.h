@@ -123,8 +123,9 @@ void email_message_set_write_failed(email_message *message, bool failed);
 void email_message_set_store_note(email_message *message, const char *note);
 const char *email_message_get_store_note(const email_message *message);
 /* Lines of a record that a newer version wrote, and that are kept for it: without
-   their LF. -1 with EINVAL for one that is empty or has an LF in it, or where there
-   are too many. */
+   their LF. -1 with EINVAL for one that has an LF in it, does not begin with the name of
+   a field (1 to 31 octets, up to a space) or with one that this version knows, or where
+   there are too many. */
 int email_message_add_unknown(email_message *message, const char *line);
 const char *email_message_get_unknown(const email_message *message,
 				      unsigned int i);

@@ -362,11 +362,29 @@ static void test_too_many_are_refused(void **state ATTR_UNUSED)
 	email_message_unref(&message);
 }
 
-/* A line that would be two in the record, or none, is not one. */
+/* A line that would be another in the record, two, or none, is not one: the message could
+   not be read again. */
 static void test_unknown_lines_are_lines(void **state ATTR_UNUSED)
 {
-	static const char *const texts[] = { "", "\n", "later 1\nheld",
-					     "later\n" };
+	static const char *const texts[] = {
+		/* two, or none */
+		"", "\n", "later 1\nheld", "later\n",
+		/* of a field that is known, as it is, or wrong */
+		"id", "version 7", "version", "arrival x", "body-length 1",
+		"recipient x", "recipient pending a %", "value", "sender %",
+		"line-ends lf", "held",
+		/* of none */
+		" later", "abcdefghijabcdefghijabcdefghijab",
+		"abcdefghijabcdefghijabcdefghijab 1"
+	};
+	static const char *const good[] = { "later 1",
+					    "later",
+					    "line-ends cr",
+					    "held 1",
+					    "ids",
+					    "x  \r",
+					    "abcdefghijabcdefghijabcdefghija",
+					    "crc32c 00000000" };
 	email_message *message = new_message();
 	size_t i;
 
@@ -377,6 +395,10 @@ static void test_unknown_lines_are_lines(void **state ATTR_UNUSED)
 		assert_int_equal(errno, EINVAL);
 	}
 	assert_null(email_message_get_unknown(message, 0));
+	for (i = 0; i < N_ELEMENTS(good); i++) {
+		if (email_message_add_unknown(message, good[i]) < 0)
+			fail_msg("refused: \"%s\"", good[i]);
+	}
 	email_message_unref(&message);
 }
 
