@@ -43,6 +43,7 @@ struct email_message_private {
 	uint64_t base_version;
 	unsigned int flags;
 	char *store_note;
+	uint64_t stored_len;
 	bool write_failed;
 };
 
@@ -427,11 +428,17 @@ void email_message_set_store_note(email_message *message, const char *note)
 
 	i_free(message->priv->store_note);
 	message->priv->store_note = copy;
+	message->priv->stored_len = message->body_len;
 }
 
 const char *email_message_get_store_note(const email_message *message)
 {
 	return message->priv->store_note;
+}
+
+uint64_t email_message_get_stored_len(const email_message *message)
+{
+	return message->priv->stored_len;
 }
 
 int email_message_add_unknown(email_message *message, const char *line)

@@ -25,7 +25,8 @@ struct email_message {
 	   what a client sent behind DATA. */
 	struct istream *body;
 	/* Octets of the wire form; 0: not known yet. Where it is not 0 and wrong, storing
-	   fails. */
+	   fails: also that of headers alone, where it is that of another body than the
+	   stored one. */
 	uint64_t body_len;
 
 	struct email_message_private *priv;
@@ -122,6 +123,8 @@ void email_message_set_write_failed(email_message *message, bool failed);
    not part of its record. NULL: none. */
 void email_message_set_store_note(email_message *message, const char *note);
 const char *email_message_get_store_note(const email_message *message);
+/* The octets of the body that the note is about: body_len as it was when that was set. */
+uint64_t email_message_get_stored_len(const email_message *message);
 /* Lines of a record that a newer version wrote, and that are kept for it: without
    their LF. -1 with EINVAL for one that has an LF in it, does not begin with the name of
    a field (1 to 31 octets, up to a space) or with one that this version knows, or where

@@ -78,10 +78,82 @@ static void test_the_last_version(void **state ATTR_UNUSED)
 	}
 }
 
+/* Whoever gave the body back, or took another one's length for it: what is stored is of
+   the body that is. */
+static void test_body_len_of_headers_alone(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t body_len;
+		bool good;
+	} rows[] = {
+		{ sizeof(wire) - 1, true }, { 0, true },           { 1, false },
+		{ sizeof(wire), false },    { UINT64_MAX, false },
+	};
+	email_message *message;
+	struct test_pair pair;
+	size_t i, j;
+	message_id id;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		for (j = 0; j < 2; j++) {
+			test_pair_new(&test_directions[j], &pair);
+			assert_int_equal(test_spool_put(pair.from, wire,
+							sizeof(wire) - 1, &id),
+					 IO_DONE);
+			assert_int_equal(spool_get(pair.from, &id, &message),
+					 IO_DONE);
+			email_message_set_body(message, NULL, rows[i].body_len);
+			if (rows[i].good)
+				assert_int_equal(test_spool_write_headers(
+							 pair.from, message),
+						 IO_DONE);
+			else
+				must_refuse(test_spool_write_headers(pair.from,
+								     message),
+					    EINVAL);
+			email_message_unref(&message);
+			assert_int_equal(version_in(pair.from, &id),
+					 rows[i].good ? 2 : 1);
+			test_must_have_whole(pair.from, 1);
+			test_spool_must_have(pair.from, &id, wire,
+					     sizeof(wire) - 1);
+			test_pair_close(&pair);
+		}
+	}
+}
+
+/* The same of a body that waits. */
+static void test_body_len_of_new_headers(void **state ATTR_UNUSED)
+{
+	email_message *message;
+	struct test_pair pair;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		test_pair_new(&test_directions[i], &pair);
+		spool_new_id(pair.from, &id);
+		message = new_message(&id, 1);
+		assert_int_equal(test_spool_write_body(pair.from, message,
+						       wire),
+				 IO_DONE);
+		message->body_len = 0;
+		assert_int_equal(test_spool_write_headers(pair.from, message),
+				 IO_DONE);
+		assert_int_equal(message->body_len, sizeof(wire) - 1);
+		email_message_unref(&message);
+		test_must_have_whole(pair.from, 1);
+		test_spool_must_have(pair.from, &id, wire, sizeof(wire) - 1);
+		test_pair_close(&pair);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_last_version),
+		cmocka_unit_test(test_body_len_of_headers_alone),
+		cmocka_unit_test(test_body_len_of_new_headers),
 	};
 
 	return cmocka_run_group_tests_name(

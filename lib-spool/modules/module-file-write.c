@@ -248,8 +248,11 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	int answer, found;
 
 	answer = check_version(store, bucket_fd, message, &before);
+	if (answer == IO_DONE)
+		answer = spool_check_stored_len(message);
 	if (answer != IO_DONE)
 		return answer;
+	entry->body_len = message->body_len;
 	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
 	if (found < 0)
 		return spool_fail_message(store->spool, "looking for the body",
@@ -283,7 +286,6 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	memset(&entry, 0, sizeof(entry));
 	entry.id = *id;
 	entry.version = email_message_get_version(message);
-	entry.body_len = message->body_len;
 	if (!file_note_get(message, &entry, &pending))
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
