@@ -412,6 +412,10 @@ static int migrate_all(struct migration *migration)
 
 static int check_spools(const struct migration *migration)
 {
+	if ((migration->flags & ~(unsigned int)SPOOL_MIGRATE_KEEP) != 0)
+		return spool_fail(migration->error_r, EINVAL,
+				  "the flags 0x%x of a migration are not known",
+				  migration->flags);
 	if (migration->from->store == NULL || migration->to->store == NULL)
 		return spool_fail(migration->error_r, ENOTSUP,
 				  "a spool without a native store has nothing "

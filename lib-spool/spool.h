@@ -47,7 +47,7 @@ enum spool_open_flags {
 
 /* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
    the text). keys (may be NULL): identities to read encrypted messages with,
-   referenced. The spool is this process's: in a child that fork() made writes,
+   referenced. A flag that is not known is EINVAL. The spool is this process's: in a child that fork() made writes,
    removals, spool_compact() and spool-async.h fail (EPERM), and a scan finds nothing.
    What was opened with READ_ONLY a child of a process with one thread may use. NULL with
    errno and *error_r as above. */
@@ -257,7 +257,8 @@ typedef bool spool_migrated_t(const struct spool_migrated *what, void *context);
    those that are in both, having compared them. A message that cannot be read, or
    differs, is told to the callback (may be NULL) and left where it is. -1 with errno and
    *error_r (free() it) where `to` cannot be written, `from` cannot be listed, or nothing
-   can be removed from it: what was told is done then. */
+   can be removed from it: what was told is done then; EINVAL for a flag that is not
+   known, and for a spool into itself. */
 int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
 		  spool_migrated_t *callback, void *context, char **error_r);
 

@@ -484,6 +484,13 @@ static void test_what_cannot_be_is_refused(void **state ATTR_UNUSED)
 		spool_migrate(pair.from, pair.from, 0, NULL, NULL, &error), -1);
 	assert_int_equal(errno, EINVAL);
 	free(error);
+	/* who means something by it may mean that they stay */
+	assert_int_equal(spool_migrate(pair.from, pair.to,
+				       SPOOL_MIGRATE_KEEP << 1, NULL, NULL,
+				       &error),
+			 -1);
+	assert_int_equal(errno, EINVAL);
+	free(error);
 	/* modules alone */
 	assert_int_equal(spool_migrate(pair.from, bare, 0, NULL, NULL, &error),
 			 -1);
