@@ -11,7 +11,7 @@
 #   - the first comment is what the page is about; its first sentence the name;
 #   - a comment of the form "/*", " * Title", " */" begins a section;
 #   - any other comment is about the declarations behind it, up to the next
-#     comment or empty line that begins a declaration with a comment again;
+#     comment or empty line;
 #   - lines that are indented are kept as they are, "- " begins a paragraph.
 
 function trim(s)
@@ -142,12 +142,21 @@ function literal(text)
 	literals = literals (literals == "" ? "" : "\n") text
 }
 
+function end_list()
+{
+	if (in_list)
+		body = body ".El\n"
+	in_list = 0
+}
+
 # Puts the group out: what was declared, and what was said about it.
 function end_group(    i, text, lines, n)
 {
 	if (tag_count == 0 && literals == "") {
-		if (doc != "" && !in_list)
+		if (doc != "") {
+			end_list()
 			body = body ".Pp\n" prose(doc) "\n"
+		}
 		doc = ""
 		return
 	}
@@ -163,10 +172,8 @@ function end_group(    i, text, lines, n)
 			undocumented = 1
 		}
 	}
-	if (tag_count == 0 && in_list) {
-		body = body ".El\n"
-		in_list = 0
-	}
+	if (tag_count == 0)
+		end_list()
 	if (doc != "") {
 		if (tag_count == 0)
 			body = body ".Pp\n"
@@ -187,10 +194,33 @@ function end_group(    i, text, lines, n)
 function section(title)
 {
 	end_group()
-	if (in_list)
-		body = body ".El\n"
-	in_list = 0
+	end_list()
 	body = body ".Ss " title "\n"
+}
+
+# A line of a directive, which goes on in the next one behind a backslash.
+function macro_line(line)
+{
+	in_macro = line ~ /\\$/
+	sub(/[ \t]*\\$/, "", line)
+	gsub(/[ \t]+/, " ", line)
+	sub(/^ /, "", line)
+	macro = macro (macro == "" || macro ~ /\($/ ? "" : " ") line
+	if (!in_macro)
+		directive(macro)
+}
+
+# A macro with arguments is a function like any other, one in capitals without them a
+# constant.
+function directive(line)
+{
+	if (line ~ /^#define [a-z][a-zA-Z_0-9]*\(/) {
+		sub(/^#define /, "", line)
+		sub(/\).*/, ")", line)
+		declaration(line)
+	} else if (line ~ /^#define [A-Z][A-Z_0-9]+ /) {
+		literal(line)
+	}
 }
 
 # A whole comment, without its signs. indent: how its lines are indented.
@@ -228,7 +258,7 @@ in_comment {
 	next
 }
 in_macro {
-	in_macro = $0 ~ /\\$/
+	macro_line($0)
 	next
 }
 depth == 0 && /^[ \t]*\/\*/ {
@@ -244,21 +274,10 @@ depth == 0 && /^[ \t]*\/\*/ {
 	next
 }
 depth == 0 && /^#/ {
-	in_macro = $0 ~ /\\$/
 	if (/^#include "types.h"/ || /^#include </)
 		seen_code = 1
-	if (/^#define [a-zA-Z_0-9]+\(/ && $0 !~ /BOBBIN_H/) {
-		line = $0
-		sub(/^#define /, "", line)
-		sub(/\).*/, ")", line)
-		if (line ~ /^[a-z]/)
-			declaration(line)
-	} else if (/^#define [A-Z][A-Z_0-9]+ /) {
-		line = $0
-		sub(/ *\\$/, "", line)
-		gsub(/\t/, " ", line)
-		literal(line)
-	}
+	macro = ""
+	macro_line($0)
 	next
 }
 depth == 0 && /^(BOBBIN_BEGIN_DECLS|BOBBIN_END_DECLS)/ {
@@ -266,10 +285,7 @@ depth == 0 && /^(BOBBIN_BEGIN_DECLS|BOBBIN_END_DECLS)/ {
 	next
 }
 depth == 0 && /^[ \t]*$/ && pending == "" {
-	# an empty line ends a group of literals, not one of functions that
-	# go on without a comment
-	if (tag_count == 0 && literals != "")
-		end_group()
+	end_group()
 	next
 }
 {
@@ -303,8 +319,7 @@ depth == 0 && /^[ \t]*$/ && pending == "" {
 }
 END {
 	end_group()
-	if (in_list)
-		body = body ".El\n"
+	end_list()
 	if (check)
 		exit undocumented
 	title = intro

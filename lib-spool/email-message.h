@@ -55,46 +55,59 @@ enum email_message_flags {
 
 /* A message with one reference and nothing in it but the id. Never NULL. */
 email_message *email_message_new(const struct message_id *id);
+/* Takes one more reference, to be dropped by email_message_unref(). */
 void email_message_ref(email_message *message);
-/* Sets the pointer to NULL; NULL is allowed. */
+/* Drops a reference, the last of which frees the message and drops its body, and sets
+   the pointer to NULL; NULL is allowed. */
 void email_message_unref(email_message **message);
 
-/* Takes a reference on the stream. */
+/* Sets the body and its octets (0: not known yet); takes a reference on the stream, and
+   drops that on the one before. NULL: no body. */
 void email_message_set_body(email_message *message, struct istream *body,
 			    uint64_t body_len);
 
-/* The envelope sender, "" for the null sender. Setters return -1 with EINVAL
-   where a text is too long, there are too many, or it is none of the values that there
-   are, and change nothing then. */
+/* The envelope sender, "" for the null sender, which is also what a new message has. 0,
+   or, as all setters that return something, -1 with EINVAL where a text is too long,
+   there are too many, or it is none of the values that there are, or with ENOMEM;
+   nothing has changed then. What a getter gives is valid until that is set again, cleared
+   or freed. */
 int email_message_set_sender(email_message *message, const char *sender);
 const char *email_message_get_sender(const email_message *message);
+/* Adds a recipient behind the others, with the state PENDING. 0 or -1. */
 int email_message_add_recipient(email_message *message, const char *address);
+/* How many recipients there are. */
 unsigned int email_message_recipient_count(const email_message *message);
+/* The address of recipient i, 0 being the first; panics where there is none of this
+   number. */
 const char *email_message_get_recipient(const email_message *message,
 					unsigned int i);
-/* The state of a recipient, and why, "" where nothing is known. */
+/* The state of recipient i, and why in *reason_r (may be NULL), "" where nothing is
+   known. */
 enum email_recipient_state
 email_message_get_recipient_state(const email_message *message, unsigned int i,
 				  const char **reason_r);
+/* Sets the state of recipient i, and why ("": nothing to say). 0 or -1. */
 int email_message_set_recipient_state(email_message *message, unsigned int i,
 				      enum email_recipient_state state,
 				      const char *reason);
 /* When it was received, in milliseconds since 1970; 0 until it is set, which nobody else
-   does. (The time in its
-   id is ahead of the clock where the clock was set back since the spool was made.) */
+   does. (The time in its id is ahead of the clock where the clock was set back since the
+   spool was made.) */
 void email_message_set_arrival(email_message *message, uint64_t msecs);
 uint64_t email_message_get_arrival(const email_message *message);
-/* enum email_message_flags: others are refused. */
+/* What else is to be known of it: enum email_message_flags, 0 for a new message. Others
+   are refused. */
 int email_message_set_flags(email_message *message, unsigned int flags);
 unsigned int email_message_get_flags(const email_message *message);
 
 /* Named values, each in a named context ("smtp", an application's own). Setting
-   replaces; value NULL removes. NULL: not set. */
+   replaces, value NULL removes: 0 or -1. Getting one that is not set gives NULL. */
 int email_message_set_value(email_message *message, const char *context,
 			    const char *name, const char *value);
 const char *email_message_get_value(const email_message *message,
 				    const char *context, const char *name);
-/* The i-th of all; false behind the last. */
+/* Value i of all, 0 being the first, with its context and name; false behind the last. A
+   removal moves those behind it down. */
 bool email_message_get_value_at(const email_message *message, unsigned int i,
 				const char **context_r, const char **name_r,
 				const char **value_r);
@@ -112,6 +125,7 @@ uint64_t email_message_get_first_version(const email_message *message);
    or something else was changed, too. Set by a store that writes states alone. */
 uint64_t email_message_get_base_version(const email_message *message);
 void email_message_set_base_version(email_message *message, uint64_t version);
+/* Whether the state of recipient i was changed since the base version was set. */
 bool email_message_recipient_changed(const email_message *message,
 				     unsigned int i);
 /* Whether a write of what was stored before has failed: until one succeeds the
@@ -126,10 +140,11 @@ const char *email_message_get_store_note(const email_message *message);
 /* The octets of the body that the note is about: body_len as it was when that was set. */
 uint64_t email_message_get_stored_len(const email_message *message);
 /* Lines of a record that a newer version wrote, and that are kept for it: without
-   their LF. -1 with EINVAL for one that has an LF in it, does not begin with the name of
-   a field (1 to 31 octets, up to a space) or with one that this version knows, or where
-   there are too many. */
+   their LF. 0, or -1 with EINVAL for one that has an LF in it, does not begin with the
+   name of a field (1 to 31 octets, up to a space) or with one that this version knows, or
+   where there are too many (EMAIL_PARAMETERS_MAX), or with ENOMEM. */
 int email_message_add_unknown(email_message *message, const char *line);
+/* Line i of these, 0 being the first; NULL behind the last. */
 const char *email_message_get_unknown(const email_message *message,
 				      unsigned int i);
 /* Forgets everything but the id (and that a write failed): what a read starts

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "io-infrastructure.h"
+#include "ostream-private.h"
 #include "spool-private.h"
 
 #include <errno.h>
@@ -78,6 +79,21 @@ int io_answer_for_errno(int error)
 int io_answer_for_output(int error)
 {
 	return error == EFBIG ? IO_TRANS_FAIL : io_answer_for_errno(error);
+}
+
+int io_fail_output(struct ostream *output)
+{
+	const struct ostream *end = output;
+	int error = output->stream_errno;
+
+	while (end->real_stream->parent != NULL)
+		end = end->real_stream->parent;
+	errno = error;
+	io_set_error("%s", o_stream_get_error(output));
+	/* the layer "limit" says so of the message, and will again */
+	if (error == EFBIG && end->stream_errno != EFBIG)
+		return IO_FAIL;
+	return io_answer_for_output(error);
 }
 
 int io_refuse(int error, const char *text)

@@ -136,11 +136,14 @@ void spool_scan_found(struct spool_scan *scan, const message_id *id);
 /* True when the spool is being closed and the scan should return. */
 bool spool_scan_is_stopping(struct spool_scan *scan);
 
-/* What went wrong in a hook that answers IO_FAIL or IO_TRANS_FAIL, as a sentence:
-   kept for this thread until its next call of the spool. */
+/* Says what went wrong in a hook that answers IO_FAIL or IO_TRANS_FAIL, as a sentence of
+   up to 1023 bytes (more are cut off), and keeps it with the errno that stands: for this
+   thread, until its next call of the spool. */
 void io_set_error(const char *fmt, ...) ATTR_FORMAT(1, 2);
+/* What went wrong in this thread's last call of the spool: the sentence, "" where it went
+   well. Valid until the thread's next call. */
 const char *io_get_error(void);
-/* The errno that stood when the error was set. */
+/* The errno that stood when that error was set, 0 where it went well. */
 int io_get_errno(void);
 
 BOBBIN_END_DECLS

@@ -9,6 +9,7 @@
 #include "mem.h"
 #include "panic.h"
 #include "process-mark.h"
+#include "thread-start.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,12 +108,7 @@ static int start(struct spool_async *async, struct ioloop *ioloop,
 
 static unsigned int good_worker_count(void)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (cpus < 1)
-		cpus = 1;
-	return cpus < SPOOL_WORKERS_MAX ? (unsigned int)cpus + 1 :
-					  SPOOL_WORKERS_MAX;
+	return I_MIN(thread_cpus() + 1, (unsigned int)SPOOL_WORKERS_MAX);
 }
 
 struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,

@@ -82,7 +82,8 @@ typedef void spool_answer_t(int answer, void *context);
 /* spool_put(): body, then headers. After IO_DONE both are on stable storage. */
 int spool_submit_put(struct spool_async *async, email_message *message,
 		     spool_answer_t *callback, void *context);
-/* Headers and body, into a message of which only the id has to be known. */
+/* spool_readheaders(), then spool_readbody(), into a message of which only the id has to
+   be known. */
 int spool_submit_get(struct spool_async *async, email_message *message,
 		     spool_answer_t *callback, void *context);
 /* spool_remove(): headers, then body. A message that is not there is IO_DONE. Where a full
@@ -90,7 +91,7 @@ int spool_submit_get(struct spool_async *async, email_message *message,
 int spool_submit_remove(struct spool_async *async, const message_id *id,
 			spool_answer_t *callback, void *context);
 
-/* The hooks one by one: as the calls of spool.h. */
+/* The hooks one by one: as spool_writebody() and the others of spool.h. */
 int spool_submit_writebody(struct spool_async *async, email_message *message,
 			   int force, spool_answer_t *callback, void *context);
 int spool_submit_writeheaders(struct spool_async *async, email_message *message,

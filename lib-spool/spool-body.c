@@ -25,13 +25,6 @@
 
 #define MEMORY_MAX (256 * 1024)
 
-static int fail_output(struct ostream *output)
-{
-	errno = output->stream_errno;
-	io_set_error("%s", o_stream_get_error(output));
-	return io_answer_for_output(output->stream_errno);
-}
-
 static int fail_input(struct istream *body)
 {
 	errno = body->stream_errno;
@@ -53,7 +46,7 @@ int spool_send_body(struct ostream *output, struct istream *body)
 	case OSTREAM_SEND_ISTREAM_RESULT_FINISHED:
 		return IO_DONE;
 	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT:
-		return fail_output(output);
+		return io_fail_output(output);
 	case OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT:
 		return fail_input(body);
 	default:
@@ -167,7 +160,7 @@ static int fill_file(struct ostream *output, const buffer_t *head,
 	o_stream_nsend(output, head->data, head->used);
 	answer = spool_send_body(output, body);
 	if (answer == IO_DONE && o_stream_finish(output) <= 0)
-		answer = fail_output(output);
+		answer = io_fail_output(output);
 	if (answer != IO_DONE)
 		o_stream_abort(output);
 	return answer;

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* For the records, each of which says what its stack is. */
 static bool is_too_long(const struct stack_spec *spec)
@@ -170,10 +171,31 @@ static void undo_init(int dir_fd)
 		(void)file_ops()->unlinkat(dir_fd, made[i].name, made[i].flags);
 }
 
+/* What others were let into before it was a spool is for its owner alone then. *mode_r:
+   what it was, 0: it stays so, as what is another's does. */
+static int close_to_others(int dir_fd, const char *dir, mode_t *mode_r,
+			   char **error_r)
+{
+	struct stat st;
+
+	*mode_r = 0;
+	if (file_ops()->fstat(dir_fd, &st) < 0)
+		return spool_fail(error_r, errno, "fstat(%s) failed: %s", dir,
+				  strerror(errno));
+	if (st.st_uid != geteuid() || (st.st_mode & 077) == 0)
+		return 0;
+	if (file_ops()->fchmod(dir_fd, 0700) < 0)
+		return spool_fail(error_r, errno, "fchmod(%s) failed: %s", dir,
+				  strerror(errno));
+	*mode_r = st.st_mode & 07777;
+	return 0;
+}
+
 /* Fills an empty directory, or leaves it as it was. */
 static int fill_dir(const char *dir, const struct spool_conf *conf,
 		    const struct age_recipients *recipients, char **error_r)
 {
+	mode_t mode;
 	char *why;
 	int fd, error;
 
@@ -183,12 +205,20 @@ static int fill_dir(const char *dir, const struct spool_conf *conf,
 	if (fd < 0)
 		return spool_fail(error_r, errno, "open(%s) failed: %s", dir,
 				  strerror(errno));
+	if (close_to_others(fd, dir, &mode, error_r) < 0) {
+		error = errno;
+		(void)file_close(&fd);
+		errno = error;
+		return -1;
+	}
 	if (init_in_dir(fd, conf, recipients, &why) == 0) {
 		(void)file_close(&fd);
 		return 0;
 	}
 	error = errno;
 	undo_init(fd);
+	if (mode != 0)
+		(void)file_ops()->fchmod(fd, mode);
 	(void)file_close(&fd);
 	(void)spool_fail(error_r, error, "making a spool of %s failed: %s", dir,
 			 why);

@@ -144,14 +144,17 @@ static int same_body(struct istream *a, struct istream *b)
 }
 
 /* Whether both spools have the same message: an answer, with io_set_error(). */
-static int compare(struct migration *migration, const message_id *id)
+static int compare(struct migration *migration, const message_id *id,
+		   struct result *result)
 {
 	email_message *here = NULL, *there = NULL;
 	int answer, same = 0;
 
 	answer = spool_get(migration->from, id, &here);
-	if (answer == IO_DONE)
+	if (answer == IO_DONE) {
+		result->what.body_len = here->body_len;
 		answer = spool_get(migration->to, id, &there);
+	}
 	if (answer == IO_DONE && same_record(here, there))
 		same = same_body(here->body, there->body);
 	if (answer == IO_DONE && same < 0) {
@@ -231,7 +234,7 @@ static int copy(struct migration *migration, const message_id *id,
 	/* first, since modules over there have it, too */
 	if (may_have(migration->to, id)) {
 		result->what.was_there = true;
-		return compare(migration, id);
+		return compare(migration, id, result);
 	}
 	answer = put_there(migration, id, result);
 	if (answer == IO_DONE || io_get_errno() != EEXIST)

@@ -66,6 +66,7 @@ struct spool {
 	unsigned int early_count;
 
 	pthread_mutex_t mutex;
+	struct spool_undone undone; /* under that */
 	pthread_cond_t scan_ended;
 	bool scan_running;
 	atomic_bool stopping;
@@ -75,6 +76,11 @@ struct spool {
 int spool_fail(char **error_r, int error, const char *fmt, ...)
 	ATTR_FORMAT(3, 4);
 void spool_warn(struct spool *spool, const char *fmt, ...) ATTR_FORMAT(2, 3);
+
+/* spool-scan.c: for spool_get_undone(), by errno. A scan could not read something. */
+void spool_note_left_out(struct spool *spool, int error);
+/* What is damaged could not be put aside. */
+void spool_note_unkept(struct spool *spool, int error);
 
 /* spool-body.c */
 struct ostream;
@@ -116,10 +122,12 @@ int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
 		   void *context);
 /* In bytes; 0 where it is not to be had. */
 uint64_t spool_file_size(int dir_fd, const char *name);
-/* Keeps bytes in quarantine/NAME (NULL: they are there already), once, and why in
-   NAME.why. dir_fd: the spool's. */
-bool spool_put_aside(int dir_fd, const char *name, const void *data,
-		     size_t size, const char *why);
+
+/* spool-quarantine.c: keeps bytes in quarantine/NAME (NULL: they are there already, or will
+   be), once, and why in NAME.why. Where others have the name, it is NAME.1, or the next one
+   that is free. dir_fd: the spool's. -1 with errno: not both are there. */
+int spool_put_aside(int dir_fd, const char *name, const void *data, size_t size,
+		    const char *why);
 /* Adds what scans have put aside. -1 with errno. */
 int spool_count_quarantined(const struct spool *spool,
 			    struct spool_strays *strays);
@@ -183,6 +191,9 @@ int io_answer_for_errno(int error);
 /* The same of what writing said: a limit on the size of files is not the message's
    fault. */
 int io_answer_for_output(int error);
+/* That of a stream that failed, with io_set_error(): there a limit is the end's own, or a
+   layer's, for which the message is too large. */
+int io_fail_output(struct ostream *output);
 /* IO_FAIL, with errno and io_set_error(). */
 int io_refuse(int error, const char *text);
 /* IO_FAIL, with EPERM and io_set_error(): who asks is a child of the owner. */

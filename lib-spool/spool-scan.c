@@ -22,6 +22,29 @@ bool spool_scan_is_stopping(struct spool_scan *scan)
 	return atomic_load(&scan->spool->stopping);
 }
 
+void spool_note_left_out(struct spool *spool, int error)
+{
+	(void)pthread_mutex_lock(&spool->mutex);
+	if (spool->undone.left_out++ == 0)
+		spool->undone.left_out_errno = error;
+	(void)pthread_mutex_unlock(&spool->mutex);
+}
+
+void spool_note_unkept(struct spool *spool, int error)
+{
+	(void)pthread_mutex_lock(&spool->mutex);
+	if (spool->undone.unkept++ == 0)
+		spool->undone.unkept_errno = error;
+	(void)pthread_mutex_unlock(&spool->mutex);
+}
+
+void spool_get_undone(struct spool *spool, struct spool_undone *undone_r)
+{
+	(void)pthread_mutex_lock(&spool->mutex);
+	*undone_r = spool->undone;
+	(void)pthread_mutex_unlock(&spool->mutex);
+}
+
 static void *scan_thread(void *context)
 {
 	struct spool_scan *scan = context;

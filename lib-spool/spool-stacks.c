@@ -144,9 +144,7 @@ int spool_finish_stream(struct ostream **stream)
 		o_stream_destroy(stream);
 		return IO_DONE;
 	}
-	errno = (*stream)->stream_errno;
-	io_set_error("%s", o_stream_get_error(*stream));
-	answer = io_answer_for_output((*stream)->stream_errno);
+	answer = io_fail_output(*stream);
 	spool_abort_stream(stream);
 	return answer;
 }

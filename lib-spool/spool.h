@@ -24,8 +24,8 @@ struct spool_settings {
 	const char *store;
 };
 
-/* Makes DIR (which may exist, but must be empty) a spool; it is on stable storage
-   when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
+/* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a
+   spool; it is on stable storage when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
    nothing is left of it. A bad setting is EINVAL; EDESTADDRREQ: a stack encrypts, and
    does not say for whom; EEXIST: DIR is not empty. */
 int spool_init(const char *dir, const struct spool_settings *settings,
@@ -45,12 +45,16 @@ enum spool_open_flags {
 	SPOOL_OPEN_REPAIR = 0x02
 };
 
-/* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it takes the lock (EBUSY: who holds it is in
-   the text). keys (may be NULL): identities to read encrypted messages with,
-   referenced. A flag that is not known is EINVAL. The spool is this process's: in a child that fork() made writes,
-   removals, spool_compact() and spool-async.h fail (EPERM), and a scan finds nothing.
-   What was opened with READ_ONLY a child of a process with one thread may use. NULL with
-   errno and *error_r as above. */
+/* Opens a spool, and loads the modules that its spool.conf names. Without READ_ONLY it
+   takes the lock (EBUSY: who holds it is in the text). flags: enum spool_open_flags.
+   keys (may be NULL): identities to read encrypted messages with, referenced. The spool
+   is this process's: in a child that fork() made writes, removals, spool_compact() and
+   spool-async.h fail (EPERM), and a scan finds nothing. What was opened with READ_ONLY
+   a child of a process with one thread may use. A process with a limit on the size of its
+   files (RLIMIT_FSIZE) ignores SIGXFSZ: what is too large fails then, and is cleaned up
+   (ostream.h). NULL with errno and *error_r (free() it), as above. EINVAL: its
+   configuration is wrong, or a flag is not known; EBADMSG: a journal cannot be opened, as the first block of a
+   segment is damaged. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */
@@ -71,9 +75,9 @@ int spool_add_module(struct spool *spool, io_infrastructure *module,
 int spool_load_module(struct spool *spool, const char *path, const char *symbol,
 		      const char *config, char **error_r);
 
-/* Told what needs no answer but a person's eye, on the thread where it came up. The first
-   32 texts from before there was a callback, as of opening, are told by the call that
-   sets it. */
+/* Sets who is told what needs no answer but a person's eye, on the thread where it
+   comes up; NULL: nobody for now. The first 32 texts from before there was a callback,
+   as of opening, are told by the call that sets it. */
 typedef void spool_warning_t(const char *text, void *context);
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);
@@ -93,6 +97,19 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 		      spool_done_t *done, void *context);
 /* Waits until the scan is over. */
 void spool_wait_scan(struct spool *spool);
+/* What opening a spool and its scans could not do, since it was opened: each was told by a
+   warning. */
+struct spool_undone {
+	/* Messages, and directories of them, that could not be read, so that
+	   nobody was handed them. */
+	uint64_t left_out;
+	/* Damaged messages and parts of a journal that could not be put into
+	   quarantine, and are where they were. */
+	uint64_t unkept;
+	/* The errno of the first of each; 0: there is none. */
+	int left_out_errno, unkept_errno;
+};
+void spool_get_undone(struct spool *spool, struct spool_undone *undone_r);
 
 /* Stops and waits for the scan, closes the modules in reverse order, gives up the
    lock. Sets the pointer to NULL; NULL is allowed. No other call may be running, and
@@ -102,48 +119,63 @@ void spool_wait_scan(struct spool *spool);
    close, and memory and other descriptors stay until the child ends. */
 void spool_close(struct spool **spool);
 
-/* A new id of this spool. */
+/* Makes a new id, behind all that this spool has made. Any thread may call it. */
 void spool_new_id(struct spool *spool, message_id *id_r);
 
 /*
  * The chain, hook by hook
  */
-/* Runs one hook through the modules, in the order in which they were added, until
-   one answers something else than IO_CONT; that is the result. force: the
-   message is about to leave memory, so no module may skip it. A body that can be read
-   only once, where several modules have an io_writebody, is read and kept first: in
-   memory, or in an unnamed file (below the spool, else in $TMPDIR or /tmp) encrypted
-   for a key that is never stored; message->body is what was kept then. */
+/* Stores message->body. Like all of these it runs one hook through the modules, in the
+   order in which they were added, until one answers something else than IO_CONT; that is
+   the result. Where all answer IO_CONT an unlink is IO_DONE, a write IO_FAIL with
+   ENOTSUP, a read IO_FAIL with ENOENT. force (of writes): the message is about to leave
+   memory, so no module may skip it. A body that can be read only once, where several
+   modules have an io_writebody, is read and kept first: in memory, or in an unnamed file
+   (below the spool, else in $TMPDIR or /tmp) encrypted for a key that is never stored;
+   message->body is what was kept then. */
 int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force);
-/* The commit: when it returns IO_DONE headers and body are on stable storage.
-   The message's version is one more then; IO_FAIL with EOVERFLOW where it is
-   EMAIL_VERSION_MAX already. */
+/* Stores everything but the body, which was to be written before: the commit. When it
+   returns IO_DONE headers and body are on stable storage, and the message's version is
+   one more (for a new message its first version); IO_FAIL with EOVERFLOW where it is
+   EMAIL_VERSION_MAX already. Where it fails the version is as it was, and a new message
+   is taken back from the modules that had it, unless another one of its id is stored
+   (EEXIST). */
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force);
+/* Fills in everything but the body, for a message of which only the id has to be known.
+   IO_FAIL with ENOENT: there is no such message. */
 int spool_readheaders(struct spool *spool, io_caller caller,
 		      email_message *message);
-/* The native store's body is a stream that does not end well where the bytes on the disk
-   are not those that were written: it gives what it can, and then it fails (EINVAL;
-   EPIPE where its stack says first that it is cut short). So nobody takes a body for
-   whole before its end was read with stream_errno 0. */
+/* Sets message->body and body_len, by the id alone; IO_FAIL with ENOENT: there is no such
+   message. The native store's body is a stream that does not end well where the bytes
+   on the disk are not those that were written: it gives what it can, and then it fails
+   (EINVAL; EPIPE where its stack says first that it is cut short). So nobody takes a
+   body for whole before its end was read with stream_errno 0. */
 int spool_readbody(struct spool *spool, io_caller caller,
 		   email_message *message);
+/* Removes a message's headers: from then on neither a scan nor a read finds it, also
+   after a crash. One that is not there is IO_DONE. */
 int spool_unlinkheaders(struct spool *spool, io_caller caller,
 			const message_id *id);
+/* Removes a message's body, after spool_unlinkheaders(): a native store refuses it before
+   (IO_FAIL with EBUSY). One that is not there is IO_DONE. */
 int spool_unlinkbody(struct spool *spool, io_caller caller,
 		     const message_id *id);
 
 /*
  * Messages as a whole
  */
-/* Body, then headers. */
+/* Stores a message: spool_writebody(), then spool_writeheaders(), of which each has to
+   return IO_DONE. */
 int spool_put(struct spool *spool, email_message *message);
-/* Headers and body (spool_readbody()); a new reference in *message_r. */
+/* Reads a message: spool_readheaders(), then spool_readbody(). With IO_DONE *message_r is
+   a new message with one reference, the caller's; else it is left alone. */
 int spool_get(struct spool *spool, const message_id *id,
 	      email_message **message_r);
-/* Headers, then body. A message that is not there is IO_DONE. Where a full disk has no room
-   for it, this compacts the spool as spool_compact() does, and tries again, twenty times at most. */
+/* Removes a message: headers, then body. One that is not there is IO_DONE. Where a full
+   disk has no room for it, this compacts the spool as spool_compact() does, and tries
+   again, twenty times at most. */
 int spool_remove(struct spool *spool, const message_id *id);
 
 /*
@@ -168,15 +200,15 @@ struct spool_entry {
 };
 /* Called for each message; false stops. */
 typedef bool spool_entry_t(const struct spool_entry *entry, void *context);
-/* All messages, in no order. -1 with errno and *error_r. */
+/* Calls back for every message, in no order. 0, or -1 with errno and *error_r. */
 int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 	       char **error_r);
 /* The same, having read and checked every byte; what cannot be decrypted without
    a key is checked by its hash and checksum alone (headers of a line of number 1,
    doc/spool-format.md, have none).
    Read-only it also calls back for what is damaged in a journal and belongs to no
-   message any more, and was not put aside yet: with the id that it was of, all
-   zeros where nobody knows. */
+   message any more, and was not put aside yet: with the id that it was of, once, or
+   all zeros where nobody knows. */
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 		 char **error_r);
 
@@ -184,12 +216,15 @@ int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
    what killed writers left, or what a writer of another process is at: opening the
    spool for writing takes the temporary files away, and a scan the bodies. */
 struct spool_strays {
-	uint64_t bodies;      /* that no headers speak of */
-	uint64_t temporary;   /* files */
-	uint64_t bytes;       /* of these bodies and files, on disk */
-	uint64_t quarantined; /* messages that scans have put aside */
+	uint64_t bodies;    /* that no headers speak of */
+	uint64_t temporary; /* files */
+	uint64_t bytes;     /* of these bodies and files, on disk */
+	/* messages that scans have put aside, one each time */
+	uint64_t quarantined;
+	/* and of a journal what is damaged, or missing, whosever it was */
+	uint64_t quarantined_parts;
 };
-/* Counts it; -1 with errno and *error_r. */
+/* Counts it. 0, or -1 with errno and *error_r. */
 int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,
 		       char **error_r);
 
@@ -223,7 +258,8 @@ struct spool_stats {
 	   written into these segments. */
 	uint64_t live_records, records;
 };
-/* Waits for the group that is being written, if one is. -1 with errno and *error_r. */
+/* Fills in *stats_r; waits for the group that is being written, if one is. 0, or -1 with
+   errno and *error_r. */
 int spool_get_stats(struct spool *spool, struct spool_stats *stats_r,
 		    char **error_r);
 

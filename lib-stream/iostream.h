@@ -19,6 +19,7 @@ struct iostream_fd {
 
 /* Makes the fd a shared one, with one reference: the caller's. */
 struct iostream_fd *iostream_fd_init(int fd);
+/* Takes one more reference, to be dropped by iostream_fd_unref(). */
 void iostream_fd_ref(struct iostream_fd *ref);
 /* Drops a reference and sets the pointer to NULL; NULL is allowed. True while there
    are others; else the fd is closed. */

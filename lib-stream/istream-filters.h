@@ -98,21 +98,27 @@ struct istream *i_stream_create_seekable_path(struct istream *input[],
 void i_stream_seekable_set_encrypted(struct istream *stream, bool encrypted);
 /* One after the other, too, but they are added while it is read: without one to
    read it gives 0 ("not now"), and the end only behind append_eof. It takes a
-   reference on each until that has ended, cannot seek back, has no size. The
-   chain is freed with its stream. max_buffer_size in bytes; 0: a good one. */
+   reference on each until that has ended, cannot seek back, has no size. *chain_r is
+   what they are added to, and is freed with the stream. max_buffer_size in bytes; 0: a
+   good one. */
 struct istream_chain;
 struct istream *i_stream_create_chain(struct istream_chain **chain_r,
 				      size_t max_buffer_size);
+/* Adds a stream behind those that were added before. Who waits for the chain's stream by
+   io_add_istream() is called, where it had nothing to read. */
 void i_stream_chain_append(struct istream_chain *chain, struct istream *stream);
+/* Adds the end: behind the streams that were added before, the chain's stream ends. */
 void i_stream_chain_append_eof(struct istream_chain *chain);
 /* Several readers of one input, which nobody else may read meanwhile: every child
    gives all of it, from where it stood when the child was made. The input keeps
    what the slowest child did not read; when that fills its buffer, the others
    get 0 from a read, and child_is_waiting tells why. The tee has at least one
-   child, takes a reference on input, and is freed with its last child. */
+   child, takes a reference on input, and is freed when its last child is closed. */
 struct tee_istream;
 struct tee_istream *tee_i_stream_create(struct istream *input);
 #define i_stream_create_tee(input) tee_i_stream_create(input)
+/* One more reader: a stream that is never blocking (another child may have to be read
+   first), and cannot seek back. */
 struct istream *tee_i_stream_create_child(struct tee_istream *tee);
 /* Whether the last read of this child gave 0 because of another child. */
 bool tee_i_stream_child_is_waiting(struct istream *input);
@@ -176,12 +182,12 @@ struct istream *i_stream_create_timeout(struct istream *input,
 					unsigned int timeout_msecs);
 /* Another character for each NUL. */
 struct istream *i_stream_create_nonuls(struct istream *input, char replace_chr);
-/* Fails with stream_errno and this text where failure_offset is reached... */
+/* Input up to failure_offset; there it fails with stream_errno and this text. */
 struct istream *i_stream_create_failure_at(struct istream *input,
 					   uoff_t failure_offset,
 					   int stream_errno,
 					   const char *error_string);
-/* ...or where input ends. */
+/* All of input; where that ends it fails with stream_errno and this text. */
 struct istream *i_stream_create_failure_at_eof(struct istream *input,
 					       int stream_errno,
 					       const char *error_string);
@@ -211,27 +217,53 @@ enum istream_dot_flags {
 struct istream *i_stream_create_dot(struct istream *input,
 				    enum istream_dot_flags flags);
 
+/* Decompresses gzip (RFC 1952) by zlib: all members of the input, one after the other.
+   Each one's CRC-32 and size are checked. */
 struct istream *i_stream_create_gzip(struct istream *input);
-struct istream *i_stream_create_gz(struct istream *input); /* the same */
+/* Dovecot's name for i_stream_create_gzip(). */
+struct istream *i_stream_create_gz(struct istream *input);
+/* Decompresses zlib data (RFC 1950), and checks its Adler-32. Data behind its end is
+   EINVAL. */
 struct istream *i_stream_create_zlib(struct istream *input);
+/* Decompresses raw deflate data (RFC 1951). There is no checksum: damage is EINVAL only
+   where it shows. Data behind its end is EINVAL. */
 struct istream *i_stream_create_deflate(struct istream *input);
+/* Decompresses LZ4 frames (format 1.6) by liblz4: all of the input, one after the other,
+   skippable ones skipped; the checksums that they have are checked. What needs a
+   dictionary, and the legacy format, is EINVAL. For what Dovecot calls lz4 see
+   i_stream_create_dovecot_lz4(). */
 struct istream *i_stream_create_lz4(struct istream *input);
-/* Dovecot's own container; damage, and a cut between two chunks, may go unseen. */
+/* Decompresses Dovecot's own container of LZ4 blocks; damage, and a cut between two
+   chunks, may go unseen. */
 struct istream *i_stream_create_dovecot_lz4(struct istream *input);
+/* Decompresses Zstandard frames (RFC 8878): all of the input, one after the other,
+   skippable ones skipped; the checksums that they have are checked. What needs a
+   dictionary, or a window of more than 128 MiB, is EINVAL. Fails with ENOTSUP where the
+   library was built without zstd. */
 struct istream *i_stream_create_zstd(struct istream *input);
+/* Decompresses bzip2: all streams of the input, one after the other. The CRC-32 of each
+   block and of each stream is checked. Fails with ENOTSUP where the library was built
+   without bzip2. */
 struct istream *i_stream_create_bzip2(struct istream *input);
-struct istream *i_stream_create_bz2(struct istream *input); /* the same */
-/* Data that makes the decoder take more than 128 MiB of memory is EINVAL. */
+/* Dovecot's name for i_stream_create_bzip2(). */
+struct istream *i_stream_create_bz2(struct istream *input);
+/* Decompress the .xz format (all streams of the input, one after the other, with the
+   padding between them; their checks are checked) and the older .lzma format (which has
+   no checksum; data behind its end is EINVAL). Data that makes the decoder take more than
+   128 MiB of memory is EINVAL. Fail with ENOTSUP where the library was built without
+   liblzma. */
 struct istream *i_stream_create_xz(struct istream *input);
 struct istream *i_stream_create_lzma(struct istream *input);
-/* The age v1 format; nothing that is not verified is ever given out. Damage in a last
+/* Decrypts the age v1 format with the first of the identities that fits (else ENOKEY; see
+   age-keys.h); nothing that is not verified is ever given out. Damage in a last
    chunk of less than 64 KiB, and bytes behind it, cannot be told from a cut and are
    EPIPE. The set is not changed and may be freed after this call. */
 struct istream *i_stream_create_decrypt(struct istream *input,
 					struct age_identities *identities);
 
-/* RFC 4648 8 and RFC 8259 7. The encoders read what o_stream_create_hex() and
-   o_stream_create_json() would write. */
+/* RFC 4648 8 (hexadecimal) and RFC 8259 7 (the inside of a JSON string), in both
+   directions: the encoders give what o_stream_create_hex() and o_stream_create_json()
+   would write. What is malformed is EINVAL. */
 struct istream *i_stream_create_hex_decoder(struct istream *input);
 struct istream *i_stream_create_hex_encoder(struct istream *input);
 struct istream *i_stream_create_json_decoder(struct istream *input);
@@ -262,6 +294,7 @@ enum qp_encoder_flag {
    CRLF, unless the flags say something else. */
 struct istream *i_stream_create_qp_encoder(struct istream *input,
 					   enum qp_encoder_flag flags);
+/* Every line end (LF or CRLF) becomes CRLF / LF; a lone CR stays. */
 struct istream *i_stream_create_crlf(struct istream *input);
 struct istream *i_stream_create_lf(struct istream *input);
 
@@ -269,8 +302,11 @@ enum istream_decompress_flags {
 	/* Input that no known format begins is passed on as it is. */
 	ISTREAM_DECOMPRESS_FLAG_TRY = 0x01
 };
-/* Recognises gzip, zstd, lz4 (also Dovecot's own), bzip2 and xz by their first
-   bytes. What is encrypted, or in the armor of age, is no known format here. */
+/* Decompresses what it recognises by its first bytes: gzip, zstd, lz4 (also Dovecot's
+   own), bzip2 and xz; zstd and lz4 also behind frames that are skipped, where their
+   magic is within the first 128 bytes. What is encrypted, or in the armor of age, is no
+   known format here. Unless the flags say otherwise, an unknown one is EINVAL, and
+   input without a byte EPIPE. */
 struct istream *i_stream_create_decompress(struct istream *input,
 					   enum istream_decompress_flags flags);
 

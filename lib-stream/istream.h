@@ -74,12 +74,14 @@ void i_stream_unix_unset_read_fd(struct istream *input);
    from then on; -1: none. One that nobody took is closed with the stream. */
 int i_stream_unix_get_read_fd(struct istream *input);
 /* The caller's memory, which must outlive the stream. It is all buffered from
-   the beginning: the first read is the end. */
+   the beginning: the first read is the end. Of a buffer (or string, which is one here)
+   it is what is used at this moment. */
 struct istream *i_stream_create_from_data(const void *data, size_t size);
 #define i_stream_create_from_buffer(buf) \
 	i_stream_create_from_data((buf)->data, (buf)->used)
 #define i_stream_create_from_string(str) i_stream_create_from_buffer(str)
-/* A copy of the data. */
+/* The same of a copy, which is the stream's; without memory for it the first read
+   fails with ENOMEM. */
 struct istream *i_stream_create_copy_from_data(const void *data, size_t size);
 #define i_stream_create_copy_from_buffer(buf) \
 	i_stream_create_copy_from_data((buf)->data, (buf)->used)
@@ -95,8 +97,8 @@ bobbin_i_stream_create_callback(istream_callback_read_t *callback,
 #define i_stream_create_callback(callback, context)                            \
 	bobbin_i_stream_create_callback((istream_callback_read_t *)(callback), \
 					context)
-/* For such a stream only. Appends to what is read next, before the callback is
-   asked again: a header, say. */
+/* For such a stream only. Appends `size` bytes, or a string without its NUL, to what
+   is read next, before the callback is asked again: a header, say. */
 void i_stream_callback_append(struct istream *input, const void *data,
 			      size_t size);
 void i_stream_callback_append_str(struct istream *input, const char *str);
@@ -127,20 +129,29 @@ void i_stream_copy_fd(struct istream *dest, struct istream *source);
 /* The error as a sentence; "EOF" at a clean end; else "<no error>". Valid
    until the stream is used again. */
 const char *i_stream_get_error(struct istream *stream);
+/* Why the connection ended: "Connection closed", with ": ERROR" where the stream failed
+   otherwise than by EPIPE. Valid until it is asked for again or the stream is freed. */
 const char *i_stream_get_disconnect_reason(struct istream *stream);
 
-/* Closes this stream but not its parents, drops the reference, sets the pointer
-   to NULL. NULL is allowed. */
+/* Closes this stream but not its parents, whoever else refers to it, drops the
+   caller's reference and sets the pointer to NULL. NULL is allowed. */
 void i_stream_destroy(struct istream **stream);
+/* Takes one more reference, to be dropped by i_stream_unref(). */
 void i_stream_ref(struct istream *stream);
+/* Drops a reference and sets the pointer to NULL; NULL is allowed. While others are left
+   the stream stays as it is, open too; the last one closes it, but not its parents,
+   and frees it. */
 void i_stream_unref(struct istream **stream);
-/* Called when the stream is freed, in the order in which they were added. */
+/* Adds a callback that is called when the stream is freed, after those that were added
+   before it. */
 void bobbin_i_stream_add_destroy_callback(struct istream *stream,
 					  istream_callback_t *callback,
 					  void *context);
 #define i_stream_add_destroy_callback(stream, callback, context) \
 	bobbin_i_stream_add_destroy_callback(                    \
 		stream, (istream_callback_t *)(callback), context)
+/* Takes the first callback back that was added with this function. Panics where there is
+   none. */
 void bobbin_i_stream_remove_destroy_callback(struct istream *stream,
 					     istream_callback_t *callback);
 #define i_stream_remove_destroy_callback(stream, callback) \
@@ -161,11 +172,12 @@ void i_stream_sync(struct istream *stream);
    and stream_errno); -2: the buffer is full at its maximum. Pointers from
    get_data stay valid while the answer is <= 0. */
 ssize_t i_stream_read(struct istream *stream);
-/* What is buffered and not skipped: *size_r bytes. */
+/* What is buffered and not skipped: *size_r bytes; NULL where that is nothing. */
 const unsigned char *i_stream_get_data(struct istream *stream, size_t *size_r);
+/* How many bytes are buffered and not skipped. */
 size_t i_stream_get_data_size(struct istream *stream);
-/* The same, to be changed in place: of streams that fill a buffer of their own
-   (files, decoders), else NULL and a size of 0. */
+/* What i_stream_get_data() gives, to be changed in place: of streams that fill a buffer
+   of their own (files, decoders), else NULL and a size of 0. */
 unsigned char *i_stream_get_modifiable_data(struct istream *stream,
 					    size_t *size_r);
 /* Appends to what is buffered, as if it had been read: for a pipe or a socket of
@@ -234,15 +246,21 @@ bool i_stream_read_eof(struct istream *stream);
 /* v_offset, plus where the parents stood when this stream was created. */
 uoff_t i_stream_get_absolute_offset(struct istream *stream);
 
+/* How large the stream's own buffer is at first, in bytes (at least 1; 64 KiB where this
+   is not called); it grows from there to its maximum. For before the first read: a
+   buffer that is there stays. A stream that shows its parent's bytes has none. */
 void i_stream_set_init_buffer_size(struct istream *stream, size_t size);
-/* Bounds the buffer, in bytes, here and in the parents. */
+/* Bounds the buffer, in bytes (at least 1), here and in the parents. */
 void i_stream_set_max_buffer_size(struct istream *stream, size_t max_size);
 /* The largest bound of this stream and its parents. */
 size_t i_stream_get_max_buffer_size(struct istream *stream);
+/* Dovecot's, for sources that call it: nothing changes here, where a buffer is kept until
+   its stream is freed. */
 void i_stream_set_persistent_buffers(struct istream *stream, bool set);
 /* Sets or clears O_NONBLOCK of the fd below, and `blocking` all the way. */
 void i_stream_set_blocking(struct istream *stream, bool blocking);
-/* When something was last read (zero if never). */
+/* When something was last read (zero if never), by the system's clock and as exact as its
+   ticks (some milliseconds). */
 void i_stream_get_last_read_time(struct istream *stream, struct timeval *tv_r);
 /* Moves what waits for the stream in an event loop, the ios of io_add_istream()
    included, to this loop or to the thread's current one. */

@@ -96,7 +96,10 @@ stream_sources += lib-stream/stack-detect.c
 
 # ends
 stream_private_headers += lib-stream/ends/ostream-file-private.h \
-	lib-stream/ends/istream-file-private.h
+	lib-stream/ends/istream-file-private.h \
+	lib-stream/ends/iostream-named-fd.h lib-stream/ends/file-rights.h
+stream_sources += lib-stream/ends/file-rights.c
+stream_sources += lib-stream/ends/iostream-named-fd.c
 stream_sources += lib-stream/ends/ostream-file.c
 stream_sources += lib-stream/ends/ostream-file-write.c
 stream_sources += lib-stream/ends/ostream-file-copy.c

@@ -152,7 +152,9 @@ ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
 	if (iov_size(iov, iov_count) == 0)
 		return 0;
 	ret = send_bytes(s, iov, iov_count);
-	if (ret < 0)
+	/* it may have taken some of it before it failed: nobody has to wait until
+	   it takes the rest */
+	if (ret < 0 || output->stream_errno != 0)
 		o_stream_copy_error_from(stream, output);
 	return ret;
 }

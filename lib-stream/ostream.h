@@ -82,7 +82,9 @@ typedef void ostream_callback_t(void *context);
    written, so that others go on there (another stream, or who has stdout next); who
    writes beside others, in turn with them, wants _blocking. A write to a pipe whose reader
    is gone raises SIGPIPE, as write() does: a program that wants EPIPE ignores that signal;
-   for sockets it is not raised. */
+   for sockets it is not raised. A file that would grow beyond what the process may write
+   (RLIMIT_FSIZE), this stream's or one of those below, raises SIGXFSZ, which ends the
+   process, and leaves temporary files: a program that wants EFBIG ignores that one. */
 struct ostream *o_stream_create_fd(int fd, size_t max_buffer_size);
 /* The same, and the fd becomes the stream's to close; *fd is set to -1. */
 struct ostream *o_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
@@ -90,7 +92,8 @@ struct ostream *o_stream_create_fd_autoclose(int *fd, size_t max_buffer_size);
    then. For stdout. */
 struct ostream *o_stream_create_fd_blocking(int fd);
 /* A regular file from `offset` on (UOFF_T_MAX: where the fd stands), written
-   with pwrite(); the fd's own offset is left alone. */
+   with pwrite(); the fd's own offset is left alone. With autoclose_fd, and by
+   _autoclose, which sets *fd to -1, the fd becomes the stream's to close. */
 struct ostream *o_stream_create_fd_file(int fd, uoff_t offset,
 					bool autoclose_fd);
 struct ostream *o_stream_create_fd_file_autoclose(int *fd, uoff_t offset);
@@ -106,9 +109,10 @@ struct ostream *o_stream_create_file(const char *path, uoff_t offset,
    temporary file. It must be finished or aborted before it is destroyed.
    A file that exists is replaced when it is finished, no earlier; where path is
    a symbolic link to one, the link stays and its target is replaced. A directory
-   is refused (EISDIR), and so is a device, a FIFO or a socket (EEXIST), which a
-   rename would replace; o_stream_create_file_or_device() opens those. The mode is
-   one of open(): the umask takes from it. */
+   is refused (EISDIR), and so is a device, a FIFO, a socket or the path of an open
+   descriptor (EEXIST), which a rename would replace;
+   o_stream_create_file_or_device() opens those. The mode is one of open(): the
+   umask takes from it. */
 struct ostream *
 o_stream_create_file_atomic(const char *path, mode_t mode,
 			    enum ostream_file_atomic_flags flags);
@@ -195,24 +199,32 @@ int o_stream_get_fd(struct ostream *stream);
 /* The error as a sentence, "<no error>" where stream_errno is 0. Valid until
    the stream is used again. */
 const char *o_stream_get_error(struct ostream *stream);
-/* "Connection closed", with ": ERROR" where there was one. */
+/* Why the connection ended: "Connection closed", with ": ERROR" where the stream failed
+   otherwise than by EPIPE. Valid until it is asked for again or the stream is freed. */
 const char *o_stream_get_disconnect_reason(struct ostream *stream);
 
-/* Flushes and closes this stream but not its parents, drops the reference and
-   sets the pointer to NULL. NULL is allowed. */
+/* Flushes and closes this stream but not its parents, whoever else refers to it, drops
+   the caller's reference and sets the pointer to NULL. NULL is allowed. Panics as
+   o_stream_unref() does. */
 void o_stream_destroy(struct ostream **stream);
+/* Takes one more reference, to be dropped by o_stream_unref(). */
 void o_stream_ref(struct ostream *stream);
-/* The last one frees the stream; it panics where errors were not checked:
-   "output stream NAME is missing error handling". */
+/* Drops a reference and sets the pointer to NULL; NULL is allowed. While others are left
+   the stream stays as it is, open too; the last one flushes and closes it, but not its
+   parents, and frees it. That one panics where errors were not checked: "output
+   stream NAME is missing error handling". */
 void o_stream_unref(struct ostream **stream);
 
-/* Called when the stream is freed, in the order in which they were added. */
+/* Adds a callback that is called when the stream is freed, after those that were added
+   before it. */
 void bobbin_o_stream_add_destroy_callback(struct ostream *stream,
 					  ostream_callback_t *callback,
 					  void *context);
 #define o_stream_add_destroy_callback(stream, callback, context) \
 	bobbin_o_stream_add_destroy_callback(                    \
 		stream, (ostream_callback_t *)(callback), context)
+/* Takes the first callback back that was added with this function. Panics where there is
+   none. */
 void bobbin_o_stream_remove_destroy_callback(struct ostream *stream,
 					     ostream_callback_t *callback);
 #define o_stream_remove_destroy_callback(stream, callback) \
@@ -228,7 +240,8 @@ void o_stream_close(struct ostream *stream);
  * Sending
  */
 
-/* Returns the bytes accepted (sent or buffered), or -1. Fewer than asked only
+/* Sends `size` bytes, the pieces one after the other, or a string without its NUL.
+   Returns the bytes accepted (sent or buffered), or -1. Fewer than asked only
    where a non-blocking stream's buffer is full; `overflow` is set then. Zero
    bytes are 0. After finish it panics. */
 ssize_t o_stream_send(struct ostream *stream, const void *data,
@@ -272,6 +285,7 @@ int o_stream_seek(struct ostream *stream, uoff_t offset);
    its errors must still be checked by a flush. A flag, not a count. */
 void o_stream_cork(struct ostream *stream);
 void o_stream_uncork(struct ostream *stream);
+/* Whether this stream is corked, be it by a cork of one on top of it. */
 bool o_stream_is_corked(struct ostream *stream);
 /* Sends what is buffered, here and in the parents: 1 when everything that the
    formats can release is out, 0 when something is still buffered, -1 on an
@@ -279,6 +293,7 @@ bool o_stream_is_corked(struct ostream *stream);
    compressor it makes a sync point, which costs ratio: a flush every 4 KiB
    costs gzip 3 % and zstd 6 %. o_stream_check() looks without that. */
 int o_stream_flush(struct ostream *stream);
+/* o_stream_uncork() and o_stream_flush(): returns what the flush does. */
 static inline int o_stream_uncork_flush(struct ostream *stream)
 {
 	o_stream_uncork(stream);
@@ -291,9 +306,9 @@ int o_stream_check(struct ostream *stream);
    when the stream is writable, and the trailer is still written only once.
    Called again after 1 it equals flush. Sends after it panic. */
 int o_stream_finish(struct ostream *stream);
-/* Whether finishing this stream finishes its parent (default yes; dot: no)... */
+/* Whether finishing this stream finishes its parent, too (default yes; dot: no). */
 void o_stream_set_finish_also_parent(struct ostream *stream, bool set);
-/* ...and whether this stream lets a child finish it (default yes). */
+/* Whether this stream lets the finish of one on top of it finish it (default yes). */
 void o_stream_set_finish_via_child(struct ostream *stream, bool set);
 /* Forgets the errors so far, here and in the parents. */
 void o_stream_ignore_last_errors(struct ostream *stream);
@@ -312,6 +327,7 @@ void o_stream_set_no_error_handling(struct ostream *stream, bool set);
 /* Bounds what is buffered, in bytes, here and in the parents. SIZE_MAX: no
    bound. */
 void o_stream_set_max_buffer_size(struct ostream *stream, size_t max_size);
+/* The bound of this stream alone, in bytes. */
 size_t o_stream_get_max_buffer_size(struct ostream *stream);
 /* Bytes waiting in this stream and its parents; not what a codec keeps until
    its block is full. */
@@ -327,12 +343,13 @@ void bobbin_o_stream_set_flush_callback(struct ostream *stream,
 #define o_stream_set_flush_callback(stream, callback, context) \
 	bobbin_o_stream_set_flush_callback(                    \
 		stream, (stream_flush_callback_t *)(callback), context)
+/* Takes the callback back: none is called any more. */
 void o_stream_unset_flush_callback(struct ostream *stream);
 /* Asks for the callback even though the buffer may be empty. */
 void o_stream_set_flush_pending(struct ostream *stream, bool set);
-/* When something was last accepted (zero if never): the time of the event
-   loop's turn where the thread has a loop. Small sends do not look at the clock: what a
-   corked stream or one in memory took since counts as accepted when this is asked. */
+/* When something was last accepted (zero if never), by the system's clock and as exact as
+   its ticks (some milliseconds). Small sends do not look at the clock: what a corked
+   stream or one in memory took since counts as accepted when this is asked. */
 void o_stream_get_last_write_time(struct ostream *stream, struct timeval *tv_r);
 /* Moves what the stream has in an event loop to the one given / the thread's
    current one. */

@@ -38,14 +38,16 @@ struct stack_spec_word {
  * Specs
  */
 
-/* NULL with a sentence in *error_r (free() it) that names the bad word and its
-   column, 1 being the first; errno EINVAL, or ENOTSUP for a kind that this build
-   lacks. *bad_r (may be NULL) gets the word's place. */
+/* The spec that the text is, which is the caller's to free. NULL with a sentence in
+   *error_r (free() it) that names the bad word and its column, 1 being the first; errno
+   EINVAL, ENOTSUP for a kind that this build lacks, or ENOMEM. *bad_r (may be NULL) gets
+   the word's place. */
 struct stack_spec *stack_spec_parse_at(const char *text,
 				       struct stack_spec_word *bad_r,
 				       char **error_r);
 struct stack_spec *stack_spec_parse(const char *text, char **error_r);
-/* Sets the pointer to NULL; NULL is allowed. */
+/* Frees the spec and drops its keys; streams that were made of it stay. Sets the pointer
+   to NULL; NULL is allowed. */
 void stack_spec_free(struct stack_spec **spec);
 
 enum stack_spec_form {

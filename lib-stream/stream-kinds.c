@@ -1,6 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "stream-kinds.h"
+#include "ends/file-rights.h"
+#include "ends/iostream-named-fd.h"
 #include "endian-io.h"
 #include "file-ops.h"
 #include "istream.h"
@@ -196,10 +198,13 @@ static struct istream *limit_input(struct istream *parent,
 
 struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 {
-	struct ostream *stream;
+	struct ostream *stream = o_stream_create_named_fd(path);
 	struct stat st;
-	bool exists = file_ops()->fstatat(AT_FDCWD, path, &st, 0) == 0;
+	bool exists;
 
+	if (stream != NULL)
+		return stream;
+	exists = file_ops()->fstatat(AT_FDCWD, path, &st, 0) == 0;
 	if (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return o_stream_create_file(path, 0, mode, 0);
 	if (!exists)
@@ -207,7 +212,7 @@ struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 	stream = o_stream_create_file_atomic(path, 0600, 0);
 	/* what the umask would take away was there before */
 	if (stream->stream_errno == 0 &&
-	    file_ops()->fchmod(o_stream_get_fd(stream), st.st_mode & 0777) < 0)
+	    file_hand_rights_on(o_stream_get_fd(stream), path, &st) < 0)
 		(void)o_stream_fail(stream->real_stream, errno,
 				    "fchmod(%s) failed: %s", path,
 				    strerror(errno));
@@ -216,7 +221,9 @@ struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode)
 
 static struct istream *file_input(const char *path)
 {
-	return i_stream_create_file(path, 0);
+	struct istream *stream = i_stream_create_named_fd(path);
+
+	return stream != NULL ? stream : i_stream_create_file(path, 0);
 }
 
 static struct ostream *null_output(const char *path ATTR_UNUSED,
@@ -281,6 +288,9 @@ static bool is_armor(const unsigned char *data, size_t size)
 #define ZSTD_FLAGS (OPAQUE | STREAM_KIND_SKIPS | STREAM_KIND_MISSING)
 #endif
 
+/* ZSTD_WINDOWLOG_MAX: what an address space has room for. */
+#define ZSTD_WINDOW_MAX (SIZE_MAX > UINT32_MAX ? 31 : 30)
+
 #ifdef HAVE_BZIP2
 #define BZIP2_FLAGS OPAQUE
 #else
@@ -292,10 +302,14 @@ static bool is_armor(const unsigned char *data, size_t size)
 #else
 #define XZ_FLAGS (OPAQUE | STREAM_KIND_MISSING)
 #endif
+/* With less not even the smallest dictionary, of 4 KiB, can be read: liblzma's own
+   state is as large. */
+#define XZ_MEMORY_MIN ((int64_t)64 * 1024)
 #define XZ_OPTIONS                                                  \
 	LEVEL(0, 9, 6),                                             \
 		{ .name = "memory",                                 \
 		  .type = STREAM_OPTION_SIZE,                       \
+		  .min = XZ_MEMORY_MIN,                             \
 		  .def = (int64_t)128 * 1024 * 1024,                \
 		  .help = "reading: the most memory that the data " \
 			  "may make it take (128M)" },              \
@@ -331,7 +345,7 @@ static const struct stream_kind kinds[] = {
 		       { .name = "window",
 			 .type = STREAM_OPTION_INT,
 			 .min = 10,
-			 .max = 31,
+			 .max = ZSTD_WINDOW_MAX,
 			 .def = 27,
 			 .help = "reading: the largest window, 2^N bytes (as "
 				 "zstd --long=N)" },
@@ -382,6 +396,7 @@ static const struct stream_kind kinds[] = {
 	  .options = { { .name = "line",
 			 .type = STREAM_OPTION_INT,
 			 .max = 1024,
+			 .multiple = 4,
 			 .help = "letters a line, a multiple of 4 (MIME: 76); "
 				 "0: one line" } } },
 	{ TRANSFORM(base64url), .flags = STREAM_KIND_LOSSLESS,
@@ -389,6 +404,7 @@ static const struct stream_kind kinds[] = {
 	  .options = { { .name = "line",
 			 .type = STREAM_OPTION_INT,
 			 .max = 1024,
+			 .multiple = 4,
 			 .help = "letters a line, a multiple of 4; "
 				 "0: one line" } } },
 	{ TRANSFORM(qp), .flags = STREAM_KIND_LOSSLESS,
@@ -486,14 +502,21 @@ static const struct stream_kind *find_kind(const unsigned char *data,
 	return NULL;
 }
 
-/* The magic of a frame that is skipped, and the size of what follows. */
+/* RFC 8878 3.1.2: the magic of a frame that is skipped, which is as long as that of the
+   kinds that have such frames; and with it the size of what follows. */
+#define SKIPPED_MAGIC_SIZE 4
 #define SKIPPED_HEAD_SIZE 8
+
+static bool is_skipped(const unsigned char *data, size_t size)
+{
+	return size >= SKIPPED_MAGIC_SIZE && (data[0] & 0xf0) == 0x50 &&
+		memcmp(data + 1, "\x2a\x4d\x18", 3) == 0;
+}
 
 /* The size of the frame that is skipped and begins here, 0: none does. */
 static uint64_t skipped_size(const unsigned char *data, size_t size)
 {
-	if (size < SKIPPED_HEAD_SIZE || (data[0] & 0xf0) != 0x50 ||
-	    memcmp(data + 1, "\x2a\x4d\x18", 3) != 0)
+	if (size < SKIPPED_HEAD_SIZE || !is_skipped(data, size))
 		return 0;
 	return SKIPPED_HEAD_SIZE + (uint64_t)get_le32(data + 4);
 }
@@ -528,8 +551,12 @@ const struct stream_kind *stream_kind_recognise(const void *data, size_t size,
 	const unsigned char *bytes = data;
 	uint64_t pos = skip_frames(bytes, size), wanted = longest_head();
 
-	if (pos > 0)
+	/* of what stands there the magic is enough, unless it is skipped, too */
+	if (pos > 0 && pos <= size &&
+	    is_skipped(bytes + pos, size - (size_t)pos))
 		wanted = I_MAX(wanted, pos + SKIPPED_HEAD_SIZE);
+	else if (pos > 0)
+		wanted = I_MAX(wanted, pos + SKIPPED_MAGIC_SIZE);
 	if (wanted_r != NULL)
 		*wanted_r = (size_t)I_MIN(wanted, (uint64_t)SIZE_MAX);
 	if (pos > size)

@@ -17,7 +17,7 @@ struct age_identities;
 
 enum stream_option_type {
 	STREAM_OPTION_INT,  /* a number, min to max */
-	STREAM_OPTION_SIZE, /* bytes; K, M, G, T behind it: times 1024, ... */
+	STREAM_OPTION_SIZE, /* bytes, from min; K, M, G, T: times 1024, ... */
 	STREAM_OPTION_BOOL, /* yes or no */
 	STREAM_OPTION_PATH, /* a file */
 	/* "age1..."; the path of a file of these; the path of a file of
@@ -35,6 +35,7 @@ struct stream_option {
 	bool decodes;
 	bool no_zero;          /* an INT whose range has a gap there */
 	int64_t min, max, def; /* of an INT; a BOOL's def is 0 or 1 */
+	int64_t multiple; /* of an INT: it must be one of that; 0: any will do */
 	const char *help;
 };
 
@@ -121,7 +122,7 @@ struct stream_kind {
 	struct istream *(*open_input)(const char *path);
 };
 
-/* NULL where there is no kind of this name. */
+/* The kind whose name these `size` bytes are; NULL: there is none. */
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
 /* All kinds, in the order in which help shows them; NULL behind the last. */
 const struct stream_kind *stream_kind_get(unsigned int i);
@@ -139,9 +140,13 @@ struct transform *stream_kind_transform(const struct stream_kind *kind,
 
 /* A file that is written: atomically (o_stream_create_file_atomic()), with the
    permissions of the file of that name that it replaces, if there is one, else
-   those of mode without the umask's; a symbolic link stays and its target is
+   those of mode without the umask's. Owner, group and POSIX ACL of that file are
+   handed on, too, where the process may; where the group is not, its permissions and
+   those of others are what both had, and with an ACL none. A symbolic link stays and its target is
    replaced. What exists and is no regular file (a device, a FIFO) is opened as it
-   is; a directory is refused. */
+   is; a directory is refused. The path of an open descriptor (/dev/stdout,
+   /dev/fd/N, or a link to it) is a duplicate of that one, written where it
+   stands; EBADF where it cannot be. */
 struct ostream *o_stream_create_file_or_device(const char *path, mode_t mode);
 
 BOBBIN_END_DECLS

@@ -65,10 +65,29 @@ static bool parse_int(const struct stream_option *option, const char *value,
 
 	return parse_number(value, number_r, &rest) && *rest == '\0' &&
 		*number_r >= option->min && *number_r <= option->max &&
-		(*number_r != 0 || !option->no_zero);
+		(*number_r != 0 || !option->no_zero) &&
+		(option->multiple == 0 || *number_r % option->multiple == 0);
 }
 
-static bool parse_size(const char *value, int64_t *number_r)
+/* What a number must be, for i_free(). */
+static char *int_rule(const struct stream_option *option)
+{
+	char *rule, *whole;
+
+	rule = i_strdup_printf("%s must be a number from %" PRId64
+			       " to %" PRId64 "%s",
+			       option->name, option->min, option->max,
+			       option->no_zero ? ", not 0" : "");
+	if (option->multiple == 0)
+		return rule;
+	whole = i_strdup_printf("%s, a multiple of %" PRId64, rule,
+				option->multiple);
+	i_free(rule);
+	return whole;
+}
+
+static bool parse_size(const struct stream_option *option, const char *value,
+		       int64_t *number_r)
 {
 	static const char units[] = "KMGT";
 	const char *rest, *unit;
@@ -77,7 +96,7 @@ static bool parse_size(const char *value, int64_t *number_r)
 	if (!parse_number(value, number_r, &rest) || *number_r < 0)
 		return false;
 	if (*rest == '\0')
-		return true;
+		return *number_r >= option->min;
 	unit = strchr(units, *rest & ~0x20);
 	if (unit == NULL || rest[1] != '\0')
 		return false;
@@ -85,7 +104,18 @@ static bool parse_size(const char *value, int64_t *number_r)
 	if (*number_r > INT64_MAX >> shift)
 		return false;
 	*number_r <<= shift;
-	return true;
+	return *number_r >= option->min;
+}
+
+static char *size_rule(const struct stream_option *option)
+{
+	if (option->min == 0)
+		return i_strdup_printf("%s must be a number of bytes (K, M, G "
+				       "or T may follow it)",
+				       option->name);
+	return i_strdup_printf("%s must be at least %" PRId64
+			       " bytes (K, M, G or T may follow the number)",
+			       option->name, option->min);
 }
 
 static bool parse_bool(const char *value, int64_t *number_r)
@@ -136,18 +166,11 @@ bool stream_options_set(struct stream_options *options,
 	if (option->type == STREAM_OPTION_INT) {
 		ok = parse_int(option, value, number);
 		if (!ok)
-			*error_r = i_strdup_printf(
-				"%s must be a number from %" PRId64
-				" to %" PRId64 "%s",
-				option->name, option->min, option->max,
-				option->no_zero ? ", not 0" : "");
+			*error_r = int_rule(option);
 	} else if (option->type == STREAM_OPTION_SIZE) {
-		ok = parse_size(value, number);
+		ok = parse_size(option, value, number);
 		if (!ok)
-			*error_r = i_strdup_printf(
-				"%s must be a number of bytes (K, M, G or T "
-				"may follow it)",
-				option->name);
+			*error_r = size_rule(option);
 	} else {
 		ok = parse_bool(value, number);
 		if (!ok)

@@ -15,9 +15,15 @@ static int system_openat(int dir_fd, const char *path, int flags, mode_t mode)
 	return openat(dir_fd, path, flags, mode);
 }
 
+static int system_dup(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 const struct file_ops file_ops_system = {
 	.openat = system_openat,
 	.close = close,
+	.dup = system_dup,
 	.read = read,
 	.pread = pread,
 	.writev = writev,
@@ -29,6 +35,7 @@ const struct file_ops file_ops_system = {
 	.fstatat = fstatat,
 	.fstatvfs = fstatvfs,
 	.fchmod = fchmod,
+	.fchown = fchown,
 	.ftruncate = ftruncate,
 	.fsync = fsync,
 	.fdatasync = fdatasync,

@@ -19,6 +19,8 @@
 struct file_ops {
 	int (*openat)(int dir_fd, const char *path, int flags, mode_t mode);
 	int (*close)(int fd);
+	/* another descriptor of the same open file, closed by exec */
+	int (*dup)(int fd);
 	ssize_t (*read)(int fd, void *data, size_t size);
 	ssize_t (*pread)(int fd, void *data, size_t size, off_t offset);
 	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
@@ -32,6 +34,7 @@ struct file_ops {
 		       int flags);
 	int (*fstatvfs)(int fd, struct statvfs *st);
 	int (*fchmod)(int fd, mode_t mode);
+	int (*fchown)(int fd, uid_t owner, gid_t group);
 	int (*ftruncate)(int fd, off_t size);
 	int (*fsync)(int fd);
 	int (*fdatasync)(int fd);

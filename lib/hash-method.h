@@ -21,15 +21,15 @@ struct hash_method {
 	void (*result)(void *context, unsigned char *digest_r);
 };
 
-/* "sha256", "sha512" (FIPS 180-4), "blake2b" (RFC 7693, 32-byte digest),
-   "crc32" (RFC 1952 8, big-endian digest), "crc32c" (RFC 3720 B.4, big-endian
-   digest), "size" (counts bytes, 8 bytes big-endian); NULL for any other. */
+/* The method of this name: "sha256", "sha512" (FIPS 180-4), "blake2b" (RFC 7693,
+   32-byte digest), "crc32" (RFC 1952 8, big-endian digest), "crc32c" (RFC 3720 B.4,
+   big-endian digest), "size" (counts bytes, 8 bytes big-endian); NULL for any other. */
 const struct hash_method *hash_method_lookup(const char *name);
 
-/* NULL-terminated. */
+/* All of these methods; NULL behind the last. */
 extern const struct hash_method *const hash_methods[];
 
-/* The digest of one piece of data. */
+/* The digest of one piece of data; digest_r has room for method->digest_size bytes. */
 void hash_method_get_digest(const struct hash_method *method, const void *data,
 			    size_t size, unsigned char *digest_r);
 

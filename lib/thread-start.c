@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
 int thread_start(pthread_t *thread, void *(*main)(void *), void *context)
 {
@@ -15,4 +16,11 @@ int thread_start(pthread_t *thread, void *(*main)(void *), void *context)
 	error = pthread_create(thread, NULL, main, context);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;
+}
+
+unsigned int thread_cpus(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 1 : (unsigned int)cpus;
 }

@@ -10,4 +10,7 @@
    own threads'. 0, or an errno. */
 int thread_start(pthread_t *thread, void *(*main)(void *), void *context);
 
+/* How many may run at once: at least 1. */
+unsigned int thread_cpus(void);
+
 #endif

@@ -25,19 +25,65 @@ cat >"$work/bare.h" <<'END'
 
 /* Said. */
 int said(int a);
+int said_together(int a);
+#define macro(a, \
+	      b) said(a)
 
-#define macro(a) said(a)
+int behind_an_empty_line(void);
+
+#define bare_macro(a) said(a)
 
 /*
  * Section
  */
 int unsaid(void);
+
+/* A paragraph of its own. */
+
+/* Said, too. */
+int last(void);
 END
-$AWK -v check=1 -v header=bare.h -f "$top_srcdir/doc/header-to-man.awk" \
-	"$work/bare.h" >"$work/bare.out"
-echo "bare.h: no comment says what unsaid does" >"$work/bare.expect"
-check "a declaration without a comment is found" \
+header_to_man() {
+	$AWK -v header=bare.h -v header_name=bare.h -v name=bare "$@" \
+		-f "$top_srcdir/doc/header-to-man.awk" "$work/bare.h"
+}
+header_to_man -v check=1 >"$work/bare.out"
+for name in behind_an_empty_line bare_macro unsaid; do
+	echo "bare.h: no comment says what $name does"
+done >"$work/bare.expect"
+check "a declaration without a comment in its own group is found" \
 	diff "$work/bare.expect" "$work/bare.out"
+header_to_man >"$work/bare.3"
+check "a macro's parameters are read over several lines" \
+	grep -qx '\.Fn macro "a" "b"' "$work/bare.3"
+check "a paragraph between two functions is kept" \
+	grep -qx 'A paragraph of its own\.' "$work/bare.3"
+if command -v mandoc >/dev/null; then
+	mandoc -Tlint -W error "$work/bare.3" >"$work/lint" 2>&1
+	check_empty "and ends their list" "$work/lint"
+fi
+
+# What the group of each function says: "NAME... : TEXT".
+for page in "$pages"/bobbin-*.3; do
+	$AWK 'function end_group()
+		{
+			if (text != "")
+				print names " :" text
+			names = text = ""
+		}
+		/^\.It Fn/ {
+			if (text != "")
+				end_group()
+			names = names " " $3
+			next
+		}
+		/^\.(El|It|Ss|Sh)/ { end_group() }
+		names != "" { text = text " " $0 }' "$page"
+done >"$work/said"
+# Such a function speaks of references, unless it has the text of another one.
+grep -E '_(ref|unref) .*:' "$work/said" | grep -v 'reference' >"$work/borrowed"
+check_empty "what counts references speaks of them" "$work/borrowed"
+check "there are functions that do" grep -q 'o_stream_ref :' "$work/said"
 
 sed -n -e 's/^\.It F[n] \([a-z_0-9A-Z]*\).*/\1/p' \
 	-e 's/^\.It Va \([a-z_0-9A-Z]*\).*/\1/p' "$pages"/bobbin-*.3 |
@@ -85,6 +131,24 @@ for doc in "$top_srcdir"/doc/*.md; do
 		basename "$doc"
 done >"$work/unlisted"
 check_empty "the README lists every document" "$work/unlisted"
+
+#
+# The settings of a spool
+#
+"$BOBBIN" spool init --store journal "$work/spool" >/dev/null 2>&1
+cp "$work/spool/spool.conf" "$work/spool.conf"
+for setting in segment-size inline-limit; do
+	{ cat "$work/spool.conf"; echo "$setting = 1"; } \
+		>"$work/spool/spool.conf"
+	bounds=$("$BOBBIN" spool list "$work/spool" 2>&1 |
+		grep -o 'from [0-9]* to [0-9]*')
+	check "$setting has bounds" test -n "$bounds"
+	for doc in bobbin-spool.5 spool-format.md; do
+		tr '\n' ' ' <"$top_srcdir/doc/$doc" >"$work/doc"
+		check "$doc: $setting is $bounds" \
+			grep -qF "$bounds" "$work/doc"
+	done
+done
 
 #
 # The command

@@ -14,12 +14,13 @@ unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
-unit_tests += tests/test-timeout-queue
+unit_tests += tests/test-timeout-queue tests/test-thread-each
+threaded_tests += tests/test-thread-each
 unit_tests += tests/test-ioloop tests/test-ioloop-current \
 	tests/test-ioloop-custom
 threaded_tests += tests/test-ioloop-current
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
-	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue \
+	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue tests/test-thread-each \
 	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
 unit_tests += tests/test-ostream
 unit_tests += tests/test-ostream-file tests/test-ostream-append
@@ -27,6 +28,8 @@ quick_tests += tests/test-ostream tests/test-ostream-file \
 	tests/test-ostream-append
 unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
 quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
+unit_tests += tests/test-named-fd tests/test-file-rights
+quick_tests += tests/test-named-fd tests/test-file-rights
 unit_tests += tests/test-flush-callback-error
 unit_tests += tests/test-ostream-callback tests/test-ostream-callback-loop \
 	tests/test-ostream-callback-stacks tests/test-ostream-callback-thread
@@ -113,12 +116,13 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-full tests/test-journal-full-moves tests/test-journal-full-room \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer tests/test-journal-ahead \
+	tests/test-journal-parts tests/test-journal-end \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
-	tests/test-journal-claims tests/test-journal-repair \
+	tests/test-journal-claims tests/test-journal-repair tests/test-journal-unkept \
 	tests/test-journal-compaction tests/test-journal-upkeep \
 	tests/test-journal-carry tests/test-journal-void tests/test-journal-void-range \
 	tests/test-journal-states tests/test-journal-states-random \
@@ -146,7 +150,8 @@ threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed
 threaded_tests += tests/test-spool-scan tests/test-spool-scan-once
-unit_tests += tests/test-module-file tests/test-module-file-claim \
+unit_tests += tests/test-module-file tests/test-module-file-aside \
+	tests/test-module-file-claim \
 	tests/test-module-file-damage tests/test-module-file-headers \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-module-file-hostile tests/test-module-file-list \
@@ -168,8 +173,9 @@ unit_tests += tests/crash/test-crash-journal \
 script_tests += tests/examples.sh
 script_tests += tests/tool-cat.sh
 script_tests += tests/tool-spool.sh
-script_tests += tests/tool-journal.sh
+script_tests += tests/tool-journal.sh tests/tool-repair.sh
 script_tests += tests/tool-migrate.sh
+script_tests += tests/tool-failures.sh
 script_tests += tests/read-journal.sh
 # What a sanitizer says nothing about, or says it in the codecs' own tests.
 source_tests = tests/tool-codecs.sh tests/check-doveadm.sh \
@@ -193,6 +199,9 @@ tests_test_journal_index_SOURCES = tests/test-journal-index.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_journal_slots_SOURCES = tests/test-journal-slots.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
+tests_test_journal_parts_SOURCES = tests/test-journal-parts.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_journal_void_range_SOURCES = tests/test-journal-void-range.c \

@@ -72,6 +72,24 @@ check_empty()
 	fi
 }
 
+# fails CODE WORDS COMMAND...: exit status CODE, and a message with these words; what it
+# said is in fails.out and fails.err.
+fails()
+{
+	code=$1
+	words=$2
+	shift 2
+	"$@" >fails.out 2>fails.err </dev/null
+	got=$?
+	if [ "$got" = "$code" ] && grep -q -e "$words" fails.err; then
+		pass "$* ends with $code: $words"
+	else
+		fail "$* ends with $code: $words"
+		echo "  got $got:"
+		sed 's/^/  /' fails.err | head -5
+	fi
+}
+
 # sanitized: whether the program was built with a sanitizer.
 sanitized()
 {

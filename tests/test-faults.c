@@ -52,6 +52,11 @@ static int t_openat(int dir_fd, const char *path, int flags, mode_t mode)
 		file_ops_system.openat(dir_fd, path, flags, mode);
 }
 
+static int t_dup(int fd)
+{
+	return faulty(TEST_OP_OPEN) ? -1 : file_ops_system.dup(fd);
+}
+
 static int t_close(int fd)
 {
 	bool fail = faulty(TEST_OP_CLOSE);
@@ -207,6 +212,13 @@ static int t_fchmod(int fd, mode_t mode)
 	return faulty(TEST_OP_FCHMOD) ? -1 : file_ops_system.fchmod(fd, mode);
 }
 
+static int t_fchown(int fd, uid_t owner, gid_t group)
+{
+	return faulty(TEST_OP_FCHOWN) ?
+		-1 :
+		file_ops_system.fchown(fd, owner, group);
+}
+
 static int t_ftruncate(int fd, off_t size)
 {
 	return faulty(TEST_OP_FTRUNCATE) ? -1 :
@@ -288,6 +300,7 @@ static int t_closedir(DIR *dir)
 static const struct file_ops faulty_ops = {
 	.openat = t_openat,
 	.close = t_close,
+	.dup = t_dup,
 	.read = t_read,
 	.pread = t_pread,
 	.writev = t_writev,
@@ -299,6 +312,7 @@ static const struct file_ops faulty_ops = {
 	.fstatat = t_fstatat,
 	.fstatvfs = t_fstatvfs,
 	.fchmod = t_fchmod,
+	.fchown = t_fchown,
 	.ftruncate = t_ftruncate,
 	.fsync = t_fsync,
 	.fdatasync = t_fdatasync,

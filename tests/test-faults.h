@@ -8,7 +8,7 @@
 #include "file-ops.h"
 
 enum test_op {
-	TEST_OP_OPEN,
+	TEST_OP_OPEN, /* openat and dup */
 	TEST_OP_CLOSE,
 	TEST_OP_READ,  /* read, pread, recvmsg */
 	TEST_OP_WRITE, /* writev, pwritev, sendmsg */
@@ -17,6 +17,7 @@ enum test_op {
 	TEST_OP_FSTAT, /* fstat and fstatat */
 	TEST_OP_FSTATVFS,
 	TEST_OP_FCHMOD,
+	TEST_OP_FCHOWN,
 	TEST_OP_FTRUNCATE,
 	TEST_OP_FSYNC,
 	TEST_OP_FDATASYNC,

@@ -366,15 +366,18 @@ unsigned int test_journal_must_keep_bytes(size_t least)
 	unsigned long long pos;
 	buffer_t *copy, *original;
 	struct dirent *entry;
+	const char *name;
 	DIR *dir;
 
 	(void)snprintf(path, sizeof(path), "%s/quarantine", test_journal.dir);
 	dir = opendir(path);
 	assert_non_null(dir);
 	while ((entry = readdir(dir)) != NULL) {
-		if (strstr(entry->d_name, ".why") != NULL ||
-		    sscanf(entry->d_name, "journal-%u-%*[0-9a-f]-%llu.bytes",
-			   &segment, &pos) != 2)
+		/* behind the id, if there is one */
+		name = strstr(entry->d_name, "journal-");
+		if (name == NULL || strstr(name, ".why") != NULL ||
+		    sscanf(name, "journal-%u-%*[0-9a-f]-%llu.bytes", &segment,
+			   &pos) != 2)
 			continue;
 		(void)snprintf(path, sizeof(path), "%s/quarantine/%s",
 			       test_journal.dir, entry->d_name);

@@ -32,7 +32,7 @@ static void test_first_blocks(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	journal_close(&journal);
 	test_journal_flip(20);
-	must_not_open(false, EINVAL, "segment 1 is damaged");
+	must_not_open(false, EBADMSG, "segment 1 is damaged");
 	test_journal_flip(20);
 	journal = test_journal_open(false);
 	assert_true(test_journal_has(journal, 1));
@@ -50,7 +50,7 @@ static void test_a_segment_under_another_name(void **state ATTR_UNUSED)
 	fd = dup(journal->fd);
 	journal_close(&journal);
 	assert_int_equal(renameat(fd, "00000001.seg", fd, "00000002.seg"), 0);
-	must_not_open(false, EINVAL, "segment 2 is damaged");
+	must_not_open(false, EBADMSG, "segment 2 is damaged");
 	assert_int_equal(renameat(fd, "00000002.seg", fd, "00000001.seg"), 0);
 	assert_int_equal(close(fd), 0);
 	journal = test_journal_open(false);
@@ -205,6 +205,8 @@ static void test_what_cannot_be_put_aside(void **state ATTR_UNUSED)
 		must_not_open(true, EIO, "putting aside segment 1 failed");
 		file_ops_set(NULL);
 		assert_int_equal(test_journal_files_in("journal"), 1 - i);
+		/* no reason without a file */
+		assert_int_equal(test_journal_files_in("quarantine"), 2 * i);
 		journal = test_journal_repair(false);
 		assert_int_equal(test_journal_files_in("journal"), 0);
 		journal_close(&journal);
@@ -213,6 +215,7 @@ static void test_what_cannot_be_put_aside(void **state ATTR_UNUSED)
 
 static void test_a_damaged_segment_among_others(void **state ATTR_UNUSED)
 {
+	const struct journal_damage *damage;
 	struct journal *journal = test_journal_new();
 	unsigned int n, there = 0;
 
@@ -220,6 +223,13 @@ static void test_a_damaged_segment_among_others(void **state ATTR_UNUSED)
 		assert_int_equal(test_journal_store(journal, n), 0);
 	journal_close(&journal);
 	test_journal_flip(20);
+	/* a reader comes across it three times, and tells of it once */
+	journal = test_journal_repair(true);
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_null(damage->next);
+	assert_non_null(strstr(damage->why, "first block"));
+	journal_close(&journal);
 	journal = test_journal_repair(false);
 	assert_int_equal(test_journal_files_in("journal"), 2);
 	assert_false(test_journal_has(journal, 0));

@@ -80,6 +80,37 @@ static void test_memory_for_states_stays(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* So many may come, in whatever shards they are; what came not is not kept. */
+static void test_expected_messages(void **state ATTR_UNUSED)
+{
+	struct journal_index *index = malloc(sizeof(*index));
+	struct journal_entry entry, old;
+	unsigned int n, i;
+
+	assert_non_null(index);
+	journal_index_init(index);
+	journal_index_expect(index, 1000 * JOURNAL_SHARDS);
+	for (i = 0; i < JOURNAL_SHARDS; i++) {
+		assert_true(index->shards[i].slots.room >= 960);
+		assert_int_equal(index->shards[i].slots.table_size, 2048);
+	}
+	memset(&entry, 0, sizeof(entry));
+	entry.headers.offset = 1;
+	for (n = 0; n < 100; n++) {
+		test_journal_make_id(n, &entry.id);
+		assert_true(journal_index_set(index, &entry, &old));
+	}
+	journal_index_is_open(index);
+	for (i = 0; i < JOURNAL_SHARDS; i++)
+		assert_int_equal(index->shards[i].slots.table_size, 16);
+	for (n = 0; n < 100; n++) {
+		test_journal_make_id(n, &entry.id);
+		assert_true(journal_index_find(index, &entry.id, &old));
+	}
+	journal_index_deinit(index);
+	free(index);
+}
+
 /* Whatever there is none for: it is said, and nothing is there of it. */
 static void test_no_memory_for_a_message(void **state ATTR_UNUSED)
 {
@@ -150,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_of_what_went),
 		cmocka_unit_test(test_memory_for_states_stays),
 		cmocka_unit_test(test_no_memory_for_a_message),
+		cmocka_unit_test(test_expected_messages),
 		cmocka_unit_test(test_memory_of_a_message),
 	};
 

@@ -248,6 +248,7 @@ static void test_damaged_states_are_forgotten(void **state ATTR_UNUSED)
 static void test_states_that_cannot_be_written(void **state ATTR_UNUSED)
 {
 	struct told told = { 0 };
+	struct spool_undone undone;
 	unsigned int listed, total;
 	struct spool *spool;
 	message_id id;
@@ -257,12 +258,16 @@ static void test_states_that_cannot_be_written(void **state ATTR_UNUSED)
 	spool = test_spool_open(SPOOL_OPEN_REPAIR);
 	spool_set_warning_callback(spool, note_warning, &told);
 	test_faults_begin();
-	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	/* behind the copy of what is damaged, and its reason */
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 3;
 	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
 	test_faults.fail_after = true;
 	(void)test_spool_scan(spool);
 	test_faults_end();
 	assert_int_equal(told.unwritten, 1);
+	spool_get_undone(spool, &undone);
+	assert_int_equal(undone.unkept, 1);
+	assert_int_equal(undone.unkept_errno, EIO);
 	spool_close(&spool);
 	assert_int_equal(repair(&told, &listed), MESSAGES);
 	spool = test_spool_open(0);
@@ -517,8 +522,17 @@ static void test_repair_of_what_lost_its_file(void **state ATTR_UNUSED)
    durable the record may go. The next one finishes it. */
 static void test_repair_goes_on(void **state ATTR_UNUSED)
 {
-	/* the tombstone's, and that of the file's name */
-	static const enum test_op ops[] = { TEST_OP_WRITE, TEST_OP_FSYNC_DIR };
+	/* the first one, and behind the copy of the damaged record, and two reasons, the
+	   tombstone's, and that of the file's name */
+	static const struct {
+		enum test_op op;
+		unsigned int at;
+	} rows[] = {
+		{ TEST_OP_WRITE, 1 },
+		{ TEST_OP_WRITE, 4 },
+		{ TEST_OP_FSYNC_DIR, 1 },
+		{ TEST_OP_FSYNC_DIR, 4 },
+	};
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct told told = { 0 };
 	struct spool *spool;
@@ -526,14 +540,14 @@ static void test_repair_goes_on(void **state ATTR_UNUSED)
 	message_id id;
 	size_t i;
 
-	for (i = 0; i < N_ELEMENTS(ops); i++) {
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		put_under_footer(data, &id);
 		damage(HEADERS_PAYLOAD);
 		spool = test_spool_open(SPOOL_OPEN_REPAIR);
 		spool_set_warning_callback(spool, note_warning, &told);
 		test_faults_begin();
-		test_faults.fail_at[ops[i]] = 1;
-		test_faults.fail_errno[ops[i]] = ENOSPC;
+		test_faults.fail_at[rows[i].op] = rows[i].at;
+		test_faults.fail_errno[rows[i].op] = ENOSPC;
 		test_faults.fail_after = true;
 		assert_int_equal(test_spool_scan(spool), 5);
 		test_faults_end();

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "journal/journal-slots.h"
+#include "macros.h"
 #include "test-common.h"
 #include "test-mem-faults.h"
 
@@ -163,6 +164,112 @@ static void test_without_memory(void **state ATTR_UNUSED)
 	journal_slots_free(&slots);
 }
 
+/* Who knew how many there will be has memory for them at once; more may come. */
+static void test_expected_ones(void **state ATTR_UNUSED)
+{
+	static const unsigned int expected[] = { 0,       31,  32,  100,
+						 IDS - 1, IDS, 5000 };
+	bool there[IDS] = { false };
+	struct journal_slots slots;
+	unsigned int n, room;
+	uint32_t table_size;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(expected); i++) {
+		memset(&slots, 0, sizeof(slots));
+		memset(there, 0, sizeof(there));
+		journal_slots_expect(&slots, expected[i]);
+		room = slots.room;
+		table_size = slots.table_size;
+		assert_int_equal(room, expected[i] / 32 * 32);
+		check(&slots, there);
+		for (n = 0; n < IDS; n++) {
+			add(&slots, n);
+			there[n] = true;
+			if (n < room) {
+				assert_int_equal(slots.room, room);
+				assert_int_equal(slots.table_size, table_size);
+			}
+		}
+		check(&slots, there);
+		for (n = 0; n < IDS; n += 2) {
+			drop(&slots, n);
+			there[n] = false;
+		}
+		check(&slots, there);
+		journal_slots_free(&slots);
+	}
+}
+
+/* More than the table can number is not expected. */
+static void test_too_many_expected(void **state ATTR_UNUSED)
+{
+	struct journal_slots slots = { .count = 0 };
+
+	journal_slots_expect(&slots, UINT32_MAX);
+	assert_true(slots.room < 1u << 24);
+	add(&slots, 1);
+	journal_slots_free(&slots);
+}
+
+/* What was expected in vain is given back, and what is there stays. */
+static void test_the_table_fits(void **state ATTR_UNUSED)
+{
+	struct journal_slots slots = { .count = 0 };
+	bool there[IDS] = { false };
+	unsigned int n;
+
+	journal_slots_expect(&slots, 5000);
+	assert_int_equal(slots.table_size, 8192);
+	for (n = 0; n < 20; n++) {
+		add(&slots, n);
+		there[n] = true;
+	}
+	drop(&slots, 3);
+	there[3] = false;
+	test_mem_faults_begin(1, true);
+	journal_slots_fit(&slots);
+	(void)test_mem_faults_end();
+	assert_int_equal(slots.table_size, 8192);
+	check(&slots, there);
+	journal_slots_fit(&slots);
+	assert_int_equal(slots.table_size, 32);
+	check(&slots, there);
+	/* which it does now */
+	test_mem_faults_begin(0, false);
+	journal_slots_fit(&slots);
+	assert_int_equal(test_mem_faults_end(), 0);
+	for (n = 20; n < IDS; n++) {
+		add(&slots, n);
+		there[n] = true;
+	}
+	check(&slots, there);
+	journal_slots_free(&slots);
+}
+
+/* Where there is no memory for what is expected, it comes as it is needed. */
+static void test_expected_without_memory(void **state ATTR_UNUSED)
+{
+	bool there[IDS];
+	struct journal_slots slots;
+	unsigned int n, at, calls = 1;
+
+	for (at = 1; at <= calls; at++) {
+		memset(&slots, 0, sizeof(slots));
+		memset(there, 0, sizeof(there));
+		test_mem_faults_begin(at, false);
+		journal_slots_expect(&slots, IDS);
+		calls = test_mem_faults_end();
+		for (n = 0; n < IDS; n++) {
+			add(&slots, n);
+			there[n] = true;
+		}
+		check(&slots, there);
+		journal_slots_free(&slots);
+	}
+	assert_int_equal(calls, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +277,10 @@ int main(void)
 		cmocka_unit_test(test_memory_is_used_again),
 		cmocka_unit_test(test_two_of_one_id),
 		cmocka_unit_test(test_without_memory),
+		cmocka_unit_test(test_expected_ones),
+		cmocka_unit_test(test_too_many_expected),
+		cmocka_unit_test(test_the_table_fits),
+		cmocka_unit_test(test_expected_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("journal-slots", tests, NULL, NULL);

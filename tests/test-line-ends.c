@@ -104,6 +104,8 @@ static void test_mixed_ends_are_named(void **state ATTR_UNUSED)
 		assert_non_null(strstr(test_stream_error, "--normalise"));
 		must_give(rows[i].name, true, rows[i].in, rows[i].size,
 			  rows[i].normal, strlen(rows[i].normal), 0, NULL);
+		/* or it would come back with LF */
+		assert_true(seen.crlf);
 	}
 }
 

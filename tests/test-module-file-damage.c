@@ -4,7 +4,6 @@
    disk damaged (the numbers are the invariants of doc/spool-format.md). */
 
 #include "config.h"
-#include "file-ops.h"
 #include "istream.h"
 #include "spool.h"
 #include "test-spool-common.h"
@@ -161,63 +160,6 @@ static void test_repair_looks_behind_the_first_line(void **state ATTR_UNUSED)
 	repair_puts_aside("", true);
 	repair_puts_aside("gzip", false);
 	repair_puts_aside("gzip", true);
-}
-
-/* What is aside already stays what it is. */
-static void test_quarantine_replaces_nothing(void **state ATTR_UNUSED)
-{
-	struct spool *spool = test_spool_new("");
-	char path[512], aside[600];
-	buffer_t *kept;
-	message_id id;
-
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
-	test_spool_file(&id, ".h", path);
-	assert_int_equal(truncate(path, 30), 0);
-	(void)snprintf(aside, sizeof(aside), "%s/quarantine%s",
-		       test_spool_dir(), strrchr(path, '/'));
-	test_write_file(aside, "before", 6);
-	assert_int_equal(test_spool_scan(spool), 0);
-	kept = test_read_file(aside);
-	assert_int_equal(kept->used, 6);
-	buffer_free(&kept);
-	/* its own are where they were, or beside it */
-	assert_int_equal(access(path, F_OK), 0);
-	spool_close(&spool);
-}
-
-static int forgetting_renameat2(int old_dir, const char *old_path, int new_dir,
-				const char *new_path, unsigned int flags)
-{
-	test_syncs_forget();
-	return file_ops_system.renameat2(old_dir, old_path, new_dir, new_path,
-					 flags);
-}
-
-/* Where it is, and where it was: a crash brings it back into neither. */
-static void test_what_is_put_aside_stays_aside(void **state ATTR_UNUSED)
-{
-	struct spool *spool = test_spool_new("");
-	struct file_ops ops = file_ops_system;
-	char path[512], aside[600];
-	message_id id;
-
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
-	test_spool_file(&id, ".h", path);
-	assert_int_equal(truncate(path, 30), 0);
-	ops.fsync_dir = test_noting_fsync_dir;
-	ops.renameat2 = forgetting_renameat2;
-	file_ops_set(&ops);
-	assert_int_equal(test_spool_scan(spool), 0);
-	file_ops_set(NULL);
-	assert_int_equal(test_spool_count_files(&id), 0);
-	*strrchr(path, '/') = '\0';
-	assert_true(test_was_synced(path));
-	(void)snprintf(aside, sizeof(aside), "%s/quarantine", test_spool_dir());
-	assert_true(test_was_synced(aside));
-	spool_close(&spool);
 }
 
 /* Whatever the stack knows of it; the body alone, and more than a buffer holds. */
@@ -512,8 +454,6 @@ int main(void)
 		cmocka_unit_test(test_scan_and_what_a_crash_leaves),
 		cmocka_unit_test(test_damage_is_found),
 		cmocka_unit_test(test_repair_looks_behind_the_first_line),
-		cmocka_unit_test(test_quarantine_replaces_nothing),
-		cmocka_unit_test(test_what_is_put_aside_stays_aside),
 		cmocka_unit_test(test_damaged_bodies_do_not_end_well),
 		cmocka_unit_test(test_a_damaged_body_is_named),
 		cmocka_unit_test(test_transient_errors_of_a_scan),

@@ -231,6 +231,29 @@ static void test_removed_while_it_is_listed(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* Whose newest states are damaged is a message all the same, and told of once. */
+static void test_a_damaged_record_of_a_message(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	email_message *message = test_spool_put_to(spool, RECIPIENTS);
+	struct seen seen = { 0 };
+	message_id id;
+
+	write_states(spool, message);
+	email_message_unref(&message);
+	assert_int_equal(test_spool_put(spool, ".\r\n", 3, &id), IO_DONE);
+	spool_close(&spool);
+	/* in the second block, behind its header */
+	test_flip(test_spool_segment(1), 2 * 4096 + 70);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	verify(spool, &seen);
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.problems, 1);
+	if (strstr(seen.problem, "segment 1, byte 8192: ") == NULL)
+		fail_msg("%s", seen.problem);
+	spool_close(&spool);
+}
+
 /* What is damaged and no message is told by a reader who verifies, as far as the caller
    wants to know. */
 static void test_damage_is_verified(void **state ATTR_UNUSED)
@@ -252,17 +275,41 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 	list(spool, &seen);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.problems, 0);
+	/* each once, of which body and headers are gone */
 	verify(spool, &seen);
-	assert_true(seen.problems >= 2);
-	assert_int_equal(seen.count, seen.problems + 1);
+	assert_int_equal(seen.problems, 2);
+	assert_int_equal(seen.count, 3);
 	/* where it is, and what */
 	assert_non_null(strstr(seen.problem, "segment 1, byte "));
-	assert_non_null(strstr(seen.problem,
-			       ": there is no body for these "
-			       "headers"));
+	assert_non_null(
+		strstr(seen.problem, ": the checksum of a record is wrong"));
 	seen.stops = true;
 	verify(spool, &seen);
 	assert_int_equal(seen.count, 1);
+	spool_close(&spool);
+	free(data);
+}
+
+/* Headers of which nobody can tell whose they were: each is told of. */
+static void test_damage_of_nobody(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct seen seen = { 0 };
+	message_id id;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		assert_int_equal(test_spool_put(spool, data, SMALL, &id),
+				 IO_DONE);
+	spool_close(&spool);
+	/* behind the bodies of 5000 octets */
+	test_flip(test_spool_segment(1), 4096 + 5120 + 20);
+	test_flip(test_spool_segment(1), 3 * 4096 + 5120 + 20);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	verify(spool, &seen);
+	assert_int_equal(seen.problems, 2);
+	assert_int_equal(seen.count, 3);
 	spool_close(&spool);
 	free(data);
 }
@@ -397,6 +444,21 @@ static void test_a_stack_that_nobody_knows(void **state ATTR_UNUSED)
    one that is a message's stays, under its own name alone. */
 static void test_strays(void **state ATTR_UNUSED)
 {
+#define ID1 "01h2xcejqtf2nbrexx3vqjhp41"
+#define ID2 "01h2xcejqtf2nbrexx3vqjhp42"
+	static const char *const aside[] = {
+		ID1 ".headers", ID1 ".headers.why", ID1 ".body",
+		ID1 ".body.why", ID2 ".0000000000000012.b", ID1 ".headers.1",
+		ID1 ".headers.1.why",
+		/* a reason alone, and what has no name of ours */
+		"01h2xcejqtf2nbrexx3vqjhp43.h.why", ID1,
+		"01h2xcejqtf2nbrexx3vqjhp44x.h",
+		"journal-00000001-01020304-4096.bytes",
+		"journal-00000001-01020304-4096.bytes.why",
+		"journal-00000002-01020304.seg",
+		"journal-00000002-01020304.seg.why",
+		"journal-00000003-missing.why"
+	};
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool = test_spool_new_of("journal", "");
 	struct spool_strays strays;
@@ -426,15 +488,19 @@ static void test_strays(void **state ATTR_UNUSED)
 	/* not as a body is named */
 	memcpy(tag, "000000000000000B", 16);
 	test_write_file(path, data, 100);
-	(void)snprintf(path, sizeof(path), "%s/quarantine/x.why",
-		       test_spool_dir());
-	test_write_file(path, "because\n", 8);
+	for (i = 0; i < N_ELEMENTS(aside); i++) {
+		(void)snprintf(path, sizeof(path), "%s/quarantine/%s",
+			       test_spool_dir(), aside[i]);
+		test_write_file(path, "because\n", 8);
+	}
 	memset(&strays, 0xff, sizeof(strays));
 	if (spool_count_strays(spool, &strays, &error) < 0)
 		fail_msg("%s", error);
 	assert_int_equal(strays.bodies, 2);
 	assert_int_equal(strays.temporary, 2);
-	assert_int_equal(strays.quarantined, 1);
+	/* two of which one was put aside twice, and three parts */
+	assert_int_equal(strays.quarantined, 3);
+	assert_int_equal(strays.quarantined_parts, 3);
 	assert_in_range(strays.bytes, 4, 4 * 8192);
 	spool_close(&spool);
 	spool = test_spool_open(0);
@@ -453,7 +519,9 @@ int main(void)
 		cmocka_unit_test(test_states_without_a_key),
 		cmocka_unit_test(test_a_listing_that_is_cut_short),
 		cmocka_unit_test(test_removed_while_it_is_listed),
+		cmocka_unit_test(test_a_damaged_record_of_a_message),
 		cmocka_unit_test(test_damage_is_verified),
+		cmocka_unit_test(test_damage_of_nobody),
 		cmocka_unit_test(test_texts_of_others),
 		cmocka_unit_test(test_lengths_are_verified),
 		cmocka_unit_test(test_a_stack_that_nobody_knows),

@@ -10,10 +10,12 @@
 #include "test-spool-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -65,24 +67,42 @@ static void test_of_one_id_there_is_one(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-/* What was put aside first stays, and the newest reason. */
-static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
+static void must_be_aside(const char *name, const char *text)
 {
-	struct spool *spool = test_spool_new_of("journal", "");
 	char path[600];
 	buffer_t *file;
 
-	assert_true(spool_put_aside(spool->dir_fd, "x", "one", 3, "first"));
-	assert_true(spool_put_aside(spool->dir_fd, "x", "two", 3, "second"));
-	(void)snprintf(path, sizeof(path), "%s/quarantine/x", test_spool_dir());
+	(void)snprintf(path, sizeof(path), "%s/quarantine/%s", test_spool_dir(),
+		       name);
 	file = test_read_file(path);
-	assert_string_equal(buffer_c_str(file), "one");
+	assert_string_equal(buffer_c_str(file), text);
 	buffer_free(&file);
-	(void)snprintf(path, sizeof(path), "%s/quarantine/x.why",
-		       test_spool_dir());
-	file = test_read_file(path);
-	assert_string_equal(buffer_c_str(file), "second\n");
-	buffer_free(&file);
+}
+
+/* What was put aside first stays, and the newest reason. */
+static void test_nothing_that_is_aside_is_replaced(void **state ATTR_UNUSED)
+{
+	/* longer, and shorter, and what begins with it */
+	static const char *const kept[] = { "one", "two", "", "tw", "twos" };
+	static const char *const names[] = { "x", "x.1", "x.2", "x.3", "x.4" };
+	struct spool *spool = test_spool_new_of("journal", "");
+	char why[20];
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(kept); i++)
+		assert_int_equal(spool_put_aside(spool->dir_fd, "x", kept[i],
+						 strlen(kept[i]), "first"),
+				 0);
+	/* once more what is there already */
+	assert_int_equal(
+		spool_put_aside(spool->dir_fd, "x", "two", 3, "second"), 0);
+	assert_int_equal(test_spool_files_in("quarantine").count,
+			 2 * N_ELEMENTS(kept));
+	for (i = 0; i < N_ELEMENTS(kept); i++) {
+		must_be_aside(names[i], kept[i]);
+		(void)snprintf(why, sizeof(why), "%s.why", names[i]);
+		must_be_aside(why, i == 1 ? "second\n" : "first\n");
+	}
 	spool_close(&spool);
 }
 
@@ -261,6 +281,30 @@ static void test_many_threads(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Who closed the spool had all on the disk: what is wrong with the last message then is
+   damage as any other. */
+static void test_damage_of_the_last_one(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	char path[600];
+	unsigned int total;
+	message_id id;
+	int fd;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	(void)snprintf(path, sizeof(path), "%s/journal/00000001.seg",
+		       test_spool_dir());
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "?", 1, 4096 + 128 + 8), 1);
+	assert_int_equal(close(fd), 0);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	assert_int_equal(test_spool_damaged(spool, &total), 1);
+	spool_close(&spool);
+}
+
 /* Once for each opening, and nothing that came since. */
 static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
 {
@@ -311,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_damage_of_the_last_one),
 		cmocka_unit_test(test_a_scan_hands_out_what_was_there),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};

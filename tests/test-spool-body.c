@@ -7,6 +7,7 @@
 #include "istream.h"
 #include "spool-modules.h"
 #include "spool-stacks.h"
+#include "test-faults.h"
 #include "test-mem-faults.h"
 #include "test-spool-common.h"
 
@@ -369,6 +370,43 @@ static void test_bodies_that_may_come_again(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* For a layer of the stack the message is too large, and will be; that the file is, is not
+   its fault. */
+static void test_bodies_that_are_too_large(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *store, *stack;
+		int answer;
+	} rows[] = {
+		{ "file", "limit:10", IO_FAIL },
+		{ "file", "limit:10 | gzip", IO_FAIL },
+		{ "file", "gzip | limit:10", IO_FAIL },
+		{ "journal", "limit:10", IO_FAIL },
+		{ "journal", "gzip | limit:10", IO_FAIL },
+		{ "file", "", IO_TRANS_FAIL },
+		{ "file", "gzip | limit:1M", IO_TRANS_FAIL },
+		{ "journal", "gzip | limit:1M", IO_TRANS_FAIL },
+	};
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		spool = test_spool_new_of(rows[i].store, rows[i].stack);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_WRITE] = 1;
+		test_faults.fail_errno[TEST_OP_WRITE] = EFBIG;
+		if (test_spool_put(spool, data, TEST_SPOOL_LARGE, &id) !=
+		    rows[i].answer)
+			fail_msg("%s, %s", rows[i].store, rows[i].stack);
+		test_faults_end();
+		assert_int_equal(io_get_errno(), EFBIG);
+		spool_close(&spool);
+	}
+	free(data);
+}
+
 /* Where memory ends the message may be tried again; it is there, or nothing of it is. */
 static void test_where_memory_ends(void **state ATTR_UNUSED)
 {
@@ -480,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_the_path_of_a_fifo),
 		cmocka_unit_test(test_failures_reach_no_module),
 		cmocka_unit_test(test_bodies_that_may_come_again),
+		cmocka_unit_test(test_bodies_that_are_too_large),
 		cmocka_unit_test(test_where_memory_ends),
 		cmocka_unit_test(test_no_memory_for_headers),
 		cmocka_unit_test(test_no_plain_text_is_written),

@@ -142,6 +142,8 @@ static void test_what_is_in_both_goes_on(void **state ATTR_UNUSED)
 			told = test_migrate(&pair, 0);
 			assert_int_equal(told.count, 2);
 			assert_int_equal(told.were_there, there);
+			assert_int_equal(told.octets,
+					 sizeof(wire) - 1 + TEST_SPOOL_LARGE);
 		}
 		assert_int_equal(told.problems, 0);
 		test_must_have_whole(pair.from, 0);

@@ -364,6 +364,54 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 	}
 }
 
+/* A directory that was there is for its owner alone then, or as it was where there is no
+   spool; another's is not changed. */
+static void test_init_of_a_directory_of_all(void **state ATTR_UNUSED)
+{
+	static const struct {
+		enum test_op fails;
+		bool made, of_another;
+		unsigned int mode; /* then */
+	} rows[] = {
+		{ TEST_OP_COUNT, true, false, 0700 },
+		{ TEST_OP_MKDIR, false, false, 0755 },
+		{ TEST_OP_FCHMOD, false, false, 0755 },
+		{ TEST_OP_FSTAT, false, false, 0755 },
+		{ TEST_OP_COUNT, true, true, 0755 },
+	};
+	struct spool_settings settings = { NULL, NULL, NULL };
+	char path[512], *error;
+	struct stat st;
+	size_t i;
+
+	(void)snprintf(path, sizeof(path), "%s", test_path("of-all"));
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		assert_int_equal(mkdir(path, 0755), 0);
+		assert_int_equal(chmod(path, 0755), 0);
+		if (rows[i].of_another && chown(path, 65534, 65534) < 0) {
+			assert_int_equal(rmdir(path), 0);
+			continue; /* nobody but root can make one */
+		}
+		test_faults_begin();
+		if (rows[i].fails != TEST_OP_COUNT) {
+			/* the first one is of the directory itself */
+			test_faults.fail_at[rows[i].fails] =
+				rows[i].fails == TEST_OP_MKDIR ? 2 : 1;
+			test_faults.fail_errno[rows[i].fails] = EIO;
+		}
+		assert_int_equal(spool_init(path, &settings, &error) == 0,
+				 rows[i].made);
+		test_faults_end();
+		if (!rows[i].made) {
+			assert_non_null(strstr(error, path));
+			free(error);
+		}
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, rows[i].mode);
+		assert_int_equal(test_command("rm -r %s", path), 0);
+	}
+}
+
 /* A new spool's directories are durable when it is there. */
 static void test_init_syncs_its_directories(void **state ATTR_UNUSED)
 {
@@ -396,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_a_stack_that_is_too_long),
 		cmocka_unit_test(test_init_that_fails),
+		cmocka_unit_test(test_init_of_a_directory_of_all),
 		cmocka_unit_test(test_init_syncs_its_directories),
 	};
 

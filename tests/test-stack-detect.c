@@ -218,12 +218,19 @@ static void test_skipped_frames(void **state ATTR_UNUSED)
 #ifdef HAVE_ZSTD
 		{ "zstd", { 4, SIZE_MAX, SIZE_MAX }, "zstd" },
 		{ "zstd", { 0, 80, 4 }, "zstd" },
+		/* of 128 bytes the last four are the magic */
 		{ "zstd", { 112, SIZE_MAX, SIZE_MAX }, "zstd" },
-		{ "zstd", { 113, SIZE_MAX, SIZE_MAX }, "" },
+		{ "zstd", { 113, SIZE_MAX, SIZE_MAX }, "zstd" },
+		{ "zstd", { 116, SIZE_MAX, SIZE_MAX }, "zstd" },
+		{ "zstd", { 117, SIZE_MAX, SIZE_MAX }, "" },
+		{ "zstd", { 108, 0, SIZE_MAX }, "zstd" },
+		{ "zstd", { 109, 0, SIZE_MAX }, "" },
 		{ "gzip | zstd", { 4, SIZE_MAX, SIZE_MAX }, "zstd gzip" },
 #endif
 		{ "lz4", { 4, SIZE_MAX, SIZE_MAX }, "lz4" },
 		{ "lz4", { 30, 0, 40 }, "lz4" },
+		{ "lz4", { 116, SIZE_MAX, SIZE_MAX }, "lz4" },
+		{ "lz4", { 117, SIZE_MAX, SIZE_MAX }, "" },
 		{ "lz4", { 65535, SIZE_MAX, SIZE_MAX }, "" },
 		/* others have no such frames */
 		{ "gzip", { 4, SIZE_MAX, SIZE_MAX }, "" },

@@ -59,6 +59,13 @@ static const struct spelling spellings[] = {
 	  "gzip", 2, NULL },
 	{ "limit:1T", "limit:1099511627776", "limit:1099511627776", "plain", 1,
 	  NULL },
+	{ "base64:0 | base64url:1024", "base64:0 | base64url:1024",
+	  "base64:0 | base64url:1024", "base64|base64url", 2, NULL },
+#ifdef HAVE_LZMA
+	{ "xz:memory=64K | lzma:0,memory=65536",
+	  "xz:memory=65536 | lzma:0,memory=65536",
+	  "xz:memory=65536 | lzma:0,memory=65536", "xz|lzma", 2, NULL },
+#endif
 	{ "base64:76|crlf|lf|json|zlib:0|deflate|lz4:12",
 	  "base64:76 | crlf | lf | json | zlib:0 | deflate | lz4:12",
 	  "base64:76 | crlf | lf | json | zlib:0 | deflate | lz4:12",
@@ -134,6 +141,16 @@ static const struct bad_spec bad_specs[] = {
 	{ "dot | zstd:0", 12, "0",
 	  "zstd: level must be a number from -131072 to 22, not 0" },
 	{ "zstd:level=-0", 6, "level=-0", "level must be a number" },
+#endif
+	/* what would be refused only when something is written */
+	{ "base64:77", 8, "77",
+	  "base64: line must be a number from 0 to 1024, a multiple of 4" },
+	{ "gzip | base64url:line=1022", 18, "line=1022", "a multiple of 4" },
+	{ "base64:1028", 8, "1028", "from 0 to 1024, a multiple of 4" },
+#ifdef HAVE_LZMA
+	{ "xz:6,memory=0", 6, "memory=0",
+	  "xz: memory must be at least 65536 bytes (K, M," },
+	{ "lzma:memory=63K", 6, "memory=63K", "at least 65536 bytes" },
 #endif
 	{ "hex:3", 5, "3", "hex takes no options" },
 	{ "hex:a=3", 5, "a", "hex takes no options" },

@@ -206,6 +206,61 @@ static void test_magics_that_could_be_text(void **state ATTR_UNUSED)
 	}
 }
 
+/* Writes and reads a little with one value for one option. */
+static void option_works(const struct stream_kind *kind, unsigned int i,
+			 int64_t number)
+{
+	static const char text[] = "some text\r\n";
+	struct stream_options options;
+	buffer_t *encoded, *out = buffer_create_dynamic(default_pool, 64);
+	unsigned int j;
+
+	memset(&options, 0, sizeof(options));
+	for (j = 0; kind->options[j].name != NULL; j++)
+		options.values[j].number = kind->options[j].def;
+	options.values[i].number = number;
+	options.recipients = test_keys.recipients;
+	options.identities = test_keys.identities;
+	encoded = test_encode(stream_kind_transform(kind, true, &options), text,
+			      sizeof(text) - 1);
+	if (test_decode(stream_kind_transform(kind, false, &options),
+			encoded->data, encoded->used, out) != 0)
+		fail_msg("%s:%s=%lld: %s", kind->name, kind->options[i].name,
+			 (long long)number, test_stream_error);
+	buffer_free(&encoded);
+	buffer_free(&out);
+}
+
+/* What a spec may say is what the codec takes, up to both ends of its range: who
+   is told that a stack is good must be able to write through it. */
+static void test_both_ends_of_each_range_work(void **state ATTR_UNUSED)
+{
+	const struct stream_option *option;
+	const struct stream_kind *kind;
+	unsigned int i, j;
+
+	for (i = 0; (kind = stream_kind_get(i)) != NULL; i++) {
+		if (kind->role != STREAM_ROLE_TRANSFORM ||
+		    (kind->flags & STREAM_KIND_MISSING) != 0)
+			continue;
+		for (j = 0; kind->options[j].name != NULL; j++) {
+			option = &kind->options[j];
+			if (option->type == STREAM_OPTION_BOOL) {
+				option_works(kind, j, 0);
+				option_works(kind, j, 1);
+			} else if (option->type == STREAM_OPTION_INT) {
+				option_works(kind, j, option->max);
+				/* which is a bound for what others wrote */
+				if (strcmp(option->name, "window") == 0)
+					continue;
+				option_works(kind, j, option->min);
+				option_works(kind, j,
+					     option->min + option->multiple);
+			}
+		}
+	}
+}
+
 /* The text has the name as a word of its own, in backquotes. */
 static bool documents(const char *text, const char *name)
 {
@@ -246,8 +301,10 @@ int main(void)
 		cmocka_unit_test(test_transforms_are_what_the_row_says),
 		cmocka_unit_test(test_magics),
 		cmocka_unit_test(test_magics_that_could_be_text),
+		cmocka_unit_test(test_both_ends_of_each_range_work),
 		cmocka_unit_test(test_every_kind_and_option_is_documented),
 	};
 
-	return cmocka_run_group_tests_name("stream-kinds", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("stream-kinds", tests,
+					   test_keys_setup, test_keys_teardown);
 }

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "test-codec-common.h"
+#include "ostream-private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -371,6 +372,50 @@ static void test_parent_error_comes_up(void **state ATTR_UNUSED)
 	}
 }
 
+/* Takes one byte, and fails with the next. */
+static ssize_t one_byte_sendv(struct ostream_private *stream,
+			      const struct const_iovec *iov ATTR_UNUSED,
+			      unsigned int count ATTR_UNUSED)
+{
+	(void)o_stream_fail(stream, EIO, "no more");
+	return 1;
+}
+
+static struct ostream *create_one_byte(void)
+{
+	struct ostream_private *s = i_new(struct ostream_private, 1);
+
+	s->max_buffer_size = IO_BLOCK_SIZE;
+	s->sendv = one_byte_sendv;
+	return o_stream_create(s, NULL, -1);
+}
+
+/* A parent may have taken a part before it failed, as a filter does whose own parent
+   fails. Nobody is told to wait until it takes the rest, not even once. */
+static void test_parent_error_in_the_middle(void **state ATTR_UNUSED)
+{
+	const struct test_codec *codec;
+	struct ostream *bad, *output;
+	unsigned char *data;
+	size_t size;
+
+	TEST_EACH_CODEC(codec) {
+		size = 3000;
+		data = test_codec_plain(codec, &size);
+		bad = create_one_byte();
+		output = o_stream_create_transform(bad, codec->encoder());
+		o_stream_cork(output);
+		/* whatever is sent is sent by the finish */
+		o_stream_nsend(output, data, size);
+		assert_int_equal(o_stream_finish(output), -1);
+		assert_int_equal(output->stream_errno, EIO);
+		assert_string_equal(o_stream_get_error(output), "no more");
+		o_stream_destroy(&output);
+		o_stream_destroy(&bad);
+		free(data);
+	}
+}
+
 /* Also where the send before it took bytes: nothing waits for a stream that has
    failed. */
 static void test_parent_error_ends_send_istream(void **state ATTR_UNUSED)
@@ -438,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_unfinished_trailer_panics),
 		cmocka_unit_test(test_send_of_avail_size_takes_all),
 		cmocka_unit_test(test_parent_error_comes_up),
+		cmocka_unit_test(test_parent_error_in_the_middle),
 		cmocka_unit_test(test_parent_error_ends_send_istream),
 		cmocka_unit_test(test_depth),
 	};

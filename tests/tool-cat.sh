@@ -492,5 +492,9 @@ check "nothing is left of it" test ! -s after
 check "each command goes on behind the one before" \
 	sh -c "{ '$BOBBIN' cat lines; '$BOBBIN' cat lines; echo end; } >both &&
 	       test \$(wc -l <both) = 7"
+check "so do a stdin and a stdout that are named by their paths" \
+	sh -c "{ read x; '$BOBBIN' cat --from file:/dev/stdin -o /dev/stdout &&
+	       echo end; } <lines >named && '$BOBBIN' cat lines -o /dev/fd/3 \
+	       3>>named && test \$(wc -l <named) = 6"
 
 finish

@@ -63,12 +63,18 @@ second=$(ls d/journal/*.seg | sed -n 2p)
 "$BOBBIN" spool list d | awk 'NR > 1 { print $1 }' | sort >before
 cp -R d e
 damage d/journal/00000001.seg 20
-"$BOBBIN" spool list d >list.out 2>list.err
-check "a damaged first block ends what opens the spool, and says what to do" sh -c "
-	test $? = 78 && grep -q 'first block of segment 1 .*bobbin spool repair' list.err"
+id=$(sed -n 1p ids)
+says="first block of segment 1 .*bobbin spool repair"
+fails 65 "$says" "$BOBBIN" spool list d
+fails 65 "$says" "$BOBBIN" spool stats d
+fails 65 "$says" "$BOBBIN" spool get d "$id"
+fails 65 "$says" "$BOBBIN" spool rm d "$id"
+# a mail system does not give a message back for that
+fails 75 "$says" "$BOBBIN" spool put d "$mail"/mail-qp-ascii-header.eml
 "$BOBBIN" spool verify d >verify.out
 check "verify reads the rest, and names it" sh -c "
 	test $? = 65 && grep -q 'segment 1, byte 0: the first block' verify.out"
+check "once" grep -q '^[1-9][0-9]* messages, 1 damaged$' verify.out
 "$BOBBIN" spool repair d >repair.out
 check "repair puts it aside" sh -c "test -f d/quarantine/journal-00000001-*.seg"
 check "with the reason" grep -q 'first block' d/quarantine/journal-00000001-*.why
@@ -80,10 +86,27 @@ check "but the rest is" test -s after
 check "the bodies that were in files are aside, too" sh -c '
 	test "$(ls d/quarantine/*.b | wc -l)" -gt 0 &&
 	test "$(sed -n "s/^put aside  *//p" repair.out)" = \
-		"$(ls d/quarantine/*.why | wc -l)"'
+		"$(ls d/quarantine/*.b | wc -l), 1 parts of the journal"'
 "$BOBBIN" spool verify d >verify.out
 check "and verify finds no damage any more" test $? = 0
 check "the spool goes on" "$BOBBIN" spool put d "$mail"/l*.eml
+
+# A message whose body is damaged, and one behind it.
+journal b || exit 99
+"$BOBBIN" spool put b "$mail"/low-quality-bad-header-start.eml \
+	"$mail"/low-quality-bad-header-start.eml >ids.b
+id=$(sed -n 1p ids.b)
+damage b/journal/00000001.seg 4200
+"$BOBBIN" spool verify b >verify.out
+check "a message of which a record is damaged is counted once" sh -c "
+	test $? = 65 && test \$(grep -c '^$id ' verify.out) = 1 &&
+	grep -q '^2 messages, 1 damaged$' verify.out"
+"$BOBBIN" spool repair b >repair.out 2>&1
+check "what is put aside then is told" \
+	grep -q '^put aside   1$' repair.out
+"$BOBBIN" spool verify b >verify.out
+check "and goes on to be" sh -c "
+	test $? = 0 && grep -q '^1 messages were put aside earlier' verify.out"
 
 if [ -n "$second" ]; then
 	# a record in the first segment, which has a footer
@@ -98,7 +121,7 @@ if [ -n "$second" ]; then
 		grep -q 'warning: message $id is taken out.*segment 1' repair.err"
 	check "and keeps what can be read of it, and what cannot" sh -c "
 		test -s e/quarantine/$id.headers -a -s e/quarantine/$id.headers.why &&
-		test -s e/quarantine/journal-00000001-*-4096.bytes"
+		test -s e/quarantine/$id.journal-00000001-*-4096.bytes"
 	"$BOBBIN" spool verify e >verify.out
 	check "verify finds no damage then, at the next opening neither" test $? = 0
 	"$BOBBIN" spool list e | awk 'NR > 1 { print $1 }' | sort >after

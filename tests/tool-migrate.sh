@@ -91,10 +91,20 @@ if "$BOBBIN" spool migrate --json --keep -i key file copy >json 2>json.err; then
 import json, sys
 lines = [json.loads(line) for line in open("json")]
 count = len(open("ids").readlines())
-assert lines[-1] == {"copied": count, "were_there": 0, "left": 0}
-assert [l["result"] for l in lines[:-1]] == ["copied"] * count
-assert sorted(l["queue_id"] for l in lines[:-1]) == \
-    open("sorted.ids").read().split()'
+assert lines.pop() == {"copied": count, "were_there": 0, "left": 0}
+assert [l["result"] for l in lines] == ["copied"] * count
+assert {tuple(l) for l in lines} == {("queue_id", "message_size", "result")}
+assert sorted(l["queue_id"] for l in lines) == open("sorted.ids").read().split()'
+	"$BOBBIN" spool migrate --json --keep -i key file copy >again
+	"$BOBBIN" spool list --json copy >listed
+	"$BOBBIN" spool migrate --json --keep file copy >unread
+	check "which has its size where it was read" python3 -c '
+import json
+def sizes(name, part):
+    lines = [json.loads(line) for line in open(name)][:part]
+    return {l["queue_id"]: l.get("message_size") for l in lines}
+assert sizes("json", -1) == sizes("again", -1) == sizes("listed", None)
+assert set(sizes("unread", -1).values()) == {None}'
 else
 	not_run "migrate --json: $(cat json.err)"
 fi

@@ -7,23 +7,6 @@
 mail=$top_srcdir/tests/data/mail
 cd "$work" || exit 99
 
-# fails CODE WORDS COMMAND...: exit status CODE, and a message with these words.
-fails()
-{
-	code=$1
-	words=$2
-	shift 2
-	"$@" >fails.out 2>fails.err </dev/null
-	got=$?
-	if [ "$got" = "$code" ] && grep -q -e "$words" fails.err; then
-		pass "$* ends with $code: $words"
-	else
-		fail "$* ends with $code: $words"
-		echo "  got $got:"
-		sed 's/^/  /' fails.err | head -5
-	fi
-}
-
 "$BOBBIN" keygen -o key >public || exit 99
 "$BOBBIN" keygen -o other >/dev/null || exit 99
 
@@ -85,7 +68,16 @@ printf 'a\nb\r\nc\n' >mixed
 fails 65 "line 2: ends in CRLF" "$BOBBIN" spool put plain mixed
 printf 'a\nb\rc\n' >lone
 fails 65 "line 2: a CR without LF" "$BOBBIN" spool put plain lone
-check "--normalise accepts them" "$BOBBIN" spool put --normalise plain mixed lone
+normalised()
+{
+	for data in 'a\nb\r\n' 'a\nb\r' 'a\rb\n'; do
+		printf "$data" >in
+		id=$("$BOBBIN" spool put --normalise plain in) || return 1
+		"$BOBBIN" spool get plain "$id" >crlf
+		printf 'a\r\nb\r\n' | cmp - crlf || return 1
+	done
+}
+check "--normalise accepts them, and makes them CRLF" normalised
 
 #
 # Bad input
@@ -118,6 +110,8 @@ fails 66 "No such file" "$BOBBIN" spool put plain nothing
 fails 64 "zstd" "$BOBBIN" spool init new --body zsdt
 fails 64 "^    ^~~~" "$BOBBIN" spool init new --body zsdt
 fails 64 "headers: .*column 8" "$BOBBIN" spool init new --headers "gzip | zst"
+fails 64 'line must be .* a multiple of 4' \
+	"$BOBBIN" spool init new --body base64:77
 fails 64 "body: .*for whom" "$BOBBIN" spool init new --body age
 fails 64 "cannot be in the stack of a store" "$BOBBIN" spool init new --body crlf
 fails 66 "body: open(nothere)" "$BOBBIN" spool init new --body age:nothere
@@ -166,6 +160,8 @@ sed 's/version = 1/version = 9/' plain/spool.conf >conf
 cp plain/spool.conf conf.saved
 cp conf plain/spool.conf
 fails 78 "newer version" "$BOBBIN" spool list plain
+{ grep -v '^body' conf.saved; echo 'body = base64:77'; } >plain/spool.conf
+fails 78 "a multiple of 4" "$BOBBIN" spool put plain lone
 cp conf.saved plain/spool.conf
 # What is configured for writing matters to who writes.
 mv secret/recipients recipients
@@ -176,11 +172,11 @@ mv recipients secret/recipients
 chmod 755 .
 if [ "$(id -u)" != 0 ]; then
 	chmod 400 plain/lock
-	fails 77 "ermission denied" "$BOBBIN" spool put plain lone
+	fails 75 "ermission denied" "$BOBBIN" spool put plain lone
 	chmod 600 plain/lock
 elif setpriv --reuid=65534 --regid=65534 --clear-groups "$BOBBIN" --version \
 	>/dev/null 2>&1; then
-	fails 77 "ermission denied" setpriv --reuid=65534 --regid=65534 \
+	fails 75 "ermission denied" setpriv --reuid=65534 --regid=65534 \
 		--clear-groups "$BOBBIN" spool put plain lone
 else
 	not_run "permissions: nobody else can run the program from here"
@@ -438,8 +434,8 @@ if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
 	head -c 75000 /dev/urandom | base64 >big
 	: >full.ids
 	while "$BOBBIN" spool put small/spool big >>full.ids 2>full.err; do :; done
-	check "what to do on a full disk is told" \
-		grep -q 'No space left.*bobbin spool compact small/spool' full.err
+	check "what to do on a full disk is told, and of which file" \
+		grep -q 'put: big: .*No space left.*bobbin spool compact small/spool' full.err
 	sed -n 'p;n' full.ids >gone.ids
 	while read -r id; do "$BOBBIN" spool rm small/spool "$id"; done <gone.ids
 	stored=0

@@ -16,6 +16,7 @@
 #endif
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -81,7 +82,7 @@ static void print_help(FILE *f, const char *group)
 	      "66 no input,\n"
 	      "69 not in this build, 73 cannot create, 74 I/O error, "
 	      "75 try again later,\n"
-	      "77 no permission (keys), 78 bad configuration.\n",
+	      "77 no key that fits, 78 bad configuration.\n",
 	      f);
 }
 
@@ -193,8 +194,13 @@ int main(int argc, char *argv[])
 	int words;
 
 	occupy_closed_fds();
-	/* a closed pipe is an error of the stream that writes to it */
+	/* a closed pipe, or a file that may not grow, is an error of the stream that
+	   writes to it */
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	/* getopt_long() would take a --recipient behind a file for another file, and
+	   the mail would be stored without it */
+	(void)unsetenv("POSIXLY_CORRECT");
 	if (argc < 2) {
 		print_help(stderr, NULL);
 		return EX_USAGE;

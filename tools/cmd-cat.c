@@ -225,6 +225,12 @@ static bool output_is_binary(const struct cat *cat)
 		 STREAM_KIND_BINARY) != 0;
 }
 
+static bool writes_stdout(const struct cat *cat)
+{
+	return cat->output_path == NULL &&
+		(cat->to == NULL || stack_spec_end_kind(cat->to) == NULL);
+}
+
 /* NULL where --to has its own. */
 static struct ostream *open_end(struct cat *cat)
 {
@@ -243,10 +249,16 @@ static int open_output(struct cat *cat)
 {
 	struct ostream *end;
 
-	if (cat->output_path == NULL && !cat->force && output_is_binary(cat) &&
-	    stack_spec_end_kind(cat->to) == NULL && isatty(STDOUT_FILENO) == 1)
+	if (writes_stdout(cat) && !cat->force && output_is_binary(cat) &&
+	    isatty(STDOUT_FILENO) == 1)
 		return tool_usage("compressed or encrypted data is not written "
 				  "to a terminal: give -o OUT, or --force");
+	if (writes_stdout(cat) && tool_reads_stdout(cat->source))
+		return tool_fail(
+			EX_USAGE,
+			"%s is stdout, too: it would grow for ever, as "
+			"what is written would be read again",
+			i_stream_get_name(cat->source));
 	end = open_end(cat);
 	if (cat->to == NULL) {
 		cat->output = end;

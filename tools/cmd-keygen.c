@@ -39,7 +39,14 @@ static int new_key(const char *path)
 		return code;
 	}
 	printf("%s\n", text);
-	return tool_finish_stdout();
+	code = tool_finish_stdout();
+	/* the same command would find the name taken */
+	if (code != EX_OK)
+		(void)tool_fail(code,
+				"the key is in %s; \"bobbin keygen -y %s\" "
+				"prints its public key",
+				path, path);
+	return code;
 }
 
 static int print_recipients(const char *path)

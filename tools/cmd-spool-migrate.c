@@ -18,7 +18,7 @@ static const char help[] =
 	"store and stacks; ids and versions stay. A message is on stable storage in\n"
 	"TO before it is removed from FROM: after a crash the same command goes on.\n"
 	"A message that cannot be read, or of which TO has another version, is named\n"
-	"and stays where it is: exit status 65, or 77 for want of a key.\n\n"
+	"and stays where it is: exit status 65, or 77 where only keys are missing.\n\n"
 	"      --keep           copy: remove nothing from FROM\n"
 	"  -i, --identity KEY   read encrypted messages with the keys in this file\n"
 	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
@@ -38,7 +38,7 @@ struct migrate {
 	struct spool_args from, to;
 	bool keep, verbose, stdout_failed;
 	struct spool_migrate_counts counts;
-	int left_errno; /* of the first one that was left */
+	int left_code; /* for all that were left */
 	struct tool_progress progress;
 };
 
@@ -59,6 +59,15 @@ static void print_one(const struct migrate *migrate,
 	}
 }
 
+static void count_left(struct migrate *migrate, int error)
+{
+	migrate->counts.left++;
+	/* another version that is there is bad data */
+	migrate->left_code = spool_tool_worse_code(
+		migrate->left_code,
+		error == EEXIST ? EX_DATAERR : spool_tool_code(error));
+}
+
 static bool count_one(const struct spool_migrated *what, void *context)
 {
 	struct migrate *migrate = context;
@@ -68,15 +77,14 @@ static bool count_one(const struct spool_migrated *what, void *context)
 	if (what->problem != NULL && tool_interrupted())
 		return false;
 	if (what->problem != NULL) {
-		if (counts->left++ == 0)
-			migrate->left_errno = what->error;
+		count_left(migrate, what->error);
 	} else if (what->was_there) {
 		counts->were_there++;
 	} else {
 		counts->copied++;
 	}
 	print_one(migrate, what);
-	if (fflush(stdout) != 0) {
+	if (!tool_flush_stdout()) {
 		migrate->stdout_failed = true;
 		return false;
 	}
@@ -104,6 +112,14 @@ static void print_counts(const struct migrate *migrate)
 	putchar('\n');
 }
 
+/* Of either spool. */
+static int failed_code(int error)
+{
+	int code = spool_tool_code(error);
+
+	return code == EX_TEMPFAIL ? code : spool_tool_write_code(error);
+}
+
 /* With both spools: -1, or the exit code. */
 static int migrate_all(struct migrate *migrate, struct spool *from,
 		       struct spool *to)
@@ -119,16 +135,14 @@ static int migrate_all(struct migrate *migrate, struct spool *from,
 	if (ret < 0) {
 		code = tool_interrupted() ?
 			tool_fail_interrupted() :
-			tool_fail(spool_tool_write_code(errno), "%s", error);
+			tool_fail(failed_code(errno), "%s", error);
 		free(error);
 	} else if (tool_interrupted()) {
 		code = tool_fail_interrupted();
 	} else if (!migrate->stdout_failed) {
 		print_counts(migrate);
 		if (migrate->counts.left > 0)
-			code = migrate->left_errno == EEXIST ?
-				EX_DATAERR :
-				spool_tool_code(migrate->left_errno);
+			code = migrate->left_code;
 	}
 	return code;
 }

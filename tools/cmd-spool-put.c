@@ -110,16 +110,37 @@ static int print_id(struct put *put, const message_id *id)
 			 text, strerror(errno));
 }
 
-/* What can be done is told, too. */
-static int refused(const struct put *put, int answer)
+static int refused_code(const struct istream *source, int answer)
 {
+	int error = io_get_errno();
+
+	/* not the spool's */
+	if (source->stream_errno == EACCES || source->stream_errno == EPERM)
+		return EX_NOINPUT;
+	if (answer == IO_TRANS_FAIL)
+		return EX_TEMPFAIL;
+	return tool_read_code(error == 0 ? EINVAL : error);
+}
+
+/* Says of which file, and what can be done. */
+static int refused(const struct put *put, struct istream *source, bool read,
+		   int answer)
+{
+	/* why it was not read has its name already */
+	const char *name = read ? i_stream_get_name(source) : "";
+	const char *colon = read ? ": " : "";
+
+	if (tool_interrupted())
+		return tool_fail_interrupted();
 	if (answer == IO_TRANS_FAIL && file_is_full_disk(io_get_errno()))
-		return tool_fail(EX_TEMPFAIL,
-				 "%s: remove messages; in a journal \"bobbin "
-				 "spool compact %s\" wins the space of removed "
-				 "ones",
-				 io_get_error(), put->args.dir);
-	return spool_tool_fail(&put->args, answer);
+		return tool_fail(
+			EX_TEMPFAIL,
+			"%s%s%s: remove messages; in a journal "
+			"\"bobbin spool compact %s\" wins the space of "
+			"removed ones",
+			name, colon, io_get_error(), put->args.dir);
+	return tool_fail(refused_code(source, answer), "%s%s%s", name, colon,
+			 io_get_error());
 }
 
 static int put_input(struct put *put, struct istream *source)
@@ -143,7 +164,9 @@ static int put_input(struct put *put, struct istream *source)
 					 transform_create_dot_encoder(false));
 	email_message_set_body(message, wire, 0);
 	answer = store(put, message, &seen);
-	code = answer == IO_DONE ? print_id(put, &id) : refused(put, answer);
+	code = answer == IO_DONE ?
+		print_id(put, &id) :
+		refused(put, source, wire->stream_errno == 0, answer);
 	email_message_unref(&message);
 	i_stream_unref(&wire);
 	i_stream_unref(&checked);
@@ -243,6 +266,9 @@ static int run(int argc, char *argv[])
 	code = parse_args(&put, argc, argv);
 	if (code < 0) {
 		put.spool = spool_tool_open_writer(&put.args, &code);
+		/* 65 is said of a message, and a sender gets it back then */
+		if (put.spool == NULL && code == EX_DATAERR)
+			code = EX_TEMPFAIL;
 		if (put.spool != NULL)
 			code = put_files(&put, argc - optind, argv + optind);
 		if (put.spool != NULL && put.verbose)

@@ -66,9 +66,38 @@ static int look_before(const struct spool_args *args,
 	return code;
 }
 
+static void print_done(uint64_t messages, const struct spool_strays *before,
+		       const struct spool_strays *after)
+{
+	uint64_t parts = after->quarantined_parts - before->quarantined_parts;
+
+	printf("messages    %" PRIu64 "\nput aside   %" PRIu64, messages,
+	       after->quarantined - before->quarantined);
+	if (parts > 0)
+		printf(", %" PRIu64 " parts of the journal", parts);
+	printf("\ntaken away  %" PRIu64 " bodies, %" PRIu64
+	       " temporary files\n",
+	       before->bodies - after->bodies,
+	       before->temporary - after->temporary);
+}
+
+/* What each was is told by warnings. -1, or the exit code. */
+static int print_undone(const struct spool_undone *undone)
+{
+	if (undone->unkept > 0)
+		printf("not aside   %" PRIu64 "\n", undone->unkept);
+	if (undone->left_out > 0)
+		printf("left out    %" PRIu64 "\n", undone->left_out);
+	if (undone->unkept > 0)
+		return spool_tool_write_code(undone->unkept_errno);
+	return undone->left_out > 0 ? spool_tool_code(undone->left_out_errno) :
+				      -1;
+}
+
 static int repair(const struct spool_args *args)
 {
 	struct spool_strays before = { 0 }, after = { 0 };
+	struct spool_undone undone;
 	uint64_t messages = 0;
 	struct spool *spool;
 	int code;
@@ -84,15 +113,12 @@ static int repair(const struct spool_args *args)
 	spool_wait_scan(spool);
 	code = tool_interrupted() ? tool_fail_interrupted() :
 				    count_strays(spool, &after);
+	spool_get_undone(spool, &undone);
 	spool_close(&spool);
-	if (code < 0)
-		printf("messages    %" PRIu64 "\nput aside   %" PRIu64
-		       "\ntaken away  %" PRIu64 " bodies, %" PRIu64
-		       " temporary files\n",
-		       messages, after.quarantined - before.quarantined,
-		       before.bodies - after.bodies,
-		       before.temporary - after.temporary);
-	return code;
+	if (code >= 0)
+		return code;
+	print_done(messages, &before, &after);
+	return print_undone(&undone);
 }
 
 static int run(int argc, char *argv[])

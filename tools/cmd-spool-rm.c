@@ -18,21 +18,24 @@ static const char help[] =
 	"  bobbin spool list spool | awk 'NR > 1 { print $1 }' |\n"
 	"      xargs bobbin spool rm spool\n";
 
+/* Every one that stays is told; the first failure's code is the command's. */
 static int remove_ids(const struct spool_args *args, struct spool *spool,
 		      int count, char *texts[])
 {
-	int i, answer, code = EX_OK;
+	int i, answer, code, first = EX_OK;
 	message_id id;
 
 	for (i = 0; i < count && !tool_interrupted(); i++) {
 		(void)message_id_from_text(texts[i], &id);
 		answer = spool_remove(spool, &id);
-		if (answer != IO_DONE && code == EX_OK)
-			code = spool_tool_fail(args, answer);
+		code = answer == IO_DONE ? EX_OK :
+					   spool_tool_fail(args, answer);
+		if (first == EX_OK)
+			first = code;
 	}
-	if (i < count && code == EX_OK)
-		code = tool_fail_interrupted();
-	return code;
+	if (i < count && first == EX_OK)
+		first = tool_fail_interrupted();
+	return first;
 }
 
 static int run(int argc, char *argv[])

@@ -68,6 +68,11 @@ static void print_totals(const struct spool_totals *totals)
 		printf("%" PRIu64 " messages were put aside earlier, into "
 		       "quarantine\n",
 		       strays->quarantined);
+	if (strays->quarantined_parts > 0)
+		printf("%" PRIu64
+		       " damaged or missing parts of the journal are "
+		       "noted in quarantine\n",
+		       strays->quarantined_parts);
 }
 
 static int run(int argc, char *argv[])
@@ -96,7 +101,7 @@ static int run(int argc, char *argv[])
 	if (code < 0 && totals.damaged + totals.malformed > 0)
 		code = EX_DATAERR;
 	else if (code < 0 && totals.unread > 0)
-		code = spool_tool_code(totals.unread_errno);
+		code = totals.unread_code;
 	return spool_finish_output(code);
 }
 

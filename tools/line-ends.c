@@ -82,6 +82,7 @@ static bool lone_cr(struct line_transform *l, struct transform_io *io)
 {
 	if (refuse(l, "a CR without LF"))
 		return true;
+	l->seen->crlf = true;
 	*io->out++ = '\r';
 	*io->out++ = '\n';
 	l->cr = false;

@@ -6,7 +6,7 @@
 
 /* What kind of line ends went through: valid when the data is through. */
 struct line_ends {
-	bool lf, crlf; /* seen */
+	bool lf, crlf; /* seen; a lone CR that passes is the latter */
 	bool final;    /* the last line is ended (or there is no line) */
 };
 

@@ -84,10 +84,20 @@ int spool_tool_code(int error)
 	case ESTALE:
 	case ETIMEDOUT:
 	case EINTR:
+	/* as io_answer_for_errno() has it: an administrator mends that */
+	case EACCES:
+	case EPERM:
 		return EX_TEMPFAIL;
 	default:
 		return tool_read_code(error);
 	}
+}
+
+int spool_tool_worse_code(int code, int other)
+{
+	if (code == EX_OK || code == EX_NOPERM || other == EX_DATAERR)
+		return other;
+	return code;
 }
 
 int spool_tool_write_code(int error)
@@ -97,10 +107,8 @@ int spool_tool_write_code(int error)
 	return code == EX_IOERR ? EX_TEMPFAIL : code;
 }
 
-static int open_code(int error, unsigned int flags)
+static int open_code(int error)
 {
-	bool writing = (flags & SPOOL_OPEN_READ_ONLY) == 0;
-
 	switch (error) {
 	case EBUSY:
 		return EX_TEMPFAIL;
@@ -108,9 +116,6 @@ static int open_code(int error, unsigned int flags)
 	case EINVAL:
 	case ENOBUFS: /* a line of spool.conf */
 		return EX_CONFIG;
-	case EACCES:
-	case EPERM:
-		return writing ? EX_NOPERM : EX_NOINPUT;
 	default:
 		return spool_tool_code(error);
 	}
@@ -179,7 +184,7 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	if (spool == NULL) {
 		*code_r = tool_interrupted() ?
 			tool_fail_interrupted() :
-			tool_fail(open_code(errno, flags), "%s", error);
+			tool_fail(open_code(errno), "%s", error);
 		free(error);
 	} else {
 		spool_set_warning_callback(spool, print_warning, NULL);
@@ -280,8 +285,9 @@ void spool_add_up(struct spool_totals *totals, const struct spool_entry *entry)
 	} else if (entry->problem != NULL && entry->error == EILSEQ) {
 		totals->malformed++;
 	} else if (entry->problem != NULL) {
-		if (totals->unread++ == 0)
-			totals->unread_errno = entry->error;
+		totals->unread++;
+		totals->unread_code = spool_tool_worse_code(
+			totals->unread_code, spool_tool_code(entry->error));
 	}
 	totals->wire_bytes += entry->body_len;
 	totals->stored_bytes += entry->stored_size;

@@ -22,9 +22,9 @@ struct spool_totals {
 	uint64_t damaged;
 	uint64_t malformed; /* whole, and no SMTP wire form: of verify */
 	/* not read, for want of a key, of a newer version, of a working disk;
-	   the errno of the first */
+	   the code for all of them */
 	uint64_t unread;
-	int unread_errno;
+	int unread_code;
 	struct spool_strays strays;
 	struct spool_stats stats;
 	bool json, heading, count_strays, want_stats, verifies;
@@ -90,10 +90,15 @@ void spool_tool_close_writer(struct spool **spool);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
 int spool_tool_fail(const struct spool_args *args, int answer);
 /* The code for an errno of the spool: where its disk is full or fails, or is read-only,
-   the same call may go well later, as the library says by IO_TRANS_FAIL. */
+   or a permission is missing, the same call may go well later, as the library says by
+   IO_TRANS_FAIL. */
 int spool_tool_code(int error);
 /* The same for making a spool, and for filling one with many messages. */
 int spool_tool_write_code(int error);
+/* The code for several messages that were not read: `other` is that of one, `code` that
+   of those before, EX_OK where there are none. Damage says more than all else, a missing
+   key less, whichever came first. */
+int spool_tool_worse_code(int code, int other);
 /* As tool_read_failed(), for what is read from the spool. */
 int spool_tool_read_failed(int error, const char *text, bool have_keys);
 /* Prints a message where the text is no id; false then. */

@@ -218,7 +218,9 @@ void spool_json_migrated(const struct spool_migrated *what)
 	json_t *object = json_object();
 
 	(void)json_object_set_new(object, "queue_id", id_json(&what->id));
-	set_number(object, "message_size", what->body_len);
+	/* none is so short: it was not read */
+	if (what->body_len > 0)
+		set_number(object, "message_size", what->body_len);
 	set_text(object, "result",
 		 what->problem != NULL   ? "left" :
 			 what->was_there ? "was there" :

@@ -95,6 +95,7 @@ int tool_read_code(int error)
 	case ENOKEY:
 		return EX_NOPERM;
 	case EINVAL:
+	case EBADMSG: /* of a spool that is opened */
 	case EPIPE:
 	case EFBIG:
 		return EX_DATAERR;
@@ -168,17 +169,34 @@ int tool_help(const struct tool_command *command)
 	return tool_finish_stdout();
 }
 
+/* Of the first flush that failed: the next one may have nothing to write, and so no
+   reason of its own. */
+static int stdout_errno;
+
+bool tool_flush_stdout(void)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return true;
+	if (stdout_errno == 0)
+		stdout_errno = errno;
+	return false;
+}
+
 int tool_finish_stdout(void)
 {
-	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+	if (tool_flush_stdout())
 		return EX_OK;
 	if (tool_interrupted())
 		return tool_fail_interrupted();
 	/* the reader went away: that needs no words */
-	if (errno == EPIPE)
+	if (stdout_errno == EPIPE)
 		return EX_IOERR;
+	/* a write between two flushes keeps none */
+	if (stdout_errno == 0)
+		return tool_fail(EX_IOERR, "writing to stdout failed");
 	return tool_fail(EX_IOERR, "writing to stdout failed: %s",
-			 strerror(errno));
+			 strerror(stdout_errno));
 }
 
 /* The spec again, with a mark below the bad word. */

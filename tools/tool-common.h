@@ -59,8 +59,13 @@ struct istream *tool_open_stdin(void);
 /* The next process goes on behind what was read of it, before it is destroyed; nothing
    where it was not opened. */
 void tool_leave_stdin(void);
+/* Whether what is written to stdout will be read from there: they are one regular file,
+   in which stdout stands behind what is read next. */
+bool tool_reads_stdout(struct istream *input);
 /* Prints the command's help on stdout. */
 int tool_help(const struct tool_command *command);
+/* False where stdout cannot be written: tool_finish_stdout() tells why. */
+bool tool_flush_stdout(void);
 /* Flushes stdout: EX_OK, or a message and its code. */
 int tool_finish_stdout(void);
 

@@ -8,10 +8,29 @@
 
 #include <string.h>
 
+void journal_tally_add(struct journal *journal, struct journal_tally *tally)
+{
+	struct journal_segment *segment = journal->segments[tally->segment];
+
+	journal->messages += tally->messages;
+	segment->live += tally->records;
+	segment->total += tally->records;
+	tally->messages = tally->records = 0;
+}
+
+/* What is counted in the tally may be counted off next. */
+static void lock_counts(struct journal *journal, struct journal_tally *tally)
+{
+	(void)pthread_mutex_lock(&journal->mutex);
+	if (tally != NULL)
+		journal_tally_add(journal, tally);
+}
+
 static bool apply_headers(struct journal *journal,
 			  const struct journal_header *header,
 			  const struct journal_place *place,
-			  const struct journal_place *body)
+			  const struct journal_place *body,
+			  struct journal_tally *tally)
 {
 	struct journal_entry entry, old;
 
@@ -30,7 +49,12 @@ static bool apply_headers(struct journal *journal,
 	}
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
-	(void)pthread_mutex_lock(&journal->mutex);
+	if (tally != NULL && old.headers.offset == 0) {
+		tally->messages++;
+		tally->records += 2;
+		return true;
+	}
+	lock_counts(journal, tally);
 	journal->messages += old.headers.offset == 0 ? 1 : 0;
 	journal_account(journal, place, 1);
 	journal_account(journal, &old.headers, -1);
@@ -51,7 +75,8 @@ static bool apply_headers(struct journal *journal,
    last ones count, and headers behind them count alone. */
 static bool apply_states(struct journal *journal,
 			 const struct journal_header *header,
-			 const struct journal_place *place)
+			 const struct journal_place *place,
+			 struct journal_tally *tally)
 {
 	struct journal_entry entry, old;
 
@@ -62,7 +87,7 @@ static bool apply_states(struct journal *journal,
 	entry.states = *place;
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
-	(void)pthread_mutex_lock(&journal->mutex);
+	lock_counts(journal, tally);
 	journal_account(journal, place, 1);
 	journal_account(journal, &old.states, -1);
 	(void)pthread_mutex_unlock(&journal->mutex);
@@ -79,13 +104,14 @@ static bool is_of(const struct journal_segment *segment,
 static void apply_unlink(struct journal *journal,
 			 const struct journal_header *header,
 			 const struct journal_place *place,
-			 const struct journal_target *target)
+			 const struct journal_target *target,
+			 struct journal_tally *tally)
 {
 	struct journal_segment *segment = NULL;
 	struct journal_entry old;
 	bool found = journal_index_remove(&journal->index, &header->id, &old);
 
-	(void)pthread_mutex_lock(&journal->mutex);
+	lock_counts(journal, tally);
 	journal->segments[place->segment]->tombstones++;
 	if (found)
 		segment = journal->segments[old.headers.segment];
@@ -122,15 +148,16 @@ static void apply_void(struct journal *journal,
 bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
-		   const struct journal_place *body)
+		   const struct journal_place *body,
+		   struct journal_tally *tally)
 {
 	switch (header->type) {
 	case JOURNAL_HEADERS:
-		return apply_headers(journal, header, place, body);
+		return apply_headers(journal, header, place, body, tally);
 	case JOURNAL_STATES:
-		return apply_states(journal, header, place);
+		return apply_states(journal, header, place, tally);
 	case JOURNAL_UNLINK:
-		apply_unlink(journal, header, place, target);
+		apply_unlink(journal, header, place, target, tally);
 		break;
 	case JOURNAL_VOID:
 		apply_void(journal, place, target);

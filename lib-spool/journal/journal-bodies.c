@@ -22,6 +22,8 @@
 #define SUFFIX ".b"
 /* "ID.TAG.b" and the NUL, which the id's text brings */
 #define NAME_SIZE (MESSAGE_ID_TEXT_SIZE + 1 + TAG_SIZE * 2 + sizeof(SUFFIX) - 1)
+#define QUARANTINE "quarantine/"
+#define ASIDE_SIZE (sizeof(QUARANTINE) + NAME_SIZE + 11) /* ".4294967295" */
 
 static void body_name(const message_id *id,
 		      const struct journal_external *external,
@@ -101,28 +103,46 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 	(void)file_ops()->unlinkat(journal->bodies_fd, name, 0);
 }
 
-/* The reason is there before the file is: nobody wonders about that. Where it was moved
-   before, but its record is still there, it is aside. */
-static bool put_aside(struct journal *journal, const char *name,
-		      const char *why)
+/* Where it goes: where others have its name, which somebody put back, behind a number.
+   False: its own name is free. */
+static bool choose_name(struct journal *journal, const char *name,
+			char aside_r[ASIDE_SIZE])
 {
-	char aside[sizeof("quarantine/") + NAME_SIZE];
+	unsigned int number = 0;
 	struct stat st;
 
-	(void)snprintf(aside, sizeof(aside), "quarantine/%s", name);
-	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
-	if (file_ops()->renameat2(journal->bodies_fd, name, journal->dir_fd,
-				  aside, 0) < 0 &&
-	    (errno != ENOENT ||
-	     file_ops()->fstatat(journal->dir_fd, aside, &st,
-				 AT_SYMLINK_NOFOLLOW) < 0))
-		return false;
-	return file_sync_dir(journal->dir_fd, "quarantine") == 0;
+	(void)snprintf(aside_r, ASIDE_SIZE, QUARANTINE "%s", name);
+	while (file_ops()->fstatat(journal->dir_fd, aside_r, &st,
+				   AT_SYMLINK_NOFOLLOW) == 0)
+		(void)snprintf(aside_r, ASIDE_SIZE, QUARANTINE "%s.%u", name,
+			       ++number);
+	return number > 0;
 }
 
-bool journal_body_put_aside(struct journal *journal, const message_id *id,
-			    const struct journal_external *external,
-			    const char *why)
+/* The reason is there before the file is: nobody wonders about that. Where it was moved
+   before, but its record is still there, it is aside. -1 with errno. */
+static int put_aside(struct journal *journal, const char *name, const char *why)
+{
+	char aside[ASIDE_SIZE];
+	bool was_there = choose_name(journal, name, aside);
+	struct stat st;
+
+	if (file_ops()->fstatat(journal->bodies_fd, name, &st,
+				AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT || !was_there)
+			return -1;
+	} else if (spool_put_aside(journal->dir_fd, aside + strlen(QUARANTINE),
+				   NULL, 0, why) < 0 ||
+		   file_ops()->renameat2(journal->bodies_fd, name,
+					 journal->dir_fd, aside, 0) < 0) {
+		return -1;
+	}
+	return file_sync_dir(journal->dir_fd, "quarantine");
+}
+
+int journal_body_put_aside(struct journal *journal, const message_id *id,
+			   const struct journal_external *external,
+			   const char *why)
 {
 	char name[NAME_SIZE];
 
@@ -155,14 +175,26 @@ struct sweep {
 static void put_aside_stray(struct sweep *sweep, const char *name)
 {
 	struct journal *journal = sweep->journal;
+	int error;
 
-	journal_warn(journal, "%s/" JOURNAL_BODIES_NAME "/%s: %s", journal->dir,
-		     name, "put aside into quarantine: its record is missing");
-	if (!put_aside(journal, name,
-		       "no record of the journal speaks of this body: the one "
-		       "that did may be among those that are damaged or "
-		       "missing"))
-		sweep->failed = true;
+	if (put_aside(journal, name,
+		      "no record of the journal speaks of this body: the one "
+		      "that did may be among those that are damaged or "
+		      "missing") == 0) {
+		journal_warn(journal, "%s/" JOURNAL_BODIES_NAME "/%s: %s",
+			     journal->dir, name,
+			     "put aside into quarantine: its record is "
+			     "missing");
+		return;
+	}
+	error = errno;
+	sweep->failed = true;
+	journal_unkept(journal, error);
+	journal_warn(journal,
+		     "%s/" JOURNAL_BODIES_NAME
+		     "/%s: its record is missing, and it could not be put "
+		     "aside into quarantine: %s",
+		     journal->dir, name, strerror(error));
 }
 
 static bool sweep_entry(int dir_fd, const char *name, void *context)

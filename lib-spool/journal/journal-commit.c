@@ -92,6 +92,7 @@ static int end_group(struct journal *journal, struct journal_group *group)
 		segment->footer_size =
 			journal_footer_size(segment, group->record_count);
 		segment->taken += group->taken;
+		journal->vouch_wanted = true;
 		(void)pthread_mutex_unlock(&journal->mutex);
 		journal_count_group(journal, group->request_count, true,
 				    group->sync_usecs);
@@ -122,7 +123,8 @@ static void apply_record(struct journal *journal,
 	journal_record_header(record, &header);
 	if (record->type == JOURNAL_UNLINK || record->type == JOURNAL_VOID)
 		journal_target_get(&target, record->data);
-	if (!journal_apply(journal, &header, &record->place, &target, body))
+	if (!journal_apply(journal, &header, &record->place, &target, body,
+			   NULL))
 		i_panic("a message was written to the journal without a claim "
 			"on it");
 	journal_footer_add(segment, &header, record->place.offset,
@@ -537,6 +539,22 @@ struct journal_request *journal_write_group(struct journal *journal,
 	}
 	journal->growing = 0;
 	return rest;
+}
+
+/* On a full disk there is no block for that, and who closes does not fail for it. */
+void journal_vouch(struct journal *journal)
+{
+	struct journal_group *group = journal->group;
+	const struct journal_segment *active = journal->active;
+
+	if (!journal->vouch_wanted ||
+	    !has_room(journal, JOURNAL_BLOCK_SIZE, 0) ||
+	    active->pos + JOURNAL_BLOCK_SIZE >
+		    journal_reserve_end(journal, JOURNAL_USE_GROW))
+		return;
+	journal_group_begin(group, journal->active);
+	journal_group_add_block(journal, group);
+	(void)end_group(journal, group);
 }
 
 struct journal_group *journal_group_new(void)

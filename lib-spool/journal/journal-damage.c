@@ -16,16 +16,55 @@
 
 #define BYTES_NAME_SIZE 128
 
+/* It begins with the message's id, where that is known. */
 static void bytes_name(const struct journal_segment *segment,
 		       const struct journal_item *item,
 		       char name_r[BYTES_NAME_SIZE])
 {
-	char hex[9];
+	bool known = item->state != JOURNAL_ITEM_GAP;
+	char hex[9], text[MESSAGE_ID_TEXT_SIZE] = "";
 
+	if (known)
+		message_id_to_text(&item->header.id, text);
 	(void)sodium_bin2hex(hex, sizeof(hex), segment->header.incarnation, 4);
-	(void)snprintf(name_r, BYTES_NAME_SIZE, "journal-%08u-%s-%llu.bytes",
+	(void)snprintf(name_r, BYTES_NAME_SIZE,
+		       "%s%sjournal-%08u-%s-%llu.bytes", text, known ? "." : "",
 		       segment->header.number, hex,
 		       (unsigned long long)item->pos);
+}
+
+/* -1 with errno. */
+static int keep_bytes(struct journal *journal,
+		      const struct journal_segment *segment,
+		      const struct journal_item *item, const char *why)
+{
+	unsigned char *bytes = try_malloc((size_t)item->size);
+	char name[BYTES_NAME_SIZE];
+	ssize_t size = -1;
+	int ret = -1, error;
+
+	bytes_name(segment, item, name);
+	if (bytes != NULL)
+		size = journal_file_read_some(segment->file, bytes,
+					      (size_t)item->size, item->pos);
+	if (size >= 0)
+		ret = spool_put_aside(journal->dir_fd, name, bytes,
+				      (size_t)size, why);
+	error = errno;
+	i_free(bytes);
+	errno = error;
+	return ret;
+}
+
+/* As nobody counts what is damaged, the segment would be written anew, and the bytes were
+   gone. The next start tries to copy them again. */
+static void keep_segment(struct journal *journal, uint32_t number, int error)
+{
+	struct journal_segment *segment = journal_segment_get(journal, number);
+
+	if (segment != NULL)
+		journal_segment_fail(journal, segment);
+	journal_unkept(journal, error);
 }
 
 /* Keeps a copy of the bytes, and why. */
@@ -33,20 +72,23 @@ static void put_aside(struct journal *journal,
 		      const struct journal_segment *segment,
 		      const struct journal_item *item, const char *why)
 {
-	unsigned char *bytes = try_malloc((size_t)item->size);
-	char name[BYTES_NAME_SIZE];
-	ssize_t size = -1;
+	uint32_t number = segment->header.number;
+	int error;
 
-	bytes_name(segment, item, name);
-	journal_warn(journal, "%s: segment %u, byte %llu: %s: %s", journal->dir,
-		     segment->header.number, (unsigned long long)item->pos, why,
-		     "a copy is kept in quarantine");
-	if (bytes != NULL)
-		size = journal_file_read_some(segment->file, bytes,
-					      (size_t)item->size, item->pos);
-	(void)spool_put_aside(journal->dir_fd, name, size < 0 ? NULL : bytes,
-			      size < 0 ? 0 : (size_t)size, why);
-	i_free(bytes);
+	if (keep_bytes(journal, segment, item, why) == 0) {
+		journal_warn(journal, "%s: segment %u, byte %llu: %s: %s",
+			     journal->dir, number,
+			     (unsigned long long)item->pos, why,
+			     "a copy is kept in quarantine");
+		return;
+	}
+	error = errno;
+	keep_segment(journal, number, error);
+	journal_warn(journal,
+		     "%s: segment %u, byte %llu: %s: no copy could be put into "
+		     "quarantine (%s), and the segment stays as it is",
+		     journal->dir, number, (unsigned long long)item->pos, why,
+		     strerror(error));
 }
 
 /* id NULL: nobody knows. */
@@ -62,6 +104,20 @@ static void note_damage(struct journal *journal, const message_id *id,
 	damage->why = why;
 	*journal->damage_end = damage;
 	journal->damage_end = &damage->next;
+}
+
+/* Where nothing of a segment can be read, one thing is told of it, however often it is come
+   across. */
+static void note_whole_segment(struct journal *journal, uint32_t number,
+			       const char *why)
+{
+	const struct journal_damage *damage = journal->damage;
+
+	for (; damage != NULL; damage = damage->next) {
+		if (damage->segment == number && damage->offset == 0)
+			return;
+	}
+	note_damage(journal, NULL, number, 0, why);
 }
 
 const struct journal_damage *journal_get_damage(const struct journal *journal)
@@ -125,6 +181,17 @@ static const char first_block[] =
 	"the first block of a segment is damaged, so that nobody can tell which "
 	"records in it are its own";
 
+/* It was ours alone, and nothing came of it. errno stays. */
+static void drop_reason(struct journal *journal, const char *aside)
+{
+	char *name = i_strdup_printf("%s.why", aside);
+	int error = errno;
+
+	(void)file_ops()->unlinkat(journal->dir_fd, name, 0);
+	i_free(name);
+	errno = error;
+}
+
 static int move_segment(struct journal *journal, uint32_t number)
 {
 	char name[JOURNAL_NAME_SIZE], aside[64];
@@ -134,16 +201,21 @@ static int move_segment(struct journal *journal, uint32_t number)
 	/* the next one of this number may be damaged, too */
 	(void)snprintf(aside, sizeof(aside), "quarantine/journal-%08u-%08x.seg",
 		       number, randombytes_random());
+	if (spool_put_aside(journal->dir_fd, base, NULL, 0, first_block) < 0)
+		return -1;
+	/* after a crash here there is a reason without a file */
+	if (file_ops()->renameat2(journal->fd, name, journal->dir_fd, aside,
+				  RENAME_NOREPLACE) < 0) {
+		drop_reason(journal, aside);
+		return -1;
+	}
+	/* and here the file may be in both directories, or in either */
+	if (file_sync_dir(journal->dir_fd, "quarantine") < 0 ||
+	    file_sync_dir_fd(journal->fd) < 0)
+		return -1;
 	journal_warn(journal, "%s/%s: %s: put aside as %s", journal->dir, name,
 		     first_block, aside);
-	/* after a crash here there is a reason without a file */
-	(void)spool_put_aside(journal->dir_fd, base, NULL, 0, first_block);
-	/* and here the file may be in both directories, or in either */
-	if (file_ops()->renameat2(journal->fd, name, journal->dir_fd, aside,
-				  RENAME_NOREPLACE) < 0 ||
-	    file_sync_dir(journal->dir_fd, "quarantine") < 0)
-		return -1;
-	return file_sync_dir_fd(journal->fd);
+	return 0;
 }
 
 int journal_damage_segment(struct journal *journal,
@@ -152,7 +224,7 @@ int journal_damage_segment(struct journal *journal,
 	journal->damaged = true;
 	if (!journal->settings.read_only)
 		return move_segment(journal, segment->header.number);
-	note_damage(journal, NULL, segment->header.number, 0, first_block);
+	note_whole_segment(journal, segment->header.number, first_block);
 	return 0;
 }
 
@@ -189,6 +261,17 @@ static bool is_known_to_be_missing(const struct journal *journal,
 	return looking.found;
 }
 
+static void not_noted(struct journal *journal, uint32_t number)
+{
+	int error = errno;
+
+	journal_unkept(journal, error);
+	journal_warn(journal,
+		     "%s: segment %u: this could not be noted in quarantine: "
+		     "%s: the next repair tells it again",
+		     journal->dir, number, strerror(error));
+}
+
 void journal_damage_missing(struct journal *journal, uint32_t number)
 {
 	static const char why[] =
@@ -202,12 +285,13 @@ void journal_damage_missing(struct journal *journal, uint32_t number)
 	    is_known_to_be_missing(journal, number))
 		return;
 	if (journal->settings.read_only) {
-		note_damage(journal, NULL, number, 0, why);
+		note_whole_segment(journal, number, why);
 		return;
 	}
 	journal_warn(journal, "%s: segment %u: %s", journal->dir, number, why);
 	(void)snprintf(name, sizeof(name), "journal-%08u-missing", number);
-	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+	if (spool_put_aside(journal->dir_fd, name, NULL, 0, why) < 0)
+		not_noted(journal, number);
 }
 
 /*
@@ -238,10 +322,11 @@ static void tell_of_end(struct journal *journal,
 	bytes_name(segment, end, name);
 	journal_warn(journal,
 		     "%s: segment %u, byte %llu: %s: what was behind it is "
-		     "lost, which is noted in quarantine",
+		     "lost",
 		     journal->dir, segment->header.number,
 		     (unsigned long long)end->pos, why);
-	(void)spool_put_aside(journal->dir_fd, name, NULL, 0, why);
+	if (spool_put_aside(journal->dir_fd, name, NULL, 0, why) < 0)
+		not_noted(journal, segment->header.number);
 	segment->end_told = is_aside(journal, segment, end);
 }
 
@@ -284,26 +369,54 @@ void journal_damage_mend(struct journal *journal)
  * Records
  */
 
+/* What is there of a record; NULL: there is no such segment. */
+static const struct journal_segment *item_at(struct journal *journal,
+					     const struct journal_place *place,
+					     struct journal_item *item_r)
+{
+	struct journal_source source;
+
+	memset(item_r, 0, sizeof(*item_r));
+	item_r->state = JOURNAL_ITEM_GAP;
+	item_r->pos = (uint64_t)place->offset * JOURNAL_ALIGN;
+	item_r->size = JOURNAL_ALIGN;
+	if (!journal_segment_source(journal, place->segment, &source))
+		return NULL;
+	if (journal_read_header(&source, item_r->pos, &item_r->header)) {
+		item_r->state = JOURNAL_ITEM_BAD;
+		item_r->size = journal_record_size(&item_r->header);
+	}
+	return journal_segment_get(journal, place->segment);
+}
+
+static const char asked_for[] = "a record is damaged that was asked for";
+
+int journal_damage_keep(struct journal *journal,
+			const struct journal_place *place)
+{
+	struct journal_item item;
+	const struct journal_segment *segment = item_at(journal, place, &item);
+
+	return segment == NULL || is_aside(journal, segment, &item) ?
+		0 :
+		keep_bytes(journal, segment, &item, asked_for);
+}
+
 /* What a footer spoke of was not looked at when the journal was opened. */
 void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place)
 {
-	const struct journal_segment *segment =
-		journal_segment_get(journal, place->segment);
-	struct journal_item item = { .pos = (uint64_t)place->offset *
-					     JOURNAL_ALIGN,
-				     .size = JOURNAL_ALIGN };
-	struct journal_source source;
+	const struct journal_segment *segment;
+	struct journal_item item;
 
-	if (journal->settings.read_only ||
-	    !journal_segment_source(journal, place->segment, &source))
+	if (journal->settings.read_only)
 		return;
-	if (journal_read_header(&source, item.pos, &item.header))
-		item.size = journal_record_size(&item.header);
+	segment = item_at(journal, place, &item);
+	if (segment == NULL)
+		return;
 	/* who reads it again is told so by the answer */
 	if (!is_aside(journal, segment, &item))
-		put_aside(journal, segment, &item,
-			  "a record is damaged that was asked for");
+		put_aside(journal, segment, &item, asked_for);
 }
 
 /* What is damaged overrules it for as long as it is there. */

@@ -37,7 +37,8 @@ static bool parse_tail(const struct journal_segment *segment,
 	tail->last_sequence = get_le64(bytes + TAIL_LAST_SEQUENCE);
 	tail->crc = get_le32(bytes + TAIL_ENTRIES_CRC);
 	return tail->size <=
-		segment->header.size - JOURNAL_BLOCK_SIZE - TAIL_SIZE;
+		segment->header.size - JOURNAL_BLOCK_SIZE - TAIL_SIZE &&
+		tail->count <= tail->size / ENTRY_SIZE;
 }
 
 /* Whether there are as many as the tail says, and nothing else. */
@@ -73,24 +74,40 @@ static int read_bytes(const struct journal_segment *segment,
 		0;
 }
 
-int journal_entries_read(const struct journal_segment *segment,
-			 struct journal_entries *entries)
+/* As read_bytes(). */
+static int read_tail(const struct journal_segment *segment, struct tail *tail)
 {
 	unsigned char bytes[TAIL_SIZE];
-	struct tail tail;
 	int ret;
 
-	memset(entries, 0, sizeof(*entries));
 	if (journal_segment_is_new(&segment->header))
 		return 0;
 	ret = journal_file_read(segment->file, bytes, sizeof(bytes),
 				segment->header.size - TAIL_SIZE);
-	if (ret <= 0 || !parse_tail(segment, bytes, &tail))
-		return I_MIN(ret, 0);
+	return ret <= 0 ? ret : parse_tail(segment, bytes, tail) ? 1 : 0;
+}
+
+uint32_t journal_footer_count(const struct journal_segment *segment)
+{
+	struct tail tail;
+
+	return read_tail(segment, &tail) > 0 ? tail.count : 0;
+}
+
+int journal_entries_read(const struct journal_segment *segment,
+			 struct journal_entries *entries)
+{
+	struct tail tail;
+	int ret = read_tail(segment, &tail);
+
+	memset(entries, 0, sizeof(*entries));
+	if (ret <= 0)
+		return ret;
 	entries->bytes = try_malloc((size_t)tail.size + 1);
 	if (entries->bytes == NULL)
 		return -1;
 	entries->size = (size_t)tail.size;
+	entries->count = tail.count;
 	entries->last_sequence = tail.last_sequence;
 	ret = read_bytes(segment, &tail, entries->bytes);
 	if (ret <= 0)

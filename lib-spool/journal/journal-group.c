@@ -90,6 +90,18 @@ static void add_padding(struct journal *journal, struct journal_group *group)
 	group->taken += group->was_message ? JOURNAL_BLOCK_SIZE - left : 0;
 }
 
+void journal_group_add_block(struct journal *journal,
+			     struct journal_group *group)
+{
+	struct journal_header header;
+
+	memset(&header, 0, sizeof(header));
+	header.type = JOURNAL_PADDING;
+	header.stored_size = JOURNAL_BLOCK_SIZE - JOURNAL_HEADER_SIZE;
+	add_header(journal, group, &header);
+	group->end += JOURNAL_BLOCK_SIZE;
+}
+
 static int write_vectors(struct journal_group *group, int fd)
 {
 	struct iovec *iov = group->iov;

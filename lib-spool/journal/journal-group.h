@@ -41,6 +41,9 @@ void journal_group_begin(struct journal_group *group,
 /* The record gets its place. What it points to has to stay until the group is written. */
 void journal_group_add(struct journal *journal, struct journal_group *group,
 		       struct journal_record *record);
+/* A block in which there is nothing. */
+void journal_group_add_block(struct journal *journal,
+			     struct journal_group *group);
 /* With padding up to the next block, so that between two groups there is nothing that is not
    a record. Durable, or -1 with errno: nobody can tell what of it is on the disk. */
 int journal_group_write(struct journal *journal, struct journal_group *group,

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* The last octet of an id is random. */
+/* The last octet of an id is random. See also journal_index_part(). */
 static struct journal_shard *shard_of(struct journal_index *index,
 				      const message_id *id)
 {
@@ -105,8 +105,22 @@ void journal_index_init(struct journal_index *index)
 	}
 }
 
+void journal_index_expect(struct journal_index *index, uint64_t count)
+{
+	uint32_t each =
+		(uint32_t)I_MIN(count / JOURNAL_SHARDS, (uint64_t)UINT32_MAX);
+	unsigned int i;
+
+	for (i = 0; i < JOURNAL_SHARDS; i++)
+		journal_slots_expect(&index->shards[i].slots, each);
+}
+
 void journal_index_is_open(struct journal_index *index)
 {
+	unsigned int i;
+
+	for (i = 0; i < JOURNAL_SHARDS; i++)
+		journal_slots_fit(&index->shards[i].slots);
 	index->added_flags = 0;
 }
 

@@ -23,10 +23,19 @@ struct journal_index {
 };
 
 void journal_index_init(struct journal_index *index);
-/* What was added before is old. Of who is alone. */
+/* There may be so many messages soon. Of who is alone. */
+void journal_index_expect(struct journal_index *index, uint64_t count);
+/* What was added before is old, and more was expected in vain. Of who is alone. */
 void journal_index_is_open(struct journal_index *index);
 void journal_index_deinit(struct journal_index *index);
 
+/* Which one of so many parts of the shards the message's is of: who has a part is alone
+   there. */
+static inline unsigned int journal_index_part(const message_id *id,
+					      unsigned int parts)
+{
+	return id->bytes[15] * parts / JOURNAL_SHARDS;
+}
 /* Of who is alone: see journal_slots_prefetch(). */
 void journal_index_prefetch(struct journal_index *index, const message_id *id,
 			    bool place_is_there);

@@ -112,9 +112,10 @@ struct journal {
 	/* that are, of segments that are there, what was said longest ago first; under the
 	   mutex */
 	struct journal_void *voided;
-	uint64_t probe_at;    /* by journal_now_usecs() */
-	int broken;           /* errno; nothing is written before that */
-	bool warned;          /* that it is broken */
+	uint64_t probe_at; /* by journal_now_usecs() */
+	int broken;        /* errno; nothing is written before that */
+	bool warned;       /* that it is broken */
+	bool vouch_wanted; /* something was written, and nothing says that it was synced */
 	bool was_ahead_asked; /* for the segment behind the active one */
 	/* Up to which the active one may be filled, as far as was asked, and how many
 	   messages may be stored until it is asked again. */
@@ -141,6 +142,8 @@ struct journal {
 /* journal.c */
 void journal_warn(struct journal *journal, const char *fmt, ...)
 	ATTR_FORMAT(2, 3);
+/* Something could not be put into quarantine, for this errno. */
+void journal_unkept(struct journal *journal, int error);
 
 /* journal-segment.c: the table of them. What fails says so by errno. */
 /* Adds a segment to the table. False: no memory. */
@@ -385,13 +388,25 @@ void journal_voids_forget(struct journal *journal,
 			  const struct journal_segment *segment);
 void journal_voids_free(struct journal *journal);
 
-/* journal-apply.c: what a record changes, once it is durable (or was read). `body`:
+/* journal-commit.c: of who closes: see journal_end(). */
+void journal_vouch(struct journal *journal);
+
+/* journal-apply.c: new messages of a segment, which who applies many counts by himself, and adds when he is
+   done with the segment. Nobody else may count off what is of them. NULL: each one is added at
+   once. With the mutex. */
+struct journal_tally {
+	uint32_t segment;
+	uint64_t messages, records;
+};
+/* What a record changes, once it is durable (or was read). `body`:
    the record before it, of the same request; NULL: none. False: no memory for a message
    that nobody has claimed. */
 bool journal_apply(struct journal *journal, const struct journal_header *header,
 		   const struct journal_place *place,
 		   const struct journal_target *target,
-		   const struct journal_place *body);
+		   const struct journal_place *body,
+		   struct journal_tally *tally);
+void journal_tally_add(struct journal *journal, struct journal_tally *tally);
 
 /* journal-clock.c: of a monotonic clock. */
 uint64_t journal_now_usecs(void);
@@ -405,6 +420,9 @@ void journal_count_group(struct journal *journal, unsigned int changes,
 /* journal-damage.c: a reader found no record there. */
 void journal_damage_read(struct journal *journal,
 			 const struct journal_place *place);
+/* A copy of that is in quarantine, or there is nothing to copy: 0, or -1 with errno. */
+int journal_damage_keep(struct journal *journal,
+			const struct journal_place *place);
 
 /* The first block of the segment, whose number is in its header, is damaged: it is put
    aside, and its file is not needed any more. -1 with errno. */

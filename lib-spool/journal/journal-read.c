@@ -203,6 +203,16 @@ int journal_read(struct journal *journal, const message_id *id,
 	return -1;
 }
 
+int journal_keep_damaged(struct journal *journal, const message_id *id,
+			 enum journal_type type)
+{
+	struct journal_entry entry;
+
+	return journal_find(journal, id, &entry) ?
+		journal_damage_keep(journal, place_of(&entry, type)) :
+		0;
+}
+
 int journal_read_external(struct journal *journal, const message_id *id,
 			  struct journal_external *external_r)
 {

@@ -27,13 +27,14 @@ struct held {
 struct recovery {
 	struct journal *journal;
 	char **error_r;
-	int open_errno; /* of a segment: *error_r is set */
 	struct journal_segment **sorted;
 	unsigned int count;
+	uint64_t listed; /* in their footers */
 	/* what was read, and is not applied yet: room for all */
 	struct held *held;
 	unsigned int held_count;
 	struct journal_ahead *ahead;
+	struct journal_parts *parts;
 };
 
 static int recover_fail(struct recovery *recovery,
@@ -48,149 +49,6 @@ static int recover_fail(struct recovery *recovery,
 /*
  * The files
  */
-
-/* "00000001.seg"; 0: it is something else. */
-static uint32_t number_from_name(const char *name)
-{
-	if (strlen(name) != JOURNAL_NAME_SIZE - 1 ||
-	    strspn(name, "0123456789") != 8 || strcmp(name + 8, ".seg") != 0)
-		return 0;
-	return (uint32_t)strtoul(name, NULL, 10);
-}
-
-/* Where it ends early, nothing is in it that is needed. */
-static int look_at_size(struct recovery *recovery,
-			struct journal_segment *segment, int fd)
-{
-	struct stat st;
-
-	if (file_ops()->fstat(fd, &st) < 0)
-		return recover_fail(recovery, segment, "fstat of");
-	segment->cut = (uint64_t)st.st_size < segment->header.size;
-	return 0;
-}
-
-/* 1; 0: it is damaged, and is to be gone on without; -1 with errno. */
-static int read_segment_header(struct recovery *recovery,
-			       struct journal_segment *segment, int fd)
-{
-	unsigned char bytes[JOURNAL_HEADER_SIZE];
-	enum journal_segment_state state = JOURNAL_SEGMENT_DAMAGED;
-	ssize_t ret = file_pread(fd, bytes, sizeof(bytes), 0);
-	uint32_t number = segment->header.number;
-
-	if (ret < 0)
-		return recover_fail(recovery, segment, "reading");
-	if (ret == sizeof(bytes))
-		state = journal_segment_header_get(&segment->header, bytes);
-	if (state == JOURNAL_SEGMENT_NEWER)
-		return spool_fail(recovery->error_r, ENOTSUP,
-				  "%s: segment %u was written by a newer "
-				  "version of Bobbin: open the spool with "
-				  "that one",
-				  recovery->journal->dir, number);
-	if (state == JOURNAL_SEGMENT_VALID && segment->header.number == number)
-		return look_at_size(recovery, segment, fd) < 0 ? -1 : 1;
-	segment->header.number = number;
-	/* one cannot tell which of its records are its own */
-	if (!recovery->journal->settings.repair)
-		return spool_fail(
-			recovery->error_r, EINVAL,
-			"%s: the first block of segment %u is "
-			"damaged: restore the file from a copy, or "
-			"let \"bobbin spool repair\" put it aside, to "
-			"go on without its messages",
-			recovery->journal->dir, number);
-	if (journal_damage_segment(recovery->journal, segment) < 0)
-		return recover_fail(recovery, segment, "putting aside");
-	return 0;
-}
-
-/* As read_segment_header(). */
-static int look_at_file(struct recovery *recovery,
-			struct journal_segment *segment)
-{
-	int fd = journal_file_hold(segment->file), ret;
-
-	if (fd < 0)
-		return recover_fail(recovery, segment, "opening");
-	/* what a killed process wrote, and we go by, has to stay */
-	if (!recovery->journal->settings.read_only && file_fdatasync(fd) < 0)
-		ret = recover_fail(recovery, segment, "fdatasync of");
-	else
-		ret = read_segment_header(recovery, segment, fd);
-	journal_file_let_go(segment->file);
-	return ret;
-}
-
-static int open_segment(struct recovery *recovery, uint32_t number)
-{
-	struct journal *journal = recovery->journal;
-	struct journal_segment *segment = i_new(struct journal_segment, 1);
-	int ret, error;
-
-	segment->header.number = number;
-	segment->pos = JOURNAL_BLOCK_SIZE;
-	segment->file = journal_file_new(&journal->files, number);
-	ret = look_at_file(recovery, segment);
-	if (ret > 0 && journal_segment_add(journal, segment))
-		return 0;
-	if (ret > 0)
-		ret = recover_fail(recovery, segment, "keeping");
-	error = errno;
-	journal_segment_free(&segment);
-	errno = error;
-	return ret;
-}
-
-static bool open_listed(int dir_fd ATTR_UNUSED, const char *name, void *context)
-{
-	struct recovery *recovery = context;
-	uint32_t number = number_from_name(name);
-
-	if (number > 0 && open_segment(recovery, number) < 0)
-		recovery->open_errno = errno;
-	return recovery->open_errno == 0;
-}
-
-/* A writer beside this reader makes segments while they are listed: of two new ones a
-   listing may have the second alone. */
-static void open_unlisted(struct recovery *recovery)
-{
-	struct journal *journal = recovery->journal;
-	char name[JOURNAL_NAME_SIZE];
-	struct stat st;
-	uint32_t i;
-
-	for (i = 1; i < journal->segment_end; i++) {
-		if (journal->segments[i] != NULL)
-			continue;
-		journal_segment_name(i, name);
-		if (file_ops()->fstatat(journal->fd, name, &st,
-					AT_SYMLINK_NOFOLLOW) == 0 &&
-		    !open_listed(journal->fd, name, recovery))
-			return;
-	}
-}
-
-static int open_segments(struct recovery *recovery)
-{
-	struct journal *journal = recovery->journal;
-
-	/* a name that a killed process made has to stay, too */
-	if (!journal->settings.read_only && file_sync_dir_fd(journal->fd) < 0)
-		return spool_fail(recovery->error_r, errno,
-				  "fsync(%s) failed: %s", journal->dir,
-				  strerror(errno));
-	if (spool_walk_dir(journal->fd, ".", open_listed, recovery) < 0)
-		return spool_fail(recovery->error_r, errno,
-				  "reading %s failed: %s", journal->dir,
-				  strerror(errno));
-	if (journal->settings.read_only && recovery->open_errno == 0)
-		open_unlisted(recovery);
-	errno = recovery->open_errno;
-	return recovery->open_errno == 0 ? 0 : -1;
-}
 
 static int by_age(const void *_a, const void *_b)
 {
@@ -319,8 +177,8 @@ static int apply_held(struct recovery *recovery, bool last)
 	for (i = 0; i < recovery->held_count; i++) {
 		held = &recovery->held[i];
 		/* a message that is left out would be lost */
-		if (!journal_replay(recovery->journal, held->segment,
-				    &held->content, last))
+		if (!journal_parts_replay(recovery->parts, held->segment,
+					  &held->content, last))
 			return spool_fail(recovery->error_r, ENOMEM,
 					  "out of memory");
 		journal_content_free(&held->content);
@@ -333,7 +191,10 @@ static int start_reading(struct recovery *recovery)
 {
 	recovery->ahead =
 		journal_ahead_start(recovery->sorted, recovery->count);
-	if (recovery->ahead == NULL)
+	/* while something is read */
+	journal_index_expect(&recovery->journal->index, recovery->listed);
+	recovery->parts = journal_parts_start(recovery->journal);
+	if (recovery->ahead == NULL || recovery->parts == NULL)
 		return spool_fail(recovery->error_r, ENOMEM, "out of memory");
 	return 0;
 }
@@ -407,6 +268,8 @@ static int finish_last_segments(struct recovery *recovery)
 	}
 	if (apply_held(recovery, true) < 0)
 		return -1;
+	if (!journal_parts_wait(recovery->parts))
+		return spool_fail(recovery->error_r, ENOMEM, "out of memory");
 	choose_active(journal, last);
 	return 0;
 }
@@ -417,13 +280,14 @@ int journal_recover(struct journal *journal, char **error_r)
 	unsigned int i;
 	int ret = -1, error;
 
-	if (open_segments(&recovery) == 0 && sort_segments(&recovery) == 0 &&
-	    read_voids(&recovery) == 0 && start_reading(&recovery) == 0 &&
-	    read_segments(&recovery) == 0 &&
+	if (journal_look(journal, &recovery.listed, error_r) == 0 &&
+	    sort_segments(&recovery) == 0 && read_voids(&recovery) == 0 &&
+	    start_reading(&recovery) == 0 && read_segments(&recovery) == 0 &&
 	    finish_last_segments(&recovery) == 0)
 		ret = 0;
 	error = errno;
 	journal_ahead_stop(&recovery.ahead);
+	journal_parts_stop(&recovery.parts);
 	for (i = 0; i < recovery.held_count; i++)
 		journal_content_free(&recovery.held[i].content);
 	i_free(recovery.held);

@@ -1,11 +1,12 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* What is in a segment is applied to a journal that is being opened, in the order in which
-   it was written. Nobody else has the journal yet. */
+   it was written. Nobody has the journal yet, but for others that apply other parts. */
 
 #include "config.h"
 #include "journal/journal-scan.h"
 #include "macros.h"
+#include "mem.h"
 
 #include <string.h>
 
@@ -26,13 +27,14 @@ static void note_sequence(struct journal *journal, uint64_t sequence)
 	journal->next_sequence = I_MAX(journal->next_sequence, sequence + 1);
 }
 
-/* Where nothing is, no record takes the mutex. */
-static bool is_void(struct journal *journal,
-		    const struct journal_segment *segment, uint64_t pos,
-		    uint64_t size)
+static bool has_voids(struct journal *journal)
 {
-	return journal->voided != NULL &&
-		journal_is_void(journal, segment, pos, size);
+	bool found;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	found = journal->voided != NULL;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return found;
 }
 
 /*
@@ -57,61 +59,126 @@ static void add_taken(struct taken *taken, uint32_t offset,
 	taken->of_message = journal_is_of_message(type);
 }
 
-static bool replay_listed(struct journal *journal,
-			  const struct journal_segment *segment,
-			  const struct journal_listed *listed)
-{
-	struct journal_place place = { segment->header.number, listed->offset };
-	struct journal_place body = { segment->header.number, listed->body };
-
-	if (is_void(journal, segment, (uint64_t)listed->offset * JOURNAL_ALIGN,
-		    JOURNAL_ALIGN))
-		return true;
-	note_sequence(journal, listed->header.sequence);
-	return journal_apply(journal, &listed->header, &place, &listed->target,
-			     listed->body != 0 ? &body : NULL);
-}
-
-/* For so many entries from *pos on, which are ahead of what is applied: where they are
-   looked for, or what is found there, if that is not a new message's. */
-static void fetch(struct journal *journal,
-		  const struct journal_entries *entries, size_t *pos,
-		  unsigned int count, bool place_is_there)
-{
-	struct journal_peek peek;
-
-	for (; count > 0 && journal_entries_peek(entries, pos, &peek);
-	     count--) {
-		if (!place_is_there || !peek.has_body)
-			journal_index_prefetch(&journal->index, peek.id,
-					       place_is_there);
-	}
-}
-
-static bool replay_entries(struct journal *journal,
+void journal_replay_footer(struct journal *journal,
 			   struct journal_segment *segment,
 			   const struct journal_entries *entries)
 {
 	struct taken taken = { 0, 0, false };
 	struct journal_listed listed;
-	size_t pos = 0, places = 0, slots = 0;
+	size_t pos = 0;
 
-	memset(&listed, 0, sizeof(listed));
-	fetch(journal, entries, &places, FETCH_PLACES, false);
-	fetch(journal, entries, &slots, FETCH_SLOTS, true);
 	while (journal_entries_next(entries, &pos, &listed)) {
-		fetch(journal, entries, &places, 1, false);
-		fetch(journal, entries, &slots, 1, true);
 		if (listed.body != 0)
 			add_taken(&taken, listed.body, JOURNAL_BODY);
 		add_taken(&taken, listed.offset, listed.header.type);
-		if (!replay_listed(journal, segment, &listed))
-			return false;
 	}
+	note_sequence(journal, entries->last_sequence);
 	/* how long the last one is it does not say */
 	segment->pos = taken.pos + JOURNAL_ALIGN;
 	segment->taken = taken.bytes + (taken.of_message ? JOURNAL_ALIGN : 0);
+	segment->footer_size = journal_footer_size(segment, 0);
+}
+
+struct own_entry {
+	size_t pos;
+	const message_id *id;
+	bool is_new; /* as far as it is known: it has a body */
+};
+
+struct part {
+	struct journal *journal;
+	const struct journal_segment *segment;
+	const struct journal_entries *entries;
+	struct journal_tally tally;
+	bool has_voids; /* where nothing is void, no record takes the mutex */
+	struct own_entry *own;
+	size_t count;
+};
+
+static bool find_own(struct part *part, unsigned int number, unsigned int parts)
+{
+	struct journal_peek peek;
+	struct own_entry *own;
+	size_t pos = 0, at;
+
+	part->own = try_malloc((part->entries->count + 1) * sizeof(*part->own));
+	if (part->own == NULL)
+		return false;
+	for (at = 0; journal_entries_peek(part->entries, &pos, &peek);
+	     at = pos) {
+		if (journal_index_part(peek.id, parts) != number)
+			continue;
+		own = &part->own[part->count++];
+		own->pos = at;
+		own->id = peek.id;
+		own->is_new = peek.has_body;
+	}
 	return true;
+}
+
+/* Of the i-th, which is ahead of what is applied: where it is looked for, or what is found
+   there, if that is not a new message's. */
+static void fetch(const struct part *part, size_t i, bool place_is_there)
+{
+	if (i < part->count && (!place_is_there || !part->own[i].is_new))
+		journal_index_prefetch(&part->journal->index, part->own[i].id,
+				       place_is_there);
+}
+
+static bool replay_listed(struct part *part,
+			  const struct journal_listed *listed)
+{
+	uint32_t number = part->segment->header.number;
+	struct journal_place place = { number, listed->offset };
+	struct journal_place body = { number, listed->body };
+
+	if (part->has_voids &&
+	    journal_is_void(part->journal, part->segment,
+			    (uint64_t)listed->offset * JOURNAL_ALIGN,
+			    JOURNAL_ALIGN))
+		return true;
+	return journal_apply(part->journal, &listed->header, &place,
+			     &listed->target, listed->body != 0 ? &body : NULL,
+			     &part->tally);
+}
+
+static bool replay_own(struct part *part)
+{
+	struct journal_listed listed;
+	size_t i;
+
+	memset(&listed, 0, sizeof(listed));
+	for (i = 0; i < part->count; i++) {
+		fetch(part, i + FETCH_PLACES, false);
+		fetch(part, i + FETCH_SLOTS, true);
+		(void)journal_entries_next(part->entries, &part->own[i].pos,
+					   &listed);
+		if (!replay_listed(part, &listed))
+			return false;
+	}
+	return true;
+}
+
+bool journal_replay_part(struct journal *journal,
+			 const struct journal_segment *segment,
+			 const struct journal_entries *entries,
+			 unsigned int number, unsigned int parts)
+{
+	struct part part;
+	bool done;
+
+	memset(&part, 0, sizeof(part));
+	part.journal = journal;
+	part.segment = segment;
+	part.entries = entries;
+	part.tally.segment = segment->header.number;
+	part.has_voids = has_voids(journal);
+	done = find_own(&part, number, parts) && replay_own(&part);
+	i_free(part.own);
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_tally_add(journal, &part.tally);
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return done;
 }
 
 /*
@@ -169,7 +236,7 @@ static bool replay_item(struct journal *journal,
 	journal_footer_add(segment, &item->header, place.offset, body.offset,
 			   &item->target);
 	return journal_apply(journal, &item->header, &place, &item->target,
-			     with_body ? &body : NULL);
+			     with_body ? &body : NULL, NULL);
 }
 
 /* As a group counts it. */
@@ -182,40 +249,32 @@ static uint64_t taken_by(const struct journal_items *items,
 		0;
 }
 
-static bool replay_items(struct journal *journal,
-			 struct journal_segment *segment,
-			 const struct journal_items *items, bool last)
+bool journal_replay(struct journal *journal, struct journal_segment *segment,
+		    const struct journal_items *items, bool last)
 {
 	const struct journal_item *item;
+	bool any_void = has_voids(journal);
 	uint64_t taken = 0;
 	size_t i;
 
 	for (i = 0; i < items->count; i++) {
 		item = &items->items[i];
 		taken += taken_by(items, item);
-		if (!is_void(journal, segment, item->pos, item->size) &&
+		if ((!any_void ||
+		     !journal_is_void(journal, segment, item->pos,
+				      item->size)) &&
 		    !replay_item(journal, segment, items, i, last))
 			return false;
 		segment->pos = item->pos + item->size;
 	}
 	segment->taken = taken;
+	segment->footer_size = journal_footer_size(segment, 0);
 	return true;
 }
 
 /*
  * Of what there is
  */
-
-bool journal_replay(struct journal *journal, struct journal_segment *segment,
-		    const struct journal_content *content, bool last)
-{
-	bool done = content->from_footer ?
-		replay_entries(journal, segment, &content->entries) :
-		replay_items(journal, segment, &content->items, last);
-
-	segment->footer_size = journal_footer_size(segment, 0);
-	return done;
-}
 
 bool journal_content_is_empty(const struct journal_content *content)
 {

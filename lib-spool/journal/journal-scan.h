@@ -31,7 +31,7 @@ struct journal_items {
 /* What a footer says, as it is on the disk: an item takes six times as much memory. */
 struct journal_entries {
 	unsigned char *bytes;
-	size_t size;
+	size_t size, count;
 	uint64_t last_sequence; /* of any record of the segment */
 };
 
@@ -71,7 +71,10 @@ bool journal_is_void(struct journal *journal,
    records begin. */
 uint64_t journal_item_extent(const struct journal_items *items,
 			     const struct journal_item *item) ATTR_PURE;
-/* journal-footer-read.c: what it says. 1; 0: there is none; -1 with errno. */
+/* journal-footer-read.c: how many entries its footer says that it has. 0: none, or that is not
+   known. */
+uint32_t journal_footer_count(const struct journal_segment *segment);
+/* What it says. 1; 0: there is none; -1 with errno. */
 int journal_entries_read(const struct journal_segment *segment,
 			 struct journal_entries *entries);
 /* The one at *pos, which is behind it then; false: there are no more. */
@@ -98,7 +101,34 @@ bool journal_content_is_real(const struct journal_content *content);
 /* Applies all of it to a journal that is being opened. `last`: no segment of later ones has
    records, so that its last group may not have been synced. False: no memory. */
 bool journal_replay(struct journal *journal, struct journal_segment *segment,
-		    const struct journal_content *content, bool last);
+		    const struct journal_items *items, bool last);
+/* The same of one that has a footer: what is of the segment, before the first of its parts of
+   the index, which may be applied at the same time. */
+void journal_replay_footer(struct journal *journal,
+			   struct journal_segment *segment,
+			   const struct journal_entries *entries);
+bool journal_replay_part(struct journal *journal,
+			 const struct journal_segment *segment,
+			 const struct journal_entries *entries,
+			 unsigned int number, unsigned int parts);
+
+/* journal-parts.c: applies what is in segments, in their order, by several threads. NULL: no
+   memory. */
+struct journal_parts;
+struct journal_parts *journal_parts_start(struct journal *journal);
+/* What was not needed of the content is there when it comes back. It may not be applied yet.
+   False: no memory, also for one before. */
+bool journal_parts_replay(struct journal_parts *parts,
+			  struct journal_segment *segment,
+			  struct journal_content *content, bool last);
+/* Until all is applied. False: as above. */
+bool journal_parts_wait(struct journal_parts *parts);
+/* It ends with what was to be applied. NULL is allowed. */
+void journal_parts_stop(struct journal_parts **parts);
+
+/* journal-look.c: finds the segments that there are, and what they are; and how many records
+   their footers list. -1 with errno and a text. */
+int journal_look(struct journal *journal, uint64_t *listed_r, char **error_r);
 
 /* journal-ahead.c: reads segments by several threads, a few ahead of who wants to know
    what is in them: by their footers, or whole. */

@@ -13,6 +13,7 @@
 #define SLOTS_MAX (NUMBER_MASK - 1)
 
 #define TABLE_MIN 16u
+#define CHUNK_SIZE (JOURNAL_CHUNK_SLOTS * sizeof(struct journal_slot))
 
 /* The last eight octets of an id are random; the last one chose the shard. */
 static uint32_t place_of(const struct journal_slots *slots,
@@ -82,13 +83,25 @@ static void enter(struct journal_slots *slots, uint32_t i)
 }
 
 /* Three quarters of it are used at most: what is looked for is near its place then. */
-static bool make_table_room(struct journal_slots *slots)
+static bool has_table_room(uint32_t size, uint32_t used)
 {
-	uint32_t size = I_MAX(slots->table_size * 2, TABLE_MIN), *table, i;
+	return used < size / 4 * 3;
+}
 
-	if (slots->used < slots->table_size / 4 * 3)
-		return true;
-	table = try_calloc(size, sizeof(*table));
+/* The smallest one in which there is room for another. */
+static uint32_t table_size_for(uint32_t used)
+{
+	uint32_t size = TABLE_MIN;
+
+	while (!has_table_room(size, used))
+		size *= 2;
+	return size;
+}
+
+static bool set_table_size(struct journal_slots *slots, uint32_t size)
+{
+	uint32_t *table = try_calloc(size, sizeof(*table)), i;
+
 	if (table == NULL)
 		return false;
 	i_free(slots->table);
@@ -99,6 +112,49 @@ static bool make_table_room(struct journal_slots *slots)
 			enter(slots, i);
 	}
 	return true;
+}
+
+static bool make_table_room(struct journal_slots *slots)
+{
+	return has_table_room(slots->table_size, slots->used) ||
+		set_table_size(slots, table_size_for(slots->used));
+}
+
+/* Of empty ones: so many chunks at once. What is not used of them takes no memory but for
+   addresses. */
+static void make_chunks(struct journal_slots *slots, uint32_t count)
+{
+	struct journal_slot *first = try_malloc(count * CHUNK_SIZE);
+	struct journal_slot **chunks = try_malloc(count * sizeof(*chunks));
+	uint32_t i;
+
+	if (first == NULL || chunks == NULL) {
+		i_free(first);
+		i_free(chunks);
+		return;
+	}
+	for (i = 0; i < count; i++)
+		chunks[i] = first + (size_t)i * JOURNAL_CHUNK_SLOTS;
+	slots->chunks = chunks;
+	slots->room = count * JOURNAL_CHUNK_SLOTS;
+	slots->at_once = count;
+}
+
+void journal_slots_expect(struct journal_slots *slots, uint32_t count)
+{
+	count = I_MIN(count, SLOTS_MAX);
+	if (count < JOURNAL_CHUNK_SLOTS)
+		return;
+	make_chunks(slots, count / JOURNAL_CHUNK_SLOTS);
+	(void)set_table_size(slots, table_size_for(count));
+}
+
+void journal_slots_fit(struct journal_slots *slots)
+{
+	uint32_t size = table_size_for(slots->used);
+
+	if (size < slots->table_size)
+		(void)set_table_size(slots, size);
 }
 
 static bool add_chunk(struct journal_slots *slots)
@@ -224,8 +280,10 @@ void journal_slots_free(struct journal_slots *slots)
 {
 	uint32_t i;
 
-	for (i = 0; i < slots->room / JOURNAL_CHUNK_SLOTS; i++)
-		i_free(slots->chunks[i]);
+	for (i = 0; i < slots->room / JOURNAL_CHUNK_SLOTS; i++) {
+		if (i == 0 || i >= slots->at_once)
+			i_free(slots->chunks[i]);
+	}
 	i_free(slots->chunks);
 	i_free(slots->table);
 }

@@ -28,6 +28,7 @@ struct journal_slot {
 
 struct journal_slots {
 	struct journal_slot **chunks;
+	uint32_t at_once; /* so many of them are one piece of memory */
 	/* Each entry is empty (0), or a slot + 1 and an octet of its id, so that hardly any
 	   other slot is looked at; at the first place from the id's own that was empty. */
 	uint32_t *table;
@@ -58,6 +59,11 @@ struct journal_slot *journal_slots_find(const struct journal_slots *slots,
 struct journal_slot *journal_slots_get(struct journal_slots *slots,
 				       const message_id *id,
 				       unsigned int flags);
+/* Of empty ones: memory for so many, which need not be got bit by bit; where there is none, it
+   is. */
+void journal_slots_expect(struct journal_slots *slots, uint32_t count);
+/* A table that is no larger than what is there needs. */
+void journal_slots_fit(struct journal_slots *slots);
 void journal_slots_remove(struct journal_slots *slots,
 			  struct journal_slot *slot);
 /* Has the processor fetch what is read first for this id, which was asked for twice then:

@@ -29,6 +29,12 @@ void journal_warn(struct journal *journal, const char *fmt, ...)
 	i_free(text);
 }
 
+void journal_unkept(struct journal *journal, int error)
+{
+	if (journal->settings.unkept != NULL)
+		journal->settings.unkept(journal->settings.context, error);
+}
+
 int journal_init(int dir_fd)
 {
 	if (file_ops()->mkdirat(dir_fd, JOURNAL_DIR_NAME, 0700) < 0 ||
@@ -190,6 +196,25 @@ struct journal *journal_open(int dir_fd, const char *dir,
 	return journal;
 }
 
+static void stop_threads(struct journal *journal)
+{
+	/* each wakes the other until it has ended */
+	journal_worker_stop(journal->upkeep);
+	journal_worker_stop(journal->maker);
+	journal_worker_free(&journal->upkeep);
+	journal_worker_free(&journal->maker);
+	journal_writer_stop(journal);
+}
+
+void journal_end(struct journal **journal)
+{
+	if (*journal != NULL) {
+		stop_threads(*journal);
+		journal_vouch(*journal);
+	}
+	journal_close(journal);
+}
+
 void journal_close(struct journal **_journal)
 {
 	struct journal *journal = *_journal;
@@ -198,12 +223,7 @@ void journal_close(struct journal **_journal)
 	*_journal = NULL;
 	if (journal == NULL)
 		return;
-	/* each wakes the other until it has ended */
-	journal_worker_stop(journal->upkeep);
-	journal_worker_stop(journal->maker);
-	journal_worker_free(&journal->upkeep);
-	journal_worker_free(&journal->maker);
-	journal_writer_stop(journal);
+	stop_threads(journal);
 	journal_listing_free(journal);
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);

@@ -41,18 +41,26 @@ struct journal_settings {
 	bool upkeep;
 	/* of damage, and of what a person should know */
 	void (*warning)(void *context, const char *text);
+	/* Something that is damaged could not be put into quarantine, for this
+	   errno; may be NULL. */
+	void (*unkept)(void *context, int error);
 	void *context;
 };
 
 /* Makes the directory of an empty journal below dir_fd. -1 with errno. */
 int journal_init(int dir_fd);
 /* Opens the journal below dir_fd (a directory's, which has to stay open), and reads
-   what there is. NULL with errno and a sentence in *error_r (i_free() it). */
+   what there is. NULL with errno (EBADMSG: the first block of a segment is damaged) and
+   a sentence in *error_r (i_free() it). */
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r);
-/* No other call may be running. NULL is allowed. */
+/* No other call may be running. NULL is allowed. To the next start the last group may be
+   what a power cut has torn. */
 void journal_close(struct journal **journal);
+/* The same, of the process that opened it for writing: where there is room a block says that
+   all before it was synced. What is wrong there later is damage then. */
+void journal_end(struct journal **journal);
 
 /*
  * Writing
@@ -148,10 +156,10 @@ int journal_body_open(struct journal *journal, const message_id *id,
    next opening does it. */
 void journal_body_remove(struct journal *journal, const message_id *id,
 			 const struct journal_external *external);
-/* Moves it into quarantine, for a person, with the reason. False: it could not be. */
-bool journal_body_put_aside(struct journal *journal, const message_id *id,
-			    const struct journal_external *external,
-			    const char *why);
+/* Moves it into quarantine, for a person, with the reason. -1 with errno. */
+int journal_body_put_aside(struct journal *journal, const message_id *id,
+			   const struct journal_external *external,
+			   const char *why);
 /* Whether the record of the message speaks of this file, or may. */
 bool journal_body_is_spoken_of(struct journal *journal, const message_id *id,
 			       const struct journal_external *external);
@@ -177,6 +185,10 @@ bool journal_find(struct journal *journal, const message_id *id,
 int journal_read(struct journal *journal, const message_id *id,
 		 enum journal_type type, struct journal_header *header_r,
 		 char *stack_r, unsigned char **data_r);
+/* Sees to it that a copy of a record that is damaged is in quarantine, if there is one to
+   copy; reading it has tried that. -1 with errno. */
+int journal_keep_damaged(struct journal *journal, const message_id *id,
+			 enum journal_type type);
 /* Where the body of a message is in a file (journal_entry.external): which one. As
    journal_read(). */
 int journal_read_external(struct journal *journal, const message_id *id,

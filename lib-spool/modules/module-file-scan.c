@@ -7,8 +7,10 @@
 #include "config.h"
 #include "module-file-private.h"
 #include "macros.h"
+#include "mem.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool sweep_tmp_entry(int dir_fd, const char *name,
@@ -27,29 +29,85 @@ void file_sweep_tmp(struct file_store *store)
 struct quarantine_walk {
 	struct file_store *store;
 	char id[MESSAGE_ID_TEXT_SIZE];
+	char number[16]; /* behind the names in quarantine: "", ".1" */
+	bool taken;      /* something has one of them */
+	bool headers;    /* these are moved now, or all others */
+	int error;       /* the first errno */
 };
 
-/* Moves one file aside, if it is the message's; of a name that is there already,
-   that one stays. */
+static bool is_its_file(const struct quarantine_walk *walk, const char *name)
+{
+	return strncmp(name, walk->id, sizeof(walk->id) - 1) == 0;
+}
+
+static void note_error(struct quarantine_walk *walk)
+{
+	if (walk->error == 0)
+		walk->error = errno;
+}
+
+static bool look_for_name(int bucket_fd ATTR_UNUSED, const char *name,
+			  void *context)
+{
+	struct quarantine_walk *walk = context;
+	char *aside;
+	int found;
+
+	if (!is_its_file(walk, name))
+		return true;
+	aside = i_strdup_printf("%s%s", name, walk->number);
+	found = file_look(walk->store->quarantine_fd, aside);
+	if (found < 0 && errno != EINVAL)
+		note_error(walk);
+	i_free(aside);
+	walk->taken = found != 0;
+	return !walk->taken;
+}
+
+/* That none of its files takes the place of what is there: it was put aside before, and
+   somebody put it back. */
+static void choose_number(struct quarantine_walk *walk, int bucket_fd)
+{
+	unsigned int number = 0;
+
+	do {
+		if (number > 0)
+			(void)snprintf(walk->number, sizeof(walk->number),
+				       ".%u", number);
+		number++;
+		walk->taken = false;
+		if (spool_walk_dir(bucket_fd, ".", look_for_name, walk) < 0)
+			note_error(walk);
+	} while (walk->taken && walk->error == 0);
+}
+
+/* One file, if it is the message's. */
 static bool put_aside(int bucket_fd, const char *name, void *context)
 {
 	struct quarantine_walk *walk = context;
-	int quarantine_fd = walk->store->quarantine_fd;
+	char *aside, headers[FILE_NAME_SIZE];
 
-	if (strncmp(name, walk->id, sizeof(walk->id) - 1) == 0 &&
-	    file_look(quarantine_fd, name) == 0)
-		(void)file_ops()->renameat2(bucket_fd, name, quarantine_fd,
-					    name, 0);
+	(void)snprintf(headers, sizeof(headers), "%s" FILE_HEADERS_SUFFIX,
+		       walk->id);
+	if (!is_its_file(walk, name) ||
+	    (strcmp(name, headers) == 0) != walk->headers)
+		return true;
+	aside = i_strdup_printf("%s%s", name, walk->number);
+	if (file_ops()->renameat2(bucket_fd, name, walk->store->quarantine_fd,
+				  aside, 0) < 0)
+		note_error(walk);
+	i_free(aside);
 	return true;
 }
 
 /* Unreadable only now, or to be mended by the owner: nothing is lost, but a person should
    know. -1. */
-static int left_out(struct file_store *store, const message_id *id,
+static int left_out(struct file_store *store, const message_id *id, int error,
 		    const char *why)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];
 
+	spool_note_left_out(store->spool, error);
 	message_id_to_text(id, text);
 	spool_warn(store->spool,
 		   "message %s is left out of this scan, which cannot read it: "
@@ -63,25 +121,53 @@ static bool is_reader(const struct file_store *store)
 	return (store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0;
 }
 
+/* A damaged line does not tell which body was the message's: all of them. The headers come
+   last: bodies that were left without them the next scan would sweep. */
+static void move_files(struct quarantine_walk *walk, int bucket_fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2 && walk->error == 0; i++) {
+		walk->headers = i == 1;
+		if (spool_walk_dir(bucket_fd, ".", put_aside, walk) < 0)
+			note_error(walk);
+		if (file_sync_dir_fd(walk->store->quarantine_fd) < 0)
+			note_error(walk);
+		if (file_sync_dir_fd(bucket_fd) < 0)
+			note_error(walk);
+	}
+}
+
 /* Moves all files of a message to quarantine/, with the reason beside them: 0. Nothing
    is ever deleted. */
 static int quarantine(struct file_store *store, int bucket_fd,
 		      const message_id *id, const char *why)
 {
 	struct quarantine_walk walk = { .store = store };
-	char name[FILE_NAME_SIZE];
+	char *name;
 
 	if (is_reader(store))
-		return left_out(store, id, why);
+		return left_out(store, id, EINVAL, why);
 	message_id_to_text(id, walk.id);
-	file_name(id, FILE_HEADERS_SUFFIX, name);
-	spool_warn(store->spool, "message %s is put aside into quarantine: %s",
-		   walk.id, why);
-	(void)spool_put_aside(store->spool->dir_fd, name, NULL, 0, why);
-	/* a damaged line does not tell which body was the message's */
-	(void)spool_walk_dir(bucket_fd, ".", put_aside, &walk);
-	(void)file_sync_dir_fd(store->quarantine_fd);
-	(void)file_sync_dir_fd(bucket_fd);
+	choose_number(&walk, bucket_fd);
+	name = i_strdup_printf("%s" FILE_HEADERS_SUFFIX "%s", walk.id,
+			       walk.number);
+	if (walk.error == 0 &&
+	    spool_put_aside(store->spool->dir_fd, name, NULL, 0, why) < 0)
+		note_error(&walk);
+	i_free(name);
+	move_files(&walk, bucket_fd);
+	if (walk.error == 0) {
+		spool_warn(store->spool,
+			   "message %s is put aside into quarantine: %s",
+			   walk.id, why);
+		return 0;
+	}
+	spool_note_unkept(store->spool, walk.error);
+	spool_warn(store->spool,
+		   "message %s is damaged, and could not be put aside into "
+		   "quarantine (%s): %s",
+		   walk.id, strerror(walk.error), why);
 	return 0;
 }
 
@@ -97,9 +183,12 @@ static int are_headers_whole(struct file_store *store, int bucket_fd,
 	message = email_message_new(id);
 	error = file_verify_headers(store, bucket_fd, message);
 	email_message_unref(&message);
+	/* as where there is no key: a checksum, if it has one, was right */
+	if (error == ENOKEY)
+		return 1;
 	if (error == EINVAL)
 		return quarantine(store, bucket_fd, id, io_get_error());
-	return error == 0 ? 1 : left_out(store, id, io_get_error());
+	return error == 0 ? 1 : left_out(store, id, error, io_get_error());
 }
 
 /* 1: both files are there; 0: they are not, or not any more; -1: it cannot be told now. */
@@ -114,8 +203,9 @@ static int is_whole(struct file_store *store, int bucket_fd,
 		if (errno == EINVAL)
 			return quarantine(store, bucket_fd, id, io_get_error());
 		/* or gone meanwhile */
-		return errno == ENOENT ? 0 :
-					 left_out(store, id, io_get_error());
+		return errno == ENOENT ?
+			0 :
+			left_out(store, id, errno, io_get_error());
 	}
 	found = file_find_body(bucket_fd, id, entry.body_hash, body);
 	if (found > 0)
@@ -126,7 +216,7 @@ static int is_whole(struct file_store *store, int bucket_fd,
 	if (errno == EINVAL)
 		return quarantine(store, bucket_fd, id,
 				  "its body is not a regular file");
-	return left_out(store, id, strerror(errno));
+	return left_out(store, id, errno, strerror(errno));
 }
 
 struct file_scan {
@@ -206,6 +296,7 @@ void *file_process_disk_queue(io_infrastructure *io, void *context)
 
 	if (file_walk(store, scan_entry, &scan) < 0) {
 		scan.has_left_out = true;
+		spool_note_left_out(store->spool, errno);
 		spool_warn(store->spool, "the scan met an error: %s",
 			   strerror(errno));
 	}

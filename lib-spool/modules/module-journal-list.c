@@ -25,6 +25,7 @@ struct listing {
 	struct journal_entry *stale;
 	size_t stale_count, stale_room;
 	bool last_round;
+	struct journal_losses losses; /* to verify */
 };
 
 /* False: it is to be told at once. */
@@ -199,10 +200,24 @@ static int look_into(const struct listing *listing, struct look *look)
 	return error;
 }
 
+static void describe(const struct journal_loss *loss, struct spool_entry *shown,
+		     char *problem, size_t size)
+{
+	const struct journal_damage *damage = loss->damage;
+
+	(void)snprintf(problem, size,
+		       "the journal is damaged: segment %u, byte %llu: %s",
+		       damage->segment, (unsigned long long)damage->offset,
+		       damage->why);
+	shown->problem = problem;
+	shown->error = EINVAL;
+}
+
 static bool list_entry(const struct journal_entry *entry, void *context)
 {
 	struct listing *listing = context;
 	struct look look = { .entry = entry };
+	struct journal_loss *lost;
 	struct journal_entry now;
 	struct spool_entry shown;
 	char problem[512];
@@ -216,6 +231,7 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 		look.body_size;
 	shown.headers_stack = look.headers_stack;
 	shown.body_stack = look.body_stack;
+	lost = journal_losses_of(&listing->losses, &entry->id);
 	if (shown.error != 0) {
 		(void)snprintf(problem, sizeof(problem), "%s", io_get_error());
 		shown.problem = problem;
@@ -228,26 +244,24 @@ static bool list_entry(const struct journal_entry *entry, void *context)
 			return true;
 		if (now.version != entry->version)
 			return list_entry(&now, listing);
+	} else if (lost != NULL) {
+		describe(lost, &shown, problem, sizeof(problem));
 	}
+	if (lost != NULL)
+		lost->told = true;
 	return listing->callback(&shown, listing->context);
 }
 
 /* What is no message. False: no more. */
-static bool list_damage(struct listing *listing,
-			const struct journal_damage *damage)
+static bool list_loss(struct listing *listing, const struct journal_loss *loss)
 {
 	struct spool_entry shown;
 	char problem[512];
 
 	memset(&shown, 0, sizeof(shown));
-	shown.id = damage->id;
+	shown.id = loss->damage->id;
 	shown.headers_stack = shown.body_stack = "";
-	shown.error = EINVAL;
-	(void)snprintf(problem, sizeof(problem),
-		       "the journal is damaged: segment %u, byte %llu: %s",
-		       damage->segment, (unsigned long long)damage->offset,
-		       damage->why);
-	shown.problem = problem;
+	describe(loss, &shown, problem, sizeof(problem));
 	return listing->callback(&shown, listing->context);
 }
 
@@ -312,16 +326,18 @@ static void list_stale(struct listing *listing)
 }
 
 int module_journal_list(io_infrastructure *io, bool verify,
-			spool_entry_t *callback, void *context,
-			char **error_r ATTR_UNUSED)
+			spool_entry_t *callback, void *context, char **error_r)
 {
 	struct listing listing = { .store = journal_store(io),
 				   .callback = callback,
 				   .context = context,
 				   .verify = verify };
-	const struct journal_damage *damage;
 	unsigned int rounds;
+	size_t i;
 
+	if (verify &&
+	    !journal_losses_find(&listing.losses, listing.store->journal))
+		return spool_fail(error_r, ENOMEM, "out of memory");
 	journal_for_each(listing.store->journal, false, list_more, &listing);
 	for (rounds = 0; listing.stale_count > 0 && !listing.stopped;
 	     rounds++) {
@@ -329,9 +345,12 @@ int module_journal_list(io_infrastructure *io, bool verify,
 		list_stale(&listing);
 	}
 	i_free(listing.stale);
-	damage = verify ? journal_get_damage(listing.store->journal) : NULL;
-	for (; damage != NULL && !listing.stopped; damage = damage->next)
-		listing.stopped = !list_damage(&listing, damage);
+	for (i = 0; i < listing.losses.count && !listing.stopped; i++) {
+		if (!listing.losses.losses[i].told)
+			listing.stopped =
+				!list_loss(&listing, &listing.losses.losses[i]);
+	}
+	i_free(listing.losses.losses);
 	return 0;
 }
 

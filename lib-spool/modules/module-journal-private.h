@@ -91,17 +91,35 @@ int journal_unlinkheaders(io_infrastructure *io, io_caller caller,
 			  message_id *id);
 int journal_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
 
+/* module-journal-losses.c: what opening for reading found to be damaged
+   (journal_get_damage()), each message once; and each thing that is nobody's. */
+struct journal_loss {
+	const struct journal_damage *damage;
+	bool told;
+};
+struct journal_losses {
+	struct journal_loss *losses; /* i_free() it */
+	size_t count;
+};
+/* False: no memory. */
+bool journal_losses_find(struct journal_losses *losses,
+			 const struct journal *journal);
+/* That of this message; NULL: there is none. */
+struct journal_loss *journal_losses_of(const struct journal_losses *losses,
+				       const message_id *id);
+
 /* module-journal-scan.c */
 void *journal_process_disk_queue(io_infrastructure *io, void *scan);
 
 /* module-journal-repair.c */
 
 /* Keeps a copy of the record's payload in quarantine, of a body in a file the file,
-   where it can be read. False: it could not be kept, or is there and cannot be read
-   now. */
-bool journal_keep_record(struct journal_store *store, const message_id *id,
-			 enum journal_type type, const char *why);
-/* Whether the record can be read and is none; its bytes are in quarantine then. */
+   where it can be read; of a damaged one its bytes. -1 with errno: it could not be kept,
+   or is there and cannot be read now. */
+int journal_keep_record(struct journal_store *store, const message_id *id,
+			enum journal_type type, const char *why);
+/* Whether the record can be read and is none; its bytes are in quarantine then, as far as
+   they could be copied: journal_keep_damaged(). */
 bool journal_record_is_damaged(struct journal_store *store,
 			       const message_id *id, enum journal_type type);
 /* Looks at all records of the message; true: one of them was damaged, and the message

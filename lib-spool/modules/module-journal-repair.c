@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *suffix_of(enum journal_type type)
 {
@@ -22,33 +23,36 @@ static const char *suffix_of(enum journal_type type)
 	}
 }
 
-bool journal_keep_record(struct journal_store *store, const message_id *id,
-			 enum journal_type type, const char *why)
+int journal_keep_record(struct journal_store *store, const message_id *id,
+			enum journal_type type, const char *why)
 {
 	char text[MESSAGE_ID_TEXT_SIZE], name[MESSAGE_ID_TEXT_SIZE + 8];
 	char stack[JOURNAL_STACK_MAX + 1];
 	struct journal_external external;
 	struct journal_header header;
 	unsigned char *data;
-	bool kept;
+	int ret, error;
 
-	/* what is damaged was kept when it was met */
 	if (journal_read(store->journal, id, type, &header, stack, &data) < 0)
-		return errno == EINVAL;
+		return errno == EINVAL ?
+			journal_keep_damaged(store->journal, id, type) :
+			-1;
 	message_id_to_text(id, text);
 	(void)snprintf(name, sizeof(name), "%s.%s", text, suffix_of(type));
 	if (type == JOURNAL_BODY && (header.flags & JOURNAL_EXTERNAL) != 0) {
-		kept = journal_read_external(store->journal, id, &external) ==
-				0 &&
-			journal_body_put_aside(store->journal, id, &external,
-					       why);
+		ret = journal_read_external(store->journal, id, &external);
+		if (ret == 0)
+			ret = journal_body_put_aside(store->journal, id,
+						     &external, why);
 	} else {
-		kept = spool_put_aside(store->spool->dir_fd, name,
-				       data + header.stack_size,
-				       (size_t)header.stored_size, why);
+		ret = spool_put_aside(store->spool->dir_fd, name,
+				      data + header.stack_size,
+				      (size_t)header.stored_size, why);
 	}
+	error = errno;
 	i_free(data);
-	return kept;
+	errno = error;
+	return ret;
 }
 
 bool journal_record_is_damaged(struct journal_store *store,
@@ -64,41 +68,55 @@ bool journal_record_is_damaged(struct journal_store *store,
 	return false;
 }
 
+/* All of the message that there is. -1 with an errno. */
+static int keep_message(struct journal_store *store,
+			const struct journal_entry *entry, const char *why)
+{
+	const message_id *id = &entry->id;
+	int error = 0;
+
+	if (journal_keep_record(store, id, JOURNAL_BODY, why) < 0)
+		error = errno;
+	if (journal_keep_record(store, id, JOURNAL_HEADERS, why) < 0)
+		error = errno;
+	/* lest who restores it delivers it twice */
+	if (entry->states.offset != 0 &&
+	    journal_keep_record(store, id, JOURNAL_STATES, why) < 0)
+		error = errno;
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
 /* What can be read of it is kept, and then it is removed: as long as it was listed,
    nobody could take it, nor write it anew. */
 static void take_out(struct journal_store *store,
 		     const struct journal_entry *entry)
 {
-	const message_id *id = &entry->id;
 	char text[MESSAGE_ID_TEXT_SIZE], *why = i_strdup(io_get_error());
-	message_id removed = *id;
-	int answer;
-	bool kept;
+	message_id removed = entry->id;
+	int answer, error;
 
-	message_id_to_text(id, text);
-	spool_warn(
-		store->spool,
-		"message %s is taken out, and what can be read of it is kept "
-		"in quarantine: %s",
-		text, why);
-	kept = journal_keep_record(store, id, JOURNAL_BODY, why);
-	if (!journal_keep_record(store, id, JOURNAL_HEADERS, why))
-		kept = false;
-	/* lest who restores it delivers it twice */
-	if (entry->states.offset != 0 &&
-	    !journal_keep_record(store, id, JOURNAL_STATES, why))
-		kept = false;
-	if (kept) {
-		answer = journal_unlinkheaders(&store->io, IO_SYNCHRONOUS,
-					       &removed);
-		if (answer == IO_FAIL || answer == IO_TRANS_FAIL)
-			spool_warn(store->spool, "message %s stays: %s", text,
-				   io_get_error());
+	message_id_to_text(&entry->id, text);
+	if (keep_message(store, entry, why) < 0) {
+		error = errno;
+		spool_note_unkept(store->spool, error);
+		spool_warn(store->spool,
+			   "message %s stays: what there is of it could not be "
+			   "kept in quarantine (%s): %s",
+			   text, strerror(error), why);
+		i_free(why);
+		return;
+	}
+	answer = journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed);
+	if (answer == IO_FAIL || answer == IO_TRANS_FAIL) {
+		spool_note_unkept(store->spool, io_get_errno());
+		spool_warn(store->spool, "message %s stays: %s", text,
+			   io_get_error());
 	} else {
 		spool_warn(store->spool,
-			   "message %s stays: what can be read of it could not "
-			   "be kept in quarantine",
-			   text);
+			   "message %s is taken out, and what can be read of "
+			   "it is kept in quarantine: %s",
+			   text, why);
 	}
 	i_free(why);
 }
@@ -119,10 +137,33 @@ static void write_anew(struct journal_store *store,
 					      message, 0);
 	}
 	message_id_to_text(&entry->id, text);
-	if (answer != IO_DONE)
+	if (answer != IO_DONE) {
+		spool_note_unkept(store->spool, io_get_errno());
 		spool_warn(store->spool, "message %s: %s", text,
 			   io_get_error());
+	}
 	email_message_unref(&message);
+}
+
+/* The bytes of the damaged ones are nobody's then. */
+static void replace_states(struct journal_store *store,
+			   const struct journal_entry *entry)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+	int error;
+
+	if (journal_keep_damaged(store->journal, &entry->id, JOURNAL_STATES) ==
+	    0) {
+		write_anew(store, entry);
+		return;
+	}
+	error = errno;
+	message_id_to_text(&entry->id, text);
+	spool_note_unkept(store->spool, error);
+	spool_warn(store->spool,
+		   "message %s: damaged states of its recipients stay: they "
+		   "could not be kept in quarantine: %s",
+		   text, strerror(error));
 }
 
 bool journal_repair_message(struct journal_store *store,
@@ -135,6 +176,6 @@ bool journal_repair_message(struct journal_store *store,
 	}
 	if (entry->states.offset != 0 &&
 	    journal_record_is_damaged(store, &entry->id, JOURNAL_STATES))
-		write_anew(store, entry);
+		replace_states(store, entry);
 	return false;
 }

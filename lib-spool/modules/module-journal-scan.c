@@ -9,6 +9,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <string.h>
 
 static bool is_reader(const struct journal_store *store)
 {
@@ -20,16 +21,29 @@ static void put_aside(struct journal_store *store, const message_id *id,
 		      const char *why)
 {
 	char text[MESSAGE_ID_TEXT_SIZE];
+	int error;
 
 	message_id_to_text(id, text);
-	spool_warn(store->spool, "message %s is left out of this scan%s: %s",
-		   text,
-		   is_reader(store) ?
-			   "" :
-			   ", and its headers are kept in quarantine",
-		   why);
-	if (!is_reader(store))
-		(void)journal_keep_record(store, id, JOURNAL_HEADERS, why);
+	spool_note_left_out(store->spool, EINVAL);
+	if (is_reader(store)) {
+		spool_warn(store->spool,
+			   "message %s is left out of this scan: %s", text,
+			   why);
+		return;
+	}
+	if (journal_keep_record(store, id, JOURNAL_HEADERS, why) == 0) {
+		spool_warn(store->spool,
+			   "message %s is left out of this scan, and its "
+			   "headers are kept in quarantine: %s",
+			   text, why);
+		return;
+	}
+	error = errno;
+	spool_note_unkept(store->spool, error);
+	spool_warn(store->spool,
+		   "message %s is left out of this scan, and its headers could "
+		   "not be kept in quarantine (%s): %s",
+		   text, strerror(error), why);
 }
 
 /* 1: it is there, or a reader will be told; 0: it is missing, with io_set_error(). */

@@ -42,13 +42,18 @@ static void journal_store_warning(void *context, const char *text)
 	spool_warn(context, "%s", text);
 }
 
+static void journal_store_unkept(void *context, int error)
+{
+	spool_note_unkept(context, error);
+}
+
 static void journal_store_deinit(io_infrastructure *io)
 {
 	struct journal_store *store = journal_store(io);
 
 	journal_pending_deinit(store);
 	journal_close(&store->newer);
-	journal_close(&store->journal);
+	journal_end(&store->journal);
 	(void)pthread_mutex_destroy(&store->newer_mutex);
 	spool_stacks_close(&store->stacks);
 	i_free(store);
@@ -63,6 +68,7 @@ static int open_journal(struct journal_store *store, char **error_r)
 		.repair = (spool->flags & SPOOL_OPEN_REPAIR) != 0,
 		.upkeep = !spool->conf.compaction_off,
 		.warning = journal_store_warning,
+		.unkept = journal_store_unkept,
 		.context = spool
 	};
 

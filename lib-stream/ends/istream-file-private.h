@@ -16,6 +16,7 @@ struct file_istream {
 	struct iostream_fd *fd_ref; /* the fd, where it is shared; or NULL */
 	bool regular:1;
 	bool autoclose:1;
+	bool moves_fd:1; /* its own offset, at the end: others go on there */
 };
 
 /* Sets everything up for fd (-1: a path that is still to be opened), with the

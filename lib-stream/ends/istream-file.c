@@ -150,6 +150,10 @@ void file_istream_close(struct iostream_private *stream,
 	struct file_istream *file =
 		container_of(stream, struct file_istream, istream.iostream);
 
+	if (file->moves_fd && file->regular)
+		(void)file_ops()->lseek(file->istream.fd,
+					(off_t)file->istream.istream.v_offset,
+					SEEK_SET);
 	if (file->fd_ref != NULL)
 		(void)iostream_fd_unref(&file->fd_ref);
 	else if (file->autoclose)

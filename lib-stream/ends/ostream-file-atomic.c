@@ -7,6 +7,7 @@
    then does finish say 1. */
 
 #include "config.h"
+#include "ends/iostream-named-fd.h"
 #include "ends/ostream-file-private.h"
 #include "file-ops.h"
 
@@ -198,6 +199,16 @@ o_stream_create_file_atomic_at(int dir_fd, const char *name, int tmp_dir_fd,
 		name, name, mode, flags);
 }
 
+static struct ostream *refused(const char *path, const char *what)
+{
+	return o_stream_create_error_str(
+		EEXIST,
+		"cannot create %s: it is a %s, which a new file would replace; "
+		"choose another name, or open it with "
+		"o_stream_create_file_or_device()",
+		path, what);
+}
+
 /* Refuses what a rename would destroy, though it is no file: NULL if path may be
    replaced. */
 static struct ostream *refuse_target(const char *path, const struct stat *st)
@@ -215,12 +226,7 @@ static struct ostream *refuse_target(const char *path, const struct stat *st)
 	what = S_ISFIFO(st->st_mode)  ? "FIFO" :
 		S_ISSOCK(st->st_mode) ? "socket" :
 					"device";
-	return o_stream_create_error_str(
-		EEXIST,
-		"cannot create %s: it is a %s, which a new file would replace; "
-		"choose another name, or open it with "
-		"o_stream_create_file_or_device()",
-		path, what);
+	return refused(path, what);
 }
 
 /* Where a symbolic link leads, for free(); NULL where path is none. It is the
@@ -228,8 +234,11 @@ static struct ostream *refuse_target(const char *path, const struct stat *st)
 static struct ostream *follow_link(const char *path, char **target_r)
 {
 	struct stat st;
+	int fd;
 
 	*target_r = NULL;
+	if (path_names_fd(path, &fd))
+		return refused(path, "descriptor");
 	if (file_ops()->fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		/* there is none yet, or opening the directory tells why */
 		return NULL;

@@ -48,8 +48,9 @@ struct istream *iostream_proxy_get_istream(struct iostream_proxy *proxy,
 struct ostream *iostream_proxy_get_ostream(struct iostream_proxy *proxy,
 					   enum iostream_proxy_side side);
 
-/* Both pumps; the callback must have been set. */
+/* iostream_pump_start() of both pumps; the callback must have been set. */
 void iostream_proxy_start(struct iostream_proxy *proxy);
+/* iostream_pump_stop() of both: nothing is lost, and a new start goes on. */
 void iostream_proxy_stop(struct iostream_proxy *proxy);
 
 /* Whether the pump that reads from the side waits for the other side's output
@@ -61,6 +62,8 @@ bool iostream_proxy_is_waiting_output(const struct iostream_proxy *proxy,
 const char *iostream_proxy_get_error(struct iostream_proxy *proxy,
 				     enum iostream_proxy_side side);
 
+/* Whom to call when a side's pump has stopped by itself, in place of who was to be called
+   before. To be set before the first start. */
 void bobbin_iostream_proxy_set_completion_callback(
 	struct iostream_proxy *proxy, iostream_proxy_callback_t *callback,
 	void *context);
@@ -68,8 +71,10 @@ void bobbin_iostream_proxy_set_completion_callback(
 	bobbin_iostream_proxy_set_completion_callback(                   \
 		proxy, (iostream_proxy_callback_t *)(callback), context)
 
+/* Takes one more reference, to be dropped by iostream_proxy_unref(). */
 void iostream_proxy_ref(struct iostream_proxy *proxy);
-/* The last one stops it, too. Sets the pointer to NULL, which is allowed. */
+/* Drops a reference and sets the pointer to NULL; NULL is allowed. While others are left
+   the proxy goes on; the last one stops it, and drops its references on the streams. */
 void iostream_proxy_unref(struct iostream_proxy **proxy);
 
 /* Moves the pumps and their streams to the thread's current loop. */

@@ -47,12 +47,17 @@ void iostream_pump_start(struct iostream_pump *pump);
    output, and a new start goes on. */
 void iostream_pump_stop(struct iostream_pump *pump);
 
+/* Takes one more reference, to be dropped by iostream_pump_unref(). */
 void iostream_pump_ref(struct iostream_pump *pump);
-/* The last one stops it, too. Sets the pointer to NULL, which is allowed. */
+/* Drops a reference and sets the pointer to NULL; NULL is allowed. While others are left
+   the pump goes on; the last one stops it, and drops its references on the streams. */
 void iostream_pump_unref(struct iostream_pump **pump);
-/* Stops it, whoever else refers to it, and drops the reference. */
+/* Stops it, whoever else refers to it, drops the caller's reference and sets the pointer
+   to NULL; NULL is allowed. */
 void iostream_pump_destroy(struct iostream_pump **pump);
 
+/* Whom to call when the pump has stopped by itself, in place of who was to be called
+   before. To be set before the first start. */
 void bobbin_iostream_pump_set_completion_callback(
 	struct iostream_pump *pump, iostream_pump_callback_t *callback,
 	void *context);

@@ -52,12 +52,13 @@ void iostream_rawlog_create_from_stream(struct ostream *rawlog_output,
 struct istream *i_stream_create_rawlog(struct istream *input,
 				       const char *rawlog_path, int rawlog_fd,
 				       enum iostream_rawlog_flags flags);
-/* The same with a stream, whose reference becomes this one's. */
+/* The same with the log as a stream, whose reference becomes this one's. */
 struct istream *
 i_stream_create_rawlog_from_stream(struct istream *input,
 				   struct ostream *rawlog_output,
 				   enum iostream_rawlog_flags flags);
-/* Both for what is sent. */
+/* As i_stream_create_rawlog() and i_stream_create_rawlog_from_stream(), for what is sent:
+   all that output takes is logged. A reference on output is taken. */
 struct ostream *o_stream_create_rawlog(struct ostream *output,
 				       const char *rawlog_path, int rawlog_fd,
 				       enum iostream_rawlog_flags flags);

@@ -41,12 +41,14 @@ struct transform *transform_create_dovecot_lz4_decoder(void);
    needs a dictionary, or a window of more than 128 MiB, is EINVAL. ENOTSUP
    where the library was built without zstd. */
 struct transform *transform_create_zstd_encoder(int level);
-/* The same with so many worker threads of libzstd's own, up to 64; 0: none. ENOTSUP
-   where libzstd was built without. The file is not the same, but as good. */
+/* The same encoder with so many worker threads of libzstd's own, up to 64; 0: none.
+   ENOTSUP where libzstd was built without. The file is not the same, but as good. */
 struct transform *transform_create_zstd_threads_encoder(int level,
 							unsigned int threads);
+/* Decodes what any encoder of RFC 8878 wrote, within the bounds that are told above; the
+   checksums that frames have are checked, damage is EINVAL. */
 struct transform *transform_create_zstd_decoder(void);
-/* The same with another bound for the window, which the decoder takes as memory:
+/* The same decoder with another bound for the window, which the decoder takes as memory:
    2^max_window_log bytes, 10 to 31 (30 where a pointer has 32 bits; else
    EINVAL). What zstd --long=31 wrote needs 31. */
 struct transform *transform_create_zstd_window_decoder(int max_window_log);
@@ -69,8 +71,9 @@ struct transform *transform_create_xz_encoder(int level);
 struct transform *transform_create_xz_decoder(void);
 struct transform *transform_create_lzma_encoder(int level);
 struct transform *transform_create_lzma_decoder(void);
-/* What the data makes a decoder allocate is bounded: data that needs more than 128
-   MiB is EINVAL. (xz -9 needs 65.) The same with another bound, in bytes. */
+/* The same decoders with another bound, in bytes, for what the data may make them
+   allocate: data that needs more is EINVAL. The decoders above have one of 128 MiB.
+   (What xz -9 wrote needs 65.) */
 struct transform *transform_create_xz_memory_decoder(uint64_t max_memory);
 struct transform *transform_create_lzma_memory_decoder(uint64_t max_memory);
 

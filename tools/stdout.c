@@ -1,0 +1,35 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Where standard output is a file that is read, too: what is written may be read again,
+   and the file grows until the disk is full. */
+
+#include "config.h"
+#include "tool-common.h"
+#include "istream.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Where the next byte goes. */
+static off_t stdout_offset(const struct stat *st)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (flags >= 0 && (flags & O_APPEND) != 0)
+		return st->st_size;
+	return lseek(STDOUT_FILENO, 0, SEEK_CUR);
+}
+
+bool tool_reads_stdout(struct istream *input)
+{
+	const struct stat *in;
+	struct stat out;
+
+	if (fstat(STDOUT_FILENO, &out) < 0 || !S_ISREG(out.st_mode))
+		return false;
+	/* what cannot be looked at, reading it says */
+	return i_stream_stat(input, false, &in) == 0 &&
+		in->st_dev == out.st_dev && in->st_ino == out.st_ino &&
+		stdout_offset(&out) > (off_t)input->v_offset;
+}
