@@ -4,11 +4,14 @@
 #include "istream.h"
 #include "macros.h"
 #include "mem.h"
+#include "message-record.h"
 #include "panic.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+
+#define FLAGS_ALL (EMAIL_MESSAGE_LINE_ENDS_LF | EMAIL_MESSAGE_HELD)
 
 struct recipient {
 	char *address;
@@ -40,6 +43,7 @@ struct email_message_private {
 	uint64_t base_version;
 	unsigned int flags;
 	char *store_note;
+	uint64_t stored_len;
 	bool write_failed;
 };
 
@@ -246,6 +250,10 @@ int email_message_set_recipient_state(email_message *message, unsigned int i,
 	struct recipient *recipient = get_recipient(message, i);
 	const char *old_reason;
 
+	if ((unsigned int)state > EMAIL_RECIPIENT_FAILED) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (email_message_get_recipient_state(message, i, &old_reason) ==
 		    state &&
 	    strcmp(old_reason, reason) == 0)
@@ -288,10 +296,16 @@ uint64_t email_message_get_arrival(const email_message *message)
 	return message->priv->arrival;
 }
 
-void email_message_set_flags(email_message *message, unsigned int flags)
+int email_message_set_flags(email_message *message, unsigned int flags)
 {
+	/* no record would keep it */
+	if ((flags & ~(unsigned int)FLAGS_ALL) != 0) {
+		errno = EINVAL;
+		return -1;
+	}
 	note_change(message);
 	message->priv->flags = flags;
+	return 0;
 }
 
 unsigned int email_message_get_flags(const email_message *message)
@@ -383,10 +397,14 @@ void email_message_set_version(email_message *message, uint64_t version)
 	message->priv->version = version;
 }
 
-void email_message_set_first_version(email_message *message, uint64_t version)
+int email_message_set_first_version(email_message *message, uint64_t version)
 {
-	i_assert(version > 0);
+	if (version == 0 || version > EMAIL_VERSION_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
 	message->priv->versions_before = version - 1;
+	return 0;
 }
 
 uint64_t email_message_get_first_version(const email_message *message)
@@ -410,11 +428,17 @@ void email_message_set_store_note(email_message *message, const char *note)
 
 	i_free(message->priv->store_note);
 	message->priv->store_note = copy;
+	message->priv->stored_len = message->body_len;
 }
 
 const char *email_message_get_store_note(const email_message *message)
 {
 	return message->priv->store_note;
+}
+
+uint64_t email_message_get_stored_len(const email_message *message)
+{
+	return message->priv->stored_len;
 }
 
 int email_message_add_unknown(email_message *message, const char *line)
@@ -423,7 +447,7 @@ int email_message_add_unknown(email_message *message, const char *line)
 
 	note_change(message);
 	/* what would read as another line, or as none, in the record */
-	if (*line == '\0' || strchr(line, '\n') != NULL) {
+	if (strchr(line, '\n') != NULL || !message_record_is_unknown(line)) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -25,7 +25,8 @@ struct email_message {
 	   what a client sent behind DATA. */
 	struct istream *body;
 	/* Octets of the wire form; 0: not known yet. Where it is not 0 and wrong, storing
-	   fails. */
+	   fails: also that of headers alone, where it is that of another body than the
+	   stored one. */
 	uint64_t body_len;
 
 	struct email_message_private *priv;
@@ -49,6 +50,9 @@ enum email_message_flags {
 #define EMAIL_RECIPIENTS_MAX 100000
 #define EMAIL_PARAMETERS_MAX 10000
 
+/* The last version: a message of it is read and removed, and not written any more. */
+#define EMAIL_VERSION_MAX (UINT64_MAX - 1)
+
 /* A message with one reference and nothing in it but the id. Never NULL. */
 email_message *email_message_new(const struct message_id *id);
 /* Takes one more reference, to be dropped by email_message_unref(). */
@@ -63,9 +67,10 @@ void email_message_set_body(email_message *message, struct istream *body,
 			    uint64_t body_len);
 
 /* The envelope sender, "" for the null sender, which is also what a new message has. 0,
-   or, as all setters that return something, -1 with EINVAL where a text is too long or
-   there are too many, or with ENOMEM; nothing has changed then. What a getter gives is
-   valid until that is set again, cleared or freed. */
+   or, as all setters that return something, -1 with EINVAL where a text is too long,
+   there are too many, or it is none of the values that there are, or with ENOMEM;
+   nothing has changed then. What a getter gives is valid until that is set again, cleared
+   or freed. */
 int email_message_set_sender(email_message *message, const char *sender);
 const char *email_message_get_sender(const email_message *message);
 /* Adds a recipient behind the others, with the state PENDING. 0 or -1. */
@@ -90,8 +95,9 @@ int email_message_set_recipient_state(email_message *message, unsigned int i,
    spool was made.) */
 void email_message_set_arrival(email_message *message, uint64_t msecs);
 uint64_t email_message_get_arrival(const email_message *message);
-/* What else is to be known of it: enum email_message_flags, 0 for a new message. */
-void email_message_set_flags(email_message *message, unsigned int flags);
+/* What else is to be known of it: enum email_message_flags, 0 for a new message. Others
+   are refused. */
+int email_message_set_flags(email_message *message, unsigned int flags);
 unsigned int email_message_get_flags(const email_message *message);
 
 /* Named values, each in a named context ("smtp", an application's own). Setting
@@ -110,8 +116,9 @@ bool email_message_get_value_at(const email_message *message, unsigned int i,
 uint64_t email_message_get_version(const email_message *message);
 void email_message_set_version(email_message *message, uint64_t version);
 /* The version that the first write of a new message gives it, 1 if it was not set: a
-   copy from another spool goes on counting. From 1. */
-void email_message_set_first_version(email_message *message, uint64_t version);
+   copy from another spool goes on counting. From 1 to EMAIL_VERSION_MAX, else -1 with
+   EINVAL. */
+int email_message_set_first_version(email_message *message, uint64_t version);
 uint64_t email_message_get_first_version(const email_message *message);
 /* The version that is stored whole, beside which nothing but states of recipients has
    changed: those for which email_message_recipient_changed() says so. 0: there is none,
@@ -130,9 +137,12 @@ void email_message_set_write_failed(email_message *message, bool failed);
    not part of its record. NULL: none. */
 void email_message_set_store_note(email_message *message, const char *note);
 const char *email_message_get_store_note(const email_message *message);
+/* The octets of the body that the note is about: body_len as it was when that was set. */
+uint64_t email_message_get_stored_len(const email_message *message);
 /* Lines of a record that a newer version wrote, and that are kept for it: without
-   their LF. 0, or -1 with EINVAL for one that is empty or has an LF in it, or where there
-   are too many (EMAIL_PARAMETERS_MAX), or with ENOMEM. */
+   their LF. 0, or -1 with EINVAL for one that has an LF in it, does not begin with the
+   name of a field (1 to 31 octets, up to a space) or with one that this version knows, or
+   where there are too many (EMAIL_PARAMETERS_MAX), or with ENOMEM. */
 int email_message_add_unknown(email_message *message, const char *line);
 /* Line i of these, 0 being the first; NULL behind the last. */
 const char *email_message_get_unknown(const email_message *message,

@@ -40,6 +40,7 @@ spool_sources += lib-spool/modules/module-file.c
 spool_sources += lib-spool/modules/module-file-entry.c
 spool_sources += lib-spool/modules/module-file-note.c
 spool_sources += lib-spool/modules/module-file-busy.c
+spool_sources += lib-spool/modules/module-file-known.c
 spool_sources += lib-spool/modules/module-file-scan.c
 spool_sources += lib-spool/modules/module-file-write.c
 spool_sources += lib-spool/modules/module-file-read.c

@@ -22,7 +22,9 @@ typedef struct message_id {
    id: the last used time and sequence go on. */
 struct message_id_generator;
 /* A new generator, to be freed by message_id_generator_free(). `last` (may be NULL): no
-   id at or before this one's time and sequence is made. */
+   id at or before this one's time and sequence is made. Where none is left behind it (48
+   bits of time last until the year 10889), ids have the last time and sequence, and their
+   random bits alone differ. */
 struct message_id_generator *
 message_id_generator_new(const struct message_id *last);
 /* Frees it and sets the pointer to NULL; NULL is allowed. */
@@ -30,7 +32,8 @@ void message_id_generator_free(struct message_id_generator **gen);
 /* Makes the next id, of this moment of the system's clock. Any thread may call it. */
 void message_id_generate(struct message_id_generator *gen,
 			 struct message_id *id_r);
-/* The same for a given time of day, in milliseconds: for tests. */
+/* The same for a given time of day, in milliseconds since 1970, of which the lower 48 bits
+   count: for tests. */
 void message_id_generate_at(struct message_id_generator *gen, uint64_t msecs,
 			    struct message_id *id_r);
 /* The newest id that was made; where none was, the one that the generator was begun with,

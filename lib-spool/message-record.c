@@ -437,23 +437,53 @@ static int parse_version(struct record_parser *p, char *text)
 
 static void add_flag(struct record_parser *p, unsigned int flag)
 {
-	email_message_set_flags(p->message,
-				email_message_get_flags(p->message) | flag);
+	(void)email_message_set_flags(
+		p->message, email_message_get_flags(p->message) | flag);
+}
+
+#define FIELD_SIZE 32 /* of its name, with a NUL */
+
+/* False: it is malformed. */
+static bool get_field(const char *line, char field_r[FIELD_SIZE])
+{
+	size_t size = strcspn(line, " ");
+
+	if (size == 0 || size >= FIELD_SIZE)
+		return false;
+	memcpy(field_r, line, size);
+	field_r[size] = '\0';
+	return true;
+}
+
+bool message_record_is_unknown(const char *line)
+{
+	static const char *const known[] = { "id",        "version",
+					     "arrival",   "body-length",
+					     "recipient", "value",
+					     "sender" };
+	char field[FIELD_SIZE];
+	size_t i;
+
+	if (!get_field(line, field))
+		return false;
+	for (i = 0; i < N_ELEMENTS(known); i++) {
+		if (strcmp(field, known[i]) == 0)
+			return false;
+	}
+	return strcmp(line, "line-ends lf") != 0 && strcmp(line, "held") != 0;
 }
 
 static int parse_line(struct record_parser *p, char *line)
 {
-	char *copy, *rest = strchr(line, ' ');
-	size_t size = rest == NULL ? strlen(line) : (size_t)(rest - line);
-	char field[32];
+	char *copy, *rest, field[FIELD_SIZE];
 	int ret = 0;
 
-	if (size == 0 || size >= sizeof(field))
+	if (!get_field(line, field))
 		return parse_failed(p, EINVAL, "the field's name is malformed");
-	memcpy(field, line, size);
-	field[size] = '\0';
 	copy = i_strdup(line);
-	rest = rest == NULL ? line + size : rest + 1;
+	rest = line + strlen(field);
+	if (*rest == ' ')
+		rest++;
 	if (strcmp(field, "id") == 0)
 		ret = parse_id(p, rest);
 	else if (strcmp(field, "version") == 0 ||

@@ -18,6 +18,8 @@ int message_record_write(const email_message *message, buffer_t *out);
 /* The same of the states of those recipients that have changed since the message's base
    version, alone. */
 int message_record_write_states(const email_message *message, buffer_t *out);
+/* Whether it is of a field that this version does not know, and keeps as it is. */
+bool message_record_is_unknown(const char *line) ATTR_PURE;
 /* Fills the message from a whole record, which must be about its id. -1 with
    EINVAL (ENOTSUP: of a newer format, ENOMEM) and a sentence in *error_r, to be freed
    by i_free(); the message is cleared then. */

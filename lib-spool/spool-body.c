@@ -78,6 +78,19 @@ int spool_check_body_len(const email_message *message, uint64_t size)
 	return IO_FAIL;
 }
 
+int spool_check_stored_len(email_message *message)
+{
+	uint64_t size = email_message_get_stored_len(message);
+	int answer;
+
+	if (email_message_get_store_note(message) == NULL)
+		return IO_DONE;
+	answer = spool_check_body_len(message, size);
+	if (answer == IO_DONE)
+		message->body_len = size;
+	return answer;
+}
+
 /* An open file that has no name any more. -1 with errno and io_set_error(). */
 static int open_unnamed(const struct spool *spool)
 {

@@ -226,6 +226,13 @@ static int refuse_change(void)
 	return IO_FAIL;
 }
 
+/* The next version would be none, or begin anew. */
+static bool is_last_version(const struct spool_call *call)
+{
+	return is_write(call->op) &&
+		email_message_get_version(call->message) >= EMAIL_VERSION_MAX;
+}
+
 /* What is there already is another message of this id: what modules have is its. */
 static bool is_anothers(void)
 {
@@ -286,6 +293,10 @@ int spool_call_start(struct spool_call *call)
 	if ((is_write(call->op) || is_unlink(call->op)) &&
 	    spool_is_forked(spool))
 		return io_refuse_forked(spool);
+	if (is_last_version(call))
+		return io_refuse(EOVERFLOW,
+				 "the message's version is the last one that "
+				 "there is");
 	if (call->op == IO_OP_WRITEBODY && !read_only) {
 		/* nobody was asked: there is nothing to take back */
 		answer = spool_keep_body(spool, call->message);

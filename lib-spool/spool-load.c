@@ -6,6 +6,8 @@
 #include "spool-private.h"
 #include "file-ops.h"
 #include "mem.h"
+#include "panic.h"
+#include "spool-modules.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -127,6 +129,20 @@ int spool_add_module(struct spool *spool, io_infrastructure *module,
 		     const char *config, char **error_r)
 {
 	return add_module(spool, module, NULL, NULL, config, error_r);
+}
+
+void spool_module_free(io_infrastructure **_module)
+{
+	io_infrastructure *module = *_module;
+
+	if (module == NULL)
+		return;
+	if (module->shared.spool != NULL)
+		i_panic("spool_module_free(): module %s is of a spool, which "
+			"frees it when it is closed",
+			module->shared.name);
+	*_module = NULL;
+	module->shared.deinit(module);
 }
 
 /*

@@ -177,6 +177,17 @@ static int compare(struct migration *migration, const message_id *id,
  * One message
  */
 
+/* In the other spool it is, and goes on counting its versions. */
+static int make_new(email_message *message)
+{
+	if (email_message_set_first_version(
+		    message, email_message_get_version(message)) < 0)
+		return io_refuse(EINVAL, "its version is none");
+	email_message_set_version(message, 0);
+	email_message_set_store_note(message, NULL);
+	return IO_DONE;
+}
+
 /* Body and headers, through the other spool's stacks; no module may skip it. */
 static int put_there(struct migration *migration, const message_id *id,
 		     struct result *result)
@@ -188,12 +199,10 @@ static int put_there(struct migration *migration, const message_id *id,
 	if (answer != IO_DONE)
 		return answer;
 	result->what.body_len = message->body_len;
-	/* there it is new, and goes on counting its versions */
-	email_message_set_first_version(message,
-					email_message_get_version(message));
-	email_message_set_version(message, 0);
-	email_message_set_store_note(message, NULL);
-	answer = spool_writebody(migration->to, IO_SYNCHRONOUS, message, 1);
+	answer = make_new(message);
+	if (answer == IO_DONE)
+		answer = spool_writebody(migration->to, IO_SYNCHRONOUS, message,
+					 1);
 	if (answer == IO_DONE)
 		answer = spool_writeheaders(migration->to, IO_SYNCHRONOUS,
 					    message, 1);
@@ -406,6 +415,10 @@ static int migrate_all(struct migration *migration)
 
 static int check_spools(const struct migration *migration)
 {
+	if ((migration->flags & ~(unsigned int)SPOOL_MIGRATE_KEEP) != 0)
+		return spool_fail(migration->error_r, EINVAL,
+				  "the flags 0x%x of a migration are not known",
+				  migration->flags);
 	if (migration->from->store == NULL || migration->to->store == NULL)
 		return spool_fail(migration->error_r, ENOTSUP,
 				  "a spool without a native store has nothing "

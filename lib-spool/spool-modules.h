@@ -3,7 +3,8 @@
 #define BOBBIN_SPOOL_MODULES_H
 
 /* Modules for tests, the library's and an embedder's. Each is added to a spool by
-   spool_add_module(), and freed when that is closed. */
+   spool_add_module(), and freed when that is closed; one that could not be added, or was
+   not, by spool_module_free(). */
 
 #include "io-infrastructure.h"
 
@@ -17,6 +18,9 @@ io_infrastructure *spool_module_null_new(void);
    operation. */
 io_infrastructure *spool_module_failure_new(enum io_operation operation,
 					    unsigned int nth, int answer);
+/* Frees one of these that is of no spool; what is of one panics. Sets the pointer to NULL;
+   NULL is allowed. */
+void spool_module_free(io_infrastructure **module);
 
 BOBBIN_END_DECLS
 

@@ -91,6 +91,9 @@ int spool_send_body(struct ostream *output, struct istream *body);
    answer, with io_set_error(). */
 int spool_check_body(const email_message *message);
 int spool_check_body_len(const email_message *message, uint64_t size);
+/* And before it writes headers: body_len is that of the body that its note is about,
+   whatever was made of it in memory. */
+int spool_check_stored_len(email_message *message);
 /* Where a body can be read only once, and more than one module reads it: reads it,
    and makes what was kept the message's body. The answer. */
 int spool_keep_body(struct spool *spool, email_message *message);

@@ -280,8 +280,14 @@ static int open_for_writing(struct spool *spool, char **error_r)
 
 static int open_in_dir(struct spool *spool, char **error_r)
 {
+	const unsigned int known = SPOOL_OPEN_READ_ONLY | SPOOL_OPEN_REPAIR;
 	char *why;
 
+	/* else what they would keep from being done is done */
+	if ((spool->flags & ~known) != 0)
+		return spool_fail(error_r, EINVAL,
+				  "opening %s: the flags 0x%x are not known",
+				  spool->dir, spool->flags & ~known);
 	if (spool_conf_read(spool->dir_fd, spool->dir, &spool->conf, error_r) <
 	    0)
 		return -1;

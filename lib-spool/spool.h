@@ -33,13 +33,15 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 
 enum spool_open_flags {
 	/* For looking at a spool that may belong to another process: no lock,
-	   and writes and removals fail. */
+	   and writes and removals fail. A scan hands out, and changes
+	   nothing: what is damaged it leaves out. */
 	SPOOL_OPEN_READ_ONLY = 0x01,
 	/* A journal that cannot be opened since the first block of a segment is
 	   damaged is opened without that segment, which is put into quarantine/
 	   (READ_ONLY: only left out). Its messages are missing then, and some
 	   that it says are removed may be back. And a scan looks at all of the
-	   headers that it finds, and puts aside those that are damaged. */
+	   headers that it finds, and puts aside those that are damaged
+	   (READ_ONLY: that of a journal does not look). */
 	SPOOL_OPEN_REPAIR = 0x02
 };
 
@@ -51,7 +53,7 @@ enum spool_open_flags {
    a child of a process with one thread may use. A process with a limit on the size of its
    files (RLIMIT_FSIZE) ignores SIGXFSZ: what is too large fails then, and is cleaned up
    (ostream.h). NULL with errno and *error_r (free() it), as above. EINVAL: its
-   configuration is wrong; EBADMSG: a journal cannot be opened, as the first block of a
+   configuration is wrong, or a flag is not known; EBADMSG: a journal cannot be opened, as the first block of a
    segment is damaged. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
@@ -62,7 +64,8 @@ struct spool *spool_new(void);
    that spool.conf names are the first); it must outlive the spool, and be of no
    other one meanwhile. -1 with errno and *error_r (free() it): EINVAL, it is of
    another version, or its init() failed; EBUSY, it is of a spool already, or the first
-   message, or the scan, was before it. */
+   message, or the scan, was before it. Then it is the caller's as before, who frees it
+   (spool-modules.h: spool_module_free()). */
 int spool_add_module(struct spool *spool, io_infrastructure *module,
 		     const char *config, char **error_r);
 /* The same from a shared object, which exports its io_infrastructure as `symbol`
@@ -80,8 +83,12 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context);
 
 /* Starts the scan: found() is called on its thread, once for each message that
-   was there before this process, and may call whatever other threads may. done() comes
-   last. Either may be NULL. One scan at a
+   was there when the spool was opened, and may call whatever other threads may: not for
+   what was stored since, by this process. done() comes
+   last. Either may be NULL. A later scan hands out only what those before it could not
+   read, which a warning told of; a module that has its own scan decides for itself. (The
+   file store remembers each message that is stored, some 40 bytes, until it is removed or
+   a scan has handed out all.) One scan at a
    time: starting another one before the end of it panics. In a child that fork() made
    it warns, and done() is called at once. */
 typedef void spool_found_t(const message_id *id, void *context);
@@ -130,9 +137,10 @@ int spool_writebody(struct spool *spool, io_caller caller,
 		    email_message *message, int force);
 /* Stores everything but the body, which was to be written before: the commit. When it
    returns IO_DONE headers and body are on stable storage, and the message's version is
-   one more (for a new message its first version). Where it fails the version is as it
-   was, and a new message is taken back from the modules that had it, unless another one
-   of its id is stored (EEXIST). */
+   one more (for a new message its first version); IO_FAIL with EOVERFLOW where it is
+   EMAIL_VERSION_MAX already. Where it fails the version is as it was, and a new message
+   is taken back from the modules that had it, unless another one of its id is stored
+   (EEXIST). */
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force);
 /* Fills in everything but the body, for a message of which only the id has to be known.
@@ -285,7 +293,8 @@ typedef bool spool_migrated_t(const struct spool_migrated *what, void *context);
    those that are in both, having compared them. A message that cannot be read, or
    differs, is told to the callback (may be NULL) and left where it is. -1 with errno and
    *error_r (free() it) where `to` cannot be written, `from` cannot be listed, or nothing
-   can be removed from it: what was told is done then. */
+   can be removed from it: what was told is done then; EINVAL for a flag that is not
+   known, and for a spool into itself. */
 int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
 		  spool_migrated_t *callback, void *context, char **error_r);
 

@@ -145,13 +145,14 @@ unit_tests += tests/test-spool-async tests/test-spool-async-new \
 threaded_tests += tests/test-spool-async tests/test-spool-async-new \
 	tests/test-spool-async-store tests/test-spool-async-groups \
 	tests/test-spool-async-full
-unit_tests += tests/test-spool-scan
+unit_tests += tests/test-spool-scan tests/test-spool-scan-once \
+	tests/test-spool-limits
 unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed
-threaded_tests += tests/test-spool-scan
+threaded_tests += tests/test-spool-scan tests/test-spool-scan-once
 unit_tests += tests/test-module-file tests/test-module-file-aside \
 	tests/test-module-file-claim \
 	tests/test-module-file-damage tests/test-module-file-headers \
@@ -216,6 +217,9 @@ tests_test_spool_body_SOURCES = tests/test-spool-body.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_spool_memory_SOURCES = tests/test-spool-memory.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
+tests_test_spool_scan_once_SOURCES = tests/test-spool-scan-once.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 
 tests_test_interrupt_SOURCES = tests/test-interrupt.c tools/interrupt.c \

@@ -8,6 +8,7 @@
 #include "test-common.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static email_message *new_message(void)
@@ -66,7 +67,8 @@ static void fill(email_message *message)
 				 message, 1, EMAIL_RECIPIENT_FAILED, "550 no"),
 			 0);
 	email_message_set_arrival(message, 12345);
-	email_message_set_flags(message, EMAIL_MESSAGE_HELD);
+	assert_int_equal(email_message_set_flags(message, EMAIL_MESSAGE_HELD),
+			 0);
 	email_message_set_version(message, 3);
 	assert_int_equal(email_message_set_value(message, "smtp", "helo", "h"),
 			 0);
@@ -251,6 +253,84 @@ static void test_too_long_texts_change_nothing(void **state ATTR_UNUSED)
 	free(longer);
 }
 
+/* They would be gone when the message is read again. */
+static void test_unknown_flags_are_refused(void **state ATTR_UNUSED)
+{
+	const unsigned int all = EMAIL_MESSAGE_LINE_ENDS_LF |
+		EMAIL_MESSAGE_HELD;
+	email_message *message = new_message();
+	unsigned int bit;
+
+	assert_int_equal(email_message_set_flags(message, all), 0);
+	assert_int_equal(email_message_set_flags(message, 0), 0);
+	for (bit = 1; bit != 0; bit <<= 1) {
+		if ((bit & all) != 0)
+			continue;
+		errno = 0;
+		if (email_message_set_flags(message, all | bit) != -1 ||
+		    errno != EINVAL)
+			fail_msg("taken: 0x%x", bit);
+		assert_int_equal(email_message_get_flags(message), 0);
+	}
+	email_message_unref(&message);
+}
+
+/* No store could say which one it was. */
+static void test_unknown_states_are_refused(void **state ATTR_UNUSED)
+{
+	static const unsigned int states[] = { EMAIL_RECIPIENT_FAILED + 1, 77,
+					       INT_MAX, UINT_MAX };
+	email_message *message = new_message();
+	const char *reason;
+	size_t i;
+
+	fill(message);
+	for (i = 0; i < N_ELEMENTS(states); i++) {
+		errno = 0;
+		if (email_message_set_recipient_state(
+			    message, 1, (enum email_recipient_state)states[i],
+			    "other") != -1 ||
+		    errno != EINVAL)
+			fail_msg("taken: %u", states[i]);
+		assert_int_equal(email_message_get_recipient_state(message, 1,
+								   &reason),
+				 EMAIL_RECIPIENT_FAILED);
+		assert_string_equal(reason, "550 no");
+	}
+	email_message_unref(&message);
+}
+
+/* Behind the last version there is none, and 0 is that of what was never written. */
+static void test_first_versions(void **state ATTR_UNUSED)
+{
+	static const struct {
+		uint64_t version;
+		bool good;
+	} rows[] = {
+		{ 1, true },
+		{ EMAIL_VERSION_MAX, true },
+		{ 0, false },
+		{ EMAIL_VERSION_MAX + 1, false },
+	};
+	email_message *message;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		message = new_message();
+		assert_int_equal(email_message_get_first_version(message), 1);
+		assert_int_equal(email_message_set_first_version(message, 7),
+				 0);
+		errno = 0;
+		if ((email_message_set_first_version(message, rows[i].version) <
+		     0) == rows[i].good)
+			fail_msg("row %zu", i);
+		assert_int_equal(errno, rows[i].good ? 0 : EINVAL);
+		assert_true(email_message_get_first_version(message) ==
+			    (rows[i].good ? rows[i].version : 7));
+		email_message_unref(&message);
+	}
+}
+
 static void test_too_many_are_refused(void **state ATTR_UNUSED)
 {
 	email_message *message = new_message();
@@ -282,11 +362,29 @@ static void test_too_many_are_refused(void **state ATTR_UNUSED)
 	email_message_unref(&message);
 }
 
-/* A line that would be two in the record, or none, is not one. */
+/* A line that would be another in the record, two, or none, is not one: the message could
+   not be read again. */
 static void test_unknown_lines_are_lines(void **state ATTR_UNUSED)
 {
-	static const char *const texts[] = { "", "\n", "later 1\nheld",
-					     "later\n" };
+	static const char *const texts[] = {
+		/* two, or none */
+		"", "\n", "later 1\nheld", "later\n",
+		/* of a field that is known, as it is, or wrong */
+		"id", "version 7", "version", "arrival x", "body-length 1",
+		"recipient x", "recipient pending a %", "value", "sender %",
+		"line-ends lf", "held",
+		/* of none */
+		" later", "abcdefghijabcdefghijabcdefghijab",
+		"abcdefghijabcdefghijabcdefghijab 1"
+	};
+	static const char *const good[] = { "later 1",
+					    "later",
+					    "line-ends cr",
+					    "held 1",
+					    "ids",
+					    "x  \r",
+					    "abcdefghijabcdefghijabcdefghija",
+					    "crc32c 00000000" };
 	email_message *message = new_message();
 	size_t i;
 
@@ -297,6 +395,10 @@ static void test_unknown_lines_are_lines(void **state ATTR_UNUSED)
 		assert_int_equal(errno, EINVAL);
 	}
 	assert_null(email_message_get_unknown(message, 0));
+	for (i = 0; i < N_ELEMENTS(good); i++) {
+		if (email_message_add_unknown(message, good[i]) < 0)
+			fail_msg("refused: \"%s\"", good[i]);
+	}
 	email_message_unref(&message);
 }
 
@@ -355,6 +457,9 @@ int main(void)
 		cmocka_unit_test(test_texts_are_copies),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_too_long_texts_change_nothing),
+		cmocka_unit_test(test_unknown_flags_are_refused),
+		cmocka_unit_test(test_unknown_states_are_refused),
+		cmocka_unit_test(test_first_versions),
 		cmocka_unit_test(test_too_many_are_refused),
 		cmocka_unit_test(test_unknown_lines_are_lines),
 		cmocka_unit_test(test_no_such_recipient_panics),

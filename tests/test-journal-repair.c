@@ -117,6 +117,25 @@ static void test_a_damaged_message_is_taken_out(void **state ATTR_UNUSED)
 	assert_int_equal(told.taken_out, 1);
 }
 
+/* It does not look at all records, and changes none. */
+static void test_a_reader_takes_nothing_out(void **state ATTR_UNUSED)
+{
+	struct told told = { 0 };
+	struct spool *reader;
+	unsigned int listed;
+	message_id first;
+
+	new_damaged(&first);
+	reader = test_spool_open(SPOOL_OPEN_REPAIR | SPOOL_OPEN_READ_ONLY);
+	spool_set_warning_callback(reader, note_warning, &told);
+	assert_int_equal(test_spool_scan(reader), MESSAGES);
+	spool_close(&reader);
+	assert_int_equal(told.taken_out, 0);
+	assert_int_equal(test_spool_files_in("quarantine").count, 0);
+	assert_int_equal(repair(&told, &listed), MESSAGES - 1);
+	assert_int_equal(told.taken_out, 1);
+}
+
 /* A full disk: as long as what is left of it has no other place it is where it was. */
 static void test_what_cannot_be_kept_stays(void **state ATTR_UNUSED)
 {
@@ -549,6 +568,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_damaged_message_is_taken_out),
+		cmocka_unit_test(test_a_reader_takes_nothing_out),
 		cmocka_unit_test(test_what_cannot_be_kept_stays),
 		cmocka_unit_test(test_damaged_states_are_forgotten),
 		cmocka_unit_test(test_states_that_cannot_be_written),

@@ -51,7 +51,7 @@ static email_message *full_message(void)
 	(void)email_message_set_value(message, "", "", "");
 	email_message_set_arrival(message, 1767225600000);
 	email_message_set_version(message, 42);
-	email_message_set_flags(
+	(void)email_message_set_flags(
 		message, EMAIL_MESSAGE_HELD | EMAIL_MESSAGE_LINE_ENDS_LF);
 	message->body_len = UINT64_MAX;
 	return message;
@@ -238,7 +238,7 @@ static void test_what_needs_all(void **state ATTR_UNUSED)
 		else if (i == 3)
 			email_message_set_arrival(message, 1);
 		else if (i == 4)
-			email_message_set_flags(message, 0);
+			(void)email_message_set_flags(message, 0);
 		else
 			(void)email_message_add_unknown(message, "later x");
 		assert_int_equal(email_message_get_base_version(message), 0);

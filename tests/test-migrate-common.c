@@ -94,8 +94,11 @@ void test_put_full(struct spool *spool, message_id *id)
 				 message, 0, EMAIL_RECIPIENT_FAILED, "why"),
 			 0);
 	assert_int_equal(email_message_add_unknown(message, "x-new 1"), 0);
-	email_message_set_flags(
-		message, EMAIL_MESSAGE_HELD | EMAIL_MESSAGE_LINE_ENDS_LF);
+	assert_int_equal(
+		email_message_set_flags(message,
+					EMAIL_MESSAGE_HELD |
+						EMAIL_MESSAGE_LINE_ENDS_LF),
+		0);
 	email_message_set_arrival(message, 12345);
 	assert_int_equal(spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0),
 			 IO_DONE);

@@ -95,7 +95,7 @@ static void test_bodies(void **state ATTR_UNUSED)
 			before = texts[i];
 		}
 		assert_int_equal(test_spool_damaged(spool, NULL), 0);
-		assert_int_equal(test_spool_scan(spool), 1);
+		assert_int_equal(test_spool_scan_again(&spool), 1);
 		assert_int_equal(test_spool_count_files(&id), 2);
 		assert_int_equal(spool_remove(spool, &id), IO_DONE);
 		assert_int_equal(test_spool_count_files(&id), 0);

@@ -335,7 +335,7 @@ static void test_nobody_else_may_look(void **state ATTR_UNUSED)
 			 IO_DONE);
 	test_spool_file(&ids[1], ".h", path);
 	assert_int_equal(truncate(path, 30), 0);
-	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_scan_again(&spool), 1);
 	spool_close(&spool);
 	(void)umask(mask);
 	assert_true(test_spool_files_in("quarantine").count >= 3);

@@ -327,7 +327,8 @@ static void test_one_id_comes_twice_at_once(void **state ATTR_UNUSED)
 		meanwhile.done = false;
 		spool_new_id(spool, &meanwhile.id);
 		message = email_message_new(&meanwhile.id);
-		email_message_set_first_version(message, version);
+		assert_int_equal(
+			email_message_set_first_version(message, version), 0);
 		input = i_stream_create_callback(put_meanwhile, NULL);
 		email_message_set_body(message, input, 0);
 		i_stream_unref(&input);

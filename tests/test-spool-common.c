@@ -6,6 +6,7 @@
 #include "crc32c.h"
 #include "file-ops.h"
 #include "istream.h"
+#include "spool-private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -368,6 +369,15 @@ unsigned int test_spool_scan(struct spool *spool)
 	spool_start_scan(spool, found, NULL, &result);
 	spool_wait_scan(spool);
 	return result.count;
+}
+
+unsigned int test_spool_scan_again(struct spool **spool)
+{
+	unsigned int flags = (*spool)->flags;
+
+	spool_close(spool);
+	*spool = test_spool_open(flags);
+	return test_spool_scan(*spool);
 }
 
 void test_spool_count_strays(struct spool *spool, struct spool_strays *strays_r)

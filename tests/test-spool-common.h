@@ -67,6 +67,8 @@ void test_spool_damage_body(struct spool *spool, const message_id *id,
 unsigned int test_spool_damaged(struct spool *spool, unsigned int *total_r);
 /* Scans: how many were found. */
 unsigned int test_spool_scan(struct spool *spool);
+/* The same of the newest one, which is closed and opened again before. */
+unsigned int test_spool_scan_again(struct spool **spool);
 /* What belongs to no message. */
 void test_spool_count_strays(struct spool *spool,
 			     struct spool_strays *strays_r);

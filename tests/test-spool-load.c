@@ -138,6 +138,35 @@ static void test_before_the_first_message(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What could not be added is as it was, and the caller's to free: whoever looks for leaks
+   sees it. */
+static void test_what_was_not_added_is_freed(void **state ATTR_UNUSED)
+{
+	io_infrastructure *modules[] = {
+		spool_module_null_new(), spool_module_memory_new(),
+		spool_module_failure_new(IO_OP_READBODY, 1, IO_FAIL)
+	};
+	struct spool *spool = spool_new();
+	unsigned int i;
+	char *error;
+
+	(void)test_spool_scan(spool);
+	for (i = 0; i < N_ELEMENTS(modules); i++) {
+		must_refuse(spool, modules[i], EBUSY, "before the first");
+		spool_module_free(&modules[i]);
+		assert_null(modules[i]);
+	}
+	spool_module_free(&modules[0]);
+	spool_close(&spool);
+
+	spool = spool_new();
+	modules[0] = spool_module_null_new();
+	assert_int_equal(spool_add_module(spool, modules[0], NULL, &error), 0);
+	EXPECT_PANIC("module null is of a spool",
+		     spool_module_free(&modules[0]));
+	spool_close(&spool);
+}
+
 static void test_too_many(void **state ATTR_UNUSED)
 {
 	struct spool *spool = spool_new();
@@ -365,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_one_spool_at_a_time),
 		cmocka_unit_test(test_before_the_first_message),
+		cmocka_unit_test(test_what_was_not_added_is_freed),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_files_that_are_no_modules),
 		cmocka_unit_test(test_conf_lines),

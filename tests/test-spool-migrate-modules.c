@@ -169,6 +169,35 @@ static void test_short_bodies_in_both_are_left(void **state ATTR_UNUSED)
 	test_pair_close(&pair);
 }
 
+static int give_no_version(io_infrastructure *io ATTR_UNUSED,
+			   io_caller caller ATTR_UNUSED, email_message *message)
+{
+	email_message_clear(message);
+	return IO_DONE;
+}
+
+/* What was never written has no version that the other spool could go on with. */
+static void test_a_message_without_a_version(void **state ATTR_UNUSED)
+{
+	static io_infrastructure giving = { .shared = SPOOL_MODULE_SHARED(
+						    "giving", "", ""),
+					    .io_readheaders = give_no_version };
+	struct test_told told;
+	struct test_pair pair;
+	message_id id;
+	char *error;
+
+	test_pair_new(&test_directions[0], &pair);
+	test_put_full(pair.from, &id);
+	(void)test_open_again(&pair.from, pair.from_dir);
+	assert_int_equal(spool_add_module(pair.from, &giving, "", &error), 0);
+	told = test_migrate(&pair, 0);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.problems, 1);
+	assert_int_equal(told.error, EINVAL);
+	test_pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_a_failure_without_a_reason),
 		cmocka_unit_test(test_modules_keep_what_is_stored),
 		cmocka_unit_test(test_short_bodies_in_both_are_left),
+		cmocka_unit_test(test_a_message_without_a_version),
 	};
 
 	return cmocka_run_group_tests_name("spool-migrate-modules", tests,

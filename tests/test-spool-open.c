@@ -9,6 +9,7 @@
 #include "test-spool-common.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -54,6 +55,26 @@ static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
 		/* who reads does not look at it */
 		spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
 		spool_close(&spool);
+	}
+}
+
+/* Nothing is opened, where one of them may say how. */
+static void test_unknown_flags(void **state ATTR_UNUSED)
+{
+	static const unsigned int flags[] = { SPOOL_OPEN_REPAIR << 1,
+					      SPOOL_OPEN_READ_ONLY |
+						      0x80000000u,
+					      UINT_MAX };
+	char *error;
+	size_t i;
+
+	test_spool_init(NULL);
+	for (i = 0; i < N_ELEMENTS(flags); i++) {
+		assert_null(
+			spool_open(test_spool_dir(), flags[i], NULL, &error));
+		assert_int_equal(errno, EINVAL);
+		assert_non_null(strstr(error, "are not known"));
+		free(error);
 	}
 }
 
@@ -416,6 +437,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_configuration_names_no_keys),
+		cmocka_unit_test(test_unknown_flags),
 		cmocka_unit_test(test_one_owner),
 		cmocka_unit_test(test_a_fork_changes_nothing),
 		cmocka_unit_test(test_a_fork_closes),

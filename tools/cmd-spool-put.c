@@ -86,7 +86,7 @@ static int store(struct put *put, email_message *message,
 		return answer;
 	if (seen->lf && !seen->crlf)
 		flags |= EMAIL_MESSAGE_LINE_ENDS_LF;
-	email_message_set_flags(message, flags);
+	(void)email_message_set_flags(message, flags);
 	if (!seen->final &&
 	    email_message_set_value(message, "bobbin", "final-line-end",
 				    "none") < 0)

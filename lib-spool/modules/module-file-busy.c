@@ -1,8 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* What this process is doing to which message: so that the scan takes no body for
-   an orphan whose headers are about to come, and hands out no message that came
-   while it ran; and so that of two who change one message, one is first. */
+   an orphan whose headers are about to come; and so that of two who change one
+   message, one is first. */
 
 #include "config.h"
 #include "mem.h"
@@ -18,7 +18,6 @@ struct busy_id {
 	unsigned int waiting; /* who waits for the claim */
 	bool unsettled;       /* a body is there that waits for its headers */
 	bool claimed;
-	bool fresh; /* the message came while the scan ran */
 };
 
 static struct busy_id **find(struct file_store *store, const message_id *id)
@@ -44,31 +43,26 @@ static struct busy_id *get(struct file_store *store, const message_id *id)
 	return *pos;
 }
 
-static bool is_needed(const struct file_store *store,
-		      const struct busy_id *busy)
+static bool is_needed(const struct busy_id *busy)
 {
 	return busy->writing > 0 || busy->waiting > 0 || busy->unsettled ||
-		busy->claimed || (busy->fresh && store->scanning);
+		busy->claimed;
 }
 
-static void drop_unneeded(struct file_store *store, struct busy_id **pos)
+static void drop_unneeded(struct busy_id **pos)
 {
 	struct busy_id *busy = *pos;
 
-	if (!is_needed(store, busy)) {
+	if (!is_needed(busy)) {
 		*pos = busy->next;
 		i_free(busy);
 	}
 }
 
-void file_busy_begin(struct file_store *store, const message_id *id, bool fresh)
+void file_busy_begin(struct file_store *store, const message_id *id)
 {
-	struct busy_id *busy;
-
 	(void)pthread_mutex_lock(&store->mutex);
-	busy = get(store, id);
-	busy->writing++;
-	busy->fresh |= fresh;
+	get(store, id)->writing++;
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
@@ -81,7 +75,7 @@ void file_busy_end(struct file_store *store, const message_id *id, bool written)
 	i_assert(*pos != NULL && (*pos)->writing > 0);
 	(*pos)->writing--;
 	(*pos)->unsettled |= written;
-	drop_unneeded(store, pos);
+	drop_unneeded(pos);
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
@@ -93,7 +87,7 @@ void file_busy_settle(struct file_store *store, const message_id *id)
 	pos = find(store, id);
 	if (*pos != NULL) {
 		(*pos)->unsettled = false;
-		drop_unneeded(store, pos);
+		drop_unneeded(pos);
 	}
 	(void)pthread_mutex_unlock(&store->mutex);
 }
@@ -106,18 +100,6 @@ bool file_is_busy(struct file_store *store, const message_id *id)
 	(void)pthread_mutex_lock(&store->mutex);
 	busy = *find(store, id);
 	ret = busy != NULL && (busy->writing > 0 || busy->unsettled);
-	(void)pthread_mutex_unlock(&store->mutex);
-	return ret;
-}
-
-bool file_is_fresh(struct file_store *store, const message_id *id)
-{
-	struct busy_id *busy;
-	bool ret;
-
-	(void)pthread_mutex_lock(&store->mutex);
-	busy = *find(store, id);
-	ret = busy != NULL && busy->fresh;
 	(void)pthread_mutex_unlock(&store->mutex);
 	return ret;
 }
@@ -146,25 +128,7 @@ void file_release(struct file_store *store, const message_id *id)
 	(*pos)->claimed = false;
 	if ((*pos)->waiting > 0)
 		(void)pthread_cond_broadcast(&store->released);
-	drop_unneeded(store, pos);
-	(void)pthread_mutex_unlock(&store->mutex);
-}
-
-void file_busy_scan(struct file_store *store, bool scanning)
-{
-	struct busy_id **pos, *before;
-	unsigned int i;
-
-	(void)pthread_mutex_lock(&store->mutex);
-	store->scanning = scanning;
-	for (i = 0; i < FILE_BUSY_CHAINS; i++) {
-		for (pos = &store->busy[i]; *pos != NULL;) {
-			before = *pos;
-			drop_unneeded(store, pos);
-			if (*pos == before)
-				pos = &before->next;
-		}
-	}
+	drop_unneeded(pos);
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 

@@ -21,6 +21,14 @@
 #define FILE_BUSY_CHAINS 1024
 
 struct busy_id;
+struct known_id;
+
+/* module-file-known.c */
+struct file_known {
+	struct known_id **chains; /* by id */
+	size_t chain_count, count;
+	bool all; /* of them nothing is kept */
+};
 
 struct file_store {
 	io_infrastructure io;
@@ -32,7 +40,7 @@ struct file_store {
 	pthread_mutex_t mutex;
 	pthread_cond_t released;
 	struct busy_id **busy; /* FILE_BUSY_CHAINS, by id */
-	bool scanning;
+	struct file_known known;
 };
 
 /* The plain line that begins a header file, doc/spool-format.md:
@@ -115,9 +123,8 @@ bool file_note_get(const email_message *message, struct file_entry *entry,
  * module-file-busy.c: what this process is doing to which message.
  */
 
-/* A body is being written; `fresh`: of a message that was not there before. */
-void file_busy_begin(struct file_store *store, const message_id *id,
-		     bool fresh);
+/* A body is being written. */
+void file_busy_begin(struct file_store *store, const message_id *id);
 /* It was written, and waits for its headers; or it was not. */
 void file_busy_end(struct file_store *store, const message_id *id,
 		   bool written);
@@ -125,16 +132,27 @@ void file_busy_end(struct file_store *store, const message_id *id,
 void file_busy_settle(struct file_store *store, const message_id *id);
 /* Whether a body is being written or waits. */
 bool file_is_busy(struct file_store *store, const message_id *id);
-/* Whether the message is new since the scan began. */
-bool file_is_fresh(struct file_store *store, const message_id *id);
 /* The right to change which files are a message's, of one thread at a time:
    waits until it is free. */
 void file_claim(struct file_store *store, const message_id *id);
 void file_release(struct file_store *store, const message_id *id);
-void file_busy_scan(struct file_store *store, bool scanning);
 /* False: no memory. */
 bool file_busy_init(struct file_store *store);
 void file_busy_deinit(struct file_store *store);
+
+/*
+ * module-file-known.c: what no scan hands out. Who changes that has the claim.
+ */
+
+/* This process has stored the message, or a scan hands it out: 1; 0 where it was known
+   already; -1: no memory. */
+int file_known_add(struct file_store *store, const message_id *id);
+/* It was not stored, or is removed. */
+void file_known_drop(struct file_store *store, const message_id *id);
+bool file_is_known(struct file_store *store, const message_id *id);
+/* All that was there is handed out: nothing needs to be kept from now on. */
+void file_known_all(struct file_store *store);
+void file_known_deinit(struct file_store *store);
 
 /*
  * The hooks
@@ -177,7 +195,7 @@ int file_damaged(const char *why);
 int file_walk_fail(const struct file_store *store, char **error_r);
 
 /* module-file-scan.c */
-void *file_process_disk_queue(io_infrastructure *io, void *scan);
+void *file_process_disk_queue(io_infrastructure *io, void *context);
 /* Removes temporary files of writers that are gone. */
 void file_sweep_tmp(struct file_store *store);
 

@@ -100,6 +100,27 @@ static bool put_aside(int bucket_fd, const char *name, void *context)
 	return true;
 }
 
+/* Unreadable only now, or to be mended by the owner: nothing is lost, but a person should
+   know. -1. */
+static int left_out(struct file_store *store, const message_id *id, int error,
+		    const char *why)
+{
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	spool_note_left_out(store->spool, error);
+	message_id_to_text(id, text);
+	spool_warn(store->spool,
+		   "message %s is left out of this scan, which cannot read it: "
+		   "%s",
+		   text, why);
+	return -1;
+}
+
+static bool is_reader(const struct file_store *store)
+{
+	return (store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0;
+}
+
 /* A damaged line does not tell which body was the message's: all of them. The headers come
    last: bodies that were left without them the next scan would sweep. */
 static void move_files(struct quarantine_walk *walk, int bucket_fd)
@@ -117,14 +138,16 @@ static void move_files(struct quarantine_walk *walk, int bucket_fd)
 	}
 }
 
-/* Moves all files of a message to quarantine/, with the reason beside them. Nothing
+/* Moves all files of a message to quarantine/, with the reason beside them: 0. Nothing
    is ever deleted. */
-static void quarantine(struct file_store *store, int bucket_fd,
-		       const message_id *id, const char *why)
+static int quarantine(struct file_store *store, int bucket_fd,
+		      const message_id *id, const char *why)
 {
 	struct quarantine_walk walk = { .store = store };
 	char *name;
 
+	if (is_reader(store))
+		return left_out(store, id, EINVAL, why);
 	message_id_to_text(id, walk.id);
 	choose_number(&walk, bucket_fd);
 	name = i_strdup_printf("%s" FILE_HEADERS_SUFFIX "%s", walk.id,
@@ -138,81 +161,89 @@ static void quarantine(struct file_store *store, int bucket_fd,
 		spool_warn(store->spool,
 			   "message %s is put aside into quarantine: %s",
 			   walk.id, why);
-		return;
+		return 0;
 	}
 	spool_note_unkept(store->spool, walk.error);
 	spool_warn(store->spool,
 		   "message %s is damaged, and could not be put aside into "
 		   "quarantine (%s): %s",
 		   walk.id, strerror(walk.error), why);
-}
-
-/* Unreadable only now: nothing is lost, but a person should know. */
-static void left_out(struct file_store *store, const message_id *id, int error,
-		     const char *why)
-{
-	char text[MESSAGE_ID_TEXT_SIZE];
-
-	spool_note_left_out(store->spool, error);
-	message_id_to_text(id, text);
-	spool_warn(store->spool,
-		   "message %s is left out of this scan, which cannot read it: "
-		   "%s",
-		   text, why);
+	return 0;
 }
 
 /* Behind the line. A start that repairs nothing leaves that to who reads them. */
-static bool are_headers_whole(struct file_store *store, int bucket_fd,
-			      const message_id *id)
+static int are_headers_whole(struct file_store *store, int bucket_fd,
+			     const message_id *id)
 {
 	email_message *message;
 	int error;
 
 	if ((store->spool->flags & SPOOL_OPEN_REPAIR) == 0)
-		return true;
+		return 1;
 	message = email_message_new(id);
 	error = file_verify_headers(store, bucket_fd, message);
 	email_message_unref(&message);
 	/* as where there is no key: a checksum, if it has one, was right */
 	if (error == ENOKEY)
-		return true;
+		return 1;
 	if (error == EINVAL)
-		quarantine(store, bucket_fd, id, io_get_error());
-	else if (error != 0)
-		left_out(store, id, error, io_get_error());
-	return error == 0;
+		return quarantine(store, bucket_fd, id, io_get_error());
+	return error == 0 ? 1 : left_out(store, id, error, io_get_error());
 }
 
-/* Whether it is to be handed out. */
-static bool scan_headers(struct file_store *store, int bucket_fd,
-			 const message_id *id)
+/* 1: both files are there; 0: they are not, or not any more; -1: it cannot be told now. */
+static int is_whole(struct file_store *store, int bucket_fd,
+		    const message_id *id)
 {
 	char body[FILE_NAME_SIZE];
 	struct file_entry entry;
 	int found;
 
-	if (file_is_fresh(store, id))
-		return false;
 	if (file_entry_read(store, bucket_fd, id, &entry) < 0) {
 		if (errno == EINVAL)
-			quarantine(store, bucket_fd, id, io_get_error());
-		else if (errno != ENOENT) /* gone meanwhile */
+			return quarantine(store, bucket_fd, id, io_get_error());
+		/* or gone meanwhile */
+		return errno == ENOENT ?
+			0 :
 			left_out(store, id, errno, io_get_error());
-		return false;
 	}
 	found = file_find_body(bucket_fd, id, entry.body_hash, body);
+	if (found > 0)
+		return are_headers_whole(store, bucket_fd, id);
 	if (found == 0)
-		quarantine(store, bucket_fd, id,
-			   "there is no body for these headers");
-	else if (found < 0 && errno == EINVAL)
-		quarantine(store, bucket_fd, id,
-			   "its body is not a regular file");
-	else if (found < 0)
-		left_out(store, id, errno, strerror(errno));
-	return found > 0 && are_headers_whole(store, bucket_fd, id);
+		return quarantine(store, bucket_fd, id,
+				  "there is no body for these headers");
+	if (errno == EINVAL)
+		return quarantine(store, bucket_fd, id,
+				  "its body is not a regular file");
+	return left_out(store, id, errno, strerror(errno));
 }
 
-/* A body that no headers speak of: its writer is gone, unless it is one of ours. */
+struct file_scan {
+	struct file_store *store;
+	struct spool_scan *scan;
+	bool has_left_out; /* what a later one is to hand out */
+	bool forgets;      /* what it has handed out */
+};
+
+/* Whether it is to be handed out. */
+static bool scan_headers(struct file_scan *scan, int bucket_fd,
+			 const message_id *id)
+{
+	bool known = file_is_known(scan->store, id);
+	int whole = is_whole(scan->store, bucket_fd, id);
+
+	if (known || whole <= 0) {
+		scan->has_left_out |= !known && whole < 0;
+		return false;
+	}
+	if (file_known_add(scan->store, id) < 0)
+		scan->forgets = true;
+	return true;
+}
+
+/* A body that no headers speak of: its writer is gone, unless it is one of ours, or we
+   are a reader. */
 static void scan_body(struct file_store *store, int bucket_fd,
 		      const message_id *id, const char *name)
 {
@@ -221,7 +252,7 @@ static void scan_body(struct file_store *store, int bucket_fd,
 	struct file_entry entry;
 	int have_headers;
 
-	if (file_is_busy(store, id))
+	if (is_reader(store) || file_is_busy(store, id))
 		return;
 	file_name(id, FILE_HEADERS_SUFFIX, headers);
 	file_name(id, FILE_BODY_SUFFIX, first);
@@ -241,33 +272,36 @@ static bool scan_entry(struct file_store *store, int bucket_fd,
 		       const char *name, const message_id *id,
 		       enum file_kind kind, void *context)
 {
-	struct spool_scan *scan = context;
+	struct file_scan *scan = context;
 	bool live = false;
 
-	if (spool_scan_is_stopping(scan))
+	if (spool_scan_is_stopping(scan->scan))
 		return false;
 	file_claim(store, id);
 	if (kind == FILE_KIND_HEADERS)
-		live = scan_headers(store, bucket_fd, id);
+		live = scan_headers(scan, bucket_fd, id);
 	else
 		scan_body(store, bucket_fd, id, name);
 	file_release(store, id);
 	/* without the claim: who is told may remove it at once */
 	if (live)
-		spool_scan_found(scan, id);
+		spool_scan_found(scan->scan, id);
 	return true;
 }
 
-void *file_process_disk_queue(io_infrastructure *io, void *scan)
+void *file_process_disk_queue(io_infrastructure *io, void *context)
 {
 	struct file_store *store = container_of(io, struct file_store, io);
+	struct file_scan scan = { .store = store, .scan = context };
 
-	file_busy_scan(store, true);
-	if (file_walk(store, scan_entry, scan) < 0) {
+	if (file_walk(store, scan_entry, &scan) < 0) {
+		scan.has_left_out = true;
 		spool_note_left_out(store->spool, errno);
 		spool_warn(store->spool, "the scan met an error: %s",
 			   strerror(errno));
 	}
-	file_busy_scan(store, false);
+	/* where it forgets: rather late, with the next opening, than twice */
+	if (!scan.has_left_out || scan.forgets)
+		file_known_all(store);
 	return NULL;
 }

@@ -156,7 +156,7 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	if (bucket_fd < 0)
 		return spool_fail_message(store->spool, "writing the body", id,
 					  errno);
-	file_busy_begin(store, id, email_message_get_version(message) == 0);
+	file_busy_begin(store, id);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
 	(void)file_close(&bucket_fd);
@@ -220,6 +220,24 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	return answer;
 }
 
+/* Known before it is there: a scan takes it for one that was, else. Another one of this id,
+   which was there, is what it was. */
+static int write_known_headers(struct file_store *store, int bucket_fd,
+			       email_message *message, struct file_entry *entry)
+{
+	int answer, added = 0;
+
+	if (entry->version == email_message_get_first_version(message))
+		added = file_known_add(store, &entry->id);
+	if (added < 0)
+		return spool_fail_message(store->spool, "writing the headers",
+					  &entry->id, ENOMEM);
+	answer = write_headers_file(store, bucket_fd, message, entry);
+	if (answer != IO_DONE && added > 0)
+		file_known_drop(store, &entry->id);
+	return answer;
+}
+
 /* With the claim on the message. */
 static int commit_headers(struct file_store *store, int bucket_fd,
 			  email_message *message, struct file_entry *entry,
@@ -230,8 +248,11 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	int answer, found;
 
 	answer = check_version(store, bucket_fd, message, &before);
+	if (answer == IO_DONE)
+		answer = spool_check_stored_len(message);
 	if (answer != IO_DONE)
 		return answer;
+	entry->body_len = message->body_len;
 	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
 	if (found < 0)
 		return spool_fail_message(store->spool, "looking for the body",
@@ -242,7 +263,7 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 			     "gone: write it again");
 		return IO_TRANS_FAIL;
 	}
-	answer = write_headers_file(store, bucket_fd, message, entry);
+	answer = write_known_headers(store, bucket_fd, message, entry);
 	if (answer != IO_DONE)
 		return answer;
 	if (pending &&
@@ -265,7 +286,6 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	memset(&entry, 0, sizeof(entry));
 	entry.id = *id;
 	entry.version = email_message_get_version(message);
-	entry.body_len = message->body_len;
 	if (!file_note_get(message, &entry, &pending))
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
@@ -325,10 +345,10 @@ static int unlink_headers(struct file_store *store, int bucket_fd,
 {
 	char name[FILE_NAME_SIZE];
 	struct file_entry entry;
-	bool known;
+	bool have_entry;
 	int answer;
 
-	known = file_entry_read(store, bucket_fd, id, &entry) == 0;
+	have_entry = file_entry_read(store, bucket_fd, id, &entry) == 0;
 	file_name(id, FILE_HEADERS_SUFFIX, name);
 	answer = unlink_name(bucket_fd, name);
 	/* also where it is gone already: somebody may wait for it to be so
@@ -337,7 +357,8 @@ static int unlink_headers(struct file_store *store, int bucket_fd,
 		answer = IO_TRANS_FAIL;
 	if (answer == IO_TRANS_FAIL)
 		return spool_fail_message(store->spool, "removing", id, errno);
-	if (known)
+	file_known_drop(store, id);
+	if (have_entry)
 		unlink_changed_body(bucket_fd, &entry);
 	return answer;
 }

@@ -21,6 +21,7 @@ static void file_deinit(io_infrastructure *io)
 	(void)file_close(&store->quarantine_fd);
 	spool_stacks_close(&store->stacks);
 	file_busy_deinit(store);
+	file_known_deinit(store);
 	i_free(store);
 }
 

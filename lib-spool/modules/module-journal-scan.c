@@ -11,7 +11,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* The headers are kept for a person: nothing is removed. */
+static bool is_reader(const struct journal_store *store)
+{
+	return (store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0;
+}
+
+/* The headers are kept for a person, by the owner: nothing is removed. */
 static void put_aside(struct journal_store *store, const message_id *id,
 		      const char *why)
 {
@@ -20,6 +25,12 @@ static void put_aside(struct journal_store *store, const message_id *id,
 
 	message_id_to_text(id, text);
 	spool_note_left_out(store->spool, EINVAL);
+	if (is_reader(store)) {
+		spool_warn(store->spool,
+			   "message %s is left out of this scan: %s", text,
+			   why);
+		return;
+	}
 	if (journal_keep_record(store, id, JOURNAL_HEADERS, why) == 0) {
 		spool_warn(store->spool,
 			   "message %s is left out of this scan, and its "
@@ -83,6 +94,7 @@ static bool hand_out(const struct journal_entry *entry, void *context)
 	if (spool_scan_is_stopping(walk->scan))
 		return false;
 	if ((walk->store->spool->flags & SPOOL_OPEN_REPAIR) != 0 &&
+	    !is_reader(walk->store) &&
 	    journal_repair_message(walk->store, entry))
 		return true;
 	if (has_its_file(walk->store, entry))

@@ -269,6 +269,9 @@ static int fill_write(struct journal_change *change, email_message *message,
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
 				 "before the headers");
+	answer = spool_check_stored_len(message);
+	if (answer != IO_DONE)
+		return answer;
 	change->base = base_of(change, message, entry);
 	if (change->base != 0 &&
 	    journal_reserve_states(change->store->journal, &change->id) < 0)

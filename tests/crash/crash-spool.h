@@ -64,8 +64,6 @@ struct crash_keeping {
 	unsigned int every, states;
 	struct crash_kept kept[512];
 	unsigned int count;
-	/* The store hands out all at each scan, not once for each opening. */
-	bool scans_again;
 	/* What was acknowledged before the run; may be NULL. */
 	const struct crash_kept *before;
 };

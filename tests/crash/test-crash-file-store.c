@@ -35,7 +35,7 @@ static void workload(const char *stack, enum crash_sync sync)
 static void test_every_power_cut(void **state ATTR_UNUSED)
 {
 	static const char *const stacks[] = { "", "gzip" };
-	struct crash_keeping keeping = { .scans_again = true };
+	struct crash_keeping keeping = { .every = 0 };
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(stacks); i++) {
@@ -59,7 +59,7 @@ static void ATTR_UNUSED test_every_sync_is_needed(void **state ATTR_UNUSED)
 		{ CRASH_SYNC_HEADERS_NAME, "the headers' name" },
 		{ CRASH_SYNC_UNLINK_NAME, "the removal of the headers" },
 	};
-	struct crash_keeping keeping = { .scans_again = true };
+	struct crash_keeping keeping = { .every = 0 };
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(mutants); i++) {
