@@ -245,10 +245,9 @@ static struct ostream *open_end(struct cat *cat)
 	return end;
 }
 
-static int open_output(struct cat *cat)
+/* What is not to be written to stdout. */
+static int check_stdout(struct cat *cat)
 {
-	struct ostream *end;
-
 	if (writes_stdout(cat) && !cat->force && output_is_binary(cat) &&
 	    isatty(STDOUT_FILENO) == 1)
 		return tool_usage("compressed or encrypted data is not written "
@@ -259,7 +258,13 @@ static int open_output(struct cat *cat)
 			"%s is stdout, too: it would grow for ever, as "
 			"what is written would be read again",
 			i_stream_get_name(cat->source));
-	end = open_end(cat);
+	return -1;
+}
+
+static int open_output(struct cat *cat)
+{
+	struct ostream *end = open_end(cat);
+
 	if (cat->to == NULL) {
 		cat->output = end;
 	} else {
@@ -409,8 +414,10 @@ static int run(int argc, char *argv[])
 	}
 	if (code < 0) {
 		open_input(&cat);
-		code = open_output(&cat);
+		code = check_stdout(&cat);
 	}
+	if (code < 0)
+		code = open_output(&cat);
 	if (code < 0)
 		code = copy(&cat);
 	if (code == EX_OK && cat.verbose)
