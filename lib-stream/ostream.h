@@ -141,9 +141,9 @@ bool o_stream_unix_write_fd(struct ostream *stream, int fd);
 /* Appends to the buffer, which stays the caller's; it may take bytes out at any
    time. Full (a buffer of limited size, or as many bytes in it as
    o_stream_set_max_buffer_size() allows) is a short send;
-   get_buffer_used_size() is always 0. Supports seek and pwrite, whose offset 0 is where
-   the buffer ended when the stream was created; after a seek, or a pwrite behind the
-   buffer's end, the next byte goes to `offset`, whatever is taken out. */
+   get_buffer_used_size() is always 0. Supports seek and pwrite, which count from
+   the buffer's beginning, as Dovecot's, also where it held something before; after a pwrite
+   behind the buffer's end the next byte goes where it would have gone without. */
 struct ostream *o_stream_create_buffer(buffer_t *buf);
 /* What an end of one's own does with the bytes: see o_stream_create_callback(). */
 struct ostream_callback_methods {

@@ -15,9 +15,8 @@
 struct buffer_ostream {
 	struct ostream_private ostream;
 	buffer_t *buf;
-	size_t start; /* where offset 0 is: behind what the buffer held before */
-	size_t pos;   /* where the next byte goes, after a seek */
-	bool seeked;  /* without one it goes behind what the buffer holds */
+	size_t pos;  /* where the next byte goes, after a seek */
+	bool seeked; /* without one it goes behind what the buffer holds */
 };
 
 static struct buffer_ostream *buffer_ostream(struct ostream_private *stream)
@@ -35,12 +34,6 @@ static int no_memory(struct ostream_private *stream)
 static size_t buffer_limit(const buffer_t *buf)
 {
 	return size_add_saturate(buf->used, buffer_get_avail_size(buf));
-}
-
-/* The largest offset. */
-static size_t offset_limit(const struct buffer_ostream *b)
-{
-	return buffer_limit(b->buf) - b->start;
 }
 
 /* The caller may take bytes out of the buffer at any time. */
@@ -107,14 +100,14 @@ static int o_stream_buffer_seek(struct ostream_private *stream, uoff_t offset)
 {
 	struct buffer_ostream *b = buffer_ostream(stream);
 
-	if (offset > offset_limit(b))
+	if (offset > buffer_limit(b->buf))
 		return o_stream_fail(stream, EFBIG,
 				     "%s: offset %llu is behind the buffer's "
 				     "limit of %zu bytes",
 				     o_stream_get_name(&stream->ostream),
 				     (unsigned long long)offset,
-				     offset_limit(b));
-	b->pos = b->start + (size_t)offset;
+				     buffer_limit(b->buf));
+	b->pos = (size_t)offset;
 	b->seeked = true;
 	stream->ostream.offset = offset;
 	return 1;
@@ -125,14 +118,14 @@ static int o_stream_buffer_write_at(struct ostream_private *stream,
 				    uoff_t offset)
 {
 	struct buffer_ostream *b = buffer_ostream(stream);
-	size_t limit = offset_limit(b), pos = next_pos(b);
+	size_t limit = buffer_limit(b->buf), pos = next_pos(b);
 
 	if (offset > limit || size > limit - (size_t)offset)
 		return o_stream_fail(stream, ENOBUFS,
 				     "%s: the buffer holds %zu bytes at most",
 				     o_stream_get_name(&stream->ostream),
 				     limit);
-	if (!buffer_try_write(b->buf, b->start + (size_t)offset, data, size))
+	if (!buffer_try_write(b->buf, (size_t)offset, data, size))
 		return no_memory(stream);
 	/* the buffer may end elsewhere now, but the stream was not moved */
 	if (b->buf->used > pos) {
@@ -154,7 +147,6 @@ struct ostream *o_stream_create_buffer(buffer_t *buf)
 	struct ostream *stream;
 
 	b->buf = buf;
-	b->start = buf->used;
 	b->ostream.in_memory = true;
 	b->ostream.append.data = &buf->w_data;
 	b->ostream.append.used = &buf->used;
