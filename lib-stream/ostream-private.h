@@ -106,6 +106,7 @@ struct ostream_private {
 	   what it cannot send when it is closed was given up, too */
 	bool abandoned:1;
 	bool last_errors_not_checked:1;
+	bool failure_told:1; /* to who sent, or looked whether it has failed */
 	bool error_handling_disabled:1;
 	/* an nsend was cut short */
 	bool noverflow:1;

@@ -47,8 +47,10 @@ static BOBBIN_INLINE ssize_t send_bytes_inline(struct ostream_private *s,
 
 	s->append.open = false;
 	s->abandoned = false;
-	if (o_stream_has_failed(&s->ostream))
+	if (o_stream_has_failed(&s->ostream)) {
+		s->failure_told = true;
 		return -1;
+	}
 	if (BOBBIN_UNLIKELY(s->finished))
 		i_panic("output stream %s: write after finish",
 			o_stream_get_name(&s->ostream));
@@ -58,6 +60,7 @@ static BOBBIN_INLINE ssize_t send_bytes_inline(struct ostream_private *s,
 		if (!s->corked && !s->in_memory)
 			o_stream_note_time(s);
 	} else if (ret < 0) {
+		s->failure_told = true;
 		errno = s->ostream.stream_errno;
 	}
 	return ret;
@@ -110,15 +113,15 @@ ssize_t o_stream_send_str(struct ostream *stream, const char *str)
 	return o_stream_send(stream, str, strlen(str));
 }
 
-/* Whether the stream takes nothing any more. Where nobody closed it, who sends without
-   looking has to hear of that at the end. */
+/* Whether the stream takes nothing any more. Where nobody closed it, nor was told, who sends
+   without looking has to hear of that at the end: a file that could not be opened. */
 static bool nsend_is_lost(struct ostream *stream)
 {
 	struct ostream_private *s = stream->real_stream;
 
 	if (!o_stream_has_failed(stream) && !s->noverflow)
 		return false;
-	if (!s->closing)
+	if (!s->closing && !s->failure_told)
 		s->last_errors_not_checked = true;
 	return true;
 }

@@ -270,6 +270,8 @@ void o_stream_mark_checked(struct ostream *stream)
 {
 	for (; stream != NULL; stream = stream->real_stream->parent) {
 		stream->real_stream->last_errors_not_checked = false;
+		stream->real_stream->failure_told = stream->stream_errno != 0 ||
+			stream->real_stream->noverflow;
 		stream->real_stream->abandoned = false;
 	}
 }
