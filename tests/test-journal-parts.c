@@ -88,41 +88,68 @@ static time_t deadline(void)
 	return time(NULL) + 60;
 }
 
-/* Who cannot go on with one part goes on with the others. */
-static void test_parts_are_applied_at_once(void **state ATTR_UNUSED)
-{
-	struct journal *journal = begin();
-	struct journal_parts *parts = journal_parts_start(journal);
-	struct journal_content content;
-	struct journal_listed first, other;
-	time_t end = deadline();
-	pthread_mutex_t *held;
-
-	assert_non_null(parts);
-	read_content(journal, &content);
-	find_two(&content, &first, &other);
-	empty_index(journal);
-	held = &journal->index.shards[first.header.id.bytes[15]].mutex;
-	(void)pthread_mutex_lock(held);
-	assert_true(journal_parts_replay(parts, journal->segments[1], &content,
-					 false));
-	assert_null(content.entries.bytes);
-	while (!is_in(journal, &other) && time(NULL) < end)
-		(void)sched_yield();
-	assert_true(is_in(journal, &other));
-	(void)pthread_mutex_unlock(held);
-	assert_true(journal_parts_wait(parts));
-	assert_true(is_in(journal, &first));
-	journal_parts_stop(&parts);
-	assert_null(parts);
-	journal_close(&journal);
-}
-
 struct adder {
 	struct journal *journal;
 	struct journal_parts *parts;
 	atomic_uint added;
+	/* of the first segment */
+	struct journal_content content;
+	struct journal_listed first, other;
 };
+
+/* With the index as before anything was read. */
+static void begin_adder(struct adder *adder, unsigned int full)
+{
+	memset(adder, 0, sizeof(*adder));
+	adder->journal = begin_with(full);
+	adder->parts = journal_parts_start(adder->journal);
+	assert_non_null(adder->parts);
+	read_content(adder->journal, &adder->content);
+	find_two(&adder->content, &adder->first, &adder->other);
+	empty_index(adder->journal);
+}
+
+/* Who wants to have that message into the index waits. */
+static pthread_mutex_t *hold(struct adder *adder,
+			     const struct journal_listed *listed)
+{
+	pthread_mutex_t *mutex =
+		&adder->journal->index.shards[listed->header.id.bytes[15]]
+			 .mutex;
+
+	(void)pthread_mutex_lock(mutex);
+	return mutex;
+}
+
+static void end_adder(struct adder *adder)
+{
+	journal_content_free(&adder->content);
+	journal_parts_stop(&adder->parts);
+	assert_null(adder->parts);
+	journal_close(&adder->journal);
+}
+
+/* Who cannot go on with one part goes on with the others. */
+static void test_parts_are_applied_at_once(void **state ATTR_UNUSED)
+{
+	time_t end = deadline();
+	pthread_mutex_t *held;
+	struct adder adder;
+
+	begin_adder(&adder, 1);
+	held = hold(&adder, &adder.first);
+	assert_true(journal_parts_replay(adder.parts,
+					 adder.journal->segments[1],
+					 &adder.content, false));
+	assert_null(adder.content.entries.bytes);
+	while (!is_in(adder.journal, &adder.other) && time(NULL) < end)
+		(void)sched_yield();
+	assert_true(is_in(adder.journal, &adder.other));
+	(void)pthread_mutex_unlock(held);
+	assert_true(journal_parts_wait(adder.parts));
+	assert_true(is_in(adder.journal, &adder.first));
+	end_adder(&adder);
+}
 
 static void *add_many(void *context)
 {
@@ -143,21 +170,14 @@ static void *add_many(void *context)
 /* What was read of segments, and is not applied, has a bound. */
 static void test_few_wait(void **state ATTR_UNUSED)
 {
-	struct adder adder = { .journal = begin_with(2 * WAITING) };
-	struct journal_content content;
-	struct journal_listed first, other;
 	time_t end = deadline();
 	pthread_mutex_t *held;
+	struct adder adder;
 	pthread_t thread;
 	unsigned int i;
 
-	adder.parts = journal_parts_start(adder.journal);
-	read_content(adder.journal, &content);
-	find_two(&content, &first, &other);
-	empty_index(adder.journal);
-	journal_content_free(&content);
-	held = &adder.journal->index.shards[first.header.id.bytes[15]].mutex;
-	(void)pthread_mutex_lock(held);
+	begin_adder(&adder, 2 * WAITING);
+	held = hold(&adder, &adder.first);
 	assert_int_equal(pthread_create(&thread, NULL, add_many, &adder), 0);
 	while (atomic_load(&adder.added) < WAITING && time(NULL) < end)
 		(void)sched_yield();
@@ -167,8 +187,7 @@ static void test_few_wait(void **state ATTR_UNUSED)
 	(void)pthread_mutex_unlock(held);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_true(journal_parts_wait(adder.parts));
-	journal_parts_stop(&adder.parts);
-	journal_close(&adder.journal);
+	end_adder(&adder);
 }
 
 /* The last entry. */
@@ -213,37 +232,32 @@ static void *add_records(void *context)
 /* What is read record by record may be of any part: it comes when all before it is there. */
 static void test_records_wait_for_entries(void **state ATTR_UNUSED)
 {
-	struct adder adder = { .journal = begin() };
-	struct journal_content content;
-	struct journal_listed first, other, last;
+	struct journal_listed seen, last;
 	time_t end = deadline();
 	pthread_mutex_t *held;
+	struct adder adder;
 	pthread_t thread;
 	unsigned int i;
 
-	adder.parts = journal_parts_start(adder.journal);
-	read_content(adder.journal, &content);
-	find_two(&content, &first, &other);
-	find_last(&content, &last);
-	if (part_of(&first) == part_of(&last))
-		first = other;
-	empty_index(adder.journal);
-	held = &adder.journal->index.shards[last.header.id.bytes[15]].mutex;
-	(void)pthread_mutex_lock(held);
-	assert_true(journal_parts_replay(
-		adder.parts, adder.journal->segments[1], &content, false));
-	while (!is_in(adder.journal, &first) && time(NULL) < end)
+	begin_adder(&adder, 1);
+	find_last(&adder.content, &last);
+	seen = part_of(&adder.first) == part_of(&last) ? adder.other :
+							 adder.first;
+	held = hold(&adder, &last);
+	assert_true(journal_parts_replay(adder.parts,
+					 adder.journal->segments[1],
+					 &adder.content, false));
+	while (!is_in(adder.journal, &seen) && time(NULL) < end)
 		(void)sched_yield();
 	assert_int_equal(pthread_create(&thread, NULL, add_records, &adder), 0);
 	for (i = 0; i < 5000; i++)
 		(void)sched_yield();
-	assert_int_equal(version_of(adder.journal, &first), 1);
+	assert_int_equal(version_of(adder.journal, &seen), 1);
 	(void)pthread_mutex_unlock(held);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(version_of(adder.journal, &first), 2);
+	assert_int_equal(version_of(adder.journal, &seen), 2);
 	assert_int_equal(version_of(adder.journal, &last), 2);
-	journal_parts_stop(&adder.parts);
-	journal_close(&adder.journal);
+	end_adder(&adder);
 }
 
 /* As what was there is counted, however it comes. */
@@ -317,20 +331,16 @@ static void test_counts_of_what_was_overruled(void **state ATTR_UNUSED)
 /* Nothing is lost of what was added when it ends at once. */
 static void test_stopping_ends_with_all(void **state ATTR_UNUSED)
 {
-	struct journal *journal = begin();
-	struct journal_parts *parts = journal_parts_start(journal);
-	struct journal_content content;
-	struct journal_listed first, other;
+	struct adder adder;
 
-	read_content(journal, &content);
-	find_two(&content, &first, &other);
-	empty_index(journal);
-	assert_true(journal_parts_replay(parts, journal->segments[1], &content,
-					 false));
-	journal_parts_stop(&parts);
-	assert_true(is_in(journal, &first));
-	assert_true(is_in(journal, &other));
-	journal_close(&journal);
+	begin_adder(&adder, 1);
+	assert_true(journal_parts_replay(adder.parts,
+					 adder.journal->segments[1],
+					 &adder.content, false));
+	journal_parts_stop(&adder.parts);
+	assert_true(is_in(adder.journal, &adder.first));
+	assert_true(is_in(adder.journal, &adder.other));
+	end_adder(&adder);
 }
 
 static void test_without_threads(void **state ATTR_UNUSED)

@@ -254,13 +254,11 @@ static void test_a_damaged_record_of_a_message(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-/* What is damaged and no message is told by a reader who verifies, as far as the caller
-   wants to know. */
-static void test_damage_is_verified(void **state ATTR_UNUSED)
+/* Three messages, of two blocks each. */
+static void store_three(void)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
 	struct spool *spool = test_spool_new_of("journal", "");
-	struct seen seen = { 0 };
 	message_id id;
 	unsigned int i;
 
@@ -268,7 +266,18 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 		assert_int_equal(test_spool_put(spool, data, SMALL, &id),
 				 IO_DONE);
 	spool_close(&spool);
-	/* the bodies of the first two, each of which has two blocks */
+	free(data);
+}
+
+/* What is damaged and no message is told by a reader who verifies, as far as the caller
+   wants to know. */
+static void test_damage_is_verified(void **state ATTR_UNUSED)
+{
+	struct seen seen = { 0 };
+	struct spool *spool;
+
+	store_three();
+	/* the bodies of the first two */
 	test_flip(test_spool_segment(1), 4096 + 1000);
 	test_flip(test_spool_segment(1), 3 * 4096 + 1000);
 	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
@@ -287,22 +296,15 @@ static void test_damage_is_verified(void **state ATTR_UNUSED)
 	verify(spool, &seen);
 	assert_int_equal(seen.count, 1);
 	spool_close(&spool);
-	free(data);
 }
 
 /* Headers of which nobody can tell whose they were: each is told of. */
 static void test_damage_of_nobody(void **state ATTR_UNUSED)
 {
-	unsigned char *data = test_data(TEST_DATA_RANDOM, SMALL);
-	struct spool *spool = test_spool_new_of("journal", "");
 	struct seen seen = { 0 };
-	message_id id;
-	unsigned int i;
+	struct spool *spool;
 
-	for (i = 0; i < 3; i++)
-		assert_int_equal(test_spool_put(spool, data, SMALL, &id),
-				 IO_DONE);
-	spool_close(&spool);
+	store_three();
 	/* behind the bodies of 5000 octets */
 	test_flip(test_spool_segment(1), 4096 + 5120 + 20);
 	test_flip(test_spool_segment(1), 3 * 4096 + 5120 + 20);
@@ -311,7 +313,6 @@ static void test_damage_of_nobody(void **state ATTR_UNUSED)
 	assert_int_equal(seen.problems, 2);
 	assert_int_equal(seen.count, 3);
 	spool_close(&spool);
-	free(data);
 }
 
 /* A message whose records are whole, and say that its body has 4 octets, and its version is

@@ -113,6 +113,18 @@ int test_spool_put(struct spool *spool, const void *data, size_t size,
 	return test_spool_put_as(spool, data, size, id_r);
 }
 
+void test_spool_put_many(struct spool *spool, message_id *ids,
+			 unsigned int count)
+{
+	static const char wire[] = TEST_SPOOL_WIRE;
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&ids[i]),
+				 IO_DONE);
+}
+
 email_message *test_spool_put_to(struct spool *spool, unsigned int recipients)
 {
 	static const char wire[] = TEST_SPOOL_WIRE;

@@ -35,7 +35,10 @@ void test_spool_set_body(email_message *message, const void *data, size_t size);
 /* spool_put() of a message with a sender, a recipient and this body. */
 int test_spool_put(struct spool *spool, const void *data, size_t size,
 		   message_id *id_r);
-/* The same with an id of the caller's. */
+/* So many, with TEST_SPOOL_WIRE, which goes well. */
+void test_spool_put_many(struct spool *spool, message_id *ids,
+			 unsigned int count);
+/* One with an id of the caller's. */
 int test_spool_put_as(struct spool *spool, const void *data, size_t size,
 		      const message_id *id);
 /* One with TEST_SPOOL_WIRE to so many, which goes well. */

@@ -22,23 +22,13 @@ static const char *const stores[] = { "file", "journal" };
 
 #define MESSAGES 20
 
-static void put(struct spool *spool, message_id *ids, unsigned int count)
-{
-	unsigned int i;
-
-	for (i = 0; i < count; i++)
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&ids[i]),
-				 IO_DONE);
-}
-
 /* So many were there when it was opened. */
 static struct spool *open_with(const char *store, message_id *ids,
 			       unsigned int count)
 {
 	struct spool *spool = test_spool_new_of(store, "");
 
-	put(spool, ids, count);
+	test_spool_put_many(spool, ids, count);
 	spool_close(&spool);
 	return test_spool_open(0);
 }
@@ -56,14 +46,14 @@ static void test_own_messages_are_known(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(stores); i++) {
 		spool = open_with(stores[i], old, MESSAGES);
-		put(spool, own, MESSAGES);
+		test_spool_put_many(spool, own, MESSAGES);
 		/* whoever changes them */
 		change(spool, &own[0]);
 		change(spool, &old[0]);
 		assert_int_equal(test_spool_scan(spool), MESSAGES);
 		/* nor are they there for another one */
 		assert_int_equal(test_spool_scan(spool), 0);
-		put(spool, own, 1);
+		test_spool_put_many(spool, own, 1);
 		assert_int_equal(test_spool_scan(spool), 0);
 		assert_int_equal(test_spool_scan_again(&spool),
 				 2 * MESSAGES + 1);
@@ -241,7 +231,7 @@ static void test_what_is_kept(void **state ATTR_UNUSED)
 	struct spool *spool = test_spool_new_of("file", "");
 	message_id ids[MESSAGES], id;
 
-	put(spool, ids, MESSAGES);
+	test_spool_put_many(spool, ids, MESSAGES);
 	assert_int_equal(known(spool)->count, MESSAGES);
 	assert_int_equal(spool_remove(spool, &ids[0]), IO_DONE);
 	/* whatever was not there */
@@ -250,7 +240,7 @@ static void test_what_is_kept(void **state ATTR_UNUSED)
 	assert_int_equal(known(spool)->count, MESSAGES - 1);
 	assert_int_equal(test_spool_scan(spool), 0);
 	assert_int_equal(known(spool)->count, 0);
-	put(spool, ids, MESSAGES);
+	test_spool_put_many(spool, ids, MESSAGES);
 	assert_int_equal(known(spool)->count, 0);
 	spool_close(&spool);
 }

@@ -105,16 +105,6 @@ static void must_have_found(const struct watch *watch, const message_id *ids,
 	assert_int_equal(watch->count, count);
 }
 
-static void put(struct spool *spool, message_id *ids, unsigned int count)
-{
-	unsigned int i;
-
-	for (i = 0; i < count; i++)
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&ids[i]),
-				 IO_DONE);
-}
-
 /* Messages that were there before this process, in the native store, or in a module
    in front. */
 static struct spool *spool_with(bool native, message_id *ids,
@@ -125,7 +115,7 @@ static struct spool *spool_with(bool native, message_id *ids,
 
 	if (native) {
 		spool = test_spool_new("");
-		put(spool, ids, count);
+		test_spool_put_many(spool, ids, count);
 		spool_close(&spool);
 		return test_spool_open(0);
 	}
@@ -133,7 +123,7 @@ static struct spool *spool_with(bool native, message_id *ids,
 	assert_int_equal(spool_add_module(spool, spool_module_memory_new(),
 					  NULL, &error),
 			 0);
-	put(spool, ids, count);
+	test_spool_put_many(spool, ids, count);
 	return spool;
 }
 
