@@ -455,55 +455,68 @@ static bool get_field(const char *line, char field_r[FIELD_SIZE])
 	return true;
 }
 
-bool message_record_is_unknown(const char *line)
+struct field {
+	const char *name;
+	int (*parse)(struct record_parser *p, char *rest); /* NULL: a number */
+};
+
+/* NULL: it is not known. */
+static const struct field *find_field(const char *name)
 {
-	static const char *const known[] = { "id",        "version",
-					     "arrival",   "body-length",
-					     "recipient", "value",
-					     "sender" };
-	char field[FIELD_SIZE];
+	static const struct field fields[] = {
+		{ "id", parse_id },
+		{ "version", NULL },
+		{ "arrival", NULL },
+		{ "body-length", NULL },
+		{ "recipient", parse_recipient },
+		{ "value", parse_value },
+		{ "sender", parse_sender },
+	};
 	size_t i;
 
-	if (!get_field(line, field))
-		return false;
-	for (i = 0; i < N_ELEMENTS(known); i++) {
-		if (strcmp(field, known[i]) == 0)
-			return false;
+	for (i = 0; i < N_ELEMENTS(fields); i++) {
+		if (strcmp(name, fields[i].name) == 0)
+			return &fields[i];
 	}
-	return strcmp(line, "line-ends lf") != 0 && strcmp(line, "held") != 0;
+	return NULL;
+}
+
+/* That a line stands for; 0: none. */
+static unsigned int find_flag(const char *line)
+{
+	if (strcmp(line, "line-ends lf") == 0)
+		return EMAIL_MESSAGE_LINE_ENDS_LF;
+	return strcmp(line, "held") == 0 ? EMAIL_MESSAGE_HELD : 0;
+}
+
+bool message_record_is_unknown(const char *line)
+{
+	char field[FIELD_SIZE];
+
+	return get_field(line, field) && find_field(field) == NULL &&
+		find_flag(line) == 0;
 }
 
 static int parse_line(struct record_parser *p, char *line)
 {
-	char *copy, *rest, field[FIELD_SIZE];
-	int ret = 0;
+	const struct field *known;
+	char *rest, name[FIELD_SIZE];
 
-	if (!get_field(line, field))
+	if (!get_field(line, name))
 		return parse_failed(p, EINVAL, "the field's name is malformed");
-	copy = i_strdup(line);
-	rest = line + strlen(field);
+	rest = line + strlen(name);
 	if (*rest == ' ')
 		rest++;
-	if (strcmp(field, "id") == 0)
-		ret = parse_id(p, rest);
-	else if (strcmp(field, "version") == 0 ||
-		 strcmp(field, "arrival") == 0 ||
-		 strcmp(field, "body-length") == 0)
-		ret = parse_number_field(p, field, rest);
-	else if (strcmp(line, "line-ends lf") == 0)
-		add_flag(p, EMAIL_MESSAGE_LINE_ENDS_LF);
-	else if (strcmp(line, "held") == 0)
-		add_flag(p, EMAIL_MESSAGE_HELD);
-	else if (strcmp(field, "recipient") == 0)
-		ret = parse_recipient(p, rest);
-	else if (strcmp(field, "value") == 0)
-		ret = parse_value(p, rest);
-	else if (strcmp(field, "sender") == 0)
-		ret = parse_sender(p, rest);
-	else if (email_message_add_unknown(p->message, copy) < 0)
-		ret = not_taken(p, "too many lines that are not known");
-	i_free(copy);
-	return ret;
+	known = find_field(name);
+	if (known != NULL)
+		return known->parse == NULL ?
+			parse_number_field(p, name, rest) :
+			known->parse(p, rest);
+	if (find_flag(line) != 0)
+		add_flag(p, find_flag(line));
+	else if (email_message_add_unknown(p->message, line) < 0)
+		return not_taken(p, "too many lines that are not known");
+	return 0;
 }
 
 static int parse_states_line(struct record_parser *p, char *line)
