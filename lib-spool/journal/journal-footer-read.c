@@ -152,7 +152,6 @@ bool journal_entries_next(const struct journal_entries *entries, size_t *pos,
 	header->type = (enum journal_type)entry[ENTRY_TYPE];
 	header->flags = entry[ENTRY_FLAGS];
 	header->version = get_le64(entry + ENTRY_VERSION);
-	header->sequence = entries->last_sequence;
 	memcpy(header->id.bytes, entry + ENTRY_ID, sizeof(header->id.bytes));
 	listed->offset = get_le32(entry + ENTRY_OFFSET);
 	listed->body = get_le32(entry + ENTRY_BODY);

@@ -35,7 +35,7 @@ struct journal_entries {
 	uint64_t last_sequence; /* of any record of the segment */
 };
 
-/* One of them: a record, and the body that it came with. */
+/* One of them: a record, whose sequence is not listed, and the body that it came with. */
 struct journal_listed {
 	struct journal_header header;
 	struct journal_target target; /* of an UNLINK and a VOID */
