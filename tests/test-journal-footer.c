@@ -148,16 +148,16 @@ static void test_footers(void **state ATTR_UNUSED)
 /* The next number is one that no record has had. */
 static void test_a_footer_tells_the_last_number(void **state ATTR_UNUSED)
 {
+	struct journal_entries entries;
 	struct journal *journal;
-	struct journal_items items;
 
 	fill_segments();
 	journal = test_journal_open(false);
-	assert_int_equal(journal_footer_read(journal->segments[1], &items), 1);
-	assert_true(items.count > 0);
-	assert_int_equal(items.items[items.count - 1].header.sequence + 1,
+	assert_int_equal(journal_entries_read(journal->segments[1], &entries),
+			 1);
+	assert_int_equal(entries.last_sequence + 1,
 			 journal->segments[2]->header.first_sequence);
-	journal_items_free(&items);
+	journal_entries_free(&entries);
 	journal_close(&journal);
 }
 
