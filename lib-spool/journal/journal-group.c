@@ -75,31 +75,33 @@ void journal_group_add(struct journal *journal, struct journal_group *group,
 	group->taken += group->was_message ? size : 0;
 }
 
-static void add_padding(struct journal *journal, struct journal_group *group)
+/* Of so many bytes, with its header. */
+static void add_padding(struct journal *journal, struct journal_group *group,
+			uint64_t size)
 {
 	struct journal_header header;
-	uint64_t left = group->end % JOURNAL_BLOCK_SIZE;
 
-	if (left == 0)
-		return;
 	memset(&header, 0, sizeof(header));
 	header.type = JOURNAL_PADDING;
-	header.stored_size = JOURNAL_BLOCK_SIZE - left - JOURNAL_HEADER_SIZE;
+	header.stored_size = size - JOURNAL_HEADER_SIZE;
 	add_header(journal, group, &header);
-	group->end += JOURNAL_BLOCK_SIZE - left;
-	group->taken += group->was_message ? JOURNAL_BLOCK_SIZE - left : 0;
+	group->end += size;
+}
+
+static void fill_block(struct journal *journal, struct journal_group *group)
+{
+	uint64_t left = JOURNAL_BLOCK_SIZE - group->end % JOURNAL_BLOCK_SIZE;
+
+	if (left == JOURNAL_BLOCK_SIZE)
+		return;
+	add_padding(journal, group, left);
+	group->taken += group->was_message ? left : 0;
 }
 
 void journal_group_add_block(struct journal *journal,
 			     struct journal_group *group)
 {
-	struct journal_header header;
-
-	memset(&header, 0, sizeof(header));
-	header.type = JOURNAL_PADDING;
-	header.stored_size = JOURNAL_BLOCK_SIZE - JOURNAL_HEADER_SIZE;
-	add_header(journal, group, &header);
-	group->end += JOURNAL_BLOCK_SIZE;
+	add_padding(journal, group, JOURNAL_BLOCK_SIZE);
 }
 
 static int write_vectors(struct journal_group *group, int fd)
@@ -132,7 +134,7 @@ int journal_group_write(struct journal *journal, struct journal_group *group,
 	uint64_t started;
 	int synced;
 
-	add_padding(journal, group);
+	fill_block(journal, group);
 	if (write_vectors(group, fd) < 0)
 		return -1;
 	started = journal_now_usecs();

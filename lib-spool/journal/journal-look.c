@@ -277,7 +277,6 @@ int journal_look(struct journal *journal, uint64_t *listed_r, char **error_r)
 	*listed_r = 0;
 	ret = look(&looks, listed_r, error_r);
 	error = errno;
-
 	free_segments(&looks);
 	i_free(looks.looks);
 	errno = error;

@@ -8,14 +8,11 @@
 
 #include "config.h"
 #include "journal/journal-scan.h"
-#include "file-ops.h"
 #include "macros.h"
 #include "mem.h"
 #include "spool-private.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +44,7 @@ static int recover_fail(struct recovery *recovery,
 }
 
 /*
- * The files
+ * Their order
  */
 
 static int by_age(const void *_a, const void *_b)

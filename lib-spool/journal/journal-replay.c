@@ -253,16 +253,13 @@ bool journal_replay(struct journal *journal, struct journal_segment *segment,
 		    const struct journal_items *items, bool last)
 {
 	const struct journal_item *item;
-	bool any_void = has_voids(journal);
 	uint64_t taken = 0;
 	size_t i;
 
 	for (i = 0; i < items->count; i++) {
 		item = &items->items[i];
 		taken += taken_by(items, item);
-		if ((!any_void ||
-		     !journal_is_void(journal, segment, item->pos,
-				      item->size)) &&
+		if (!journal_is_void(journal, segment, item->pos, item->size) &&
 		    !replay_item(journal, segment, items, i, last))
 			return false;
 		segment->pos = item->pos + item->size;
