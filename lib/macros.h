@@ -17,8 +17,10 @@
 /* The processor may fetch what is there, which is read soon. */
 #if defined(__GNUC__)
 #define I_PREFETCH(ptr) __builtin_prefetch(ptr)
+#define I_PREFETCH_WRITE(ptr) __builtin_prefetch(ptr, 1)
 #else
 #define I_PREFETCH(ptr) ((void)(ptr))
+#define I_PREFETCH_WRITE(ptr) ((void)(ptr))
 #endif
 
 #endif

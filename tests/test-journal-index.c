@@ -98,7 +98,10 @@ static void test_expected_messages(void **state ATTR_UNUSED)
 	entry.headers.offset = 1;
 	for (n = 0; n < 100; n++) {
 		test_journal_make_id(n, &entry.id);
+		memset(&old, 0xff, sizeof(old));
 		assert_true(journal_index_set(index, &entry, &old));
+		assert_int_equal(old.headers.offset, 0);
+		assert_int_equal(old.states.offset, 0);
 	}
 	journal_index_is_open(index);
 	for (i = 0; i < JOURNAL_SHARDS; i++)

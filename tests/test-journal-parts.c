@@ -107,6 +107,8 @@ static void begin_adder(struct adder *adder, unsigned int full)
 	read_content(adder->journal, &adder->content);
 	find_two(&adder->content, &adder->first, &adder->other);
 	empty_index(adder->journal);
+	/* so that mutexes are taken, which one can hold */
+	journal_index_is_open(&adder->journal->index);
 }
 
 /* Who wants to have that message into the index waits. */

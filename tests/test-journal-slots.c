@@ -34,8 +34,9 @@ static void check(const struct journal_slots *slots, const bool *there)
 
 	for (n = 0; n < IDS; n++) {
 		make_id(&id, n);
-		journal_slots_prefetch(slots, &id, false);
-		journal_slots_prefetch(slots, &id, true);
+		journal_slots_prefetch(slots, &id, JOURNAL_PREFETCH_PLACE);
+		journal_slots_prefetch(slots, &id, JOURNAL_PREFETCH_FOUND);
+		journal_slots_prefetch(slots, &id, JOURNAL_PREFETCH_NEW);
 		slot = journal_slots_find(slots, &id, 0);
 		assert_int_equal(slot != NULL, there[n]);
 		if (slot != NULL)

@@ -14,6 +14,28 @@ static struct journal_shard *shard_of(struct journal_index *index,
 	return &index->shards[id->bytes[15]];
 }
 
+static void lock(const struct journal_index *index, struct journal_shard *shard)
+{
+	if (index->is_open)
+		(void)pthread_mutex_lock(&shard->mutex);
+}
+
+static void unlock(const struct journal_index *index,
+		   struct journal_shard *shard)
+{
+	if (index->is_open)
+		(void)pthread_mutex_unlock(&shard->mutex);
+}
+
+/* NULL: no memory. */
+static struct journal_slot *get(const struct journal_index *index,
+				struct journal_shard *shard,
+				const message_id *id)
+{
+	return journal_slots_get(&shard->slots, id,
+				 index->is_open ? 0 : SLOT_OLD);
+}
+
 static struct journal_slot *find(const struct journal_shard *shard,
 				 const message_id *id)
 {
@@ -98,7 +120,6 @@ void journal_index_init(struct journal_index *index)
 	unsigned int i;
 
 	memset(index, 0, sizeof(*index));
-	index->added_flags = SLOT_OLD;
 	for (i = 0; i < JOURNAL_SHARDS; i++) {
 		(void)pthread_mutex_init(&index->shards[i].mutex, NULL);
 		(void)pthread_cond_init(&index->shards[i].released, NULL);
@@ -121,7 +142,7 @@ void journal_index_is_open(struct journal_index *index)
 
 	for (i = 0; i < JOURNAL_SHARDS; i++)
 		journal_slots_fit(&index->shards[i].slots);
-	index->added_flags = 0;
+	index->is_open = true;
 }
 
 void journal_index_deinit(struct journal_index *index)
@@ -137,9 +158,9 @@ void journal_index_deinit(struct journal_index *index)
 }
 
 void journal_index_prefetch(struct journal_index *index, const message_id *id,
-			    bool place_is_there)
+			    enum journal_prefetch what)
 {
-	journal_slots_prefetch(&shard_of(index, id)->slots, id, place_is_there);
+	journal_slots_prefetch(&shard_of(index, id)->slots, id, what);
 }
 
 bool journal_index_find(struct journal_index *index, const message_id *id,
@@ -149,12 +170,12 @@ bool journal_index_find(struct journal_index *index, const message_id *id,
 	const struct journal_slot *slot;
 	bool found;
 
-	(void)pthread_mutex_lock(&shard->mutex);
+	lock(index, shard);
 	slot = find(shard, id);
 	found = slot != NULL && slot->headers.offset != 0;
 	if (found)
 		slot_entry(shard, slot, entry_r);
-	(void)pthread_mutex_unlock(&shard->mutex);
+	unlock(index, shard);
 	return found;
 }
 
@@ -165,7 +186,7 @@ bool journal_index_claim(struct journal_index *index, const message_id *id,
 	struct journal_slot *slot;
 
 	(void)pthread_mutex_lock(&shard->mutex);
-	slot = journal_slots_get(&shard->slots, id, index->added_flags);
+	slot = get(index, shard, id);
 	while (slot != NULL && (slot->flags & SLOT_CLAIMED) != 0) {
 		/* it stays for us */
 		slot->waiting++;
@@ -261,14 +282,17 @@ bool journal_index_set(struct journal_index *index,
 	struct journal_slot *slot;
 	bool done = false;
 
-	(void)pthread_mutex_lock(&shard->mutex);
-	slot = journal_slots_get(&shard->slots, &entry->id, index->added_flags);
+	lock(index, shard);
+	slot = get(index, shard, &entry->id);
 	if (slot != NULL) {
-		slot_entry(shard, slot, old_r);
+		if (slot->headers.offset != 0)
+			slot_entry(shard, slot, old_r);
+		else
+			memset(old_r, 0, sizeof(*old_r));
 		set_slot(shard, slot, entry);
 		done = set_states(shard, entry);
 	}
-	(void)pthread_mutex_unlock(&shard->mutex);
+	unlock(index, shard);
 	return done;
 }
 
@@ -279,7 +303,7 @@ bool journal_index_remove(struct journal_index *index, const message_id *id,
 	struct journal_slot *slot;
 	bool found;
 
-	(void)pthread_mutex_lock(&shard->mutex);
+	lock(index, shard);
 	slot = find(shard, id);
 	found = slot != NULL && slot->headers.offset != 0;
 	if (found) {
@@ -290,7 +314,7 @@ bool journal_index_remove(struct journal_index *index, const message_id *id,
 		slot->flags &= (uint16_t)~SLOT_EXTERNAL;
 		drop_unneeded(shard, slot);
 	}
-	(void)pthread_mutex_unlock(&shard->mutex);
+	unlock(index, shard);
 	return found;
 }
 

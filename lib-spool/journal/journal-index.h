@@ -18,14 +18,16 @@ struct journal_shard {
 };
 
 struct journal_index {
-	unsigned int added_flags; /* of a slot that is new */
+	/* Before that no shard is more than one thread's, which needs no mutex then. */
+	bool is_open;
 	struct journal_shard shards[JOURNAL_SHARDS];
 };
 
 void journal_index_init(struct journal_index *index);
 /* There may be so many messages soon. Of who is alone. */
 void journal_index_expect(struct journal_index *index, uint64_t count);
-/* What was added before is old, and more was expected in vain. Of who is alone. */
+/* What was added before is old, and more was expected in vain; several threads may come
+   for the same shards from now on. Of who is alone. */
 void journal_index_is_open(struct journal_index *index);
 void journal_index_deinit(struct journal_index *index);
 
@@ -38,7 +40,7 @@ static inline unsigned int journal_index_part(const message_id *id,
 }
 /* Of who is alone: see journal_slots_prefetch(). */
 void journal_index_prefetch(struct journal_index *index, const message_id *id,
-			    bool place_is_there);
+			    enum journal_prefetch what);
 bool journal_index_find(struct journal_index *index, const message_id *id,
 			struct journal_entry *entry_r);
 /* See journal_claim(). */

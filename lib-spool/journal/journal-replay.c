@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* So many records before they are applied: the index is larger than any cache. For new
-   messages a look at what is found there costs more than it brings. */
+/* So many records before they are applied: the index is larger than any cache. */
 #define FETCH_PLACES 16
 #define FETCH_SLOTS 8
 
@@ -106,23 +105,30 @@ static bool find_own(struct part *part, unsigned int number, unsigned int parts)
 		return false;
 	for (at = 0; journal_entries_peek(part->entries, &pos, &peek);
 	     at = pos) {
-		if (journal_index_part(peek.id, parts) != number)
-			continue;
-		own = &part->own[part->count++];
+		own = &part->own[part->count];
 		own->pos = at;
 		own->id = peek.id;
 		own->is_new = peek.has_body;
+		/* no branch, which nobody could predict */
+		part->count += journal_index_part(peek.id, parts) == number;
 	}
 	return true;
 }
 
-/* Of the i-th, which is ahead of what is applied: where it is looked for, or what is found
-   there, if that is not a new message's. */
-static void fetch(const struct part *part, size_t i, bool place_is_there)
+static void fetch_place(const struct part *part, size_t i)
 {
-	if (i < part->count && (!place_is_there || !part->own[i].is_new))
+	if (i < part->count)
 		journal_index_prefetch(&part->journal->index, part->own[i].id,
-				       place_is_there);
+				       JOURNAL_PREFETCH_PLACE);
+}
+
+static void fetch_slot(const struct part *part, size_t i)
+{
+	if (i < part->count)
+		journal_index_prefetch(&part->journal->index, part->own[i].id,
+				       part->own[i].is_new ?
+					       JOURNAL_PREFETCH_NEW :
+					       JOURNAL_PREFETCH_FOUND);
 }
 
 static bool replay_listed(struct part *part,
@@ -149,8 +155,8 @@ static bool replay_own(struct part *part)
 
 	memset(&listed, 0, sizeof(listed));
 	for (i = 0; i < part->count; i++) {
-		fetch(part, i + FETCH_PLACES, false);
-		fetch(part, i + FETCH_SLOTS, true);
+		fetch_place(part, i + FETCH_PLACES);
+		fetch_slot(part, i + FETCH_SLOTS);
 		(void)journal_entries_next(part->entries, &part->own[i].pos,
 					   &listed);
 		if (!replay_listed(part, &listed))

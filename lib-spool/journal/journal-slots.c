@@ -257,22 +257,46 @@ void journal_slots_remove(struct journal_slots *slots,
 	slots->used--;
 }
 
-void journal_slots_prefetch(const struct journal_slots *slots,
-			    const message_id *id, bool place_is_there)
+static void prefetch_found(const struct journal_slots *slots,
+			   const message_id *id)
 {
-	uint32_t place, entry;
+	uint32_t place = place_of(slots, id), entry;
 
-	if (slots->table_size == 0)
-		return;
-	place = place_of(slots, id);
-	if (!place_is_there) {
-		I_PREFETCH(&slots->table[place]);
-		return;
-	}
 	while ((entry = slots->table[place]) != 0) {
 		if ((entry & ~NUMBER_MASK) == mark_of(id))
 			I_PREFETCH(slot_of(slots, entry));
 		place = place_behind(slots, place);
+	}
+}
+
+/* The next one's, as if none came before. */
+static void prefetch_new(const struct journal_slots *slots)
+{
+	uint32_t i = slots->free != 0 ? slots->free - 1 : slots->count;
+	const struct journal_slot *slot;
+
+	if (i == slots->room)
+		return;
+	slot = journal_slot_at(slots, i);
+	I_PREFETCH_WRITE(slot);
+	I_PREFETCH_WRITE(&slot->waiting); /* on the next line of the cache */
+}
+
+void journal_slots_prefetch(const struct journal_slots *slots,
+			    const message_id *id, enum journal_prefetch what)
+{
+	if (slots->table_size == 0)
+		return;
+	switch (what) {
+	case JOURNAL_PREFETCH_PLACE:
+		I_PREFETCH(&slots->table[place_of(slots, id)]);
+		break;
+	case JOURNAL_PREFETCH_FOUND:
+		prefetch_found(slots, id);
+		break;
+	case JOURNAL_PREFETCH_NEW:
+		prefetch_new(slots);
+		break;
 	}
 }
 

@@ -66,10 +66,15 @@ void journal_slots_expect(struct journal_slots *slots, uint32_t count);
 void journal_slots_fit(struct journal_slots *slots);
 void journal_slots_remove(struct journal_slots *slots,
 			  struct journal_slot *slot);
-/* Has the processor fetch what is read first for this id, which was asked for twice then:
-   before its place in the table is there, and behind. */
+/* What the processor has to fetch for an id: its place in the table; and when that is there,
+   what is found there, or else the slot that it is to have. */
+enum journal_prefetch {
+	JOURNAL_PREFETCH_PLACE,
+	JOURNAL_PREFETCH_FOUND,
+	JOURNAL_PREFETCH_NEW
+};
 void journal_slots_prefetch(const struct journal_slots *slots,
-			    const message_id *id, bool place_is_there);
+			    const message_id *id, enum journal_prefetch what);
 void journal_slots_free(struct journal_slots *slots);
 
 #endif
