@@ -134,6 +134,33 @@ int file_fdatasync(int fd)
 	RETRY_EINTR(int, current_ops->fdatasync(fd));
 }
 
+static int rename_by_link(int old_dir_fd, const char *old_path, int new_dir_fd,
+			  const char *new_path)
+{
+	int error;
+
+	if (file_ops()->linkat(old_dir_fd, old_path, new_dir_fd, new_path, 0) <
+	    0)
+		return -1;
+	if (file_ops()->unlinkat(old_dir_fd, old_path, 0) == 0)
+		return 0;
+	error = errno;
+	(void)file_ops()->unlinkat(new_dir_fd, new_path, 0);
+	errno = error;
+	return -1;
+}
+
+int file_rename_new(int old_dir_fd, const char *old_path, int new_dir_fd,
+		    const char *new_path)
+{
+	int ret = file_ops()->renameat2(old_dir_fd, old_path, new_dir_fd,
+					new_path, RENAME_NOREPLACE);
+
+	return ret < 0 && (errno == EINVAL || errno == ENOSYS) ?
+		rename_by_link(old_dir_fd, old_path, new_dir_fd, new_path) :
+		ret;
+}
+
 int file_close(int *_fd)
 {
 	int fd = *_fd;

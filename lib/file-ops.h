@@ -82,6 +82,10 @@ ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size);
 ssize_t file_splice(int in_fd, int out_fd, off_t *out_offset, size_t size,
 		    unsigned int flags);
 int file_fdatasync(int fd);
+/* Renames, and replaces nothing: EEXIST. Where a filesystem cannot do that (NFS, ZFS, many of
+   FUSE) it is by a link: a crash may leave both names then. */
+int file_rename_new(int old_dir_fd, const char *old_path, int new_dir_fd,
+		    const char *new_path);
 int file_sync_dir_fd(int dir_fd);
 /* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno
    where close() reports a late write error. A *fd of -1 is 0. */
