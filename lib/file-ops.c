@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -18,6 +20,16 @@ static int system_openat(int dir_fd, const char *path, int flags, mode_t mode)
 static int system_dup(int fd)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static int system_set_nocow(int fd)
+{
+	int flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return -1;
+	flags |= FS_NOCOW_FL;
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
 const struct file_ops file_ops_system = {
@@ -37,6 +49,7 @@ const struct file_ops file_ops_system = {
 	.fchmod = fchmod,
 	.fchown = fchown,
 	.ftruncate = ftruncate,
+	.set_nocow = system_set_nocow,
 	.fsync = fsync,
 	.fdatasync = fdatasync,
 	.fsync_dir = fsync,

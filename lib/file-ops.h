@@ -36,6 +36,8 @@ struct file_ops {
 	int (*fchmod)(int fd, mode_t mode);
 	int (*fchown)(int fd, uid_t owner, gid_t group);
 	int (*ftruncate)(int fd, off_t size);
+	/* FS_IOC_GETFLAGS, and FS_IOC_SETFLAGS with FS_NOCOW_FL besides */
+	int (*set_nocow)(int fd);
 	int (*fsync)(int fd);
 	int (*fdatasync)(int fd);
 	/* fsync() of a directory's fd: what makes names durable. */
