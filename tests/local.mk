@@ -191,7 +191,7 @@ source_tests = tests/tool-codecs.sh tests/check-doveadm.sh \
 	tests/check-symbols.sh tests/check-headers.sh \
 	tests/check-docs.sh tests/check-outside-program.sh \
 	tests/check-outside-module.sh tests/check-both-libraries.sh \
-	tests/compat.sh
+	tests/compat.sh tests/real-disks.sh
 if !SANITIZED
 script_tests += $(source_tests)
 endif
