@@ -169,7 +169,7 @@ static ssize_t detect(struct detect_istream *d)
 		    (kind->flags &
 		     (STREAM_KIND_ENCRYPTED | STREAM_KIND_ARMOR)) != 0)
 			kind = NULL;
-		if (kind == NULL && d->count == 0 && !d->try_plain)
+		if (kind == NULL && !d->try_plain)
 			return unknown_input(d, size);
 		replay(d);
 		if (kind == NULL)

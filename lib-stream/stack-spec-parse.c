@@ -236,7 +236,7 @@ static bool unknown_option(struct spec_parser *p,
  * Options
  */
 
-/* Takes what is within quotes; pos is on the opening one. */
+/* Takes what is within quotes; pos is on the opening one. buf has the room. */
 static bool parse_quoted(struct spec_parser *p, buffer_t *buf)
 {
 	const char *start = p->pos++;
@@ -258,6 +258,12 @@ static bool parse_quoted(struct spec_parser *p, buffer_t *buf)
 /* Takes a value, pieces of it quoted or not. */
 static bool parse_value(struct spec_parser *p, buffer_t *buf)
 {
+	size_t size = word_size(p->pos);
+
+	if (buffer_try_reserve(buf, size) == NULL) {
+		p->error_errno = ENOMEM;
+		return parse_failed(p, p->pos, size, "out of memory");
+	}
 	while (*p->pos != '\0' && strchr(",|", *p->pos) == NULL &&
 	       !is_space(*p->pos)) {
 		if (*p->pos == '"') {
@@ -306,7 +312,7 @@ static bool parse_option(struct spec_parser *p, struct stack_layer *layer,
 				      named ? size : word_size(word));
 	if (named)
 		p->pos += size + 1;
-	buf = buffer_create_dynamic(default_pool, 64);
+	buf = buffer_create_dynamic(default_pool, 0);
 	ok = parse_value(p, buf);
 	if (ok) {
 		ok = stream_options_set(&layer->options, layer->kind,

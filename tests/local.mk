@@ -23,6 +23,12 @@ quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue tests/test-thread-each \
 	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
 unit_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork
+unit_tests += tests/test-ostream-state tests/test-istream-state \
+	tests/test-stream-loops tests/test-stream-memory
+quick_tests += tests/test-ostream-state tests/test-istream-state \
+	tests/test-stream-loops tests/test-stream-memory
+tests_test_stream_memory_SOURCES = tests/test-stream-memory.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
 unit_tests += tests/test-ostream-file tests/test-ostream-append
 quick_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork \
 	tests/test-ostream-file \

@@ -7,6 +7,7 @@
 #include "test-stream-common.h"
 
 #include "age-keys.h"
+#include "block-cache.h"
 #include "transform-age.h"
 
 #include <errno.h>
@@ -509,6 +510,67 @@ static void test_ahead_in_a_pipe(void **state ATTR_UNUSED)
 	free(plain);
 }
 
+#define SECRET "what nobody is to find in memory"
+
+/* In none of the blocks that are kept for others. */
+static void expect_wiped(void)
+{
+	unsigned char *blocks[6];
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(blocks); i++) {
+		blocks[i] = block_get(IO_BLOCK_SIZE);
+		assert_non_null(blocks[i]);
+		assert_null(memmem(blocks[i], IO_BLOCK_SIZE, SECRET,
+				   strlen(SECRET)));
+	}
+	for (i = 0; i < N_ELEMENTS(blocks); i++)
+		block_put(&blocks[i], IO_BLOCK_SIZE, 0);
+	block_cache_trim();
+}
+
+/* Plain text that waited for the codec, or for the reader. */
+static void test_plain_text_is_wiped(void **state ATTR_UNUSED)
+{
+	const size_t size = strlen(SECRET);
+	struct ostream *end = o_stream_create_null(), *output;
+	struct istream *source, *input;
+	buffer_t *text = buffer_create_dynamic(default_pool, 1000), *file;
+
+	while (text->used < 20 * size)
+		buffer_append(text, SECRET, size);
+	file = encrypt(text->data, text->used);
+	block_cache_trim();
+	output = o_stream_create_encrypt(end, test_keys.recipients);
+	o_stream_cork(output);
+	assert_int_equal(o_stream_send(output, text->data, text->used),
+			 text->used);
+	o_stream_abort(output);
+	o_stream_destroy(&output);
+	expect_wiped();
+
+	source = i_stream_create_from_data(file->data, file->used);
+	input = i_stream_create_decrypt(source, test_keys.identities);
+	i_stream_set_max_buffer_size(input, 8);
+	i_stream_seek(input, size);
+	assert_int_equal(i_stream_read(input), 8);
+	i_stream_destroy(&input);
+	i_stream_destroy(&source);
+	expect_wiped();
+
+	/* the other way round: a decoder that is written to */
+	output = o_stream_create_transform(
+		end, transform_create_age_decoder(test_keys.identities));
+	assert_int_equal(o_stream_send(output, file->data, file->used),
+			 file->used);
+	assert_int_equal(o_stream_finish(output), 1);
+	o_stream_destroy(&output);
+	expect_wiped();
+	o_stream_destroy(&end);
+	buffer_free(&file);
+	buffer_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -524,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_back_from_the_end),
 		cmocka_unit_test(test_the_age_command),
 		cmocka_unit_test(test_ahead_in_a_pipe),
+		cmocka_unit_test(test_plain_text_is_wiped),
 	};
 
 	return cmocka_run_group_tests_name("age", tests, test_keys_setup,

@@ -256,6 +256,50 @@ static void test_file_ops_open_sets_mode(void **state ATTR_UNUSED)
 	assert_int_equal(errno, ENOENT);
 }
 
+/* Nothing else that may have the name is opened for longer than it takes to see that. */
+static void test_file_ops_open_regular(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *name;
+		int error;
+	} cases[] = { { "regular", 0 },
+		      { "link", EINVAL },
+		      { "pipe", EINVAL },
+		      { "directory", EINVAL },
+		      { "none", ENOENT } };
+	size_t i;
+	int fd;
+
+	test_write_file(test_path("regular"), "abc", 3);
+	assert_int_equal(symlink(test_path("regular"), test_path("link")), 0);
+	assert_int_equal(mkfifo(test_path("pipe"), 0600), 0);
+	assert_int_equal(mkdir(test_path("directory"), 0700), 0);
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		errno = 0;
+		fd = file_open_regular(AT_FDCWD, test_path(cases[i].name));
+		if (fd == -1 ? errno != cases[i].error : cases[i].error != 0)
+			fail_msg("%s: %d, %s", cases[i].name, fd,
+				 strerror(errno));
+		assert_int_equal(file_close(&fd), 0);
+	}
+	assert_int_equal(test_faults.calls[TEST_OP_CLOSE], 3);
+	/* what cannot be looked at is nothing to read */
+	test_faults.fail_at[TEST_OP_FSTAT] =
+		test_faults.calls[TEST_OP_FSTAT] + 1;
+	test_faults.fail_errno[TEST_OP_FSTAT] = EIO;
+	assert_int_equal(file_open_regular(AT_FDCWD, test_path("regular")), -1);
+	assert_int_equal(errno, EIO);
+	assert_int_equal(test_faults.calls[TEST_OP_CLOSE], 4);
+}
+
+static void test_file_ops_full_disk(void **state ATTR_UNUSED)
+{
+	assert_true(file_is_full_disk(ENOSPC));
+	assert_true(file_is_full_disk(EDQUOT));
+	assert_false(file_is_full_disk(EIO));
+	assert_false(file_is_full_disk(0));
+}
+
 /* close() is called once whatever it answers: the number may be another file's
    by then. */
 static void test_file_ops_close(void **state ATTR_UNUSED)
@@ -448,6 +492,8 @@ int main(void)
 		FAULT_TEST(test_file_ops_errors),
 		FAULT_TEST(test_file_ops_replaced_and_restored),
 		FAULT_TEST(test_file_ops_open_sets_mode),
+		FAULT_TEST(test_file_ops_open_regular),
+		cmocka_unit_test(test_file_ops_full_disk),
 		FAULT_TEST(test_file_ops_close),
 		FAULT_TEST(test_file_ops_close_errors),
 		FAULT_TEST(test_file_ops_sync_dir),

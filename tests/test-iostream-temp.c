@@ -411,6 +411,12 @@ static void test_fd_dup(void **state ATTR_UNUSED)
 	input = iostream_temp_finish(&output, 0);
 	assert_int_equal(i_stream_get_fd(input), -1);
 	expect(input, data, 1010);
+	/* the first one by its offset, but there is more behind it */
+	output = create(TRY_FD_DUP, SIZE);
+	send_all(output, data, 1010, 1010);
+	assert_int_equal(o_stream_seek(output, 0), 1);
+	send_file(output, 0, 1000);
+	expect(iostream_temp_finish(&output, 0), data, 1010);
 	free(model);
 	free(data);
 }

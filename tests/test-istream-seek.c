@@ -9,6 +9,9 @@
 #include "temp-file.h"
 #include "test-stream-common.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #define SIZE 10
 
 static const char digits[] = "0123456789";
@@ -224,11 +227,68 @@ static void test_istream_seek_anywhere(void **state ATTR_UNUSED)
 	}
 }
 
+static struct istream *pipe_with(const void *data, size_t size)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], data, size), size);
+	assert_int_equal(close(fds[1]), 0);
+	return i_stream_create_fd_autoclose(&fds[0], 0);
+}
+
+/* Forward, and back to where it stands after all: that is no way back for a decoder
+   over a pipe. A byte before it is. */
+static void test_istream_seek_to_where_it_is(void **state ATTR_UNUSED)
+{
+	struct istream *input, *s;
+	unsigned int back;
+
+	for (back = 4; back >= 3; back--) {
+		input = pipe_with("3031323334353637", 16);
+		s = i_stream_create_hex_decoder(input);
+		i_stream_unref(&input);
+		i_stream_set_max_buffer_size(s, 4);
+		assert_int_equal(i_stream_read(s), 2);
+		i_stream_skip(s, 2);
+		assert_int_equal(i_stream_read(s), 2);
+		i_stream_seek(s, 100);
+		i_stream_seek(s, back);
+		test_gives(s, back == 4 ? "4567" : "", back == 4 ? 0 : ESPIPE);
+	}
+}
+
+/* Where a line's end was looked for in vain has nothing to do with the line that begins
+   behind what is skipped or seeked over then. */
+static void test_istream_line_behind_a_seek(void **state ATTR_UNUSED)
+{
+	struct istream *s;
+	unsigned int way;
+
+	for (way = 0; way < 3; way++) {
+		s = test_trickle_create("abcde\nfg\n", 9, 4, false);
+		assert_int_equal(i_stream_read(s), 4);
+		assert_null(i_stream_next_line(s));
+		if (way == 0)
+			i_stream_skip(s, 3);
+		else if (way == 1)
+			i_stream_seek(s, 3);
+		else
+			i_stream_seek_mark(s, 3);
+		assert_int_equal(i_stream_read(s), 4);
+		assert_string_equal(i_stream_next_line(s), "de");
+		assert_string_equal(i_stream_read_next_line(s), "fg");
+		i_stream_destroy(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_istream_seek_back_from_behind),
 		cmocka_unit_test(test_istream_seek_anywhere),
+		cmocka_unit_test(test_istream_seek_to_where_it_is),
+		cmocka_unit_test(test_istream_line_behind_a_seek),
 	};
 
 	return cmocka_run_group_tests_name("istream-seek", tests, NULL, NULL);

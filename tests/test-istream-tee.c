@@ -39,6 +39,22 @@ static void test_tee(void **state ATTR_UNUSED)
 	}
 }
 
+/* Each begins where the input stands when it is made. */
+static void test_tee_of_a_rest(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *a, *b;
+	struct tee_istream *tee;
+
+	parent = test_trickle_create("0123456789", 10, 3, false);
+	i_stream_skip(parent, 4);
+	tee = i_stream_create_tee(parent);
+	i_stream_unref(&parent);
+	a = tee_i_stream_create_child(tee);
+	b = tee_i_stream_create_child(tee);
+	test_gives(a, "456789", 0);
+	test_gives(b, "456789", 0);
+}
+
 /* A child shows the input's own memory, which stays where it is for as long as the
    child has not read on, however far the others are. */
 static void test_tee_lends(void **state ATTR_UNUSED)
@@ -299,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tee),
+		cmocka_unit_test(test_tee_of_a_rest),
 		cmocka_unit_test(test_tee_lends),
 		cmocka_unit_test(test_tee_lends_and_input_moves),
 		cmocka_unit_test(test_tee_of_a_tee),

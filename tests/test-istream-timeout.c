@@ -288,6 +288,13 @@ static void test_no_timeout(void **state ATTR_UNUSED)
 	assert_int_equal(i_stream_read(f.stream), 3);
 	assert_int_equal(f.loop.added, 0);
 	end(&f);
+	/* without a loop there is no time */
+	begin(&f, 1000);
+	io_loop_set_current(NULL);
+	assert_int_equal(i_stream_read(f.stream), 0);
+	assert_int_equal(f.loop.added, 0);
+	io_loop_set_current(f.loop.ioloop);
+	end(&f);
 }
 
 static void count_call(void *context)

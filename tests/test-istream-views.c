@@ -372,6 +372,26 @@ static void test_sync_of_what_is_shown(void **state ATTR_UNUSED)
 	}
 }
 
+/* Whoever reads the parent meanwhile, a line is one of the bytes at the view's offset. */
+static void test_lines_by_turns(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *s;
+	unsigned int kind;
+
+	for (kind = NOOP; kind < VIEWS; kind++) {
+		parent = test_trickle_create("ab\ncd\nef\ngh\n", 12, 6, false);
+		s = view_of((enum view)kind, parent, 12);
+		assert_string_equal(i_stream_read_next_line(s), "ab");
+		i_stream_seek(parent, 9);
+		assert_string_equal(i_stream_read_next_line(parent), "gh");
+		/* what it showed is not there any more */
+		assert_null(i_stream_next_line(s));
+		assert_string_equal(i_stream_read_next_line(s), "cd");
+		i_stream_destroy(&s);
+		i_stream_destroy(&parent);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_stat_fails),
 		cmocka_unit_test(test_size_of_a_pipe),
 		cmocka_unit_test(test_sync_of_what_is_shown),
+		cmocka_unit_test(test_lines_by_turns),
 	};
 
 	return cmocka_run_group_tests_name("istream-views", tests, NULL, NULL);

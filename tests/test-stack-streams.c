@@ -311,6 +311,21 @@ static void test_missing_keys(void **state ATTR_UNUSED)
 			  "recipients: line 1: ");
 }
 
+/* Nobody has given any. */
+static void test_no_context(void **state ATTR_UNUSED)
+{
+	struct stack_spec *spec = test_stack_parse("age");
+	char *error = NULL;
+
+	assert_int_equal(stack_spec_load_keys(spec, true, NULL, &error), -1);
+	assert_int_equal(errno, EDESTADDRREQ);
+	free(error);
+	assert_int_equal(stack_spec_load_keys(spec, false, NULL, &error), -1);
+	assert_int_equal(errno, ENOKEY);
+	free(error);
+	stack_spec_free(&spec);
+}
+
 static void test_keys_are_loaded_once(void **state ATTR_UNUSED)
 {
 	struct stream_context context = { .base_dir = test_dir() };
@@ -548,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_own_end),
 		cmocka_unit_test(test_what_is_no_file_stays),
 		cmocka_unit_test(test_missing_keys),
+		cmocka_unit_test(test_no_context),
 		cmocka_unit_test(test_keys_are_loaded_once),
 		cmocka_unit_test(test_take_recipients),
 		cmocka_unit_test(test_nothing_follows_the_end),

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "ioloop.h"
+#include "istream-private.h"
 #include "test-held-codec.h"
 #include "transforms.h"
 
@@ -217,6 +218,39 @@ static void test_the_loop_hears_of_an_error(void **state ATTR_UNUSED)
 	buffer_free(&buf);
 }
 
+static int asks_again(void *context)
+{
+	struct waiting *w = context;
+
+	if (++w->calls < 3)
+		return 0;
+	io_loop_stop(w->loop);
+	return 1;
+}
+
+/* One that answers 0 is called again, although nothing is on its way. */
+static void test_the_callback_asks_again(void **state ATTR_UNUSED)
+{
+	int fds[2];
+	struct ostream *end;
+	struct waiting w;
+
+	waiting_init(&w, SIZE_MAX, false);
+	test_gate_open(&w.gate);
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	end = o_stream_create_fd_autoclose(&fds[1], 0);
+	w.s = o_stream_create_transform(end, &w.codec->transform);
+	o_stream_set_flush_callback(w.s, asks_again, &w);
+	assert_int_equal(o_stream_send(w.s, "hello", 5), 5);
+	io_loop_run(w.loop);
+	assert_int_equal(w.calls, 3);
+	assert_int_equal(o_stream_finish(w.s), 1);
+	o_stream_destroy(&w.s);
+	o_stream_destroy(&end);
+	assert_int_equal(close(fds[0]), 0);
+	waiting_free(&w);
+}
+
 static void test_the_callback_may_destroy(void **state ATTR_UNUSED)
 {
 	struct ostream *end = o_stream_create_null();
@@ -401,6 +435,40 @@ static void test_the_thread_wakes_a_reader(void **state ATTR_UNUSED)
 	waiting_free(&w);
 }
 
+/* What the thread wakes moves with the stream. */
+static void test_a_reader_in_another_loop(void **state ATTR_UNUSED)
+{
+	struct istream *pipe_input;
+	struct ioloop *first;
+	struct waiting w;
+	struct io *io;
+	int fds[2];
+
+	first = io_loop_create();
+	waiting_init(&w, SIZE_MAX, true);
+	io_loop_set_current(first);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(write(fds[1], "question", 8), 8);
+	pipe_input = i_stream_create_fd_autoclose(&fds[0], 0);
+	w.input = i_stream_create_transform(pipe_input, &w.codec->transform);
+	io = io_add_istream(w.input, read_some, &w);
+	while (w.codec->polls == 0)
+		assert_int_equal(i_stream_read(w.input), 0);
+	i_stream_switch_ioloop_to(w.input, w.loop);
+	assert_ptr_equal(pipe_input->real_stream->iostream.ioloop, w.loop);
+	test_gate_open(&w.gate);
+	io_loop_run(w.loop);
+	assert_memory_equal(w.got->data, "question", 8);
+	io_remove(&io);
+	i_stream_destroy(&w.input);
+	i_stream_destroy(&pipe_input);
+	assert_int_equal(close(fds[1]), 0);
+	io_loop_set_current(w.loop);
+	waiting_free(&w);
+	io_loop_destroy(&first);
+}
+
 /* Nor does one wait in its read that asks again before the loop has told it. */
 static void test_a_reader_that_comes_again(void **state ATTR_UNUSED)
 {
@@ -437,10 +505,12 @@ int main(void)
 		cmocka_unit_test(test_the_thread_wakes_the_loop),
 		cmocka_unit_test(test_the_thread_says_that_it_is_at_rest),
 		cmocka_unit_test(test_the_loop_hears_of_an_error),
+		cmocka_unit_test(test_the_callback_asks_again),
 		cmocka_unit_test(test_the_callback_may_destroy),
 		cmocka_unit_test(test_another_loop),
 		cmocka_unit_test(test_backpressure),
 		cmocka_unit_test(test_the_thread_wakes_a_reader),
+		cmocka_unit_test(test_a_reader_in_another_loop),
 		cmocka_unit_test(test_a_reader_that_comes_again),
 	};
 

@@ -101,7 +101,7 @@ static bool dup_file(struct temp_ostream *temp, struct istream *instream)
 	uoff_t size;
 
 	if ((temp->flags & IOSTREAM_TEMP_FLAG_TRY_FD_DUP) == 0 ||
-	    temp->ostream.ostream.offset > 0 || temp->dup_fd != -1 ||
+	    temp->ostream.ostream.offset > 0 ||
 	    temp_store_size(temp->store) > 0)
 		return false;
 	if (!instream->readable_fd || i_stream_stat(instream, true, &st) < 0 ||

@@ -1,0 +1,307 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* What output streams say of themselves, and what those refuse that lie on top of
+   others. */
+
+#include "config.h"
+#include "hash-method.h"
+#include "iostream-rawlog.h"
+#include "test-stream-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t hashed[64];
+static struct test_told told;
+
+static struct ostream *hash(struct ostream *output)
+{
+	const struct hash_method *method = hash_method_lookup("crc32");
+
+	assert_true(method->context_size <= sizeof(hashed));
+	method->init(hashed);
+	return o_stream_create_hash(output, method, hashed);
+}
+
+static struct ostream *progress(struct ostream *output)
+{
+	memset(&told, 0, sizeof(told));
+	return o_stream_create_progress(output, 0, test_tell, &told);
+}
+
+static struct ostream *logged(struct ostream *output)
+{
+	return o_stream_create_rawlog_from_stream(output,
+						  o_stream_create_null(), 0);
+}
+
+static struct ostream *fails(struct ostream *output)
+{
+	return o_stream_create_failure_at(output, 100, "failure");
+}
+
+static struct ostream *limit(struct ostream *output)
+{
+	return o_stream_create_limit(output, 100);
+}
+
+static struct ostream *channel(struct ostream *output)
+{
+	return o_stream_create_multiplex(output, 0,
+					 OSTREAM_MULTIPLEX_FORMAT_PACKET);
+}
+
+static struct ostream *tee_of(struct ostream *output)
+{
+	struct ostream *outputs[] = { output, NULL };
+
+	return o_stream_create_tee(outputs);
+}
+
+static struct ostream *(*const filters[])(struct ostream *output) = {
+	o_stream_create_passthrough,
+	hash,
+	progress,
+	logged,
+	fails,
+	limit,
+	channel,
+	tee_of,
+	o_stream_create_hex
+};
+
+/* Theirs is the one below. */
+static void test_descriptor(void **state ATTR_UNUSED)
+{
+	struct ostream *end, *s;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < N_ELEMENTS(filters); i++) {
+		if (filters[i] == tee_of)
+			continue;
+		end = o_stream_create_file(test_path("file"), 0, 0600, 0);
+		fd = o_stream_get_fd(end);
+		assert_true(fd >= 0);
+		s = filters[i](end);
+		assert_int_equal(o_stream_get_fd(s), fd);
+		o_stream_abort(s);
+		o_stream_destroy(&s);
+		o_stream_destroy(&end);
+		end = o_stream_create_null();
+		s = filters[i](end);
+		assert_int_equal(o_stream_get_fd(s), -1);
+		o_stream_abort(s);
+		o_stream_destroy(&s);
+		o_stream_destroy(&end);
+	}
+}
+
+/* Also on top of what can be seeked: offsets are not the same there. */
+static void test_no_seeking(void **state ATTR_UNUSED)
+{
+	struct ostream *end, *s;
+	size_t i;
+	int seek;
+
+	for (i = 0; i < N_ELEMENTS(filters); i++) {
+		for (seek = 0; seek < 2; seek++) {
+			end = o_stream_create_file(test_path("file"), 0, 0600,
+						   0);
+			s = filters[i](end);
+			assert_int_equal(o_stream_send_str(s, "abc"), 3);
+			assert_int_equal(seek != 0 ?
+						 o_stream_seek(s, 0) :
+						 o_stream_pwrite(s, "x", 1, 0),
+					 -1);
+			assert_int_equal(s->stream_errno, ESPIPE);
+			assert_int_equal(s->offset, 3);
+			assert_int_equal(end->stream_errno, 0);
+			o_stream_abort(s);
+			o_stream_destroy(&s);
+			o_stream_destroy(&end);
+		}
+	}
+}
+
+/* Whoever is asked. */
+static void test_flush_fails_below(void **state ATTR_UNUSED)
+{
+	struct ostream *null, *end, *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(filters); i++) {
+		null = o_stream_create_null();
+		end = o_stream_create_failure_at_flush(null, "cannot flush");
+		s = filters[i](end);
+		assert_int_equal(o_stream_send_str(s, "abc"), 3);
+		assert_int_equal(o_stream_flush(s), -1);
+		assert_int_equal(s->stream_errno, EIO);
+		assert_string_equal(o_stream_get_error(s), "cannot flush");
+		o_stream_abort(s);
+		o_stream_destroy(&s);
+		o_stream_destroy(&end);
+		o_stream_destroy(&null);
+	}
+}
+
+static void test_no_channel(void **state ATTR_UNUSED)
+{
+	struct ostream *s = o_stream_create_null();
+
+	EXPECT_PANIC("multiplex", (void)o_stream_multiplex_add_channel(s, 1));
+	EXPECT_PANIC("multiplex", (void)o_stream_multiplex_get_channel_id(s));
+	o_stream_destroy(&s);
+}
+
+/*
+ * o_stream_nsend_istream(): what nobody looks at yet is told by the flush
+ */
+
+struct outcome {
+	const char *name;
+	struct istream *(*input)(void);
+	size_t room;
+	int error;
+	const char *text;
+	const char *got;
+};
+
+static struct istream *all(void)
+{
+	return i_stream_create_from_data("abcdef", 6);
+}
+
+static struct istream *pauses(void)
+{
+	return test_trickle_create("abcdef", 6, 3, true);
+}
+
+static struct istream *breaks(void)
+{
+	struct istream *input = all(), *s;
+
+	s = i_stream_create_failure_at(input, 4, EIO, "disk gone");
+	i_stream_unref(&input);
+	return s;
+}
+
+static const struct outcome outcomes[] = {
+	{ "all", all, 100, 0, "", "abcdef" },
+	{ "too little room", all, 4, ENOBUFS, "buffer was full", "abcd" },
+	{ "nothing to read now", pauses, 100, EAGAIN, "nothing to read now",
+	  "abc" },
+	{ "failing input", breaks, 100, EIO, "disk gone", "abcd" },
+};
+
+static void test_nsend_istream(void **state ATTR_UNUSED)
+{
+	const struct outcome *o;
+	struct test_sink *sink;
+	struct istream *input;
+	struct ostream *s;
+
+	for (o = outcomes; o < outcomes + N_ELEMENTS(outcomes); o++) {
+		sink = test_sink_create(o->room, 0);
+		s = o_stream_create_passthrough(sink->stream);
+		input = o->input();
+		o_stream_nsend_istream(s, input);
+		/* what follows an error is nothing, room or not */
+		test_sink_allow(sink, 10);
+		if (o->error != 0)
+			o_stream_nsend_str(s, "x");
+		assert_int_equal(o_stream_flush(s), o->error == 0 ? 1 : -1);
+		if (s->stream_errno != o->error ||
+		    strstr(o_stream_get_error(s), o->text) == NULL)
+			fail_msg("%s: %s", o->name, o_stream_get_error(s));
+		assert_string_equal(buffer_c_str(sink->data), o->got);
+		o_stream_destroy(&s);
+		i_stream_destroy(&input);
+		test_sink_free(&sink);
+	}
+}
+
+/* Also where all went well: nobody has looked. */
+static void test_nsend_istream_unchecked(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
+	struct ostream *s = o_stream_create_passthrough(sink->stream);
+	struct istream *input = all();
+
+	o_stream_nsend_istream(s, input);
+	EXPECT_PANIC("missing error handling", o_stream_destroy(&s));
+	o_stream_ignore_last_errors(s);
+	o_stream_destroy(&s);
+	i_stream_destroy(&input);
+	test_sink_free(&sink);
+}
+
+/*
+ * Closed ones, and time
+ */
+
+/* Whatever it gathered before. */
+static void test_closed_takes_nothing(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink;
+	struct ostream *s, *file;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		sink = test_sink_create(SIZE_MAX, 0);
+		file = o_stream_create_file(test_path("file"), 0, 0600, 0);
+		s = o_stream_create_hex(i == 0 ? sink->stream : file);
+		o_stream_cork(s);
+		assert_int_equal(o_stream_send_str(s, "abc"), 3);
+		assert_int_equal(o_stream_send_str(s, "def"), 3);
+		o_stream_abort(s);
+		o_stream_close(s);
+		assert_int_equal(o_stream_send_str(s, "ghi"), -1);
+		assert_int_equal(s->offset, 6);
+		assert_int_equal(errno, EPIPE);
+		o_stream_destroy(&s);
+		o_stream_destroy(&file);
+		test_sink_free(&sink);
+	}
+}
+
+/* A flush that has nothing to send accepts nothing. */
+static void test_last_write_time(void **state ATTR_UNUSED)
+{
+	struct ostream *s = o_stream_create_file(test_path("file"), 0, 0600, 0);
+	struct timeval first, later;
+	struct timespec now;
+
+	o_stream_cork(s);
+	assert_int_equal(o_stream_send_str(s, "abc"), 3);
+	assert_int_equal(o_stream_flush(s), 1);
+	o_stream_get_last_write_time(s, &first);
+	assert_true(first.tv_sec > 0);
+	do {
+		assert_int_equal(clock_gettime(CLOCK_REALTIME_COARSE, &now), 0);
+	} while (now.tv_sec == first.tv_sec &&
+		 now.tv_nsec / 1000 == first.tv_usec);
+	assert_int_equal(o_stream_flush(s), 1);
+	o_stream_get_last_write_time(s, &later);
+	assert_memory_equal(&first, &later, sizeof(first));
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_descriptor),
+		cmocka_unit_test(test_no_seeking),
+		cmocka_unit_test(test_flush_fails_below),
+		cmocka_unit_test(test_no_channel),
+		cmocka_unit_test(test_nsend_istream),
+		cmocka_unit_test(test_nsend_istream_unchecked),
+		cmocka_unit_test(test_closed_takes_nothing),
+		cmocka_unit_test(test_last_write_time),
+	};
+
+	return cmocka_run_group_tests_name("ostream-state", tests, NULL, NULL);
+}
