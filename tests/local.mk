@@ -14,13 +14,14 @@ unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
-unit_tests += tests/test-timeout-queue tests/test-thread-each
-threaded_tests += tests/test-thread-each
+unit_tests += tests/test-timeout-queue tests/test-thread-each tests/test-thread-exit
+threaded_tests += tests/test-thread-each tests/test-thread-exit
 unit_tests += tests/test-ioloop tests/test-ioloop-current \
 	tests/test-ioloop-custom
 threaded_tests += tests/test-ioloop-current
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue tests/test-thread-each \
+	tests/test-thread-exit \
 	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
 unit_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork
 unit_tests += tests/test-ostream-file tests/test-ostream-append
