@@ -31,8 +31,10 @@ examples_http_chunks_CPPFLAGS = -Iexamples/include
 examples_http_chunks_LDADD = libbobbin-stream.la
 examples/http_chunks-http-chunks.$(OBJEXT): examples/include/bobbin.stamp
 
-# Built by tests/check-outside-module.sh, against the installed headers.
-EXTRA_DIST += examples/module-audit.c
+# module-audit.c is built by tests/check-outside-module.sh, against the installed headers.
+dist_docexamples_DATA += examples/compress.c examples/spool.c examples/spool-async.c \
+	examples/backpressure.c examples/http-chunks.c examples/module-audit.c \
+	examples/ioloop-libev.c examples/ioloop-libev.h
 
 examples/include/bobbin.stamp: $(stream_public_headers) \
 		$(spool_public_headers) lib/bobbin-rename.h

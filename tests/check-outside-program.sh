@@ -164,6 +164,17 @@ else
 	echo "No shared libraries in this build: only static ones are used."
 fi
 
+# What the installed pages and headers refer to is installed, too.
+docdir=$(dirname "$(find "$stage" -name README.md)")
+grep -ohE '\<(doc|examples)/[a-z-]+\.(md|c|h)\>' "$docdir/README.md" "$docdir"/doc/*.md \
+	"$stage$($PKG_CONFIG --variable=includedir bobbin-stream)"/bobbin/*.h |
+	sort -u >"$work/named"
+check "the installed pages name others" grep -q '^doc/hooks.md$' "$work/named"
+while read -r page; do
+	[ -f "$docdir/$page" ] || echo "$page"
+done <"$work/named" >"$work/missing"
+check_empty "and these are installed" "$work/missing"
+
 rm -f "$stage$libdir"/libbobbin-*.so*
 if [ -f "$stage$libdir/libbobbin-stream.a" ]; then
 	check "a program of streams builds, static" \
@@ -182,4 +193,8 @@ if [ -f "$stage$libdir/libbobbin-stream.a" ]; then
 		not_run "the static library in a plugin: it has no -fPIC"
 	fi
 fi
+
+check "make uninstall" stage_install "$stage" uninstall
+find "$stage" \( ! -type d -o -name bobbin \) >"$work/left"
+check_empty "leaves nothing" "$work/left"
 finish

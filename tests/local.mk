@@ -282,7 +282,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutants.py tests/mutants.list \
+EXTRA_DIST += $(script_tests) $(source_tests) tests/lint.sh tests/read-journal.py tests/mutants.py tests/mutants.list \
 	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
 	tests/conformance \
 	tests/install-packages

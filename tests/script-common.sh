@@ -164,13 +164,13 @@ stage_headers()
 	cp "$top_builddir/lib/bobbin-rename.h" "$1/bobbin/"
 }
 
-# stage_install DIR: make install below DIR. libtool takes the libraries away for
+# stage_install DIR [TARGET]: make install (or another one) below DIR. libtool takes the libraries away for
 # a moment to relink them, so no other test may run at the same time: local.mk.
 stage_install()
 {
 	(
 		unset MAKEFLAGS MFLAGS MAKELEVEL
-		${MAKE:-make} -s -C "$top_builddir" DESTDIR="$1" install
+		${MAKE:-make} -s -C "$top_builddir" DESTDIR="$1" "${2:-install}"
 	) >"$work/install.out" 2>&1
 }
 
