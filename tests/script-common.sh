@@ -97,6 +97,18 @@ sanitized()
 		nm "$top_builddir/tools/bobbin" 2>/dev/null | grep -q __.san_
 }
 
+# has KIND: whether this build has it.
+has()
+{
+	"$BOBBIN" --version | grep -q "^streams:.* $1"
+}
+
+# zstd, or gzip where this build lacks it.
+zstd_or_gzip()
+{
+	if has zstd; then echo zstd; else echo gzip; fi
+}
+
 # name_of PID: what this process runs.
 name_of()
 {
