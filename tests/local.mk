@@ -152,8 +152,9 @@ unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
-unit_tests += tests/test-spool-scan tests/test-spool-killed
-threaded_tests += tests/test-spool-scan tests/test-spool-scan-once
+unit_tests += tests/test-spool-scan tests/test-spool-killed tests/test-spool-hooks
+threaded_tests += tests/test-spool-scan tests/test-spool-scan-once \
+	tests/test-spool-hooks
 unit_tests += tests/test-module-file tests/test-module-file-aside \
 	tests/test-module-file-claim \
 	tests/test-module-file-damage tests/test-module-file-headers \
