@@ -4,6 +4,7 @@ spool_public_headers += lib-spool/message-id.h lib-spool/email-message.h \
 	lib-spool/io-infrastructure.h lib-spool/spool.h \
 	lib-spool/spool-modules.h lib-spool/spool-async.h
 spool_private_headers += lib-spool/message-record.h \
+	lib-spool/message-record-format.h \
 	lib-spool/spool-private.h lib-spool/spool-chain.h \
 	lib-spool/spool-async-private.h lib-spool/spool-stacks.h lib-spool/modules/module-file.h \
 	lib-spool/modules/module-file-private.h \
@@ -18,7 +19,7 @@ spool_private_headers += lib-spool/message-record.h \
 
 spool_sources += lib-spool/message-id.c
 spool_sources += lib-spool/email-message.c
-spool_sources += lib-spool/message-record.c
+spool_sources += lib-spool/message-record.c lib-spool/message-record-parse.c
 spool_sources += lib-spool/io-error.c
 spool_sources += lib-spool/spool.c
 spool_sources += lib-spool/spool-wire.c

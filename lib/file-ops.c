@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -18,6 +20,16 @@ static int system_openat(int dir_fd, const char *path, int flags, mode_t mode)
 static int system_dup(int fd)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static int system_set_nocow(int fd)
+{
+	int flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return -1;
+	flags |= FS_NOCOW_FL;
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
 const struct file_ops file_ops_system = {
@@ -37,6 +49,7 @@ const struct file_ops file_ops_system = {
 	.fchmod = fchmod,
 	.fchown = fchown,
 	.ftruncate = ftruncate,
+	.set_nocow = system_set_nocow,
 	.fsync = fsync,
 	.fdatasync = fdatasync,
 	.fsync_dir = fsync,
@@ -132,6 +145,33 @@ ssize_t file_splice(int in_fd, int out_fd, off_t *out_offset, size_t size,
 int file_fdatasync(int fd)
 {
 	RETRY_EINTR(int, current_ops->fdatasync(fd));
+}
+
+static int rename_by_link(int old_dir_fd, const char *old_path, int new_dir_fd,
+			  const char *new_path)
+{
+	int error;
+
+	if (file_ops()->linkat(old_dir_fd, old_path, new_dir_fd, new_path, 0) <
+	    0)
+		return -1;
+	if (file_ops()->unlinkat(old_dir_fd, old_path, 0) == 0)
+		return 0;
+	error = errno;
+	(void)file_ops()->unlinkat(new_dir_fd, new_path, 0);
+	errno = error;
+	return -1;
+}
+
+int file_rename_new(int old_dir_fd, const char *old_path, int new_dir_fd,
+		    const char *new_path)
+{
+	int ret = file_ops()->renameat2(old_dir_fd, old_path, new_dir_fd,
+					new_path, RENAME_NOREPLACE);
+
+	return ret < 0 && (errno == EINVAL || errno == ENOSYS) ?
+		rename_by_link(old_dir_fd, old_path, new_dir_fd, new_path) :
+		ret;
 }
 
 int file_close(int *_fd)

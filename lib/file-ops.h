@@ -36,6 +36,8 @@ struct file_ops {
 	int (*fchmod)(int fd, mode_t mode);
 	int (*fchown)(int fd, uid_t owner, gid_t group);
 	int (*ftruncate)(int fd, off_t size);
+	/* FS_IOC_GETFLAGS, and FS_IOC_SETFLAGS with FS_NOCOW_FL besides */
+	int (*set_nocow)(int fd);
 	int (*fsync)(int fd);
 	int (*fdatasync)(int fd);
 	/* fsync() of a directory's fd: what makes names durable. */
@@ -82,6 +84,10 @@ ssize_t file_sendfile(int out_fd, int in_fd, off_t offset, size_t size);
 ssize_t file_splice(int in_fd, int out_fd, off_t *out_offset, size_t size,
 		    unsigned int flags);
 int file_fdatasync(int fd);
+/* Renames, and replaces nothing: EEXIST. Where a filesystem cannot do that (NFS, ZFS, many of
+   FUSE) it is by a link: a crash may leave both names then. */
+int file_rename_new(int old_dir_fd, const char *old_path, int new_dir_fd,
+		    const char *new_path);
 int file_sync_dir_fd(int dir_fd);
 /* Closes *fd once (never again after EINTR) and sets it to -1; -1 and errno
    where close() reports a late write error. A *fd of -1 is 0. */

@@ -187,7 +187,7 @@ source_tests = tests/tool-codecs.sh tests/check-doveadm.sh \
 	tests/check-symbols.sh tests/check-headers.sh \
 	tests/check-docs.sh tests/check-outside-program.sh \
 	tests/check-outside-module.sh tests/check-both-libraries.sh \
-	tests/compat.sh
+	tests/compat.sh tests/real-disks.sh tests/real-cuts.sh
 if !SANITIZED
 script_tests += $(source_tests)
 endif
@@ -284,7 +284,7 @@ TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
 EXTRA_DIST += $(script_tests) $(source_tests) tests/lint.sh tests/read-journal.py tests/mutants.py tests/mutants.list \
-	tests/spool-large.sh tests/script-common.sh tests/data tests/compat \
+	tests/spool-large.sh tests/script-common.sh tests/disk-common.sh tests/data tests/compat \
 	tests/conformance \
 	tests/install-packages
 tests_libtestcommon_la_SOURCES = tests/test-common.c tests/test-faults.c \
@@ -370,6 +370,11 @@ crash-soak:
 .PHONY: kill-soak
 kill-soak:
 	KILL_MESSAGES=$${KILL_MESSAGES:-1000000} $(MAKE) check-some SOME=tests/test-spool-killed
+
+# Power cuts on real file systems.
+.PHONY: cut-soak
+cut-soak:
+	REAL_CUTS=$${REAL_CUTS:-300} $(MAKE) check-some SOME=tests/real-cuts.sh
 
 # Full disks of any kind.
 .PHONY: full-soak

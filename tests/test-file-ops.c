@@ -337,6 +337,58 @@ static const struct {
 	{ "../file", ".." }, { "", "." },
 };
 
+/* NULL: it is not there. */
+static void new_has(const char *text)
+{
+	buffer_t *buf;
+
+	assert_int_equal(access(test_path("new"), F_OK), text != NULL ? 0 : -1);
+	if (text == NULL)
+		return;
+	buf = test_read_file(test_path("new"));
+	assert_string_equal(buffer_c_str(buf), text);
+	buffer_free(&buf);
+}
+
+/* By a rename, or where the filesystem cannot (an error), by a link. Whatever fails, there is one
+   name as before. */
+static void test_file_ops_rename_new(void **state ATTR_UNUSED)
+{
+	static const struct {
+		int rename_errno, unlink_errno;
+		bool taken;
+		int error;
+	} rows[] = {
+		{ 0, 0, false, 0 },      { 0, 0, true, EEXIST },
+		{ EINVAL, 0, false, 0 }, { EINVAL, 0, true, EEXIST },
+		{ ENOSYS, 0, false, 0 }, { ENOSYS, 0, true, EEXIST },
+		{ EIO, 0, false, EIO },  { EINVAL, EIO, false, EIO },
+	};
+	size_t i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		test_write_file(test_path("old"), "old", 3);
+		(void)unlink(test_path("new"));
+		if (rows[i].taken)
+			test_write_file(test_path("new"), "new", 3);
+		test_faults_begin();
+		test_faults.fail_errno[TEST_OP_RENAME] = rows[i].rename_errno;
+		test_faults.fail_at[TEST_OP_RENAME] = rows[i].rename_errno != 0;
+		test_faults.fail_errno[TEST_OP_UNLINK] = rows[i].unlink_errno;
+		test_faults.fail_at[TEST_OP_UNLINK] = rows[i].unlink_errno != 0;
+		ret = file_rename_new(AT_FDCWD, test_path("old"), AT_FDCWD,
+				      test_path("new"));
+		assert_int_equal(ret, rows[i].error == 0 ? 0 : -1);
+		if (ret < 0)
+			assert_int_equal(errno, rows[i].error);
+		test_faults_end();
+		assert_int_equal(access(test_path("old"), F_OK),
+				 ret == 0 ? -1 : 0);
+		new_has(ret == 0 ? "old" : rows[i].taken ? "new" : NULL);
+	}
+}
+
 static void test_file_ops_dirname(void **state ATTR_UNUSED)
 {
 	size_t i;
@@ -400,6 +452,7 @@ int main(void)
 		FAULT_TEST(test_file_ops_close_errors),
 		FAULT_TEST(test_file_ops_sync_dir),
 		FAULT_TEST(test_file_ops_sync_dir_errors),
+		FAULT_TEST(test_file_ops_rename_new),
 		cmocka_unit_test(test_file_ops_dirname),
 		FAULT_TEST(test_file_ops_short_counts),
 		FAULT_TEST(test_file_ops_fail_nth),

@@ -74,19 +74,6 @@ static void rights_begin(bool may_chown, bool may_chgrp)
 	file_ops_set(&ops);
 }
 
-static int setup(void **state ATTR_UNUSED)
-{
-	test_remove_tree(test_path("d"));
-	return mkdir(test_path("d"), 0700);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	test_faults_end();
-	test_remove_tree(test_path("d"));
-	return 0;
-}
-
 static void make_old(mode_t mode)
 {
 	/* the one before may not be one to write to */
@@ -342,8 +329,9 @@ static void test_an_acl_that_is_too_large(void **state ATTR_UNUSED)
 	assert_int_equal(mode_of_new(), 0600);
 }
 
-#define TEST(function) \
-	cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                            \
+	cmocka_unit_test_setup_teardown(function, test_dir_setup, \
+					test_dir_teardown)
 
 int main(void)
 {

@@ -1,10 +1,12 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Segments that gave their blocks back, and get them again. */
+/* Segments that gave their blocks back, and get them again; and how they are to stay. */
 
 #include "config.h"
 #include "file-ops.h"
 #include "test-journal-common.h"
+
+#include <errno.h>
 
 #define COUNT 300u
 
@@ -118,12 +120,48 @@ static void test_one_that_was_to_be_used(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+static unsigned int told, told_empty;
+
+static int noting_set_nocow(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	told++;
+	told_empty += st.st_size == 0;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+/* What is written over takes no space on a copy-on-write file system: which is told of each
+   file while it is empty, and may not know how. */
+static void test_files_are_written_in_place(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal;
+	unsigned int n;
+
+	test_journal_new_dir();
+	ops.set_nocow = noting_set_nocow;
+	file_ops_set(&ops);
+	told = told_empty = 0;
+	journal = test_journal_open(false);
+	for (n = 0; n < COUNT; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	assert_true(told > 1);
+	assert_int_equal(told, test_journal_files_in("journal"));
+	assert_int_equal(told_empty, told);
+	journal_close(&journal);
+	file_ops_set(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blocks_again_ahead),
 		cmocka_unit_test(test_blocks_are_there_before_records),
 		cmocka_unit_test(test_one_that_was_to_be_used),
+		cmocka_unit_test(test_files_are_written_in_place),
 	};
 
 	return cmocka_run_group_tests_name("journal-blocks", tests, NULL, NULL);

@@ -185,6 +185,34 @@ static int failing_fsync_dir(int dir_fd)
 	return -1;
 }
 
+static int plain_renameat2(int old_dir_fd, const char *old_path, int new_dir_fd,
+			   const char *new_path, unsigned int flags)
+{
+	if (flags == 0)
+		return file_ops_system.renameat2(old_dir_fd, old_path,
+						 new_dir_fd, new_path, 0);
+	errno = EINVAL;
+	return -1;
+}
+
+/* As NFS and others: nothing is replaced there either, and the file goes. */
+static void test_where_rename_may_replace(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	ops.renameat2 = plain_renameat2;
+	file_ops_set(&ops);
+	journal = test_journal_repair(false);
+	file_ops_set(NULL);
+	assert_int_equal(test_journal_files_in("quarantine"), 2);
+	assert_int_equal(test_journal_files_in("journal"), 0);
+	journal_close(&journal);
+}
+
 /* Who cannot put it aside does not go on without it: the next repair does. */
 static void test_what_cannot_be_put_aside(void **state ATTR_UNUSED)
 {
@@ -255,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
+		cmocka_unit_test(test_where_rename_may_replace),
 		cmocka_unit_test(test_what_cannot_be_put_aside),
 		cmocka_unit_test(test_a_damaged_segment_among_others),
 	};

@@ -211,23 +211,19 @@ static void test_what_is_left_out(void **state ATTR_UNUSED)
    written. */
 static void test_a_repair_with_another_key(void **state ATTR_UNUSED)
 {
-	struct stream_context keys = { .identities = age_identities_new() };
+	struct stream_context keys = test_spool_other_keys();
 	struct spool_undone undone;
 	struct spool *spool;
-	char *error, stack[600], path[512], text[AGE_RECIPIENT_TEXT_SIZE];
+	char *error, stack[600], path[512];
 	unsigned int damaged;
 	message_id id;
 
-	assert_int_equal(age_keygen(test_path("another"), text, &error), 0);
 	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
 		       test_path("public"));
 	spool = test_spool_new(stack);
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
 			 IO_DONE);
 	spool_close(&spool);
-	if (age_identities_add_file(keys.identities, test_path("another"), NULL,
-				    &error) < 0)
-		fail_msg("%s", error);
 	for (damaged = 0; damaged < 2; damaged++) {
 		test_spool_file(&id, ".h", path);
 		if (damaged > 0)

@@ -331,16 +331,11 @@ static void test_headers_without_their_body(void **state ATTR_UNUSED)
 /* A key that does not fit says nothing about the message. */
 static void test_verify_with_another_key(void **state ATTR_UNUSED)
 {
-	char stack[600], text[AGE_RECIPIENT_TEXT_SIZE], path[512], *error;
-	struct stream_context keys = { .identities = age_identities_new() };
+	struct stream_context keys = test_spool_other_keys();
+	char stack[600], path[512], *error;
 	struct spool *spool;
 	message_id id;
 
-	assert_int_equal(age_keygen(test_path("other"), text, &error), 0);
-	assert_int_equal(age_identities_add_file(keys.identities,
-						 test_path("other"), NULL,
-						 &error),
-			 0);
 	(void)snprintf(stack, sizeof(stack), "age:recipients=%s",
 		       test_path("public"));
 	spool = test_spool_new(stack);

@@ -16,19 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int setup(void **state ATTR_UNUSED)
-{
-	test_remove_tree(test_path("d"));
-	return mkdir(test_path("d"), 0700);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	test_faults_end();
-	test_remove_tree(test_path("d"));
-	return 0;
-}
-
 static int open_file(const char *name, int flags)
 {
 	int fd = open(test_path(name), flags | O_CREAT, 0600);
@@ -379,8 +366,9 @@ static void test_a_pipe_is_read(void **state ATTR_UNUSED)
 	test_gives(open_input(fd_path(fds[0])), "", EBADF);
 }
 
-#define TEST(function) \
-	cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                            \
+	cmocka_unit_test_setup_teardown(function, test_dir_setup, \
+					test_dir_teardown)
 
 int main(void)
 {

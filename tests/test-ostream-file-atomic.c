@@ -15,21 +15,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Each test has a directory d of its own, with what it says there. */
-static int setup(void **state ATTR_UNUSED)
-{
-	test_remove_tree(test_path("d"));
-	(void)umask(022);
-	return mkdir(test_path("d"), 0700);
-}
-
-static int teardown(void **state ATTR_UNUSED)
-{
-	test_faults_end();
-	test_remove_tree(test_path("d"));
-	return 0;
-}
-
 static unsigned int files_in_dir(void)
 {
 	return (unsigned int)test_command("exit $(ls -A %s | wc -l)",
@@ -509,8 +494,9 @@ static void test_below_a_directory_fd(void **state ATTR_UNUSED)
 	assert_int_equal(close(tmp_fd), 0);
 }
 
-#define TEST(function) \
-	cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                            \
+	cmocka_unit_test_setup_teardown(function, test_dir_setup, \
+					test_dir_teardown)
 
 int main(void)
 {

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct age_identities *identities;
 static unsigned int spool_number;
@@ -32,6 +33,19 @@ int test_spool_teardown(void **state ATTR_UNUSED)
 {
 	age_identities_unref(&identities);
 	return 0;
+}
+
+struct stream_context test_spool_other_keys(void)
+{
+	struct stream_context keys = { .identities = age_identities_new() };
+	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
+
+	(void)unlink(test_path("other-key"));
+	if (age_keygen(test_path("other-key"), text, &error) < 0 ||
+	    age_identities_add_file(keys.identities, test_path("other-key"),
+				    NULL, &error) < 0)
+		fail_msg("%s", error);
+	return keys;
 }
 
 const char *test_spool_dir(void)

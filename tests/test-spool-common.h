@@ -25,6 +25,9 @@
    spools are then opened with. */
 int test_spool_setup(void **state);
 int test_spool_teardown(void **state);
+/* To open one with a key that no spool is encrypted to; the identities are the
+   caller's. */
+struct stream_context test_spool_other_keys(void);
 
 /* The directory of the newest spool. */
 const char *test_spool_dir(void);

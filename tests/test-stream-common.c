@@ -105,6 +105,20 @@ bool test_tell(uoff_t offset, void *context)
 	return ++told->calls != told->cancel_at;
 }
 
+int test_dir_setup(void **state ATTR_UNUSED)
+{
+	test_remove_tree(test_path("d"));
+	(void)umask(022);
+	return mkdir(test_path("d"), 0700);
+}
+
+int test_dir_teardown(void **state ATTR_UNUSED)
+{
+	test_faults_end();
+	test_remove_tree(test_path("d"));
+	return 0;
+}
+
 struct test_keys test_keys;
 
 int test_keys_setup(void **state ATTR_UNUSED)

@@ -32,6 +32,11 @@ struct test_told {
 };
 bool test_tell(uoff_t offset, void *context);
 
+/* Of a test: an empty directory test_path("d"), where umask leaves what others may read; and
+   file operations that are the system's again. */
+int test_dir_setup(void **state);
+int test_dir_teardown(void **state);
+
 /* Of a group: a new key, as sets and as text; its secret half is in
    test_path("key"). */
 extern struct test_keys {

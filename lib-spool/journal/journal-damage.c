@@ -204,8 +204,7 @@ static int move_segment(struct journal *journal, uint32_t number)
 	if (spool_put_aside(journal->dir_fd, base, NULL, 0, first_block) < 0)
 		return -1;
 	/* after a crash here there is a reason without a file */
-	if (file_ops()->renameat2(journal->fd, name, journal->dir_fd, aside,
-				  RENAME_NOREPLACE) < 0) {
+	if (file_rename_new(journal->fd, name, journal->dir_fd, aside) < 0) {
 		drop_reason(journal, aside);
 		return -1;
 	}

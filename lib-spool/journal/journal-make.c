@@ -155,6 +155,9 @@ static int make_file(struct journal *journal, struct journal_segment *segment,
 					O_CLOEXEC);
 	if (fd < 0)
 		return -1;
+	/* on btrfs what is written over would else need space once more, and there is none on a
+	   full disk; while the file is empty. The others do so by themselves, or cannot */
+	(void)file_ops()->set_nocow(fd);
 	if (make_whole(journal, segment, fd, ahead) == 0) {
 		journal_file_adopt(segment->file, fd);
 		return 0;

@@ -45,36 +45,22 @@ static int atomic_fail(struct atomic_ostream *atomic, const char *what)
 			     strerror(errno));
 }
 
-/* For a filesystem that cannot rename without replacing: link() refuses a name that
-   exists; the temporary one goes after it, and if a crash keeps it, it is a second
-   name of the same file. */
-static int atomic_link(struct atomic_ostream *atomic)
-{
-	if (file_ops()->linkat(atomic->tmp_dir_fd, atomic->tmp_name,
-			       atomic->dir_fd, atomic->name, 0) < 0)
-		return atomic_fail(atomic, "link");
-	if (file_ops()->unlinkat(atomic->tmp_dir_fd, atomic->tmp_name, 0) < 0)
-		return atomic_fail(atomic, "unlink");
-	return 0;
-}
-
 /* Puts the name in place of the temporary one. */
 static int atomic_rename(struct atomic_ostream *atomic)
 {
-	bool replace = (atomic->flags & OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE) ==
-		0;
 	int ret;
 
-	ret = file_ops()->renameat2(atomic->tmp_dir_fd, atomic->tmp_name,
-				    atomic->dir_fd, atomic->name,
-				    replace ? 0 : RENAME_NOREPLACE);
-	if (ret < 0 && !replace && (errno == EINVAL || errno == ENOSYS))
-		ret = atomic_link(atomic);
-	else if (ret < 0)
-		ret = atomic_fail(atomic, "rename");
-	if (ret == 0)
-		atomic->tmp_exists = false;
-	return ret;
+	if ((atomic->flags & OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE) != 0)
+		ret = file_rename_new(atomic->tmp_dir_fd, atomic->tmp_name,
+				      atomic->dir_fd, atomic->name);
+	else
+		ret = file_ops()->renameat2(atomic->tmp_dir_fd,
+					    atomic->tmp_name, atomic->dir_fd,
+					    atomic->name, 0);
+	if (ret < 0)
+		return atomic_fail(atomic, "rename");
+	atomic->tmp_exists = false;
+	return 0;
 }
 
 /* Every step's error is final: after a failed sync nobody knows what is on the
