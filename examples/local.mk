@@ -19,6 +19,12 @@ examples_spool_async_CPPFLAGS = -Iexamples/include
 examples_spool_async_LDADD = libbobbin-spool.la libbobbin-stream.la
 examples/spool_async-spool-async.$(OBJEXT): examples/include/bobbin.stamp
 
+check_PROGRAMS += examples/lmtp
+examples_lmtp_SOURCES = examples/lmtp.c
+examples_lmtp_CPPFLAGS = -Iexamples/include
+examples_lmtp_LDADD = libbobbin-spool.la libbobbin-stream.la
+examples/lmtp-lmtp.$(OBJEXT): examples/include/bobbin.stamp
+
 check_PROGRAMS += examples/backpressure
 examples_backpressure_SOURCES = examples/backpressure.c
 examples_backpressure_CPPFLAGS = -Iexamples/include
@@ -31,8 +37,10 @@ examples_http_chunks_CPPFLAGS = -Iexamples/include
 examples_http_chunks_LDADD = libbobbin-stream.la
 examples/http_chunks-http-chunks.$(OBJEXT): examples/include/bobbin.stamp
 
-# Built by tests/check-outside-module.sh, against the installed headers.
-EXTRA_DIST += examples/module-audit.c
+# module-audit.c is built by tests/check-outside-module.sh, against the installed headers.
+dist_docexamples_DATA += examples/compress.c examples/spool.c examples/spool-async.c \
+	examples/lmtp.c examples/backpressure.c examples/http-chunks.c examples/module-audit.c \
+	examples/ioloop-libev.c examples/ioloop-libev.h
 
 examples/include/bobbin.stamp: $(stream_public_headers) \
 		$(spool_public_headers) lib/bobbin-rename.h

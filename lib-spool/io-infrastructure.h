@@ -7,6 +7,8 @@
    io_infrastructure; every hook gets a pointer to it, and finds the module's own
    state around it or in shared.opaque. A hook that is NULL is skipped.
 
+   doc/hooks.md says what a hook has to do, and writes a module from nothing.
+
    Modules are called in the order in which they were loaded, the native store
    last, from several threads at once. */
 
@@ -103,10 +105,11 @@ typedef struct shared_module_infrastructure {
 struct _io_infrastructure {
 	shared_module_infrastructure shared;
 
-	/* Once, at start-up, in a detached thread of its own: finds every
-	   message on permanent storage and hands its id to spool_scan_found()
-	   with the struct spool_scan that the argument is. The first module
-	   that has it is the one that runs. The result is ignored. */
+	/* When the embedder starts a scan, in a detached thread of its own:
+	   finds every message on permanent storage and hands its id to
+	   spool_scan_found() with the struct spool_scan that the argument is.
+	   The first module that has it is the one that runs. The result is
+	   ignored. */
 	IOQueueReaderFunc io_process_disk_queue;
 	/* The headers (everything but the body) are new or changed. With force
 	   0 a module may decide to skip; else the message is about to leave

@@ -4,7 +4,7 @@
 
 /* A spool's calls without waiting for them, for a program with an event loop. Workers
    run them, through the same modules as the calls of spool.h, with IO_ASYNCHRONOUS;
-   the answer comes to a callback in the loop's thread.
+   the answer comes to a callback in the loop's thread. (doc/asynchronous.md tells more.)
 
    Each request that was accepted is answered exactly once, when it was cancelled and
    when everything is closed, too. Requests about one message id are run one after the

@@ -165,9 +165,6 @@ struct istream *i_stream_create_checked(struct istream *input,
 					const struct hash_method *method,
 					const unsigned char *digest,
 					const char *problem);
-/* Is told how many bytes have passed; false cancels (ECANCELED). It must not
-   destroy the stream. */
-typedef bool stream_progress_callback_t(uoff_t offset, void *context);
 /* callback(offset, context) when the stream was read to at least `step` bytes
    behind the last call (0: at each read that goes further), and at the end.
    Bytes that are read once more after a seek do not count. */

@@ -242,7 +242,9 @@ int i_stream_stat(struct istream *stream, bool exact, const struct stat **st_r);
 int i_stream_get_size(struct istream *stream, bool exact, uoff_t *size_r);
 /* False at the end, or after an error, with nothing buffered. */
 bool i_stream_have_bytes_left(struct istream *stream);
-/* True where nothing is buffered and a read gives the end or an error. */
+/* True where nothing is buffered and a read gives the end or an error. Else that read may
+   have buffered something: a callback of io_add_istream() that asks for this goes on
+   reading. */
 bool i_stream_read_eof(struct istream *stream);
 /* v_offset, plus where the parents stood when this stream was created. */
 uoff_t i_stream_get_absolute_offset(struct istream *stream);

@@ -60,9 +60,6 @@ uint8_t o_stream_multiplex_get_channel_id(struct ostream *stream);
 struct ostream *o_stream_create_hash(struct ostream *output,
 				     const struct hash_method *method,
 				     void *hash_context);
-/* Is told how many bytes have passed; false cancels (ECANCELED). It must not
-   destroy the stream. */
-typedef bool stream_progress_callback_t(uoff_t offset, void *context);
 /* callback(offset, context) after a send by which at least `step` bytes more have
    passed since the last call (0: after each), and for the rest when the stream
    is finished. */

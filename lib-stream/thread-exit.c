@@ -3,6 +3,7 @@
 #include "thread-exit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define CALLBACKS_MAX 4
 
@@ -14,7 +15,7 @@ struct thread_callbacks {
 static _Thread_local struct thread_callbacks thread_callbacks;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-static bool key_ok;
+static atomic_bool key_ok;
 
 static void run_callbacks(void *context)
 {
@@ -26,7 +27,15 @@ static void run_callbacks(void *context)
 
 static void create_key(void)
 {
-	key_ok = pthread_key_create(&key, run_callbacks) == 0;
+	atomic_store(&key_ok, pthread_key_create(&key, run_callbacks) == 0);
+}
+
+/* A thread that goes on when the library is unloaded (dlclose() of what it is linked
+   into) would call what is not there any more. */
+void ATTR_DESTRUCTOR thread_exit_forget(void)
+{
+	if (atomic_exchange(&key_ok, false))
+		(void)pthread_key_delete(key);
 }
 
 bool thread_exit_call(void (*callback)(void))
@@ -39,7 +48,7 @@ bool thread_exit_call(void (*callback)(void))
 			return true;
 	}
 	if (list->count == CALLBACKS_MAX ||
-	    pthread_once(&key_once, create_key) != 0 || !key_ok ||
+	    pthread_once(&key_once, create_key) != 0 || !atomic_load(&key_ok) ||
 	    pthread_setspecific(key, list) != 0)
 		return false;
 	list->callbacks[list->count++] = callback;

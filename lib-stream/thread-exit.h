@@ -8,5 +8,8 @@
    per thread, however often it is asked for. At most four callbacks. False where
    that is impossible. Not installed. */
 bool thread_exit_call(void (*callback)(void));
+/* From now on no thread's callbacks are called, and a thread that has none cannot ask for
+   one any more: the library is unloaded, or the process ends. */
+void thread_exit_forget(void);
 
 #endif

@@ -26,6 +26,10 @@ struct const_iovec {
 	size_t iov_len;
 };
 
+/* What progress streams call (istream-filters.h, ostream-filters.h). Is told how many
+   bytes have passed; false cancels (ECANCELED). It must not destroy the stream. */
+typedef bool stream_progress_callback_t(uoff_t offset, void *context);
+
 /* Memory pools are Dovecot's; here the only pool is the heap, and the argument
    exists so that sources written for either library compile. */
 typedef struct bobbin_pool *pool_t;

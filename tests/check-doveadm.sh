@@ -51,7 +51,7 @@ fi
 # both CODEC SPEC: Dovecot's name for it, and ours
 both()
 {
-	if ! "$BOBBIN" --version | grep -q "^streams:.* ${2%%:*}"; then
+	if ! has "${2%%:*}"; then
 		not_run "doveadm and $1: this build lacks ${2%%:*}"
 		return
 	fi
@@ -95,7 +95,7 @@ done
 size=$(stat -c %s message)
 n=0
 for spec in gzip bzip2 zstd xz dovecot_lz4; do
-	"$BOBBIN" --version | grep -q "^streams:.* $spec" || continue
+	has $spec || continue
 	n=$((n + 1))
 	"$BOBBIN" cat --to $spec -o "mail/cur/$n.x,S=$size,W=$size:2,S" message
 done
@@ -111,6 +111,10 @@ check "doveadm reads mails in $n forms out of a Maildir" \
 
 tr -d '\r' <message >message.lf
 for form in gz bz2 zstd lz4; do
+	case $form in
+	bz2) has bzip2 || continue ;;
+	zstd) has zstd || continue ;;
+	esac
 	rm -rf mail/new/*
 	mail -o plugin/zlib_save=$form save <message
 	"$BOBBIN" cat mail/new/* | cmp - message.lf || echo $form

@@ -68,6 +68,73 @@ int main(int argc, char *argv[])
 }
 END
 
+# A server's plugin, and a server that unloads it while a thread that has been in it goes
+# on.
+cat >"$work/plugin.c" <<'END'
+#include <bobbin/ostream.h>
+
+int use(void);
+int use(void)
+{
+	struct ostream *end = o_stream_create_null();
+	struct ostream *gzip = o_stream_create_gzip(end, 6);
+	int ret;
+
+	o_stream_nsend_str(gzip, "Hello, plugins.\n");
+	ret = o_stream_finish(gzip);
+	o_stream_destroy(&gzip);
+	o_stream_destroy(&end);
+	return ret;
+}
+END
+cat >"$work/server.c" <<'END'
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+
+static pthread_barrier_t used, unloaded;
+
+static void *run(void *plugin)
+{
+	int (*use)(void) = (int (*)(void))dlsym(plugin, "use");
+
+	if (use == NULL || use() != 1)
+		puts("wrong");
+	(void)pthread_barrier_wait(&used);
+	(void)pthread_barrier_wait(&unloaded);
+	return NULL;
+}
+
+int main(int argc, char *argv[])
+{
+	void *plugin = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
+	pthread_t thread;
+
+	if (plugin == NULL) {
+		puts(argc == 2 ? dlerror() : "usage");
+		return 1;
+	}
+	(void)pthread_barrier_init(&used, NULL, 2);
+	(void)pthread_barrier_init(&unloaded, NULL, 2);
+	if (pthread_create(&thread, NULL, run, plugin) != 0)
+		return 1;
+	(void)pthread_barrier_wait(&used);
+	(void)dlclose(plugin);
+	(void)pthread_barrier_wait(&unloaded);
+	(void)pthread_join(thread, NULL);
+	return 0;
+}
+END
+server()
+{
+	$CC ${TEST_CFLAGS-} -o "$work/server" "$work/server.c" -lpthread -ldl
+}
+# plugin NAME [PKG-CONFIG-OPTION]
+plugin()
+{
+	build_outside "$work/plugin.c" "$work/$1" bobbin-stream "${2-}" -fPIC -shared
+}
+
 # build NAME PACKAGE [PKG-CONFIG-OPTION]
 build()
 {
@@ -89,9 +156,24 @@ if [ -f "$stage$libdir/libbobbin-stream.so" ]; then
 		check_empty "it is not linked to the codecs' libraries itself" \
 			"$work/needed"
 	fi
+	check "a server builds" server
+	check "and a plugin for it, shared" plugin shared.so
+	check "which may be unloaded while its threads go on" \
+		env LD_LIBRARY_PATH="$stage$libdir" "$work/server" "$work/shared.so"
 else
 	echo "No shared libraries in this build: only static ones are used."
 fi
+
+# What the installed pages and headers refer to is installed, too.
+docdir=$(dirname "$(find "$stage" -name README.md)")
+grep -ohE '\<(doc|examples)/[a-z-]+\.(md|c|h)\>' "$docdir/README.md" "$docdir"/doc/*.md \
+	"$stage$($PKG_CONFIG --variable=includedir bobbin-stream)"/bobbin/*.h |
+	sort -u >"$work/named"
+check "the installed pages name others" grep -q '^doc/hooks.md$' "$work/named"
+while read -r page; do
+	[ -f "$docdir/$page" ] || echo "$page"
+done <"$work/named" >"$work/missing"
+check_empty "and these are installed" "$work/missing"
 
 rm -f "$stage$libdir"/libbobbin-*.so*
 if [ -f "$stage$libdir/libbobbin-stream.a" ]; then
@@ -101,5 +183,18 @@ if [ -f "$stage$libdir/libbobbin-stream.a" ]; then
 	check "a program of spools builds, static" \
 		build spool-static bobbin-spool --static
 	check "and runs" "$work/spool-static" "$work/spool-2"
+	if sanitized; then
+		not_run "unloading a plugin: what its threads kept would be a leak"
+	elif plugin static.so --static >"$work/plugin.out" 2>&1; then
+		server
+		check "a plugin that has the library in it may be unloaded, too" \
+			"$work/server" "$work/static.so"
+	else
+		not_run "the static library in a plugin: it has no -fPIC"
+	fi
 fi
+
+check "make uninstall" stage_install "$stage" uninstall
+find "$stage" \( ! -type d -o -name bobbin \) >"$work/left"
+check_empty "leaves nothing" "$work/left"
 finish

@@ -82,6 +82,132 @@ else
 	check "spool-async says why it fails" grep -q "No such file" "$work/err"
 fi
 
+# Clients as Python has them. They write down the ids of what was acknowledged, and what
+# that was: all of it, or what four of them sent until one kills the server. And one that
+# sends everything at once.
+cat >"$work/client.py" <<'END'
+import hashlib, os, signal, smtplib, socket, sys, threading, time
+
+def connected():
+    for i in range(1000):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        try:
+            s.connect("socket")
+            return s
+        except OSError:
+            time.sleep(0.02)
+    sys.exit("nobody listens")
+
+def client():
+    c = smtplib.LMTP()
+    c.sock = connected()
+    assert c.getreply()[0] == 220
+    c.ehlo_or_helo_if_needed()
+    return c
+
+def send(c, mail):
+    c.mail("a@example.org")
+    c.rcpt("b@example.org")
+    return c.data(mail)
+
+acknowledged = []
+
+def many(count, kill):
+    c = client()
+    for i in range(count):
+        mail = ("Subject: %d\r\n\r\n" % i +
+                ".dots\r\n..\r\n" * (i * i % 900)).encode()
+        try:
+            code, text = send(c, mail)
+        except (smtplib.SMTPException, OSError):
+            return
+        if code == 250:
+            acknowledged.append((text.decode().split()[1],
+                                 hashlib.sha256(mail).hexdigest()))
+        if kill and len(acknowledged) >= 50:
+            os.kill(int(kill), signal.SIGKILL)
+            return
+
+def tell(threads, count, kill):
+    for t in [threading.Thread(target=many, args=(count, kill))
+              for i in range(threads)]:
+        t.start()
+    for t in threading.enumerate():
+        if t != threading.current_thread():
+            t.join()
+    for id, digest in acknowledged:
+        print(id, digest)
+
+if sys.argv[1] == "many":
+    tell(1, 30, None)
+elif sys.argv[1] == "killing":
+    tell(4, 1000, sys.argv[2])
+elif sys.argv[1] == "large":
+    c = client()
+    code, text = send(c, b"x" * 1000 + b"\r\n" + b"y" * (20 << 20))
+    assert code == 552, text
+    assert c.noop()[0] == 250
+else:
+    s = connected()
+    s.sendall(b"LHLO x\r\n" + 2 * (b"MAIL FROM:<>\r\nRCPT TO:<b@c>\r\n"
+              b"RCPT TO:<d@e>\r\nDATA\r\nx\n.\ny\r\n.\r\n") + b"QUIT\r\n")
+    got = b""
+    while True:
+        more = s.recv(1000)
+        if not more:
+            break
+        got += more
+    lines = got.decode().split("\r\n")
+    assert len([l for l in lines if l.endswith("is stored")]) == 4, lines
+    assert lines[-2].startswith("221"), lines
+END
+# Those of which it is not true that they are in the spool as they were sent.
+acknowledged()
+{
+	while read -r id sum; do
+		"$BOBBIN" spool get "$work/mails" "$id" | sha256sum |
+			grep -q "^$sum " || echo "$id"
+	done <"$work/got"
+}
+mkfifo "$work/stdin"
+# The name of a socket is short; and libtool's script would be what is killed.
+example=$(cd "$top_builddir/examples" && pwd)
+! [ -x "$example/.libs/lmtp" ] || example=$example/.libs
+lmtp()
+{
+	cd "$work" && exec env LD_LIBRARY_PATH="$example/../../.libs" \
+		"$example/lmtp" "$@" 2>err
+}
+client() { (cd "$work" && python3 client.py "$@"); }
+if command -v python3 >/dev/null; then
+	lmtp mails socket <"$work/stdin" &
+	pid=$!
+	exec 9>"$work/stdin"
+	check "lmtp answers each recipient" client pipelined
+	check "it refuses what is too large, and goes on" client large
+	client killing $pid >"$work/got" 2>"$work/why"
+	wait $pid 2>"$work/why"
+	exec 9>&-
+	check "it acknowledges mail" test "$(wc -l <"$work/got")" -ge 50
+	acknowledged >"$work/differ" 2>&1
+	check_empty "which is there when it was killed" "$work/differ"
+	lmtp mails socket <"$work/stdin" &
+	pid=$!
+	exec 9>"$work/stdin"
+	client many >"$work/got" 2>"$work/why"
+	exec 9>&-
+	check "it ends with its standard input" wait $pid
+	check_empty "and has nothing to complain of" "$work/err"
+	check "what it acknowledged" test "$(wc -l <"$work/got")" -eq 30
+	acknowledged >"$work/differ" 2>&1
+	check_empty "is there" "$work/differ"
+	(lmtp . socket </dev/null)
+	check "where there is no spool it says so" grep -q "not a spool" "$work/err"
+else
+	not_run "lmtp: python3 is not installed"
+fi
+
 "$top_builddir/examples/backpressure" >"$work/got" 2>"$work/err"
 check "backpressure sends all" grep -q '^14000000 bytes were read' "$work/got"
 check_empty "and has nothing to complain of" "$work/err"

@@ -14,13 +14,14 @@ unit_tests += tests/test-mem
 unit_tests += tests/test-buffer
 unit_tests += tests/test-hash-method
 unit_tests += tests/test-file-ops
-unit_tests += tests/test-timeout-queue tests/test-thread-each
-threaded_tests += tests/test-thread-each
+unit_tests += tests/test-timeout-queue tests/test-thread-each tests/test-thread-exit
+threaded_tests += tests/test-thread-each tests/test-thread-exit
 unit_tests += tests/test-ioloop tests/test-ioloop-current \
 	tests/test-ioloop-custom
 threaded_tests += tests/test-ioloop-current
 quick_tests += tests/test-panic tests/test-mem tests/test-buffer \
 	tests/test-hash-method tests/test-file-ops tests/test-timeout-queue tests/test-thread-each \
+	tests/test-thread-exit \
 	tests/test-ioloop tests/test-ioloop-current tests/test-ioloop-custom
 unit_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork
 unit_tests += tests/test-ostream-state tests/test-istream-state \
@@ -157,8 +158,9 @@ unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
-unit_tests += tests/test-spool-scan tests/test-spool-killed
-threaded_tests += tests/test-spool-scan tests/test-spool-scan-once
+unit_tests += tests/test-spool-scan tests/test-spool-killed tests/test-spool-hooks
+threaded_tests += tests/test-spool-scan tests/test-spool-scan-once \
+	tests/test-spool-hooks
 unit_tests += tests/test-module-file tests/test-module-file-aside \
 	tests/test-module-file-claim \
 	tests/test-module-file-damage tests/test-module-file-headers \
@@ -287,7 +289,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(script_tests)
-EXTRA_DIST += $(script_tests) $(source_tests) tests/read-journal.py tests/mutants.py tests/mutants.list \
+EXTRA_DIST += $(script_tests) $(source_tests) tests/lint.sh tests/read-journal.py tests/mutants.py tests/mutants.list \
 	tests/spool-large.sh tests/script-common.sh tests/disk-common.sh tests/data tests/compat \
 	tests/conformance \
 	tests/install-packages

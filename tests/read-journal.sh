@@ -13,6 +13,12 @@ command -v python3 >/dev/null || {
 	finish
 }
 
+"$BOBBIN" spool init --store journal empty
+"$BOBBIN" spool list --json empty >list.json 2>json.err || {
+	not_run "a journal read by another program: $(cat json.err)"
+	finish
+}
+
 # agree SPOOL: the same messages, with the same numbers.
 agree()
 {

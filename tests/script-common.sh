@@ -97,6 +97,18 @@ sanitized()
 		nm "$top_builddir/tools/bobbin" 2>/dev/null | grep -q __.san_
 }
 
+# has KIND: whether this build has it.
+has()
+{
+	"$BOBBIN" --version | grep -q "^streams:.* $1"
+}
+
+# zstd, or gzip where this build lacks it.
+zstd_or_gzip()
+{
+	if has zstd; then echo zstd; else echo gzip; fi
+}
+
 # name_of PID: what this process runs.
 name_of()
 {
@@ -164,13 +176,13 @@ stage_headers()
 	cp "$top_builddir/lib/bobbin-rename.h" "$1/bobbin/"
 }
 
-# stage_install DIR: make install below DIR. libtool takes the libraries away for
+# stage_install DIR [TARGET]: make install (or another one) below DIR. libtool takes the libraries away for
 # a moment to relink them, so no other test may run at the same time: local.mk.
 stage_install()
 {
 	(
 		unset MAKEFLAGS MFLAGS MAKELEVEL
-		${MAKE:-make} -s -C "$top_builddir" DESTDIR="$1" install
+		${MAKE:-make} -s -C "$top_builddir" DESTDIR="$1" "${2:-install}"
 	) >"$work/install.out" 2>&1
 }
 

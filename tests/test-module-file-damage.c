@@ -167,8 +167,8 @@ static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
 {
 	static const size_t sizes[] = { 5, 300000 };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 300000);
-	static const char *const stacks[] = { "", "lz4", "zstd", "deflate",
-					      "hex" };
+	static const char *const stacks[] = { "", "lz4", TEST_SPOOL_ZSTD,
+					      "deflate", "hex" };
 	char path[512];
 	struct spool *spool;
 	message_id id;
@@ -418,7 +418,7 @@ static void *writer(void *context)
 
 static void test_scan_while_writers_work(void **state ATTR_UNUSED)
 {
-	struct spool *spool = test_spool_new("zstd");
+	struct spool *spool = test_spool_new(TEST_SPOOL_ZSTD);
 	pthread_t threads[WRITERS];
 	unsigned int i, total;
 	message_id id;

@@ -20,12 +20,14 @@ static void test_wire_form_comes_back(void **state ATTR_UNUSED)
 {
 	static const size_t sizes[] = { 0, 1, 1000, 65536, 300000 };
 	char encrypted[600];
-	const char *stacks[] = { "", "gzip", "zstd:1", "lz4", encrypted };
+	const char *stacks[] = { "", "gzip", TEST_SPOOL_ZSTD ":1", "lz4",
+				 encrypted };
 	struct spool *spool;
 	message_id id;
 	size_t i, j;
 
-	(void)snprintf(encrypted, sizeof(encrypted), "zstd | age:recipients=%s",
+	(void)snprintf(encrypted, sizeof(encrypted),
+		       TEST_SPOOL_ZSTD " | age:recipients=%s",
 		       test_path("public"));
 	for (i = 0; i < N_ELEMENTS(stacks); i++) {
 		spool = test_spool_new(stacks[i]);
@@ -144,7 +146,7 @@ static void test_every_failing_call(void **state ATTR_UNUSED)
 					    TEST_OP_LINK,      TEST_OP_UNLINK,
 					    TEST_OP_MKDIR };
 	static const int errors[] = { ENOSPC, EIO, EMFILE };
-	struct spool *spool = test_spool_new("zstd");
+	struct spool *spool = test_spool_new(TEST_SPOOL_ZSTD);
 	email_message *message;
 	unsigned int n, hit, stored = 0, total;
 	message_id id;
@@ -288,7 +290,7 @@ static void test_descriptors_are_given_back(void **state ATTR_UNUSED)
 
 static void test_interrupted_and_short_calls(void **state ATTR_UNUSED)
 {
-	struct spool *spool = test_spool_new("zstd");
+	struct spool *spool = test_spool_new(TEST_SPOOL_ZSTD);
 	message_id id;
 
 	test_faults_begin();

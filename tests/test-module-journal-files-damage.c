@@ -147,7 +147,8 @@ static void test_a_damaged_file_without_a_key(void **state ATTR_UNUSED)
 /* Whatever the stack knows of it. */
 static void test_damaged_bodies_do_not_end_well(void **state ATTR_UNUSED)
 {
-	static const char *const stacks[] = { "", "lz4", "zstd", "hex" };
+	static const char *const stacks[] = { "", "lz4", TEST_SPOOL_ZSTD,
+					      "hex" };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
 	struct spool *spool;
 	message_id id;

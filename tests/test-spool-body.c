@@ -144,7 +144,7 @@ static void test_every_module_reads_all(void **state ATTR_UNUSED)
 		if (s == 0) {
 			spools[s] = memory_spool();
 		} else {
-			spools[s] = test_spool_new("zstd");
+			spools[s] = test_spool_new(TEST_SPOOL_ZSTD);
 			add_reader(spools[s]);
 		}
 		for (i = 0; i < N_ELEMENTS(sizes); i++) {

@@ -10,6 +10,12 @@
 
 /* A body, as it would go to a server. */
 #define TEST_SPOOL_WIRE "Subject: hello\r\n\r\n..dots\r\n.\r\n"
+/* A stack with a checksum of its own. */
+#ifdef HAVE_ZSTD
+#define TEST_SPOOL_ZSTD "zstd"
+#else
+#define TEST_SPOOL_ZSTD "gzip"
+#endif
 /* So long a body has a file of its own in the journal store, whose segments are small
    here; where these files are. */
 #define TEST_SPOOL_LARGE 70000

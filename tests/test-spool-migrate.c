@@ -356,7 +356,7 @@ static void test_a_damaged_body_is_not_moved(void **state ATTR_UNUSED)
 {
 	static const struct test_direction rows[] = {
 		{ "file", "", "journal", "" },
-		{ "file", "hex", "file", "zstd" },
+		{ "file", "hex", "file", TEST_SPOOL_ZSTD },
 		{ "journal", "", "file", "" },
 		{ "journal", "hex", "journal", "" },
 	};

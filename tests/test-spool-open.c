@@ -21,7 +21,7 @@ static const char wire[] = TEST_SPOOL_WIRE;
 static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
 {
 	static const char *const rows[] = {
-		"body = zstd:3 | age:recipients=public",
+		"body = gzip:3 | age:recipients=public",
 		"headers = age:recipient=age1test",
 		"body = age:identity=key",
 		"body = age:identity=\"a, b | # c = d\"",
@@ -47,7 +47,7 @@ static void test_a_configuration_names_no_keys(void **state ATTR_UNUSED)
 		assert_int_equal(errno, EINVAL);
 		if (strstr(error, "/recipients") == NULL ||
 		    strstr(error,
-			   i == 0         ? "\"body = zstd:3 | age\"" :
+			   i == 0         ? "\"body = gzip:3 | age\"" :
 				   i == 1 ? "\"headers = age\"" :
 					    "\"body = age\"") == NULL)
 			fail_msg("%s", error);

@@ -39,7 +39,7 @@ if sanitized; then
 	some='l*'
 	rounds='2'
 fi
-"$BOBBIN" spool init file --body "zstd:1 | age:recipients=public" || exit 99
+"$BOBBIN" spool init file --body "$(zstd_or_gzip):1 | age:recipients=public" || exit 99
 "$BOBBIN" spool init journal --store journal --body gzip || exit 99
 printf '%s\n' 'segment-size = 262144' 'inline-limit = 4096' >>journal/spool.conf
 "$BOBBIN" spool put file -s a@example.org -r b@example.org "$mail"/$some.eml >ids
@@ -77,7 +77,7 @@ check "and it goes on to its end" moves file journal
 check "back again, killed" killed journal file
 check "and it goes on to its end" moves journal file
 
-"$BOBBIN" spool init copy --store journal --body zstd || exit 99
+"$BOBBIN" spool init copy --store journal --body "$(zstd_or_gzip)" || exit 99
 "$BOBBIN" spool migrate -i key --keep file copy >keep.out
 check "--keep copies" sh -c "
 	grep -q '^$(wc -l <ids) messages copied$' keep.out"
