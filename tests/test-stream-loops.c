@@ -164,11 +164,13 @@ static int say_writable(struct test_sink *sink)
 	return s->callback(s->context);
 }
 
+/* They keep what the one below does not take. */
+static struct ostream *(*const waiting[])(struct ostream *output) = {
+	out_tee, out_channel, o_stream_create_hex
+};
+
 static void test_waiting_for_room(void **state ATTR_UNUSED)
 {
-	static struct ostream *(*const waiting[])(struct ostream * output) = {
-		out_tee, out_channel, o_stream_create_hex
-	};
 	struct test_sink *sink;
 	struct ostream *s;
 	size_t i;
@@ -201,9 +203,6 @@ static int tell(void *context)
 /* An error below is told to who waits above, once there is nothing to wait for. */
 static void test_told_of_an_error(void **state ATTR_UNUSED)
 {
-	static struct ostream *(*const waiting[])(struct ostream * output) = {
-		out_tee, out_channel, o_stream_create_hex
-	};
 	struct test_sink *sink;
 	struct ostream *s;
 	size_t i;
