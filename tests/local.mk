@@ -395,3 +395,5 @@ check-large: all
 	BOBBIN_LARGE=1 $(MAKE) check-some SOME='$(large_tests)'
 	$(AM_TESTS_ENVIRONMENT) BOBBIN_LARGE=1 $(SHELL) \
 		$(srcdir)/tests/spool-large.sh
+
+include tests/fuzz/local.mk
