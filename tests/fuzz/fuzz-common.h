@@ -17,8 +17,7 @@ void fuzz_seed(const void *data, size_t size);
 void fuzz_seed_with(const void *choices, size_t choices_size, const void *data,
 		    size_t size);
 /* Each file of a directory of tests/data behind these choices. */
-void fuzz_seed_files(const void *choices, size_t choices_size,
-		     const char *dir);
+void fuzz_seed_files(const void *choices, size_t choices_size, const char *dir);
 /* Once a process, before the first input; may be empty. */
 void fuzz_setup(void);
 

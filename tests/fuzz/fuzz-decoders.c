@@ -144,6 +144,23 @@ static int push(const struct decode *d, buffer_t *out,
 	return error;
 }
 
+/* Before an error a library's decoder may give more where it has more room, or less: of
+   the last block's bytes, say, which it gives out or not before their checksum. */
+static void compare(const struct stream_kind *kind, int error,
+		    const buffer_t *pulled, const buffer_t *pushed)
+{
+	size_t size = pushed->used;
+
+	if (error != 0 && (kind->flags & STREAM_KIND_BINARY) != 0 &&
+	    (kind->flags & STREAM_KIND_ENCRYPTED) == 0) {
+		size = I_MIN(pulled->used, pushed->used);
+		if (size > 0)
+			assert_memory_equal(pulled->data, pushed->data, size);
+		return;
+	}
+	fuzz_same(pulled, pushed->data, size, kind->name);
+}
+
 void fuzz_one(const unsigned char *data, size_t size)
 {
 	struct fuzz_input in = { data, data + size }, choices;
@@ -174,7 +191,7 @@ void fuzz_one(const unsigned char *data, size_t size)
 	if (error != push_error)
 		fail_msg("%s: errno %d read, %d sent", d.kind->name, error,
 			 push_error);
-	fuzz_same(pulled, pushed->data, pushed->used, d.kind->name);
+	compare(d.kind, error, pulled, pushed);
 	buffer_free(&pulled);
 	buffer_free(&pushed);
 	d.options.identities = NULL;

@@ -1,0 +1,657 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* A spool in a journal whose segments were damaged: bytes changed, blocks replaced by others,
+   files cut or gone. Whatever it is, the spool can be read and written to; a message of
+   whose records no byte was changed is there as it was; one that is read to its end is one
+   that was stored; what was removed stays away, and a second start finds what the first one
+   found. */
+
+#include "config.h"
+#include "fuzz-common.h"
+
+#include "file-ops.h"
+#include "io-infrastructure.h"
+#include "journal/journal-format.h"
+#include "test-spool-common.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MESSAGES 44u
+#define LARGE_MESSAGE 20u /* its body is in a file of its own */
+#define BODIES_MAX 2u
+#define SEGMENTS_MAX 16u
+#define FILES_MAX 64u
+#define OPS_MAX 12u
+
+/*
+ * Randomness that is the same in each run
+ */
+
+static _Atomic uint32_t random_state = 1;
+
+static uint32_t next_random(void)
+{
+	uint32_t state = random_state;
+
+	(void)test_random(&state);
+	random_state = state;
+	return state;
+}
+
+static const char *random_name(void)
+{
+	return "repeated";
+}
+
+static void random_buf(void *buf, size_t size)
+{
+	unsigned char *p = buf;
+
+	while (size-- > 0)
+		*p++ = (unsigned char)(next_random() >> 11);
+}
+
+static struct randombytes_implementation repeated_random = {
+	.implementation_name = random_name,
+	.random = next_random,
+	.buf = random_buf,
+};
+
+/*
+ * The spool as it was
+ */
+
+struct message {
+	message_id id;
+	buffer_t *bodies[BODIES_MAX]; /* the last one is the newest */
+	unsigned int body_count;
+	uint64_t version;
+	bool removed;
+	bool touched; /* something of its records was changed */
+};
+static struct message messages[MESSAGES];
+
+struct file {
+	char path[300]; /* below the spool */
+	buffer_t *data;
+};
+static struct file files[FILES_MAX];
+static unsigned int file_count;
+/* Which of these are segments, in the order of their numbers. */
+static struct file *segments[SEGMENTS_MAX];
+static unsigned int segment_count;
+static struct file *body_file;
+
+static char spool_dir[512];
+
+static buffer_t *make_body(unsigned int n, unsigned int version)
+{
+	buffer_t *wire = buffer_create_dynamic(default_pool, 1024);
+	size_t size = n == LARGE_MESSAGE ? TEST_SPOOL_LARGE :
+					   (n * 977 + version * 333) % 9000;
+	char head[64];
+
+	(void)snprintf(head, sizeof(head), "Subject: %u %u\r\n\r\n", n,
+		       version);
+	buffer_append(wire, head, strlen(head));
+	while (wire->used < size)
+		buffer_append(wire, head, strlen(head) - 2);
+	buffer_append(wire, "\r\n.\r\n", 5);
+	return wire;
+}
+
+static void make_id(unsigned int n, message_id *id)
+{
+	memset(id, 0, sizeof(*id));
+	id->bytes[1] = 0x8b;
+	id->bytes[5] = (unsigned char)(n >> 8);
+	id->bytes[6] = (unsigned char)n;
+	id->bytes[15] = (unsigned char)(n * 37);
+}
+
+static void put_message(struct spool *spool, struct message *m, unsigned int n)
+{
+	buffer_t *body = make_body(n, 0);
+
+	make_id(n, &m->id);
+	m->bodies[m->body_count++] = body;
+	m->version = 1;
+	assert_int_equal(test_spool_put_as(spool, body->data, body->used,
+					   &m->id),
+			 IO_DONE);
+}
+
+static void change_message(struct spool *spool, struct message *m,
+			   unsigned int n)
+{
+	email_message *message;
+
+	if (n % 4 == 1) {
+		m->bodies[m->body_count] = make_body(n, 1);
+		test_spool_change_body(spool, &m->id,
+				       m->bodies[m->body_count]->data,
+				       m->bodies[m->body_count]->used);
+		m->body_count++;
+	} else {
+		/* headers, or states alone */
+		assert_int_equal(spool_get(spool, &m->id, &message), IO_DONE);
+		if (n % 4 == 2)
+			(void)email_message_set_value(message, "a", "b", "c");
+		(void)email_message_set_recipient_state(
+			message, 0, EMAIL_RECIPIENT_DELIVERED, "250 ok");
+		assert_int_equal(test_spool_write_headers(spool, message),
+				 IO_DONE);
+		email_message_unref(&message);
+	}
+	m->version++;
+}
+
+static void fill_spool(struct spool **spool)
+{
+	unsigned int n;
+
+	for (n = 0; n < MESSAGES; n++) {
+		put_message(*spool, &messages[n], n);
+		if (n >= 3 && n % 3 == 0)
+			change_message(*spool, &messages[n - 2], n);
+		if (n >= 6 && n % 5 == 0) {
+			messages[n - 6].removed = true;
+			assert_int_equal(spool_remove(*spool,
+						      &messages[n - 6].id),
+					 IO_DONE);
+		}
+		if (n == MESSAGES / 2 || n == MESSAGES - 3) {
+			spool_close(spool);
+			*spool = test_spool_open(0);
+		}
+	}
+}
+
+static int keep_entry(const char *path, const struct stat *st ATTR_UNUSED,
+		      int type, struct FTW *ftw ATTR_UNUSED)
+{
+	struct file *file = &files[file_count];
+
+	assert_true(file_count < FILES_MAX);
+	assert_true(strlen(path) < sizeof(file->path));
+	(void)snprintf(file->path, sizeof(file->path), "%s",
+		       path + strlen(spool_dir));
+	file->data = type == FTW_F ? test_read_file(path) : NULL;
+	file_count++;
+	return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct file *)a)->path,
+		      ((const struct file *)b)->path);
+}
+
+static void keep_spool(void)
+{
+	unsigned int i;
+	size_t size;
+
+	(void)snprintf(spool_dir, sizeof(spool_dir), "%s", test_spool_dir());
+	assert_int_equal(nftw(spool_dir, keep_entry, 16, FTW_PHYS), 0);
+	qsort(files, file_count, sizeof(*files), by_path);
+	for (i = 0; i < file_count; i++) {
+		size = strlen(files[i].path);
+		if (size > 4 && strcmp(files[i].path + size - 4, ".seg") == 0) {
+			assert_true(segment_count < SEGMENTS_MAX);
+			segments[segment_count++] = &files[i];
+		}
+		if (strstr(files[i].path, "bodies/") != NULL)
+			body_file = &files[i];
+	}
+	assert_true(segment_count >= 4);
+	assert_non_null(body_file);
+}
+
+static void restore_spool(void)
+{
+	char path[900];
+	unsigned int i;
+
+	test_remove_tree(spool_dir);
+	for (i = 0; i < file_count; i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", spool_dir,
+			       files[i].path);
+		if (files[i].data == NULL)
+			assert_int_equal(mkdir(path, 0700), 0);
+		else
+			test_write_file(path, files[i].data->data,
+					files[i].data->used);
+	}
+}
+
+void fuzz_setup(void)
+{
+	struct spool *spool;
+
+	assert_int_equal(randombytes_set_implementation(&repeated_random), 0);
+	spool = test_spool_new_of("journal", "");
+	fill_spool(&spool);
+	spool_close(&spool);
+	keep_spool();
+}
+
+/*
+ * Damage
+ */
+
+struct damage {
+	buffer_t *segments[SEGMENTS_MAX]; /* NULL: gone */
+	bool first_block; /* of one of them is damaged, or it is gone */
+};
+
+static struct message *find_message(const message_id *id)
+{
+	unsigned int n;
+
+	for (n = 0; n < MESSAGES; n++) {
+		if (message_id_cmp(&messages[n].id, id) == 0)
+			return &messages[n];
+	}
+	return NULL;
+}
+
+/* Those who have a record in these bytes of a segment, as it was. */
+static void touch(unsigned int segment, size_t from, size_t to)
+{
+	const unsigned char *data = segments[segment]->data->data;
+	size_t size = segments[segment]->data->used, pos, record_size;
+	struct journal_segment_header header;
+	struct journal_header record;
+	struct message *m;
+	bool all = from < JOURNAL_HEADER_SIZE;
+
+	if (size < JOURNAL_BLOCK_SIZE ||
+	    journal_segment_header_get(&header, data) !=
+		    JOURNAL_SEGMENT_VALID)
+		return;
+	for (pos = JOURNAL_BLOCK_SIZE; pos < size; pos += record_size) {
+		record_size = JOURNAL_ALIGN;
+		if (!journal_header_get(&record, header.incarnation,
+					data + pos))
+			continue;
+		record_size = (size_t)journal_record_size(&record);
+		m = find_message(&record.id);
+		if (m != NULL && (all || (from < pos + record_size && to > pos)))
+			m->touched = true;
+	}
+}
+
+static void change_byte(struct damage *d, unsigned int segment, size_t offset,
+			unsigned int value)
+{
+	buffer_t *buf = d->segments[segment];
+	unsigned char *data;
+
+	if (buf == NULL || offset >= buf->used || value == 0)
+		return;
+	data = buffer_get_modifiable_data(buf, NULL);
+	data[offset] ^= (unsigned char)value;
+	touch(segment, offset, offset + 1);
+	if (offset < JOURNAL_HEADER_SIZE)
+		d->first_block = true;
+}
+
+static void cut(struct damage *d, unsigned int segment, size_t size)
+{
+	buffer_t *buf = d->segments[segment];
+
+	if (buf == NULL || size >= buf->used)
+		return;
+	buffer_set_used_size(buf, size);
+	touch(segment, size, SIZE_MAX);
+	if (size < JOURNAL_HEADER_SIZE)
+		d->first_block = true;
+}
+
+/* source SEGMENTS_MAX: zeros. A copy of a message's records may come behind what overruled
+   them. */
+static void replace_block(struct damage *d, unsigned int segment,
+			  unsigned int block, unsigned int source,
+			  unsigned int source_block)
+{
+	static const unsigned char zeros[JOURNAL_BLOCK_SIZE];
+	size_t to = (size_t)block * JOURNAL_BLOCK_SIZE;
+	size_t from = (size_t)source_block * JOURNAL_BLOCK_SIZE;
+	const unsigned char *bytes = zeros;
+	buffer_t *buf = d->segments[segment];
+
+	if (buf == NULL || to + JOURNAL_BLOCK_SIZE > buf->used)
+		return;
+	if (source < SEGMENTS_MAX) {
+		if (from + JOURNAL_BLOCK_SIZE > segments[source]->data->used)
+			return;
+		bytes = segments[source]->data->data;
+		bytes += from;
+		touch(source, from, from + JOURNAL_BLOCK_SIZE);
+		if (from == 0)
+			touch(segment, 0, SIZE_MAX);
+	}
+	buffer_write(buf, to, bytes, JOURNAL_BLOCK_SIZE);
+	touch(segment, to, to + JOURNAL_BLOCK_SIZE);
+	if (to == 0)
+		d->first_block = true;
+}
+
+static void remove_segment(struct damage *d, unsigned int segment)
+{
+	buffer_free(&d->segments[segment]);
+	touch(segment, 0, SIZE_MAX);
+	d->first_block = true;
+}
+
+static void damage_once(struct damage *d, struct fuzz_input *in)
+{
+	unsigned int what = fuzz_byte(in), offset;
+	unsigned int segment = fuzz_byte(in) % segment_count;
+
+	switch (what % 8) {
+	case 0:
+	case 1:
+	case 2:
+		offset = fuzz_byte(in) << 8;
+		offset |= fuzz_byte(in);
+		change_byte(d, segment, offset, fuzz_byte(in));
+		break;
+	case 3:
+		/* in the header of a record */
+		offset = fuzz_byte(in) << 8;
+		offset |= what & 0xc0;
+		change_byte(d, segment, offset + what / 8 % 8 * 8,
+			    fuzz_byte(in));
+		break;
+	case 4:
+		offset = fuzz_byte(in) << 8;
+		cut(d, segment, offset | fuzz_byte(in));
+		break;
+	case 5:
+		offset = fuzz_byte(in);
+		replace_block(d, segment, offset % 16,
+			      fuzz_byte(in) % segment_count, offset / 16);
+		break;
+	case 6:
+		replace_block(d, segment, fuzz_byte(in) % 16, SEGMENTS_MAX, 0);
+		break;
+	default:
+		if (fuzz_byte(in) == 0x7f && d->segments[segment] != NULL)
+			remove_segment(d, segment);
+		break;
+	}
+}
+
+static void damage_spool(struct damage *d, struct fuzz_input *in)
+{
+	unsigned int i;
+	char path[900];
+
+	memset(d, 0, sizeof(*d));
+	for (i = 0; i < segment_count; i++) {
+		d->segments[i] = buffer_create_dynamic(default_pool, 65536);
+		buffer_append(d->segments[i], segments[i]->data->data,
+			      segments[i]->data->used);
+	}
+	for (i = 0; i < OPS_MAX && fuzz_left(in) > 0; i++)
+		damage_once(d, in);
+	for (i = 0; i < segment_count; i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", spool_dir,
+			       segments[i]->path);
+		if (d->segments[i] == NULL)
+			assert_int_equal(unlink(path), 0);
+		else
+			test_write_file(path, d->segments[i]->data,
+					d->segments[i]->used);
+		buffer_free(&d->segments[i]);
+	}
+}
+
+static void damage_body(struct fuzz_input *in)
+{
+	unsigned int offset = fuzz_byte(in) << 8;
+	char path[900];
+
+	offset |= fuzz_byte(in);
+	(void)snprintf(path, sizeof(path), "%s%s", spool_dir, body_file->path);
+	test_flip(path, offset);
+	messages[LARGE_MESSAGE].touched = true;
+}
+
+/*
+ * What is there
+ */
+
+struct set {
+	bool listed[MESSAGES];
+	bool extra; /* what was put afterwards */
+	message_id extra_id;
+	unsigned int others;
+};
+
+static bool note_entry(const struct spool_entry *entry, void *context)
+{
+	struct set *set = context;
+	struct message *m = find_message(&entry->id);
+	static const message_id nobody;
+
+	if (m == NULL) {
+		if (message_id_cmp(&entry->id, &set->extra_id) == 0)
+			set->extra = true;
+		else if (message_id_cmp(&entry->id, &nobody) != 0)
+			set->others++;
+		return true;
+	}
+	set->listed[m - messages] = true;
+	if (!m->touched) {
+		if (entry->problem != NULL)
+			fail_msg("message %zu: %s", m - messages,
+				 entry->problem);
+		assert_int_equal(entry->version, m->version);
+	}
+	return true;
+}
+
+static void list_spool(struct spool *spool, struct set *set)
+{
+	message_id extra_id = set->extra_id;
+	char *error;
+
+	memset(set, 0, sizeof(*set));
+	set->extra_id = extra_id;
+	if (spool_list(spool, note_entry, set, &error) < 0)
+		fail_msg("%s", error);
+	assert_int_equal(set->others, 0);
+}
+
+static void verify_spool(struct spool *spool)
+{
+	struct set set = { .extra = false };
+	char *error;
+
+	if (spool_verify(spool, note_entry, &set, &error) < 0)
+		fail_msg("%s", error);
+}
+
+static void must_be_stored(const struct message *m, const buffer_t *body)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->body_count; i++) {
+		if (m->bodies[i]->used == body->used &&
+		    memcmp(m->bodies[i]->data, body->data, body->used) == 0 &&
+		    (m->touched || i == m->body_count - 1))
+			return;
+	}
+	fail_msg("message %zu: %zu bytes that were not stored", m - messages,
+		 body->used);
+}
+
+static void look_at_message(struct spool *spool, const struct message *m,
+			    bool gone)
+{
+	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
+	int error = test_spool_read(spool, &m->id, 0, out);
+
+	if (gone || (m->removed && !m->touched)) {
+		if (error != ENOENT)
+			fail_msg("message %zu is back: errno %d", m - messages,
+				 error);
+	} else if (error == 0) {
+		must_be_stored(m, out);
+	} else if (!m->touched) {
+		fail_msg("message %zu: errno %d: %s", m - messages, error,
+			 io_get_error());
+	}
+	buffer_free(&out);
+}
+
+/* removed: one that was removed afterwards, or NULL. */
+static void look_at_all(struct spool *spool, const struct message *removed)
+{
+	unsigned int n;
+
+	for (n = 0; n < MESSAGES; n++)
+		look_at_message(spool, &messages[n], removed == &messages[n]);
+}
+
+static struct spool *open_spool(unsigned int flags, const struct damage *d)
+{
+	char *error;
+	struct spool *spool = spool_open(spool_dir, flags, NULL, &error);
+
+	if (spool != NULL)
+		return spool;
+	if (errno != EBADMSG || !d->first_block ||
+	    (flags & SPOOL_OPEN_REPAIR) != 0)
+		fail_msg("errno %d: %s", errno, error);
+	assert_true(strlen(error) > 0);
+	free(error);
+	return open_spool(flags | SPOOL_OPEN_REPAIR, d);
+}
+
+enum {
+	FUZZ_SCAN = 0x01,
+	FUZZ_COMPACT = 0x02,
+	FUZZ_BODY = 0x04,
+	FUZZ_CHANGE = 0x08,
+	FUZZ_REPAIR = 0x10
+};
+
+static void read_only(const struct damage *d, struct set *set)
+{
+	struct spool *spool = open_spool(SPOOL_OPEN_READ_ONLY, d);
+
+	list_spool(spool, set);
+	look_at_all(spool, NULL);
+	verify_spool(spool);
+	spool_close(&spool);
+}
+
+static void put_one(struct spool *spool, message_id *id)
+{
+	static const char wire[] = TEST_SPOOL_WIRE;
+
+	make_id(MESSAGES + 7, id);
+	if (test_spool_put_as(spool, wire, sizeof(wire) - 1, id) != IO_DONE)
+		fail_msg("%s", io_get_error());
+}
+
+static void same_set(const struct set *a, const struct set *b,
+		     const struct message *removed, const char *what)
+{
+	unsigned int n;
+
+	for (n = 0; n < MESSAGES; n++) {
+		if (removed == &messages[n])
+			assert_false(b->listed[n]);
+		else if (a->listed[n] != b->listed[n])
+			fail_msg("%s: message %u is%s there any more", what, n,
+				 b->listed[n] ? "" : " not");
+	}
+}
+
+/* Opened for writing, and again: what the first one found. */
+static void write_spool(const struct damage *d, unsigned int how,
+			const struct message *removed, const struct set *before)
+{
+	struct set first = { .extra = false }, second = { .extra = false };
+	static const char wire[] = TEST_SPOOL_WIRE;
+	struct spool *spool;
+	uint64_t moved;
+	char *error;
+
+	spool = open_spool((how & FUZZ_REPAIR) != 0 ? SPOOL_OPEN_REPAIR : 0,
+			   d);
+	list_spool(spool, &first);
+	same_set(before, &first, NULL, "opened for writing");
+	if ((how & FUZZ_SCAN) != 0) {
+		(void)test_spool_scan(spool);
+		list_spool(spool, &first);
+	}
+	put_one(spool, &second.extra_id);
+	assert_int_equal(spool_remove(spool, &removed->id), IO_DONE);
+	if ((how & FUZZ_COMPACT) != 0 &&
+	    spool_compact(spool, &moved, &error) < 0)
+		fail_msg("%s", error);
+	look_at_all(spool, removed);
+	spool_close(&spool);
+
+	spool = open_spool(SPOOL_OPEN_REPAIR, d);
+	list_spool(spool, &second);
+	same_set(&first, &second, removed, "opened again");
+	assert_true(second.extra);
+	look_at_all(spool, removed);
+	verify_spool(spool);
+	test_spool_must_have(spool, &second.extra_id, wire, sizeof(wire) - 1);
+	(void)test_spool_scan(spool);
+	look_at_all(spool, removed);
+	spool_close(&spool);
+}
+
+void fuzz_one(const unsigned char *data, size_t size)
+{
+	struct fuzz_input in = { data, data + size };
+	unsigned int how = fuzz_byte(&in), n;
+	const struct message *removed =
+		&messages[fuzz_byte(&in) % MESSAGES];
+	struct set set = { .extra = false };
+	struct damage d;
+
+	random_state = 12345;
+	for (n = 0; n < MESSAGES; n++)
+		messages[n].touched = false;
+	restore_spool();
+	if ((how & FUZZ_BODY) != 0)
+		damage_body(&in);
+	damage_spool(&d, &in);
+	read_only(&d, &set);
+	write_spool(&d, how, removed, &set);
+}
+
+void fuzz_seeds(void)
+{
+	unsigned char seed[10] = { 0 };
+	unsigned int i;
+
+	fuzz_seed("", 0);
+	for (i = 0; i < 64; i++) {
+		seed[0] = (unsigned char)(i * 5);
+		seed[1] = (unsigned char)(i * 3);
+		seed[2] = (unsigned char)i;
+		seed[3] = (unsigned char)(i / 8);
+		seed[4] = (unsigned char)(i * 16);
+		seed[5] = (unsigned char)(i * 7);
+		seed[6] = (unsigned char)(i + 1);
+		seed[7] = (unsigned char)(i + 5);
+		fuzz_seed(seed, sizeof(seed));
+	}
+}
