@@ -42,6 +42,14 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 		{ "more content than it says",
 		  TEST_BYTES(MAGIC "\x20\x04" LAST_HELLO), TEST_BYTES(""),
 		  EINVAL, "the data is damaged" },
+		/* which libzstd sees only where it has all of the frame */
+		{ "no content, and it says some",
+		  TEST_BYTES(MAGIC "\x24\x05\1\0\0\x99\xe9\xd8\x51"),
+		  TEST_BYTES(""), EINVAL, "the data is damaged" },
+		{ "a second one that is not empty, as it says",
+		  TEST_BYTES(MAGIC "\x20\x05" LAST_HELLO MAGIC
+				   "\x20\x05\1\0\0"),
+		  TEST_BYTES("hello"), EINVAL, "the data is damaged" },
 		{ "a block beyond the window", TEST_BYTES(HEAD "\x09\x20\0"),
 		  TEST_BYTES(""), EINVAL, "the data is damaged" },
 		{ "the reserved kind of block", TEST_BYTES(HEAD "\x2f\0\0x"),

@@ -25,6 +25,9 @@
 /* More is a mistake rather than a wish. */
 #define ZSTD_THREADS_MAX 64
 
+/* RFC 8878 3.1.1.1: the longest header of a frame, with its magic. */
+#define ZSTD_HEAD_MAX 18
+
 #ifdef HAVE_ZSTD
 
 #include <zstd.h>
@@ -36,7 +39,11 @@ struct zstd_transform {
 	ZSTD_DCtx *dctx;
 	int level; /* of an encoder */
 	unsigned int threads;
-	int window_log; /* of a decoder: the largest that is allowed */
+	/* of a decoder */
+	int window_log;                    /* the largest that is allowed */
+	unsigned char head[ZSTD_HEAD_MAX]; /* what the frame begins with */
+	size_t head_size;
+	uint64_t plain_size; /* what came out of the frame */
 };
 
 static struct zstd_transform *zstd_transform(struct transform *t)
@@ -208,23 +215,50 @@ static enum transform_status zstd_decode_failed(struct transform *t,
 	}
 }
 
+static void keep_head(struct zstd_transform *zstd, const unsigned char *in,
+		      size_t size)
+{
+	size = I_MIN(size, sizeof(zstd->head) - zstd->head_size);
+	if (size > 0)
+		memcpy(zstd->head + zstd->head_size, in, size);
+	zstd->head_size += size;
+}
+
+/* libzstd looks whether a frame has the size that its header says, but not where its last
+   block is empty and comes by itself. */
+static enum transform_status zstd_frame_ended(struct transform *t)
+{
+	const struct zstd_transform *zstd = zstd_transform(t);
+	unsigned long long size =
+		ZSTD_getFrameContentSize(zstd->head, zstd->head_size);
+
+	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == zstd->plain_size)
+		return TRANSFORM_END;
+	return transform_error(t, EINVAL,
+			       "the data is damaged: a frame has another size "
+			       "than its header says");
+}
+
 static enum transform_status zstd_decode(struct transform *t,
 					 struct transform_io *io,
 					 enum transform_op op ATTR_UNUSED)
 {
+	struct zstd_transform *zstd = zstd_transform(t);
 	ZSTD_inBuffer in;
 	ZSTD_outBuffer out;
 	size_t ret;
 
 	do {
 		windows_to_zstd(io, &in, &out);
-		ret = ZSTD_decompressStream(zstd_transform(t)->dctx, &out, &in);
+		ret = ZSTD_decompressStream(zstd->dctx, &out, &in);
+		keep_head(zstd, io->in, in.pos);
+		zstd->plain_size += out.pos;
 		io->in += in.pos;
 		io->out += out.pos;
 		if (ZSTD_isError(ret))
 			return zstd_decode_failed(t, ret);
 		if (ret == 0)
-			return TRANSFORM_END;
+			return zstd_frame_ended(t);
 		if (io->out == io->out_end)
 			return TRANSFORM_NEED_OUT;
 	} while (io->in < io->in_end);
@@ -246,7 +280,11 @@ static bool zstd_may_begin(const unsigned char *data, size_t size)
 
 static void zstd_decoder_reset(struct transform *t)
 {
-	(void)ZSTD_DCtx_reset(zstd_transform(t)->dctx, ZSTD_reset_session_only);
+	struct zstd_transform *zstd = zstd_transform(t);
+
+	(void)ZSTD_DCtx_reset(zstd->dctx, ZSTD_reset_session_only);
+	zstd->head_size = 0;
+	zstd->plain_size = 0;
 }
 
 static void zstd_decoder_real_free(struct transform *t)

@@ -273,8 +273,7 @@ static void touch(unsigned int segment, size_t from, size_t to)
 	bool all = from < JOURNAL_HEADER_SIZE;
 
 	if (size < JOURNAL_BLOCK_SIZE ||
-	    journal_segment_header_get(&header, data) !=
-		    JOURNAL_SEGMENT_VALID)
+	    journal_segment_header_get(&header, data) != JOURNAL_SEGMENT_VALID)
 		return;
 	for (pos = JOURNAL_BLOCK_SIZE; pos < size; pos += record_size) {
 		record_size = JOURNAL_ALIGN;
@@ -283,7 +282,8 @@ static void touch(unsigned int segment, size_t from, size_t to)
 			continue;
 		record_size = (size_t)journal_record_size(&record);
 		m = find_message(&record.id);
-		if (m != NULL && (all || (from < pos + record_size && to > pos)))
+		if (m != NULL &&
+		    (all || (from < pos + record_size && to > pos)))
 			m->touched = true;
 	}
 }
@@ -589,8 +589,7 @@ static void write_spool(const struct damage *d, unsigned int how,
 	uint64_t moved;
 	char *error;
 
-	spool = open_spool((how & FUZZ_REPAIR) != 0 ? SPOOL_OPEN_REPAIR : 0,
-			   d);
+	spool = open_spool((how & FUZZ_REPAIR) != 0 ? SPOOL_OPEN_REPAIR : 0, d);
 	list_spool(spool, &first);
 	same_set(before, &first, NULL, "opened for writing");
 	if ((how & FUZZ_SCAN) != 0) {
@@ -621,8 +620,7 @@ void fuzz_one(const unsigned char *data, size_t size)
 {
 	struct fuzz_input in = { data, data + size };
 	unsigned int how = fuzz_byte(&in), n;
-	const struct message *removed =
-		&messages[fuzz_byte(&in) % MESSAGES];
+	const struct message *removed = &messages[fuzz_byte(&in) % MESSAGES];
 	struct set set = { .extra = false };
 	struct damage d;
 

@@ -85,9 +85,9 @@ static email_message *stored_message(void)
 	unsigned int i;
 
 	for (i = 0; i < 5; i++)
-		assert_int_equal(
-			email_message_add_recipient(message, "a@example.org"),
-			0);
+		assert_int_equal(email_message_add_recipient(message,
+							     "a@example.org"),
+				 0);
 	email_message_set_version(message, 7);
 	email_message_set_base_version(message, 7);
 	return message;
@@ -194,8 +194,8 @@ void fuzz_one(const unsigned char *data, size_t size)
 	struct fuzz_input in = { data, data + size };
 	unsigned int choice = fuzz_byte(&in);
 	bool right = (choice & FUZZ_CHECKSUM) != 0;
-	unsigned int kind = (choice & ~(unsigned int)FUZZ_CHECKSUM) %
-		FUZZ_KINDS;
+	unsigned int kind =
+		(choice & ~(unsigned int)FUZZ_CHECKSUM) % FUZZ_KINDS;
 	buffer_t *record;
 
 	data = in.data;
@@ -229,23 +229,26 @@ static void seed_text(unsigned int kind, const char *text)
 void fuzz_seeds(void)
 {
 	seed_text(FUZZ_RECORD,
-		  TEST_RECORD_HEAD "version 3\narrival 17\nbody-length 99\n"
-				   "line-ends lf\nheld\nsender a@example.org\n"
-				   "recipient pending b@example.org %\n"
-				   "recipient failed %20%C3%A4 too%20late\n"
-				   "value smtp size 12\nvalue x % %\nnew line\n");
+		  TEST_RECORD_HEAD
+		  "version 3\narrival 17\nbody-length 99\n"
+		  "line-ends lf\nheld\nsender a@example.org\n"
+		  "recipient pending b@example.org %\n"
+		  "recipient failed %20%C3%A4 too%20late\n"
+		  "value smtp size 12\nvalue x % %\nnew line\n");
 	seed_text(FUZZ_RECORD, TEST_RECORD_HEAD);
-	seed_text(FUZZ_STATES, STATES_HEAD "version 8\n"
-					   "states 0 2 delivered %\n"
-					   "states 3 1 failed no%20such\n");
+	seed_text(FUZZ_STATES,
+		  STATES_HEAD "version 8\n"
+			      "states 0 2 delivered %\n"
+			      "states 3 1 failed no%20such\n");
 	seed_text(FUZZ_LINE,
 		  "bobbin-h2 " TEST_RECORD_ID " 4 1234 "
 		  "0123456789abcdef0123456789abcdef"
 		  "0123456789abcdef0123456789abcdef zstd|age zstd|age "
 		  "01234567 89abcdef");
-	seed_text(FUZZ_LINE, "bobbin-h1 " TEST_RECORD_ID " 4 1234 "
-			     "0123456789abcdef0123456789abcdef"
-			     "0123456789abcdef0123456789abcdef plain plain "
-			     "89abcdef");
+	seed_text(FUZZ_LINE,
+		  "bobbin-h1 " TEST_RECORD_ID " 4 1234 "
+		  "0123456789abcdef0123456789abcdef"
+		  "0123456789abcdef0123456789abcdef plain plain "
+		  "89abcdef");
 	fuzz_seed_files("\0", 1, "spool-h1");
 }
