@@ -142,20 +142,23 @@ int fuzz_send(struct ostream *output, struct test_sink *sink,
 {
 	size_t done = 0, piece, room;
 	unsigned int what;
+	/* long data by single bytes would take too much time */
+	size_t least = size / 1024;
 	ssize_t ret;
 
 	while (done < size) {
 		what = fuzz_byte(choices);
 		if ((what & 1) != 0)
 			o_stream_cork(output);
-		piece = choose_size(choices, size - done);
+		piece = choose_size(choices, SIZE_MAX) + least;
+		piece = I_MIN(piece, size - done);
 		ret = o_stream_send(output, data + done, piece);
 		if (ret < 0)
 			return output->stream_errno;
 		assert_true((size_t)ret <= piece);
 		done += (size_t)ret;
 		assert_int_equal(output->offset, done);
-		room = choose_size(choices, SIZE_MAX);
+		room = choose_size(choices, SIZE_MAX) + least;
 		if ((size_t)ret < piece)
 			test_sink_allow(sink, room);
 		if ((what & 2) != 0)
@@ -180,7 +183,7 @@ int fuzz_read(struct istream *input, buffer_t *out, struct fuzz_input *choices)
 {
 	unsigned int left = 10000000;
 	const unsigned char *data;
-	size_t size, before;
+	size_t size, before, least;
 	ssize_t ret;
 
 	do {
@@ -194,8 +197,9 @@ int fuzz_read(struct istream *input, buffer_t *out, struct fuzz_input *choices)
 			assert_int_equal(size, before);
 		if (ret == 0)
 			assert_false(input->blocking);
+		least = I_MIN(size, out->used / 256);
 		if (ret != -1)
-			size = choose_size(choices, size);
+			size = choose_size(choices, size - least) + least;
 		if (size == 0)
 			continue;
 		buffer_append(out, data, size);

@@ -315,8 +315,12 @@ static void cut(struct damage *d, unsigned int segment, size_t size)
 		d->first_block = true;
 }
 
+/* The longest record, in blocks, and more. */
+#define RECORD_BLOCKS 4u
+
 /* source SEGMENTS_MAX: zeros. A copy of a message's records may come behind what overruled
-   them. */
+   them; and where it is of the beginning of a long record, what stands there now is taken
+   for its bytes. */
 static void replace_block(struct damage *d, unsigned int segment,
 			  unsigned int block, unsigned int source,
 			  unsigned int source_block)
@@ -339,7 +343,7 @@ static void replace_block(struct damage *d, unsigned int segment,
 			touch(segment, 0, SIZE_MAX);
 	}
 	buffer_write(buf, to, bytes, JOURNAL_BLOCK_SIZE);
-	touch(segment, to, to + JOURNAL_BLOCK_SIZE);
+	touch(segment, to, to + RECORD_BLOCKS * JOURNAL_BLOCK_SIZE);
 	if (to == 0)
 		d->first_block = true;
 }
