@@ -249,6 +249,31 @@ static void test_parent_that_has_failed(void **state ATTR_UNUSED)
 	i_stream_destroy(&source);
 }
 
+/* A part of what cannot be seeked back begins farther on: nobody goes there before it is
+   read. */
+static void test_parts_of_what_cannot_go_back(void **state ATTR_UNUSED)
+{
+	static struct istream *(*const create[])(
+		struct istream *, uoff_t,
+		uoff_t) = { i_stream_create_range, i_stream_create_sized_range,
+			    i_stream_create_min_sized_range };
+	struct istream *source, *parent, *part;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(create); i++) {
+		source = test_trickle_create("0123456789", 10, 2, false);
+		parent = tee_i_stream_create_child(tee_i_stream_create(source));
+		assert_int_equal(i_stream_read(parent), 2);
+		i_stream_skip(parent, 1);
+		part = create[i](parent, 4, 6);
+		assert_int_equal(parent->v_offset, 1);
+		test_gives(part, "456789", 0);
+		assert_int_equal(parent->stream_errno, 0);
+		i_stream_destroy(&parent);
+		i_stream_destroy(&source);
+	}
+}
+
 /* What is buffered below is read anew, whoever is asked to drop it. */
 static void test_sync(void **state ATTR_UNUSED)
 {
@@ -401,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_size_of_what_is_cut),
 		cmocka_unit_test(test_seeking_back_over_a_pipe),
 		cmocka_unit_test(test_parent_that_has_failed),
+		cmocka_unit_test(test_parts_of_what_cannot_go_back),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),
 		cmocka_unit_test(test_size_of_a_pipe),

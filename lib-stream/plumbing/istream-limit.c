@@ -62,12 +62,10 @@ struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size)
 struct istream *i_stream_create_range(struct istream *input, uoff_t v_offset,
 				      uoff_t v_size)
 {
-	uoff_t old_offset = input->v_offset;
-	struct istream *stream;
+	struct istream *stream = i_stream_create_limit(input, v_size);
 
-	i_stream_seek(input, v_offset);
-	stream = i_stream_create_limit(input, v_size);
-	i_stream_seek(input, old_offset);
+	/* the input stays where it is: there may be no way back */
+	stream->real_stream->parent_start_offset = v_offset;
 	return stream;
 }
 

@@ -148,28 +148,21 @@ struct istream *i_stream_create_min_sized(struct istream *input,
 	return create_sized(input, min_size, min_size, 0);
 }
 
-/* Made where the input stands, which is then put back. */
-static struct istream *
-create_at(struct istream *input, uoff_t offset, uoff_t size,
-	  struct istream *(*create)(struct istream *input, uoff_t size))
+/* The input stays where it is: there may be no way back. */
+static struct istream *begin_at(struct istream *stream, uoff_t offset)
 {
-	uoff_t old_offset = input->v_offset;
-	struct istream *stream;
-
-	i_stream_seek(input, offset);
-	stream = create(input, size);
-	i_stream_seek(input, old_offset);
+	stream->real_stream->parent_start_offset = offset;
 	return stream;
 }
 
 struct istream *i_stream_create_sized_range(struct istream *input,
 					    uoff_t offset, uoff_t size)
 {
-	return create_at(input, offset, size, i_stream_create_sized);
+	return begin_at(i_stream_create_sized(input, size), offset);
 }
 
 struct istream *i_stream_create_min_sized_range(struct istream *input,
 						uoff_t offset, uoff_t min_size)
 {
-	return create_at(input, offset, min_size, i_stream_create_min_sized);
+	return begin_at(i_stream_create_min_sized(input, min_size), offset);
 }

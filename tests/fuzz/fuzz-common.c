@@ -9,10 +9,13 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
+static bool tracing;
+
 int LLVMFuzzerInitialize(int *argc ATTR_UNUSED, char ***argv ATTR_UNUSED)
 {
 	/* or it exits, and says less */
 	(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
+	tracing = getenv("FUZZ_TRACE") != NULL;
 	fuzz_setup();
 	if (getenv("FUZZ_SEEDS") != NULL)
 		fuzz_seeds();
@@ -23,6 +26,18 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	fuzz_one(data, size);
 	return 0;
+}
+
+void fuzz_trace(const char *fmt, ...)
+{
+	va_list args;
+
+	if (!tracing)
+		return;
+	va_start(args, fmt);
+	(void)vfprintf(stderr, fmt, args);
+	va_end(args);
+	(void)fputc('\n', stderr);
 }
 
 /*

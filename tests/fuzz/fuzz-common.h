@@ -33,6 +33,9 @@ unsigned int fuzz_below(struct fuzz_input *in, unsigned int limit);
 /* So many bytes, or fewer, that are there. */
 const unsigned char *fuzz_take(struct fuzz_input *in, size_t *size);
 
+/* What is done with an input, on stderr where FUZZ_TRACE is set. */
+void fuzz_trace(const char *fmt, ...) ATTR_FORMAT(1, 2);
+
 /* Fixed keys: test_keys. */
 void fuzz_keys(void);
 

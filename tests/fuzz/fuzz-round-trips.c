@@ -163,9 +163,9 @@ void fuzz_one(const unsigned char *data, size_t size)
 	struct fuzz_input in = { data, data + size }, more;
 	buffer_t *encoded = buffer_create_dynamic(default_pool, 1024), *plain;
 	size_t choices_size = CHOICES_SIZE;
-	struct trip trip = { .context = {
-				     .recipients = test_keys.recipients,
-				     .identities = test_keys.identities } };
+	struct trip trip = { .context = { .recipients = test_keys.recipients,
+					  .identities =
+						  test_keys.identities } };
 	unsigned int how;
 
 	trip.spec = choose_stack(&in);
