@@ -215,7 +215,11 @@ void i_stream_own_lent(struct istream_private *stream)
 {
 	size_t used = stream->pos - stream->skip;
 
-	if (!stream->is_lent || (used > 0 && move_data(stream, used)))
+	if (!stream->is_lent)
+		return;
+	/* who shows it looks where it is */
+	stream->access_counter++;
+	if (used > 0 && move_data(stream, used))
 		return;
 	stream->buffer = NULL;
 	stream->is_lent = false;

@@ -18,9 +18,41 @@ static bool is_stale(const struct istream_private *s)
 	return false;
 }
 
+static bool is_closed_below(const struct istream_private *s)
+{
+	for (; s->is_view; s = s->parent->real_stream) {
+		if (s->parent->closed)
+			return true;
+	}
+	return false;
+}
+
+static void drop_stale_view(struct istream_private *s);
+
+/* What a parent has kept when it was closed is there for good, and may lie elsewhere. */
+static bool show_again(struct istream_private *s)
+{
+	struct istream_private *parent = s->parent->real_stream;
+	uoff_t offset = s->parent_start_offset + s->istream.v_offset;
+	size_t size = s->pos - s->skip, have;
+
+	drop_stale_view(parent);
+	have = parent->pos - parent->skip;
+	if (size > have || offset < parent->istream.v_offset ||
+	    offset - parent->istream.v_offset > have - size)
+		return false;
+	s->skip = parent->skip + (size_t)(offset - parent->istream.v_offset);
+	s->pos = s->skip + size;
+	s->buffer = parent->buffer;
+	s->view_counter = parent->access_counter;
+	/* and so for those who show this one's */
+	s->access_counter++;
+	return true;
+}
+
 static void drop_stale_view(struct istream_private *s)
 {
-	if (is_stale(s))
+	if (is_stale(s) && !(is_closed_below(s) && show_again(s)))
 		s->skip = s->pos = 0;
 }
 

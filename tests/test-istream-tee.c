@@ -155,6 +155,46 @@ static void test_tee_of_a_tee(void **state ATTR_UNUSED)
 	}
 }
 
+/* Who shows what a child has goes on to do so when that is closed, be it from above, and the
+   buffer of the input's that it was in is used by others. */
+static void test_tee_closed_below_views(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *child, *faster, *lower, *upper, *other;
+	struct tee_istream *tee;
+	const unsigned char *data;
+	unsigned int above;
+	size_t size;
+
+	for (above = 0; above < 2; above++) {
+		parent = test_trickle_create("0123456789", 10, 5, false);
+		tee = tee_i_stream_create(parent);
+		child = tee_i_stream_create_child(tee);
+		faster = tee_i_stream_create_child(tee);
+		lower = i_stream_create_limit(child, 8);
+		upper = i_stream_create_noop(lower);
+		assert_int_equal(i_stream_read(upper), 5);
+		i_stream_skip(upper, 2);
+		/* now the input needs another buffer */
+		test_gives(faster, "0123456789", 0);
+		i_stream_close(above == 0 ? child : upper);
+		other = test_trickle_create("xxxxxxxxxx", 10, 10, false);
+		assert_int_equal(i_stream_read(other), 10);
+		data = i_stream_get_data(upper, &size);
+		assert_int_equal(size, 3);
+		assert_memory_equal(data, "234", 3);
+		i_stream_skip(upper, 1);
+		data = i_stream_get_data(upper, &size);
+		assert_int_equal(size, 2);
+		assert_memory_equal(data, "34", 2);
+		assert_int_equal(i_stream_read(upper), -1);
+		i_stream_destroy(&other);
+		i_stream_unref(&upper);
+		i_stream_unref(&lower);
+		i_stream_unref(&child);
+		i_stream_unref(&parent);
+	}
+}
+
 static void test_tee_fast_child_waits(void **state ATTR_UNUSED)
 {
 	struct istream *parent =
@@ -319,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_tee_lends),
 		cmocka_unit_test(test_tee_lends_and_input_moves),
 		cmocka_unit_test(test_tee_of_a_tee),
+		cmocka_unit_test(test_tee_closed_below_views),
 		cmocka_unit_test(test_tee_fast_child_waits),
 		cmocka_unit_test(test_tee_error_reaches_all),
 		cmocka_unit_test(test_try),

@@ -174,8 +174,8 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 		n = fuzz_below(in, 300);
 		if (n == m->plain->used - offset && m->error != 0)
 			n++;
-		next = i_stream_create_range(
-			m->stream, m->stream->v_offset + offset, n);
+		next = i_stream_create_range(m->stream,
+					     m->stream->v_offset + offset, n);
 		drop(m, offset);
 		cut(m, n, 0);
 		break;
@@ -201,9 +201,8 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 		i_stream_unref(&parts[0]);
 		break;
 	case 9:
-		next = i_stream_create_hash(m->stream,
-					    hash_method_lookup("size"),
-					    m->hash_context);
+		next = i_stream_create_hash(
+			m->stream, hash_method_lookup("size"), m->hash_context);
 		break;
 	case 10:
 		add_checked(m, &next, n % 2 == 0 && m->error == 0);
@@ -375,8 +374,8 @@ static void read_by_view(const struct model *m, size_t limit)
 
 	if (i_stream_read_more(view, &data, &size) > 0) {
 		assert_true(start + size <= m->plain->used);
-		assert_memory_equal(
-			data, (const char *)m->plain->data + start, size);
+		assert_memory_equal(data, (const char *)m->plain->data + start,
+				    size);
 		size -= size / 3;
 		i_stream_skip(view, size);
 	} else {
@@ -392,8 +391,8 @@ static bool use(const struct model *m, struct fuzz_input *in)
 	struct istream *s = m->stream;
 	unsigned int what = fuzz_byte(in), n = fuzz_byte(in);
 
-	fuzz_trace("at %llu: operation %u, %u",
-		   (unsigned long long)s->v_offset, what % 16, n);
+	fuzz_trace("at %llu: operation %u, %u", (unsigned long long)s->v_offset,
+		   what % 16, n);
 	switch (what % 16) {
 	case 0:
 	case 1:
