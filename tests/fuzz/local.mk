@@ -4,7 +4,8 @@
 # part of any other target: all sources are compiled once more for it. FUZZ=NAME takes one.
 # A new target is a name here and a file fuzz-NAME.c.
 
-fuzz_names = decoders round-trips specs plumbing auto records journal
+fuzz_names = decoders round-trips outputs specs plumbing auto records \
+	journal
 
 FUZZ_SECONDS = 60
 FUZZ = $(fuzz_names)
