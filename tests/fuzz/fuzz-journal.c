@@ -73,7 +73,8 @@ struct message {
 	unsigned int body_count;
 	uint64_t version;
 	bool removed;
-	bool touched; /* something of its records was changed */
+	bool touched;       /* something of its records was changed */
+	unsigned int added; /* versions, since */
 };
 static struct message messages[MESSAGES];
 
@@ -459,7 +460,7 @@ static bool note_entry(const struct spool_entry *entry, void *context)
 		if (entry->problem != NULL)
 			fail_msg("message %zu: %s", m - messages,
 				 entry->problem);
-		assert_int_equal(entry->version, m->version);
+		assert_int_equal(entry->version, m->version + m->added);
 	}
 	return true;
 }
@@ -558,6 +559,8 @@ static void read_only(const struct damage *d, struct set *set)
 	look_at_all(spool, NULL);
 	verify_spool(spool);
 	spool_close(&spool);
+	/* who only looks puts nothing aside */
+	assert_int_equal(test_spool_files_in("quarantine").count, 0);
 }
 
 static void put_one(struct spool *spool, message_id *id)
@@ -567,6 +570,37 @@ static void put_one(struct spool *spool, message_id *id)
 	make_id(MESSAGES + 7, id);
 	if (test_spool_put_as(spool, wire, sizeof(wire) - 1, id) != IO_DONE)
 		fail_msg("%s", io_get_error());
+}
+
+/* Headers that are written anew, where they can be read. */
+static void change_one(struct spool *spool, struct message *m)
+{
+	email_message *message = email_message_new(&m->id);
+
+	if (spool_readheaders(spool, IO_SYNCHRONOUS, message) == IO_DONE) {
+		(void)email_message_set_value(message, "a", "later", "yes");
+		if (test_spool_write_headers(spool, message) == IO_DONE)
+			m->added = 1;
+		else if (!m->touched)
+			fail_msg("%s", io_get_error());
+	} else {
+		assert_true(m->touched || m->removed);
+	}
+	email_message_unref(&message);
+}
+
+static void must_be_changed(struct spool *spool, const struct message *m)
+{
+	email_message *message = email_message_new(&m->id);
+
+	if (m->added > 0) {
+		assert_int_equal(spool_readheaders(spool, IO_SYNCHRONOUS,
+						   message),
+				 IO_DONE);
+		assert_string_equal(
+			email_message_get_value(message, "a", "later"), "yes");
+	}
+	email_message_unref(&message);
 }
 
 static void same_set(const struct set *a, const struct set *b,
@@ -589,6 +623,8 @@ static void write_spool(const struct damage *d, unsigned int how,
 {
 	struct set first = { .extra = false }, second = { .extra = false };
 	static const char wire[] = TEST_SPOOL_WIRE;
+	struct message *changed =
+		&messages[(unsigned int)(removed - messages + 1) % MESSAGES];
 	struct spool *spool;
 	uint64_t moved;
 	char *error;
@@ -602,6 +638,8 @@ static void write_spool(const struct damage *d, unsigned int how,
 	}
 	put_one(spool, &second.extra_id);
 	assert_int_equal(spool_remove(spool, &removed->id), IO_DONE);
+	if ((how & FUZZ_CHANGE) != 0)
+		change_one(spool, changed);
 	if ((how & FUZZ_COMPACT) != 0 &&
 	    spool_compact(spool, &moved, &error) < 0)
 		fail_msg("%s", error);
@@ -612,6 +650,7 @@ static void write_spool(const struct damage *d, unsigned int how,
 	list_spool(spool, &second);
 	same_set(&first, &second, removed, "opened again");
 	assert_true(second.extra);
+	must_be_changed(spool, changed);
 	look_at_all(spool, removed);
 	verify_spool(spool);
 	test_spool_must_have(spool, &second.extra_id, wire, sizeof(wire) - 1);
@@ -629,8 +668,10 @@ void fuzz_one(const unsigned char *data, size_t size)
 	struct damage d;
 
 	random_state = 12345;
-	for (n = 0; n < MESSAGES; n++)
+	for (n = 0; n < MESSAGES; n++) {
 		messages[n].touched = false;
+		messages[n].added = 0;
+	}
 	restore_spool();
 	if ((how & FUZZ_BODY) != 0)
 		damage_body(&in);

@@ -21,9 +21,18 @@
  */
 
 static const char *const encoders[] = {
-	"dot",	"dot:extra_crlf=yes", "qp",		"qp:binary=yes",
-	"json", "crlf",		      "lf",		"hex",
-	"base64", "base64:76",	      "base64url:line=4", "armor",
+	"dot",
+	"dot:extra_crlf=yes",
+	"qp",
+	"qp:binary=yes",
+	"json",
+	"crlf",
+	"lf",
+	"hex",
+	"base64",
+	"base64:76",
+	"base64url:line=4",
+	"armor",
 };
 
 static int send_all(struct ostream *output, struct test_sink *sink,

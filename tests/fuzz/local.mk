@@ -21,7 +21,7 @@ EXTRA_DIST += $(fuzz_names:%=tests/fuzz/fuzz-%.c) tests/fuzz/fuzz-common.c \
 
 # As the bench's peers these are no programs of automake's, which would have a rule for
 # each object in everybody's Makefile.
-tests/fuzz/objects/%.o: %.c $(BUILT_SOURCES)
+tests/fuzz/objects/%.o: %.c | $(BUILT_SOURCES)
 	$(AM_V_CC)mkdir -p $(@D) && $(CC) $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) \
 		-I$(top_srcdir)/tests/fuzz $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) \
 		$(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
@@ -51,4 +51,4 @@ endif
 .PHONY: fuzz-clean
 clean-local: fuzz-clean
 fuzz-clean:
-	-rm -rf tests/fuzz/objects tests/fuzz/libfuzz.a $(fuzz_programs)
+	-rm -rf tests/fuzz/objects tests/fuzz/libfuzz.a tests/fuzz/*.out $(fuzz_programs)
