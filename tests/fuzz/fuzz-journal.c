@@ -8,269 +8,33 @@
 
 #include "config.h"
 #include "fuzz-common.h"
+#include "fuzz-spool.h"
 
-#include "file-ops.h"
-#include "io-infrastructure.h"
 #include "journal/journal-format.h"
-#include "test-spool-common.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
-#include <sodium.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define MESSAGES 44u
-#define LARGE_MESSAGE 20u /* its body is in a file of its own */
-#define BODIES_MAX 2u
-#define SEGMENTS_MAX 16u
-#define FILES_MAX 64u
 #define OPS_MAX 12u
-
-/*
- * Randomness that is the same in each run
- */
-
-static _Atomic uint32_t random_state = 1;
-
-static uint32_t next_random(void)
-{
-	uint32_t state = random_state;
-
-	(void)test_random(&state);
-	random_state = state;
-	return state;
-}
-
-static const char *random_name(void)
-{
-	return "repeated";
-}
-
-static void random_buf(void *buf, size_t size)
-{
-	unsigned char *p = buf;
-
-	while (size-- > 0)
-		*p++ = (unsigned char)(next_random() >> 11);
-}
-
-static struct randombytes_implementation repeated_random = {
-	.implementation_name = random_name,
-	.random = next_random,
-	.buf = random_buf,
-};
-
-/*
- * The spool as it was
- */
-
-struct message {
-	message_id id;
-	buffer_t *bodies[BODIES_MAX]; /* the last one is the newest */
-	unsigned int body_count;
-	uint64_t version;
-	bool removed;
-	bool touched;       /* something of its records was changed */
-	unsigned int added; /* versions, since */
-};
-static struct message messages[MESSAGES];
-
-struct file {
-	char path[300]; /* below the spool */
-	buffer_t *data;
-};
-static struct file files[FILES_MAX];
-static unsigned int file_count;
-/* Which of these are segments, in the order of their numbers. */
-static struct file *segments[SEGMENTS_MAX];
-static unsigned int segment_count;
-static struct file *body_file;
-
-static char spool_dir[512];
-
-static buffer_t *make_body(unsigned int n, unsigned int version)
-{
-	buffer_t *wire = buffer_create_dynamic(default_pool, 1024);
-	size_t size = n == LARGE_MESSAGE ? TEST_SPOOL_LARGE :
-					   (n * 977 + version * 333) % 9000;
-	char head[64];
-
-	(void)snprintf(head, sizeof(head), "Subject: %u %u\r\n\r\n", n,
-		       version);
-	buffer_append(wire, head, strlen(head));
-	while (wire->used < size)
-		buffer_append(wire, head, strlen(head) - 2);
-	buffer_append(wire, "\r\n.\r\n", 5);
-	return wire;
-}
-
-static void make_id(unsigned int n, message_id *id)
-{
-	memset(id, 0, sizeof(*id));
-	id->bytes[1] = 0x8b;
-	id->bytes[5] = (unsigned char)(n >> 8);
-	id->bytes[6] = (unsigned char)n;
-	id->bytes[15] = (unsigned char)(n * 37);
-}
-
-static void put_message(struct spool *spool, struct message *m, unsigned int n)
-{
-	buffer_t *body = make_body(n, 0);
-
-	make_id(n, &m->id);
-	m->bodies[m->body_count++] = body;
-	m->version = 1;
-	assert_int_equal(test_spool_put_as(spool, body->data, body->used,
-					   &m->id),
-			 IO_DONE);
-}
-
-static void change_message(struct spool *spool, struct message *m,
-			   unsigned int n)
-{
-	email_message *message;
-
-	if (n % 4 == 1) {
-		m->bodies[m->body_count] = make_body(n, 1);
-		test_spool_change_body(spool, &m->id,
-				       m->bodies[m->body_count]->data,
-				       m->bodies[m->body_count]->used);
-		m->body_count++;
-	} else {
-		/* headers, or states alone */
-		assert_int_equal(spool_get(spool, &m->id, &message), IO_DONE);
-		if (n % 4 == 2)
-			(void)email_message_set_value(message, "a", "b", "c");
-		(void)email_message_set_recipient_state(
-			message, 0, EMAIL_RECIPIENT_DELIVERED, "250 ok");
-		assert_int_equal(test_spool_write_headers(spool, message),
-				 IO_DONE);
-		email_message_unref(&message);
-	}
-	m->version++;
-}
-
-static void fill_spool(struct spool **spool)
-{
-	unsigned int n;
-
-	for (n = 0; n < MESSAGES; n++) {
-		put_message(*spool, &messages[n], n);
-		if (n >= 3 && n % 3 == 0)
-			change_message(*spool, &messages[n - 2], n);
-		if (n >= 6 && n % 5 == 0) {
-			messages[n - 6].removed = true;
-			assert_int_equal(spool_remove(*spool,
-						      &messages[n - 6].id),
-					 IO_DONE);
-		}
-		if (n == MESSAGES / 2 || n == MESSAGES - 3) {
-			spool_close(spool);
-			*spool = test_spool_open(0);
-		}
-	}
-}
-
-static int keep_entry(const char *path, const struct stat *st ATTR_UNUSED,
-		      int type, struct FTW *ftw ATTR_UNUSED)
-{
-	struct file *file = &files[file_count];
-
-	assert_true(file_count < FILES_MAX);
-	assert_true(strlen(path) < sizeof(file->path));
-	(void)snprintf(file->path, sizeof(file->path), "%s",
-		       path + strlen(spool_dir));
-	file->data = type == FTW_F ? test_read_file(path) : NULL;
-	file_count++;
-	return 0;
-}
-
-static int by_path(const void *a, const void *b)
-{
-	return strcmp(((const struct file *)a)->path,
-		      ((const struct file *)b)->path);
-}
-
-static void keep_spool(void)
-{
-	unsigned int i;
-	size_t size;
-
-	(void)snprintf(spool_dir, sizeof(spool_dir), "%s", test_spool_dir());
-	assert_int_equal(nftw(spool_dir, keep_entry, 16, FTW_PHYS), 0);
-	qsort(files, file_count, sizeof(*files), by_path);
-	for (i = 0; i < file_count; i++) {
-		size = strlen(files[i].path);
-		if (size > 4 && strcmp(files[i].path + size - 4, ".seg") == 0) {
-			assert_true(segment_count < SEGMENTS_MAX);
-			segments[segment_count++] = &files[i];
-		}
-		if (strstr(files[i].path, "bodies/") != NULL)
-			body_file = &files[i];
-	}
-	assert_true(segment_count >= 4);
-	assert_non_null(body_file);
-}
-
-static void restore_spool(void)
-{
-	char path[900];
-	unsigned int i;
-
-	test_remove_tree(spool_dir);
-	for (i = 0; i < file_count; i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", spool_dir,
-			       files[i].path);
-		if (files[i].data == NULL)
-			assert_int_equal(mkdir(path, 0700), 0);
-		else
-			test_write_file(path, files[i].data->data,
-					files[i].data->used);
-	}
-}
-
-void fuzz_setup(void)
-{
-	struct spool *spool;
-
-	assert_int_equal(randombytes_set_implementation(&repeated_random), 0);
-	spool = test_spool_new_of("journal", "");
-	fill_spool(&spool);
-	spool_close(&spool);
-	keep_spool();
-}
 
 /*
  * Damage
  */
 
 struct damage {
-	buffer_t *segments[SEGMENTS_MAX]; /* NULL: gone */
+	buffer_t *segments[FUZZ_SEGMENTS_MAX]; /* NULL: gone */
 	bool first_block; /* of one of them is damaged, or it is gone */
 };
-
-static struct message *find_message(const message_id *id)
-{
-	unsigned int n;
-
-	for (n = 0; n < MESSAGES; n++) {
-		if (message_id_cmp(&messages[n].id, id) == 0)
-			return &messages[n];
-	}
-	return NULL;
-}
 
 /* Those who have a record in these bytes of a segment, as it was. */
 static void touch(unsigned int segment, size_t from, size_t to)
 {
-	const unsigned char *data = segments[segment]->data->data;
-	size_t size = segments[segment]->data->used, pos, record_size;
+	const unsigned char *data = fuzz_segments[segment]->data->data;
+	size_t size = fuzz_segments[segment]->data->used, pos, record_size;
 	struct journal_segment_header header;
 	struct journal_header record;
-	struct message *m;
+	struct fuzz_message *m;
 	bool all = from < JOURNAL_HEADER_SIZE;
 
 	if (size < JOURNAL_BLOCK_SIZE ||
@@ -282,7 +46,7 @@ static void touch(unsigned int segment, size_t from, size_t to)
 					data + pos))
 			continue;
 		record_size = (size_t)journal_record_size(&record);
-		m = find_message(&record.id);
+		m = fuzz_find_message(&record.id);
 		if (m != NULL &&
 		    (all || (from < pos + record_size && to > pos)))
 			m->touched = true;
@@ -319,7 +83,7 @@ static void cut(struct damage *d, unsigned int segment, size_t size)
 /* The longest record, in blocks, and more. */
 #define RECORD_BLOCKS 4u
 
-/* source SEGMENTS_MAX: zeros. A copy of a message's records may come behind what overruled
+/* source FUZZ_SEGMENTS_MAX: zeros. A copy of a message's records may come behind what overruled
    them; and where it is of the beginning of a long record, what stands there now is taken
    for its bytes. */
 static void replace_block(struct damage *d, unsigned int segment,
@@ -334,10 +98,11 @@ static void replace_block(struct damage *d, unsigned int segment,
 
 	if (buf == NULL || to + JOURNAL_BLOCK_SIZE > buf->used)
 		return;
-	if (source < SEGMENTS_MAX) {
-		if (from + JOURNAL_BLOCK_SIZE > segments[source]->data->used)
+	if (source < FUZZ_SEGMENTS_MAX) {
+		if (from + JOURNAL_BLOCK_SIZE >
+		    fuzz_segments[source]->data->used)
 			return;
-		bytes = segments[source]->data->data;
+		bytes = fuzz_segments[source]->data->data;
 		bytes += from;
 		touch(source, from, from + JOURNAL_BLOCK_SIZE);
 		if (from == 0)
@@ -359,7 +124,7 @@ static void remove_segment(struct damage *d, unsigned int segment)
 static void damage_once(struct damage *d, struct fuzz_input *in)
 {
 	unsigned int what = fuzz_byte(in), offset;
-	unsigned int segment = fuzz_byte(in) % segment_count;
+	unsigned int segment = fuzz_byte(in) % fuzz_segment_count;
 
 	switch (what % 8) {
 	case 0:
@@ -383,10 +148,11 @@ static void damage_once(struct damage *d, struct fuzz_input *in)
 	case 5:
 		offset = fuzz_byte(in);
 		replace_block(d, segment, offset % 16,
-			      fuzz_byte(in) % segment_count, offset / 16);
+			      fuzz_byte(in) % fuzz_segment_count, offset / 16);
 		break;
 	case 6:
-		replace_block(d, segment, fuzz_byte(in) % 16, SEGMENTS_MAX, 0);
+		replace_block(d, segment, fuzz_byte(in) % 16, FUZZ_SEGMENTS_MAX,
+			      0);
 		break;
 	default:
 		if (fuzz_byte(in) == 0x7f && d->segments[segment] != NULL)
@@ -401,16 +167,16 @@ static void damage_spool(struct damage *d, struct fuzz_input *in)
 	char path[900];
 
 	memset(d, 0, sizeof(*d));
-	for (i = 0; i < segment_count; i++) {
+	for (i = 0; i < fuzz_segment_count; i++) {
 		d->segments[i] = buffer_create_dynamic(default_pool, 65536);
-		buffer_append(d->segments[i], segments[i]->data->data,
-			      segments[i]->data->used);
+		buffer_append(d->segments[i], fuzz_segments[i]->data->data,
+			      fuzz_segments[i]->data->used);
 	}
 	for (i = 0; i < OPS_MAX && fuzz_left(in) > 0; i++)
 		damage_once(d, in);
-	for (i = 0; i < segment_count; i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", spool_dir,
-			       segments[i]->path);
+	for (i = 0; i < fuzz_segment_count; i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", fuzz_spool_dir,
+			       fuzz_segments[i]->path);
 		if (d->segments[i] == NULL)
 			assert_int_equal(unlink(path), 0);
 		else
@@ -426,9 +192,10 @@ static void damage_body(struct fuzz_input *in)
 	char path[900];
 
 	offset |= fuzz_byte(in);
-	(void)snprintf(path, sizeof(path), "%s%s", spool_dir, body_file->path);
+	(void)snprintf(path, sizeof(path), "%s%s", fuzz_spool_dir,
+		       fuzz_body_file->path);
 	test_flip(path, offset);
-	messages[LARGE_MESSAGE].touched = true;
+	fuzz_messages[FUZZ_LARGE_MESSAGE].touched = true;
 }
 
 /*
@@ -436,7 +203,7 @@ static void damage_body(struct fuzz_input *in)
  */
 
 struct set {
-	bool listed[MESSAGES];
+	bool listed[FUZZ_MESSAGES];
 	bool extra; /* what was put afterwards */
 	message_id extra_id;
 	unsigned int others;
@@ -445,7 +212,7 @@ struct set {
 static bool note_entry(const struct spool_entry *entry, void *context)
 {
 	struct set *set = context;
-	struct message *m = find_message(&entry->id);
+	struct fuzz_message *m = fuzz_find_message(&entry->id);
 	static const message_id nobody;
 
 	if (m == NULL) {
@@ -455,10 +222,10 @@ static bool note_entry(const struct spool_entry *entry, void *context)
 			set->others++;
 		return true;
 	}
-	set->listed[m - messages] = true;
+	set->listed[m - fuzz_messages] = true;
 	if (!m->touched) {
 		if (entry->problem != NULL)
-			fail_msg("message %zu: %s", m - messages,
+			fail_msg("message %zu: %s", m - fuzz_messages,
 				 entry->problem);
 		assert_int_equal(entry->version, m->version + m->added);
 	}
@@ -486,7 +253,7 @@ static void verify_spool(struct spool *spool)
 		fail_msg("%s", error);
 }
 
-static void must_be_stored(const struct message *m, const buffer_t *body)
+static void must_be_stored(const struct fuzz_message *m, const buffer_t *body)
 {
 	unsigned int i;
 
@@ -496,11 +263,11 @@ static void must_be_stored(const struct message *m, const buffer_t *body)
 		    (m->touched || i == m->body_count - 1))
 			return;
 	}
-	fail_msg("message %zu: %zu bytes that were not stored", m - messages,
-		 body->used);
+	fail_msg("message %zu: %zu bytes that were not stored",
+		 m - fuzz_messages, body->used);
 }
 
-static void look_at_message(struct spool *spool, const struct message *m,
+static void look_at_message(struct spool *spool, const struct fuzz_message *m,
 			    bool gone)
 {
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
@@ -508,30 +275,31 @@ static void look_at_message(struct spool *spool, const struct message *m,
 
 	if (gone || (m->removed && !m->touched)) {
 		if (error != ENOENT)
-			fail_msg("message %zu is back: errno %d", m - messages,
-				 error);
+			fail_msg("message %zu is back: errno %d",
+				 m - fuzz_messages, error);
 	} else if (error == 0) {
 		must_be_stored(m, out);
 	} else if (!m->touched) {
-		fail_msg("message %zu: errno %d: %s", m - messages, error,
+		fail_msg("message %zu: errno %d: %s", m - fuzz_messages, error,
 			 io_get_error());
 	}
 	buffer_free(&out);
 }
 
 /* removed: one that was removed afterwards, or NULL. */
-static void look_at_all(struct spool *spool, const struct message *removed)
+static void look_at_all(struct spool *spool, const struct fuzz_message *removed)
 {
 	unsigned int n;
 
-	for (n = 0; n < MESSAGES; n++)
-		look_at_message(spool, &messages[n], removed == &messages[n]);
+	for (n = 0; n < FUZZ_MESSAGES; n++)
+		look_at_message(spool, &fuzz_messages[n],
+				removed == &fuzz_messages[n]);
 }
 
 static struct spool *open_spool(unsigned int flags, const struct damage *d)
 {
 	char *error;
-	struct spool *spool = spool_open(spool_dir, flags, NULL, &error);
+	struct spool *spool = spool_open(fuzz_spool_dir, flags, NULL, &error);
 
 	if (spool != NULL)
 		return spool;
@@ -567,13 +335,13 @@ static void put_one(struct spool *spool, message_id *id)
 {
 	static const char wire[] = TEST_SPOOL_WIRE;
 
-	make_id(MESSAGES + 7, id);
+	fuzz_make_id(FUZZ_MESSAGES + 7, id);
 	if (test_spool_put_as(spool, wire, sizeof(wire) - 1, id) != IO_DONE)
 		fail_msg("%s", io_get_error());
 }
 
 /* Headers that are written anew, where they can be read. */
-static void change_one(struct spool *spool, struct message *m)
+static void change_one(struct spool *spool, struct fuzz_message *m)
 {
 	email_message *message = email_message_new(&m->id);
 
@@ -589,7 +357,7 @@ static void change_one(struct spool *spool, struct message *m)
 	email_message_unref(&message);
 }
 
-static void must_be_changed(struct spool *spool, const struct message *m)
+static void must_be_changed(struct spool *spool, const struct fuzz_message *m)
 {
 	email_message *message = email_message_new(&m->id);
 
@@ -604,12 +372,12 @@ static void must_be_changed(struct spool *spool, const struct message *m)
 }
 
 static void same_set(const struct set *a, const struct set *b,
-		     const struct message *removed, const char *what)
+		     const struct fuzz_message *removed, const char *what)
 {
 	unsigned int n;
 
-	for (n = 0; n < MESSAGES; n++) {
-		if (removed == &messages[n])
+	for (n = 0; n < FUZZ_MESSAGES; n++) {
+		if (removed == &fuzz_messages[n])
 			assert_false(b->listed[n]);
 		else if (a->listed[n] != b->listed[n])
 			fail_msg("%s: message %u is%s there any more", what, n,
@@ -619,12 +387,14 @@ static void same_set(const struct set *a, const struct set *b,
 
 /* Opened for writing, and again: what the first one found. */
 static void write_spool(const struct damage *d, unsigned int how,
-			const struct message *removed, const struct set *before)
+			const struct fuzz_message *removed,
+			const struct set *before)
 {
 	struct set first = { .extra = false }, second = { .extra = false };
 	static const char wire[] = TEST_SPOOL_WIRE;
-	struct message *changed =
-		&messages[(unsigned int)(removed - messages + 1) % MESSAGES];
+	struct fuzz_message *changed =
+		&fuzz_messages[(unsigned int)(removed - fuzz_messages + 1) %
+			       FUZZ_MESSAGES];
 	struct spool *spool;
 	uint64_t moved;
 	char *error;
@@ -662,22 +432,23 @@ static void write_spool(const struct damage *d, unsigned int how,
 void fuzz_one(const unsigned char *data, size_t size)
 {
 	struct fuzz_input in = { data, data + size };
-	unsigned int how = fuzz_byte(&in), n;
-	const struct message *removed = &messages[fuzz_byte(&in) % MESSAGES];
+	unsigned int how = fuzz_byte(&in);
+	const struct fuzz_message *removed =
+		&fuzz_messages[fuzz_byte(&in) % FUZZ_MESSAGES];
 	struct set set = { .extra = false };
 	struct damage d;
 
-	random_state = 12345;
-	for (n = 0; n < MESSAGES; n++) {
-		messages[n].touched = false;
-		messages[n].added = 0;
-	}
-	restore_spool();
+	fuzz_spool_restore();
 	if ((how & FUZZ_BODY) != 0)
 		damage_body(&in);
 	damage_spool(&d, &in);
 	read_only(&d, &set);
 	write_spool(&d, how, removed, &set);
+}
+
+void fuzz_setup(void)
+{
+	fuzz_spool_setup();
 }
 
 void fuzz_seeds(void)

@@ -13,11 +13,12 @@ FUZZ_ARGS =
 
 fuzz_sources = $(stream_sources) $(spool_sources) \
 	$(filter %.c,$(tests_libtestcommon_la_SOURCES)) \
-	tests/fuzz/fuzz-common.c
+	tests/fuzz/fuzz-common.c tests/fuzz/fuzz-spool.c
 fuzz_objects = $(fuzz_sources:%.c=tests/fuzz/objects/%.o)
 fuzz_programs = $(fuzz_names:%=tests/fuzz/fuzz-%)
 EXTRA_DIST += $(fuzz_names:%=tests/fuzz/fuzz-%.c) tests/fuzz/fuzz-common.c \
-	tests/fuzz/fuzz-common.h tests/fuzz/run.sh
+	tests/fuzz/fuzz-common.h tests/fuzz/fuzz-spool.c tests/fuzz/fuzz-spool.h \
+	tests/fuzz/run.sh
 
 # As the bench's peers these are no programs of automake's, which would have a rule for
 # each object in everybody's Makefile.
