@@ -333,6 +333,30 @@ static void test_stat_fails(void **state ATTR_UNUSED)
 	}
 }
 
+/* Nor of several, one of which is not there. */
+static void test_stat_of_a_part_fails(void **state ATTR_UNUSED)
+{
+	struct istream *parts[3] = { NULL }, *s;
+	const struct stat *st;
+	unsigned int how;
+	uoff_t size;
+
+	for (how = 0; how < 2; how++) {
+		parts[0] = i_stream_create_from_data("0123", 4);
+		parts[1] = i_stream_create_file(test_path("none"), 32);
+		s = i_stream_create_concat(parts);
+		if (how == 0)
+			assert_int_equal(i_stream_stat(s, true, &st), -1);
+		else
+			assert_int_equal(i_stream_get_size(s, true, &size), -1);
+		assert_int_equal(s->stream_errno, ENOENT);
+		assert_non_null(strstr(i_stream_get_error(s), "none"));
+		i_stream_destroy(&s);
+		i_stream_destroy(&parts[0]);
+		i_stream_destroy(&parts[1]);
+	}
+}
+
 /* Nobody knows how much comes out of a pipe: a limit is an estimate, and no more. */
 static void test_size_of_a_pipe(void **state ATTR_UNUSED)
 {
@@ -429,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_parts_of_what_cannot_go_back),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),
+		cmocka_unit_test(test_stat_of_a_part_fails),
 		cmocka_unit_test(test_size_of_a_pipe),
 		cmocka_unit_test(test_sync_of_what_is_shown),
 		cmocka_unit_test(test_lines_by_turns),

@@ -102,13 +102,19 @@ static int i_stream_concat_get_size(struct istream_private *stream, bool exact,
 {
 	struct concat_istream *concat = concat_istream(stream);
 	uoff_t size, total = 0;
+	struct istream *input;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < concat->count; i++) {
-		ret = i_stream_get_size(concat->inputs[i].stream, exact, &size);
-		if (ret <= 0)
-			return ret;
+		input = concat->inputs[i].stream;
+		ret = i_stream_get_size(input, exact, &size);
+		if (ret < 0)
+			return (int)i_stream_fail(stream, input->stream_errno,
+						  "%s",
+						  i_stream_get_error(input));
+		if (ret == 0)
+			return 0;
 		total += size - I_MIN(size, concat->inputs[i].first);
 	}
 	*size_r = total;

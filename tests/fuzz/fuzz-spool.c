@@ -61,8 +61,9 @@ static unsigned int file_count;
 static buffer_t *make_body(unsigned int n, unsigned int version)
 {
 	buffer_t *wire = buffer_create_dynamic(default_pool, 1024);
-	size_t size = n == FUZZ_LARGE_MESSAGE ? TEST_SPOOL_LARGE :
-					   (n * 977 + version * 333) % 9000;
+	size_t size = n == FUZZ_LARGE_MESSAGE ?
+		TEST_SPOOL_LARGE :
+		(n * 977 + version * 333) % 9000;
 	char head[64];
 
 	(void)snprintf(head, sizeof(head), "Subject: %u %u\r\n\r\n", n,
@@ -83,7 +84,8 @@ void fuzz_make_id(unsigned int n, message_id *id)
 	id->bytes[15] = (unsigned char)(n * 37);
 }
 
-static void put_message(struct spool *spool, struct fuzz_message *m, unsigned int n)
+static void put_message(struct spool *spool, struct fuzz_message *m,
+			unsigned int n)
 {
 	buffer_t *body = make_body(n, 0);
 
@@ -166,7 +168,8 @@ static void keep_spool(void)
 	unsigned int i;
 	size_t size;
 
-	(void)snprintf(fuzz_spool_dir, sizeof(fuzz_spool_dir), "%s", test_spool_dir());
+	(void)snprintf(fuzz_spool_dir, sizeof(fuzz_spool_dir), "%s",
+		       test_spool_dir());
 	assert_int_equal(nftw(fuzz_spool_dir, keep_entry, 16, FTW_PHYS), 0);
 	qsort(files, file_count, sizeof(*files), by_path);
 	for (i = 0; i < file_count; i++) {
@@ -225,4 +228,3 @@ struct fuzz_message *fuzz_find_message(const message_id *id)
 	}
 	return NULL;
 }
-
