@@ -24,6 +24,9 @@ struct model {
 	buffer_t *kept[LAYERS_MAX + 1];
 	unsigned int kept_count;
 	void *hash_context;
+	/* the other child of a tee, and what that is to give */
+	struct istream *other;
+	buffer_t *other_plain;
 };
 
 static struct istream *make_source(struct model *m, const void *data,
@@ -121,7 +124,13 @@ static void add_tee(struct model *m, struct istream **next)
 	struct istream *other = tee_i_stream_create_child(tee);
 
 	*next = tee_i_stream_create_child(tee);
-	i_stream_unref(&other);
+	if (m->other != NULL) {
+		i_stream_unref(&other);
+		return;
+	}
+	m->other = other;
+	m->other_plain = buffer_create_dynamic(default_pool, 64);
+	buffer_append(m->other_plain, m->plain->data, m->plain->used);
 }
 
 static void add_checked(struct model *m, struct istream **next, bool right)
@@ -157,7 +166,8 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 	size_t n = fuzz_below(in, 300), offset;
 	struct istream *next = NULL, *parts[3] = { NULL };
 
-	if (what >= 0x80)
+	/* it would wait for the other one */
+	if (what >= 0x80 && m->other == NULL)
 		skip_some(m, n / 2);
 	/* or it would depend on who looks whether the error is met */
 	if (n == m->plain->used && m->error != 0)
@@ -262,6 +272,9 @@ static void must_be_the_end(const struct model *m, size_t size)
 	assert_true(s->v_offset + size >= m->plain->used);
 	if (s->stream_errno != 0)
 		assert_true(strlen(i_stream_get_error(m->stream)) > 0);
+	/* who went on farther may get another one */
+	if (s->v_offset > m->plain->used)
+		return;
 	if (s->stream_errno != m->error)
 		fail_msg("errno %d, not %d", s->stream_errno, m->error);
 }
@@ -393,6 +406,30 @@ static void read_by_view(const struct model *m, size_t limit)
 	assert_int_equal(m->stream->v_offset, start + size);
 }
 
+/* The other child of a tee reads at its own pace. */
+static void read_other(const struct model *m, unsigned int n)
+{
+	const unsigned char *data;
+	size_t size;
+
+	(void)i_stream_read(m->other);
+	data = i_stream_get_data(m->other, &size);
+	if (size == 0)
+		return;
+	assert_true(m->other->v_offset + size <= m->other_plain->used);
+	assert_memory_equal(
+		data, (const char *)m->other_plain->data + m->other->v_offset,
+		size);
+	i_stream_skip(m->other, I_MIN(size, (size_t)n));
+}
+
+static void drop_other(struct model *m)
+{
+	i_stream_unref(&m->other);
+	if (m->other_plain != NULL)
+		buffer_free(&m->other_plain);
+}
+
 /* False: it has failed, or was closed. */
 static bool use(const struct model *m, struct fuzz_input *in)
 {
@@ -412,14 +449,13 @@ static bool use(const struct model *m, struct fuzz_input *in)
 		i_stream_skip(s, I_MIN((size_t)n, look(m)));
 		break;
 	case 5:
-		/* behind what was read, as far as there is something */
-		if (s->v_offset + n <= m->plain->used)
-			i_stream_skip(s, n);
+		/* also what was not read, or is not there */
+		i_stream_skip(s, n);
 		break;
 	case 6:
 	case 7:
 		n = n * 2 + (what >> 7);
-		if (n <= m->plain->used && (n >= s->v_offset || s->seekable)) {
+		if (n >= s->v_offset || s->seekable) {
 			if (what % 16 == 6)
 				i_stream_seek(s, n);
 			else
@@ -452,6 +488,8 @@ static bool use(const struct model *m, struct fuzz_input *in)
 		read_by_view(m, n);
 		break;
 	default:
+		if (n != 0x55 && m->other != NULL)
+			read_other(m, n);
 		if (n != 0x55)
 			break;
 		i_stream_close(s);
@@ -496,6 +534,8 @@ void fuzz_one(const unsigned char *data, size_t size)
 	fuzz_trace("%zu bytes, errno %d", m.plain->used, m.error);
 	for (i = 0; i < OPS_MAX && fuzz_left(&in) > 0; i++)
 		good = good && use(&m, &in);
+	/* the slowest child decides */
+	drop_other(&m);
 	if (good)
 		read_rest(&m);
 	i_stream_unref(&m.stream);

@@ -190,7 +190,8 @@ void fuzz_spool_restore(void)
 	char path[900];
 	unsigned int i;
 
-	random_state = 1;
+	/* not as it began: no segment has the incarnation of another */
+	random_state = 12345;
 	for (i = 0; i < FUZZ_MESSAGES; i++) {
 		fuzz_messages[i].touched = false;
 		fuzz_messages[i].added = 0;
