@@ -36,6 +36,12 @@ struct spool_conf {
 	unsigned int module_count;
 };
 
+/* What its stacks are, parsed. */
+struct spool_stacks {
+	struct stack_spec *body, *headers; /* NULL: plain */
+	char *body_kinds, *headers_kinds;  /* for the records */
+};
+
 struct spool_scan {
 	struct spool *spool;
 	spool_found_t *found;
@@ -55,6 +61,7 @@ struct spool {
 	pid_t owner;         /* who has that open */
 	uint64_t owner_mark; /* the same, as a process_mark() */
 	struct spool_conf conf;
+	struct spool_stacks stacks;
 	struct stream_context keys;
 	struct message_id_generator *ids;
 	atomic_uint asyncs; /* spool_async_new() less spool_async_close() */

@@ -191,7 +191,8 @@ struct spool_entry {
 	const char *problem;
 	/* With a problem, what it is. EINVAL: the message is damaged (headers
 	   without their body are, too). ENOTSUP: a newer version of Bobbin
-	   wrote it. ENOKEY: its bytes are those that were written, and none of
+	   wrote it, or its stack has a kind that is not known here (doc/codecs.md).
+	   ENOKEY: its bytes are those that were written, and none of
 	   the identities fits. EILSEQ, of spool_verify(): its body is whole, and
 	   does not end as SMTP wire form does (CR LF . CR LF, or . CR LF
 	   alone), or before its end: as it was when it was stored. Others: it

@@ -13,6 +13,11 @@ c_blocks "$doc" >"$work/shown.c"
 check "doc/hooks.md shows its module as it is" \
 	diff "$work/shown.c" "$work/real.c"
 
+sed -n '/^#include/,$p' "$top_srcdir/examples/module-brotli.c" >"$work/real.c"
+c_blocks "$top_srcdir/doc/codecs.md" >"$work/shown.c"
+check "doc/codecs.md shows its codec as it is" \
+	diff "$work/shown.c" "$work/real.c"
+
 outside_stage || finish
 if [ ! -f "$stage$libdir/libbobbin-spool.so" ]; then
 	not_run "modules as shared objects: this build has no shared libraries"
@@ -349,4 +354,47 @@ conf_refused "module $work/failing.so: witness: not today" "s,two.so,failing.so,
 conf_refused "module $work/one.so: it is in use" "s,two.so,one.so,"
 chmod o+w two.so
 conf_refused "module $work/two.so: everybody may write" "s,x,x,"
+
+#
+# A codec of a module's own
+#
+if ! $PKG_CONFIG --exists libbrotlienc libbrotlidec ||
+	! command -v brotli >brotli.path; then
+	not_run "a codec of a module's own: libbrotli-dev or brotli is missing"
+	finish
+fi
+check "the codec's module builds" module "$top_srcdir/examples/module-brotli.c" \
+	brotli.so -Wl,-z,nodelete -Wl,--no-as-needed \
+	$($PKG_CONFIG --cflags libbrotlienc libbrotlidec) \
+	$($PKG_CONFIG --libs libbrotlienc libbrotlidec)
+large=$top_srcdir/tests/data/mail/$(ls -S "$top_srcdir/tests/data/mail" | head -1)
+for store in file journal; do
+	spool=brotli-$store
+	"$bobbin" spool init --store=$store $spool || fail "init"
+	sed -i 's,^body = .*,body = brotli:9,; s,^headers = .*,headers = brotli,' \
+		$spool/spool.conf
+	"$bobbin" spool put $spool "$large" >id 2>err
+	check "$store: without the module the stack is not known" \
+		grep -q 'body: stack spec, column 1: "brotli": no such kind' err
+	echo "module = $work/brotli.so" >>$spool/spool.conf
+	check "$store: with it a mail is stored" \
+		sh -c '"$1" spool put "$2" "$3" >id' sh "$bobbin" $spool "$large"
+	check "and read again" sh -c '"$1" spool get "$2" "$(cat id)" | cmp - "$3"' \
+		sh "$bobbin" $spool "$large"
+	check "and is whole" "$bobbin" spool verify $spool
+	check "it says by which kind" sh -c \
+		'"$1" spool list "$2" | grep -q "brotli$"' sh "$bobbin" $spool
+	sed -i '/^module/d; s,= brotli.*,= plain,' $spool/spool.conf
+	"$bobbin" spool get $spool "$(cat id)" >out 2>err
+	check "without it get says what is missing" sh -c \
+		"test $? -ne 0 && grep -q 'brotli.*no such kind' err"
+	"$bobbin" spool verify $spool >out 2>err
+	check "and verify does not call it damaged" test $? = 69
+	echo "module = $work/brotli.so" >>$spool/spool.conf
+	check "with it again all is there" "$bobbin" spool verify $spool
+done
+"$bobbin" spool get --wire brotli-file "$(ls brotli-file/messages/*/*.h |
+	sed 's,.*/,,; s,[.]h$,,')" >wire
+check "what is stored the brotli command reads" sh -c \
+	'test -s wire && brotli -dc brotli-file/messages/*/*.b | cmp - wire'
 finish
