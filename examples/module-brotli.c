@@ -62,9 +62,8 @@ static BrotliEncoderOperation operation_of(enum transform_op op)
 	}
 }
 
-static enum transform_status encode(struct transform *t,
-				    struct transform_io *io,
-				    enum transform_op op)
+static enum transform_status
+encode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
 	struct brotli *brotli = brotli_of(t);
 	size_t in_size = (size_t)(io->in_end - io->in);
@@ -74,9 +73,8 @@ static enum transform_status encode(struct transform *t,
 		brotli->encoder = BrotliEncoderCreateInstance(NULL, NULL, NULL);
 		if (brotli->encoder == NULL)
 			return transform_error(t, ENOMEM, "out of memory");
-		(void)BrotliEncoderSetParameter(brotli->encoder,
-						BROTLI_PARAM_QUALITY,
-						brotli->quality);
+		(void)BrotliEncoderSetParameter(
+			brotli->encoder, BROTLI_PARAM_QUALITY, brotli->quality);
 	}
 	if (!BrotliEncoderCompressStream(brotli->encoder, operation_of(op),
 					 &in_size, &io->in, &out_size, &io->out,
@@ -87,9 +85,8 @@ static enum transform_status encode(struct transform *t,
 	return op == TRANSFORM_RUN ? TRANSFORM_NEED_IN : TRANSFORM_DONE;
 }
 
-static enum transform_status decode(struct transform *t,
-				    struct transform_io *io,
-				    enum transform_op op)
+static enum transform_status
+decode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
 	struct brotli *brotli = brotli_of(t);
 	size_t in_size = (size_t)(io->in_end - io->in);

@@ -115,12 +115,15 @@ void spool_unload_modules(struct spool *spool);
 #define SPOOL_CONF_NAME "spool.conf"
 #define SPOOL_LOCK_NAME "lock"
 #define SPOOL_RECIPIENTS_NAME "recipients"
-/* spool-conf.c: SPOOL/spool.conf, read whole (dir: for messages); written by init,
-   without modules. */
+/* spool-conf.c: SPOOL/spool.conf, read whole (dir: for messages); written by init. */
 int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
 		    char **error_r);
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
 void spool_conf_free(struct spool_conf *conf);
+/* Adds the module of a line, "/PATH [CONFIG]". -1 with EINVAL and *error_r, which names no
+   place. */
+int spool_conf_add_module(struct spool_conf *conf, const char *value,
+			  unsigned int line, char **error_r);
 
 /* spool-dir.c: is called for each entry of a directory but "." and ".."; false
    stops. -1 with errno. */

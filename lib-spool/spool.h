@@ -22,6 +22,9 @@ struct spool_settings {
 	const char *headers;
 	/* The native store: "file" or "journal". NULL: "file". */
 	const char *store;
+	/* Modules (doc/hooks.md), "/PATH [CONFIG]" each, NULL behind the last; NULL: none.
+	   They are loaded, as the stacks may be theirs, and closed again. */
+	const char *const *modules;
 };
 
 /* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a

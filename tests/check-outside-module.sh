@@ -91,7 +91,7 @@ static int use(struct spool *spool)
 /* program DIR: uses it; program DIR MODULE SYMBOL CONFIG...: each time one more */
 int main(int argc, char *argv[])
 {
-	struct spool_settings settings = { "", NULL, NULL };
+	struct spool_settings settings = { .body = "" };
 	struct spool *spool;
 	char *error;
 	int i, ret = 0;
@@ -302,12 +302,13 @@ check "who loads it may know another name" ./program spool ./other.so another x
 #
 cp witness.so one.so
 cp witness.so two.so
-"$bobbin" spool init named || fail "init"
-check "init writes no modules" sh -c '! grep -q "^module" named/spool.conf'
-{
-	echo "module = $work/one.so first of all"
-	echo "module=$work/two.so   second"
-} >>named/spool.conf
+rm -f called
+"$bobbin" spool init named --module="$work/one.so first of all" || fail "init"
+printf '%s\n' "first of all init" "first of all close" "first of all deinit" >expected
+check "init tries the modules" diff expected called
+check "and names them in spool.conf" \
+	grep -qx "module = $work/one.so first of all" named/spool.conf
+echo "module=$work/two.so   second" >>named/spool.conf
 rm -f called
 printf 'Subject: x\n\ny\n' >mail
 "$bobbin" spool put named mail >id
@@ -337,6 +338,20 @@ rm called
 check "and rm" "$bobbin" spool rm named "$(cat id)"
 check "with the removing ones" test "$(grep -c -e ' u[hb]$' called)" = 4
 
+# init_refused WORDS MODULE: no spool is made
+init_refused()
+{
+	"$bobbin" spool init refused --module="$2" 2>err
+	check "init: $1" sh -c "test $? = 64 && grep -qF -e '$1' err && test ! -e refused"
+}
+init_refused 'module "one.so": its path has to begin' one.so
+init_refused "module $work/none.so: No such file" "$work/none.so"
+init_refused "module $work/failing.so: witness: not today" "$work/failing.so"
+init_refused "a control character is in it" "$work/one.so a
+module = $work/two.so"
+"$bobbin" spool init refused --module="$work/one.so" --module="$work/one.so" 2>err
+check "init: twice is too often" sh -c "test $? = 64 && test ! -e refused"
+
 line=$(grep -n "two.so" named/spool.conf | cut -d: -f1)
 cp named/spool.conf conf
 # conf_refused WORDS SED-COMMAND: with its line for two.so changed so.
@@ -364,33 +379,35 @@ if ! $PKG_CONFIG --exists libbrotlienc libbrotlidec ||
 	finish
 fi
 check "the codec's module builds" module "$top_srcdir/examples/module-brotli.c" \
-	brotli.so -Wl,-z,nodelete -Wl,--no-as-needed \
+	brotli.so -Wl,--no-as-needed \
 	$($PKG_CONFIG --cflags libbrotlienc libbrotlidec) \
 	$($PKG_CONFIG --libs libbrotlienc libbrotlidec)
 large=$top_srcdir/tests/data/mail/$(ls -S "$top_srcdir/tests/data/mail" | head -1)
+"$bobbin" spool init --body=brotli unknown 2>err
+check "without the module the stack is not known" \
+	grep -q 'column 1: "brotli": no such kind' err
 for store in file journal; do
 	spool=brotli-$store
-	"$bobbin" spool init --store=$store $spool || fail "init"
-	sed -i 's,^body = .*,body = brotli:9,; s,^headers = .*,headers = brotli,' \
-		$spool/spool.conf
-	"$bobbin" spool put $spool "$large" >id 2>err
-	check "$store: without the module the stack is not known" \
-		grep -q 'body: stack spec, column 1: "brotli": no such kind' err
-	echo "module = $work/brotli.so" >>$spool/spool.conf
-	check "$store: with it a mail is stored" \
+	check "$store: a spool is made with the module" "$bobbin" spool init \
+		--store=$store --module="$work/brotli.so" --body=brotli:9 $spool
+	check "a mail is stored" \
 		sh -c '"$1" spool put "$2" "$3" >id' sh "$bobbin" $spool "$large"
 	check "and read again" sh -c '"$1" spool get "$2" "$(cat id)" | cmp - "$3"' \
 		sh "$bobbin" $spool "$large"
 	check "and is whole" "$bobbin" spool verify $spool
 	check "it says by which kind" sh -c \
 		'"$1" spool list "$2" | grep -q "brotli$"' sh "$bobbin" $spool
-	sed -i '/^module/d; s,= brotli.*,= plain,' $spool/spool.conf
+	cp $spool/spool.conf conf
+	sed '/^module/d' conf >$spool/spool.conf
+	"$bobbin" spool put $spool "$large" >out 2>err
+	check "without it nothing can be written" sh -c \
+		"test $? = 78 && grep -q 'spool.conf: body: .*no such kind' err"
 	"$bobbin" spool get $spool "$(cat id)" >out 2>err
 	check "without it get says what is missing" sh -c \
 		"test $? -ne 0 && grep -q 'brotli.*no such kind' err"
 	"$bobbin" spool verify $spool >out 2>err
 	check "and verify does not call it damaged" test $? = 69
-	echo "module = $work/brotli.so" >>$spool/spool.conf
+	cp conf $spool/spool.conf
 	check "with it again all is there" "$bobbin" spool verify $spool
 done
 "$bobbin" spool get --wire brotli-file "$(ls brotli-file/messages/*/*.h |

@@ -134,8 +134,8 @@ static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 		assert_int_equal(verify(), ENOTSUP);
 		assert_int_not_equal(spool_get(spool, &id, &message), IO_DONE);
 		assert_int_equal(io_get_errno(), ENOTSUP);
-		assert_non_null(strstr(io_get_error(),
-				       "\"" NAME "\": no such kind"));
+		assert_non_null(
+			strstr(io_get_error(), "\"" NAME "\": no such kind"));
 		/* nobody who would have to write through it opens the spool */
 		spool_close(&spool);
 		assert_null(spool_open(test_spool_dir(), 0, NULL, &error));

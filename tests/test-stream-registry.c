@@ -49,9 +49,9 @@ static enum transform_status shift_process(struct transform *t,
 	while (io->in < io->in_end) {
 		if (io->out == io->out_end)
 			return TRANSFORM_NEED_OUT;
-		*io->out++ = (unsigned char)(*io->in++ +
-					     (decodes ? -shift->by :
-							shift->by));
+		*io->out++ =
+			(unsigned char)(*io->in++ +
+					(decodes ? -shift->by : shift->by));
 	}
 	if (op == TRANSFORM_RUN)
 		return TRANSFORM_NEED_IN;
@@ -106,27 +106,29 @@ static struct transform *shift_decoder(const struct stream_options *options)
 	return shift_new(true, options);
 }
 
-#define SHIFT                                                                \
-	.role = STREAM_ROLE_TRANSFORM, .flags = STREAM_KIND_LOSSLESS,        \
-	.help = "each byte is another", .encoder = shift_encoder,            \
-	.decoder = shift_decoder,                                            \
-	.options = { { .name = "by",                                         \
-		       .type = STREAM_OPTION_INT,                            \
-		       .decodes = true,                                      \
-		       .max = 255,                                           \
-		       .def = 1,                                             \
-		       .help = "so much is added" },                         \
-		     { .name = "async",                                      \
-		       .type = STREAM_OPTION_BOOL,                           \
-		       .help = "on a thread of its own" },                   \
-		     { .name = "tag",                                        \
-		       .type = STREAM_OPTION_WORD,                           \
-		       .decodes = true,                                      \
+#define SHIFT                                                         \
+	.role = STREAM_ROLE_TRANSFORM, .flags = STREAM_KIND_LOSSLESS, \
+	.help = "each byte is another", .encoder = shift_encoder,     \
+	.decoder = shift_decoder,                                     \
+	.options = { { .name = "by",                                  \
+		       .type = STREAM_OPTION_INT,                     \
+		       .decodes = true,                               \
+		       .max = 255,                                    \
+		       .def = 1,                                      \
+		       .help = "so much is added" },                  \
+		     { .name = "async",                               \
+		       .type = STREAM_OPTION_BOOL,                    \
+		       .help = "on a thread of its own" },            \
+		     { .name = "tag",                                 \
+		       .type = STREAM_OPTION_WORD,                    \
+		       .decodes = true,                               \
 		       .help = "a word" } }
 
-static const struct stream_kind shift_kind = {
-	.name = "shift", SHIFT, .magic = MAGIC, .magic_size = sizeof(MAGIC) - 1
-};
+static const struct stream_kind shift_kind = { .name = "shift",
+					       SHIFT,
+					       .magic = MAGIC,
+					       .magic_size =
+						       sizeof(MAGIC) - 1 };
 static const struct stream_kind twice_kind = { .name = "shift-twice", SHIFT };
 
 static void must_register(const struct stream_kind *kind)
@@ -280,8 +282,7 @@ static struct ostream *pass_output(struct ostream *parent,
 static struct istream *pass_input(struct istream *parent,
 				  const struct stream_options *options)
 {
-	return i_stream_create_limit(parent,
-				     (uoff_t)options->values[0].number);
+	return i_stream_create_limit(parent, (uoff_t)options->values[0].number);
 }
 
 static buffer_t *kept;
@@ -362,15 +363,15 @@ static void must_refuse(const struct stream_kind *kind, int error,
 }
 
 /* A kind that is right but for this. */
-#define FAULT(words, change)                           \
-	do {                                           \
-		struct stream_kind k = shift_kind;     \
-		struct stream_option *o = k.options;   \
-						       \
-		k.name = "f";                          \
-		o[0].name = "o";                       \
-		change;                                \
-		must_refuse(&k, EINVAL, words);        \
+#define FAULT(words, change)                         \
+	do {                                         \
+		struct stream_kind k = shift_kind;   \
+		struct stream_option *o = k.options; \
+                                                     \
+		k.name = "f";                        \
+		o[0].name = "o";                     \
+		change;                              \
+		must_refuse(&k, EINVAL, words);      \
 	} while (0)
 
 static void test_what_is_refused(void **state ATTR_UNUSED)
