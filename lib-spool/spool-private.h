@@ -56,7 +56,8 @@ struct spool {
 	io_infrastructure *store;  /* NULL: none */
 	const struct spool_store *store_class;
 	unsigned int flags;
-	char *dir; /* its path, for messages; NULL: none */
+	bool opening; /* by spool_open(), which parses the stacks last */
+	char *dir;    /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
 	pid_t owner;         /* who has that open */
 	uint64_t owner_mark; /* the same, as a process_mark() */

@@ -321,6 +321,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	int old_errno;
 
 	spool->flags = flags;
+	spool->opening = true;
 	spool->dir = i_strdup(dir);
 	if (keys != NULL && keys->identities != NULL) {
 		age_identities_ref(keys->identities);
@@ -331,8 +332,10 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	if (spool->dir_fd < 0)
 		(void)spool_fail(error_r, errno, "open(%s) failed: %s", dir,
 				 strerror(errno));
-	else if (open_in_dir(spool, error_r) == 0)
+	else if (open_in_dir(spool, error_r) == 0) {
+		spool->opening = false;
 		return spool;
+	}
 	old_errno = errno;
 	spool_close(&spool);
 	errno = old_errno;

@@ -179,7 +179,7 @@ refused "audit.so: it is in use" "$work/audit.so" "" audit.log \
 # A module that tells whatever is called, and can be wrong in every way
 #
 cat >witness.c <<'END'
-#include <bobbin/io-infrastructure.h>
+#include <bobbin/spool.h>
 
 #include <stdio.h>
 
@@ -194,6 +194,9 @@ cat >witness.c <<'END'
 #endif
 #ifndef INIT
 #define INIT 0
+#endif
+#ifndef EARLY
+#define EARLY 0
 #endif
 
 static char name[64] = "?";
@@ -225,8 +228,15 @@ static int end(io_infrastructure *io)
 }
 static int init(io_infrastructure *io, const char *config)
 {
-	(void)io;
 	snprintf(name, sizeof(name), "%s", config);
+	if (EARLY) {
+		static const message_id id;
+		email_message *message = email_message_new(&id);
+
+		if (spool_writeheaders(io->shared.spool, IO_SYNCHRONOUS, message, 1) < 0)
+			(void)tell(io_get_error(), 0);
+		email_message_unref(&message);
+	}
 	if (INIT < 0)
 		io_set_error("witness: not today");
 	return tell("init", INIT);
@@ -351,6 +361,14 @@ init_refused "a control character is in it" "$work/one.so a
 module = $work/two.so"
 "$bobbin" spool init refused --module="$work/one.so" --module="$work/one.so" 2>err
 check "init: twice is too often" sh -c "test $? = 64 && test ! -e refused"
+
+module witness.c early.so -DEARLY=1
+cp -r named early
+sed -i "s,^module = .*,module = $work/early.so x," early/spool.conf
+rm -f called
+"$bobbin" spool put early mail >id 2>err
+check "init cannot write messages" grep -q "^x a module's init is too early" called
+check "and then the mail is stored" "$bobbin" spool get early "$(cat id)" -o out
 
 line=$(grep -n "two.so" named/spool.conf | cut -d: -f1)
 cp named/spool.conf conf
