@@ -142,8 +142,9 @@ struct stream_kind {
    above; one that decodes is an INT, SIZE, BOOL or WORD.
 
    *kind is not copied, and stays for as long as the process runs, as there is no way to
-   take it back: a static const struct, or memory that is never freed. A shared object that
-   it is in is not unloaded any more. To register the same one again is nothing.
+   take it back: a static const struct, or memory that is never freed, in a program or in a
+   shared object that is not unloaded (a spool's modules are not, once they have registered
+   one; others are linked with -z nodelete). To register the same one again is nothing.
 
    0, or -1 with errno and a sentence in *error_r (free(); may be NULL): EEXIST, another
    kind has that name; EINVAL, something of the above does not hold; ENOSPC, there are

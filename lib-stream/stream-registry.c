@@ -9,7 +9,6 @@
 #include "stream-options.h"
 #include "transforms.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -167,17 +166,6 @@ static const char *find_fault(const struct stream_kind *kind)
 	return fault != NULL ? fault : find_options_fault(kind->options);
 }
 
-/* Of a module that is unloaded, specs and messages would still be. What is in no object,
-   but in memory of the program's, is its own business. */
-static void keep_loaded(const struct stream_kind *kind)
-{
-	Dl_info info;
-
-	if (dladdr(kind, &info) != 0 && info.dli_fname != NULL)
-		(void)dlopen(info.dli_fname,
-			     RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
 /* Under the mutex: 0, or an errno and why. */
 static int add_own(const struct stream_kind *kind, const char **why_r)
 {
@@ -195,7 +183,6 @@ static int add_own(const struct stream_kind *kind, const char **why_r)
 		*why_r = "there are too many";
 		return ENOSPC;
 	}
-	keep_loaded(kind);
 	own[count] = kind;
 	atomic_store(&own_count, count + 1);
 	return 0;
