@@ -48,6 +48,7 @@ uninstall-local: doc/man.stamp
 mostlyclean-local:
 	rm -f doc/bobbin-*.3 doc/man.stamp
 
-dist_docpages_DATA += doc/stack-specs.md doc/spool-format.md doc/journal-format.md \
+dist_docpages_DATA += doc/stack-specs.md doc/codecs.md doc/spool-format.md \
+	doc/journal-format.md \
 	doc/hooks.md doc/asynchronous.md doc/formats.md doc/architecture.md \
 	doc/dovecot-differences.md doc/conformance.md doc/performance.md

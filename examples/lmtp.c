@@ -396,6 +396,9 @@ int main(int argc, char *argv[])
 		 (server.fd = listen_at(argv[2])) >= 0) {
 		listener = io_add(server.fd, IO_READ, accept_client, &server);
 		stdin_io = io_add(STDIN_FILENO, IO_READ, stop, &server);
+		/* for who waits for it */
+		printf("listening on %s\n", argv[2]);
+		(void)fflush(stdout);
 		io_loop_run(server.loop);
 		io_remove(&listener);
 		io_remove(&stdin_io);

@@ -37,9 +37,11 @@ examples_http_chunks_CPPFLAGS = -Iexamples/include
 examples_http_chunks_LDADD = libbobbin-stream.la
 examples/http_chunks-http-chunks.$(OBJEXT): examples/include/bobbin.stamp
 
-# module-audit.c is built by tests/check-outside-module.sh, against the installed headers.
+# module-audit.c and module-brotli.c are built by tests/check-outside-module.sh, against the
+# installed headers.
 dist_docexamples_DATA += examples/compress.c examples/spool.c examples/spool-async.c \
 	examples/lmtp.c examples/backpressure.c examples/http-chunks.c examples/module-audit.c \
+	examples/module-brotli.c \
 	examples/ioloop-libev.c examples/ioloop-libev.h
 
 examples/include/bobbin.stamp: $(stream_public_headers) \

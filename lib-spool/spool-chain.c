@@ -293,6 +293,10 @@ int spool_call_start(struct spool_call *call)
 	if ((is_write(call->op) || is_unlink(call->op)) &&
 	    spool_is_forked(spool))
 		return io_refuse_forked(spool);
+	if (is_write(call->op) && spool->opening)
+		return io_refuse(EBUSY,
+				 "a module's init is too early to write "
+				 "messages: the spool is being opened");
 	if (is_last_version(call))
 		return io_refuse(EOVERFLOW,
 				 "the message's version is the last one that "

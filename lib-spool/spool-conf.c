@@ -74,31 +74,56 @@ static int line_fail(const struct conf_reader *reader, int error,
 	return -1;
 }
 
+/* The same of an error that was told without its place. */
+static int in_line(const struct conf_reader *reader, int ret)
+{
+	char *why = *reader->error_r;
+
+	if (ret == 0)
+		return 0;
+	(void)line_fail(reader, errno, "%s", why);
+	i_free(why);
+	return -1;
+}
+
 /* More of a hostile name or value is not told. */
 #define SHOWN "\"%.60s\""
 
-/* "PATH CONFIG": both are in one allocation. */
-static int add_module(struct conf_reader *reader, const char *value)
+static int check_text(const char *text, char **error_r)
 {
-	struct spool_conf *conf = reader->conf;
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < ' ' && *text != '\t')
+			return spool_fail(error_r, EINVAL,
+					  "a control character is in it: take "
+					  "it away");
+	}
+	return 0;
+}
+
+int spool_conf_add_module(struct spool_conf *conf, const char *value,
+			  unsigned int line, char **error_r)
+{
 	struct spool_conf_module *module = &conf->modules[conf->module_count];
 	size_t size = strcspn(value, " \t");
 
 	/* what is relative depends on where a program was started */
 	if (*value != '/')
-		return line_fail(reader, EINVAL,
-				 "module \"%.*s\": its path has to begin with "
-				 "\"/\"",
-				 (int)size, value);
+		return spool_fail(error_r, EINVAL,
+				  "module \"%.*s\": its path has to begin with "
+				  "\"/\"",
+				  (int)size, value);
 	if (conf->module_count == N_ELEMENTS(conf->modules))
-		return line_fail(reader, EINVAL, "more than %zu modules",
-				 N_ELEMENTS(conf->modules));
+		return spool_fail(error_r, EINVAL, "more than %zu modules",
+				  N_ELEMENTS(conf->modules));
+	if (check_text(value, error_r) < 0)
+		return -1;
+	/* both are in one allocation */
 	module->path = i_strdup(value);
 	module->config = module->path + size;
 	if (*module->config != '\0')
 		*module->config++ = '\0';
 	module->config = trim(module->config);
-	module->line = reader->line;
+	module->line = line;
 	conf->module_count++;
 	return 0;
 }
@@ -215,7 +240,10 @@ static int set_field(struct conf_reader *reader, const char *name,
 	if (strcmp(name, "version") == 0)
 		return check_version(reader, value);
 	if (strcmp(name, "module") == 0)
-		return add_module(reader, value);
+		return in_line(reader,
+			       spool_conf_add_module(reader->conf, value,
+						     reader->line,
+						     reader->error_r));
 	if (strcmp(name, "compaction") == 0)
 		return set_compaction(reader, value);
 	if (strcmp(name, "store") == 0)
@@ -238,15 +266,10 @@ static int set_field(struct conf_reader *reader, const char *name,
 
 static int parse_line(struct conf_reader *reader, char *text)
 {
-	const char *p;
 	char *equals;
 
-	for (p = text; *p != '\0'; p++) {
-		if ((unsigned char)*p < ' ' && *p != '\t')
-			return line_fail(reader, EINVAL,
-					 "a control character is in it: take "
-					 "it away");
-	}
+	if (in_line(reader, check_text(text, reader->error_r)) < 0)
+		return -1;
 	text = trim(text);
 	if (*text == '\0' || *text == '#')
 		return 0;
@@ -381,7 +404,9 @@ int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
 
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r)
 {
+	const struct spool_conf_module *module;
 	struct ostream *output;
+	unsigned int i;
 	int ret = 0;
 
 	output = o_stream_create_file_atomic_at(
@@ -399,6 +424,14 @@ int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r)
 	o_stream_nsend_str(output, "\nheaders = ");
 	o_stream_nsend_str(output, conf->headers);
 	o_stream_nsend_str(output, "\n");
+	for (i = 0; i < conf->module_count; i++) {
+		module = &conf->modules[i];
+		o_stream_nsend_str(output, "module = ");
+		o_stream_nsend_str(output, module->path);
+		o_stream_nsend_str(output, *module->config == '\0' ? "" : " ");
+		o_stream_nsend_str(output, module->config);
+		o_stream_nsend_str(output, "\n");
+	}
 	if (o_stream_finish(output) <= 0)
 		ret = spool_fail(error_r, output->stream_errno, "%s",
 				 o_stream_get_error(output));

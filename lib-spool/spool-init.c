@@ -53,6 +53,26 @@ static char *take_stack(const char *name, const char *text,
 	return result;
 }
 
+/* Each is tried: the configuration would name in vain what cannot be loaded. */
+static int take_modules(struct spool_conf *conf, const char *const *modules,
+			char **error_r)
+{
+	struct spool *spool = spool_new();
+	const struct spool_conf_module *module = conf->modules;
+	int ret = 0;
+
+	for (; ret == 0 && *modules != NULL; modules++, module++) {
+		ret = spool_conf_add_module(conf, *modules, 0, error_r);
+		if (ret == 0)
+			ret = spool_load_module(spool, module->path, NULL,
+						module->config, error_r);
+	}
+	spool_close(&spool);
+	/* whatever it is, it is a bad setting */
+	errno = EINVAL;
+	return ret;
+}
+
 static int write_recipients(int dir_fd, const struct age_recipients *recipients,
 			    char **error_r)
 {
@@ -258,6 +278,9 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 	conf.store =
 		i_strdup(settings->store == NULL ? "file" : settings->store);
 	if (spool_store_find(conf.store, error_r) == NULL)
+		goto out;
+	if (settings->modules != NULL &&
+	    take_modules(&conf, settings->modules, error_r) < 0)
 		goto out;
 	conf.body = take_stack("body", body, recipients, error_r);
 	if (conf.body == NULL)

@@ -168,6 +168,31 @@ static int check_file(const char *path, char **error_r)
 	return 0;
 }
 
+static unsigned int count_kinds(void)
+{
+	unsigned int count = 0;
+
+	while (stream_kind_get(count) != NULL)
+		count++;
+	return count;
+}
+
+/* An object whose init registered codecs stays for good: specs and messages are of them
+   when the spool is closed. */
+static int add_loaded(struct spool *spool, io_infrastructure *module,
+		      const char *path, void *handle, const char *config,
+		      char **error_r)
+{
+	unsigned int before = count_kinds();
+	int ret = add_module(spool, module, path, handle, config, error_r);
+	int old_errno = errno;
+
+	if (count_kinds() > before)
+		(void)dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	errno = old_errno;
+	return ret;
+}
+
 static int load_object(struct spool *spool, const char *path,
 		       const char *symbol, const char *config, char **error_r)
 {
@@ -190,7 +215,7 @@ static int load_object(struct spool *spool, const char *path,
 				 "module %s: it exports no \"%s\"", path,
 				 symbol);
 	else
-		ret = add_module(spool, module, path, handle, config, error_r);
+		ret = add_loaded(spool, module, path, handle, config, error_r);
 	if (ret < 0) {
 		int old_errno = errno;
 

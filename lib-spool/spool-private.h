@@ -36,6 +36,12 @@ struct spool_conf {
 	unsigned int module_count;
 };
 
+/* What its stacks are, parsed. */
+struct spool_stacks {
+	struct stack_spec *body, *headers; /* NULL: plain */
+	char *body_kinds, *headers_kinds;  /* for the records */
+};
+
 struct spool_scan {
 	struct spool *spool;
 	spool_found_t *found;
@@ -50,11 +56,13 @@ struct spool {
 	io_infrastructure *store;  /* NULL: none */
 	const struct spool_store *store_class;
 	unsigned int flags;
-	char *dir; /* its path, for messages; NULL: none */
+	bool opening; /* by spool_open(), which parses the stacks last */
+	char *dir;    /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
 	pid_t owner;         /* who has that open */
 	uint64_t owner_mark; /* the same, as a process_mark() */
 	struct spool_conf conf;
+	struct spool_stacks stacks;
 	struct stream_context keys;
 	struct message_id_generator *ids;
 	atomic_uint asyncs; /* spool_async_new() less spool_async_close() */
@@ -108,12 +116,15 @@ void spool_unload_modules(struct spool *spool);
 #define SPOOL_CONF_NAME "spool.conf"
 #define SPOOL_LOCK_NAME "lock"
 #define SPOOL_RECIPIENTS_NAME "recipients"
-/* spool-conf.c: SPOOL/spool.conf, read whole (dir: for messages); written by init,
-   without modules. */
+/* spool-conf.c: SPOOL/spool.conf, read whole (dir: for messages); written by init. */
 int spool_conf_read(int dir_fd, const char *dir, struct spool_conf *conf,
 		    char **error_r);
 int spool_conf_write(int dir_fd, const struct spool_conf *conf, char **error_r);
 void spool_conf_free(struct spool_conf *conf);
+/* Adds the module of a line, "/PATH [CONFIG]". -1 with EINVAL and *error_r, which names no
+   place. */
+int spool_conf_add_module(struct spool_conf *conf, const char *value,
+			  unsigned int line, char **error_r);
 
 /* spool-dir.c: is called for each entry of a directory but "." and ".."; false
    stops. -1 with errno. */

@@ -91,10 +91,10 @@ static int parse_conf_stack(const struct spool *spool, const char *name,
 			  spool->dir, name, text, spool->dir);
 }
 
-int spool_stacks_open(const struct spool *spool, struct spool_stacks *stacks,
-		      char **error_r)
+int spool_stacks_open(struct spool *spool, char **error_r)
 {
-	memset(stacks, 0, sizeof(*stacks));
+	struct spool_stacks *stacks = &spool->stacks;
+
 	/* who only reads goes by what each message says of itself */
 	if ((spool->flags & SPOOL_OPEN_READ_ONLY) != 0)
 		return 0;
@@ -186,7 +186,6 @@ static buffer_t *push_headers(const struct spool *spool,
 }
 
 buffer_t *spool_make_headers(const struct spool *spool,
-			     const struct spool_stacks *stacks,
 			     const email_message *message, bool states,
 			     int *answer_r)
 {
@@ -199,9 +198,9 @@ buffer_t *spool_make_headers(const struct spool *spool,
 			spool_record_fail(spool, &message->message_id, errno);
 		buffer_free(&record);
 	}
-	if (record == NULL || stacks->headers == NULL)
+	if (record == NULL || spool->stacks.headers == NULL)
 		return record;
-	data = push_headers(spool, stacks->headers, record, answer_r);
+	data = push_headers(spool, spool->stacks.headers, record, answer_r);
 	buffer_free(&record);
 	return data;
 }
@@ -309,9 +308,24 @@ int spool_parse_states(email_message *message, const buffer_t *record,
 	return check_record(message, version, message->body_len);
 }
 
+/* Whether a layer of the stack that a record names is of this kind. */
+static bool has_layer(const char *stack, const char *kind)
+{
+	size_t size = strlen(kind);
+
+	while (strncmp(stack, kind, size) != 0 ||
+	       strchr("|:", stack[size]) == NULL) {
+		stack = strchr(stack, '|');
+		if (stack == NULL)
+			return false;
+		stack++;
+	}
+	return true;
+}
+
 bool spool_can_decode(const struct spool *spool, const char *stack)
 {
-	return strstr(stack, "age") == NULL || spool->keys.identities != NULL;
+	return spool->keys.identities != NULL || !has_layer(stack, "age");
 }
 
 bool spool_is_plain(const char *stack)

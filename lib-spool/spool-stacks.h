@@ -11,16 +11,9 @@
 /* Room for the text by which a record names a stack, with the NUL. */
 #define SPOOL_STACK_SIZE 128
 
-/* What the configuration wants. */
-struct spool_stacks {
-	struct stack_spec *body, *headers; /* NULL: plain */
-	char *body_kinds, *headers_kinds;  /* for the records */
-};
-
-/* Who only reads needs none, and has no mistakes in them. -1 with errno and
-   *error_r. */
-int spool_stacks_open(const struct spool *spool, struct spool_stacks *stacks,
-		      char **error_r);
+/* Those of the configuration: spool->stacks. Who only reads needs none, and has no
+   mistakes in them. -1 with errno and *error_r. */
+int spool_stacks_open(struct spool *spool, char **error_r);
 void spool_stacks_close(struct spool_stacks *stacks);
 
 /* A stack on top of a sink, which is referenced; NULL: the sink. */
@@ -36,7 +29,6 @@ int spool_record_fail(const struct spool *spool, const message_id *id,
 /* What is stored of a message's headers, or (`states`) of states alone: the record,
    through its stack. NULL: *answer_r, with io_set_error(). */
 buffer_t *spool_make_headers(const struct spool *spool,
-			     const struct spool_stacks *stacks,
 			     const email_message *message, bool states,
 			     int *answer_r);
 

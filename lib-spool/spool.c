@@ -3,7 +3,7 @@
 /* Opening and closing a spool. */
 
 #include "config.h"
-#include "spool-private.h"
+#include "spool-stacks.h"
 #include "age-keys.h"
 #include "file-ops.h"
 #include "macros.h"
@@ -308,7 +308,10 @@ static int open_in_dir(struct spool *spool, char **error_r)
 	if (spool->store == NULL)
 		return -1;
 	spool->modules[spool->module_count++].io = spool->store;
-	return spool_load_conf_modules(spool, error_r);
+	if (spool_load_conf_modules(spool, error_r) < 0)
+		return -1;
+	/* the kinds in them may be a module's */
+	return spool_stacks_open(spool, error_r);
 }
 
 struct spool *spool_open(const char *dir, unsigned int flags,
@@ -318,6 +321,7 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	int old_errno;
 
 	spool->flags = flags;
+	spool->opening = true;
 	spool->dir = i_strdup(dir);
 	if (keys != NULL && keys->identities != NULL) {
 		age_identities_ref(keys->identities);
@@ -328,8 +332,10 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	if (spool->dir_fd < 0)
 		(void)spool_fail(error_r, errno, "open(%s) failed: %s", dir,
 				 strerror(errno));
-	else if (open_in_dir(spool, error_r) == 0)
+	else if (open_in_dir(spool, error_r) == 0) {
+		spool->opening = false;
 		return spool;
+	}
 	old_errno = errno;
 	spool_close(&spool);
 	errno = old_errno;
@@ -372,6 +378,7 @@ void spool_close(struct spool **_spool)
 	atomic_store(&spool->stopping, true);
 	spool_wait_scan(spool);
 	spool_unload_modules(spool);
+	spool_stacks_close(&spool->stacks);
 	if (spool->lock_fd != -1 && spool->ids != NULL)
 		save_last_id(spool);
 	release_lock(spool);

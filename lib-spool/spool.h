@@ -22,6 +22,9 @@ struct spool_settings {
 	const char *headers;
 	/* The native store: "file" or "journal". NULL: "file". */
 	const char *store;
+	/* Modules (doc/hooks.md), "/PATH [CONFIG]" each, NULL behind the last; NULL: none.
+	   They are loaded, as the stacks may be theirs, and closed again. */
+	const char *const *modules;
 };
 
 /* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a
@@ -191,7 +194,8 @@ struct spool_entry {
 	const char *problem;
 	/* With a problem, what it is. EINVAL: the message is damaged (headers
 	   without their body are, too). ENOTSUP: a newer version of Bobbin
-	   wrote it. ENOKEY: its bytes are those that were written, and none of
+	   wrote it, or its stack has a kind that is not known here (doc/codecs.md).
+	   ENOKEY: its bytes are those that were written, and none of
 	   the identities fits. EILSEQ, of spool_verify(): its body is whole, and
 	   does not end as SMTP wire form does (CR LF . CR LF, or . CR LF
 	   alone), or before its end: as it was when it was stored. Others: it

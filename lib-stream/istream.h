@@ -266,7 +266,8 @@ void i_stream_set_blocking(struct istream *stream, bool blocking);
    ticks (some milliseconds). */
 void i_stream_get_last_read_time(struct istream *stream, struct timeval *tv_r);
 /* Moves what waits for the stream in an event loop, the ios of io_add_istream()
-   included, to this loop or to the thread's current one. */
+   included, to this loop or to the thread's current one; and so all streams that it reads
+   from. */
 void i_stream_switch_ioloop_to(struct istream *stream, struct ioloop *ioloop);
 void i_stream_switch_ioloop(struct istream *stream);
 

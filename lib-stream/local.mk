@@ -87,8 +87,10 @@ stream_sources += lib-stream/age/transform-armor.c
 stream_public_headers += lib-stream/stream-kinds.h lib-stream/stack-spec.h \
 	lib-stream/stack-detect.h
 stream_private_headers += lib-stream/stream-options.h \
-	lib-stream/stack-spec-private.h
+	lib-stream/stream-kinds-private.h lib-stream/stack-spec-private.h
 stream_sources += lib-stream/stream-kinds.c
+stream_sources += lib-stream/stream-registry.c
+stream_sources += lib-stream/stream-recognise.c
 stream_sources += lib-stream/stream-options.c
 stream_sources += lib-stream/stack-spec-parse.c
 stream_sources += lib-stream/stack-spec.c

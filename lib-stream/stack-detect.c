@@ -13,9 +13,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* As many bytes as every kind needs to be recognised, and a short frame that is skipped
-   before it. */
-#define PREFIX_MAX 128
+/* As many bytes as every kind needs to be recognised; with a frame that is skipped before
+   it, where that is short. */
+#define PREFIX_MAX STREAM_KIND_HEAD_MAX
 
 struct detect_istream {
 	struct istream_private istream;

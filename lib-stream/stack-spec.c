@@ -58,7 +58,8 @@ static bool option_is_in_form(const struct stream_option *option,
 	case STACK_SPEC_SETTINGS:
 		return option->type == STREAM_OPTION_INT ||
 			option->type == STREAM_OPTION_SIZE ||
-			option->type == STREAM_OPTION_BOOL;
+			option->type == STREAM_OPTION_BOOL ||
+			option->type == STREAM_OPTION_WORD;
 	case STACK_SPEC_DECODING:
 		return option->decodes;
 	default:

@@ -2,8 +2,8 @@
 #ifndef BOBBIN_STREAM_KINDS_H
 #define BOBBIN_STREAM_KINDS_H
 
-/* The registry of kinds: what a stack spec may name, with options and help. A
-   constant table; the one place that knows every codec. */
+/* The registry of kinds: what a stack spec may name, with options and help. The library's,
+   and those that the program adds. */
 
 #include "types.h"
 
@@ -24,7 +24,10 @@ enum stream_option_type {
 	   "AGE-SECRET-KEY-1..." */
 	STREAM_OPTION_RECIPIENT,
 	STREAM_OPTION_RECIPIENTS,
-	STREAM_OPTION_IDENTITIES
+	STREAM_OPTION_IDENTITIES,
+	/* 1 to STREAM_KIND_NAME_MAX letters, digits, '.', '_' and '-': the name of
+	   something */
+	STREAM_OPTION_WORD
 };
 
 struct stream_option {
@@ -41,8 +44,12 @@ struct stream_option {
 
 #define STREAM_OPTIONS_MAX 5
 
+struct stream_kind;
+
 /* What one layer was given, in the order of the kind's options. */
 struct stream_options {
+	/* Whose options they are: where several kinds have the same functions. */
+	const struct stream_kind *kind;
 	struct {
 		bool given;
 		int64_t number; /* INT, SIZE, BOOL; the default if not given */
@@ -89,6 +96,12 @@ enum stream_kind_flags {
 	   magic, as pzstd writes them. */
 	STREAM_KIND_SKIPS = 0x20
 };
+#define STREAM_KIND_FLAGS 0x3fu /* all of these */
+
+/* Bytes of a name, without the NUL. */
+#define STREAM_KIND_NAME_MAX 31
+/* Bytes by which a kind can be recognised. */
+#define STREAM_KIND_HEAD_MAX 128
 
 struct stream_kind {
 	const char *name;
@@ -116,15 +129,34 @@ struct stream_kind {
 				  const struct stream_options *options);
 	struct istream *(*input)(struct istream *parent,
 				 const struct stream_options *options);
-	/* Of an end. The path is the first option's, made absolute where the
-	   context says so. */
+	/* Of an end. The path is the first option's (NULL: it was not given), made
+	   absolute where the context says so. */
 	struct ostream *(*open_output)(const char *path, mode_t mode);
 	struct istream *(*open_input)(const char *path);
 };
 
+/* Adds a kind of the program's own behind the library's. From then on specs may name it,
+   help and errors list it, data that begins with its magic is recognised, and a spool may
+   have it in its stacks, if it is STREAM_KIND_LOSSLESS. It has a name of a-z, 0-9, '_' and
+   '-', a help of one line, the functions of its role for both directions, and options as
+   above; one that decodes is an INT, SIZE, BOOL or WORD.
+
+   *kind is not copied, and stays for as long as the process runs, as there is no way to
+   take it back: a static const struct, or memory that is never freed, in a program or in a
+   shared object that is not unloaded (a spool's modules are not, once they have registered
+   one; others are linked with -z nodelete). To register the same one again is nothing.
+
+   0, or -1 with errno and a sentence in *error_r (free(); may be NULL): EEXIST, another
+   kind has that name; EINVAL, something of the above does not hold; ENOSPC, there are
+   STREAM_KINDS_OWN_MAX. Any thread may call it; specs that were parsed before stay as
+   they are. */
+int stream_kind_register(const struct stream_kind *kind, char **error_r);
+#define STREAM_KINDS_OWN_MAX 64
+
 /* The kind whose name these `size` bytes are; NULL: there is none. */
 const struct stream_kind *stream_kind_lookup(const char *name, size_t size);
-/* All kinds, in the order in which help shows them; NULL behind the last. */
+/* All kinds, in the order in which help shows them, the program's own last; NULL behind
+   the last. */
 const struct stream_kind *stream_kind_get(unsigned int i);
 /* The kind whose magic these bytes begin with, be it behind frames that are skipped;
    NULL: none. *wanted_r (may be NULL) gets how many bytes there have to be to recognise

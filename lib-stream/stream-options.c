@@ -14,7 +14,7 @@ bool stream_option_is_text(enum stream_option_type type)
 {
 	return type == STREAM_OPTION_PATH || type == STREAM_OPTION_RECIPIENT ||
 		type == STREAM_OPTION_RECIPIENTS ||
-		type == STREAM_OPTION_IDENTITIES;
+		type == STREAM_OPTION_IDENTITIES || type == STREAM_OPTION_WORD;
 }
 
 void stream_options_init(struct stream_options *options,
@@ -23,6 +23,7 @@ void stream_options_init(struct stream_options *options,
 	unsigned int i;
 
 	memset(options, 0, sizeof(*options));
+	options->kind = kind;
 	for (i = 0; kind->options[i].name != NULL; i++)
 		options->values[i].number = kind->options[i].def;
 }
@@ -133,6 +134,16 @@ static bool check_recipient(const char *value, char **error_r)
 	return ok;
 }
 
+static bool is_word(const char *value)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789._-";
+	size_t size = strlen(value);
+
+	return size <= STREAM_KIND_NAME_MAX && strspn(value, allowed) == size;
+}
+
 static bool set_text(struct stream_options *options, unsigned int i,
 		     enum stream_option_type type, const char *name,
 		     const char *value, char **error_r)
@@ -143,6 +154,13 @@ static bool set_text(struct stream_options *options, unsigned int i,
 	}
 	if (type == STREAM_OPTION_RECIPIENT && !check_recipient(value, error_r))
 		return false;
+	if (type == STREAM_OPTION_WORD && !is_word(value)) {
+		*error_r = i_strdup_printf("%s must be a word of at most %d "
+					   "letters, digits, \".\", \"_\" and "
+					   "\"-\"",
+					   name, STREAM_KIND_NAME_MAX);
+		return false;
+	}
 	options->values[i].text = i_strdup(value);
 	return true;
 }

@@ -13,6 +13,11 @@ c_blocks "$doc" >"$work/shown.c"
 check "doc/hooks.md shows its module as it is" \
 	diff "$work/shown.c" "$work/real.c"
 
+sed -n '/^#include/,$p' "$top_srcdir/examples/module-brotli.c" >"$work/real.c"
+c_blocks "$top_srcdir/doc/codecs.md" >"$work/shown.c"
+check "doc/codecs.md shows its codec as it is" \
+	diff "$work/shown.c" "$work/real.c"
+
 outside_stage || finish
 if [ ! -f "$stage$libdir/libbobbin-spool.so" ]; then
 	not_run "modules as shared objects: this build has no shared libraries"
@@ -86,7 +91,7 @@ static int use(struct spool *spool)
 /* program DIR: uses it; program DIR MODULE SYMBOL CONFIG...: each time one more */
 int main(int argc, char *argv[])
 {
-	struct spool_settings settings = { "", NULL, NULL };
+	struct spool_settings settings = { .body = "" };
 	struct spool *spool;
 	char *error;
 	int i, ret = 0;
@@ -174,7 +179,7 @@ refused "audit.so: it is in use" "$work/audit.so" "" audit.log \
 # A module that tells whatever is called, and can be wrong in every way
 #
 cat >witness.c <<'END'
-#include <bobbin/io-infrastructure.h>
+#include <bobbin/spool.h>
 
 #include <stdio.h>
 
@@ -189,6 +194,9 @@ cat >witness.c <<'END'
 #endif
 #ifndef INIT
 #define INIT 0
+#endif
+#ifndef EARLY
+#define EARLY 0
 #endif
 
 static char name[64] = "?";
@@ -220,8 +228,15 @@ static int end(io_infrastructure *io)
 }
 static int init(io_infrastructure *io, const char *config)
 {
-	(void)io;
 	snprintf(name, sizeof(name), "%s", config);
+	if (EARLY) {
+		static const message_id id;
+		email_message *message = email_message_new(&id);
+
+		if (spool_writeheaders(io->shared.spool, IO_SYNCHRONOUS, message, 1) < 0)
+			(void)tell(io_get_error(), 0);
+		email_message_unref(&message);
+	}
 	if (INIT < 0)
 		io_set_error("witness: not today");
 	return tell("init", INIT);
@@ -297,12 +312,13 @@ check "who loads it may know another name" ./program spool ./other.so another x
 #
 cp witness.so one.so
 cp witness.so two.so
-"$bobbin" spool init named || fail "init"
-check "init writes no modules" sh -c '! grep -q "^module" named/spool.conf'
-{
-	echo "module = $work/one.so first of all"
-	echo "module=$work/two.so   second"
-} >>named/spool.conf
+rm -f called
+"$bobbin" spool init named --module="$work/one.so first of all" || fail "init"
+printf '%s\n' "first of all init" "first of all close" "first of all deinit" >expected
+check "init tries the modules" diff expected called
+check "and names them in spool.conf" \
+	grep -qx "module = $work/one.so first of all" named/spool.conf
+echo "module=$work/two.so   second" >>named/spool.conf
 rm -f called
 printf 'Subject: x\n\ny\n' >mail
 "$bobbin" spool put named mail >id
@@ -332,6 +348,28 @@ rm called
 check "and rm" "$bobbin" spool rm named "$(cat id)"
 check "with the removing ones" test "$(grep -c -e ' u[hb]$' called)" = 4
 
+# init_refused WORDS MODULE: no spool is made
+init_refused()
+{
+	"$bobbin" spool init refused --module="$2" 2>err
+	check "init: $1" sh -c "test $? = 64 && grep -qF -e '$1' err && test ! -e refused"
+}
+init_refused 'module "one.so": its path has to begin' one.so
+init_refused "module $work/none.so: No such file" "$work/none.so"
+init_refused "module $work/failing.so: witness: not today" "$work/failing.so"
+init_refused "a control character is in it" "$work/one.so a
+module = $work/two.so"
+"$bobbin" spool init refused --module="$work/one.so" --module="$work/one.so" 2>err
+check "init: twice is too often" sh -c "test $? = 64 && test ! -e refused"
+
+module witness.c early.so -DEARLY=1
+cp -r named early
+sed -i "s,^module = .*,module = $work/early.so x," early/spool.conf
+rm -f called
+"$bobbin" spool put early mail >id 2>err
+check "init cannot write messages" grep -q "^x a module's init is too early" called
+check "and then the mail is stored" "$bobbin" spool get early "$(cat id)" -o out
+
 line=$(grep -n "two.so" named/spool.conf | cut -d: -f1)
 cp named/spool.conf conf
 # conf_refused WORDS SED-COMMAND: with its line for two.so changed so.
@@ -349,4 +387,49 @@ conf_refused "module $work/failing.so: witness: not today" "s,two.so,failing.so,
 conf_refused "module $work/one.so: it is in use" "s,two.so,one.so,"
 chmod o+w two.so
 conf_refused "module $work/two.so: everybody may write" "s,x,x,"
+
+#
+# A codec of a module's own
+#
+if ! $PKG_CONFIG --exists libbrotlienc libbrotlidec ||
+	! command -v brotli >brotli.path; then
+	not_run "a codec of a module's own: libbrotli-dev or brotli is missing"
+	finish
+fi
+check "the codec's module builds" module "$top_srcdir/examples/module-brotli.c" \
+	brotli.so -Wl,--no-as-needed \
+	$($PKG_CONFIG --cflags libbrotlienc libbrotlidec) \
+	$($PKG_CONFIG --libs libbrotlienc libbrotlidec)
+large=$top_srcdir/tests/data/mail/$(ls -S "$top_srcdir/tests/data/mail" | head -1)
+"$bobbin" spool init --body=brotli unknown 2>err
+check "without the module the stack is not known" \
+	grep -q 'column 1: "brotli": no such kind' err
+for store in file journal; do
+	spool=brotli-$store
+	check "$store: a spool is made with the module" "$bobbin" spool init \
+		--store=$store --module="$work/brotli.so" --body=brotli:9 $spool
+	check "a mail is stored" \
+		sh -c '"$1" spool put "$2" "$3" >id' sh "$bobbin" $spool "$large"
+	check "and read again" sh -c '"$1" spool get "$2" "$(cat id)" | cmp - "$3"' \
+		sh "$bobbin" $spool "$large"
+	check "and is whole" "$bobbin" spool verify $spool
+	check "it says by which kind" sh -c \
+		'"$1" spool list "$2" | grep -q "brotli$"' sh "$bobbin" $spool
+	cp $spool/spool.conf conf
+	sed '/^module/d' conf >$spool/spool.conf
+	"$bobbin" spool put $spool "$large" >out 2>err
+	check "without it nothing can be written" sh -c \
+		"test $? = 78 && grep -q 'spool.conf: body: .*no such kind' err"
+	"$bobbin" spool get $spool "$(cat id)" >out 2>err
+	check "without it get says what is missing" sh -c \
+		"test $? -ne 0 && grep -q 'brotli.*no such kind' err"
+	"$bobbin" spool verify $spool >out 2>err
+	check "and verify does not call it damaged" test $? = 69
+	cp conf $spool/spool.conf
+	check "with it again all is there" "$bobbin" spool verify $spool
+done
+"$bobbin" spool get --wire brotli-file "$(ls brotli-file/messages/*/*.h |
+	sed 's,.*/,,; s,[.]h$,,')" >wire
+check "what is stored the brotli command reads" sh -c \
+	'test -s wire && brotli -dc brotli-file/messages/*/*.b | cmp - wire'
 finish

@@ -49,7 +49,7 @@ cat >"$work/spool.c" <<'END'
 
 int main(int argc, char *argv[])
 {
-	struct spool_settings settings = { "gzip", NULL, NULL };
+	struct spool_settings settings = { .body = "gzip" };
 	struct spool *spool;
 	message_id id;
 	char *error = NULL, text[MESSAGE_ID_TEXT_SIZE];

@@ -153,7 +153,7 @@ threaded_tests += tests/test-spool-async tests/test-spool-async-new \
 	tests/test-spool-async-store tests/test-spool-async-groups \
 	tests/test-spool-async-full
 unit_tests += tests/test-spool-scan tests/test-spool-scan-once \
-	tests/test-spool-limits
+	tests/test-spool-limits tests/test-spool-kinds
 unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
@@ -199,9 +199,11 @@ script_tests += $(source_tests)
 endif
 unit_tests += tests/test-stack-spec tests/test-stack-streams
 unit_tests += tests/test-stack-detect
-unit_tests += tests/test-stream-kinds
+unit_tests += tests/test-stream-kinds tests/test-stream-registry
+threaded_tests += tests/test-stream-registry
 quick_tests += tests/test-stack-spec tests/test-stack-streams \
-	tests/test-stack-detect tests/test-stream-kinds
+	tests/test-stack-detect tests/test-stream-kinds \
+	tests/test-stream-registry
 
 tests_test_journal_account_SOURCES = tests/test-journal-account.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h

@@ -29,7 +29,7 @@ wait_for_more()
 {
 	more=$((${more:-0} + 1 + $(od -An -N1 -tu1 /dev/urandom) % 40))
 	while [ "$(cat stored removed | wc -l)" -lt $more ] && [ ! -e ended ]; do
-		:
+		sleep 0.01
 	done
 }
 

@@ -70,7 +70,7 @@ struct spool *test_spool_open(unsigned int flags)
 
 static void init_of(const char *store, const char *body)
 {
-	struct spool_settings settings = { body, NULL, store };
+	struct spool_settings settings = { .body = body, .store = store };
 	char *error;
 
 	spool_number++;

@@ -378,6 +378,44 @@ static void test_what_is_written_is_read(void **state ATTR_UNUSED)
 	spool_conf_free(&conf);
 }
 
+static void test_modules_are_written(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *value, *path, *config;
+	} good[] = {
+		{ "/one.so", "/one.so", "" },
+		{ "/two.so  some text ", "/two.so", "some text" },
+	};
+	static const char *const bad[] = { "", "one.so", "/one.so a\nb",
+					   "/one.so\r" };
+	struct spool_conf mine = { .store = i_strdup("file"),
+				   .body = i_strdup(""),
+				   .headers = i_strdup("") };
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(bad); i++) {
+		assert_int_equal(
+			spool_conf_add_module(&mine, bad[i], 0, &error), -1);
+		assert_int_equal(errno, EINVAL);
+		i_free(error);
+	}
+	for (i = 0; i < N_ELEMENTS(good); i++)
+		assert_int_equal(spool_conf_add_module(&mine, good[i].value, 0,
+						       &error),
+				 0);
+	(void)unlink(test_path("spool.conf"));
+	assert_int_equal(spool_conf_write(dir_fd, &mine, &error), 0);
+	spool_conf_free(&mine);
+	assert_int_equal(read_conf(), 0);
+	assert_int_equal(conf.module_count, N_ELEMENTS(good));
+	for (i = 0; i < N_ELEMENTS(good); i++) {
+		assert_string_equal(conf.modules[i].path, good[i].path);
+		assert_string_equal(conf.modules[i].config, good[i].config);
+	}
+	spool_conf_free(&conf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_not_a_regular_file),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_what_is_written_is_read),
+		cmocka_unit_test(test_modules_are_written),
 	};
 
 	return cmocka_run_group_tests_name("spool-conf", tests, setup,

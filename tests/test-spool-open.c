@@ -250,8 +250,8 @@ static void test_settings_and_versions(void **state ATTR_UNUSED)
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(bad); i++) {
-		struct spool_settings settings = { bad[i].body, NULL,
-						   bad[i].store };
+		struct spool_settings settings = { .body = bad[i].body,
+						   .store = bad[i].store };
 
 		(void)snprintf(path, sizeof(path), "%s", test_path("refused"));
 		assert_int_equal(spool_init(path, &settings, &error), -1);
@@ -327,7 +327,7 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 		TEST_OP_READDIR,   TEST_OP_OPENDIR
 	};
 	char stack[600], path[512], *error;
-	struct spool_settings settings = { stack, NULL, NULL };
+	struct spool_settings settings = { .body = stack };
 	unsigned int n, hit;
 	struct stat st;
 	size_t i;
@@ -379,7 +379,7 @@ static void test_init_of_a_directory_of_all(void **state ATTR_UNUSED)
 		{ TEST_OP_FSTAT, false, false, 0755 },
 		{ TEST_OP_COUNT, true, true, 0755 },
 	};
-	struct spool_settings settings = { NULL, NULL, NULL };
+	struct spool_settings settings = { .body = NULL };
 	char path[512], *error;
 	struct stat st;
 	size_t i;

@@ -47,12 +47,69 @@ static struct istream *in_channel(struct istream *input)
 	return i_stream_create_multiplex(input, 0);
 }
 
+/* The second of two; the first is not at its end. */
+static struct istream *with_first(struct istream *input,
+				  struct istream *(*create)(struct istream *[]))
+{
+	struct istream *both[] = { i_stream_create_from_data("x", 1), input,
+				   NULL },
+		       *s = create(both);
+
+	i_stream_unref(&both[0]);
+	return s;
+}
+
+static struct istream *try_both(struct istream *both[])
+{
+	return i_stream_create_try(both);
+}
+
+static struct istream *merge_both(struct istream *both[])
+{
+	return i_streams_merge(both, 1024, NULL, NULL);
+}
+
+static struct istream *chain_both(struct istream *both[])
+{
+	struct istream_chain *chain;
+	struct istream *s = i_stream_create_chain(&chain, 0);
+
+	i_stream_chain_append(chain, both[0]);
+	i_stream_chain_append(chain, both[1]);
+	i_stream_chain_append_eof(chain);
+	return s;
+}
+
+static struct istream *in_concat(struct istream *input)
+{
+	return with_first(input, i_stream_create_concat);
+}
+
+static struct istream *in_chain(struct istream *input)
+{
+	return with_first(input, chain_both);
+}
+
+static struct istream *in_try(struct istream *input)
+{
+	return with_first(input, try_both);
+}
+
+static struct istream *in_seekable(struct istream *input)
+{
+	return with_first(input, merge_both);
+}
+
 static struct istream *(*const inputs[])(struct istream *input) = {
 	i_stream_create_noop,
 	in_hash,
 	in_child,
 	in_timeout,
 	in_channel,
+	in_concat,
+	in_chain,
+	in_try,
+	in_seekable,
 	i_stream_create_gzip,
 	i_stream_create_lf,
 	i_stream_create_json_decoder
@@ -60,7 +117,8 @@ static struct istream *(*const inputs[])(struct istream *input) = {
 
 static void test_inputs_move(void **state ATTR_UNUSED)
 {
-	struct ioloop *loop = io_loop_create();
+	buffer_t *out = buffer_create_dynamic(default_pool, 64);
+	struct ioloop *loop = io_loop_create(), *other = io_loop_create();
 	struct istream *end, *s;
 	size_t i;
 
@@ -70,10 +128,16 @@ static void test_inputs_move(void **state ATTR_UNUSED)
 		i_stream_switch_ioloop_to(s, loop);
 		assert_ptr_equal(s->real_stream->iostream.ioloop, loop);
 		assert_ptr_equal(end->real_stream->iostream.ioloop, loop);
+		/* what was read, or will not be, is left out */
+		(void)test_read_all(s, out);
+		i_stream_switch_ioloop_to(s, other);
+		assert_ptr_equal(s->real_stream->iostream.ioloop, other);
 		i_stream_destroy(&s);
 		i_stream_destroy(&end);
 	}
+	io_loop_destroy(&other);
 	io_loop_destroy(&loop);
+	buffer_free(&out);
 }
 
 static struct ostream *out_hash(struct ostream *output)

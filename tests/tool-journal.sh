@@ -89,6 +89,14 @@ check "the bodies that were in files are aside, too" sh -c '
 		"$(ls d/quarantine/*.b | wc -l), 1 parts of the journal"'
 "$BOBBIN" spool verify d >verify.out
 check "and verify finds no damage any more" test $? = 0
+check "though it knows of the part" grep -q '^1 damaged or missing parts' verify.out
+check "as stats does" sh -c \
+	'"$0" spool stats d | grep -q "^damaged parts 1$"' "$BOBBIN"
+if "$BOBBIN" spool stats --json d >json 2>json.err; then
+	check "and --json" grep -q '"quarantined_parts": *1[,}]' json
+else
+	not_run "stats --json: $(cat json.err)"
+fi
 check "the spool goes on" "$BOBBIN" spool put d "$mail"/l*.eml
 
 # A message whose body is damaged, and one behind it.

@@ -41,6 +41,9 @@ static void format_value(const struct stream_option *option, char *text,
 	case STREAM_OPTION_RECIPIENT:
 		(void)snprintf(text, size, "age1...");
 		break;
+	case STREAM_OPTION_WORD:
+		(void)snprintf(text, size, "WORD");
+		break;
 	case STREAM_OPTION_PATH:
 	case STREAM_OPTION_RECIPIENTS:
 	case STREAM_OPTION_IDENTITIES:

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "spool-common.h"
+#include "mem.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +18,9 @@ static const char help[] =
 	"                      as the bodies)\n"
 	"      --store NAME    how messages are kept: file (the default) or "
 	"journal\n"
+	"      --module MODULE \"/PATH [CONFIG]\": load this shared object whenever the\n"
+	"                      spool is opened, with this text (may be given more than\n"
+	"                      once)\n"
 	"  -h, --help          this text\n\n"
 	"Public keys that SPEC names are copied into the spool. Secret keys are\n"
 	"never needed to write: who only has the spool cannot read it.\n\n"
@@ -26,7 +30,8 @@ static const char help[] =
 
 enum {
 	OPTION_HEADERS = 256,
-	OPTION_STORE
+	OPTION_STORE,
+	OPTION_MODULE
 };
 
 /* Looks at a stack and its keys as cat does, before anything is made. -1, or the
@@ -52,30 +57,47 @@ static int check_stack(const char *option, const char *text)
 	return code;
 }
 
-static int run(int argc, char *argv[])
+/* Of what is no module's: its stacks are looked at when that is loaded. */
+static int check_stacks(const struct spool_settings *settings)
+{
+	int code = -1;
+
+	if (settings->modules == NULL)
+		code = check_stack("--body", settings->body);
+	if (code < 0 && settings->modules == NULL)
+		code = check_stack("--headers", settings->headers);
+	return code;
+}
+
+/* -1, or the exit code. modules has room for all that there can be. */
+static int parse_options(int argc, char *argv[],
+			 struct spool_settings *settings, const char **modules)
 {
 	static const struct option options[] = {
 		{ "body", required_argument, NULL, 'b' },
 		{ "headers", required_argument, NULL, OPTION_HEADERS },
 		{ "store", required_argument, NULL, OPTION_STORE },
+		{ "module", required_argument, NULL, OPTION_MODULE },
 		SPOOL_HELP_OPTION,
 		{ NULL, 0, NULL, 0 }
 	};
-	struct spool_settings settings = { NULL, NULL, NULL };
-	struct spool_args args = { .dir = NULL };
-	char *error;
-	int c, code;
+	unsigned int count = 0;
+	int c;
 
 	while ((c = getopt_long(argc, argv, "b:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'b':
-			settings.body = optarg;
+			settings->body = optarg;
 			break;
 		case OPTION_HEADERS:
-			settings.headers = optarg;
+			settings->headers = optarg;
 			break;
 		case OPTION_STORE:
-			settings.store = optarg;
+			settings->store = optarg;
+			break;
+		case OPTION_MODULE:
+			modules[count++] = optarg;
+			settings->modules = modules;
 			break;
 		case 'h':
 			return tool_help(&tool_spool_init);
@@ -83,14 +105,24 @@ static int run(int argc, char *argv[])
 			return tool_usage_hint();
 		}
 	}
-	code = spool_take_dir(&args, argc, argv);
+	return -1;
+}
+
+static int init(int argc, char *argv[], const char **modules)
+{
+	struct spool_settings settings = { .body = NULL };
+	struct spool_args args = { .dir = NULL };
+	char *error;
+	int code;
+
+	code = parse_options(argc, argv, &settings, modules);
+	if (code < 0)
+		code = spool_take_dir(&args, argc, argv);
 	if (code >= 0)
 		return code;
 	if (optind < argc)
 		return tool_usage("\"%s\": one DIR at a time", argv[optind]);
-	code = check_stack("--body", settings.body);
-	if (code < 0)
-		code = check_stack("--headers", settings.headers);
+	code = check_stacks(&settings);
 	if (code >= 0)
 		return code;
 	if (spool_init(args.dir, &settings, &error) == 0)
@@ -99,6 +131,15 @@ static int run(int argc, char *argv[])
 					   spool_tool_write_code(errno),
 			 "%s", error);
 	free(error);
+	return code;
+}
+
+static int run(int argc, char *argv[])
+{
+	const char **modules = i_new(const char *, (size_t)argc + 1);
+	int code = init(argc, argv, modules);
+
+	i_free(modules);
 	return code;
 }
 

@@ -32,9 +32,11 @@ static void print_totals(const struct spool_totals *totals)
 
 	printf("messages      %" PRIu64 "\ndamaged       %" PRIu64
 	       "\nunread        %" PRIu64 "\nquarantined   %" PRIu64
-	       "\nmessage bytes %" PRIu64 "\nstored bytes  %" PRIu64 "\n",
+	       "\ndamaged parts %" PRIu64 "\nmessage bytes %" PRIu64
+	       "\nstored bytes  %" PRIu64 "\n",
 	       totals->messages, totals->damaged, totals->unread,
-	       strays->quarantined, totals->wire_bytes, totals->stored_bytes);
+	       strays->quarantined, strays->quarantined_parts,
+	       totals->wire_bytes, totals->stored_bytes);
 	/* of writers that are at work, or were killed */
 	printf("stray bodies  %" PRIu64 "\nstray files   %" PRIu64
 	       "\nstray bytes   %" PRIu64 "\n",

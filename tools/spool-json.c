@@ -142,6 +142,8 @@ void spool_json_totals(const struct spool_totals *totals)
 		set_number(object, "malformed", totals->malformed);
 	set_number(object, "unread", totals->unread);
 	set_number(object, "quarantined", totals->strays.quarantined);
+	set_number(object, "quarantined_parts",
+		   totals->strays.quarantined_parts);
 	set_number(object, "message_bytes", totals->wire_bytes);
 	set_number(object, "stored_bytes", totals->stored_bytes);
 	set_number(object, "stray_bodies", totals->strays.bodies);

@@ -34,7 +34,6 @@ struct file_store {
 	io_infrastructure io;
 	struct spool *spool;
 	int messages_fd, tmp_fd, quarantine_fd;
-	struct spool_stacks stacks;
 
 	/* module-file-busy.c */
 	pthread_mutex_t mutex;

@@ -77,7 +77,8 @@ static int fill_body(struct file_store *store, struct ostream *sink,
 	method->init(context);
 	o_stream_set_finish_via_child(sink, false);
 	hashed = o_stream_create_hash(sink, method, context);
-	output = spool_push_stack(store->spool, store->stacks.body, hashed);
+	output = spool_push_stack(store->spool, store->spool->stacks.body,
+				  hashed);
 	o_stream_cork(output);
 	answer = send_body(output, message, &entry->body_len);
 	if (answer == IO_DONE)
@@ -120,7 +121,7 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 
 	memset(&entry, 0, sizeof(entry));
 	(void)snprintf(entry.body_stack, sizeof(entry.body_stack), "%s",
-		       store->stacks.body_kinds);
+		       store->spool->stacks.body_kinds);
 	file_name(id, FILE_BODY_SUFFIX, name);
 	sink = create_sink(store, bucket_fd, id, name, first);
 	answer = fill_body(store, sink, message, &entry);
@@ -197,12 +198,11 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	buffer_t *headers;
 	int answer;
 
-	headers = spool_make_headers(store->spool, &store->stacks, message,
-				     false, &answer);
+	headers = spool_make_headers(store->spool, message, false, &answer);
 	if (headers == NULL)
 		return answer;
 	(void)snprintf(entry->headers_stack, sizeof(entry->headers_stack), "%s",
-		       store->stacks.headers_kinds);
+		       store->spool->stacks.headers_kinds);
 	hash_method_get_digest(hash_method_lookup("crc32c"), headers->data,
 			       headers->used, entry->headers_crc);
 	file_entry_format(entry, line);

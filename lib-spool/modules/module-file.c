@@ -19,7 +19,6 @@ static void file_deinit(io_infrastructure *io)
 	(void)file_close(&store->messages_fd);
 	(void)file_close(&store->tmp_fd);
 	(void)file_close(&store->quarantine_fd);
-	spool_stacks_close(&store->stacks);
 	file_busy_deinit(store);
 	file_known_deinit(store);
 	i_free(store);
@@ -93,8 +92,7 @@ io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 		(void)spool_fail(error_r, ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (open_subdirs(store, error_r) < 0 ||
-	    spool_stacks_open(spool, &store->stacks, error_r) < 0) {
+	if (open_subdirs(store, error_r) < 0) {
 		int old_errno = errno;
 
 		file_deinit(&store->io);

@@ -207,7 +207,8 @@ static int fill_body(struct journal_store *store, email_message *message,
 	struct ostream *sink = create_body(store, pending), *output;
 	int answer;
 
-	output = spool_push_stack(store->spool, store->stacks.body, sink);
+	output =
+		spool_push_stack(store->spool, store->spool->stacks.body, sink);
 	o_stream_cork(output);
 	i_stream_seek(message->body, 0);
 	answer = spool_send_body(output, message->body);

@@ -34,7 +34,6 @@ struct journal_store {
 	io_infrastructure io;
 	struct spool *spool;
 	struct journal *journal;
-	struct spool_stacks stacks;
 
 	/* Longest body that goes into a segment, and the most that all those which
 	   wait for their headers may have in memory: bytes, as their stack made them. */

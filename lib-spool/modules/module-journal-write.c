@@ -219,7 +219,7 @@ static void fill_request(struct journal_change *change,
 
 	if (body != NULL) {
 		record->type = JOURNAL_BODY;
-		record->stack = store->stacks.body_kinds;
+		record->stack = store->spool->stacks.body_kinds;
 		record->data = body->data->data;
 		record->size = body->data->used;
 		record->flags = body->in_file ? JOURNAL_EXTERNAL : 0;
@@ -230,7 +230,7 @@ static void fill_request(struct journal_change *change,
 	if (body != NULL)
 		record->flags = JOURNAL_WITH_BODY |
 			(body->in_file ? JOURNAL_EXTERNAL : 0);
-	record->stack = store->stacks.headers_kinds;
+	record->stack = store->spool->stacks.headers_kinds;
 	record->data = change->headers->data;
 	record->size = change->headers->used;
 	record->plain_size = change->base != 0 ? change->base :
@@ -278,8 +278,7 @@ static int fill_write(struct journal_change *change, email_message *message,
 		return spool_fail_message(change->store->spool,
 					  "writing the headers", &change->id,
 					  errno);
-	change->headers = spool_make_headers(change->store->spool,
-					     &change->store->stacks, message,
+	change->headers = spool_make_headers(change->store->spool, message,
 					     change->base != 0, &answer);
 	if (change->headers == NULL)
 		return answer;

@@ -55,7 +55,6 @@ static void journal_store_deinit(io_infrastructure *io)
 	journal_close(&store->newer);
 	journal_end(&store->journal);
 	(void)pthread_mutex_destroy(&store->newer_mutex);
-	spool_stacks_close(&store->stacks);
 	i_free(store);
 }
 
@@ -108,8 +107,7 @@ io_infrastructure *module_journal_open(struct spool *spool, char **error_r)
 	store->io.io_unlinkbody = journal_unlinkbody;
 	journal_pending_init(store);
 	(void)pthread_mutex_init(&store->newer_mutex, NULL);
-	if (spool_stacks_open(spool, &store->stacks, error_r) == 0 &&
-	    open_journal(store, error_r) == 0)
+	if (open_journal(store, error_r) == 0)
 		return &store->io;
 	error = errno;
 	journal_store_deinit(&store->io);

@@ -126,6 +126,17 @@ static int i_stream_concat_stat(struct istream_private *stream, bool exact)
 	return ret < 0 ? -1 : 0;
 }
 
+static void i_stream_concat_switch_ioloop_to(struct istream_private *stream,
+					     struct ioloop *ioloop)
+{
+	struct concat_istream *concat = concat_istream(stream);
+	unsigned int i;
+
+	stream->iostream.ioloop = ioloop;
+	for (i = 0; i < concat->count; i++)
+		i_stream_switch_ioloop_to(concat->inputs[i].stream, ioloop);
+}
+
 static void i_stream_concat_close(struct iostream_private *stream,
 				  bool close_parent)
 {
@@ -178,6 +189,7 @@ struct istream *i_stream_create_concat(struct istream *input[])
 	concat->istream.iostream.close = i_stream_concat_close;
 	concat->istream.iostream.destroy = i_stream_concat_destroy;
 	concat->istream.read = i_stream_concat_read;
+	concat->istream.switch_ioloop_to = i_stream_concat_switch_ioloop_to;
 	concat->istream.current_input = i_stream_concat_current;
 	concat->istream.seek = i_stream_concat_seek;
 	concat->istream.stat = i_stream_concat_stat;

@@ -189,6 +189,17 @@ static int i_stream_seekable_stat(struct istream_private *stream, bool exact)
 	return 0;
 }
 
+static void i_stream_seekable_switch_ioloop_to(struct istream_private *stream,
+					       struct ioloop *ioloop)
+{
+	struct seekable_istream *seekable = seekable_istream(stream);
+	unsigned int i;
+
+	stream->iostream.ioloop = ioloop;
+	for (i = seekable->current; i < seekable->count; i++)
+		i_stream_switch_ioloop_to(seekable->inputs[i], ioloop);
+}
+
 static void i_stream_seekable_close(struct iostream_private *stream,
 				    bool close_parent)
 {
@@ -230,6 +241,7 @@ merge(struct istream *input[], size_t max_buffer_size, temp_store_open_t *open)
 	seekable->istream.iostream.close = i_stream_seekable_close;
 	seekable->istream.iostream.destroy = i_stream_seekable_destroy;
 	seekable->istream.read = i_stream_seekable_read;
+	seekable->istream.switch_ioloop_to = i_stream_seekable_switch_ioloop_to;
 	seekable->istream.seek = i_stream_seekable_seek;
 	seekable->istream.stat = i_stream_seekable_stat;
 	seekable->istream.current_input = i_stream_seekable_current;

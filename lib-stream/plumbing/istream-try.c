@@ -78,6 +78,20 @@ static ssize_t i_stream_try_read(struct istream_private *stream)
 	return -1;
 }
 
+static void i_stream_try_switch_ioloop_to(struct istream_private *stream,
+					  struct ioloop *ioloop)
+{
+	struct try_istream *try =
+		container_of(stream, struct try_istream, istream);
+	unsigned int i;
+
+	stream->iostream.ioloop = ioloop;
+	for (i = 0; i < try->count; i++) {
+		if (try->inputs[i] != NULL)
+			i_stream_switch_ioloop_to(try->inputs[i], ioloop);
+	}
+}
+
 static void i_stream_try_close(struct iostream_private *stream,
 			       bool close_parent)
 {
@@ -126,6 +140,7 @@ struct istream *i_stream_create_try(struct istream *const inputs[])
 	try->istream.iostream.close = i_stream_try_close;
 	try->istream.iostream.destroy = i_stream_try_destroy;
 	try->istream.read = i_stream_try_read;
+	try->istream.switch_ioloop_to = i_stream_try_switch_ioloop_to;
 	try->istream.current_input = i_stream_try_current;
 	stream = i_stream_create(&try->istream, NULL, -1);
 	stream->blocking = true;

@@ -1,0 +1,180 @@
+/* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
+
+/* Codecs of the program's own in a spool's stacks: what is stored by them, what is read
+   where they are not known, and that they are no other's. */
+
+#include "config.h"
+#include "macros.h"
+#include "stream-kinds.h"
+#include "test-spool-common.h"
+#include "transforms.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static unsigned int decoders;
+
+static struct transform *
+encoder(const struct stream_options *options ATTR_UNUSED)
+{
+	return transform_create_hex_encoder();
+}
+
+static struct transform *
+decoder(const struct stream_options *options ATTR_UNUSED)
+{
+	decoders++;
+	return transform_create_hex_decoder();
+}
+
+#define NAME "package"
+#define BODY NAME ":tag=a-1"
+
+/* With the name of another one in its own. */
+static struct stream_kind kind = {
+	.name = NAME,
+	.role = STREAM_ROLE_TRANSFORM,
+	.flags = STREAM_KIND_LOSSLESS,
+	.help = "a test's",
+	.options = { { .name = "tag",
+		       .type = STREAM_OPTION_WORD,
+		       .decodes = true,
+		       .help = "a word" } },
+	.encoder = encoder,
+	.decoder = decoder,
+};
+
+static int setup(void **state)
+{
+	return test_spool_setup(state) < 0 ||
+			stream_kind_register(&kind, NULL) < 0 ?
+		-1 :
+		0;
+}
+
+static const char *const stores[] = { "file", "journal" };
+
+static bool look(const struct spool_entry *entry, void *context)
+{
+	int *error = context;
+
+	*error = entry->error;
+	assert_string_equal(entry->body_stack, BODY);
+	return true;
+}
+
+/* Of the only message, whose stack it is, without any key: the errno that it has. */
+static int verify(void)
+{
+	struct spool *spool;
+	char *text = NULL;
+	int error = -1;
+
+	spool = spool_open(test_spool_dir(), SPOOL_OPEN_READ_ONLY, NULL, &text);
+	if (spool == NULL || spool_verify(spool, look, &error, &text) < 0)
+		fail_msg("%s", text);
+	spool_close(&spool);
+	return error;
+}
+
+static void test_it_is_stored_so(void **state ATTR_UNUSED)
+{
+	const char wire[] = TEST_SPOOL_WIRE;
+	struct spool *spool;
+	message_id id;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		spool = test_spool_new_of(stores[i], BODY);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+		spool_close(&spool);
+		/* it is not age, which needs a key to be looked into */
+		decoders = 0;
+		assert_int_equal(verify(), 0);
+		assert_true(decoders > 0);
+	}
+}
+
+static void set_stacks_plain(void)
+{
+	char path[1024];
+	buffer_t *conf;
+	char *line;
+
+	(void)snprintf(path, sizeof(path), "%s/spool.conf", test_spool_dir());
+	conf = test_read_file(path);
+	(void)buffer_c_str(conf);
+	line = buffer_get_modifiable_data(conf, NULL);
+	assert_non_null(strstr(line, "body = " BODY));
+	while ((line = strstr(line, BODY)) != NULL)
+		memset(line, ' ', sizeof(BODY) - 1);
+	test_write_file(path, conf->data, conf->used);
+	buffer_free(&conf);
+}
+
+/* What another process stored, that had it. */
+static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
+{
+	const char wire[] = TEST_SPOOL_WIRE;
+	email_message *message;
+	struct spool *spool;
+	message_id id;
+	char *error;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		spool = test_spool_new_of(stores[i], BODY);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		kind.name = "unknown";
+		assert_int_equal(verify(), ENOTSUP);
+		assert_int_not_equal(spool_get(spool, &id, &message), IO_DONE);
+		assert_int_equal(io_get_errno(), ENOTSUP);
+		assert_non_null(
+			strstr(io_get_error(), "\"" NAME "\": no such kind"));
+		/* nobody who would have to write through it opens the spool */
+		spool_close(&spool);
+		assert_null(spool_open(test_spool_dir(), 0, NULL, &error));
+		assert_non_null(strstr(error, "body: stack spec, column 1"));
+		free(error);
+		/* and a scan leaves the message where it is */
+		set_stacks_plain();
+		spool = test_spool_open(0);
+		assert_int_equal(test_spool_scan(spool), 1);
+		kind.name = NAME;
+		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+		spool_close(&spool);
+	}
+}
+
+static void test_what_loses_bytes_is_refused(void **state ATTR_UNUSED)
+{
+	static struct stream_kind lossy = { .name = "lossy",
+					    .role = STREAM_ROLE_TRANSFORM,
+					    .help = "a test's",
+					    .encoder = encoder,
+					    .decoder = decoder };
+	const struct spool_settings settings = { .body = "lossy" };
+	char *error = NULL;
+
+	assert_int_equal(stream_kind_register(&lossy, NULL), 0);
+	assert_int_equal(spool_init(test_path("lossy"), &settings, &error), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(error, "\"lossy\" cannot be in the stack"));
+	free(error);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_it_is_stored_so),
+		cmocka_unit_test(test_unknown_is_not_damaged),
+		cmocka_unit_test(test_what_loses_bytes_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, test_spool_teardown);
+}
