@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int system_openat(int dir_fd, const char *path, int flags, mode_t mode)
@@ -30,6 +31,15 @@ static int system_set_nocow(int fd)
 		return -1;
 	flags |= FS_NOCOW_FL;
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+/* Not every C library has a function for it. */
+static int system_renameat2(int old_dir_fd, const char *old_path,
+			    int new_dir_fd, const char *new_path,
+			    unsigned int flags)
+{
+	return (int)syscall(SYS_renameat2, old_dir_fd, old_path, new_dir_fd,
+			    new_path, flags);
 }
 
 const struct file_ops file_ops_system = {
@@ -53,7 +63,7 @@ const struct file_ops file_ops_system = {
 	.fsync = fsync,
 	.fdatasync = fdatasync,
 	.fsync_dir = fsync,
-	.renameat2 = renameat2,
+	.renameat2 = system_renameat2,
 	.linkat = linkat,
 	.unlinkat = unlinkat,
 	.mkdirat = mkdirat,

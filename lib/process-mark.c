@@ -24,7 +24,9 @@ static void make_mark(void)
 	if (page == MAP_FAILED)
 		return;
 #ifdef MADV_WIPEONFORK
-	if (madvise(page, size, MADV_WIPEONFORK) == 0) {
+	/* qemu's user mode says yes to whatever advice it is given, and takes none */
+	if (madvise(page, size, -1) < 0 &&
+	    madvise(page, size, MADV_WIPEONFORK) == 0) {
 		mark = page;
 		return;
 	}

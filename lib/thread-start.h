@@ -6,6 +6,9 @@
 
 #include <pthread.h>
 
+/* Bytes of the stack of each, at least: they call modules and codecs, and not all are ours. */
+#define THREAD_STACK_MIN ((size_t)1024 * 1024)
+
 /* pthread_create() of a thread that gets none of the program's signals: these are its
    own threads'. 0, or an errno. */
 int thread_start(pthread_t *thread, void *(*main)(void *), void *context);

@@ -1,6 +1,7 @@
 dnl Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE.
 
-dnl BOBBIN_WARNINGS(FLAGS): those that the compiler knows go to BOBBIN_CFLAGS.
+dnl BOBBIN_WARNINGS(FLAGS): those that the compiler knows go to BOBBIN_CFLAGS. One by which
+dnl the C library's own macros are wrong is left out (-Wconversion, by musl's CMSG_NXTHDR).
 AC_DEFUN([BOBBIN_WARNINGS], [
 BOBBIN_CFLAGS=
 BOBBIN_LDFLAGS=
@@ -8,7 +9,12 @@ save_CFLAGS=$CFLAGS
 for flag in -std=c11 m4_normalize([$1]); do
 	CFLAGS="$save_CFLAGS -Werror $flag"
 	AC_MSG_CHECKING([whether $CC knows $flag])
-	AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])],
+	AC_COMPILE_IFELSE([AC_LANG_SOURCE([[#include <sys/socket.h>
+struct cmsghdr *next(struct msghdr *msg, struct cmsghdr *header);
+struct cmsghdr *next(struct msghdr *msg, struct cmsghdr *header)
+{
+	return CMSG_NXTHDR(msg, header);
+}]])],
 		[AC_MSG_RESULT([yes])
 		BOBBIN_CFLAGS="$BOBBIN_CFLAGS $flag"],
 		[AC_MSG_RESULT([no])])

@@ -47,6 +47,10 @@ if [ -z "$lib" ] || [ ! -f "$lib" ]; then
 	not_run "libdovecot is not there (package dovecot-core)"
 	finish
 fi
+if ! dovecot_runs "$lib"; then
+	not_run "libdovecot is of another C library or machine"
+	finish
+fi
 
 cat >"$work/with-dovecot.c" <<'END'
 #include "config.h"

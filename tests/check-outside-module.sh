@@ -291,7 +291,7 @@ wrong "wrong.so: it was not built for this version of Bobbin (module interface 2
 wrong "wrong.so: it was not built for this version of Bobbin (its io_infrastructure has 8 bytes" \
 	-DSIZE=8
 wrong "wrong.so: it exports no \"spool_module\"" -Dspool_module=another
-wrong "undefined symbol: nowhere" -DUNDEFINED
+wrong "nowhere" -DUNDEFINED
 
 module witness.c witness.so
 chmod o+w witness.so

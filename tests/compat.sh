@@ -77,6 +77,11 @@ if [ ! -f "$DOVECOT_INCLUDE/ostream.h" ] ||
 	[ "$script_failed" != 0 ] || script_passed=0
 	finish
 fi
+if ! dovecot_runs "$DOVECOT_LIBDIR/libdovecot.so"; then
+	not_run "the comparison: libdovecot is of another C library or machine"
+	[ "$script_failed" != 0 ] || script_passed=0
+	finish
+fi
 version=$(sed -n 's/^#define DOVECOT_VERSION "\(.*\)"/\1/p' \
 	"$DOVECOT_INCLUDE/config.h")
 case $version in

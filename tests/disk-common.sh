@@ -33,8 +33,7 @@ make_disk()
 # listed SPOOL: the ids of its messages, sorted.
 listed()
 {
-	"$BOBBIN" spool list --json "$1" |
-		sed 's/.*"queue_id":"\([^"]*\)".*/\1/' | sort
+	"$BOBBIN" spool list "$1" | sed -e 1d -e 's/ .*//' | sort
 }
 
 # make_mail FILE: of 48 KB, which nothing makes much smaller.

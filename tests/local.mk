@@ -205,6 +205,9 @@ quick_tests += tests/test-stack-spec tests/test-stack-streams \
 	tests/test-stack-detect tests/test-stream-kinds \
 	tests/test-stream-registry
 
+tests_test_journal_account_SOURCES = tests/test-journal-account.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
+
 tests_test_journal_footer_SOURCES = tests/test-journal-footer.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 

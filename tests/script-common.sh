@@ -176,6 +176,16 @@ stage_headers()
 	cp "$top_builddir/lib/bobbin-rename.h" "$1/bobbin/"
 }
 
+# dovecot_runs LIBRARY: whether a program of this compiler runs with libdovecot, which may be of
+# another C library or machine.
+dovecot_runs()
+{
+	echo 'int main(void) { return 0; }' >"$work/runs.c"
+	$CC ${TEST_CFLAGS-} -Wl,--no-as-needed -o "$work/runs" "$work/runs.c" \
+		"$1" >"$work/runs.out" 2>&1 &&
+		LD_LIBRARY_PATH="$DOVECOT_LIBDIR" "$work/runs" >"$work/runs.out" 2>&1
+}
+
 # stage_install DIR [TARGET]: make install (or another one) below DIR. libtool takes the libraries away for
 # a moment to relink them, so no other test may run at the same time: local.mk.
 stage_install()

@@ -20,8 +20,8 @@
 /* More chunks than are done without threads and than a crew of two holds. */
 #define MANY (AGE_CREW_AFTER + 25)
 
-static buffer_t *encrypt(unsigned int threads, const unsigned char *data,
-			 size_t size)
+static buffer_t *age_encrypt(unsigned int threads, const unsigned char *data,
+			     size_t size)
 {
 	return test_encode(transform_create_age_threads_encoder(
 				   test_keys.recipients, threads),
@@ -86,7 +86,7 @@ static void test_what_is_read_is_the_same(void **state ATTR_UNUSED)
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(sizes); i++) {
-		file = encrypt(2, data, sizes[i]);
+		file = age_encrypt(2, data, sizes[i]);
 		decode_as_alone(file->data, file->used, data, sizes[i], 0);
 		buffer_free(&file);
 	}
@@ -97,7 +97,7 @@ static void test_what_is_read_is_the_same(void **state ATTR_UNUSED)
 static void test_seeking_back_from_a_damaged_chunk(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK), *byte;
-	buffer_t *file = encrypt(1, data, MANY * CHUNK);
+	buffer_t *file = age_encrypt(1, data, MANY * CHUNK);
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
 	struct istream *source =
 		i_stream_create_from_data(file->data, file->used);
@@ -125,7 +125,7 @@ static void test_seeking_back_from_a_damaged_chunk(void **state ATTR_UNUSED)
 static void test_a_damaged_chunk(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK), *byte;
-	buffer_t *file = encrypt(1, data, MANY * CHUNK);
+	buffer_t *file = age_encrypt(1, data, MANY * CHUNK);
 	size_t chunk;
 
 	for (chunk = AGE_CREW_AFTER - 1; chunk < MANY; chunk++) {
@@ -143,7 +143,7 @@ static void test_a_damaged_chunk(void **state ATTR_UNUSED)
 static void test_chunks_in_another_order(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
-	buffer_t *file = encrypt(1, data, MANY * CHUNK);
+	buffer_t *file = age_encrypt(1, data, MANY * CHUNK);
 	unsigned char *first = (unsigned char *)file->data + HEADER +
 		(AGE_CREW_AFTER + 2) * SEALED;
 	unsigned char *saved = malloc(SEALED);
@@ -163,7 +163,7 @@ static void test_cut_at_every_slot(void **state ATTR_UNUSED)
 {
 	static const size_t behind[] = { 0, 1, 15, 16, 17, SEALED - 1 };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK + 9);
-	buffer_t *file = encrypt(1, data, MANY * CHUNK + 9);
+	buffer_t *file = age_encrypt(1, data, MANY * CHUNK + 9);
 	size_t chunk, i;
 
 	/* each slot of the ring, but not with all that may be behind */
@@ -186,7 +186,7 @@ static void test_cut_at_every_slot(void **state ATTR_UNUSED)
 static void test_data_behind_a_full_last_chunk(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
-	buffer_t *file = encrypt(2, data, (MANY - 5) * CHUNK);
+	buffer_t *file = age_encrypt(2, data, (MANY - 5) * CHUNK);
 	size_t used = file->used;
 	unsigned char *more = malloc(5 * SEALED);
 
@@ -209,7 +209,7 @@ static void test_random_access(void **state ATTR_UNUSED)
 {
 	const size_t size = 2 * MANY * CHUNK + 100;
 	unsigned char *data = test_data(TEST_DATA_RANDOM, size);
-	buffer_t *file = encrypt(2, data, size);
+	buffer_t *file = age_encrypt(2, data, size);
 	struct istream *source =
 		i_stream_create_from_data(file->data, file->used);
 	struct istream *input = i_stream_create_transform(source, decoder(2));

@@ -44,8 +44,8 @@ static struct transform *decoder(unsigned int threads)
 
 /* What comes out where the data is sent in pieces, and the parent takes `room` more
    bytes between them (0: all). */
-static buffer_t *encrypt(struct transform *t, const unsigned char *data,
-			 size_t size, size_t step, size_t room)
+static buffer_t *age_encrypt(struct transform *t, const unsigned char *data,
+			     size_t size, size_t step, size_t room)
 {
 	struct test_sink *sink = test_sink_create(room == 0 ? SIZE_MAX : 0, 0);
 	struct ostream *s = o_stream_create_transform(sink->stream, t);
@@ -90,11 +90,11 @@ static void test_the_file_is_the_same(void **state ATTR_UNUSED)
 			if (chunks[i] == 0 && more < 0)
 				continue;
 			size = (size_t)((int)(chunks[i] * CHUNK) + more);
-			want = encrypt(encoder(1), data, size, SIZE_MAX, 0);
+			want = age_encrypt(encoder(1), data, size, SIZE_MAX, 0);
 			for (w = 0; w < N_ELEMENTS(ways); w++) {
-				got = encrypt(encoder(2 + (unsigned int)w),
-					      data, size, ways[w].step,
-					      ways[w].room);
+				got = age_encrypt(encoder(2 + (unsigned int)w),
+						  data, size, ways[w].step,
+						  ways[w].room);
 				assert_int_equal(got->used, want->used);
 				assert_memory_equal(got->data, want->data,
 						    want->used);
@@ -172,7 +172,8 @@ static void test_threads_come_late_and_go(void **state ATTR_UNUSED)
 static void test_reset_at_work(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
-	buffer_t *want = encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
+	buffer_t *want =
+		age_encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
 	buffer_t *out = buffer_create_dynamic(default_pool, want->used);
 	struct transform *e = encoder(2), *d = decoder(2);
 	size_t size;
@@ -208,9 +209,9 @@ static void test_with_async(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK + 5);
 	buffer_t *want =
-		encrypt(encoder(1), data, MANY * CHUNK + 5, SIZE_MAX, 0);
-	buffer_t *got = encrypt(transform_create_async(encoder(2)), data,
-				MANY * CHUNK + 5, 50000, 60000);
+		age_encrypt(encoder(1), data, MANY * CHUNK + 5, SIZE_MAX, 0);
+	buffer_t *got = age_encrypt(transform_create_async(encoder(2)), data,
+				    MANY * CHUNK + 5, 50000, 60000);
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
 
 	assert_int_equal(got->used, want->used);
@@ -242,7 +243,8 @@ static void test_the_crew_wakes_the_loop(void **state ATTR_UNUSED)
 {
 	struct ioloop *loop = io_loop_create();
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
-	buffer_t *file = encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
+	buffer_t *file =
+		age_encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
 	buffer_t *out = buffer_create_dynamic(default_pool, file->used);
 	struct ostream *end, *s;
 	unsigned int round, way;
@@ -314,7 +316,7 @@ static void test_the_crew_wakes_a_reader(void **state ATTR_UNUSED)
 	struct reading r = { .loop = io_loop_create() };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK + 10);
 	buffer_t *file =
-		encrypt(encoder(1), data, MANY * CHUNK + 10, SIZE_MAX, 0);
+		age_encrypt(encoder(1), data, MANY * CHUNK + 10, SIZE_MAX, 0);
 	struct istream *pipe_input;
 	struct io *io;
 	int fds[2], i;
@@ -351,7 +353,8 @@ static void test_the_crew_wakes_a_reader(void **state ATTR_UNUSED)
 static void test_no_thread_to_be_had(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, MANY * CHUNK);
-	buffer_t *file = encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
+	buffer_t *file =
+		age_encrypt(encoder(1), data, MANY * CHUNK, SIZE_MAX, 0);
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
 	struct transform *e = encoder(2);
 
@@ -398,7 +401,7 @@ static void test_the_age_command(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_TEXT, MANY * CHUNK + 77);
 	buffer_t *file =
-		encrypt(encoder(2), data, MANY * CHUNK + 77, SIZE_MAX, 0);
+		age_encrypt(encoder(2), data, MANY * CHUNK + 77, SIZE_MAX, 0);
 	buffer_t *plain;
 
 	if (!test_have_program("age")) {

@@ -18,7 +18,7 @@
 #define IDENTITY \
 	"AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6"
 
-static buffer_t *encrypt(const void *data, size_t size)
+static buffer_t *age_encrypt(const void *data, size_t size)
 {
 	buffer_t *buf = buffer_create_dynamic(default_pool, 1024);
 	struct ostream *sink = o_stream_create_buffer(buf);
@@ -144,7 +144,7 @@ static void test_round_trips(void **state ATTR_UNUSED)
 
 	for (i = 0; i < N_ELEMENTS(sizes); i++) {
 		data = test_data(TEST_DATA_RANDOM, sizes[i]);
-		sealed = encrypt(data, sizes[i]);
+		sealed = age_encrypt(data, sizes[i]);
 		/* one X25519 recipient: 184 bytes, and a tag for each chunk */
 		assert_int_equal(
 			sealed->used,
@@ -174,7 +174,7 @@ static void test_every_truncation_and_flip_is_found(void **state ATTR_UNUSED)
 	unsigned char *damaged;
 	size_t cut, bit;
 
-	sealed = encrypt("some words", 10);
+	sealed = age_encrypt("some words", 10);
 	damaged = malloc(sealed->used);
 	assert_non_null(damaged);
 	for (cut = 0; cut < sealed->used; cut++) {
@@ -200,7 +200,7 @@ static void test_truncation_at_chunk_borders(void **state ATTR_UNUSED)
 	unsigned char *data = test_data(TEST_DATA_RANDOM, 200000);
 	size_t border, cut;
 
-	sealed = encrypt(data, 200000);
+	sealed = age_encrypt(data, 200000);
 	for (border = 184; border < sealed->used; border += 65552) {
 		for (cut = border - 2; cut <= border + 17; cut++) {
 			/* a tag alone is an empty last chunk */
@@ -240,7 +240,7 @@ static void test_wrong_key(void **state ATTR_UNUSED)
 {
 	struct age_identities *other = age_identities_new();
 	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
-	buffer_t *sealed = encrypt("x", 1);
+	buffer_t *sealed = age_encrypt("x", 1);
 	struct istream *source, *input;
 
 	assert_int_equal(age_keygen(test_path("other"), text, &error), 0);
@@ -302,7 +302,7 @@ static void test_random_access(void **state ATTR_UNUSED)
 {
 	const size_t size = 1000000;
 	unsigned char *data = test_data(TEST_DATA_RANDOM, size);
-	buffer_t *sealed = encrypt(data, size);
+	buffer_t *sealed = age_encrypt(data, size);
 	struct istream *source, *input;
 	const unsigned char *got;
 	uint32_t seed = 99;
@@ -416,7 +416,7 @@ static void test_back_from_the_end(void **state ATTR_UNUSED)
 	/* within the last chunk's bytes; so that less than its tag is left */
 	static const size_t cuts[] = { 10, 300000 - 4 * 65536 + 3 };
 	unsigned char *data = test_data(TEST_DATA_RANDOM, size);
-	buffer_t *sealed = encrypt(data, size);
+	buffer_t *sealed = age_encrypt(data, size);
 	unsigned int i, j;
 
 	for (i = 0; i < N_ELEMENTS(cuts); i++) {
@@ -446,7 +446,7 @@ static void test_the_age_command(void **state ATTR_UNUSED)
 	out = buffer_create_dynamic(default_pool, 1024);
 	for (i = 0; i < N_ELEMENTS(sizes); i++) {
 		data = test_data(TEST_DATA_TEXT, sizes[i]);
-		sealed = encrypt(data, sizes[i]);
+		sealed = age_encrypt(data, sizes[i]);
 		test_write_file(test_path("x.age"), sealed->data, sealed->used);
 		assert_int_equal(
 			test_command("age -d -i %s %s >%s", test_path("key"),
@@ -482,7 +482,7 @@ static void test_the_age_command(void **state ATTR_UNUSED)
 static void test_ahead_in_a_pipe(void **state ATTR_UNUSED)
 {
 	unsigned char *plain = test_data(TEST_DATA_RANDOM, 500000);
-	buffer_t *file = encrypt(plain, 500000);
+	buffer_t *file = age_encrypt(plain, 500000);
 	struct istream *source, *once, *input;
 	struct istream_chain *chain;
 	const unsigned char *data;
@@ -539,7 +539,7 @@ static void test_plain_text_is_wiped(void **state ATTR_UNUSED)
 
 	while (text->used < 20 * size)
 		buffer_append(text, SECRET, size);
-	file = encrypt(text->data, text->used);
+	file = age_encrypt(text->data, text->used);
 	block_cache_trim();
 	output = o_stream_create_encrypt(end, test_keys.recipients);
 	o_stream_cork(output);

@@ -10,11 +10,10 @@
 #include "macros.h"
 #include "mem.h"
 #include "test-journal-common.h"
+#include "test-mem-faults.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define MIB ((uint64_t)1024 * 1024)
@@ -162,64 +161,21 @@ static void test_what_a_segment_outlives(void **state ATTR_UNUSED)
 	end(&segments);
 }
 
-/* A sanitizer has memory of its own, and ends the program where there is none. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CAN_LIMIT_MEMORY false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAN_LIMIT_MEMORY false
-#endif
-#endif
-#ifndef CAN_LIMIT_MEMORY
-#define CAN_LIMIT_MEMORY true
-#endif
-
-/* Blocks of this size are the kernel's, and grow only where it gives more. */
-#define LARGE_BLOCK ((size_t)4 * 1024 * 1024)
-
-/* With so little memory that this call has none; false: it has. */
-static bool overrule_without_memory(struct journal *journal, uint32_t by,
-				    uint32_t old)
-{
-	struct rlimit limit, none;
-	void *probe;
-
-	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
-	none = limit;
-	none.rlim_cur = 0;
-	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
-	probe = try_malloc(LARGE_BLOCK);
-	if (probe == NULL)
-		journal_overrule(journal, by, old);
-	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
-	i_free(probe);
-	return probe == NULL;
-}
-
 /* What a segment has to outlive and has no note of is overruled for ever: it is not written
    anew. */
 static void test_no_memory_for_a_note(void **state ATTR_UNUSED)
 {
 	struct segments segments;
 	struct journal_segment *last = &segments.all[4];
-	unsigned int i;
 
 	begin(&segments);
-	last->outlives = try_malloc(LARGE_BLOCK);
-	assert_non_null(last->outlives);
-	/* not one number more fits into it */
-	last->outlives_count =
-		(unsigned int)(malloc_usable_size(last->outlives) /
-			       sizeof(*last->outlives));
-	for (i = 0; i < last->outlives_count; i++)
-		last->outlives[i] = 100 + i;
-	if (CAN_LIMIT_MEMORY &&
-	    overrule_without_memory(&segments.journal, 4, 1)) {
-		assert_int_equal(last->outlives_count, i);
-		assert_true(last->failed);
-	} else {
-		printf("NOT RUN: memory cannot be made to fail here\n");
-	}
+	journal_overrule(&segments.journal, 4, 2);
+	test_mem_faults_begin(1, false);
+	journal_overrule(&segments.journal, 4, 1);
+	assert_int_equal(test_mem_faults_end(), 1);
+	assert_int_equal(last->outlives_count, 1);
+	assert_true(has_to_outlive(last, 2));
+	assert_true(last->failed);
 	end(&segments);
 }
 

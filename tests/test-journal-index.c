@@ -7,7 +7,6 @@
 #include "test-mem-faults.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 
 /* Of a message that went, or that was never stored, the index has nothing: neither for it nor
@@ -153,11 +152,10 @@ static void test_memory_of_a_message(void **state ATTR_UNUSED)
 	const unsigned int count = 200000;
 	struct journal_index *index = malloc(sizeof(*index));
 	struct journal_entry entry, old;
-	struct mallinfo2 before, after;
+	size_t before = test_mem_faults.used, grown;
 	unsigned int n;
 
 	assert_non_null(index);
-	before = mallinfo2();
 	journal_index_init(index);
 	memset(&entry, 0, sizeof(entry));
 	entry.headers.offset = 1;
@@ -165,16 +163,16 @@ static void test_memory_of_a_message(void **state ATTR_UNUSED)
 		test_journal_make_id(n, &entry.id);
 		assert_true(journal_index_set(index, &entry, &old));
 	}
-	after = mallinfo2();
-	if (after.uordblks - before.uordblks > (size_t)count * 68)
-		fail_msg("%zu bytes a message",
-			 (after.uordblks - before.uordblks) / count);
+	grown = test_mem_faults.used - before;
+	if (grown > (size_t)count * 68)
+		fail_msg("%zu bytes a message", grown / count);
 	for (n = 0; n < count; n++) {
 		test_journal_make_id(n, &entry.id);
 		assert_true(journal_index_remove(index, &entry.id, &old));
 		assert_false(journal_index_find(index, &entry.id, &old));
 	}
 	journal_index_deinit(index);
+	assert_int_equal(test_mem_faults.used, before);
 	free(index);
 }
 

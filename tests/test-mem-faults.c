@@ -6,6 +6,7 @@
 #include "test-mem-faults.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +39,35 @@ unsigned int test_mem_faults_end(void)
 	return test_mem_faults.calls;
 }
 
-#define malloc(size) (has_none(__func__) ? NULL : malloc(size))
-#define calloc(count, size) (has_none(__func__) ? NULL : calloc(count, size))
+/* Blocks that come, NULL among them, and go. */
+static void *used(void *block)
+{
+	test_mem_faults.used += malloc_usable_size(block);
+	return block;
+}
+
+static void *unused(void *block)
+{
+	test_mem_faults.used -= malloc_usable_size(block);
+	return block;
+}
+
+static void *used_anew(void *block, size_t size)
+{
+	size_t old = malloc_usable_size(block);
+
+	block = used(realloc(block, size));
+	if (block != NULL)
+		test_mem_faults.used -= old;
+	return block;
+}
+
+#define malloc(size) (has_none(__func__) ? NULL : used(malloc(size)))
+#define calloc(count, size) \
+	(has_none(__func__) ? NULL : used(calloc(count, size)))
 #define aligned_alloc(alignment, size) \
-	(has_none(__func__) ? NULL : aligned_alloc(alignment, size))
-#define realloc(ptr, size) (has_none(__func__) ? NULL : realloc(ptr, size))
+	(has_none(__func__) ? NULL : used(aligned_alloc(alignment, size)))
+#define realloc(ptr, size) (has_none(__func__) ? NULL : used_anew(ptr, size))
+#define free(ptr) free(unused(ptr))
 
 #include "mem.c"

@@ -11,6 +11,9 @@ struct test_mem_faults {
 	_Atomic unsigned int calls;
 	_Atomic unsigned int fail_at; /* 1 is the first; 0: none */
 	_Atomic bool fail_after;      /* those behind it, too */
+	/* bytes of blocks that were given and not freed; what it grows by says
+	   something where no strings are freed meanwhile, which are not in it */
+	_Atomic size_t used;
 };
 extern struct test_mem_faults test_mem_faults;
 

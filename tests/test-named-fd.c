@@ -268,7 +268,7 @@ static void test_descriptors_that_do_not_do(void **state ATTR_UNUSED)
 	test_faults_begin();
 	test_faults.fail_at[TEST_OP_OPEN] = 1;
 	test_faults.fail_errno[TEST_OP_OPEN] = EMFILE;
-	write_fails(fd_path(fd), EMFILE, "Too many open files");
+	write_fails(fd_path(fd), EMFILE, strerror(EMFILE));
 	test_faults_end();
 	assert_int_equal(close(fd), 0);
 }

@@ -224,17 +224,25 @@ static void test_no_buffer(void **state ATTR_UNUSED)
  * Errors
  */
 
+/* In the C library's words. */
+static void error_is(struct ostream *s, const char *what, int error)
+{
+	char text[200];
+
+	(void)snprintf(text, sizeof(text), "%s%s", what, strerror(error));
+	assert_string_equal(o_stream_get_error(s), text);
+}
+
 static void test_errors(void **state ATTR_UNUSED)
 {
 	static const struct {
 		const char *name;
 		int error, as;
-		const char *text, *what;
+		const char *text;
 	} rows[] = {
-		{ "errno", ECONNRESET, ECONNRESET, NULL,
-		  "Connection reset by peer" },
-		{ "text", EIO, EIO, "bad record MAC", "bad record MAC" },
-		{ "none", 0, EIO, NULL, "Input/output error" },
+		{ "errno", ECONNRESET, ECONNRESET, NULL },
+		{ "text", EIO, EIO, "bad record MAC" },
+		{ "none", 0, EIO, NULL },
 	};
 	char text[200];
 	struct test_taker t;
@@ -263,7 +271,9 @@ static void test_errors(void **state ATTR_UNUSED)
 		assert_int_equal(o_stream_send_str(t.s, "more"), -1);
 		(void)snprintf(text, sizeof(text), "%s(%s) failed: %s",
 			       in_finish ? "finish" : "write", rows[i / 2].name,
-			       rows[i / 2].what);
+			       rows[i / 2].text != NULL ?
+				       rows[i / 2].text :
+				       strerror(rows[i / 2].as));
 		assert_string_equal(o_stream_get_error(t.s), text);
 		/* nobody is asked any more */
 		assert_int_equal(t.writes, in_finish ? 1 : 2);
@@ -365,8 +375,7 @@ static void test_no_memory(void **state ATTR_UNUSED)
 	assert_int_equal(o_stream_send_str(t.s, "abc"), -1);
 	assert_true(test_mem_faults_end() > 0);
 	assert_int_equal(t.s->stream_errno, ENOMEM);
-	assert_string_equal(o_stream_get_error(t.s),
-			    "write((callback)) failed: Cannot allocate memory");
+	error_is(t.s, "write((callback)) failed: ", ENOMEM);
 	assert_int_equal(o_stream_flush(t.s), -1);
 	assert_int_equal(t.writes, 2);
 	test_taker_free(&t);
@@ -512,9 +521,7 @@ static void test_no_descriptors(void **state ATTR_UNUSED)
 		}
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 		assert_int_equal(t.s->stream_errno, EMFILE);
-		assert_string_equal(o_stream_get_error(t.s),
-				    "(callback): cannot wait for room: "
-				    "Too many open files");
+		error_is(t.s, "(callback): cannot wait for room: ", EMFILE);
 		if (way > 0)
 			EXPECT_PANIC("is missing error handling",
 				     o_stream_unref(&t.s));

@@ -1,11 +1,13 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* One thing is done for each of many, by so many threads at most. */
+/* One thing is done for each of many, by so many threads at most; and what the library's
+   threads have. */
 
 #include "config.h"
 #include "macros.h"
 #include "test-common.h"
 #include "thread-each.h"
+#include "thread-start.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -108,9 +110,56 @@ static void test_alone_where_there_is_no_thread(void **state ATTR_UNUSED)
 	assert_int_equal(calls.elsewhere, 0);
 }
 
+/* What the C library says of the thread that it is in. */
+static void *get_stack_size(void *context)
+{
+	size_t *size = context;
+	pthread_attr_t attr;
+
+	if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+		(void)pthread_attr_getstacksize(&attr, size);
+		(void)pthread_attr_destroy(&attr);
+	}
+	return NULL;
+}
+
+/* A small one is not for modules and codecs; a large one is what somebody wants. */
+static void test_stacks(void **state ATTR_UNUSED)
+{
+	static const struct {
+		size_t usual, is;
+	} rows[] = {
+		{ 128 * 1024, THREAD_STACK_MIN },
+		{ THREAD_STACK_MIN * 4, THREAD_STACK_MIN * 4 },
+	};
+	pthread_attr_t usual, attr;
+	pthread_t thread;
+	size_t i, size;
+
+	assert_int_equal(pthread_getattr_default_np(&usual), 0);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		assert_int_equal(pthread_attr_init(&attr), 0);
+		assert_int_equal(
+			pthread_attr_setstacksize(&attr, rows[i].usual), 0);
+		assert_int_equal(pthread_setattr_default_np(&attr), 0);
+		(void)pthread_attr_destroy(&attr);
+		size = 0;
+		assert_int_equal(thread_start(&thread, get_stack_size, &size),
+				 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		/* some C libraries round, or take a guard's page from it */
+		assert_in_range(size, rows[i].is - 64 * 1024,
+				rows[i].is + 64 * 1024);
+	}
+	assert_int_equal(pthread_setattr_default_np(&usual), 0);
+	(void)pthread_attr_destroy(&usual);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* the first: C libraries give larger stacks of threads that went */
+		cmocka_unit_test(test_stacks),
 		cmocka_unit_test(test_each_is_called_once),
 		cmocka_unit_test(test_several_at_once),
 		cmocka_unit_test(test_alone_where_there_is_no_thread),

@@ -194,6 +194,7 @@ int main(int argc, char *argv[])
 	int words;
 
 	occupy_closed_fds();
+	tool_buffer_stdout();
 	/* a closed pipe, or a file that may not grow, is an error of the stream that
 	   writes to it */
 	(void)signal(SIGPIPE, SIG_IGN);

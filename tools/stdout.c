@@ -1,15 +1,23 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* Where standard output is a file that is read, too: what is written may be read again,
-   and the file grows until the disk is full. */
+/* Standard output as a file. */
 
 #include "config.h"
 #include "tool-common.h"
 #include "istream.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+void tool_buffer_stdout(void)
+{
+	static char buffer[64 * 1024];
+
+	if (isatty(STDOUT_FILENO) == 0)
+		(void)setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+}
 
 /* Where the next byte goes. */
 static off_t stdout_offset(const struct stat *st)
@@ -21,6 +29,7 @@ static off_t stdout_offset(const struct stat *st)
 	return lseek(STDOUT_FILENO, 0, SEEK_CUR);
 }
 
+/* What is written may be read again, and the file grows until the disk is full. */
 bool tool_reads_stdout(struct istream *input)
 {
 	const struct stat *in;

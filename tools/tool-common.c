@@ -192,7 +192,7 @@ int tool_finish_stdout(void)
 	/* the reader went away: that needs no words */
 	if (stdout_errno == EPIPE)
 		return EX_IOERR;
-	/* a write between two flushes keeps none */
+	/* a write between two flushes, of more than the buffer takes, keeps none */
 	if (stdout_errno == 0)
 		return tool_fail(EX_IOERR, "writing to stdout failed");
 	return tool_fail(EX_IOERR, "writing to stdout failed: %s",

@@ -62,6 +62,9 @@ void tool_leave_stdin(void);
 /* Whether what is written to stdout will be read from there: they are one regular file,
    in which stdout stands behind what is read next. */
 bool tool_reads_stdout(struct istream *input);
+/* Before anything is written: what is not for a terminal is written by a flush, which can
+   tell why it fails, and not by some line, or where the C library's small buffer is full. */
+void tool_buffer_stdout(void);
 /* Prints the command's help on stdout. */
 int tool_help(const struct tool_command *command);
 /* False where stdout cannot be written: tool_finish_stdout() tells why. */
