@@ -232,7 +232,8 @@ static enum transform_status zstd_frame_ended(struct transform *t)
 	unsigned long long size =
 		ZSTD_getFrameContentSize(zstd->head, zstd->head_size);
 
-	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == zstd->plain_size)
+	/* it says nothing, or in a way that libzstd alone knows */
+	if (size >= ZSTD_CONTENTSIZE_ERROR || size == zstd->plain_size)
 		return TRANSFORM_END;
 	return transform_error(t, EINVAL,
 			       "the data is damaged: a frame has another size "
