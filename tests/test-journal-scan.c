@@ -182,6 +182,31 @@ static void test_records_at_their_limits(void **state ATTR_UNUSED)
 	end_made(&made);
 }
 
+/* A block that was written to a wrong place: its header speaks of what is not its own. */
+static void test_what_a_wrong_record_hides(void **state ATTR_UNUSED)
+{
+	const uint64_t begin = JOURNAL_BLOCK_SIZE, size = JOURNAL_ALIGN;
+	struct made made;
+	uint64_t behind, pos;
+
+	begin_made(&made, MADE_SEGMENT);
+	behind = make_record(&made, begin, JOURNAL_BODY, 8192);
+	(void)make_record(&made, behind, JOURNAL_BODY, 0);
+	pos = make_record(&made, begin + 2 * size, JOURNAL_HEADERS, 10);
+	/* and what one that is damaged itself does not hide */
+	(void)make_record(&made, pos, JOURNAL_UNLINK, JOURNAL_TARGET_SIZE - 1);
+	assert_int_equal(journal_scan(&made.segment, &made.items), 0);
+	assert_int_equal(made.items.count, 5);
+	must_find(&made, 0, JOURNAL_ITEM_BAD, begin, 2 * size);
+	must_find(&made, 1, JOURNAL_ITEM_WHOLE, begin + 2 * size, 2 * size);
+	must_find(&made, 2, JOURNAL_ITEM_BAD, pos, 2 * size);
+	must_find(&made, 3, JOURNAL_ITEM_GAP, pos + 2 * size,
+		  behind - pos - 2 * size);
+	must_find(&made, 4, JOURNAL_ITEM_WHOLE, behind, size);
+	journal_items_free(&made.items);
+	end_made(&made);
+}
+
 /* They are a segment's first, in as many groups as there were failures. */
 static void test_voids_of_several_groups(void **state ATTR_UNUSED)
 {
@@ -302,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_failing_read_of_a_scan),
 		cmocka_unit_test(test_records_at_their_limits),
+		cmocka_unit_test(test_what_a_wrong_record_hides),
 		cmocka_unit_test(test_voids_of_several_groups),
 		cmocka_unit_test(test_what_is_no_other_life),
 		cmocka_unit_test(test_one_without_records_is_not_read),

@@ -165,6 +165,33 @@ static void note_group(struct journal_items *items)
 		items->last_group = items->count - 1;
 }
 
+/* Looks for the next header from *pos on: where it is, or the end; -1 with errno. */
+static int find_header(struct scanner *scanner, uint64_t *pos, uint64_t end,
+		       struct journal_header *header)
+{
+	int ret = 0;
+
+	for (; ret == 0 && *pos < end; *pos += JOURNAL_ALIGN) {
+		ret = look_header(scanner, *pos, header);
+		if (ret > 0)
+			break;
+	}
+	return ret;
+}
+
+/* A header that came to stand here, and whose payload did not, says nothing of what is
+   behind it: the next header ends the record. -1 with errno. */
+static int end_bad(struct scanner *scanner, struct journal_item *item)
+{
+	struct journal_header next;
+	uint64_t pos = item->pos + JOURNAL_ALIGN;
+	int ret = find_header(scanner, &pos, item->pos + item->size, &next);
+
+	if (ret > 0)
+		item->size = pos - item->pos;
+	return ret;
+}
+
 /* The record at pos, whose header is right; -1 with errno. */
 static int add_record(struct scanner *scanner, uint64_t pos,
 		      const struct journal_header *header)
@@ -180,24 +207,21 @@ static int add_record(struct scanner *scanner, uint64_t pos,
 		ret = check_payload(scanner, item);
 	if (ret < 0)
 		return -1;
-	if (ret == 0)
+	if (ret == 0) {
 		item->state = JOURNAL_ITEM_BAD;
+		if (end_bad(scanner, item) < 0)
+			return -1;
+	}
 	note_group(scanner->items);
 	return 0;
 }
 
-/* Looks for the next header behind pos: where it is, or the end; -1 with errno. */
-static int find_header(struct scanner *scanner, uint64_t *pos,
-		       struct journal_header *header)
+/* Behind the last item. */
+static uint64_t next_pos(const struct journal_items *items)
 {
-	int ret = 0;
+	const struct journal_item *item = &items->items[items->count - 1];
 
-	for (; ret == 0 && *pos < scanner->end; *pos += JOURNAL_ALIGN) {
-		ret = look_header(scanner, *pos, header);
-		if (ret > 0)
-			break;
-	}
-	return ret;
+	return item->pos + item->size;
 }
 
 static int scan(struct scanner *scanner, bool voids_only)
@@ -206,10 +230,11 @@ static int scan(struct scanner *scanner, bool voids_only)
 	struct journal_header header;
 	int ret;
 
-	for (; pos < scanner->end; pos = found + journal_record_size(&header)) {
+	for (; pos < scanner->end; pos = next_pos(scanner->items)) {
 		found = pos;
-		ret = voids_only ? look_header(scanner, pos, &header) :
-				   find_header(scanner, &found, &header);
+		ret = voids_only ?
+			look_header(scanner, pos, &header) :
+			find_header(scanner, &found, scanner->end, &header);
 		if (ret <= 0)
 			return ret;
 		if (voids_only && header.type != JOURNAL_VOID &&
