@@ -91,7 +91,7 @@ typedef struct shared_module_infrastructure {
 	void (*after)(io_infrastructure *self, enum io_operation operation,
 		      const message_id *id, uint64_t version, int result);
 	/* The library's: the spool that the module was added to, one at a
-	   time. */
+	   time; the last of several where it has nothing but an init. */
 	struct spool *spool;
 } shared_module_infrastructure;
 

@@ -19,23 +19,37 @@
    object. */
 static pthread_mutex_t owner_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+/* Such a one does all that it does in its init, as registering codecs. */
+static bool is_asked_nothing(const io_infrastructure *io)
+{
+	return io->shared.deinit == NULL && io->shared.after == NULL &&
+		io->io_process_disk_queue == NULL &&
+		io->io_writeheaders == NULL && io->io_readheaders == NULL &&
+		io->io_unlinkheaders == NULL && io->io_writebody == NULL &&
+		io->io_readbody == NULL && io->io_unlinkbody == NULL &&
+		io->io_close == NULL;
+}
+
 /* False: it is some spool's already. */
 static bool claim_module(io_infrastructure *io, struct spool *spool)
 {
 	bool is_free;
 
 	(void)pthread_mutex_lock(&owner_mutex);
-	is_free = io->shared.spool == NULL;
+	is_free = io->shared.spool == NULL ||
+		(io->shared.spool != spool && is_asked_nothing(io));
 	if (is_free)
 		io->shared.spool = spool;
 	(void)pthread_mutex_unlock(&owner_mutex);
 	return is_free;
 }
 
-static void release_module(io_infrastructure *io)
+static void release_module(io_infrastructure *io, const struct spool *spool)
 {
 	(void)pthread_mutex_lock(&owner_mutex);
-	io->shared.spool = NULL;
+	/* else another one has it, too */
+	if (io->shared.spool == spool)
+		io->shared.spool = NULL;
 	(void)pthread_mutex_unlock(&owner_mutex);
 }
 
@@ -110,7 +124,7 @@ static int add_module(struct spool *spool, io_infrastructure *io,
 				  "time, and once in it",
 				  who);
 	if (init_module(io, who, config == NULL ? "" : config, error_r) < 0) {
-		release_module(io);
+		release_module(io, spool);
 		return -1;
 	}
 	/* the native store stays the last */
@@ -273,11 +287,11 @@ void spool_unload_modules(struct spool *spool)
 			(void)io->io_close(io);
 		/* deinit may free what is no shared object */
 		if (module->handle == NULL)
-			release_module(io);
+			release_module(io, spool);
 		if (io->shared.deinit != NULL)
 			io->shared.deinit(io);
 		if (module->handle != NULL) {
-			release_module(io);
+			release_module(io, spool);
 			(void)dlclose(module->handle);
 		}
 	}

@@ -65,7 +65,7 @@ struct spool *spool_new(void);
 
 /* Adds a module in front of the native store, behind the ones added before (those
    that spool.conf names are the first); it must outlive the spool, and be of no
-   other one meanwhile. -1 with errno and *error_r (free() it): EINVAL, it is of
+   other one meanwhile (but one that has only an init may be). -1 with errno and *error_r (free() it): EINVAL, it is of
    another version, or its init() failed; EBUSY, it is of a spool already, or the first
    message, or the scan, was before it. Then it is the caller's as before, who frees it
    (spool-modules.h: spool_module_free()). */

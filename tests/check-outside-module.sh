@@ -432,4 +432,6 @@ done
 	sed 's,.*/,,; s,[.]h$,,')" >wire
 check "what is stored the brotli command reads" sh -c \
 	'test -s wire && brotli -dc brotli-file/messages/*/*.b | cmp - wire'
+check "two spools of one process have the module: a migration" \
+	"$bobbin" spool migrate brotli-file brotli-journal
 finish

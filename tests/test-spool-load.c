@@ -116,6 +116,111 @@ static void test_one_spool_at_a_time(void **state ATTR_UNUSED)
 	spool_close(&other);
 }
 
+static int any_hook(io_infrastructure *io ATTR_UNUSED)
+{
+	return IO_CONT;
+}
+
+static void *any_scan(io_infrastructure *io ATTR_UNUSED,
+		      void *argument ATTR_UNUSED)
+{
+	return NULL;
+}
+
+static void any_after(io_infrastructure *io ATTR_UNUSED,
+		      enum io_operation operation ATTR_UNUSED,
+		      const message_id *id ATTR_UNUSED,
+		      uint64_t version ATTR_UNUSED, int result ATTR_UNUSED)
+{
+}
+
+static int any_write(io_infrastructure *io ATTR_UNUSED,
+		     io_caller caller ATTR_UNUSED,
+		     email_message *message ATTR_UNUSED, int force ATTR_UNUSED)
+{
+	return IO_CONT;
+}
+
+static int any_read(io_infrastructure *io ATTR_UNUSED,
+		    io_caller caller ATTR_UNUSED,
+		    email_message *message ATTR_UNUSED)
+{
+	return IO_CONT;
+}
+
+static int any_unlink(io_infrastructure *io ATTR_UNUSED,
+		      io_caller caller ATTR_UNUSED, message_id *id ATTR_UNUSED)
+{
+	return IO_CONT;
+}
+
+/* Adds one of all that a module can be asked; false: there are no more. */
+static bool add_question(io_infrastructure *io, unsigned int i)
+{
+	switch (i) {
+	case 0:
+		io->shared.deinit = count_deinit;
+		break;
+	case 1:
+		io->shared.after = any_after;
+		break;
+	case 2:
+		io->io_process_disk_queue = any_scan;
+		break;
+	case 3:
+		io->io_writeheaders = any_write;
+		break;
+	case 4:
+		io->io_readheaders = any_read;
+		break;
+	case 5:
+		io->io_unlinkheaders = any_unlink;
+		break;
+	case 6:
+		io->io_writebody = any_write;
+		break;
+	case 7:
+		io->io_readbody = any_read;
+		break;
+	case 8:
+		io->io_unlinkbody = any_unlink;
+		break;
+	case 9:
+		io->io_close = any_hook;
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+/* As one that registers codecs: both ends of a migration have the same. */
+static void test_what_is_asked_nothing_is_of_several(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new(), *other = spool_new();
+	io_infrastructure io = some_module(), asked;
+	unsigned int i;
+	char *error;
+
+	io.shared.deinit = NULL;
+	for (asked = io, i = 0; add_question(&asked, i); asked = io, i++) {
+		assert_int_equal(spool_add_module(spool, &asked, NULL, &error),
+				 0);
+		must_refuse(other, &asked, EBUSY, "module some: it is in use");
+		spool_close(&spool);
+		spool = spool_new();
+	}
+	calls = 0;
+	assert_int_equal(spool_add_module(spool, &io, NULL, &error), 0);
+	assert_int_equal(spool_add_module(other, &io, NULL, &error), 0);
+	assert_int_equal(calls, 2);
+	must_refuse(other, &io, EBUSY, "module some: it is in use");
+	spool_close(&spool);
+	must_refuse(other, &io, EBUSY, "module some: it is in use");
+	spool_close(&other);
+	assert_null(io.shared.spool);
+}
+
 /* What is in front of the store has to see every message. */
 static void test_before_the_first_message(void **state ATTR_UNUSED)
 {
@@ -393,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_for_this_version),
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_one_spool_at_a_time),
+		cmocka_unit_test(test_what_is_asked_nothing_is_of_several),
 		cmocka_unit_test(test_before_the_first_message),
 		cmocka_unit_test(test_what_was_not_added_is_freed),
 		cmocka_unit_test(test_too_many),
