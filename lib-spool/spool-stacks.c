@@ -220,7 +220,8 @@ struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
 	if (spec == NULL && error != NULL) {
 		/* of a newer version, unless it could not be looked at */
 		input = i_stream_create_error_str(
-			errno == ENOMEM ? ENOMEM : ENOTSUP, "%s", error);
+			errno == ENOMEM ? ENOMEM : ENOTSUP, "%s: %s",
+			i_stream_get_name(source), error);
 		i_free(error);
 		return input;
 	}

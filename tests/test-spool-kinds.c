@@ -13,10 +13,18 @@
 #include <stdlib.h>
 
 static unsigned int decoders;
+static bool without_key;
+
+static struct transform *no_key(unsigned int flags)
+{
+	return transform_create_error("package", flags, ENOKEY, "no key here");
+}
 
 static struct transform *
 encoder(const struct stream_options *options ATTR_UNUSED)
 {
+	if (without_key)
+		return no_key(0);
 	return transform_create_hex_encoder();
 }
 
@@ -24,6 +32,8 @@ static struct transform *
 decoder(const struct stream_options *options ATTR_UNUSED)
 {
 	decoders++;
+	if (without_key)
+		return no_key(TRANSFORM_DECODER | TRANSFORM_EXACT);
 	return transform_create_hex_decoder();
 }
 
@@ -119,6 +129,7 @@ static void set_stacks_plain(void)
 static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 {
 	const char wire[] = TEST_SPOOL_WIRE;
+	char text[MESSAGE_ID_TEXT_SIZE];
 	email_message *message;
 	struct spool *spool;
 	message_id id;
@@ -136,6 +147,9 @@ static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 		assert_int_equal(io_get_errno(), ENOTSUP);
 		assert_non_null(
 			strstr(io_get_error(), "\"" NAME "\": no such kind"));
+		/* of whom that is */
+		message_id_to_text(&id, text);
+		assert_non_null(strstr(io_get_error(), text));
 		/* nobody who would have to write through it opens the spool */
 		spool_close(&spool);
 		assert_null(spool_open(test_spool_dir(), 0, NULL, &error));
@@ -146,6 +160,37 @@ static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 		spool = test_spool_open(0);
 		assert_int_equal(test_spool_scan(spool), 1);
 		kind.name = NAME;
+		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+		spool_close(&spool);
+	}
+}
+
+/* Its key is not at hand: that damages nothing, and bounces nothing. */
+static void test_without_its_key(void **state ATTR_UNUSED)
+{
+	const char wire[] = TEST_SPOOL_WIRE;
+	email_message *message;
+	struct spool *spool;
+	message_id id, other;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		spool = test_spool_new_of(stores[i], BODY);
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&id),
+				 IO_DONE);
+		without_key = true;
+		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
+						&other),
+				 IO_TRANS_FAIL);
+		assert_int_equal(io_get_errno(), ENOKEY);
+		assert_int_equal(spool_get(spool, &id, &message), IO_FAIL);
+		assert_int_equal(io_get_errno(), ENOKEY);
+		assert_int_equal(verify(), ENOKEY);
+		spool_close(&spool);
+		spool = test_spool_open(SPOOL_OPEN_REPAIR);
+		assert_int_equal(test_spool_scan(spool), 1);
+		without_key = false;
 		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 		spool_close(&spool);
 	}
@@ -173,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_is_stored_so),
 		cmocka_unit_test(test_unknown_is_not_damaged),
+		cmocka_unit_test(test_without_its_key),
 		cmocka_unit_test(test_what_loses_bytes_is_refused),
 	};
 
