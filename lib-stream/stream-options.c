@@ -98,7 +98,8 @@ static bool parse_size(const struct stream_option *option, const char *value,
 		return false;
 	if (*rest == '\0')
 		return *number_r >= option->min;
-	unit = strchr(units, *rest & ~0x20);
+	/* of either case; a space becomes a NUL by that, which strchr() finds */
+	unit = *rest == ' ' ? NULL : strchr(units, *rest & ~0x20);
 	if (unit == NULL || rest[1] != '\0')
 		return false;
 	shift = 10 * (int)(unit - units + 1);

@@ -189,6 +189,7 @@ static const struct bad_spec bad_specs[] = {
 	{ "limit:9999999999999999T", 7, "9999999999999999T",
 	  "size must be a number of bytes" },
 	{ "limit:1KB", 7, "1KB", "size must be a number of bytes" },
+	{ "limit:\"1 \"", 7, "\"1 \"", "size must be a number of bytes" },
 	{ "file:a | gzip:1", 10, "gzip:1",
 	  "nothing can follow file: it is an end" },
 	{ "null | null", 8, "null", "nothing can follow null" },
