@@ -124,7 +124,8 @@ struct stream_kind {
 	   fails. */
 	struct transform *(*encoder)(const struct stream_options *options);
 	struct transform *(*decoder)(const struct stream_options *options);
-	/* Of plumbing: a stream on top of this one. */
+	/* Of plumbing: a stream on top of this one, or another reference of
+	   it. */
 	struct ostream *(*output)(struct ostream *parent,
 				  const struct stream_options *options);
 	struct istream *(*input)(struct istream *parent,

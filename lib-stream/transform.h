@@ -153,7 +153,8 @@ struct transform_class {
 struct transform {
 	const struct transform_class *class_;
 	/* Set by transform_error(): an errno (EINVAL malformed, EPIPE cut
-	   short, ENOMEM, ...) and a sentence without the stream's name. */
+	   short, ENOKEY no key that fits, ENOMEM, ...) and a sentence without
+	   the stream's name. */
 	int error_errno;
 	char *error;
 	/* With an error: bytes of the input that process() took, but did not come to

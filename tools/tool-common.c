@@ -148,7 +148,7 @@ int tool_read_failed(int error, const char *text, bool have_keys)
 	return tool_fail(
 		tool_read_code(error), "%s%s", text,
 		error == ENOKEY && !have_keys ?
-			" (-i KEY gives the file of a secret key, "
+			" (age: -i KEY gives the file of a secret key, "
 			"--passphrase-file FILE that of a passphrase)" :
 			"");
 }
