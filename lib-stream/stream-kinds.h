@@ -130,7 +130,7 @@ struct stream_kind {
 				  const struct stream_options *options);
 	struct istream *(*input)(struct istream *parent,
 				 const struct stream_options *options);
-	/* Of an end. The path is the first option's (NULL: it was not given), made
+	/* Of an end. The path is its only option's (NULL: it was not given), made
 	   absolute where the context says so. */
 	struct ostream *(*open_output)(const char *path, mode_t mode);
 	struct istream *(*open_input)(const char *path);

@@ -122,6 +122,20 @@ static const char *find_options_fault(const struct stream_option *options)
 	return NULL;
 }
 
+static const char *find_end_fault(const struct stream_kind *kind)
+{
+	if (kind->open_output == NULL || kind->open_input == NULL)
+		return "an end has an open_output and an open_input";
+	if (kind->options[0].name == NULL)
+		return NULL;
+	if (kind->options[0].type != STREAM_OPTION_PATH)
+		return "the first option of an end is a PATH";
+	/* which would not be handed to its functions */
+	return kind->options[1].name == NULL ?
+		NULL :
+		"an end has no option but its path";
+}
+
 /* Both directions: what cannot be done in one is for its functions to say. */
 static const char *find_role_fault(const struct stream_kind *kind)
 {
@@ -135,12 +149,7 @@ static const char *find_role_fault(const struct stream_kind *kind)
 			NULL :
 			"plumbing has an output and an input";
 	case STREAM_ROLE_END:
-		if (kind->open_output == NULL || kind->open_input == NULL)
-			return "an end has an open_output and an open_input";
-		return kind->options[0].name == NULL ||
-				kind->options[0].type == STREAM_OPTION_PATH ?
-			NULL :
-			"the first option of an end is a PATH";
+		return find_end_fault(kind);
 	default:
 		return "its role is not known";
 	}

@@ -407,6 +407,10 @@ static void test_what_is_refused(void **state ATTR_UNUSED)
 	FAULT("the first option of an end",
 	      (k.role = STREAM_ROLE_END, k.open_output = keep_output,
 	       k.open_input = keep_input));
+	FAULT("no option but its path",
+	      (k.role = STREAM_ROLE_END, k.open_output = keep_output,
+	       k.open_input = keep_input, o[0].type = STREAM_OPTION_PATH,
+	       o[0].decodes = false));
 	FAULT("an option's name", o[1].name = "a=b");
 	FAULT("an option's help", o[1].help = NULL);
 	FAULT("an option's help", o[1].help = "a\nb");
