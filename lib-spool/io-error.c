@@ -78,9 +78,10 @@ int io_answer_for_errno(int error)
 
 int io_answer_for_output(int error)
 {
-	/* a limit of this process's, and a key that is not at hand */
-	return error == EFBIG || error == ENOKEY ? IO_TRANS_FAIL :
-						   io_answer_for_errno(error);
+	/* a limit of this process's, and a key, or its file, that is not at hand */
+	return error == EFBIG || error == ENOKEY || error == ENOENT ?
+		IO_TRANS_FAIL :
+		io_answer_for_errno(error);
 }
 
 int io_fail_output(struct ostream *output)

@@ -234,6 +234,19 @@ struct istream *spool_undo_stack(const struct spool *spool, const char *stack,
 	return input;
 }
 
+/* ENOENT is that of a codec's key file: from the spool it would say that there is no such
+   message. The errno, with io_set_error(). */
+static int note_error(struct istream *input)
+{
+	int error = input->stream_errno == ENOENT ? ENOKEY :
+						    input->stream_errno;
+
+	errno = error;
+	if (error != 0)
+		io_set_error("%s", i_stream_get_error(input));
+	return error;
+}
+
 int spool_read_record(struct istream *input, buffer_t *record)
 {
 	const unsigned char *data;
@@ -256,9 +269,7 @@ int spool_read_record(struct istream *input, buffer_t *record)
 	}
 	if (input->stream_errno == 0)
 		return IO_DONE;
-	errno = input->stream_errno;
-	io_set_error("%s", i_stream_get_error(input));
-	return io_answer_for_errno(input->stream_errno);
+	return io_answer_for_errno(note_error(input));
 }
 
 static int check_record(email_message *message, uint64_t version,
@@ -342,10 +353,7 @@ int spool_read_through(struct istream *input, uint64_t *size_r)
 	while (i_stream_read_more(input, &data, &size) > 0)
 		i_stream_skip(input, size);
 	*size_r = input->v_offset;
-	errno = input->stream_errno;
-	if (input->stream_errno != 0)
-		io_set_error("%s", i_stream_get_error(input));
-	return input->stream_errno;
+	return note_error(input);
 }
 
 struct istream *spool_check_file(struct istream *file,
