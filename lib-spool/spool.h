@@ -28,9 +28,10 @@ struct spool_settings {
 };
 
 /* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a
-   spool; it is on stable storage when this returns 0. -1 with errno and a sentence in *error_r (free() it), and
-   nothing is left of it. A bad setting is EINVAL; EDESTADDRREQ: a stack encrypts, and
-   does not say for whom; EEXIST: DIR is not empty. */
+   spool; it is on stable storage when this returns 0. -1 with errno and a sentence in
+   *error_r (free() it), and nothing is left of it. A bad setting is EINVAL;
+   EDESTADDRREQ: a stack encrypts, and does not say for whom; EEXIST: DIR is not
+   empty. */
 int spool_init(const char *dir, const struct spool_settings *settings,
 	       char **error_r);
 
@@ -56,8 +57,8 @@ enum spool_open_flags {
    a child of a process with one thread may use. A process with a limit on the size of its
    files (RLIMIT_FSIZE) ignores SIGXFSZ: what is too large fails then, and is cleaned up
    (ostream.h). NULL with errno and *error_r (free() it), as above. EINVAL: its
-   configuration is wrong, or a flag is not known; EBADMSG: a journal cannot be opened, as the first block of a
-   segment is damaged. */
+   configuration is wrong, or a flag is not known; EBADMSG: a journal cannot be opened, as
+   the first block of a segment is damaged. */
 struct spool *spool_open(const char *dir, unsigned int flags,
 			 const struct stream_context *keys, char **error_r);
 /* A spool without a directory and without a native store: modules only. */
@@ -65,16 +66,16 @@ struct spool *spool_new(void);
 
 /* Adds a module in front of the native store, behind the ones added before (those
    that spool.conf names are the first); it must outlive the spool, and be of no
-   other one meanwhile (but one that has only an init may be). -1 with errno and *error_r (free() it): EINVAL, it is of
-   another version, or its init() failed; EBUSY, it is of a spool already, or the first
-   message, or the scan, was before it. Then it is the caller's as before, who frees it
-   (spool-modules.h: spool_module_free()). */
+   other one meanwhile (but one that has only an init may be). -1 with errno and
+   *error_r (free() it): EINVAL, it is of another version, or its init() failed; EBUSY,
+   it is of a spool already, or the first message, or the scan, was before it. Then it is
+   the caller's as before, who frees it (spool-modules.h: spool_module_free()). */
 int spool_add_module(struct spool *spool, io_infrastructure *module,
 		     const char *config, char **error_r);
 /* The same from a shared object, which exports its io_infrastructure as `symbol`
    (NULL: SPOOL_MODULE_SYMBOL). A file that everybody may write is refused
    (EPERM). A path without "/" is of the current directory. It is unloaded when the
-   spool is closed. */
+   spool is closed, unless its init has registered kinds (stream-kinds.h). */
 int spool_load_module(struct spool *spool, const char *path, const char *symbol,
 		      const char *config, char **error_r);
 

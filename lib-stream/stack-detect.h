@@ -16,10 +16,10 @@ struct istream;
 #define STACK_DETECT_LAYERS_MAX 8
 
 /* Undoes gzip, zstd, lz4 (also Dovecot's), bzip2, xz, age and its armor, and the program's
-   own kinds that have a magic, layer by layer, at the first read; input that begins like none of them is passed on. zlib,
-   deflate, lzma and the text encodings have no magic and are not recognised; zstd and
-   lz4 are behind frames that are skipped, too, where their magic is within the first
-   128 bytes. The context (may be NULL) gives the identities, and need not live longer
+   own kinds that have a magic, layer by layer, at the first read; input that begins like
+   none of them is passed on. zlib, deflate, lzma and the text encodings have no magic and
+   are not recognised; zstd and lz4 are behind frames that are skipped, too, where their
+   magic is within the first 128 bytes. The context (may be NULL) gives the identities, and need not live longer
    than this call. */
 struct istream *i_stream_create_auto(struct istream *input,
 				     const struct stream_context *context);
