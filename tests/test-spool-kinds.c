@@ -88,18 +88,31 @@ static int verify(void)
 	return error;
 }
 
+static const char wire[] = TEST_SPOOL_WIRE;
+
+static void put(struct spool *spool, message_id *id_r)
+{
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, id_r),
+			 IO_DONE);
+}
+
+/* With that message. */
+static struct spool *new_spool(const char *store, message_id *id_r)
+{
+	struct spool *spool = test_spool_new_of(store, BODY);
+
+	put(spool, id_r);
+	return spool;
+}
+
 static void test_it_is_stored_so(void **state ATTR_UNUSED)
 {
-	const char wire[] = TEST_SPOOL_WIRE;
 	struct spool *spool;
 	message_id id;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = test_spool_new_of(stores[i], BODY);
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id),
-				 IO_DONE);
+		spool = new_spool(stores[i], &id);
 		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
 		spool_close(&spool);
 		/* it is not age, which needs a key to be looked into */
@@ -131,7 +144,6 @@ static void set_stacks_plain(const char *from)
 /* What another process stored, that had it. */
 static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 {
-	const char wire[] = TEST_SPOOL_WIRE;
 	char text[MESSAGE_ID_TEXT_SIZE];
 	email_message *message;
 	struct spool *spool;
@@ -140,10 +152,7 @@ static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = test_spool_new_of(stores[i], BODY);
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id),
-				 IO_DONE);
+		spool = new_spool(stores[i], &id);
 		kind.name = "unknown";
 		assert_int_equal(verify(), ENOTSUP);
 		assert_int_not_equal(spool_get(spool, &id, &message), IO_DONE);
@@ -171,14 +180,11 @@ static void test_unknown_is_not_damaged(void **state ATTR_UNUSED)
 /* Its key is not at hand: that damages nothing, and bounces nothing. */
 static void without_key(const char *store, int error)
 {
-	const char wire[] = TEST_SPOOL_WIRE;
 	email_message *message;
 	struct spool *spool;
 	message_id id, other;
 
-	spool = test_spool_new_of(store, BODY);
-	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
-			 IO_DONE);
+	spool = new_spool(store, &id);
 	key_error = error;
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &other),
 			 IO_TRANS_FAIL);
@@ -207,7 +213,6 @@ static void test_without_its_key(void **state ATTR_UNUSED)
 
 static void test_without_the_key_of_bodies(void **state ATTR_UNUSED)
 {
-	const char wire[] = TEST_SPOOL_WIRE;
 	struct spool *spool;
 	message_id id;
 	size_t i;
@@ -217,9 +222,7 @@ static void test_without_the_key_of_bodies(void **state ATTR_UNUSED)
 		spool_close(&spool);
 		set_stacks_plain("headers = ");
 		spool = test_spool_open(0);
-		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id),
-				 IO_DONE);
+		put(spool, &id);
 		spool_close(&spool);
 		key_error = ENOENT;
 		assert_int_equal(verify(), ENOKEY);

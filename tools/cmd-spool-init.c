@@ -60,13 +60,12 @@ static int check_stack(const char *option, const char *text)
 /* Of what is no module's: its stacks are looked at when that is loaded. */
 static int check_stacks(const struct spool_settings *settings)
 {
-	int code = -1;
+	int code;
 
-	if (settings->modules == NULL)
-		code = check_stack("--body", settings->body);
-	if (code < 0 && settings->modules == NULL)
-		code = check_stack("--headers", settings->headers);
-	return code;
+	if (settings->modules != NULL)
+		return -1;
+	code = check_stack("--body", settings->body);
+	return code >= 0 ? code : check_stack("--headers", settings->headers);
 }
 
 /* -1, or the exit code. modules has room for all that there can be. */

@@ -160,10 +160,23 @@ static bool never_cancels(uoff_t offset ATTR_UNUSED, void *context ATTR_UNUSED)
 	return true;
 }
 
+static void add_range(struct model *m, struct istream **next, size_t offset,
+		      size_t size)
+{
+	offset = I_MIN(offset, m->plain->used);
+	/* see add_layer() */
+	if (size == m->plain->used - offset && m->error != 0)
+		size++;
+	*next = i_stream_create_range(m->stream, m->stream->v_offset + offset,
+				      size);
+	drop(m, offset);
+	cut(m, size, 0);
+}
+
 static void add_layer(struct model *m, struct fuzz_input *in)
 {
 	unsigned int what = fuzz_byte(in);
-	size_t n = fuzz_below(in, 300), offset;
+	size_t n = fuzz_below(in, 300);
 	struct istream *next = NULL, *parts[3] = { NULL };
 
 	/* it would wait for the other one */
@@ -180,14 +193,7 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 		cut(m, n, 0);
 		break;
 	case 1:
-		offset = I_MIN(n, m->plain->used);
-		n = fuzz_below(in, 300);
-		if (n == m->plain->used - offset && m->error != 0)
-			n++;
-		next = i_stream_create_range(m->stream,
-					     m->stream->v_offset + offset, n);
-		drop(m, offset);
-		cut(m, n, 0);
+		add_range(m, &next, n, fuzz_below(in, 300));
 		break;
 	case 2:
 		add_sized(m, &next, n, false);
