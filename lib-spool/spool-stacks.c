@@ -282,8 +282,8 @@ static int check_record(email_message *message, uint64_t version,
 		return IO_DONE;
 	message_id_to_text(&message->message_id, id);
 	errno = EINVAL;
-	io_set_error("message %s is damaged: its record and what the store "
-		     "says of it differ",
+	io_set_error("message %s: its record and what the store says of it "
+		     "differ",
 		     id);
 	email_message_clear(message);
 	return IO_FAIL;
@@ -354,6 +354,17 @@ int spool_read_through(struct istream *input, uint64_t *size_r)
 		i_stream_skip(input, size);
 	*size_r = input->v_offset;
 	return note_error(input);
+}
+
+int spool_unreadable(int error)
+{
+	if (error != EINVAL && error != EPIPE)
+		return error;
+	errno = EBADMSG;
+	io_set_error("what is stored is what was written, and does not give "
+		     "the message: %s",
+		     io_get_error());
+	return EBADMSG;
 }
 
 struct istream *spool_check_file(struct istream *file,

@@ -52,6 +52,11 @@ bool spool_can_decode(const struct spool *spool, const char *stack);
 bool spool_is_plain(const char *stack);
 /* Reads all: 0, or the errno with io_set_error(). */
 int spool_read_through(struct istream *input, uint64_t *size_r);
+/* What is stored has the checksum of what was written, and could not be read, with this
+   errno and io_set_error(): it is not damaged, whatever its stack says (EINVAL, EPIPE).
+   EBADMSG then, with io_set_error(); what has another reason (ENOKEY, EIO) or none (0)
+   stays what it is. */
+int spool_unreadable(int error);
 /* spool-wire.c: what a body was found to be. */
 struct spool_wire {
 	uint64_t size; /* octets */

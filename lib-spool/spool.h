@@ -197,7 +197,10 @@ struct spool_entry {
 	   without their body are, too). ENOTSUP: a newer version of Bobbin
 	   wrote it, or its stack has a kind that is not known here (doc/codecs.md).
 	   ENOKEY: its bytes are those that were written, and none of
-	   the identities fits. EILSEQ, of spool_verify(): its body is whole, and
+	   the identities fits. EBADMSG, of spool_verify(): they are, and do not
+	   give the message: its stack calls them damaged, as where a codec
+	   takes another key for that, or headers and body do not fit together;
+	   repair leaves it where it is. EILSEQ, of spool_verify(): its body is whole, and
 	   does not end as SMTP wire form does (CR LF . CR LF, or . CR LF
 	   alone), or before its end: as it was when it was stored. Others: it
 	   cannot be read now. 0: no problem. */

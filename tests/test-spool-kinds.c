@@ -65,11 +65,15 @@ static int setup(void **state)
 
 static const char *const stores[] = { "file", "journal" };
 
+static char problem[512]; /* of the last one */
+
 static bool look(const struct spool_entry *entry, void *context)
 {
 	int *error = context;
 
 	*error = entry->error;
+	(void)snprintf(problem, sizeof(problem), "%s",
+		       entry->problem == NULL ? "" : entry->problem);
 	assert_string_equal(entry->body_stack, BODY);
 	return true;
 }
@@ -211,23 +215,82 @@ static void test_without_its_key(void **state ATTR_UNUSED)
 	}
 }
 
+/* Of that message the body alone goes through the codec. */
+static void put_with_plain_headers(const char *store, message_id *id_r)
+{
+	struct spool *spool = test_spool_new_of(store, BODY);
+
+	spool_close(&spool);
+	set_stacks_plain("headers = ");
+	spool = test_spool_open(0);
+	put(spool, id_r);
+	spool_close(&spool);
+}
+
 static void test_without_the_key_of_bodies(void **state ATTR_UNUSED)
 {
-	struct spool *spool;
 	message_id id;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(stores); i++) {
-		spool = test_spool_new_of(stores[i], BODY);
-		spool_close(&spool);
-		set_stacks_plain("headers = ");
-		spool = test_spool_open(0);
-		put(spool, &id);
-		spool_close(&spool);
+		put_with_plain_headers(stores[i], &id);
 		key_error = ENOENT;
 		assert_int_equal(verify(), ENOKEY);
 		key_error = 0;
 		assert_int_equal(verify(), 0);
+	}
+}
+
+/* It takes another key for damage: what is stored has the checksum of what was written. */
+static void says_damaged(const char *store, int error)
+{
+	struct spool_strays strays;
+	struct spool *spool;
+	message_id id;
+
+	spool = new_spool(store, &id);
+	spool_close(&spool);
+	key_error = error;
+	assert_int_equal(verify(), EBADMSG);
+	if (strstr(problem, "is what was written") == NULL ||
+	    strstr(problem, "no key here") == NULL)
+		fail_msg("%s", problem);
+	spool = test_spool_open(SPOOL_OPEN_REPAIR);
+	assert_int_equal(test_spool_scan(spool), 1);
+	test_spool_count_strays(spool, &strays);
+	assert_int_equal(strays.quarantined, 0);
+	key_error = 0;
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+	assert_int_equal(verify(), 0);
+}
+
+static void test_what_a_codec_calls_damaged(void **state ATTR_UNUSED)
+{
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		says_damaged(stores[i], EINVAL);
+		says_damaged(stores[i], EPIPE);
+	}
+}
+
+/* Bodies alone. */
+static void test_what_a_codec_calls_damaged_bodies(void **state ATTR_UNUSED)
+{
+	static const int errors[] = { EINVAL, EPIPE };
+	message_id id;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++) {
+		put_with_plain_headers(stores[i], &id);
+		for (j = 0; j < N_ELEMENTS(errors); j++) {
+			key_error = errors[j];
+			assert_int_equal(verify(), EBADMSG);
+			assert_non_null(strstr(problem, "is what was written"));
+			key_error = 0;
+			assert_int_equal(verify(), 0);
+		}
 	}
 }
 
@@ -255,6 +318,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_is_not_damaged),
 		cmocka_unit_test(test_without_its_key),
 		cmocka_unit_test(test_without_the_key_of_bodies),
+		cmocka_unit_test(test_what_a_codec_calls_damaged),
+		cmocka_unit_test(test_what_a_codec_calls_damaged_bodies),
 		cmocka_unit_test(test_what_loses_bytes_is_refused),
 	};
 

@@ -180,12 +180,14 @@ int file_readbody(io_infrastructure *io, io_caller caller,
  */
 
 /* module-file-verify.c: 0, or the errno of what is wrong, with io_set_error(). The hash
-   is checked first: what no key fits (ENOKEY) is whole all the same. */
+   is checked first: what no key fits (ENOKEY), and what its stack does not undo
+   (EBADMSG), is whole all the same. */
 int file_verify(struct file_store *store, int bucket_fd,
 		const struct file_entry *entry);
 /* The same of the headers alone, which are read into the message where there is the key
    that they need. Their checksum is looked at first; where a line of number 1 has none,
-   and there is no key, nothing is known of them: 0. */
+   what the stack does not undo is damaged (EINVAL), and if there is no key, nothing is
+   known of them: 0. */
 int file_verify_headers(struct file_store *store, int bucket_fd,
 			email_message *message);
 /* EINVAL, after io_set_error(). */

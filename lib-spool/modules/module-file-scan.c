@@ -183,8 +183,9 @@ static int are_headers_whole(struct file_store *store, int bucket_fd,
 	message = email_message_new(id);
 	error = file_verify_headers(store, bucket_fd, message);
 	email_message_unref(&message);
-	/* as where there is no key: a checksum, if it has one, was right */
-	if (error == ENOKEY)
+	/* no key, or a codec that makes nothing of it: a checksum, if it has one,
+	   was right */
+	if (error == ENOKEY || error == EBADMSG)
 		return 1;
 	if (error == EINVAL)
 		return quarantine(store, bucket_fd, id, io_get_error());

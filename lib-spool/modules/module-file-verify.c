@@ -61,7 +61,8 @@ static int headers_fail(struct file_store *store, const message_id *id,
 	return error;
 }
 
-/* Undoes the stack of the headers that were read as they are stored. */
+/* Undoes the stack of the headers that were read as they are stored. Where a line of number
+   1 had no checksum for that, the stack's word is all that there is. */
 static int verify_record(const struct file_store *store,
 			 const struct file_entry *entry, struct istream *input,
 			 email_message *message)
@@ -74,7 +75,8 @@ static int verify_record(const struct file_store *store,
 		return 0;
 	error = io_get_errno();
 	/* a layer that ends too early: it was written whole */
-	return error == 0 || error == EPIPE ? EINVAL : error;
+	error = error == 0 || error == EPIPE ? EINVAL : error;
+	return entry->has_headers_crc ? spool_unreadable(error) : error;
 }
 
 int file_verify_headers(struct file_store *store, int bucket_fd,
@@ -98,7 +100,7 @@ int file_verify_headers(struct file_store *store, int bucket_fd,
 	return error == 0 ? 0 : headers_fail(store, id, error);
 }
 
-/* Undoes the stack of the body that was read as it is stored. */
+/* Undoes the stack of the body whose hash is right. */
 static int verify_body(struct file_store *store, const struct file_entry *entry,
 		       email_message *message, struct spool_wire *wire)
 {
@@ -116,7 +118,7 @@ static int verify_body(struct file_store *store, const struct file_entry *entry,
 		error = file_damaged(
 			"the body has another length than its headers "
 			"say");
-	return error;
+	return spool_unreadable(error);
 }
 
 int file_verify(struct file_store *store, int bucket_fd,

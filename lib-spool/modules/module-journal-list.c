@@ -187,7 +187,8 @@ static int verify_message(struct journal_store *store, struct look *look)
 			     "says");
 	}
 	email_message_unref(&message);
-	return error == 0 ? spool_wire_fail(&look->wire) : error;
+	return error == 0 ? spool_wire_fail(&look->wire) :
+			    spool_unreadable(error);
 }
 
 static int look_into(const struct listing *listing, struct look *look)
