@@ -18,7 +18,7 @@ need()
 }
 for module in gmime-3.0:libgmime-3.0-dev gio-unix-2.0:libglib2.0-dev \
 	libarchive:libarchive-dev; do
-	$PKG_CONFIG --exists "${module%%:*}" || need $module
+	$PKG_CONFIG --exists "${module%%:*}" || need "${module%%:*}" "${module##*:}"
 done
 [ -f "$DOVECOT_INCLUDE/compression.h" ] || need libdovecot dovecot-dev
 for tool in bzip2 xz:xz-utils zstd lz4; do
