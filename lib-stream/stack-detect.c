@@ -104,7 +104,7 @@ static void add_layer(struct detect_istream *d, const struct stream_kind *kind)
 						 errno, "%s", error);
 		i_free(error);
 	} else {
-		decoder = kind->decoder(&options);
+		decoder = stream_kind_transform(kind, false, &options);
 	}
 	stream_options_free(&options);
 	d->top = i_stream_create_transform(parent, decoder);

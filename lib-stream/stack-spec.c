@@ -11,6 +11,7 @@
 #include "ostream-private.h"
 #include "panic.h"
 #include "stack-spec-private.h"
+#include "stream-kinds-private.h"
 #include "transform.h"
 
 #include <errno.h>
@@ -205,15 +206,42 @@ static struct ostream *open_output(const struct stack_layer *end,
 {
 	mode_t mode = context == NULL ? 0 : context->file_mode;
 	struct ostream *stream;
+	const char *why;
 	char *path;
+	int error;
 
 	if (end->kind == NULL)
 		return o_stream_create_error_str(
 			EINVAL, "the stack has no end to write to");
 	path = stream_context_path(context, end->options.values[0].text);
+	errno = 0;
 	stream = end->kind->open_output(path, mode == 0 ? 0666 : mode);
+	if (stream == NULL) {
+		error = stream_kind_made_nothing(&why);
+		stream = o_stream_create_error_str(error, "%s: %s",
+						   end->kind->name, why);
+	}
 	i_free(path);
 	return stream;
+}
+
+/* One layer, on top of the parent, which is referenced. */
+static struct ostream *create_output(const struct stack_layer *layer,
+				     const struct stream_context *context,
+				     struct ostream *parent)
+{
+	const struct stream_kind *kind = layer->kind;
+	struct ostream *output;
+
+	if (kind->role != STREAM_ROLE_PLUMBING)
+		return o_stream_create_transform(
+			parent, create_transform(layer, true, context));
+	errno = 0;
+	output = kind->output(parent, &layer->options);
+	return output != NULL ?
+		output :
+		o_stream_create_transform(parent,
+					  stream_kind_no_transform(kind, true));
 }
 
 struct ostream *stack_spec_create_output(
@@ -233,10 +261,7 @@ struct ostream *stack_spec_create_output(
 	for (i = spec->count; i > 0; i--) {
 		layer = &spec->layers[i - 1];
 		parent = output;
-		output = layer->kind->role == STREAM_ROLE_PLUMBING ?
-			layer->kind->output(parent, &layer->options) :
-			o_stream_create_transform(
-				parent, create_transform(layer, true, context));
+		output = create_output(layer, context, parent);
 		o_stream_set_finish_also_parent(output, true);
 		/* a file that cannot be opened is known before the first send */
 		if (parent->stream_errno != 0)
@@ -252,13 +277,21 @@ static struct istream *open_input(const struct stack_layer *end,
 				  const struct stream_context *context)
 {
 	struct istream *stream;
+	const char *why;
 	char *path;
+	int error;
 
 	if (end->kind == NULL)
 		return i_stream_create_error_str(
 			EINVAL, "the stack has no end to read from");
 	path = stream_context_path(context, end->options.values[0].text);
+	errno = 0;
 	stream = end->kind->open_input(path);
+	if (stream == NULL) {
+		error = stream_kind_made_nothing(&why);
+		stream = i_stream_create_error_str(error, "%s: %s",
+						   end->kind->name, why);
+	}
 	i_free(path);
 	return stream;
 }
@@ -273,9 +306,15 @@ static struct istream *create_input(const struct stack_layer *layer,
 	struct transform *t;
 	bool stops;
 
-	if (layer->kind->role == STREAM_ROLE_PLUMBING)
-		return layer->kind->input(parent, &layer->options);
-	t = create_transform(layer, false, context);
+	if (layer->kind->role == STREAM_ROLE_PLUMBING) {
+		errno = 0;
+		input = layer->kind->input(parent, &layer->options);
+		if (input != NULL)
+			return input;
+		t = stream_kind_no_transform(layer->kind, false);
+	} else {
+		t = create_transform(layer, false, context);
+	}
 	stops = (t->class_->flags & TRANSFORM_STOP) != 0;
 	input = i_stream_create_transform(parent, t);
 	if (!stops)

@@ -140,7 +140,9 @@ struct stream_kind {
    help and errors list it, data that begins with its magic is recognised, and a spool may
    have it in its stacks, if it is STREAM_KIND_LOSSLESS. It has a name of a-z, 0-9, '_' and
    '-', a help of one line, the functions of its role for both directions, and options as
-   above; one that decodes is an INT, SIZE, BOOL or WORD.
+   above; one that decodes is an INT, SIZE, BOOL or WORD, and the default of a number is one
+   that could be given, unless it must be given. A function that returns NULL is taken for one
+   that failed with errno, or with EIO where it did not set that.
 
    *kind is not copied, and stays for as long as the process runs, as there is no way to
    take it back: a static const struct, or memory that is never freed, in a program or in a

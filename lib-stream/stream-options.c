@@ -59,15 +59,30 @@ static bool parse_number(const char *value, int64_t *number_r,
 	return errno == 0;
 }
 
+bool stream_option_takes(const struct stream_option *option, int64_t number)
+{
+	switch (option->type) {
+	case STREAM_OPTION_INT:
+		return number >= option->min && number <= option->max &&
+			(number != 0 || !option->no_zero) &&
+			(option->multiple == 0 ||
+			 number % option->multiple == 0);
+	case STREAM_OPTION_SIZE:
+		return number >= 0 && number >= option->min;
+	case STREAM_OPTION_BOOL:
+		return number == 0 || number == 1;
+	default:
+		return true;
+	}
+}
+
 static bool parse_int(const struct stream_option *option, const char *value,
 		      int64_t *number_r)
 {
 	const char *rest;
 
 	return parse_number(value, number_r, &rest) && *rest == '\0' &&
-		*number_r >= option->min && *number_r <= option->max &&
-		(*number_r != 0 || !option->no_zero) &&
-		(option->multiple == 0 || *number_r % option->multiple == 0);
+		stream_option_takes(option, *number_r);
 }
 
 /* What a number must be, for i_free(). */
@@ -97,7 +112,7 @@ static bool parse_size(const struct stream_option *option, const char *value,
 	if (!parse_number(value, number_r, &rest) || *number_r < 0)
 		return false;
 	if (*rest == '\0')
-		return *number_r >= option->min;
+		return stream_option_takes(option, *number_r);
 	/* of either case; a space becomes a NUL by that, which strchr() finds */
 	unit = *rest == ' ' ? NULL : strchr(units, *rest & ~0x20);
 	if (unit == NULL || rest[1] != '\0')
@@ -106,18 +121,14 @@ static bool parse_size(const struct stream_option *option, const char *value,
 	if (*number_r > INT64_MAX >> shift)
 		return false;
 	*number_r <<= shift;
-	return *number_r >= option->min;
+	return stream_option_takes(option, *number_r);
 }
 
 static char *size_rule(const struct stream_option *option)
 {
-	if (option->min == 0)
-		return i_strdup_printf("%s must be a number of bytes (K, M, G "
-				       "or T may follow it)",
-				       option->name);
-	return i_strdup_printf("%s must be at least %" PRId64
-			       " bytes (K, M, G or T may follow the number)",
-			       option->name, option->min);
+	return i_strdup_printf("%s must be a number of bytes from %" PRId64
+			       " to %" PRId64 " (K, M, G or T may follow it)",
+			       option->name, option->min, INT64_MAX);
 }
 
 static bool parse_bool(const char *value, int64_t *number_r)

@@ -10,6 +10,9 @@
 
 /* Whether a value of this type may be any text, and need quotes in a spec. */
 bool stream_option_is_text(enum stream_option_type type);
+/* Whether this may be the value of an option that is a number, a size, or yes (1) or no (0);
+   of others, whose values are texts, nothing is said: true. */
+bool stream_option_takes(const struct stream_option *option, int64_t number);
 /* Sets the defaults. */
 void stream_options_init(struct stream_options *options,
 			 const struct stream_kind *kind);

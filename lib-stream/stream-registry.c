@@ -46,14 +46,37 @@ const struct stream_kind *stream_kind_lookup(const char *name, size_t size)
 	return NULL;
 }
 
+int stream_kind_made_nothing(const char **why_r)
+{
+	int error = errno;
+
+	*why_r = error == 0 ? "it made nothing, and gave no reason" :
+			      strerror(error);
+	/* not EINVAL, which who reads would take for damage */
+	return error == 0 ? EIO : error;
+}
+
+struct transform *stream_kind_no_transform(const struct stream_kind *kind,
+					   bool writing)
+{
+	const char *why;
+	int error = stream_kind_made_nothing(&why);
+
+	return transform_create_error(
+		kind->name, writing ? 0 : TRANSFORM_DECODER, error, "%s", why);
+}
+
 struct transform *stream_kind_transform(const struct stream_kind *kind,
 					bool writing,
 					const struct stream_options *options)
 {
-	struct transform *t = writing ? kind->encoder(options) :
-					kind->decoder(options);
+	struct transform *t;
 	unsigned int i;
 
+	errno = 0;
+	t = writing ? kind->encoder(options) : kind->decoder(options);
+	if (t == NULL)
+		return stream_kind_no_transform(kind, writing);
 	for (i = 0; kind->options[i].name != NULL; i++) {
 		if (strcmp(kind->options[i].name, "async") == 0 &&
 		    options->values[i].number != 0)
@@ -93,6 +116,9 @@ static const char *find_option_fault(const struct stream_option *option)
 	if (option->type == STREAM_OPTION_INT &&
 	    (option->min > option->max || option->multiple < 0))
 		return "an option's range is empty";
+	/* one that must be given has none */
+	if (!option->required && !stream_option_takes(option, option->def))
+		return "an option's default is not in its range";
 	/* a record must not depend on somebody's files */
 	if (option->decodes && stream_option_is_text(option->type) &&
 	    option->type != STREAM_OPTION_WORD)

@@ -199,11 +199,12 @@ script_tests += $(source_tests)
 endif
 unit_tests += tests/test-stack-spec tests/test-stack-streams
 unit_tests += tests/test-stack-detect
-unit_tests += tests/test-stream-kinds tests/test-stream-registry
+unit_tests += tests/test-stream-kinds tests/test-stream-registry \
+	tests/test-stream-kinds-null
 threaded_tests += tests/test-stream-registry
 quick_tests += tests/test-stack-spec tests/test-stack-streams \
 	tests/test-stack-detect tests/test-stream-kinds \
-	tests/test-stream-registry
+	tests/test-stream-registry tests/test-stream-kinds-null
 
 tests_test_journal_account_SOURCES = tests/test-journal-account.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h

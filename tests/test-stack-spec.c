@@ -149,8 +149,11 @@ static const struct bad_spec bad_specs[] = {
 	{ "base64:1028", 8, "1028", "from 0 to 1024, a multiple of 4" },
 #ifdef HAVE_LZMA
 	{ "xz:6,memory=0", 6, "memory=0",
-	  "xz: memory must be at least 65536 bytes (K, M," },
-	{ "lzma:memory=63K", 6, "memory=63K", "at least 65536 bytes" },
+	  "xz: memory must be a number of bytes from 65536 to "
+	  "9223372036854775807 (K, M," },
+	{ "lzma:memory=63K", 6, "memory=63K", "bytes from 65536 to 92" },
+	{ "xz:memory=9223372036854775808", 4, "memory=9223372036854775808",
+	  "bytes from 65536 to 9223372036854775807" },
 #endif
 	{ "hex:3", 5, "3", "hex takes no options" },
 	{ "hex:a=3", 5, "a", "hex takes no options" },
@@ -187,7 +190,7 @@ static const struct bad_spec bad_specs[] = {
 	{ "limit", 1, "limit", "the size is missing (limit:NUMBER)" },
 	{ "limit:-1", 7, "-1", "size must be a number of bytes" },
 	{ "limit:9999999999999999T", 7, "9999999999999999T",
-	  "size must be a number of bytes" },
+	  "size must be a number of bytes from 0 to 9223372036854775807" },
 	{ "limit:1KB", 7, "1KB", "size must be a number of bytes" },
 	{ "limit:\"1 \"", 7, "\"1 \"", "size must be a number of bytes" },
 	{ "file:a | gzip:1", 10, "gzip:1",

@@ -418,6 +418,15 @@ static void test_what_is_refused(void **state ATTR_UNUSED)
 	      o[0].type = (enum stream_option_type)(STREAM_OPTION_WORD + 1));
 	FAULT("an option's range", o[0].min = o[0].max + 1);
 	FAULT("an option's range", o[0].multiple = -1);
+	FAULT("an option's default", o[0].def = 256);
+	FAULT("an option's default", o[0].min = 2);
+	FAULT("an option's default", (o[0].def = 0, o[0].no_zero = true));
+	FAULT("an option's default", o[0].multiple = 2);
+	FAULT("an option's default",
+	      (o[0].type = STREAM_OPTION_SIZE, o[0].min = 2));
+	FAULT("an option's default",
+	      (o[0].type = STREAM_OPTION_SIZE, o[0].min = o[0].def = -1));
+	FAULT("an option's default", o[1].def = 2);
 	FAULT("an option that decodes", o[0].type = STREAM_OPTION_PATH);
 	FAULT("async is not a BOOL", o[1].type = STREAM_OPTION_INT);
 	FAULT("two of its options", o[2].name = "o");
@@ -425,6 +434,17 @@ static void test_what_is_refused(void **state ATTR_UNUSED)
 	      (o[3] = o[4] = o[5] = o[2], o[3].name = "a", o[4].name = "b",
 	       o[5].name = "c"));
 	assert_null(stream_kind_lookup("f", 1));
+}
+
+static void test_what_must_be_given_has_no_default(void **state ATTR_UNUSED)
+{
+	static struct stream_kind kind;
+
+	kind = shift_kind;
+	kind.name = "shift-given";
+	kind.options[0].min = 2;
+	kind.options[0].required = true;
+	must_register(&kind);
 }
 
 static void test_why_is_told_who_asks(void **state ATTR_UNUSED)
@@ -540,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_data_is_recognised),
 		cmocka_unit_test(test_plumbing_and_ends),
 		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_what_must_be_given_has_no_default),
 		cmocka_unit_test(test_why_is_told_who_asks),
 		cmocka_unit_test(test_names_are_taken_once),
 		cmocka_unit_test(test_threads_fill_the_room),
