@@ -173,7 +173,7 @@ static int keep_with_keys(const struct stream_context *keys, int *fd,
 	struct ostream *sink, *output;
 	struct istream *source;
 	struct stack_spec *spec;
-	char *error;
+	char *error = NULL;
 	int answer;
 
 	spec = stack_spec_parse("age", &error);

@@ -219,7 +219,7 @@ static void test_lets_go(void **state ATTR_UNUSED)
 static void test_size(void **state ATTR_UNUSED)
 {
 	unsigned char *data = test_data(TEST_DATA_RANDOM, SIZE);
-	const struct stat *st;
+	const struct stat *st = NULL;
 	struct istream *stream;
 	struct files files;
 	uoff_t size;

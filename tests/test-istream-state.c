@@ -263,7 +263,7 @@ static void test_seen_when_sent(void **state ATTR_UNUSED)
 
 static int size_of(struct istream *s, bool exact, uoff_t *size_r)
 {
-	const struct stat *st;
+	const struct stat *st = NULL;
 	uoff_t size = 77;
 	int ret, stat_ret;
 

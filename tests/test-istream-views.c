@@ -173,7 +173,7 @@ static void test_size_of_a_decoder_below(void **state ATTR_UNUSED)
 static void test_size_of_what_is_cut(void **state ATTR_UNUSED)
 {
 	struct istream *source, *s;
-	const struct stat *st;
+	const struct stat *st = NULL;
 	unsigned int kind;
 	uoff_t size;
 

@@ -297,7 +297,7 @@ static void test_file(void **state ATTR_UNUSED)
 	buffer_t *out = buffer_create_dynamic(default_pool, 200000);
 	struct istream *s, *other;
 	const unsigned char *data;
-	const struct stat *st;
+	const struct stat *st = NULL;
 	uoff_t total;
 	size_t size;
 	int fd;

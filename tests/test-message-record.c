@@ -88,7 +88,7 @@ static void test_round_trip(void **state ATTR_UNUSED)
 {
 	email_message *message = full_message(), *got = test_record_new();
 	buffer_t *record = written(message), *again;
-	const char *reason, *context, *name, *value;
+	const char *reason, *context, *name, *value = NULL;
 
 	assert_int_equal(test_record_parse(got, record->data, record->used), 0);
 	assert_string_equal(email_message_get_sender(got),

@@ -40,7 +40,7 @@ void test_record_failed(char *error)
 
 int test_record_parse(email_message *message, const void *data, size_t size)
 {
-	char *error;
+	char *error = NULL;
 
 	errno = 0;
 	if (message_record_parse(message, data, size, &error) == 0)
