@@ -123,7 +123,7 @@ static int i_stream_concat_get_size(struct istream_private *stream, bool exact,
 
 static int i_stream_concat_stat(struct istream_private *stream, bool exact)
 {
-	uoff_t size;
+	uoff_t size = 0;
 	int ret;
 
 	memset(&stream->statbuf, 0, sizeof(stream->statbuf));
