@@ -94,7 +94,7 @@ static void read_all(const struct scene *scene, struct stack_spec *spec,
 	while (pos < end && (ret = i_stream_read(s)) != -1) {
 		read = i_stream_get_data(s, &size);
 		if (pos + size > scene->size ||
-		    memcmp(read, data + pos, size) != 0)
+		    (size > 0 && memcmp(read, data + pos, size) != 0))
 			schedule_fail("other bytes are read");
 		pos += size;
 		i_stream_skip(s, size);
