@@ -277,17 +277,23 @@ schedule_atomic_sources = tests/schedule/schedule-atomics.h \
 schedule_sources = tests/schedule/schedule.c tests/schedule/schedule.h \
 	tests/schedule/schedule-private.h tests/schedule/schedule-calls.c \
 	tests/schedule/schedule-files.c
-unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-journal \
-	tests/schedule/test-schedule-async tests/schedule/test-schedule-streams
+unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-stores \
+	tests/schedule/test-schedule-async tests/schedule/test-schedule-full \
+	tests/schedule/test-schedule-streams
 tests_schedule_test_schedule_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule.c
 tests_schedule_test_schedule_LDFLAGS = $(schedule_ldflags)
 schedule_spool_sources = $(schedule_sources) $(schedule_atomic_sources) \
 	$(crash_spool_sources)
-tests_schedule_test_schedule_journal_SOURCES = $(schedule_spool_sources) \
-	tests/schedule/test-schedule-journal.c
-tests_schedule_test_schedule_journal_CPPFLAGS = $(schedule_cppflags)
-tests_schedule_test_schedule_journal_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_stores_SOURCES = $(schedule_spool_sources) \
+	tests/schedule/test-schedule-stores.c
+tests_schedule_test_schedule_stores_CPPFLAGS = $(schedule_cppflags)
+tests_schedule_test_schedule_stores_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_full_SOURCES = $(schedule_sources) \
+	$(schedule_atomic_sources) tests/test-journal-full-threads.c
+tests_schedule_test_schedule_full_CPPFLAGS = $(schedule_cppflags) \
+	-DTEST_SCHEDULE -I$(top_srcdir)/tests/schedule
+tests_schedule_test_schedule_full_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_streams_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule-streams.c
 tests_schedule_test_schedule_streams_LDFLAGS = $(schedule_ldflags)
@@ -418,8 +424,9 @@ crash-soak:
 .PHONY: schedule-soak
 schedule-soak:
 	SCHEDULES=$${SCHEDULES:-3000} $(MAKE) check-some \
-		SOME='tests/schedule/test-schedule-journal \
+		SOME='tests/schedule/test-schedule-stores \
 		tests/schedule/test-schedule-async \
+		tests/schedule/test-schedule-full \
 		tests/schedule/test-schedule-streams'
 
 # A million messages in each store, and killed all the time.

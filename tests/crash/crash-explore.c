@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define PENDING_MAX 256
+#define PENDING_MAX 2048
 
 /* A disk writes a sector or does not; a filesystem, a block. */
 #define SECTOR 512u

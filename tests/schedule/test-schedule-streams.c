@@ -84,7 +84,7 @@ static void read_all(const struct scene *scene, struct stack_spec *spec,
 {
 	struct istream *source = test_trickle_create(
 		sink->data->data, sink->data->used - scene->cut,
-		1 + some(70000), some(2) == 0);
+		1000 + some(70000), some(2) == 0);
 	struct istream *s = stack_spec_create_input(spec, &keys, source, NULL);
 	size_t end = scene->who == READER ? some(scene->size) : SIZE_MAX;
 	const unsigned char *read;

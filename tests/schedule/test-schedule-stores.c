@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* The journal store under many threads, in one order after the other: each message is what
+/* The stores under many threads, in one order after the other: each message is what
    was last said of it, nobody waits for ever, and the power may be cut at any moment. */
 
 #include "config.h"
@@ -17,6 +17,7 @@
 #define MESSAGES (CRASH_MESSAGES / WRITERS - 1)
 
 struct scene {
+	const char *store;
 	bool has_upkeep;
 	enum crash_sync failing;
 	/* of the orders: how many of the moments are looked at, and in how many states */
@@ -139,12 +140,13 @@ static void check_states(void)
 
 static void run_scene(uint32_t number, void *context)
 {
-	static const struct spool_settings settings = { .store = "journal" };
+	struct spool_settings settings = { 0 };
 	struct writer writers[WRITERS];
 	pthread_t compactor;
 	unsigned int t, i;
 
 	scene = context;
+	settings.store = scene->store;
 	crash_set_upkeep(scene->has_upkeep);
 	crash_spool_prepare(&settings, CRASH_SYNC_NONE);
 	schedule_begin(number);
@@ -175,16 +177,27 @@ static void run_scene(uint32_t number, void *context)
 
 static void test_writers(void **state ATTR_UNUSED)
 {
-	struct scene writers = { .each = 50, .states = 1 };
+	struct scene writers = { .store = "journal", .each = 50, .states = 1 };
 
 	schedule_each(40, run_scene, &writers);
 }
 
 static void test_upkeep(void **state ATTR_UNUSED)
 {
-	struct scene upkeep = { .has_upkeep = true, .each = 50, .states = 1 };
+	struct scene upkeep = {
+		.store = "journal", .has_upkeep = true, .each = 50, .states = 1
+	};
 
 	schedule_each(40, run_scene, &upkeep);
+}
+
+static void test_file_store(void **state ATTR_UNUSED)
+{
+	struct scene files = { .store = "file", .each = 50, .states = 1 };
+
+	schedule_each(6, run_scene, &files);
+	files.failing = CRASH_SYNC_HEADERS_DATA;
+	schedule_each(4, run_scene, &files);
 }
 
 /* One sync fails: who waits for it is told so, and nobody else. */
@@ -194,7 +207,9 @@ static void test_failures(void **state ATTR_UNUSED)
 						 CRASH_SYNC_SEGMENT_HEADER,
 						 CRASH_SYNC_SEGMENT_DATA,
 						 CRASH_SYNC_SEGMENT_NAME };
-	struct scene failing = { .has_upkeep = true, .each = 50, .states = 1 };
+	struct scene failing = {
+		.store = "journal", .has_upkeep = true, .each = 50, .states = 1
+	};
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(syncs); i++) {
@@ -210,9 +225,10 @@ int main(void)
 		cmocka_unit_test(test_writers),
 		cmocka_unit_test(test_upkeep),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_file_store),
 	};
 
 	crash_use_memory();
-	return cmocka_run_group_tests_name("schedule-journal", tests, NULL,
+	return cmocka_run_group_tests_name("schedule-stores", tests, NULL,
 					   NULL);
 }
