@@ -265,7 +265,8 @@ schedule_calls = pthread_mutex_lock pthread_mutex_unlock pthread_mutex_trylock \
 	pthread_mutex_destroy pthread_cond_wait pthread_cond_timedwait \
 	pthread_cond_signal pthread_cond_broadcast pthread_cond_destroy \
 	pthread_create pthread_join pthread_detach pthread_once sem_wait sem_post sem_destroy \
-	clock_gettime epoll_wait randombytes_buf randombytes_random
+	clock_gettime epoll_wait eventfd_read eventfd_write randombytes_buf \
+	randombytes_random
 schedule_ldflags = $(AM_LDFLAGS) $(schedule_calls:%=-Wl,--wrap=%)
 schedule_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash \
 	-include $(top_srcdir)/tests/schedule/schedule-atomics.h

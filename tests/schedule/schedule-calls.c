@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 /* What clocks of a schedule begin with, in seconds. */
@@ -37,6 +38,8 @@ int __real_sem_post(sem_t *sem);
 int __real_sem_destroy(sem_t *sem);
 int __real_clock_gettime(clockid_t clock, struct timespec *ts);
 int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
+int __real_eventfd_read(int fd, eventfd_t *count);
+int __real_eventfd_write(int fd, eventfd_t count);
 void __real_randombytes_buf(void *data, size_t size);
 uint32_t __real_randombytes_random(void);
 
@@ -60,6 +63,8 @@ int __wrap_sem_post(sem_t *sem);
 int __wrap_sem_destroy(sem_t *sem);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
+int __wrap_eventfd_read(int fd, eventfd_t *count);
+int __wrap_eventfd_write(int fd, eventfd_t count);
 void __wrap_randombytes_buf(void *data, size_t size);
 uint32_t __wrap_randombytes_random(void);
 
@@ -324,6 +329,18 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 			return 0;
 	}
 	return count;
+}
+
+int __wrap_eventfd_read(int fd, eventfd_t *count)
+{
+	schedule_point();
+	return __real_eventfd_read(fd, count);
+}
+
+int __wrap_eventfd_write(int fd, eventfd_t count)
+{
+	schedule_point();
+	return __real_eventfd_write(fd, count);
 }
 
 /*

@@ -138,22 +138,11 @@ static void check_states(void)
 		schedule_fail("%s", wrong);
 }
 
-static void run_scene(uint32_t number, void *context)
+static void run_threads(struct writer writers[WRITERS], uint32_t number)
 {
-	struct spool_settings settings = { 0 };
-	struct writer writers[WRITERS];
 	pthread_t compactor;
-	unsigned int t, i;
+	unsigned int t;
 
-	scene = context;
-	settings.store = scene->store;
-	crash_set_upkeep(scene->has_upkeep);
-	crash_spool_prepare(&settings, CRASH_SYNC_NONE);
-	schedule_begin(number);
-	spool = crash_spool_open(test_path("work"));
-	if (scene->failing != CRASH_SYNC_NONE)
-		crash_fail_later(scene->failing, 3);
-	memset(writers, 0, sizeof(writers));
 	for (t = 0; t < WRITERS; t++) {
 		writers[t].first = t * MESSAGES;
 		writers[t].seed = (number + 1) * (t + 1) | 1;
@@ -165,10 +154,38 @@ static void run_scene(uint32_t number, void *context)
 	for (t = 0; t < WRITERS; t++)
 		assert_int_equal(pthread_join(writers[t].thread, NULL), 0);
 	assert_int_equal(pthread_join(compactor, NULL), 0);
+}
+
+static void look_at_all(struct writer writers[WRITERS])
+{
+	unsigned int t, i;
+
 	for (t = 0; t < WRITERS; t++) {
 		for (i = 0; i < MESSAGES; i++)
 			look(&writers[t], i);
 	}
+}
+
+static void run_scene(uint32_t number, void *context)
+{
+	struct spool_settings settings = { 0 };
+	struct writer writers[WRITERS];
+
+	scene = context;
+	settings.store = scene->store;
+	crash_set_upkeep(scene->has_upkeep);
+	crash_spool_prepare(&settings, CRASH_SYNC_NONE);
+	schedule_begin(number);
+	spool = crash_spool_open(test_path("work"));
+	if (scene->failing != CRASH_SYNC_NONE)
+		crash_fail_later(scene->failing, 3);
+	memset(writers, 0, sizeof(writers));
+	run_threads(writers, number);
+	look_at_all(writers);
+	spool_close(&spool);
+	/* several threads read what there is */
+	spool = crash_spool_open(test_path("work"));
+	look_at_all(writers);
 	spool_close(&spool);
 	schedule_end();
 	crash_record_end();
