@@ -93,6 +93,25 @@ bool store_file_has(const struct store_file *file, const buffer_t *data)
 		has_bytes(file->data, data);
 }
 
+void store_must_stay(const struct store_tree *after,
+		     const struct store_file *file)
+{
+	const struct store_file *now = store_tree_find(after, file->path);
+
+	if (now == NULL || now->type != file->type ||
+	    (S_ISREG(file->type) && !store_file_has(now, file->data)))
+		fail_msg("%s: gone, or changed", file->path);
+}
+
+void store_same_tree(const struct store_tree *a, const struct store_tree *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->count; i++)
+		store_must_stay(b, &a->files[i]);
+	assert_int_equal(a->count, b->count);
+}
+
 /*
  * Messages
  */
@@ -428,6 +447,14 @@ static void look_at_body(const struct store_tree *tree,
 	seen->body = store_file_has(file, seen->version->body);
 }
 
+bool store_is_of(const struct store_file *file, const struct store_message *m)
+{
+	char start[STORE_PATH_SIZE];
+
+	store_path(m, "", start);
+	return strncmp(file->path, start, strlen(start)) == 0;
+}
+
 void store_look(const struct store_tree *tree, const struct store_message *m,
 		struct store_seen *seen_r)
 {
@@ -436,6 +463,9 @@ void store_look(const struct store_tree *tree, const struct store_message *m,
 	unsigned int i;
 
 	memset(seen_r, 0, sizeof(*seen_r));
+	for (i = 0; i < tree->count; i++)
+		seen_r->odd |= !S_ISREG(tree->files[i].type) &&
+			store_is_of(&tree->files[i], m);
 	store_path(m, ".h", path);
 	file = store_tree_find(tree, path);
 	seen_r->there = file != NULL;

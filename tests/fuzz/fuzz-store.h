@@ -68,9 +68,14 @@ void store_tree_free(struct store_tree *tree);
 const struct store_file *store_tree_find(const struct store_tree *tree,
 					 const char *path);
 bool store_file_has(const struct store_file *file, const buffer_t *data);
+/* It is there as it was; or all is. */
+void store_must_stay(const struct store_tree *after,
+		     const struct store_file *file);
+void store_same_tree(const struct store_tree *a, const struct store_tree *b);
 
 /* A message, as its files are. */
 struct store_seen {
+	bool odd;   /* something that is no file has one of its names */
 	bool there; /* something has the name of its header file */
 	bool newer;
 	/* whose first line that is, or NULL; the rest is of such a one */
@@ -82,6 +87,8 @@ struct store_seen {
 };
 void store_look(const struct store_tree *tree, const struct store_message *m,
 		struct store_seen *seen_r);
+/* A name in a message's directory that is one of its own, or like them. */
+bool store_is_of(const struct store_file *file, const struct store_message *m);
 /* Both of its files are as they were written. */
 bool store_is_whole(const struct store_seen *seen);
 
