@@ -259,6 +259,49 @@ tests_crash_test_crash_journal_groups_SOURCES = $(crash_spool_sources) \
 tests_crash_test_crash_journal_segments_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-segments.c
 
+# In orders that a number decides. What has atomic variables is compiled once more, so that
+# others may go on before each look at one.
+schedule_calls = pthread_mutex_lock pthread_mutex_unlock pthread_mutex_trylock \
+	pthread_mutex_destroy pthread_cond_wait pthread_cond_timedwait \
+	pthread_cond_signal pthread_cond_broadcast pthread_cond_destroy \
+	pthread_create pthread_join pthread_detach pthread_once sem_wait sem_post sem_destroy \
+	clock_gettime epoll_wait randombytes_buf randombytes_random
+schedule_ldflags = $(AM_LDFLAGS) $(schedule_calls:%=-Wl,--wrap=%)
+schedule_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash \
+	-include $(top_srcdir)/tests/schedule/schedule-atomics.h
+schedule_atomic_sources = tests/schedule/schedule-atomics.h \
+	lib-spool/journal/journal-queue.c lib-spool/spool.c \
+	lib-spool/spool-async.c lib-spool/spool-scan.c \
+	lib-spool/modules/module-journal-body.c \
+	lib-spool/modules/module-journal-pending.c
+schedule_sources = tests/schedule/schedule.c tests/schedule/schedule.h \
+	tests/schedule/schedule-private.h tests/schedule/schedule-calls.c \
+	tests/schedule/schedule-files.c
+unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-stores \
+	tests/schedule/test-schedule-async tests/schedule/test-schedule-full \
+	tests/schedule/test-schedule-streams
+tests_schedule_test_schedule_SOURCES = $(schedule_sources) \
+	tests/schedule/test-schedule.c
+tests_schedule_test_schedule_LDFLAGS = $(schedule_ldflags)
+schedule_spool_sources = $(schedule_sources) $(schedule_atomic_sources) \
+	$(crash_spool_sources)
+tests_schedule_test_schedule_stores_SOURCES = $(schedule_spool_sources) \
+	tests/schedule/test-schedule-stores.c
+tests_schedule_test_schedule_stores_CPPFLAGS = $(schedule_cppflags)
+tests_schedule_test_schedule_stores_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_full_SOURCES = $(schedule_sources) \
+	$(schedule_atomic_sources) tests/test-journal-full-threads.c
+tests_schedule_test_schedule_full_CPPFLAGS = $(schedule_cppflags) \
+	-DTEST_SCHEDULE -I$(top_srcdir)/tests/schedule
+tests_schedule_test_schedule_full_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_streams_SOURCES = $(schedule_sources) \
+	tests/schedule/test-schedule-streams.c
+tests_schedule_test_schedule_streams_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_async_SOURCES = $(schedule_spool_sources) \
+	tests/schedule/test-schedule-async.c
+tests_schedule_test_schedule_async_CPPFLAGS = $(schedule_cppflags)
+tests_schedule_test_schedule_async_LDFLAGS = $(schedule_ldflags)
+
 # The same tests over the example's loop.
 if HAVE_LIBEV
 unit_tests += tests/test-nonblocking-libev tests/test-nonblocking-ends-libev
@@ -376,6 +419,15 @@ crash-soak:
 		tests/crash/test-crash-journal-full \
 		tests/crash/test-crash-journal-groups \
 		tests/crash/test-crash-journal-segments'
+
+# Many more orders of threads.
+.PHONY: schedule-soak
+schedule-soak:
+	SCHEDULES=$${SCHEDULES:-3000} $(MAKE) check-some \
+		SOME='tests/schedule/test-schedule-stores \
+		tests/schedule/test-schedule-async \
+		tests/schedule/test-schedule-full \
+		tests/schedule/test-schedule-streams'
 
 # A million messages in each store, and killed all the time.
 .PHONY: kill-soak

@@ -93,7 +93,7 @@ class Build:
 
     def __init__(self, directory):
         self.directory = directory
-        self.objects = {}
+        self.variables = {}
         self.usual = {}  # how long a test takes without a mutant
         if not (directory / "Makefile").exists():
             sys.exit(f"{directory} has no Makefile: configure there, and make "
@@ -119,13 +119,14 @@ class Build:
             stdout=subprocess.PIPE, text=True, check=True)
         return result.stdout.splitlines()
 
-    def objects_of(self, program):
-        if program not in self.objects:
+    def variable(self, program, which):
+        """What automake calls program_WHICH, as words."""
+        if (program, which) not in self.variables:
             name = program.replace("/", "_").replace("-", "_")
-            self.objects[program] = self.ask(
-                f"mutant-objects: ; @echo $({name}_OBJECTS)",
-                "mutant-objects")[0].split()
-        return self.objects[program]
+            self.variables[program, which] = self.ask(
+                f"mutant-words: ; @echo $({name}_{which})",
+                "mutant-words")[0].split()
+        return self.variables[program, which]
 
     def run(self, args):
         result = run(args, self.directory)
@@ -146,7 +147,8 @@ class Build:
         text = mutant.apply(original.read_text())
         changed = where / original.name
         changed.write_text(text)
-        near = [f"-I{original.parent}"]
+        near = ([f"-I{original.parent}"] +
+                self.variable(mutant.program, "CPPFLAGS"))
         if original.suffix != ".h":
             return [self.compile(changed, where, near)]
         include = f'#include "{original.name}"'
@@ -163,10 +165,11 @@ class Build:
         # what the program has of its own is called FILE.o or PROGRAM-FILE.o
         own = mutant.program.replace("/", "_").replace("-", "_") + "-"
         names = {path.name for path in objects}
-        others = [o for o in self.objects_of(mutant.program)
+        others = [o for o in self.variable(mutant.program, "OBJECTS")
                   if pathlib.Path(o).name.removeprefix(own) not in names]
         program = where / "program"
         self.run(self.compiler + ["-pthread", "-o", str(program)]
+                 + self.variable(mutant.program, "LDFLAGS")
                  + [str(o) for o in objects] + others + self.libs)
         return program
 
@@ -206,7 +209,7 @@ class Build:
         return how
 
     def patience(self, mutant):
-        slow = mutant.program.startswith("tests/crash/")
+        slow = mutant.program.startswith(("tests/crash/", "tests/schedule/"))
         usual = self.usual[mutant.program, mutant.test]
         return max(PATIENCE if slow else TIMEOUT, TIMES * usual)
 

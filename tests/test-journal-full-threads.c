@@ -3,7 +3,7 @@
 /* Full disks with several threads that store and remove, beside the upkeep: what was
    acknowledged, and nothing else, is there after a start, and each message can be removed.
    FULL_DISKS says how many disks, `make full-soak` takes many; FULL_DISK_SEED is the number
-   of the first. */
+   of the first. With TEST_SCHEDULE each has its order (tests/schedule/). */
 
 #include "config.h"
 #include "file-ops.h"
@@ -16,7 +16,12 @@
 
 #define THREADS_MAX 8u
 /* Most messages of each. */
+#ifdef TEST_SCHEDULE
+#include "schedule.h"
+#define EACH 200u
+#else
 #define EACH 500u
+#endif
 
 struct worker {
 	struct journal *journal;
@@ -130,6 +135,28 @@ static void must_have_what_was_told(struct journal *journal,
 	}
 }
 
+/* The disk is there before its order begins, which has all threads of the journal. */
+static struct journal *begin(uint64_t left, struct journal_settings settings,
+			     unsigned int number)
+{
+	test_disk_install(left);
+	test_journal_new_dir();
+#ifdef TEST_SCHEDULE
+	schedule_begin(number);
+#else
+	(void)number;
+#endif
+	return test_journal_open_with(settings);
+}
+
+static void end(struct journal **journal)
+{
+	journal_close(journal);
+#ifdef TEST_SCHEDULE
+	schedule_end();
+#endif
+}
+
 static void run_disk(unsigned int number)
 {
 	static struct worker workers[THREADS_MAX];
@@ -143,7 +170,7 @@ static void run_disk(unsigned int number)
 	uint64_t left =
 		settings.segment_size * (2 + test_disk_below(&seed, 8)) +
 		test_disk_below(&seed, 300000);
-	struct journal *journal = test_disk_begin_with(left, settings);
+	struct journal *journal = begin(left, settings, number);
 	unsigned int count = 1 + test_disk_below(&seed, THREADS_MAX), i;
 
 	memset(workers, 0, sizeof(workers));
@@ -154,7 +181,7 @@ static void run_disk(unsigned int number)
 		workers[i].removed_of_100 = 10 + test_disk_below(&seed, 40);
 	}
 	count = run_workers(workers, count);
-	journal_close(&journal);
+	end(&journal);
 	settings.upkeep = false;
 	journal = test_journal_open_with(settings);
 	for (i = 0; i < count; i++)
@@ -165,7 +192,18 @@ static void run_disk(unsigned int number)
 	file_ops_set(NULL);
 }
 
-static void test_what_is_told_holds(void **state ATTR_UNUSED)
+#ifdef TEST_SCHEDULE
+static void run_order(uint32_t number, void *context ATTR_UNUSED)
+{
+	run_disk(number + 1);
+}
+
+static void run_disks(void)
+{
+	schedule_each(30, run_order, NULL);
+}
+#else
+static void run_disks(void)
 {
 	unsigned int first = test_disk_number_of("FULL_DISK_SEED", 1);
 	unsigned int count = test_disk_number_of("FULL_DISKS", 8), i;
@@ -173,6 +211,12 @@ static void test_what_is_told_holds(void **state ATTR_UNUSED)
 	for (i = 0; i < count; i++)
 		run_disk(first + i);
 	print_message("%u disks\n", count);
+}
+#endif
+
+static void test_what_is_told_holds(void **state ATTR_UNUSED)
+{
+	run_disks();
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define PENDING_MAX 256
+#define PENDING_MAX 2048
 
 /* A disk writes a sector or does not; a filesystem, a block. */
 #define SECTOR 512u
@@ -26,6 +26,13 @@ enum fate {
 };
 static unsigned char fate[OPS_MAX];
 static uint32_t fate_seed[OPS_MAX]; /* where it is torn, or which are there */
+
+static size_t nth_moment = 1;
+
+void crash_explore_each(size_t nth)
+{
+	nth_moment = nth;
+}
 
 struct dir_state {
 	char names[512][NAMES_MAX];
@@ -239,9 +246,11 @@ const char *crash_explore(const char *dir, unsigned int max_per_moment,
 	file_ops_set(&quick);
 	*states_r = 0;
 	for (moment = crash_base_count;
-	     moment <= crash_op_count && wrong == NULL; moment++)
-		wrong = explore_moment(dir, moment, max_per_moment, check,
-				       context, states_r);
+	     moment <= crash_op_count && wrong == NULL; moment++) {
+		if (moment % nth_moment == 0 || moment == crash_op_count)
+			wrong = explore_moment(dir, moment, max_per_moment,
+					       check, context, states_r);
+	}
 	file_ops_set(NULL);
 	return wrong;
 }

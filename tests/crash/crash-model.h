@@ -65,6 +65,8 @@ typedef const char *crash_check_t(const char *dir, const int *events,
 const char *crash_explore(const char *dir, unsigned int max_per_moment,
 			  crash_check_t *check, void *context,
 			  size_t *states_r);
+/* From now on of each so-manieth moment alone, and of the last; 1: of all. */
+void crash_explore_each(size_t nth);
 void crash_forget(void);
 
 #endif

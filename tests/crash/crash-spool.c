@@ -24,6 +24,7 @@ static unsigned int recipients;
 /* The header, 15 blocks of records, and the footer's. */
 #define SEGMENT_SIZE 69632
 static unsigned int segment_size = SEGMENT_SIZE;
+static bool has_upkeep;
 static char wrong[1200];
 
 /*
@@ -70,8 +71,8 @@ struct spool *crash_spool_open(const char *dir)
 	return spool;
 }
 
-struct spool *crash_spool_begin(const struct spool_settings *settings,
-				enum crash_sync left_out)
+void crash_spool_prepare(const struct spool_settings *settings,
+			 enum crash_sync left_out)
 {
 	const char *dir = test_path("work");
 	char path[600], *error;
@@ -91,15 +92,21 @@ struct spool *crash_spool_begin(const struct spool_settings *settings,
 		(void)snprintf(path, sizeof(path), "%s/spool.conf", dir);
 		conf = fopen(path, "a");
 		assert_non_null(conf);
-		assert_true(fprintf(conf,
-				    "segment-size = %u\ncompaction = off\n",
-				    segment_size) > 0);
+		assert_true(
+			fprintf(conf, "segment-size = %u\ncompaction = %s\n",
+				segment_size, has_upkeep ? "on" : "off") > 0);
 		assert_int_equal(fclose(conf), 0);
 	}
 	crash_forget();
 	crash_leave_out(left_out);
 	crash_record_begin(dir);
-	return crash_spool_open(dir);
+}
+
+struct spool *crash_spool_begin(const struct spool_settings *settings,
+				enum crash_sync left_out)
+{
+	crash_spool_prepare(settings, left_out);
+	return crash_spool_open(test_path("work"));
 }
 
 struct spool *crash_journal_begin(const char *body_stack,
@@ -122,6 +129,11 @@ void crash_set_segment_size(unsigned int size)
 	segment_size = size == 0 ? SEGMENT_SIZE : size;
 }
 
+void crash_set_upkeep(bool on)
+{
+	has_upkeep = on;
+}
+
 void crash_set_headers_size(size_t size)
 {
 	assert_true(size < sizeof(headers_value));
@@ -134,11 +146,10 @@ void crash_set_recipients(unsigned int count)
 	recipients = count;
 }
 
-int crash_put(struct spool *spool, unsigned int i, size_t size)
+email_message *crash_message(struct spool *spool, unsigned int i, size_t size)
 {
 	email_message *message;
 	unsigned int n;
-	int answer;
 
 	assert_true(i < CRASH_MESSAGES);
 	make_body(&bodies[i], i, size, "number");
@@ -152,9 +163,21 @@ int crash_put(struct spool *spool, unsigned int i, size_t size)
 		assert_int_equal(email_message_set_value(message, "x", "y",
 							 headers_value),
 				 0);
-	answer = spool_put(spool, message);
+	return message;
+}
+
+const message_id *crash_id(unsigned int i)
+{
+	return &ids[i];
+}
+
+int crash_put(struct spool *spool, unsigned int i, size_t size)
+{
+	email_message *message = crash_message(spool, i, size);
+	int answer = spool_put(spool, message);
+
 	if (answer == IO_DONE)
-		crash_record_event(STORED + (int)i);
+		crash_note_stored(i);
 	email_message_unref(&message);
 	return answer;
 }
@@ -174,7 +197,7 @@ int crash_rewrite(struct spool *spool, unsigned int i, bool body)
 	if (answer == IO_DONE)
 		answer = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
 	if (answer == IO_DONE)
-		crash_record_event(REWRITTEN + (int)i);
+		crash_note_rewritten(i);
 	email_message_unref(&message);
 	return answer;
 }
@@ -192,7 +215,7 @@ int crash_deliver(struct spool *spool, unsigned int i)
 			 0);
 	answer = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
 	if (answer == IO_DONE)
-		crash_record_event(REWRITTEN + (int)i);
+		crash_note_rewritten(i);
 	email_message_unref(&message);
 	return answer;
 }
@@ -201,10 +224,10 @@ int crash_remove(struct spool *spool, unsigned int i)
 {
 	int answer;
 
-	crash_record_event(REMOVING + (int)i);
+	crash_note_removing(i);
 	answer = spool_remove(spool, &ids[i]);
 	if (answer == IO_DONE)
-		crash_record_event(REMOVED + (int)i);
+		crash_note_absent(i);
 	return answer;
 }
 
@@ -231,6 +254,16 @@ void crash_must_remove(struct spool *spool, unsigned int i)
 void crash_note_stored(unsigned int i)
 {
 	crash_record_event(STORED + (int)i);
+}
+
+void crash_note_removing(unsigned int i)
+{
+	crash_record_event(REMOVING + (int)i);
+}
+
+void crash_note_rewritten(unsigned int i)
+{
+	crash_record_event(REWRITTEN + (int)i);
 }
 
 void crash_note_absent(unsigned int i)

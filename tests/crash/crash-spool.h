@@ -20,6 +20,11 @@ struct spool *crash_spool_begin(const struct spool_settings *settings,
 /* The same of the journal store. */
 struct spool *crash_journal_begin(const char *body_stack,
 				  enum crash_sync left_out);
+/* The same without opening it. */
+void crash_spool_prepare(const struct spool_settings *settings,
+			 enum crash_sync left_out);
+/* Whether journals that are begun from now on have threads of their own that compact. */
+void crash_set_upkeep(bool on);
 /* Of journals that are begun from now on; 0: as small as they are else. */
 void crash_set_segment_size(unsigned int size);
 /* Closes it: nothing more is written down. */
@@ -46,9 +51,16 @@ void crash_must_put(struct spool *spool, unsigned int i, size_t size);
 void crash_must_remove(struct spool *spool, unsigned int i);
 /* The version that a reader gets now; 0: there is no such message. */
 uint64_t crash_version(struct spool *spool, unsigned int i);
-/* A message that a start found, and that has to stay. Where it was told to have failed,
-   and something behind it is acknowledged: a message that must not be there from now
-   on; one whose second version must not. */
+/* What crash_put() puts, for who does it otherwise and notes what is acknowledged; and its
+   id. */
+email_message *crash_message(struct spool *spool, unsigned int i, size_t size);
+const message_id *crash_id(unsigned int i);
+void crash_note_rewritten(unsigned int i);
+/* Before anybody is asked to. */
+void crash_note_removing(unsigned int i);
+/* A message that was put, or that a start found, and that has to stay. One that was removed,
+   or was told to have failed with something behind it acknowledged: it must not be there from
+   now on; one whose second version must not. */
 void crash_note_stored(unsigned int i);
 void crash_note_absent(unsigned int i);
 void crash_note_not_rewritten(unsigned int i);
