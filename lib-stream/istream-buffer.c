@@ -233,11 +233,21 @@ void i_stream_reset_buffer(struct istream_private *stream, uoff_t v_offset)
 	stream->istream.v_offset = v_offset;
 }
 
-/* Makes the parent stand where this stream's v_offset is. */
-static void align_parent(struct istream_private *stream)
+/* Makes the parent stand there. False: it has failed, and cannot go there: what it shows is
+   from elsewhere. */
+static bool move_parent(struct istream_private *stream, uoff_t offset)
 {
-	i_stream_seek(stream->parent,
-		      stream->parent_start_offset + stream->istream.v_offset);
+	struct istream *parent = stream->parent;
+
+	i_stream_seek(parent, offset);
+	return parent->stream_errno == 0 || parent->v_offset == offset;
+}
+
+/* The same for where this stream's v_offset is. */
+static bool align_parent(struct istream_private *stream)
+{
+	return move_parent(
+		stream, stream->parent_start_offset + stream->istream.v_offset);
 }
 
 /* Shows what the parent has; the bytes that are new. */
@@ -255,15 +265,10 @@ static size_t show_parent(struct istream_private *stream, uoff_t limit)
 
 ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
 {
-	const struct istream *parent = stream->parent;
 	size_t size;
 	ssize_t ret;
 
-	align_parent(stream);
-	if (parent->stream_errno != 0 &&
-	    parent->v_offset !=
-		    stream->parent_start_offset + stream->istream.v_offset) {
-		/* it cannot go there: what it shows is from elsewhere */
+	if (!align_parent(stream)) {
 		stream->skip = stream->pos = 0;
 		i_stream_copy_error_from_parent(stream);
 		return -1;
@@ -346,7 +351,11 @@ int i_stream_read_parent(struct istream_private *stream,
 			 const unsigned char **data_r, size_t *size_r,
 			 size_t more)
 {
-	i_stream_seek(stream->parent, stream->parent_expected_offset);
+	if (!move_parent(stream, stream->parent_expected_offset)) {
+		*data_r = NULL;
+		*size_r = 0;
+		return -1;
+	}
 	return i_stream_read_data(stream->parent, data_r, size_r, more);
 }
 
@@ -364,7 +373,7 @@ bool i_stream_is_at_fd(struct istream *stream)
 		return false;
 	if (s->parent == NULL)
 		return true;
-	align_parent(s);
+	(void)align_parent(s);
 	return i_stream_is_at_fd(s->parent);
 }
 

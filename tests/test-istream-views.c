@@ -7,6 +7,7 @@
 #include "istream-filters.h"
 #include "ostream-filters.h"
 #include "test-stream-common.h"
+#include "transforms.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -249,6 +250,34 @@ static void test_parent_that_has_failed(void **state ATTR_UNUSED)
 	i_stream_destroy(&source);
 }
 
+/* Nor does who makes other bytes of them take what is left for what it has gone back to. */
+static void test_parent_of_a_filter_that_has_failed(void **state ATTR_UNUSED)
+{
+	struct istream *parent, *s;
+	const unsigned char *data;
+	unsigned int i;
+	size_t size;
+
+	for (i = 0; i < 2; i++) {
+		parent = i_stream_create_from_data("6162636465", 10);
+		s = i == 0 ? i_stream_create_nonuls(parent, '-') :
+			     i_stream_create_transform(
+				     parent, transform_create_hex_decoder());
+		i_stream_set_max_buffer_size(s, 2);
+		assert_int_equal(i_stream_read(s), 2);
+		i_stream_skip(s, 2);
+		assert_int_equal(i_stream_read(s), 2);
+		/* it had more */
+		i_stream_close(parent);
+		i_stream_seek(s, 0);
+		assert_int_equal(i_stream_read_more(s, &data, &size), -1);
+		assert_int_equal(s->stream_errno, EPIPE);
+		assert_int_equal(size, 0);
+		i_stream_destroy(&s);
+		i_stream_destroy(&parent);
+	}
+}
+
 /* A part of what cannot be seeked back begins farther on: nobody goes there before it is
    read. */
 static void test_parts_of_what_cannot_go_back(void **state ATTR_UNUSED)
@@ -450,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_size_of_what_is_cut),
 		cmocka_unit_test(test_seeking_back_over_a_pipe),
 		cmocka_unit_test(test_parent_that_has_failed),
+		cmocka_unit_test(test_parent_of_a_filter_that_has_failed),
 		cmocka_unit_test(test_parts_of_what_cannot_go_back),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),

@@ -81,6 +81,30 @@ static void test_quarantine_replaces_nothing(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Nor does it take the place of the new reason, where it is an old one that was put back with
+   the rest. */
+static void test_quarantine_keeps_its_reason(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512], aside[600];
+	buffer_t *kept;
+	message_id id;
+
+	put_damaged(spool, &id);
+	test_spool_file(&id, ".h.why", path);
+	test_write_file(path, "old", 3);
+	assert_int_equal(test_spool_scan(spool), 0);
+	assert_int_equal(test_spool_count_files(&id), 0);
+	aside_path(&id, ".h.why.1", aside);
+	kept = test_read_file(aside);
+	assert_int_equal(kept->used, 3);
+	buffer_free(&kept);
+	assert_true(is_aside(&id, ".h.1"));
+	assert_true(is_aside(&id, ".b.1"));
+	assert_true(is_aside(&id, ".h.1.why"));
+	spool_close(&spool);
+}
+
 static int forgetting_renameat2(int old_dir, const char *old_path, int new_dir,
 				const char *new_path, unsigned int flags)
 {
@@ -245,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quarantine_replaces_nothing),
+		cmocka_unit_test(test_quarantine_keeps_its_reason),
 		cmocka_unit_test(test_what_is_put_aside_stays_aside),
 		cmocka_unit_test(test_what_cannot_be_put_aside),
 		cmocka_unit_test(test_what_is_left_out),

@@ -473,6 +473,9 @@ static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 		"zz/.h",
 		"zz/01arz3ndektsv4rrffq69g5fav",
 		"zz/01arz3ndektsv4rrffq69g5fav.hh",
+		/* in another directory than theirs */
+		"zz/01arz3ndektsv4rrffq69g5fav.h",
+		"zz/01arz3ndektsv4rrffq69g5fav.b",
 		"zz/01ARZ3NDEKTSV4RRFFQ69G5FAV.h",
 		"zz/81arz3ndektsv4rrffq69g5fav.b",
 		"zz/01arz3ndektsv4rrffq69g5fav.0123.b",
@@ -483,6 +486,7 @@ static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 		"z",
 	};
 	struct spool *spool = test_spool_new("");
+	unsigned int total;
 	char path[512];
 	struct stat st;
 	size_t i;
@@ -495,6 +499,8 @@ static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 		test_write_file(path, "x", 1);
 	}
 	assert_int_equal(test_spool_scan(spool), 0);
+	(void)test_spool_damaged(spool, &total);
+	assert_int_equal(total, 0);
 	for (i = 0; i < N_ELEMENTS(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s/messages/%s",
 			       test_spool_dir(), names[i]);

@@ -105,6 +105,52 @@ static void test_newer_version(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+static bool see_nothing_of_it(const struct spool_entry *entry, void *context)
+{
+	assert_int_equal(entry->error, EINVAL);
+	assert_int_equal(entry->version, 0);
+	assert_int_equal(entry->body_len, 0);
+	assert_string_equal(entry->headers_stack, "");
+	++*(unsigned int *)context;
+	return true;
+}
+
+/* What another message's line says is not told of this one, and nobody waits for that one
+   to change, which may be elsewhere. */
+static void test_a_line_of_another_message(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512], other_path[512], *error;
+	unsigned int count = 0, i;
+	message_id id, other;
+	buffer_t *headers;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	other = id;
+	/* of its directory, and of another one */
+	for (i = 8; i <= 15; i += 7) {
+		other.bytes[i] ^= 1;
+		assert_int_equal(test_spool_put_as(spool, wire,
+						   sizeof(wire) - 1, &other),
+				 IO_DONE);
+		test_spool_file(&id, ".h", path);
+		test_spool_file(&other, ".h", other_path);
+		headers = test_read_file(other_path);
+		test_write_file(path, headers->data, headers->used);
+		/* or it would be listed, too */
+		test_write_file(other_path, headers->data, 30);
+		assert_int_equal(spool_list(spool, see_nothing_of_it, &count,
+					    &error),
+				 0);
+		test_write_file(other_path, headers->data, headers->used);
+		buffer_free(&headers);
+		assert_int_equal(spool_remove(spool, &other), IO_DONE);
+	}
+	assert_int_equal(count, 4);
+	spool_close(&spool);
+}
+
 /* A checksum that is right does not make sense of what has none. */
 static void test_lines_without_sense(void **state ATTR_UNUSED)
 {
@@ -362,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_newer_version),
+		cmocka_unit_test(test_a_line_of_another_message),
 		cmocka_unit_test(test_lines_without_sense),
 		cmocka_unit_test(test_bodies_of_another_length),
 		cmocka_unit_test(test_what_cannot_be_read_now),

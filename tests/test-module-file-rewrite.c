@@ -213,6 +213,59 @@ static void test_both_bodies_after_a_crash(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Who has lost the body that the headers speak of needs what else there is: it stays where the
+   own one is damaged, and goes into quarantine with the headers where that is missing. */
+static void test_no_body_goes_where_its_own_is_lost(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char first[512], stray[512];
+	email_message *message;
+	message_id id;
+
+	put(spool, &id);
+	test_spool_file(&id, ".b", first);
+	message = get(spool, &id);
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	email_message_unref(&message);
+	spool_close(&spool);
+	test_spool_file(&id, ".0123456789abcdef.b", stray);
+	test_write_file(first, "first", 5);
+	test_write_file(stray, "stray", 5);
+	assert_int_equal(test_command("cp -r %s %s; cd %s/messages/?? && "
+				      "truncate -s 9 $(grep -l longer *.b)",
+				      test_spool_dir(), test_path("whole"),
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(access(first, F_OK), 0);
+	assert_int_equal(access(stray, F_OK), 0);
+	spool_close(&spool);
+
+	assert_int_equal(test_command("cd %s/messages/?? && rm $(ls *.b | "
+				      "grep -v 0123456789abcdef.b)",
+				      test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 0);
+	assert_int_equal(test_spool_count_files(&id), 0);
+	spool_close(&spool);
+	assert_int_equal(test_command("grep -q stray %s/quarantine/*.b",
+				      test_spool_dir()),
+			 0);
+	/* where it is whole they are one too many */
+	assert_int_equal(test_command("rm -r %s && mv %s %s", test_spool_dir(),
+				      test_path("whole"), test_spool_dir()),
+			 0);
+	spool = test_spool_open(0);
+	assert_int_equal(test_spool_scan(spool), 1);
+	assert_int_equal(test_spool_count_files(&id), 2);
+	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
+	spool_close(&spool);
+}
+
 /* Damaged headers do not tell which body is theirs: none is thrown away. */
 static void test_quarantine_keeps_all_bodies(void **state ATTR_UNUSED)
 {
@@ -429,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_reader_keeps_its_body),
 		cmocka_unit_test(test_body_without_its_headers),
 		cmocka_unit_test(test_both_bodies_after_a_crash),
+		cmocka_unit_test(test_no_body_goes_where_its_own_is_lost),
 		cmocka_unit_test(test_quarantine_keeps_all_bodies),
 		cmocka_unit_test(test_every_failing_call),
 		cmocka_unit_test(test_body_is_gone),

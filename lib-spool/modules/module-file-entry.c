@@ -225,6 +225,7 @@ static int line_fail(const char *path, int error, const char *why)
 static int read_line(struct istream *input, const message_id *id,
 		     struct file_entry *entry, const char *path)
 {
+	struct file_entry found;
 	const char *why;
 	char *line;
 
@@ -238,10 +239,11 @@ static int read_line(struct istream *input, const message_id *id,
 	}
 	if (line == NULL || i_stream_last_line_crlf(input))
 		return line_fail(path, EINVAL, "its first line is malformed");
-	if (!file_entry_parse(entry, line, &why))
+	if (!file_entry_parse(&found, line, &why))
 		return line_fail(path, errno, why);
-	if (message_id_cmp(&entry->id, id) != 0)
+	if (message_id_cmp(&found.id, id) != 0)
 		return line_fail(path, EINVAL, "it is about another message");
+	*entry = found;
 	i_stream_set_max_buffer_size(input, 65536);
 	return 0;
 }

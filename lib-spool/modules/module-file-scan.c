@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "module-file-private.h"
+#include "istream.h"
 #include "macros.h"
 #include "mem.h"
 
@@ -30,9 +31,10 @@ struct quarantine_walk {
 	struct file_store *store;
 	char id[MESSAGE_ID_TEXT_SIZE];
 	char number[16]; /* behind the names in quarantine: "", ".1" */
-	bool taken;      /* something has one of them */
-	bool headers;    /* these are moved now, or all others */
-	int error;       /* the first errno */
+	char reason[FILE_NAME_SIZE + 24]; /* what is to be written there */
+	bool taken;                       /* something has one of the names */
+	bool headers; /* these are moved now, or all others */
+	int error;    /* the first errno */
 };
 
 static bool is_its_file(const struct quarantine_walk *walk, const char *name)
@@ -59,13 +61,13 @@ static bool look_for_name(int bucket_fd ATTR_UNUSED, const char *name,
 	found = file_look(walk->store->quarantine_fd, aside);
 	if (found < 0 && errno != EINVAL)
 		note_error(walk);
+	walk->taken = found != 0 || strcmp(aside, walk->reason) == 0;
 	i_free(aside);
-	walk->taken = found != 0;
 	return !walk->taken;
 }
 
-/* That none of its files takes the place of what is there: it was put aside before, and
-   somebody put it back. */
+/* That none of its files takes the place of what is there, or is to be: it was put aside
+   before, and somebody put it back, maybe with the reason of then. */
 static void choose_number(struct quarantine_walk *walk, int bucket_fd)
 {
 	unsigned int number = 0;
@@ -75,6 +77,9 @@ static void choose_number(struct quarantine_walk *walk, int bucket_fd)
 			(void)snprintf(walk->number, sizeof(walk->number),
 				       ".%u", number);
 		number++;
+		(void)snprintf(walk->reason, sizeof(walk->reason),
+			       "%s" FILE_HEADERS_SUFFIX "%s.why", walk->id,
+			       walk->number);
 		walk->taken = false;
 		if (spool_walk_dir(bucket_fd, ".", look_for_name, walk) < 0)
 			note_error(walk);
@@ -243,30 +248,61 @@ static bool scan_headers(struct file_scan *scan, int bucket_fd,
 	return true;
 }
 
+/* The body that headers speak of is there, and is what was written. */
+static bool is_body_whole(struct file_store *store, int bucket_fd,
+			  const struct file_entry *entry)
+{
+	char name[FILE_NAME_SIZE];
+	struct istream *file;
+	uint64_t size;
+	int fd, error;
+
+	fd = file_open_body(store, bucket_fd, entry, name);
+	if (fd < 0)
+		return false;
+	file = file_body_stream(store, entry, name, &fd);
+	error = spool_read_through(file, &size);
+	i_stream_destroy(&file);
+	return error == 0;
+}
+
+/* Of a changed body and the one it took the place of one is too many; but whoever has lost
+   the body that its headers speak of needs what is left. */
+static void sweep_old_body(struct file_store *store, int bucket_fd,
+			   const message_id *id, const char *name)
+{
+	char own[FILE_NAME_SIZE], first[FILE_NAME_SIZE];
+	struct file_entry entry;
+	const char *old;
+
+	file_name(id, FILE_BODY_SUFFIX, first);
+	/* the usual one: who took its place is visited, too */
+	if (strcmp(name, first) == 0 ||
+	    file_entry_read(store, bucket_fd, id, &entry) < 0)
+		return;
+	file_body_name(id, entry.body_hash, own);
+	old = strcmp(name, own) == 0 ? first : name;
+	if (file_look(bucket_fd, old) != 0 &&
+	    is_body_whole(store, bucket_fd, &entry))
+		(void)file_ops()->unlinkat(bucket_fd, old, 0);
+}
+
 /* A body that no headers speak of: its writer is gone, unless it is one of ours, or we
    are a reader. */
 static void scan_body(struct file_store *store, int bucket_fd,
 		      const message_id *id, const char *name)
 {
-	char headers[FILE_NAME_SIZE], first[FILE_NAME_SIZE];
-	char changed[FILE_NAME_SIZE];
-	struct file_entry entry;
+	char headers[FILE_NAME_SIZE];
 	int have_headers;
 
 	if (is_reader(store) || file_is_busy(store, id))
 		return;
 	file_name(id, FILE_HEADERS_SUFFIX, headers);
-	file_name(id, FILE_BODY_SUFFIX, first);
 	have_headers = file_look(bucket_fd, headers);
 	if (have_headers == 0)
 		(void)file_ops()->unlinkat(bucket_fd, name, 0);
-	/* a changed body and the one it took the place of: one is too many */
-	if (have_headers <= 0 || strcmp(name, first) == 0 ||
-	    file_entry_read(store, bucket_fd, id, &entry) < 0)
-		return;
-	file_body_name(id, entry.body_hash, changed);
-	(void)file_ops()->unlinkat(
-		bucket_fd, strcmp(name, changed) == 0 ? first : name, 0);
+	if (have_headers > 0)
+		sweep_old_body(store, bucket_fd, id, name);
 }
 
 static bool scan_entry(struct file_store *store, int bucket_fd,

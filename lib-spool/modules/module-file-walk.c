@@ -43,9 +43,20 @@ struct store_walk {
 	file_visit_t *visit;
 	void *context;
 	bool stopped;
-	int error;       /* the first errno */
+	int error;          /* the first errno */
+	const char *bucket; /* the one that is read */
 	buffer_t *names; /* of the messages' files in a bucket, NULs between */
 };
+
+/* In another directory nobody would look for it. */
+static bool is_in_its_bucket(const struct store_walk *walk,
+			     const message_id *id)
+{
+	char bucket[FILE_BUCKET_SIZE];
+
+	file_bucket_name(id, bucket);
+	return strcmp(bucket, walk->bucket) == 0;
+}
 
 static bool take_name(int bucket_fd ATTR_UNUSED, const char *name,
 		      void *context)
@@ -54,7 +65,7 @@ static bool take_name(int bucket_fd ATTR_UNUSED, const char *name,
 	enum file_kind kind;
 	message_id id;
 
-	if (!parse_name(name, &id, &kind) ||
+	if (!parse_name(name, &id, &kind) || !is_in_its_bucket(walk, &id) ||
 	    buffer_try_append(walk->names, name, strlen(name) + 1))
 		return true;
 	errno = walk->error = ENOMEM;
@@ -115,6 +126,7 @@ static bool visit_bucket(int messages_fd, const char *name, void *context)
 
 	if (strlen(name) != FILE_BUCKET_SIZE - 1)
 		return true; /* tmp */
+	walk->bucket = name;
 	buffer_set_used_size(walk->names, 0);
 	if (spool_walk_dir(messages_fd, name, take_name, walk) < 0 &&
 	    walk->error == 0)

@@ -104,8 +104,13 @@ static void look(unsigned int kind, struct fuzz_input *in)
 		 &two);
 	if (one.error != two.error)
 		fail_msg("errno %d, and %d by %zu", one.error, two.error, step);
-	assert_int_equal(one.layers, two.layers);
-	for (i = 0; i < one.layers; i++)
+	fuzz_trace("errno %d: %u layers, %zu bytes; %u layers, %zu bytes",
+		   one.error, one.layers, one.out->used, two.layers,
+		   two.out->used);
+	/* so may depend what is seen in what comes before an error */
+	if (one.error == 0)
+		assert_int_equal(one.layers, two.layers);
+	for (i = 0; i < I_MIN(one.layers, two.layers); i++)
 		assert_ptr_equal(one.kinds[i], two.kinds[i]);
 	/* what comes before an error depends on the codecs' windows */
 	if (one.error == 0) {

@@ -1,13 +1,17 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Output that has to be the same however it is sent: what writes text, in pieces or at once,
-   or read; and channels that share one output, read back by the other side, which reads any
-   bytes, too, as the same channels however they come. */
+   or read; channels that share one output, read back by the other side, which reads any
+   bytes, too, as the same channels however they come; and functions that are written to,
+   which get each byte once and in order, refuse some, and are asked again when they said
+   so. */
 
 #include "config.h"
 #include "fuzz-common.h"
+#include "fuzz-loop.h"
 
 #include "stack-spec.h"
+#include "test-taker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -291,19 +295,247 @@ static void read_anything(struct fuzz_input *in)
 	free_buffers(two);
 }
 
+/*
+ * Functions
+ */
+
+/* test_taker looks at what each call of a function is given. */
+struct written {
+	struct fuzz_loop loop;
+	struct test_taker t;
+	buffer_t *sent;
+	bool has_loop, has_callback, corked;
+	size_t max;        /* what the stream may buffer */
+	unsigned int seen; /* of the calls of write */
+	size_t got_before; /* the last one */
+	bool refused, woken;
+	unsigned int wakes_inside;
+};
+
+static void wake(struct written *w)
+{
+	w->woken = true;
+	o_stream_callback_wake(w->t.s);
+}
+
+static void wake_inside(struct test_taker *t)
+{
+	struct written *w = container_of(t, struct written, t);
+
+	/* what was said before is old */
+	w->woken = false;
+	w->got_before = t->got->used;
+	if (w->wakes_inside > 0) {
+		w->wakes_inside--;
+		wake(w);
+	}
+}
+
+static int flush_later(struct written *w)
+{
+	return o_stream_flush(w->t.s);
+}
+
+/* It has all that was sent but what is buffered, or has failed. */
+static void look_at_written(struct written *w)
+{
+	const struct test_taker *t = &w->t;
+	size_t used = o_stream_get_buffer_used_size(t->s);
+
+	if (t->writes > w->seen)
+		w->refused = t->got->used == w->got_before;
+	w->seen = t->writes;
+	assert_int_equal(t->s->offset, w->sent->used);
+	assert_true(t->got->used <= w->sent->used);
+	fuzz_same(t->got, w->sent->data, t->got->used, "written");
+	if (t->s->stream_errno != 0)
+		return;
+	assert_int_equal(t->got->used + used, w->sent->used);
+	assert_true(used <= w->max);
+	/* nothing waits without a reason */
+	if (!w->corked && !w->refused)
+		assert_int_equal(used, 0);
+}
+
+static void send_some(struct written *w, size_t size, unsigned int pieces)
+{
+	struct ostream *s = w->t.s;
+	size_t avail = o_stream_get_buffer_avail_size(s), i, sent = 0;
+	struct const_iovec iov[4];
+	unsigned char data[4 * 300];
+	ssize_t ret;
+
+	for (i = 0; i < size * pieces; i++)
+		data[i] = (unsigned char)((w->sent->used + i) * 7 / 5);
+	for (i = 0; i < pieces; i++) {
+		iov[i].iov_base = data + i * size;
+		iov[i].iov_len = size;
+	}
+	ret = pieces == 1 ? o_stream_send(s, data, size) :
+			    o_stream_sendv(s, iov, pieces);
+	size *= pieces;
+	if (ret < 0) {
+		assert_int_not_equal(s->stream_errno, 0);
+		/* what it took before is counted */
+		assert_true(s->offset >= w->sent->used);
+		sent = (size_t)(s->offset - w->sent->used);
+	} else {
+		sent = (size_t)ret;
+		assert_true(sent <= size);
+		assert_true(sent >= I_MIN(size, avail));
+		if (sent < size)
+			assert_int_equal(o_stream_get_buffer_avail_size(s), 0);
+	}
+	buffer_append(w->sent, data, sent);
+}
+
+/* Who has refused is asked again once he has said that there is room, and not before. */
+static void pass_time(struct written *w, unsigned int msecs)
+{
+	unsigned int writes = w->t.writes, finishes = w->t.finishes;
+	bool waits = o_stream_get_buffer_used_size(w->t.s) > 0 && !w->corked &&
+		w->t.s->stream_errno == 0;
+	bool was_woken = w->woken;
+
+	if (!w->has_loop)
+		return;
+	fuzz_loop_pass(&w->loop, msecs);
+	/* an event behind a turn without one is told once more */
+	fuzz_loop_pass(&w->loop, 0);
+	if (w->refused && !was_woken) {
+		assert_int_equal(w->t.writes, writes);
+		assert_int_equal(w->t.finishes, finishes);
+	} else if (waits) {
+		assert_true(w->t.writes > writes);
+	}
+}
+
+static void use_written(struct written *w, struct fuzz_input *in)
+{
+	unsigned int what = fuzz_byte(in), n = fuzz_byte(in);
+	struct ostream *s = w->t.s;
+
+	fuzz_trace("at %llu: operation %u, %u", (unsigned long long)s->offset,
+		   what % 16, n);
+	switch (what % 16) {
+	case 0:
+		o_stream_cork(s);
+		w->corked = true;
+		break;
+	case 1:
+		w->corked = false;
+		o_stream_uncork(s);
+		break;
+	case 2:
+		if (o_stream_flush(s) > 0)
+			assert_int_equal(o_stream_get_buffer_used_size(s), 0);
+		break;
+	case 3:
+		(void)o_stream_check(s);
+		break;
+	case 4:
+		w->t.room = n >= 0xf0 ? SIZE_MAX : n;
+		break;
+	case 5:
+		w->t.step = n;
+		break;
+	case 6:
+		wake(w);
+		break;
+	case 7:
+	case 8:
+		pass_time(w, n % 2);
+		break;
+	case 9:
+		o_stream_set_flush_pending(s, n % 2 != 0);
+		break;
+	case 10:
+		w->wakes_inside = n % 4;
+		break;
+	case 11:
+		/* now and then for good, else as a refusal */
+		w->t.fails = n % 8 == 0;
+		w->t.error = n % 16 == 0 ? EIO : EAGAIN;
+		break;
+	default:
+		send_some(w, n + what / 16, what % 4 + 1);
+		break;
+	}
+}
+
+/* All that was taken comes, and then the finish, however often it has to wait. */
+static void finish_written(struct written *w)
+{
+	struct ostream *s = w->t.s;
+	unsigned int left = 1000;
+	int ret;
+
+	w->t.room = SIZE_MAX;
+	w->t.fails = false;
+	o_stream_uncork(s);
+	w->corked = false;
+	while ((ret = o_stream_finish(s)) == 0) {
+		assert_true(--left > 0);
+		wake(w);
+		pass_time(w, 0);
+	}
+	assert_int_equal(ret < 0, s->stream_errno != 0);
+	if (ret < 0) {
+		o_stream_abort(s);
+		return;
+	}
+	assert_int_equal(w->t.refusals, 0);
+	fuzz_same(w->t.got, w->sent->data, w->sent->used, "written");
+}
+
+static void write_to_functions(struct fuzz_input *in)
+{
+	unsigned int how = fuzz_byte(in), i;
+	size_t max = fuzz_byte(in) * 3u + 1;
+	struct written w;
+
+	memset(&w, 0, sizeof(w));
+	w.has_loop = (how & 1) != 0;
+	w.has_callback = (how & 2) != 0;
+	w.max = max;
+	w.sent = buffer_create_dynamic(default_pool, 1024);
+	if (w.has_loop)
+		fuzz_loop_begin(&w.loop);
+	test_taker_init(&w.t, max, (how & 4) != 0);
+	w.t.inside = wake_inside;
+	w.t.refusals = (how & 4) != 0 ? how / 64 : 0;
+	if (w.has_callback)
+		o_stream_set_flush_callback(w.t.s, flush_later, &w);
+	for (i = 0; i < OPS_MAX && fuzz_left(in) > 0; i++) {
+		use_written(&w, in);
+		look_at_written(&w);
+	}
+	if ((how & 8) != 0)
+		o_stream_abort(w.t.s);
+	else
+		finish_written(&w);
+	test_taker_free(&w.t);
+	if (w.has_loop)
+		fuzz_loop_end(&w.loop);
+	buffer_free(&w.sent);
+}
+
 void fuzz_one(const unsigned char *data, size_t size)
 {
 	struct fuzz_input in = { data, data + size };
 
-	switch (fuzz_byte(&in) % 3) {
+	switch (fuzz_byte(&in) % 4) {
 	case 0:
 		encode_text(&in);
 		break;
 	case 1:
 		write_channels(&in);
 		break;
-	default:
+	case 2:
 		read_anything(&in);
+		break;
+	default:
+		write_to_functions(&in);
 		break;
 	}
 }
@@ -345,10 +577,10 @@ void fuzz_seeds(void)
 		fuzz_seed_with(choices, sizeof(choices), text,
 			       sizeof(text) - 1);
 	}
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 60; i++) {
 		for (j = 0; j < sizeof(ops); j++)
 			ops[j] = (unsigned char)(test_random(&state) >> 11);
-		ops[0] = 1;
+		ops[0] = i % 2 == 0 ? 1 : 3;
 		fuzz_seed(ops, sizeof(ops));
 	}
 	seed_channels(OSTREAM_MULTIPLEX_FORMAT_PACKET);

@@ -1,10 +1,12 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* Input streams that pass bytes on, one on top of another: read, skipped, seeked, measured,
-   closed, in any order, they give what an array and a position in it would. */
+   closed, in any order, they give what an array and a position in it would; also those that
+   end when time passes, until it does. */
 
 #include "config.h"
 #include "fuzz-common.h"
+#include "fuzz-loop.h"
 
 #include "hash-method.h"
 
@@ -24,6 +26,8 @@ struct model {
 	buffer_t *kept[LAYERS_MAX + 1];
 	unsigned int kept_count;
 	void *hash_context;
+	struct fuzz_loop loop;
+	unsigned int patience; /* milliseconds; 0: however long */
 	/* the other child of a tee, and what that is to give */
 	struct istream *other;
 	buffer_t *other_plain;
@@ -185,9 +189,9 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 	/* or it would depend on who looks whether the error is met */
 	if (n == m->plain->used && m->error != 0)
 		n++;
-	fuzz_trace("layer %u, %zu%s", what % 16, n,
+	fuzz_trace("layer %u, %zu%s", what % 17, n,
 		   what >= 0x80 ? ", not from the beginning" : "");
-	switch (what % 16) {
+	switch (what % 17) {
 	case 0:
 		next = i_stream_create_limit(m->stream, n);
 		cut(m, n, 0);
@@ -205,7 +209,7 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 	case 4:
 	case 5:
 	case 6:
-		add_parts(m, &next, what % 16 - 4, in);
+		add_parts(m, &next, what % 17 - 4, in);
 		break;
 	case 7:
 		add_tee(m, &next);
@@ -242,6 +246,11 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 		if (m->error == 0)
 			m->error = EXDEV;
 		break;
+	case 15:
+		next = i_stream_create_timeout(m->stream, (unsigned int)n);
+		if (n > 0 && (m->patience == 0 || n < m->patience))
+			m->patience = (unsigned int)n;
+		break;
 	default:
 		next = i_stream_create_noop(m->stream);
 		break;
@@ -269,12 +278,22 @@ static size_t look(const struct model *m)
 	return size;
 }
 
+/* So long nobody may have had something to read. */
+static bool may_time_out(const struct model *m)
+{
+	return m->patience > 0 && m->loop.now >= m->patience;
+}
+
 /* It says that this is the end. */
 static void must_be_the_end(const struct model *m, size_t size)
 {
 	const struct istream *s = m->stream;
 
 	assert_true(s->eof);
+	if (s->stream_errno == ETIMEDOUT) {
+		assert_true(may_time_out(m));
+		return;
+	}
 	assert_true(s->v_offset + size >= m->plain->used);
 	if (s->stream_errno != 0)
 		assert_true(strlen(i_stream_get_error(m->stream)) > 0);
@@ -329,7 +348,7 @@ static void read_line(const struct model *m)
 /* Who asked for the size met an error: then who reads gets that, and nothing before it. */
 static void must_have_failed(const struct model *m)
 {
-	assert_true(m->fails);
+	assert_true(m->fails || may_time_out(m));
 	assert_int_not_equal(m->stream->stream_errno, 0);
 	assert_true(strlen(i_stream_get_error(m->stream)) > 0);
 }
@@ -437,14 +456,14 @@ static void drop_other(struct model *m)
 }
 
 /* False: it has failed, or was closed. */
-static bool use(const struct model *m, struct fuzz_input *in)
+static bool use(struct model *m, struct fuzz_input *in)
 {
 	struct istream *s = m->stream;
 	unsigned int what = fuzz_byte(in), n = fuzz_byte(in);
 
 	fuzz_trace("at %llu: operation %u, %u", (unsigned long long)s->v_offset,
-		   what % 16, n);
-	switch (what % 16) {
+		   what % 17, n);
+	switch (what % 17) {
 	case 0:
 	case 1:
 	case 2:
@@ -462,7 +481,7 @@ static bool use(const struct model *m, struct fuzz_input *in)
 	case 7:
 		n = n * 2 + (what >> 7);
 		if (n >= s->v_offset || s->seekable) {
-			if (what % 16 == 6)
+			if (what % 17 == 6)
 				i_stream_seek(s, n);
 			else
 				i_stream_seek_mark(s, n);
@@ -492,6 +511,9 @@ static bool use(const struct model *m, struct fuzz_input *in)
 		break;
 	case 14:
 		read_by_view(m, n);
+		break;
+	case 15:
+		fuzz_loop_pass(&m->loop, n % 64);
 		break;
 	default:
 		if (n != 0x55 && m->other != NULL)
@@ -526,6 +548,7 @@ void fuzz_one(const unsigned char *data, size_t size)
 	size_t source_size;
 	bool good = true;
 
+	fuzz_loop_begin(&m.loop);
 	m.hash_context = calloc(1, hash_method_lookup("size")->context_size);
 	assert_non_null(m.hash_context);
 	count = fuzz_byte(&in) % (LAYERS_MAX + 1);
@@ -549,6 +572,7 @@ void fuzz_one(const unsigned char *data, size_t size)
 	for (i = 0; i < m.kept_count; i++)
 		buffer_free(&m.kept[i]);
 	free(m.hash_context);
+	fuzz_loop_end(&m.loop);
 }
 
 void fuzz_setup(void)
