@@ -281,7 +281,7 @@ schedule_sources = tests/schedule/schedule.c tests/schedule/schedule.h \
 	tests/schedule/schedule-files.c
 unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-stores \
 	tests/schedule/test-schedule-async tests/schedule/test-schedule-full \
-	tests/schedule/test-schedule-streams
+	tests/schedule/test-schedule-streams tests/schedule/test-schedule-loops
 tests_schedule_test_schedule_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule.c
 tests_schedule_test_schedule_LDFLAGS = $(schedule_ldflags)
@@ -299,6 +299,9 @@ tests_schedule_test_schedule_full_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_streams_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule-streams.c
 tests_schedule_test_schedule_streams_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_loops_SOURCES = $(schedule_sources) \
+	tests/schedule/test-schedule-loops.c
+tests_schedule_test_schedule_loops_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_async_SOURCES = $(schedule_spool_sources) \
 	tests/schedule/test-schedule-async.c
 tests_schedule_test_schedule_async_CPPFLAGS = $(schedule_cppflags)
@@ -429,7 +432,8 @@ schedule-soak:
 		SOME='tests/schedule/test-schedule-stores \
 		tests/schedule/test-schedule-async \
 		tests/schedule/test-schedule-full \
-		tests/schedule/test-schedule-streams'
+		tests/schedule/test-schedule-streams \
+		tests/schedule/test-schedule-loops'
 
 # A million messages in each store, and killed all the time.
 .PHONY: kill-soak

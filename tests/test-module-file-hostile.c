@@ -465,7 +465,7 @@ static void test_other_kinds_in_the_spool(void **state ATTR_UNUSED)
 	}
 }
 
-/* Names that are none, in a bucket and beside it. */
+/* Names that are none, in a bucket and beside it; those of another bucket are told of. */
 static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 {
 	static const char *const names[] = {
@@ -486,8 +486,9 @@ static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 		"z",
 	};
 	struct spool *spool = test_spool_new("");
+	struct spool_strays strays;
+	char path[512], *error;
 	unsigned int total;
-	char path[512];
 	struct stat st;
 	size_t i;
 
@@ -501,6 +502,9 @@ static void test_other_names_are_left_alone(void **state ATTR_UNUSED)
 	assert_int_equal(test_spool_scan(spool), 0);
 	(void)test_spool_damaged(spool, &total);
 	assert_int_equal(total, 0);
+	assert_int_equal(spool_count_strays(spool, &strays, &error), 0);
+	assert_int_equal(strays.misplaced, 2);
+	assert_int_equal(strays.bodies, 0);
 	for (i = 0; i < N_ELEMENTS(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s/messages/%s",
 			       test_spool_dir(), names[i]);

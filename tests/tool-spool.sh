@@ -337,6 +337,15 @@ check "the next writer takes it away" test ! -e "$planted"
 "$BOBBIN" spool verify orphans >verify.out
 check "and then there is nothing to tell" sh -c \
 	"test \$(wc -l <verify.out) = 1"
+moved=$(find orphans/messages -name '*.h' | head -1)
+mkdir -p orphans/messages/zz
+mv "$moved" orphans/messages/zz/
+"$BOBBIN" spool verify orphans >verify.out
+check "what somebody moved to where nobody looks for it is told of" \
+	grep -q '^1 files are where nobody looks for them: ' verify.out
+check "by stats, too" sh -c "'$BOBBIN' spool stats orphans | grep -q '^misplaced     1$'"
+mv orphans/messages/zz/* "$moved"
+rmdir orphans/messages/zz
 plant orphans $first24
 "$BOBBIN" spool repair orphans >repair.out
 check "repair takes it away at any time" sh -c "

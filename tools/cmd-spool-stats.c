@@ -39,8 +39,9 @@ static void print_totals(const struct spool_totals *totals)
 	       totals->wire_bytes, totals->stored_bytes);
 	/* of writers that are at work, or were killed */
 	printf("stray bodies  %" PRIu64 "\nstray files   %" PRIu64
-	       "\nstray bytes   %" PRIu64 "\n",
-	       strays->bodies, strays->temporary, strays->bytes);
+	       "\nstray bytes   %" PRIu64 "\nmisplaced     %" PRIu64 "\n",
+	       strays->bodies, strays->temporary, strays->bytes,
+	       strays->misplaced);
 	spool_print_segments(stdout, &totals->stats);
 }
 

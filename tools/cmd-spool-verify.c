@@ -64,6 +64,11 @@ static void print_totals(const struct spool_totals *totals)
 		       " bytes: a writer is at work, or was killed "
 		       "(see: bobbin spool repair --help)\n",
 		       strays->bodies, strays->temporary, strays->bytes);
+	if (strays->misplaced > 0)
+		printf("%" PRIu64 " files are where nobody looks for them: "
+		       "move each to the directory that has the last two "
+		       "characters of its message's id\n",
+		       strays->misplaced);
 	if (strays->quarantined > 0)
 		printf("%" PRIu64 " messages were put aside earlier, into "
 		       "quarantine\n",

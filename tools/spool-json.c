@@ -149,6 +149,7 @@ void spool_json_totals(const struct spool_totals *totals)
 	set_number(object, "stray_bodies", totals->strays.bodies);
 	set_number(object, "stray_files", totals->strays.temporary);
 	set_number(object, "stray_bytes", totals->strays.bytes);
+	set_number(object, "misplaced_files", totals->strays.misplaced);
 	if (spool_has_segments(&totals->stats))
 		set_segments(object, &totals->stats);
 	print_json(object);

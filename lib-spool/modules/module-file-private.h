@@ -216,5 +216,9 @@ typedef bool file_visit_t(struct file_store *store, int bucket_fd,
 
 /* -1 with the first errno; what can be read is visited all the same. */
 int file_walk(struct file_store *store, file_visit_t *visit, void *context);
+/* The same; *misplaced_r: names in a directory that is not their ID's, which are not
+   visited. */
+int file_walk_and_count(struct file_store *store, file_visit_t *visit,
+			void *context, uint64_t *misplaced_r);
 
 #endif

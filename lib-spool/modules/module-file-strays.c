@@ -53,7 +53,8 @@ int module_file_count_strays(io_infrastructure *io,
 	struct file_store *store = container_of(io, struct file_store, io);
 
 	memset(strays_r, 0, sizeof(*strays_r));
-	if (file_walk(store, count_body, strays_r) < 0 ||
+	if (file_walk_and_count(store, count_body, strays_r,
+				&strays_r->misplaced) < 0 ||
 	    spool_walk_dir(store->messages_fd, "tmp", count_temporary,
 			   strays_r) < 0 ||
 	    spool_count_quarantined(store->spool, strays_r) < 0)

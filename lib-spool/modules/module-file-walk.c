@@ -45,6 +45,7 @@ struct store_walk {
 	bool stopped;
 	int error;          /* the first errno */
 	const char *bucket; /* the one that is read */
+	uint64_t misplaced; /* names in another one than theirs */
 	buffer_t *names; /* of the messages' files in a bucket, NULs between */
 };
 
@@ -65,8 +66,13 @@ static bool take_name(int bucket_fd ATTR_UNUSED, const char *name,
 	enum file_kind kind;
 	message_id id;
 
-	if (!parse_name(name, &id, &kind) || !is_in_its_bucket(walk, &id) ||
-	    buffer_try_append(walk->names, name, strlen(name) + 1))
+	if (!parse_name(name, &id, &kind))
+		return true;
+	if (!is_in_its_bucket(walk, &id)) {
+		walk->misplaced++;
+		return true;
+	}
+	if (buffer_try_append(walk->names, name, strlen(name) + 1))
 		return true;
 	errno = walk->error = ENOMEM;
 	return false;
@@ -143,7 +149,8 @@ static bool visit_bucket(int messages_fd, const char *name, void *context)
 	return !walk->stopped;
 }
 
-int file_walk(struct file_store *store, file_visit_t *visit, void *context)
+int file_walk_and_count(struct file_store *store, file_visit_t *visit,
+			void *context, uint64_t *misplaced_r)
 {
 	struct store_walk walk = { .store = store,
 				   .visit = visit,
@@ -154,6 +161,14 @@ int file_walk(struct file_store *store, file_visit_t *visit, void *context)
 	    walk.error == 0)
 		walk.error = errno;
 	buffer_free(&walk.names);
+	*misplaced_r = walk.misplaced;
 	errno = walk.error;
 	return walk.error == 0 ? 0 : -1;
+}
+
+int file_walk(struct file_store *store, file_visit_t *visit, void *context)
+{
+	uint64_t misplaced;
+
+	return file_walk_and_count(store, visit, context, &misplaced);
 }

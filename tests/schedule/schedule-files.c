@@ -33,6 +33,26 @@ static int s_openat(int dir_fd, const char *path, int flags, mode_t mode)
 	return ret;
 }
 
+static ssize_t s_read(int fd, void *data, size_t size)
+{
+	ssize_t ret;
+
+	before();
+	ret = below->read(fd, data, size);
+	behind();
+	return ret;
+}
+
+static ssize_t s_writev(int fd, const struct iovec *iov, int count)
+{
+	ssize_t ret;
+
+	before();
+	ret = below->writev(fd, iov, count);
+	behind();
+	return ret;
+}
+
 static ssize_t s_pread(int fd, void *data, size_t size, off_t offset)
 {
 	ssize_t ret;
@@ -131,6 +151,8 @@ void schedule_files_begin(void)
 	below = file_ops();
 	table = *below;
 	table.openat = s_openat;
+	table.read = s_read;
+	table.writev = s_writev;
 	table.pread = s_pread;
 	table.pwritev = s_pwritev;
 	table.ftruncate = s_ftruncate;
