@@ -281,7 +281,8 @@ schedule_sources = tests/schedule/schedule.c tests/schedule/schedule.h \
 	tests/schedule/schedule-files.c
 unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-stores \
 	tests/schedule/test-schedule-async tests/schedule/test-schedule-full \
-	tests/schedule/test-schedule-streams tests/schedule/test-schedule-loops
+	tests/schedule/test-schedule-streams tests/schedule/test-schedule-loops \
+	tests/schedule/test-schedule-migrate
 tests_schedule_test_schedule_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule.c
 tests_schedule_test_schedule_LDFLAGS = $(schedule_ldflags)
@@ -302,6 +303,10 @@ tests_schedule_test_schedule_streams_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_loops_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule-loops.c
 tests_schedule_test_schedule_loops_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_migrate_SOURCES = $(schedule_sources) \
+	$(schedule_atomic_sources) tests/schedule/test-schedule-migrate.c
+tests_schedule_test_schedule_migrate_CPPFLAGS = $(schedule_cppflags)
+tests_schedule_test_schedule_migrate_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_async_SOURCES = $(schedule_spool_sources) \
 	tests/schedule/test-schedule-async.c
 tests_schedule_test_schedule_async_CPPFLAGS = $(schedule_cppflags)
@@ -433,7 +438,8 @@ schedule-soak:
 		tests/schedule/test-schedule-async \
 		tests/schedule/test-schedule-full \
 		tests/schedule/test-schedule-streams \
-		tests/schedule/test-schedule-loops'
+		tests/schedule/test-schedule-loops \
+		tests/schedule/test-schedule-migrate'
 
 # A million messages in each store, and killed all the time.
 .PHONY: kill-soak
