@@ -297,10 +297,12 @@ tests_schedule_test_schedule_full_SOURCES = $(schedule_sources) \
 tests_schedule_test_schedule_full_CPPFLAGS = $(schedule_cppflags) \
 	-DTEST_SCHEDULE -I$(top_srcdir)/tests/schedule
 tests_schedule_test_schedule_full_LDFLAGS = $(schedule_ldflags)
-tests_schedule_test_schedule_streams_SOURCES = $(schedule_sources) \
+schedule_stream_sources = $(schedule_sources) \
+	tests/schedule/schedule-streams.c tests/schedule/schedule-streams.h
+tests_schedule_test_schedule_streams_SOURCES = $(schedule_stream_sources) \
 	tests/schedule/test-schedule-streams.c
 tests_schedule_test_schedule_streams_LDFLAGS = $(schedule_ldflags)
-tests_schedule_test_schedule_loops_SOURCES = $(schedule_sources) \
+tests_schedule_test_schedule_loops_SOURCES = $(schedule_stream_sources) \
 	tests/schedule/test-schedule-loops.c
 tests_schedule_test_schedule_loops_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_migrate_SOURCES = $(schedule_sources) \

@@ -32,6 +32,16 @@ static email_message *get(struct spool *spool, const message_id *id)
 	return message;
 }
 
+static void get_longer(struct spool *spool, const message_id *id)
+{
+	email_message *message = get(spool, id);
+
+	assert_int_equal(test_spool_write_body(spool, message, longer),
+			 IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	email_message_unref(&message);
+}
+
 static void test_headers(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("gzip");
@@ -191,18 +201,13 @@ static void test_both_bodies_after_a_crash(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
 	char path[512], kept[512];
-	email_message *message;
 	message_id id;
 
 	put(spool, &id);
 	test_spool_file(&id, ".b", path);
 	(void)snprintf(kept, sizeof(kept), "%s", test_path("kept"));
 	copy_file(path, kept);
-	message = get(spool, &id);
-	assert_int_equal(test_spool_write_body(spool, message, longer),
-			 IO_DONE);
-	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
-	email_message_unref(&message);
+	get_longer(spool, &id);
 	spool_close(&spool);
 	copy_file(kept, path);
 	spool = test_spool_open(0);
@@ -219,16 +224,11 @@ static void test_no_body_goes_where_its_own_is_lost(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
 	char first[512], stray[512];
-	email_message *message;
 	message_id id;
 
 	put(spool, &id);
 	test_spool_file(&id, ".b", first);
-	message = get(spool, &id);
-	assert_int_equal(test_spool_write_body(spool, message, longer),
-			 IO_DONE);
-	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
-	email_message_unref(&message);
+	get_longer(spool, &id);
 	spool_close(&spool);
 	test_spool_file(&id, ".0123456789abcdef.b", stray);
 	test_write_file(first, "first", 5);
@@ -270,16 +270,11 @@ static void test_no_body_goes_where_its_own_is_lost(void **state ATTR_UNUSED)
 static void test_quarantine_keeps_all_bodies(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
-	email_message *message;
 	char path[512];
 	message_id id;
 
 	put(spool, &id);
-	message = get(spool, &id);
-	assert_int_equal(test_spool_write_body(spool, message, longer),
-			 IO_DONE);
-	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
-	email_message_unref(&message);
+	get_longer(spool, &id);
 	spool_close(&spool);
 	test_spool_file(&id, ".h", path);
 	assert_int_equal(truncate(path, 30), 0);

@@ -18,55 +18,38 @@
 #define REALTIME_BASE 1790000000
 #define ONCES_MAX 8
 
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
-int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
-int __real_pthread_mutex_destroy(pthread_mutex_t *mutex);
-int __real_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
-int __real_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
-				  const struct timespec *end);
-int __real_pthread_cond_signal(pthread_cond_t *cond);
-int __real_pthread_cond_broadcast(pthread_cond_t *cond);
-int __real_pthread_cond_destroy(pthread_cond_t *cond);
-int __real_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-			  void *(*main)(void *), void *context);
-int __real_pthread_join(pthread_t id, void **result);
-int __real_pthread_detach(pthread_t id);
-int __real_pthread_once(pthread_once_t *once, void (*init)(void));
-int __real_sem_wait(sem_t *sem);
-int __real_sem_post(sem_t *sem);
-int __real_sem_destroy(sem_t *sem);
-int __real_clock_gettime(clockid_t clock, struct timespec *ts);
-int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
-int __real_eventfd_read(int fd, eventfd_t *count);
-int __real_eventfd_write(int fd, eventfd_t count);
-void __real_randombytes_buf(void *data, size_t size);
-uint32_t __real_randombytes_random(void);
+/* The system's, and what is called in its place. */
+#define WRAPPED(type, name, params) \
+	type __real_##name params;  \
+	type __wrap_##name params;
 
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
-int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
-int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
-				  const struct timespec *end);
-int __wrap_pthread_cond_signal(pthread_cond_t *cond);
-int __wrap_pthread_cond_broadcast(pthread_cond_t *cond);
-int __wrap_pthread_cond_destroy(pthread_cond_t *cond);
-int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-			  void *(*main)(void *), void *context);
-int __wrap_pthread_join(pthread_t id, void **result);
-int __wrap_pthread_detach(pthread_t id);
-int __wrap_pthread_once(pthread_once_t *once, void (*init)(void));
-int __wrap_sem_wait(sem_t *sem);
-int __wrap_sem_post(sem_t *sem);
-int __wrap_sem_destroy(sem_t *sem);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
-int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
-int __wrap_eventfd_read(int fd, eventfd_t *count);
-int __wrap_eventfd_write(int fd, eventfd_t count);
-void __wrap_randombytes_buf(void *data, size_t size);
-uint32_t __wrap_randombytes_random(void);
+WRAPPED(int, pthread_mutex_lock, (pthread_mutex_t * mutex))
+WRAPPED(int, pthread_mutex_unlock, (pthread_mutex_t * mutex))
+WRAPPED(int, pthread_mutex_trylock, (pthread_mutex_t * mutex))
+WRAPPED(int, pthread_mutex_destroy, (pthread_mutex_t * mutex))
+WRAPPED(int, pthread_cond_wait, (pthread_cond_t * cond, pthread_mutex_t *mutex))
+WRAPPED(int, pthread_cond_timedwait,
+	(pthread_cond_t * cond, pthread_mutex_t *mutex,
+	 const struct timespec *end))
+WRAPPED(int, pthread_cond_signal, (pthread_cond_t * cond))
+WRAPPED(int, pthread_cond_broadcast, (pthread_cond_t * cond))
+WRAPPED(int, pthread_cond_destroy, (pthread_cond_t * cond))
+WRAPPED(int, pthread_create,
+	(pthread_t * id, const pthread_attr_t *attr, void *(*main)(void *),
+	 void *context))
+WRAPPED(int, pthread_join, (pthread_t id, void **result))
+WRAPPED(int, pthread_detach, (pthread_t id))
+WRAPPED(int, pthread_once, (pthread_once_t * once, void (*init)(void)))
+WRAPPED(int, sem_wait, (sem_t * sem))
+WRAPPED(int, sem_post, (sem_t * sem))
+WRAPPED(int, sem_destroy, (sem_t * sem))
+WRAPPED(int, clock_gettime, (clockid_t clock, struct timespec *ts))
+WRAPPED(int, epoll_wait,
+	(int fd, struct epoll_event *events, int max, int timeout))
+WRAPPED(int, eventfd_read, (int fd, eventfd_t *count))
+WRAPPED(int, eventfd_write, (int fd, eventfd_t count))
+WRAPPED(void, randombytes_buf, (void *data, size_t size))
+WRAPPED(uint32_t, randombytes_random, (void))
 
 /*
  * Mutexes

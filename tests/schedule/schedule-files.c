@@ -23,128 +23,42 @@ static void behind(void)
 	schedule_point();
 }
 
-static int s_openat(int dir_fd, const char *path, int flags, mode_t mode)
-{
-	int ret;
+#define WITH_POINTS(type, name, params, args) \
+	static type s_##name params           \
+	{                                     \
+		type ret;                     \
+                                              \
+		before();                     \
+		ret = below->name args;       \
+		behind();                     \
+		return ret;                   \
+	}
 
-	before();
-	ret = below->openat(dir_fd, path, flags, mode);
-	behind();
-	return ret;
-}
-
-static ssize_t s_read(int fd, void *data, size_t size)
-{
-	ssize_t ret;
-
-	before();
-	ret = below->read(fd, data, size);
-	behind();
-	return ret;
-}
-
-static ssize_t s_writev(int fd, const struct iovec *iov, int count)
-{
-	ssize_t ret;
-
-	before();
-	ret = below->writev(fd, iov, count);
-	behind();
-	return ret;
-}
-
-static ssize_t s_pread(int fd, void *data, size_t size, off_t offset)
-{
-	ssize_t ret;
-
-	before();
-	ret = below->pread(fd, data, size, offset);
-	behind();
-	return ret;
-}
-
-static ssize_t s_pwritev(int fd, const struct iovec *iov, int count,
-			 off_t offset)
-{
-	ssize_t ret;
-
-	before();
-	ret = below->pwritev(fd, iov, count, offset);
-	behind();
-	return ret;
-}
-
-static int s_ftruncate(int fd, off_t size)
-{
-	int ret;
-
-	before();
-	ret = below->ftruncate(fd, size);
-	behind();
-	return ret;
-}
-
-static int s_fdatasync(int fd)
-{
-	int ret;
-
-	before();
-	ret = below->fdatasync(fd);
-	behind();
-	return ret;
-}
-
-static int s_fsync_dir(int dir_fd)
-{
-	int ret;
-
-	before();
-	ret = below->fsync_dir(dir_fd);
-	behind();
-	return ret;
-}
-
-static int s_renameat2(int old_fd, const char *old_path, int new_fd,
-		       const char *new_path, unsigned int flags)
-{
-	int ret;
-
-	before();
-	ret = below->renameat2(old_fd, old_path, new_fd, new_path, flags);
-	behind();
-	return ret;
-}
-
-static int s_linkat(int old_fd, const char *old_path, int new_fd,
-		    const char *new_path, int flags)
-{
-	int ret;
-
-	before();
-	ret = below->linkat(old_fd, old_path, new_fd, new_path, flags);
-	behind();
-	return ret;
-}
-
-static int s_unlinkat(int dir_fd, const char *path, int flags)
-{
-	int ret;
-
-	before();
-	ret = below->unlinkat(dir_fd, path, flags);
-	behind();
-	return ret;
-}
-
-static int s_mkdirat(int dir_fd, const char *path, mode_t mode)
-{
-	int ret;
-
-	before();
-	ret = below->mkdirat(dir_fd, path, mode);
-	behind();
-	return ret;
-}
+WITH_POINTS(int, openat, (int dir, const char *path, int flags, mode_t mode),
+	    (dir, path, flags, mode))
+WITH_POINTS(ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
+WITH_POINTS(ssize_t, pread, (int fd, void *data, size_t size, off_t offset),
+	    (fd, data, size, offset))
+WITH_POINTS(ssize_t, writev, (int fd, const struct iovec *iov, int count),
+	    (fd, iov, count))
+WITH_POINTS(ssize_t, pwritev,
+	    (int fd, const struct iovec *iov, int count, off_t offset),
+	    (fd, iov, count, offset))
+WITH_POINTS(int, ftruncate, (int fd, off_t size), (fd, size))
+WITH_POINTS(int, fdatasync, (int fd), (fd))
+WITH_POINTS(int, fsync_dir, (int dir), (dir))
+WITH_POINTS(int, renameat2,
+	    (int old_dir, const char *old_path, int dir, const char *path,
+	     unsigned int flags),
+	    (old_dir, old_path, dir, path, flags))
+WITH_POINTS(int, linkat,
+	    (int old_dir, const char *old_path, int dir, const char *path,
+	     int flags),
+	    (old_dir, old_path, dir, path, flags))
+WITH_POINTS(int, unlinkat, (int dir, const char *path, int flags),
+	    (dir, path, flags))
+WITH_POINTS(int, mkdirat, (int dir, const char *path, mode_t mode),
+	    (dir, path, mode))
 
 void schedule_files_begin(void)
 {

@@ -8,6 +8,7 @@
 #include "ioloop.h"
 #include "istream.h"
 #include "ostream.h"
+#include "schedule-streams.h"
 #include "schedule.h"
 #include "stack-spec.h"
 #include "test-stream-common.h"
@@ -16,12 +17,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* Several times what a pipe and the queues of a layer hold. */
-#define SIZE ((size_t)1500000)
-
-static unsigned char *data;
-static struct stream_context keys;
 
 /* One end, on a thread and with a loop of its own. */
 struct end {
@@ -57,12 +52,12 @@ static int send_more(void *context)
 	ssize_t sent;
 	int ret;
 
-	step = I_MIN(step, SIZE - end->done);
-	sent = o_stream_send(end->output, data + end->done, step);
+	step = I_MIN(step, SCHEDULE_DATA_SIZE - end->done);
+	sent = o_stream_send(end->output, schedule_data + end->done, step);
 	if (sent < 0)
 		schedule_fail("sending: %s", o_stream_get_error(end->output));
 	end->done += (size_t)sent;
-	if (end->done < SIZE)
+	if (end->done < SCHEDULE_DATA_SIZE)
 		return 0;
 	ret = o_stream_finish(end->output);
 	if (ret < 0)
@@ -76,7 +71,7 @@ static int send_more(void *context)
 static int send_piece(void *context)
 {
 	struct end *end = context;
-	ssize_t sent = o_stream_send(end->output, data + end->done,
+	ssize_t sent = o_stream_send(end->output, schedule_data + end->done,
 				     piece_end - end->done);
 	int ret;
 
@@ -112,7 +107,8 @@ static void *write_all(void *context)
 
 	end->loop = io_loop_create();
 	pipe = o_stream_create_fd(end->fd, 4096);
-	end->output = stack_spec_create_output(end->spec, &keys, pipe, NULL);
+	end->output =
+		stack_spec_create_output(end->spec, &schedule_keys, pipe, NULL);
 	o_stream_set_flush_callback(
 		end->output, end->has_pieces ? send_piece : send_more, end);
 	if (end->has_pieces)
@@ -144,8 +140,8 @@ static void read_more(void *context)
 	if (ret > 0)
 		i_stream_set_input_pending(end->input, true);
 	if (size > 0 &&
-	    (end->done + size > SIZE ||
-	     memcmp(read, data + end->done, size) != 0))
+	    (end->done + size > SCHEDULE_DATA_SIZE ||
+	     memcmp(read, schedule_data + end->done, size) != 0))
 		schedule_fail("other bytes are read");
 	end->done += size;
 	i_stream_skip(end->input, size);
@@ -155,7 +151,7 @@ static void read_more(void *context)
 	if (ret != -1)
 		return;
 	if (end->input->stream_errno != 0 ||
-	    end->done != (end->has_pieces ? PIECES_SIZE : SIZE))
+	    end->done != (end->has_pieces ? PIECES_SIZE : SCHEDULE_DATA_SIZE))
 		schedule_fail("reading ends at %zu: %s", end->done,
 			      i_stream_get_error(end->input));
 	io_loop_stop(end->loop);
@@ -168,7 +164,8 @@ static void *read_all(void *context)
 
 	end->loop = io_loop_create();
 	pipe = i_stream_create_fd(end->fd, 16384);
-	end->input = stack_spec_create_input(end->spec, &keys, pipe, NULL);
+	end->input =
+		stack_spec_create_input(end->spec, &schedule_keys, pipe, NULL);
 	end->io = io_add_istream(end->input, read_more, end);
 	io_loop_run(end->loop);
 	io_remove(&end->io);
@@ -246,22 +243,6 @@ static void test_nobody_sleeps(void **state ATTR_UNUSED)
 		schedule_each(16, run_scene, specs[i]);
 }
 
-static int setup(void **state)
-{
-	data = test_data(TEST_DATA_RANDOM, SIZE);
-	if (test_keys_setup(state) < 0)
-		return -1;
-	keys.recipients = test_keys.recipients;
-	keys.identities = test_keys.identities;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	free(data);
-	return test_keys_teardown(state);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_each_piece_arrives),
 	};
 
-	return cmocka_run_group_tests_name("schedule-loops", tests, setup,
-					   teardown);
+	return cmocka_run_group_tests_name("schedule-loops", tests,
+					   schedule_streams_setup,
+					   schedule_streams_teardown);
 }

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "ostream.h"
+#include "schedule-streams.h"
 #include "schedule.h"
 #include "stack-spec.h"
 #include "test-stream-common.h"
@@ -20,13 +21,10 @@ enum giving_up {
 
 struct scene {
 	const char *spec;
-	size_t size;
 	enum giving_up who;
 	size_t cut; /* so many bytes are missing */
 };
 
-static unsigned char *data;
-static struct stream_context keys;
 static uint32_t seed;
 
 static size_t some(size_t count)
@@ -42,7 +40,7 @@ static void send_some(struct ostream *s, struct test_sink *sink, size_t size)
 	while (sent < size) {
 		step = 1 + some(90000);
 		step = I_MIN(step, size - sent);
-		ret = o_stream_send(s, data + sent, step);
+		ret = o_stream_send(s, schedule_data + sent, step);
 		if (ret < 0)
 			schedule_fail("sending: %s", o_stream_get_error(s));
 		sent += (size_t)ret;
@@ -66,14 +64,14 @@ static void finish(struct ostream *s, struct test_sink *sink)
 static void write_all(const struct scene *scene, struct stack_spec *spec,
 		      struct test_sink *sink)
 {
-	struct ostream *s =
-		stack_spec_create_output(spec, &keys, sink->stream, NULL);
+	struct ostream *s = stack_spec_create_output(spec, &schedule_keys,
+						     sink->stream, NULL);
 
 	if (scene->who == WRITER) {
-		send_some(s, sink, some(scene->size));
+		send_some(s, sink, some(SCHEDULE_DATA_SIZE));
 		o_stream_abort(s);
 	} else {
-		send_some(s, sink, scene->size);
+		send_some(s, sink, SCHEDULE_DATA_SIZE);
 		finish(s, sink);
 	}
 	o_stream_destroy(&s);
@@ -85,22 +83,23 @@ static void read_all(const struct scene *scene, struct stack_spec *spec,
 	struct istream *source = test_trickle_create(
 		sink->data->data, sink->data->used - scene->cut,
 		1000 + some(70000), some(2) == 0);
-	struct istream *s = stack_spec_create_input(spec, &keys, source, NULL);
-	size_t end = scene->who == READER ? some(scene->size) : SIZE_MAX;
+	struct istream *s =
+		stack_spec_create_input(spec, &schedule_keys, source, NULL);
+	size_t end = scene->who == READER ? some(SCHEDULE_DATA_SIZE) : SIZE_MAX;
 	const unsigned char *read;
 	size_t size, pos = 0;
 	ssize_t ret;
 
 	while (pos < end && (ret = i_stream_read(s)) != -1) {
 		read = i_stream_get_data(s, &size);
-		if (pos + size > scene->size ||
-		    (size > 0 && memcmp(read, data + pos, size) != 0))
+		if (pos + size > SCHEDULE_DATA_SIZE ||
+		    (size > 0 && memcmp(read, schedule_data + pos, size) != 0))
 			schedule_fail("other bytes are read");
 		pos += size;
 		i_stream_skip(s, size);
 	}
 	if (scene->who == NOBODY && scene->cut == 0 &&
-	    (s->stream_errno != 0 || pos != scene->size))
+	    (s->stream_errno != 0 || pos != SCHEDULE_DATA_SIZE))
 		schedule_fail("reading ends at %zu: %s", pos,
 			      i_stream_get_error(s));
 	if (scene->cut > 0 && s->stream_errno != EPIPE)
@@ -126,16 +125,13 @@ static void run_scene(uint32_t number, void *context)
 	stack_spec_free(&spec);
 }
 
-/* What is longer than the queues of a layer. */
-#define SIZE ((size_t)1500000)
-
 static void run_scenes(enum giving_up who, size_t cut, unsigned int usual)
 {
 	static const char *const specs[] = {
 		"lz4:async=yes", "age:threads=3",
 		"gzip:1,async=yes | age:threads=2,async=yes"
 	};
-	struct scene scene = { .size = SIZE, .who = who, .cut = cut };
+	struct scene scene = { .who = who, .cut = cut };
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(specs); i++) {
@@ -158,23 +154,7 @@ static void test_who_gives_up(void **state ATTR_UNUSED)
 static void test_what_is_cut(void **state ATTR_UNUSED)
 {
 	run_scenes(NOBODY, 1, 8);
-	run_scenes(NOBODY, SIZE / 10, 8);
-}
-
-static int setup(void **state)
-{
-	data = test_data(TEST_DATA_RANDOM, SIZE);
-	if (test_keys_setup(state) < 0)
-		return -1;
-	keys.recipients = test_keys.recipients;
-	keys.identities = test_keys.identities;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	free(data);
-	return test_keys_teardown(state);
+	run_scenes(NOBODY, SCHEDULE_DATA_SIZE / 10, 8);
 }
 
 int main(void)
@@ -185,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_cut),
 	};
 
-	return cmocka_run_group_tests_name("schedule-streams", tests, setup,
-					   teardown);
+	return cmocka_run_group_tests_name("schedule-streams", tests,
+					   schedule_streams_setup,
+					   schedule_streams_teardown);
 }
