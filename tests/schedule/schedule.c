@@ -10,9 +10,10 @@
 #define THREADS_MAX 64
 /* Nothing that is tested takes a tenth of it. */
 #define STEPS_MAX 5000000
-/* Where priorities change, of so many steps. */
-#define CHANGES 3
-#define CHANGES_WITHIN 4000
+/* How often priorities change, early or late: of so many steps, doubled up to so often. */
+#define CHANGES 5
+#define CHANGES_WITHIN 64u
+#define DOUBLINGS 9
 
 int __real_sem_wait(sem_t *sem);
 int __real_sem_post(sem_t *sem);
@@ -378,7 +379,8 @@ void schedule_begin(uint32_t n)
 	thread_count = 0;
 	held = 0;
 	for (i = 0; i < CHANGES; i++)
-		changes[i] = schedule_random(CHANGES_WITHIN);
+		changes[i] = schedule_random(CHANGES_WITHIN
+					     << schedule_random(DOUBLINGS));
 	use_one_cpu();
 	schedule_files_begin();
 	self = schedule_add(not_called, NULL);
