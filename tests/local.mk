@@ -164,7 +164,7 @@ threaded_tests += tests/test-spool-scan tests/test-spool-scan-once \
 unit_tests += tests/test-module-file tests/test-module-file-aside \
 	tests/test-module-file-claim \
 	tests/test-module-file-damage tests/test-module-file-headers \
-	tests/test-module-file-new tests/test-module-file-rewrite \
+	tests/test-module-file-new tests/test-module-file-rewrite tests/test-module-file-sweep \
 	tests/test-module-file-hostile tests/test-module-file-list \
 	tests/test-module-file-number-1 \
 	tests/test-module-file-problems

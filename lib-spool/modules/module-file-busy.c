@@ -15,9 +15,11 @@ struct busy_id {
 	struct busy_id *next;
 	message_id id;
 	unsigned int writing; /* bodies that are being written */
-	unsigned int waiting; /* who waits for the claim */
-	bool unsettled;       /* a body is there that waits for its headers */
+	unsigned int
+		waiting; /* who waits for the claim, or until it is swept */
+	bool unsettled;  /* a body is there that waits for its headers */
 	bool claimed;
+	bool swept; /* bodies of it are removed, and none may begin */
 };
 
 static struct busy_id **find(struct file_store *store, const message_id *id)
@@ -46,7 +48,7 @@ static struct busy_id *get(struct file_store *store, const message_id *id)
 static bool is_needed(const struct busy_id *busy)
 {
 	return busy->writing > 0 || busy->waiting > 0 || busy->unsettled ||
-		busy->claimed;
+		busy->claimed || busy->swept;
 }
 
 static void drop_unneeded(struct busy_id **pos)
@@ -61,8 +63,15 @@ static void drop_unneeded(struct busy_id **pos)
 
 void file_busy_begin(struct file_store *store, const message_id *id)
 {
+	struct busy_id *busy;
+
 	(void)pthread_mutex_lock(&store->mutex);
-	get(store, id)->writing++;
+	busy = get(store, id);
+	busy->waiting++;
+	while (busy->swept)
+		(void)pthread_cond_wait(&store->released, &store->mutex);
+	busy->waiting--;
+	busy->writing++;
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
@@ -102,6 +111,33 @@ bool file_is_busy(struct file_store *store, const message_id *id)
 	ret = busy != NULL && (busy->writing > 0 || busy->unsettled);
 	(void)pthread_mutex_unlock(&store->mutex);
 	return ret;
+}
+
+bool file_sweep_begin(struct file_store *store, const message_id *id)
+{
+	struct busy_id *busy;
+	bool begun;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	busy = get(store, id);
+	begun = busy->writing == 0 && !busy->unsettled;
+	busy->swept = begun;
+	(void)pthread_mutex_unlock(&store->mutex);
+	return begun;
+}
+
+void file_sweep_end(struct file_store *store, const message_id *id)
+{
+	struct busy_id **pos;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	pos = find(store, id);
+	i_assert(*pos != NULL && (*pos)->swept);
+	(*pos)->swept = false;
+	if ((*pos)->waiting > 0)
+		(void)pthread_cond_broadcast(&store->released);
+	drop_unneeded(pos);
+	(void)pthread_mutex_unlock(&store->mutex);
 }
 
 void file_claim(struct file_store *store, const message_id *id)

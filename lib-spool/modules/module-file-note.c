@@ -1,7 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* What the file store keeps with a message in memory: '+' for a body that waits for
-   its headers, '=' for one that has them, the body's hash, its stack. */
+/* What the file store keeps with a message in memory: a letter for each kind of body, its
+   hash, its stack. */
 
 #include "config.h"
 #include "module-file-private.h"
@@ -13,12 +13,16 @@
 #define NOTE_HASH 1
 #define NOTE_STACK (NOTE_HASH + FILE_HASH_SIZE * 2)
 
+static const char kinds[] = { [FILE_NOTE_STORED] = '=',
+			      [FILE_NOTE_FIRST] = '+',
+			      [FILE_NOTE_CHANGED] = '*' };
+
 void file_note_set(email_message *message, const struct file_entry *entry,
-		   bool pending)
+		   enum file_note kind)
 {
 	char note[NOTE_STACK + FILE_STACK_SIZE];
 
-	note[0] = pending ? '+' : '=';
+	note[0] = kinds[kind];
 	(void)sodium_bin2hex(note + NOTE_HASH, FILE_HASH_SIZE * 2 + 1,
 			     entry->body_hash, FILE_HASH_SIZE);
 	(void)snprintf(note + NOTE_STACK, FILE_STACK_SIZE, "%s",
@@ -27,7 +31,7 @@ void file_note_set(email_message *message, const struct file_entry *entry,
 }
 
 bool file_note_get(const email_message *message, struct file_entry *entry,
-		   bool *pending_r)
+		   enum file_note *kind_r)
 {
 	const char *note = email_message_get_store_note(message);
 
@@ -37,6 +41,8 @@ bool file_note_get(const email_message *message, struct file_entry *entry,
 		return false;
 	(void)snprintf(entry->body_stack, sizeof(entry->body_stack), "%s",
 		       note + NOTE_STACK);
-	*pending_r = note[0] == '+';
+	*kind_r = note[0] == kinds[FILE_NOTE_FIRST] ? FILE_NOTE_FIRST :
+		note[0] == kinds[FILE_NOTE_CHANGED] ? FILE_NOTE_CHANGED :
+						      FILE_NOTE_STORED;
 	return true;
 }

@@ -110,13 +110,20 @@ char *file_path(const struct file_store *store, const message_id *id,
  * module-file-note.c
  */
 
-/* What stands with a message in memory: which of the store's bodies is its own.
-   `pending`: no header file speaks of it yet. */
+/* Which of the store's bodies is the message's own. */
+enum file_note {
+	FILE_NOTE_STORED, /* the one that its header file speaks of */
+	/* what no header file speaks of yet: the first one of a message, called ID.b, or
+	   one that is to take the place of another, ID.HASH.b */
+	FILE_NOTE_FIRST,
+	FILE_NOTE_CHANGED
+};
+/* Stands with a message in memory. */
 void file_note_set(email_message *message, const struct file_entry *entry,
-		   bool pending);
+		   enum file_note kind);
 /* Fills in body_hash and body_stack; false: this store has no body of it. */
 bool file_note_get(const email_message *message, struct file_entry *entry,
-		   bool *pending_r);
+		   enum file_note *kind_r);
 
 /*
  * module-file-busy.c: what this process is doing to which message.
@@ -131,6 +138,9 @@ void file_busy_end(struct file_store *store, const message_id *id,
 void file_busy_settle(struct file_store *store, const message_id *id);
 /* Whether a body is being written or waits. */
 bool file_is_busy(struct file_store *store, const message_id *id);
+/* False where it is. Until the end nobody begins to write one. */
+bool file_sweep_begin(struct file_store *store, const message_id *id);
+void file_sweep_end(struct file_store *store, const message_id *id);
 /* The right to change which files are a message's, of one thread at a time:
    waits until it is free. */
 void file_claim(struct file_store *store, const message_id *id);

@@ -11,6 +11,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -230,6 +231,9 @@ struct file_scan {
 	struct spool_scan *scan;
 	bool has_left_out; /* what a later one is to hand out */
 	bool forgets;      /* what it has handed out */
+	/* of files that are where nobody looks for them: whether it is known, and whether
+	   there are any */
+	bool has_counted, has_misplaced;
 };
 
 /* Whether it is to be handed out. */
@@ -248,61 +252,137 @@ static bool scan_headers(struct file_scan *scan, int bucket_fd,
 	return true;
 }
 
-/* The body that headers speak of is there, and is what was written. */
-static bool is_body_whole(struct file_store *store, int bucket_fd,
-			  const struct file_entry *entry)
-{
-	char name[FILE_NAME_SIZE];
-	struct istream *file;
-	uint64_t size;
-	int fd, error;
+/*
+ * Bodies
+ */
 
-	fd = file_open_body(store, bucket_fd, entry, name);
-	if (fd < 0)
-		return false;
-	file = file_body_stream(store, entry, name, &fd);
-	error = spool_read_through(file, &size);
-	i_stream_destroy(&file);
-	return error == 0;
+static bool pass_by(struct file_store *store ATTR_UNUSED,
+		    int bucket_fd ATTR_UNUSED, const char *name ATTR_UNUSED,
+		    const message_id *id ATTR_UNUSED,
+		    enum file_kind kind ATTR_UNUSED, void *context ATTR_UNUSED)
+{
+	return true;
 }
 
-/* Of a changed body and the one it took the place of one is too many; but whoever has lost
-   the body that its headers speak of needs what is left. */
-static void sweep_old_body(struct file_store *store, int bucket_fd,
-			   const message_id *id, const char *name)
+/* Whether headers of a message may be where nobody looks for them, so that its body has
+   none only where it is. */
+static bool may_be_misplaced(struct file_scan *scan)
+{
+	uint64_t count;
+
+	if (!scan->has_counted)
+		scan->has_misplaced = file_walk_and_count(scan->store, pass_by,
+							  NULL, &count) < 0 ||
+			count > 0;
+	scan->has_counted = true;
+	return scan->has_misplaced;
+}
+
+/* Unless one of the process's own is about to need it. */
+static void sweep(struct file_store *store, int bucket_fd, const message_id *id,
+		  const char *name)
+{
+	if (!file_sweep_begin(store, id))
+		return;
+	(void)file_ops()->unlinkat(bucket_fd, name, 0);
+	file_sweep_end(store, id);
+}
+
+/* What took the place of another body, and that one, of which one is too many. */
+struct old_body {
+	struct file_entry entry; /* of the headers */
+	char name[FILE_NAME_SIZE];
+};
+
+/* Whether there is one; each is visited, and the first one has nothing to do. */
+static bool find_old_body(struct file_store *store, int bucket_fd,
+			  const message_id *id, const char *visited,
+			  struct old_body *old_r)
 {
 	char own[FILE_NAME_SIZE], first[FILE_NAME_SIZE];
-	struct file_entry entry;
-	const char *old;
 
 	file_name(id, FILE_BODY_SUFFIX, first);
-	/* the usual one: who took its place is visited, too */
-	if (strcmp(name, first) == 0 ||
-	    file_entry_read(store, bucket_fd, id, &entry) < 0)
-		return;
-	file_body_name(id, entry.body_hash, own);
-	old = strcmp(name, own) == 0 ? first : name;
-	if (file_look(bucket_fd, old) != 0 &&
-	    is_body_whole(store, bucket_fd, &entry))
-		(void)file_ops()->unlinkat(bucket_fd, old, 0);
+	if (strcmp(visited, first) == 0 ||
+	    file_entry_read(store, bucket_fd, id, &old_r->entry) < 0)
+		return false;
+	file_body_name(id, old_r->entry.body_hash, own);
+	(void)snprintf(old_r->name, sizeof(old_r->name), "%s",
+		       strcmp(visited, own) == 0 ? first : visited);
+	return file_look(bucket_fd, old_r->name) != 0;
 }
 
-/* A body that no headers speak of: its writer is gone, unless it is one of ours, or we
-   are a reader. */
-static void scan_body(struct file_store *store, int bucket_fd,
-		      const message_id *id, const char *name)
+/* With the claim: of a body without headers the writer is gone, unless it is one of ours.
+   Whether there is an old one to look at. */
+static bool look_at_body(struct file_scan *scan, int bucket_fd,
+			 const message_id *id, const char *name,
+			 struct old_body *old_r)
 {
 	char headers[FILE_NAME_SIZE];
 	int have_headers;
 
-	if (is_reader(store) || file_is_busy(store, id))
-		return;
+	/* nothing of it would be swept */
+	if (file_is_busy(scan->store, id))
+		return false;
 	file_name(id, FILE_HEADERS_SUFFIX, headers);
 	have_headers = file_look(bucket_fd, headers);
-	if (have_headers == 0)
-		(void)file_ops()->unlinkat(bucket_fd, name, 0);
-	if (have_headers > 0)
-		sweep_old_body(store, bucket_fd, id, name);
+	if (have_headers == 0 && !may_be_misplaced(scan))
+		sweep(scan->store, bucket_fd, id, name);
+	return have_headers > 0 &&
+		find_old_body(scan->store, bucket_fd, id, name, old_r);
+}
+
+/* The body that headers speak of is there, and is what was written. */
+static bool is_body_whole(const struct file_scan *scan, int bucket_fd,
+			  const struct file_entry *entry)
+{
+	const unsigned char *data;
+	char name[FILE_NAME_SIZE];
+	struct istream *file;
+	bool whole;
+	size_t size;
+	int fd;
+
+	fd = file_open_body(scan->store, bucket_fd, entry, name);
+	if (fd < 0)
+		return false;
+	file = file_body_stream(scan->store, entry, name, &fd);
+	while (!spool_scan_is_stopping(scan->scan) &&
+	       i_stream_read_more(file, &data, &size) > 0)
+		i_stream_skip(file, size);
+	whole = file->eof && file->stream_errno == 0;
+	i_stream_destroy(&file);
+	return whole;
+}
+
+/* The headers are still those. */
+static bool is_unchanged(struct file_store *store, int bucket_fd,
+			 const struct file_entry *entry)
+{
+	struct file_entry now;
+
+	return file_entry_read(store, bucket_fd, &entry->id, &now) == 0 &&
+		now.version == entry->version &&
+		memcmp(now.body_hash, entry->body_hash, FILE_HASH_SIZE) == 0;
+}
+
+/* Whoever has lost the body that its headers speak of needs what is left. The claim is
+   others' while that body is read. */
+static void scan_body(struct file_scan *scan, int bucket_fd,
+		      const message_id *id, const char *name)
+{
+	struct file_store *store = scan->store;
+	struct old_body old;
+	bool has_old;
+
+	file_claim(store, id);
+	has_old = look_at_body(scan, bucket_fd, id, name, &old);
+	file_release(store, id);
+	if (!has_old || !is_body_whole(scan, bucket_fd, &old.entry))
+		return;
+	file_claim(store, id);
+	if (is_unchanged(store, bucket_fd, &old.entry))
+		sweep(store, bucket_fd, id, old.name);
+	file_release(store, id);
 }
 
 static bool scan_entry(struct file_store *store, int bucket_fd,
@@ -310,15 +390,17 @@ static bool scan_entry(struct file_store *store, int bucket_fd,
 		       enum file_kind kind, void *context)
 {
 	struct file_scan *scan = context;
-	bool live = false;
+	bool live;
 
 	if (spool_scan_is_stopping(scan->scan))
 		return false;
+	if (kind != FILE_KIND_HEADERS) {
+		if (!is_reader(store))
+			scan_body(scan, bucket_fd, id, name);
+		return true;
+	}
 	file_claim(store, id);
-	if (kind == FILE_KIND_HEADERS)
-		live = scan_headers(scan, bucket_fd, id);
-	else
-		scan_body(store, bucket_fd, id, name);
+	live = scan_headers(scan, bucket_fd, id);
 	file_release(store, id);
 	/* without the claim: who is told may remove it at once */
 	if (live)
@@ -330,13 +412,22 @@ void *file_process_disk_queue(io_infrastructure *io, void *context)
 {
 	struct file_store *store = container_of(io, struct file_store, io);
 	struct file_scan scan = { .store = store, .scan = context };
+	uint64_t misplaced;
 
-	if (file_walk(store, scan_entry, &scan) < 0) {
+	if (file_walk_and_count(store, scan_entry, &scan, &misplaced) < 0) {
 		scan.has_left_out = true;
 		spool_note_left_out(store->spool, errno);
 		spool_warn(store->spool, "the scan met an error: %s",
 			   strerror(errno));
 	}
+	if (misplaced > 0)
+		spool_warn(store->spool,
+			   "%" PRIu64 " files of messages are in directories "
+			   "where nobody looks for them: move each to the one "
+			   "that has the last two characters of its message's "
+			   "id; no body is removed meanwhile for having no "
+			   "headers",
+			   misplaced);
 	/* where it forgets: rather late, with the next opening, than twice */
 	if (!scan.has_left_out || scan.forgets)
 		file_known_all(store);

@@ -113,7 +113,8 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 			   email_message *message)
 {
 	const message_id *id = &message->message_id;
-	bool pending, first = email_message_get_store_note(message) == NULL;
+	bool first = email_message_get_store_note(message) == NULL;
+	enum file_note kind;
 	struct file_entry entry, before;
 	char name[FILE_NAME_SIZE];
 	struct ostream *sink;
@@ -137,10 +138,11 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 	if (answer != IO_DONE)
 		return answer;
 	if (!first && email_message_get_version(message) == 0 &&
-	    file_note_get(message, &before, &pending))
+	    file_note_get(message, &before, &kind))
 		drop_old_bodies(bucket_fd, id, before.body_hash, name);
 	message->body_len = entry.body_len;
-	file_note_set(message, &entry, true);
+	file_note_set(message, &entry,
+		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED);
 	return IO_DONE;
 }
 
@@ -238,10 +240,22 @@ static int write_known_headers(struct file_store *store, int bucket_fd,
 	return answer;
 }
 
+/* As file_look(): the body that these headers are to be about. One that is to take the place
+   of another has its own name, and the other one may be there, too. */
+static int look_for_body(int bucket_fd, const struct file_entry *entry,
+			 enum file_note kind, char name_r[FILE_NAME_SIZE])
+{
+	if (kind != FILE_NOTE_CHANGED)
+		return file_find_body(bucket_fd, &entry->id, entry->body_hash,
+				      name_r);
+	file_body_name(&entry->id, entry->body_hash, name_r);
+	return file_look(bucket_fd, name_r);
+}
+
 /* With the claim on the message. */
 static int commit_headers(struct file_store *store, int bucket_fd,
 			  email_message *message, struct file_entry *entry,
-			  bool pending)
+			  enum file_note kind)
 {
 	char body[FILE_NAME_SIZE];
 	struct file_entry before;
@@ -253,7 +267,7 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	if (answer != IO_DONE)
 		return answer;
 	entry->body_len = message->body_len;
-	found = file_find_body(bucket_fd, &entry->id, entry->body_hash, body);
+	found = look_for_body(bucket_fd, entry, kind, body);
 	if (found < 0)
 		return spool_fail_message(store->spool, "looking for the body",
 					  &entry->id, errno);
@@ -266,10 +280,10 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	answer = write_known_headers(store, bucket_fd, message, entry);
 	if (answer != IO_DONE)
 		return answer;
-	if (pending &&
+	if (kind != FILE_NOTE_STORED &&
 	    entry->version != email_message_get_first_version(message))
 		drop_old_bodies(bucket_fd, &entry->id, before.body_hash, body);
-	file_note_set(message, entry, false);
+	file_note_set(message, entry, FILE_NOTE_STORED);
 	file_busy_settle(store, &entry->id);
 	return answer;
 }
@@ -280,13 +294,13 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	struct file_store *store = file_store(io);
 	const message_id *id = &message->message_id;
 	struct file_entry entry;
+	enum file_note kind;
 	int bucket_fd, answer;
-	bool pending;
 
 	memset(&entry, 0, sizeof(entry));
 	entry.id = *id;
 	entry.version = email_message_get_version(message);
-	if (!file_note_get(message, &entry, &pending))
+	if (!file_note_get(message, &entry, &kind))
 		return io_refuse(EINVAL,
 				 "the body was not written to this store "
 				 "before the headers");
@@ -295,7 +309,7 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return spool_fail_message(store->spool, "writing the headers",
 					  id, errno);
 	file_claim(store, id);
-	answer = commit_headers(store, bucket_fd, message, &entry, pending);
+	answer = commit_headers(store, bucket_fd, message, &entry, kind);
 	file_release(store, id);
 	(void)file_close(&bucket_fd);
 	return answer;

@@ -471,7 +471,10 @@ void store_look(const struct store_tree *tree, const struct store_message *m,
 	seen_r->there = file != NULL;
 	if (file == NULL || !S_ISREG(file->type))
 		return;
-	seen_r->newer = m->newer != NULL && has_line(file->data, m->newer);
+	/* also where it came from another message */
+	for (i = 0; i < STORE_MESSAGES; i++)
+		seen_r->newer |= store_messages[i].newer != NULL &&
+			has_line(file->data, store_messages[i].newer);
 	for (i = 0; i < m->count; i++) {
 		if (has_line(file->data, m->versions[i].headers))
 			seen_r->version = &m->versions[i];
