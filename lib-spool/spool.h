@@ -227,8 +227,9 @@ struct spool_strays {
 	uint64_t bodies;    /* that no headers speak of */
 	uint64_t temporary; /* files */
 	uint64_t bytes;     /* of these bodies and files, on disk */
-	/* files of messages in a directory of the file store where nobody looks for them:
-	   somebody moved them there, and they stay (doc/spool-format.md) */
+	/* files of messages in another of the file store's directories than theirs, where
+	   nobody looks for them: somebody moved them there, and they stay
+	   (doc/spool-format.md) */
 	uint64_t misplaced;
 	/* messages that scans have put aside, one each time */
 	uint64_t quarantined;

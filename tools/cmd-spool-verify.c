@@ -12,9 +12,10 @@ static const char help[] =
 	"Usage: bobbin spool verify DIR [OPTION]...\n\n"
 	"Reads and checks every byte of every message, and tells what is wrong.\n"
 	"Without a key an encrypted message is checked by the hash and the checksum of\n"
-	"what is stored. Exit status 65 where something is damaged, or a program stored\n"
-	"a body that is no SMTP wire form; 77 where only the key does not fit. What a\n"
-	"killed writer left belongs to no message: it is counted, and no damage.\n\n"
+	"what is stored. Exit status 65 where something is damaged, cannot be undone\n"
+	"though its checksum is right, or lies where nobody looks for it, or a program\n"
+	"stored a body that is no SMTP wire form; 77 where only the key does not fit. What\n"
+	"a killed writer left belongs to no message: it is counted, and no damage.\n\n"
 	"  -i, --identity KEY   decrypt with the keys in this file, too\n"
 	"      --passphrase-file FILE  decrypt with the passphrase in its first line\n"
 	"      --json           one JSON object a line, for each message; the last\n"
@@ -103,7 +104,8 @@ static int run(int argc, char *argv[])
 		spool_json_totals(&totals);
 	else if (code < 0)
 		print_totals(&totals);
-	if (code < 0 && totals.damaged + totals.malformed > 0)
+	if (code < 0 &&
+	    totals.damaged + totals.malformed + totals.strays.misplaced > 0)
 		code = EX_DATAERR;
 	else if (code < 0 && totals.unread > 0)
 		code = totals.unread_code;

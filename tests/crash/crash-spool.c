@@ -182,6 +182,23 @@ int crash_put(struct spool *spool, unsigned int i, size_t size)
 	return answer;
 }
 
+static int write_changed_body(struct spool *spool, email_message *message,
+			      unsigned int i)
+{
+	make_body(&changed[i], i, strlen(bodies[i]) / 2, "not");
+	set_body(message, changed[i]);
+	return spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
+}
+
+void crash_begin_rewrite(struct spool *spool, unsigned int i)
+{
+	email_message *message;
+
+	assert_int_equal(spool_get(spool, &ids[i], &message), IO_DONE);
+	assert_int_equal(write_changed_body(spool, message, i), IO_DONE);
+	email_message_unref(&message);
+}
+
 int crash_rewrite(struct spool *spool, unsigned int i, bool body)
 {
 	email_message *message;
@@ -189,11 +206,8 @@ int crash_rewrite(struct spool *spool, unsigned int i, bool body)
 
 	assert_int_equal(spool_get(spool, &ids[i], &message), IO_DONE);
 	assert_int_equal(email_message_set_value(message, "x", "y", "z"), 0);
-	if (body) {
-		make_body(&changed[i], i, strlen(bodies[i]) / 2, "not");
-		set_body(message, changed[i]);
-		answer = spool_writebody(spool, IO_SYNCHRONOUS, message, 0);
-	}
+	if (body)
+		answer = write_changed_body(spool, message, i);
 	if (answer == IO_DONE)
 		answer = spool_writeheaders(spool, IO_SYNCHRONOUS, message, 0);
 	if (answer == IO_DONE)

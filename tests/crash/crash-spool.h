@@ -39,6 +39,8 @@ int crash_put(struct spool *spool, unsigned int i, size_t size);
 void crash_set_headers_size(size_t size);
 /* Only the headers, or another body as well. */
 int crash_rewrite(struct spool *spool, unsigned int i, bool body);
+/* Its body alone, as of one that was killed before the headers: which cannot fail. */
+void crash_begin_rewrite(struct spool *spool, unsigned int i);
 /* The state of the next recipient alone, of those that messages have which are put from
    now on. */
 void crash_set_recipients(unsigned int count);

@@ -217,6 +217,15 @@ int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr,
 	return 0;
 }
 
+static struct schedule_thread *find(pthread_t id)
+{
+	struct schedule_thread *thread = schedule_find(id);
+
+	if (thread == NULL)
+		schedule_fail("a thread is not of this order");
+	return thread;
+}
+
 int __wrap_pthread_join(pthread_t id, void **result)
 {
 	struct schedule_thread *thread;
@@ -225,7 +234,7 @@ int __wrap_pthread_join(pthread_t id, void **result)
 	if (schedule_self() == NULL)
 		return __real_pthread_join(id, result);
 	schedule_point();
-	thread = schedule_find(id);
+	thread = find(id);
 	while (thread->wait != SCHEDULE_END)
 		schedule_block(SCHEDULE_THREAD, thread);
 	error = __real_pthread_join(id, result);
@@ -236,7 +245,7 @@ int __wrap_pthread_join(pthread_t id, void **result)
 int __wrap_pthread_detach(pthread_t id)
 {
 	if (schedule_self() != NULL)
-		schedule_find(id)->is_detached = true;
+		find(id)->is_detached = true;
 	return __real_pthread_detach(id);
 }
 

@@ -45,6 +45,9 @@ WITH_POINTS(ssize_t, pwritev,
 	    (int fd, const struct iovec *iov, int count, off_t offset),
 	    (fd, iov, count, offset))
 WITH_POINTS(int, ftruncate, (int fd, off_t size), (fd, size))
+WITH_POINTS(int, fstatat,
+	    (int dir, const char *path, struct stat *st, int flags),
+	    (dir, path, st, flags))
 WITH_POINTS(int, fdatasync, (int fd), (fd))
 WITH_POINTS(int, fsync_dir, (int dir), (dir))
 WITH_POINTS(int, renameat2,
@@ -70,6 +73,7 @@ void schedule_files_begin(void)
 	table.pread = s_pread;
 	table.pwritev = s_pwritev;
 	table.ftruncate = s_ftruncate;
+	table.fstatat = s_fstatat;
 	table.fdatasync = s_fdatasync;
 	table.fsync_dir = s_fsync_dir;
 	table.renameat2 = s_renameat2;

@@ -21,8 +21,8 @@ enum schedule_wait {
 };
 
 struct schedule_thread {
-	pthread_t
-		id; /* another one may have it once this one has ended and is detached */
+	/* another one may have it once this one has ended and is detached */
+	pthread_t id;
 	bool is_detached;
 	sem_t go; /* posted when it is its turn */
 	void *(*main)(void *);

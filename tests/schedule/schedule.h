@@ -3,8 +3,9 @@
 #define SCHEDULE_H
 
 /* Threads one at a time, in an order that a number decides: the same number, the same order.
-   Whoever locks, waits, signals, reads an atomic variable or touches a file may have to let
-   another one go on before. So an order that happens once in a year on two processors is one
+   Whoever locks, waits, signals, looks at a file or changes it may have to let another one go
+   on before, and so may what reads atomic variables, if it is compiled for that
+   (schedule-atomics.h). So an order that happens once in a year on two processors is one
    of some thousands here, and can be had again. What can never end says who waits for what,
    and the number.
 
@@ -33,5 +34,7 @@ void schedule_fail(const char *fmt, ...) ATTR_FORMAT(1, 2) ATTR_NORETURN;
    many as are usual, or only the one whose number is SCHEDULE. */
 typedef void schedule_work_t(uint32_t number, void *context);
 void schedule_each(unsigned int usual, schedule_work_t *work, void *context);
+/* Not all orders meet what is counted over many. */
+bool schedule_is_one(void);
 
 #endif

@@ -57,7 +57,7 @@ static void count_twice(uint32_t number, void *context ATTR_UNUSED)
 static void test_lost_update(void **state ATTR_UNUSED)
 {
 	schedule_each(200, count_twice, NULL);
-	assert_true(wrong_sums > 0);
+	assert_true(wrong_sums > 0 || schedule_is_one());
 }
 
 static void *leave_a_trace(void *name)
