@@ -134,6 +134,8 @@ int spool_walk_dir(int parent_fd, const char *name, spool_dir_entry_t *callback,
 /* In bytes; 0 where it is not to be had. */
 uint64_t spool_file_size(int dir_fd, const char *name);
 
+/* Behind the name of what is in quarantine: the file that tells why. */
+#define SPOOL_REASON_SUFFIX ".why"
 /* spool-quarantine.c: keeps bytes in quarantine/NAME (NULL: they are there already, or will
    be), once, and why in NAME.why. Where others have the name, it is NAME.1, or the next one
    that is free. dir_fd: the spool's. -1 with errno: not both are there. */

@@ -51,7 +51,7 @@ static bool has_bytes(int dir_fd, const char *path, const unsigned char *data,
 
 static int keep_reason(int dir_fd, const char *path, const char *why)
 {
-	char *name = i_strdup_printf("%s.why", path);
+	char *name = i_strdup_printf("%s" SPOOL_REASON_SUFFIX, path);
 	char *line = i_strdup_printf("%s\n", why);
 	int ret = keep(dir_fd, name, 0, line, strlen(line)), error = errno;
 
@@ -155,7 +155,7 @@ static bool count_name(int dir_fd ATTR_UNUSED, const char *name, void *context)
 	memset(&kept, 0, sizeof(kept));
 	/* a reason alone is no message; of a segment that is missing there is
 	   nothing else */
-	if (ends_in(name, ".why"))
+	if (ends_in(name, SPOOL_REASON_SUFFIX))
 		count->parts += strncmp(name, "journal-", 8) == 0 ? 1 : 0;
 	else if (is_of_message(name, &kept))
 		count->no_memory = !add_kept(count, &kept);

@@ -142,7 +142,7 @@ struct stream_kind {
    '-', a help of one line, the functions of its role for both directions, and options as
    above; one that decodes is an INT, SIZE, BOOL or WORD, and the default of a number is one
    that could be given, unless it must be given. A function that returns NULL is taken for one
-   that failed with errno, or with EIO where it did not set that.
+   that failed with errno, or with EIO where it did not set that, or to EINVAL.
 
    *kind is not copied, and stays for as long as the process runs, as there is no way to
    take it back: a static const struct, or memory that is never freed, in a program or in a

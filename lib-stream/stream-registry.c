@@ -52,8 +52,8 @@ int stream_kind_made_nothing(const char **why_r)
 
 	*why_r = error == 0 ? "it made nothing, and gave no reason" :
 			      strerror(error);
-	/* not EINVAL, which who reads would take for damage */
-	return error == 0 ? EIO : error;
+	/* what cannot be undone here is not damaged for that */
+	return error == 0 || error == EINVAL ? EIO : error;
 }
 
 struct transform *stream_kind_no_transform(const struct stream_kind *kind,

@@ -99,6 +99,7 @@ static const struct {
 	{ ENOKEY, ENOKEY, "key" },
 	/* which is not that what is read is damaged */
 	{ 0, EIO, "gave no reason" },
+	{ EINVAL, EIO, "nvalid" },
 };
 
 static int setup(void **state ATTR_UNUSED)

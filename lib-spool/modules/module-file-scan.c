@@ -28,12 +28,15 @@ void file_sweep_tmp(struct file_store *store)
 	(void)spool_walk_dir(store->messages_fd, "tmp", sweep_tmp_entry, NULL);
 }
 
+#define NUMBER_SIZE 16
+
 struct quarantine_walk {
 	struct file_store *store;
 	char id[MESSAGE_ID_TEXT_SIZE];
-	char number[16]; /* behind the names in quarantine: "", ".1" */
-	char reason[FILE_NAME_SIZE + 24]; /* what is to be written there */
-	bool taken;                       /* something has one of the names */
+	char number[NUMBER_SIZE]; /* behind the names in quarantine: "", ".1" */
+	/* the name of what is to be written there */
+	char reason[FILE_NAME_SIZE + NUMBER_SIZE + sizeof(SPOOL_REASON_SUFFIX)];
+	bool taken;   /* something has one of the names */
 	bool headers; /* these are moved now, or all others */
 	int error;    /* the first errno */
 };
@@ -79,8 +82,9 @@ static void choose_number(struct quarantine_walk *walk, int bucket_fd)
 				       ".%u", number);
 		number++;
 		(void)snprintf(walk->reason, sizeof(walk->reason),
-			       "%s" FILE_HEADERS_SUFFIX "%s.why", walk->id,
-			       walk->number);
+			       "%s" FILE_HEADERS_SUFFIX
+			       "%s" SPOOL_REASON_SUFFIX,
+			       walk->id, walk->number);
 		walk->taken = false;
 		if (spool_walk_dir(bucket_fd, ".", look_for_name, walk) < 0)
 			note_error(walk);
