@@ -246,7 +246,8 @@ tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 crash_sources = tests/crash/crash-model.c tests/crash/crash-model.h \
 	tests/crash/crash-explore.c tests/crash/crash-private.h
 crash_spool_sources = $(crash_sources) \
-	tests/crash/crash-spool.c tests/crash/crash-spool.h
+	tests/crash/crash-spool.c tests/crash/crash-workload.c \
+	tests/crash/crash-spool.h tests/crash/crash-spool-private.h
 tests_crash_test_crash_file_store_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-file-store.c
 tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
