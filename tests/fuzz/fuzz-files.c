@@ -311,6 +311,20 @@ static bool is_put_aside(const struct scan *scan, unsigned int n)
 	return seen->there && !seen->newer && !is_handed_out(scan, n);
 }
 
+/* Where files were moved to where nobody looks for them. */
+static bool may_be_misplaced(const struct store_tree *tree)
+{
+	static const char elsewhere[] = "messages/zz/";
+	unsigned int i;
+
+	for (i = 0; i < tree->count; i++) {
+		if (strncmp(tree->files[i].path, elsewhere,
+			    sizeof(elsewhere) - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void check_file(const struct scan *scan, const struct store_tree *before,
 		       const struct store_tree *after,
 		       const struct store_file *file)
@@ -329,6 +343,9 @@ static void check_file(const struct scan *scan, const struct store_tree *before,
 	if (m->forged)
 		return;
 	seen = &scan->told.seen[m - store_messages];
+	/* its headers may be there */
+	if (is_body(file->path) && !seen->there && may_be_misplaced(before))
+		return;
 	/* a whole one took its place, or it is nobody's */
 	swept = is_body(file->path) &&
 		(!seen->there ||
