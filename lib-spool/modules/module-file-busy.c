@@ -61,6 +61,14 @@ static void drop_unneeded(struct busy_id **pos)
 	}
 }
 
+/* Something that somebody may wait for is over. With the mutex. */
+static void let_others(struct file_store *store, struct busy_id **pos)
+{
+	if ((*pos)->waiting > 0)
+		(void)pthread_cond_broadcast(&store->released);
+	drop_unneeded(pos);
+}
+
 void file_busy_begin(struct file_store *store, const message_id *id)
 {
 	struct busy_id *busy;
@@ -134,9 +142,7 @@ void file_sweep_end(struct file_store *store, const message_id *id)
 	pos = find(store, id);
 	i_assert(*pos != NULL && (*pos)->swept);
 	(*pos)->swept = false;
-	if ((*pos)->waiting > 0)
-		(void)pthread_cond_broadcast(&store->released);
-	drop_unneeded(pos);
+	let_others(store, pos);
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
@@ -162,9 +168,7 @@ void file_release(struct file_store *store, const message_id *id)
 	pos = find(store, id);
 	i_assert(*pos != NULL && (*pos)->claimed);
 	(*pos)->claimed = false;
-	if ((*pos)->waiting > 0)
-		(void)pthread_cond_broadcast(&store->released);
-	drop_unneeded(pos);
+	let_others(store, pos);
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 

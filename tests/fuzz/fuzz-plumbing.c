@@ -177,6 +177,14 @@ static void add_range(struct model *m, struct istream **next, size_t offset,
 	cut(m, size, 0);
 }
 
+static void add_timeout(struct model *m, struct istream **next_r,
+			unsigned int msecs)
+{
+	*next_r = i_stream_create_timeout(m->stream, msecs);
+	if (msecs > 0 && (m->patience == 0 || msecs < m->patience))
+		m->patience = msecs;
+}
+
 static void add_layer(struct model *m, struct fuzz_input *in)
 {
 	unsigned int what = fuzz_byte(in);
@@ -247,9 +255,7 @@ static void add_layer(struct model *m, struct fuzz_input *in)
 			m->error = EXDEV;
 		break;
 	case 15:
-		next = i_stream_create_timeout(m->stream, (unsigned int)n);
-		if (n > 0 && (m->patience == 0 || n < m->patience))
-			m->patience = (unsigned int)n;
+		add_timeout(m, &next, (unsigned int)n);
 		break;
 	default:
 		next = i_stream_create_noop(m->stream);

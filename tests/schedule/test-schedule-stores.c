@@ -228,13 +228,14 @@ static void run_behind_killed_rewrites(uint32_t number,
 	unsigned int i;
 
 	crash_spool_prepare(&settings, CRASH_SYNC_NONE);
+	/* now already: the ids are to be the order's, too */
+	schedule_begin(number);
 	spool = crash_spool_open(test_path("work"));
 	for (i = 0; i < LEFT; i++) {
 		crash_must_put(spool, i, 500);
 		crash_begin_rewrite(spool, i);
 	}
 	spool_close(&spool);
-	schedule_begin(number);
 	spool = crash_spool_open(test_path("work"));
 	assert_int_equal(pthread_create(&scanner, NULL, scan_once, NULL), 0);
 	assert_int_equal(pthread_create(&writer, NULL, try_again, NULL), 0);
