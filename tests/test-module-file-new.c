@@ -133,6 +133,30 @@ static void test_the_first_one_stays(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What is stored stays where a second message with its id meets an error, whichever sync it
+   is and whatever the body's file is called by now. */
+static void test_error_of_a_second_one(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	unsigned int n, hit;
+	message_id id;
+
+	TEST_EACH_CALL(n, hit) {
+		put(spool, &id);
+		test_spool_change_body(spool, &id, longer, sizeof(longer) - 1);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FDATASYNC] = n;
+		test_faults.fail_errno[TEST_OP_FDATASYNC] = ENOSPC;
+		assert_int_not_equal(test_spool_put_as(spool, wire,
+						       sizeof(wire) - 1, &id),
+				     IO_DONE);
+		hit = test_faults.calls[TEST_OP_FDATASYNC];
+		test_faults_end();
+		test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
+	}
+	spool_close(&spool);
+}
+
 /* Ids that only their middle tells apart, in one bucket: what is done to one is not done to
    the other. */
 static void test_neighbours(void **state ATTR_UNUSED)
@@ -277,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_body_of_a_new_message),
 		cmocka_unit_test(test_nothing_is_kept_of_what_is_over),
 		cmocka_unit_test(test_the_first_one_stays),
+		cmocka_unit_test(test_error_of_a_second_one),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_scan_while_a_body_is_written),
 		cmocka_unit_test(test_bodies_that_nobody_waits_for),

@@ -170,14 +170,34 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
  * Headers
  */
 
-/* A rewrite must follow the version that it was made from: that one's line. */
+/* Asked with the claim, so that what is written as a new message's is its own, and may be
+   taken away again where it fails: another one of this id may have a body of another name
+   than this one's. */
+static int check_id(struct file_store *store, int bucket_fd,
+		    const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+	int found;
+
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	found = file_look(bucket_fd, name);
+	if (found == 0)
+		return IO_DONE;
+	if (found < 0 && errno != EINVAL)
+		return spool_fail_message(store->spool,
+					  "looking for the headers", id, errno);
+	return io_refuse(EEXIST, "there is a message of this id already");
+}
+
+/* A new message has an id of its own, and a rewrite must follow the version that it was
+   made from: that one's line. */
 static int check_version(struct file_store *store, int bucket_fd,
 			 email_message *message, struct file_entry *stored)
 {
 	uint64_t version = email_message_get_version(message);
 
 	if (version == email_message_get_first_version(message))
-		return IO_DONE;
+		return check_id(store, bucket_fd, &message->message_id);
 	if (file_entry_read(store, bucket_fd, &message->message_id, stored) < 0)
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
