@@ -232,6 +232,33 @@ static void test_scan_while_a_body_is_written(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Whatever sync fails, once the disk is well again the same message is stored. */
+static void test_again_after_an_error(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	unsigned int n, hit;
+	message_id id;
+
+	TEST_EACH_CALL(n, hit) {
+		put(spool, &id);
+		assert_int_equal(spool_remove(spool, &id), IO_DONE);
+		message = new_message(&id, 1);
+		test_spool_set_body(message, wire, sizeof(wire) - 1);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FSYNC_DIR] = n;
+		test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+		hit = spool_put(spool, message) == IO_DONE ? 0 : n;
+		test_faults_end();
+		if (hit > 0)
+			assert_int_equal(spool_put(spool, message), IO_DONE);
+		email_message_unref(&message);
+		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	}
+	assert_int_equal(n, 4);
+	spool_close(&spool);
+}
+
 /* A body that its writer was told "no" of is swept, and so is one that was given up. */
 static void test_bodies_that_nobody_waits_for(void **state ATTR_UNUSED)
 {
@@ -304,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_error_of_a_second_one),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_scan_while_a_body_is_written),
+		cmocka_unit_test(test_again_after_an_error),
 		cmocka_unit_test(test_bodies_that_nobody_waits_for),
 		cmocka_unit_test(test_body_cannot_be_looked_for),
 	};
