@@ -7,6 +7,7 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "module-file-private.h"
+#include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -232,6 +233,56 @@ static void test_scan_while_a_body_is_written(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+static bool is_stored_durably(struct spool *spool, const message_id *id)
+{
+	struct file_ops ops = file_ops_system;
+	char path[600];
+	int answer;
+
+	ops.fsync_dir = test_noting_fsync_dir;
+	file_ops_set(&ops);
+	answer = test_spool_put_as(spool, wire, sizeof(wire) - 1, id);
+	file_ops_set(NULL);
+	(void)snprintf(path, sizeof(path), "%s/messages", test_spool_dir());
+	return answer == IO_DONE && test_was_synced(path);
+}
+
+/* A directory that is there may be one that nobody has synced the name of: the sync failed,
+   is still to come, or was of a process that was killed before it. */
+static void test_buckets_that_others_made(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct file_ops ops = file_ops_system;
+	struct spool_strays strays;
+	message_id id;
+
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FSYNC_DIR] = 1;
+	test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	test_syncs_forget();
+	assert_true(is_stored_durably(spool, &id));
+	/* once is enough */
+	id.bytes[10] ^= 1;
+	test_syncs_forget();
+	assert_false(is_stored_durably(spool, &id));
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+
+	test_syncs_forget();
+	ops.fsync_dir = test_noting_fsync_dir;
+	file_ops_set(&ops);
+	spool = test_spool_open(0);
+	file_ops_set(NULL);
+	id.bytes[10] ^= 2;
+	assert_true(is_stored_durably(spool, &id));
+	test_spool_count_strays(spool, &strays);
+	assert_int_equal(strays.bodies + strays.temporary, 0);
+	spool_close(&spool);
+}
+
 /* Whatever sync fails, once the disk is well again the same message is stored. */
 static void test_again_after_an_error(void **state ATTR_UNUSED)
 {
@@ -331,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_error_of_a_second_one),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_scan_while_a_body_is_written),
+		cmocka_unit_test(test_buckets_that_others_made),
 		cmocka_unit_test(test_again_after_an_error),
 		cmocka_unit_test(test_bodies_that_nobody_waits_for),
 		cmocka_unit_test(test_body_cannot_be_looked_for),
