@@ -161,6 +161,9 @@ struct spool_store {
 		    void *context, char **error_r);
 	int (*count_strays)(io_infrastructure *io,
 			    struct spool_strays *strays_r, char **error_r);
+	/* What is there of a message stays, also where a killed process wrote it and
+	   had not synced it: the answer. NULL: opening the store saw to that. */
+	int (*settle)(io_infrastructure *io, const message_id *id);
 	/* spool_get_stats(); NULL: there is nothing to tell */
 	int (*get_stats)(io_infrastructure *io, struct spool_stats *stats_r,
 			 char **error_r);

@@ -115,3 +115,17 @@ io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 	}
 	return &store->io;
 }
+
+int module_file_settle(io_infrastructure *io, const message_id *id)
+{
+	struct file_store *store = container_of(io, struct file_store, io);
+	int bucket_fd = file_open_bucket(store, id, false), answer = IO_DONE;
+
+	/* what is in its files was synced before they had names, and the bucket's own name
+	   when the store was opened */
+	if (bucket_fd < 0 || file_sync_dir_fd(bucket_fd) < 0)
+		answer = spool_fail_message(store->spool,
+					    "syncing the directory", id, errno);
+	(void)file_close(&bucket_fd);
+	return answer;
+}
