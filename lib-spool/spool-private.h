@@ -201,6 +201,14 @@ struct stack_spec *spool_parse_stack(const char *text, char **error_r);
 
 /* As if no call had failed on this thread: also errno. */
 void io_clear_error(void);
+/* The thread's error, to be put back behind calls that have their own. */
+#define IO_ERROR_SIZE 1024
+struct io_kept_error {
+	char text[IO_ERROR_SIZE];
+	int error;
+};
+void io_keep_error(struct io_kept_error *kept_r);
+void io_put_back_error(const struct io_kept_error *kept);
 /* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
    IO_FAIL for the rest. */
 int io_answer_for_errno(int error);

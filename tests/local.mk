@@ -158,7 +158,8 @@ unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
 threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
 	tests/test-spool-migrate-modules
-unit_tests += tests/test-spool-scan tests/test-spool-killed tests/test-spool-hooks
+unit_tests += tests/test-spool-scan tests/test-spool-killed tests/test-spool-hooks \
+	tests/test-spool-hook-errors
 threaded_tests += tests/test-spool-scan tests/test-spool-scan-once \
 	tests/test-spool-hooks
 unit_tests += tests/test-module-file tests/test-module-file-aside \
