@@ -57,6 +57,7 @@ struct spool {
 	const struct spool_store *store_class;
 	unsigned int flags;
 	bool opening; /* by spool_open(), which parses the stacks last */
+	bool adding;  /* a module, whose init is running */
 	char *dir;    /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
 	pid_t owner;         /* who has that open */
