@@ -105,6 +105,12 @@ static void warn_unlink_done(struct spool_call *call, unsigned int i)
 		   module->io->shared.name, hook_names[call->op]);
 }
 
+/* Who is told that there is a body reads it. */
+static bool has_no_body(const struct spool_call *call)
+{
+	return call->op == IO_OP_READBODY && call->message->body == NULL;
+}
+
 static int check_answer(struct spool_call *call, unsigned int i, int answer)
 {
 	const char *name = call->spool->modules[i].io->shared.name;
@@ -113,7 +119,13 @@ static int check_answer(struct spool_call *call, unsigned int i, int answer)
 	case IO_DONE:
 		if (is_unlink(call->op))
 			warn_unlink_done(call, i);
-		return answer;
+		if (!has_no_body(call))
+			return answer;
+		errno = EINVAL;
+		io_set_error("module %s: %s answered IO_DONE, and has set no "
+			     "body",
+			     name, hook_names[call->op]);
+		return IO_FAIL;
 	case IO_CONT:
 		return answer;
 	case IO_FAIL:
