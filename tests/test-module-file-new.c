@@ -310,6 +310,34 @@ static void test_again_after_an_error(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Somebody took a directory away: that is no reason to bounce mail. */
+static void test_a_place_that_is_missing(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	char path[512];
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = new_message(&id, 1);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	test_spool_file(&id, ".b", path);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(test_command("rm -r %s", path), 0);
+	assert_int_equal(test_spool_write_headers(spool, message),
+			 IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ENOENT);
+	assert_int_equal(spool_put(spool, message), IO_DONE);
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_command("rm -r %s/messages", test_spool_dir()),
+			 0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ENOENT);
+	spool_close(&spool);
+}
+
 /* A body that its writer was told "no" of is swept, and so is one that was given up. */
 static void test_bodies_that_nobody_waits_for(void **state ATTR_UNUSED)
 {
@@ -384,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_scan_while_a_body_is_written),
 		cmocka_unit_test(test_buckets_that_others_made),
 		cmocka_unit_test(test_again_after_an_error),
+		cmocka_unit_test(test_a_place_that_is_missing),
 		cmocka_unit_test(test_bodies_that_nobody_waits_for),
 		cmocka_unit_test(test_body_cannot_be_looked_for),
 	};

@@ -45,6 +45,14 @@ static struct ostream *create_sink(struct file_store *store, int bucket_fd,
 	return sink;
 }
 
+/* A directory that is missing may be there again. */
+static int fail_bucket(const struct file_store *store, const char *what,
+		       const message_id *id)
+{
+	(void)spool_fail_message(store->spool, what, id, errno);
+	return io_answer_for_output(io_get_errno());
+}
+
 /*
  * Bodies
  */
@@ -157,8 +165,7 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return answer;
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
-		return spool_fail_message(store->spool, "writing the body", id,
-					  errno);
+		return fail_bucket(store, "writing the body", id);
 	file_busy_begin(store, id);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
@@ -326,8 +333,7 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 				 "before the headers");
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
-		return spool_fail_message(store->spool, "writing the headers",
-					  id, errno);
+		return fail_bucket(store, "writing the headers", id);
 	file_claim(store, id);
 	answer = commit_headers(store, bucket_fd, message, &entry, kind);
 	file_release(store, id);
