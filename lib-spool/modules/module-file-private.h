@@ -123,9 +123,11 @@ enum file_note {
 	FILE_NOTE_FIRST,
 	FILE_NOTE_CHANGED
 };
-/* Stands with a message in memory. */
+/* Stands with a message in memory. tried: its next version is what the store has already, by
+   a write of its own that failed behind the rename. */
 void file_note_set(email_message *message, const struct file_entry *entry,
-		   enum file_note kind);
+		   enum file_note kind, bool tried);
+bool file_note_is_tried(const email_message *message);
 /* Fills in body_hash and body_stack; false: this store has no body of it. */
 bool file_note_get(const email_message *message, struct file_entry *entry,
 		   enum file_note *kind_r);

@@ -150,7 +150,8 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 		drop_old_bodies(bucket_fd, id, before.body_hash, name);
 	message->body_len = entry.body_len;
 	file_note_set(message, &entry,
-		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED);
+		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED,
+		      file_note_is_tried(message));
 	return IO_DONE;
 }
 
@@ -208,6 +209,8 @@ static int check_version(struct file_store *store, int bucket_fd,
 	if (file_entry_read(store, bucket_fd, &message->message_id, stored) < 0)
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
+		return IO_DONE;
+	if (stored->version == version && file_note_is_tried(message))
 		return IO_DONE;
 	errno = EBUSY;
 	io_set_error("another writer changed the message: version %llu is "
@@ -279,6 +282,26 @@ static int look_for_body(int bucket_fd, const struct file_entry *entry,
 	return file_look(bucket_fd, name_r);
 }
 
+/* A rewrite that failed may have its name already, and nobody knows whether that is durable:
+   the next try of this message takes the place of it, as of the version before. With the
+   claim nobody else has written one of this version. */
+static void note_try(struct file_store *store, int bucket_fd,
+		     email_message *message, const struct file_entry *entry,
+		     enum file_note kind)
+{
+	struct io_kept_error kept;
+	struct file_entry now;
+
+	if (entry->version == email_message_get_first_version(message))
+		return;
+	io_keep_error(&kept);
+	file_note_set(message, entry, kind,
+		      file_entry_read(store, bucket_fd, &entry->id, &now) ==
+				      0 &&
+			      now.version == entry->version);
+	io_put_back_error(&kept);
+}
+
 /* With the claim on the message. */
 static int commit_headers(struct file_store *store, int bucket_fd,
 			  email_message *message, struct file_entry *entry,
@@ -305,12 +328,14 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 		return IO_TRANS_FAIL;
 	}
 	answer = write_known_headers(store, bucket_fd, message, entry);
-	if (answer != IO_DONE)
+	if (answer != IO_DONE) {
+		note_try(store, bucket_fd, message, entry, kind);
 		return answer;
+	}
 	if (kind != FILE_NOTE_STORED &&
 	    entry->version != email_message_get_first_version(message))
 		drop_old_bodies(bucket_fd, &entry->id, before.body_hash, body);
-	file_note_set(message, entry, FILE_NOTE_STORED);
+	file_note_set(message, entry, FILE_NOTE_STORED, false);
 	file_busy_settle(store, &entry->id);
 	return answer;
 }
