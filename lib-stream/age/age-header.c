@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "age-header.h"
+#include "age-base64.h"
 #include "base64.h"
 #include "macros.h"
 #include "mem.h"
@@ -131,19 +132,11 @@ static bool no_memory(struct transform *t)
 	return false;
 }
 
-/* Canonical base64 without padding; *have_r bytes, at most max. libsodium 1.0.18
-   takes some bytes above 127 for letters: those are refused here. */
+/* Canonical base64 without padding; *have_r bytes, at most max. */
 static bool decode_b64(const char *text, size_t size, unsigned char *out,
 		       size_t max, size_t *have_r)
 {
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if ((text[i] & 0x80) != 0)
-			return false;
-	}
-	return sodium_base642bin(out, max, text, size, NULL, have_r, NULL,
-				 B64) == 0;
+	return age_base64_decode(B64, text, size, out, max, have_r);
 }
 
 /* The same for exactly `want` bytes. */
