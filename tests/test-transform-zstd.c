@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "test-stream-common.h"
+#include "transform-cache.h"
 #include "transforms.h"
 
 #include <errno.h>
@@ -104,6 +105,34 @@ static void test_window(void **state ATTR_UNUSED)
 	};
 
 	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
+}
+
+/* Whether a decoder that read this waits for the next user. */
+static bool is_kept(const void *data, size_t size)
+{
+	struct transform *t = transform_create_zstd_decoder(), *kept;
+	const struct transform_class *class_ = t->class_;
+	uintptr_t it = (uintptr_t)t;
+	buffer_t *out = buffer_create_dynamic(default_pool, 16);
+	bool same;
+
+	assert_int_equal(test_process(t, data, size, TRANSFORM_RUN, out, NULL),
+			 TRANSFORM_END);
+	buffer_free(&out);
+	transform_free(&t);
+	/* what was kept last comes first */
+	kept = transform_cache_get(class_, 27);
+	same = (uintptr_t)kept == it;
+	transform_free(&kept);
+	return same;
+}
+
+/* It would keep the memory for its window, too. */
+static void test_a_large_window_is_not_kept(void **state ATTR_UNUSED)
+{
+	assert_true(is_kept(TEST_BYTES(HELLO)));
+	assert_true(is_kept(TEST_BYTES(MAGIC "\0\x68" LAST_HELLO)));
+	assert_false(is_kept(TEST_BYTES(MAGIC "\0\x88" LAST_HELLO)));
 }
 
 static struct transform *decoder_10(void)
@@ -314,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames_by_hand),
 		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_a_large_window_is_not_kept),
 		cmocka_unit_test(test_window_option),
 		cmocka_unit_test(test_dictionary_id),
 		cmocka_unit_test(test_reset_within_a_frame),

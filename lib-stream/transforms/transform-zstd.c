@@ -19,7 +19,8 @@
 /* The decoder's memory: 128 MiB, as the zstd command's own limit. */
 #define ZSTD_USUAL_WINDOW_LOG 27
 
-/* The largest encoder that is kept for the next user, in bytes: up to about level 12. */
+/* The largest context that is kept for the next user, in bytes: encoders up to about
+   level 12, decoders that met no window of 16 MiB or more. */
 #define ZSTD_KEPT_MAX ((size_t)16 * 1024 * 1024)
 
 /* More is a mistake rather than a wish. */
@@ -296,8 +297,11 @@ static void zstd_decoder_real_free(struct transform *t)
 
 static void zstd_decoder_free(struct transform *t)
 {
-	if (!transform_cache_put(t, zstd_transform(t)->window_log,
-				 zstd_decoder_real_free))
+	const struct zstd_transform *zstd = zstd_transform(t);
+
+	/* the window stays with the context, and may be as large as is allowed */
+	if (ZSTD_sizeof_DCtx(zstd->dctx) > ZSTD_KEPT_MAX ||
+	    !transform_cache_put(t, zstd->window_log, zstd_decoder_real_free))
 		zstd_decoder_real_free(t);
 }
 
