@@ -219,6 +219,54 @@ static void test_a_torn_void(void **state ATTR_UNUSED)
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 }
 
+/* Writes two messages anew, in one group, of which a power cut leaves the headers without
+   what is in them. */
+static void tear_two(struct journal **journal)
+{
+	static struct test_journal_put puts[2];
+	struct journal_request *requests[2];
+	struct journal_record *headers[2];
+	struct journal_entry entry;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		test_journal_make_put(&puts[i], i + 1, 2);
+		requests[i] = &puts[i].request;
+		headers[i] = &puts[i].request.records[1];
+		assert_int_equal(
+			journal_claim(*journal, &headers[i]->id, &entry), 0);
+	}
+	assert_int_equal(journal_commit_many(*journal, requests, 2), 0);
+	for (i = 0; i < 2; i++)
+		journal_release(*journal, &headers[i]->id);
+	journal_close(journal);
+	for (i = 0; i < 2; i++)
+		test_journal_flip((uint64_t)headers[i]->place.offset *
+					  JOURNAL_ALIGN +
+				  JOURNAL_HEADER_SIZE + 8);
+}
+
+/* The first one of two that say what is void is damaged: what the second one says holds none
+   the less, and the message is the one that was acknowledged. */
+static void test_a_void_behind_a_damaged_one(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	tear_two(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+	test_journal_flip_in(2, JOURNAL_BLOCK_SIZE + 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 3));
+	assert_true(test_journal.warnings > 0);
+	journal_close(&journal);
+}
+
 /* The last group has lost its first record, or that one's payload, and what came before it
    is damaged: that was synced, and is no torn tail. */
 static void test_damage_before_a_torn_tail(void **state ATTR_UNUSED)
@@ -485,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_much_is_void),
 		cmocka_unit_test(test_a_torn_void),
+		cmocka_unit_test(test_a_void_behind_a_damaged_one),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_damage_before_another_segment),
 		cmocka_unit_test(test_a_record_beyond_the_end),

@@ -232,9 +232,8 @@ static int scan(struct scanner *scanner, bool voids_only)
 
 	for (; pos < scanner->end; pos = next_pos(scanner->items)) {
 		found = pos;
-		ret = voids_only ?
-			look_header(scanner, pos, &header) :
-			find_header(scanner, &found, scanner->end, &header);
+		/* also to find a VOID behind one that is damaged */
+		ret = find_header(scanner, &found, scanner->end, &header);
 		if (ret <= 0)
 			return ret;
 		if (voids_only && header.type != JOURNAL_VOID &&

@@ -58,7 +58,7 @@ struct journal_content {
 /* Reads all of a segment; -1 with errno. */
 int journal_scan(const struct journal_segment *segment,
 		 struct journal_items *items);
-/* Only the VOID records, which are its first. */
+/* Only the VOID records, which are its first, and what is damaged between them. */
 int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
 void journal_items_free(struct journal_items *items);
