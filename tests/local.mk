@@ -132,7 +132,8 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
-	tests/test-journal-claims tests/test-journal-repair tests/test-journal-unkept \
+	tests/test-journal-claims tests/test-journal-repair tests/test-journal-repair-files \
+	tests/test-journal-unkept \
 	tests/test-journal-compaction tests/test-journal-upkeep \
 	tests/test-journal-carry tests/test-journal-void tests/test-journal-void-range \
 	tests/test-journal-states tests/test-journal-states-random \

@@ -160,6 +160,10 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 int journal_body_put_aside(struct journal *journal, const message_id *id,
 			   const struct journal_external *external,
 			   const char *why);
+/* The same with all of the message's, where nobody can tell which one its record spoke
+   of. */
+int journal_bodies_put_aside(struct journal *journal, const message_id *id,
+			     const char *why);
 /* Whether the record of the message speaks of this file, or may. */
 bool journal_body_is_spoken_of(struct journal *journal, const message_id *id,
 			       const struct journal_external *external);
