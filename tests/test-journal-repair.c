@@ -382,6 +382,43 @@ static void test_what_is_kept_is_what_was_stored(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/* The body, somewhere behind a record's header. */
+static void must_have_behind(const char *path, size_t at,
+			     const unsigned char *body)
+{
+	buffer_t *file = test_read_file(path);
+	const unsigned char *bytes = file->data;
+
+	/* the name of its stack is before it */
+	while (at + BODY < file->used && bytes[at] != body[0])
+		at++;
+	assert_true(at + BODY <= file->used);
+	assert_memory_equal(bytes + at, body, BODY);
+	buffer_free(&file);
+}
+
+/* A damaged header says nothing of what is behind it, which may be whole: all of that is
+   kept. */
+static void test_what_is_behind_a_damaged_header(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, BODY);
+	struct told told = { 0 };
+	unsigned int listed;
+	message_id first;
+
+	put_messages(&first, data);
+	/* that of the first record, a body */
+	damage(4096 + 10);
+	assert_int_equal(repair(&told, &listed), MESSAGES - 1);
+	assert_int_equal(told.taken_out, 1);
+	assert_true(is_kept(&first, ".headers"));
+	assert_int_equal(test_command("cat %s/quarantine/journal-*.bytes >%s",
+				      test_spool_dir(), test_path("kept")),
+			 0);
+	must_have_behind(test_path("kept"), 64, data);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_states_are_kept_with_the_headers),
 		cmocka_unit_test(test_nothing_is_taken_out_unkept),
 		cmocka_unit_test(test_what_is_kept_is_what_was_stored),
+		cmocka_unit_test(test_what_is_behind_a_damaged_header),
 	};
 
 	return cmocka_run_group_tests_name(

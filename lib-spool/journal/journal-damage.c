@@ -368,24 +368,28 @@ void journal_damage_mend(struct journal *journal)
  * Records
  */
 
-/* What is there of a record; NULL: there is no such segment. */
+/* What is there of a record; NULL: there is no such segment. Where its header is damaged what
+   was behind that may be whole. */
 static const struct journal_segment *item_at(struct journal *journal,
 					     const struct journal_place *place,
 					     struct journal_item *item_r)
 {
+	const struct journal_segment *segment =
+		journal_segment_get(journal, place->segment);
 	struct journal_source source;
 
 	memset(item_r, 0, sizeof(*item_r));
 	item_r->state = JOURNAL_ITEM_GAP;
 	item_r->pos = (uint64_t)place->offset * JOURNAL_ALIGN;
-	item_r->size = JOURNAL_ALIGN;
 	if (!journal_segment_source(journal, place->segment, &source))
 		return NULL;
 	if (journal_read_header(&source, item_r->pos, &item_r->header)) {
 		item_r->state = JOURNAL_ITEM_BAD;
 		item_r->size = journal_record_size(&item_r->header);
+	} else {
+		item_r->size = journal_gap_size(segment, item_r->pos);
 	}
-	return journal_segment_get(journal, place->segment);
+	return segment;
 }
 
 static const char asked_for[] = "a record is damaged that was asked for";
