@@ -80,45 +80,6 @@ static void test_the_same_place_in_another_life(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* A reader forgets what it took for damage in a segment that its writer wrote anew, wherever
-   in the list, and goes on with the others. */
-static void test_what_a_reader_forgets(void **state ATTR_UNUSED)
-{
-	const struct journal_item item = { .state = JOURNAL_ITEM_GAP,
-					   .pos = JOURNAL_BLOCK_SIZE,
-					   .size = JOURNAL_ALIGN };
-	struct journal *journal = test_journal_new(), *reader;
-	struct journal_segment_header header;
-	const struct journal_damage *damage;
-	int fd;
-
-	assert_int_equal(test_journal_store(journal, 1), 0);
-	reader = test_journal_open(true);
-	journal_damage_missing(reader, 7);
-	journal_reject(reader, reader->segments[1], &item, false, "gone");
-	journal_damage_missing(reader, 8);
-	journal_reject(reader, reader->segments[1], &item, false, "gone");
-	journal_damage_forget(reader);
-	/* nothing was written anew */
-	for (damage = journal_get_damage(reader); damage->next != NULL;)
-		damage = damage->next;
-	assert_int_equal(damage->segment, 1);
-	header = journal->segments[1]->header;
-	fd = journal_file_hold(journal->segments[1]->file);
-	assert_true(fd >= 0);
-	assert_int_equal(journal_write_header(fd, &header), 0);
-	journal_file_let_go(journal->segments[1]->file);
-	journal_damage_forget(reader);
-	journal_damage_missing(reader, 9);
-	damage = journal_get_damage(reader);
-	assert_int_equal(damage->segment, 7);
-	assert_int_equal(damage->next->segment, 8);
-	assert_int_equal(damage->next->next->segment, 9);
-	assert_null(damage->next->next->next);
-	journal_close(&reader);
-	journal_close(&journal);
-}
-
 /* The last group may not have been synced: its damage is a torn tail, and stays
    that. */
 static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
@@ -529,7 +490,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_the_same_place_in_another_life),
-		cmocka_unit_test(test_what_a_reader_forgets),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_much_is_void),
 		cmocka_unit_test(test_a_torn_void),

@@ -11,8 +11,8 @@
 
 /* Bytes that are read at a time. */
 #define WINDOW_SIZE ((size_t)1024 * 1024)
-/* The same for VOIDs, of which there are few. */
-#define VOIDS_WINDOW_SIZE ((size_t)JOURNAL_BLOCK_SIZE)
+/* The same for VOIDs, of which there are few, and for a record by itself. */
+#define SMALL_WINDOW_SIZE ((size_t)JOURNAL_BLOCK_SIZE)
 
 struct scanner {
 	const struct journal_segment *segment;
@@ -280,6 +280,19 @@ uint64_t journal_gap_size(const struct journal_segment *segment, uint64_t pos)
 	return (ret > 0 ? end : segment->header.size) - pos;
 }
 
+bool journal_scan_is_whole(const struct journal_segment *segment, uint64_t pos)
+{
+	struct journal_item item = { .pos = pos };
+	struct scanner scanner;
+	bool whole = begin(&scanner, segment, SMALL_WINDOW_SIZE) &&
+		look_header(&scanner, pos, &item.header) > 0 &&
+		(item.header.type == JOURNAL_PADDING ||
+		 check_payload(&scanner, &item) > 0);
+
+	i_free(scanner.window);
+	return whole;
+}
+
 static int run_scan(const struct journal_segment *segment,
 		    struct journal_items *items, bool voids_only)
 {
@@ -288,7 +301,7 @@ static int run_scan(const struct journal_segment *segment,
 
 	memset(items, 0, sizeof(*items));
 	ret = begin(&scanner, segment,
-		    voids_only ? VOIDS_WINDOW_SIZE : WINDOW_SIZE) ?
+		    voids_only ? SMALL_WINDOW_SIZE : WINDOW_SIZE) ?
 		0 :
 		-1;
 	scanner.items = items;

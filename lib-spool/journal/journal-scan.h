@@ -64,6 +64,8 @@ int journal_scan_voids(const struct journal_segment *segment,
 /* Bytes from there, where there should be a record and is none, to the next one; or to the
    segment's end, where there is no other, or that cannot be told. */
 uint64_t journal_gap_size(const struct journal_segment *segment, uint64_t pos);
+/* Whether there is a whole record there; false: or it cannot be told. */
+bool journal_scan_is_whole(const struct journal_segment *segment, uint64_t pos);
 void journal_items_free(struct journal_items *items);
 /* journal-void.c: whether these bytes are within a range that is declared void. Not with
    the mutex. */

@@ -206,6 +206,8 @@ struct journal_damage {
 	uint32_t segment; /* its number */
 	uint64_t offset;  /* in it, in bytes */
 	const char *why;
+	/* What lacks something is a record there, and whole. */
+	bool is_record;
 };
 const struct journal_damage *journal_get_damage(const struct journal *journal);
 /* Calls back for each message; false stops. `old`: only those that were there when
