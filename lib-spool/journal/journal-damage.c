@@ -271,9 +271,7 @@ static bool is_prefix(int dir_fd ATTR_UNUSED, const char *name, void *context)
 	return !looking->found;
 }
 
-/* Put aside, or told of, by a writer. */
-static bool is_known_to_be_missing(const struct journal *journal,
-				   uint32_t number)
+bool journal_damage_is_known(const struct journal *journal, uint32_t number)
 {
 	struct looking looking = { .found = false };
 
@@ -305,7 +303,7 @@ void journal_damage_missing(struct journal *journal, uint32_t number)
 	journal->damaged = true;
 	/* each start would say so */
 	if ((!journal->settings.read_only && !journal->settings.repair) ||
-	    is_known_to_be_missing(journal, number))
+	    journal_damage_is_known(journal, number))
 		return;
 	if (journal->settings.read_only) {
 		note_whole_segment(journal, number, why);

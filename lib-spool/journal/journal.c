@@ -139,6 +139,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	if (journal->settings.segment_size == 0)
 		journal->settings.segment_size = journal_default_size(dir_fd);
 	journal->next_sequence = 1;
+	journal->first_number = 1;
 	journal->damage_end = &journal->damage;
 	journal_index_init(&journal->index);
 	journal_files_init(&journal->files, settings->read_only);
