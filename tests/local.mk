@@ -129,13 +129,14 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-full tests/test-journal-full-moves tests/test-journal-full-room \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer tests/test-journal-ahead \
-	tests/test-journal-parts tests/test-journal-end \
+	tests/test-journal-parts tests/test-journal-end tests/test-journal-reader \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
-	tests/test-journal-claims tests/test-journal-repair tests/test-journal-unkept \
+	tests/test-journal-claims tests/test-journal-repair tests/test-journal-repair-files \
+	tests/test-journal-unkept \
 	tests/test-journal-compaction tests/test-journal-upkeep \
 	tests/test-journal-carry tests/test-journal-void tests/test-journal-void-range \
 	tests/test-journal-states tests/test-journal-states-random \
