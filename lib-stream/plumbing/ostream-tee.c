@@ -332,8 +332,13 @@ static size_t o_stream_tee_get_used_size(const struct ostream_private *stream)
 	unsigned int i;
 
 	for (i = 0; i < tee->count; i++) {
-		own = o_stream_get_buffer_used_size(tee->outputs[i].stream);
-		own = size_add_saturate(own, tee->outputs[i].lag);
+		own = tee->outputs[i].lag;
+		/* what an output has is not lost with the tee */
+		if (!stream->closing)
+			own = size_add_saturate(
+				own,
+				o_stream_get_buffer_used_size(
+					tee->outputs[i].stream));
 		used = I_MAX(used, own);
 	}
 	return used;
@@ -367,6 +372,20 @@ static void o_stream_tee_switch_ioloop_to(struct ostream_private *stream,
 		o_stream_switch_ioloop_to(tee->outputs[i].stream, ioloop);
 }
 
+/* What is lost with an output is the tee's error, too, as it would be that of a stream
+   on top of a parent. */
+static void close_output(struct tee_ostream *tee, struct ostream *output)
+{
+	const struct ostream *s = output;
+
+	o_stream_close(output);
+	while (s != NULL && s->real_stream->iostream.error == NULL)
+		s = s->real_stream->parent;
+	if (s != NULL)
+		(void)o_stream_fail(&tee->ostream, output->stream_errno, "%s",
+				    o_stream_get_error(output));
+}
+
 static void o_stream_tee_close(struct iostream_private *stream,
 			       bool close_parent)
 {
@@ -377,7 +396,7 @@ static void o_stream_tee_close(struct iostream_private *stream,
 	for (i = 0; i < tee->count; i++) {
 		unwatch(&tee->outputs[i]);
 		if (close_parent)
-			o_stream_close(tee->outputs[i].stream);
+			close_output(tee, tee->outputs[i].stream);
 	}
 }
 
