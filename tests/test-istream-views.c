@@ -303,6 +303,29 @@ static void test_parts_of_what_cannot_go_back(void **state ATTR_UNUSED)
 	}
 }
 
+/* What follows a limit is not skipped with what is in it. */
+static void test_skip_past_a_limit(void **state ATTR_UNUSED)
+{
+	const unsigned char *data;
+	struct istream *input, *s;
+	unsigned int reads;
+	size_t size;
+
+	for (reads = 0; reads < 2; reads++) {
+		input = test_trickle_create("0123456789", 10, 3, false);
+		i_stream_skip(input, 1);
+		s = i_stream_create_limit(input, 4);
+		i_stream_skip(s, 7);
+		if (reads > 0)
+			assert_int_equal(i_stream_read(s), -1);
+		i_stream_destroy(&s);
+		assert_int_equal(input->v_offset, 5);
+		assert_int_equal(i_stream_read_more(input, &data, &size), 1);
+		assert_int_equal(*data, '5');
+		i_stream_destroy(&input);
+	}
+}
+
 /* What is buffered below is read anew, whoever is asked to drop it. */
 static void test_sync(void **state ATTR_UNUSED)
 {
@@ -481,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_parent_that_has_failed),
 		cmocka_unit_test(test_parent_of_a_filter_that_has_failed),
 		cmocka_unit_test(test_parts_of_what_cannot_go_back),
+		cmocka_unit_test(test_skip_past_a_limit),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),
 		cmocka_unit_test(test_stat_of_a_part_fails),
