@@ -305,9 +305,9 @@ static void o_stream_tee_cork(struct ostream_private *stream, bool set)
 		if (output->stream_errno == 0)
 			continue;
 		/* from here on it is this stream's error to check, if it is one
-		   that nobody heard of */
+		   that nobody heard of, and anything can be lost by it */
 		o_stream_ignore_last_errors(output);
-		if (stream->ostream.stream_errno == 0)
+		if (stream->ostream.stream_errno == 0 && !stream->finish_done)
 			stream->last_errors_not_checked = true;
 		(void)o_stream_fail(stream, output->stream_errno, "%s",
 				    o_stream_get_error(output));
