@@ -303,6 +303,35 @@ static void test_parts_of_what_cannot_go_back(void **state ATTR_UNUSED)
 	}
 }
 
+/* A stream in the middle was moved: its bytes are read anew, and are not new to who has
+   them already. */
+static void test_moved_in_the_middle(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("moved");
+	struct istream *file, *lower, *middle, *upper;
+	unsigned int kind, max;
+
+	test_write_file(path, "0123456789", 10);
+	for (kind = NOOP; kind < FAILURE_AT; kind++) {
+		for (max = 6; max <= 12; max += 6) {
+			file = i_stream_create_file(path, max);
+			lower = i_stream_create_noop(file);
+			middle = view_of((enum view)kind, lower, 10);
+			upper = i_stream_create_noop(middle);
+			assert_int_equal(i_stream_read(upper), I_MIN(max, 10U));
+			i_stream_skip(lower, 20);
+			assert_int_equal(i_stream_read(upper),
+					 max < 10 ? -2 : -1);
+			assert_int_equal(upper->stream_errno, 0);
+			i_stream_skip(upper, 2);
+			test_gives(upper, "23456789", 0);
+			i_stream_destroy(&middle);
+			i_stream_destroy(&lower);
+			i_stream_destroy(&file);
+		}
+	}
+}
+
 /* What follows a limit is not skipped with what is in it. */
 static void test_skip_past_a_limit(void **state ATTR_UNUSED)
 {
@@ -504,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_parent_that_has_failed),
 		cmocka_unit_test(test_parent_of_a_filter_that_has_failed),
 		cmocka_unit_test(test_parts_of_what_cannot_go_back),
+		cmocka_unit_test(test_moved_in_the_middle),
 		cmocka_unit_test(test_skip_past_a_limit),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),
