@@ -355,6 +355,38 @@ static void test_skip_past_a_limit(void **state ATTR_UNUSED)
 	}
 }
 
+/* A view that nobody has read gives back nothing of what others have read of a pipe, nor
+   does it fail for that; one that was read leaves the pipe where it was. */
+static void test_view_of_a_pipe_goes(void **state ATTR_UNUSED)
+{
+	const unsigned char *data;
+	struct istream *input, *s;
+	unsigned int max;
+	size_t size;
+	int fds[2];
+
+	for (max = 2; max <= 20; max += 9) {
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(write(fds[1], "0123456789", 10), 10);
+		assert_int_equal(close(fds[1]), 0);
+		input = i_stream_create_fd_autoclose(&fds[0], max);
+		s = i_stream_create_limit(input, 3);
+		while (input->v_offset < 4) {
+			assert_int_equal(
+				i_stream_read_more(input, &data, &size), 1);
+			i_stream_skip(input, I_MIN(size, (size_t)2));
+		}
+		i_stream_destroy(&s);
+		assert_int_equal(input->stream_errno, 0);
+		assert_int_equal(input->v_offset, 4);
+		s = i_stream_create_noop(input);
+		assert_int_equal(i_stream_read_bytes(s, &data, &size, 2), 1);
+		i_stream_skip(s, 1);
+		i_stream_destroy(&s);
+		test_gives(input, "56789", 0);
+	}
+}
+
 /* What is buffered below is read anew, whoever is asked to drop it. */
 static void test_sync(void **state ATTR_UNUSED)
 {
@@ -535,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_parts_of_what_cannot_go_back),
 		cmocka_unit_test(test_moved_in_the_middle),
 		cmocka_unit_test(test_skip_past_a_limit),
+		cmocka_unit_test(test_view_of_a_pipe_goes),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),
 		cmocka_unit_test(test_stat_of_a_part_fails),
