@@ -273,6 +273,8 @@ void o_stream_mark_checked(struct ostream *stream)
 		stream->real_stream->failure_told = stream->stream_errno != 0 ||
 			stream->real_stream->noverflow;
 		stream->real_stream->abandoned = false;
+		if (stream->real_stream->mark_checked != NULL)
+			stream->real_stream->mark_checked(stream->real_stream);
 	}
 }
 

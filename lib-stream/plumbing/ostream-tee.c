@@ -325,6 +325,15 @@ static void o_stream_tee_abort(struct ostream_private *stream)
 	}
 }
 
+static void o_stream_tee_mark_checked(struct ostream_private *stream)
+{
+	struct tee_ostream *tee = tee_ostream(stream);
+	unsigned int i;
+
+	for (i = 0; i < tee->count; i++)
+		o_stream_mark_checked(tee->outputs[i].stream);
+}
+
 static size_t o_stream_tee_get_used_size(const struct ostream_private *stream)
 {
 	const struct tee_ostream *tee = tee_ostream_const(stream);
@@ -437,6 +446,7 @@ static void set_methods(struct ostream_private *s)
 	s->cork = o_stream_tee_cork;
 	s->flush = o_stream_tee_flush;
 	s->abort = o_stream_tee_abort;
+	s->mark_checked = o_stream_tee_mark_checked;
 	s->set_flush_callback = o_stream_tee_set_flush_callback;
 	s->flush_pending = o_stream_tee_flush_pending;
 	s->get_buffer_used_size = o_stream_tee_get_used_size;
