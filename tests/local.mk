@@ -105,7 +105,10 @@ quick_tests += tests/test-transform-deflate tests/test-transform-lz4 \
 unit_tests += tests/test-age tests/test-age-vectors tests/test-age-crew \
 	tests/test-age-threads tests/test-age-threads-input
 unit_tests += tests/test-age-header tests/test-transform-armor tests/test-block-cache
-quick_tests += tests/test-transform-armor tests/test-block-cache
+unit_tests += tests/test-age-memory
+quick_tests += tests/test-transform-armor tests/test-block-cache tests/test-age-memory
+tests_test_age_memory_SOURCES = tests/test-age-memory.c \
+	tests/test-mem-faults.c tests/test-mem-faults.h
 threaded_tests += tests/test-age-crew tests/test-age-threads \
 	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load
