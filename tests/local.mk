@@ -34,8 +34,10 @@ unit_tests += tests/test-ostream-file tests/test-ostream-append
 quick_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork \
 	tests/test-ostream-file \
 	tests/test-ostream-append
-unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
-quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
+unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy \
+	tests/test-ostream-file-append
+quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy \
+	tests/test-ostream-file-append
 unit_tests += tests/test-named-fd tests/test-file-rights
 quick_tests += tests/test-named-fd tests/test-file-rights
 unit_tests += tests/test-flush-callback-error
