@@ -152,26 +152,15 @@ static int i_stream_concat_stat(struct istream_private *stream, bool exact)
 	return ret < 0 ? -1 : 0;
 }
 
-static void i_stream_concat_switch_ioloop_to(struct istream_private *stream,
-					     struct ioloop *ioloop)
+static void i_stream_concat_each_input(struct istream_private *stream,
+				       istream_input_callback_t *callback,
+				       void *context)
 {
 	struct concat_istream *concat = concat_istream(stream);
 	unsigned int i;
 
-	stream->iostream.ioloop = ioloop;
 	for (i = 0; i < concat->count; i++)
-		i_stream_switch_ioloop_to(concat->inputs[i].stream, ioloop);
-}
-
-static void i_stream_concat_close(struct iostream_private *stream,
-				  bool close_parent)
-{
-	struct concat_istream *concat =
-		container_of(stream, struct concat_istream, istream.iostream);
-	unsigned int i;
-
-	for (i = 0; close_parent && i < concat->count; i++)
-		i_stream_close(concat->inputs[i].stream);
+		callback(concat->inputs[i].stream, context);
 }
 
 static void i_stream_concat_destroy(struct iostream_private *stream)
@@ -212,10 +201,9 @@ struct istream *i_stream_create_concat(struct istream *input[])
 		return i_stream_create_error_str(ENOMEM, "out of memory");
 	concat = i_new(struct concat_istream, 1);
 	concat->inputs = inputs;
-	concat->istream.iostream.close = i_stream_concat_close;
 	concat->istream.iostream.destroy = i_stream_concat_destroy;
 	concat->istream.read = i_stream_concat_read;
-	concat->istream.switch_ioloop_to = i_stream_concat_switch_ioloop_to;
+	concat->istream.each_input = i_stream_concat_each_input;
 	concat->istream.current_input = i_stream_concat_current;
 	concat->istream.seek = i_stream_concat_seek;
 	concat->istream.sync = i_stream_concat_sync;
