@@ -308,6 +308,15 @@ static int write_failed(struct cat *cat)
 	return tool_write_failed(error, o_stream_get_error(cat->output));
 }
 
+/* Not among the data, where a terminal shows these. */
+static enum tool_progress_mode progress_mode(const struct cat *cat)
+{
+	if (cat->progress_mode == PROGRESS_AUTO && writes_stdout(cat) &&
+	    isatty(STDOUT_FILENO) == 1)
+		return PROGRESS_NEVER;
+	return cat->progress_mode;
+}
+
 static int copy(struct cat *cat)
 {
 	struct tool_progress progress;
@@ -318,7 +327,7 @@ static int copy(struct cat *cat)
 
 	if (i_stream_get_size(cat->source, false, &total) <= 0)
 		total = 0;
-	tool_progress_begin(&progress, cat->progress_mode, "bobbin cat", total);
+	tool_progress_begin(&progress, progress_mode(cat), "bobbin cat", total);
 	while (sent >= 0 && i_stream_read_more(cat->input, &data, &size) >= 0) {
 		sent = size == 0 ? 0 : o_stream_send(cat->output, data, size);
 		if (sent > 0)

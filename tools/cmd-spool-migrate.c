@@ -48,6 +48,8 @@ static void print_one(const struct migrate *migrate,
 	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(&what->id, text);
+	if (migrate->from.json || what->problem != NULL || migrate->verbose)
+		tool_progress_wipe();
 	if (migrate->from.json) {
 		spool_json_migrated(what);
 	} else if (what->problem != NULL) {

@@ -101,6 +101,7 @@ static int print_id(struct put *put, const message_id *id)
 	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(id, text);
+	tool_progress_wipe();
 	if (printf("%s\n", text) >= 0 && fflush(stdout) == 0)
 		return EX_OK;
 	put->stdout_failed = true;

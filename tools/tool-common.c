@@ -17,6 +17,7 @@ static void print_message(const char *kind, const char *fmt, va_list args)
 
 	/* the scan has a thread of its own */
 	flockfile(stderr);
+	tool_progress_wipe();
 	/* before the verb is known there is no name */
 	fprintf(stderr, "bobbin%s%s: %s", *tool_name == '\0' ? "" : " ",
 		tool_name, kind);

@@ -143,6 +143,8 @@ void tool_progress_begin(struct tool_progress *progress,
 /* Redraws at most ten times a second. `bytes` decides how it counts. */
 void tool_progress_show(struct tool_progress *progress, uint64_t done,
 			bool bytes);
+/* Before another line is printed: wipes what is drawn, until it is drawn again. */
+void tool_progress_wipe(void);
 /* Wipes the line. */
 void tool_progress_end(struct tool_progress *progress);
 
