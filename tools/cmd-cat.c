@@ -246,18 +246,30 @@ static struct ostream *open_end(struct cat *cat)
 }
 
 /* What is not to be written to stdout. */
-static int check_stdout(struct cat *cat)
+static int check_stdout(const struct cat *cat)
 {
 	if (writes_stdout(cat) && !cat->force && output_is_binary(cat) &&
 	    isatty(STDOUT_FILENO) == 1)
 		return tool_usage("compressed or encrypted data is not written "
 				  "to a terminal: give -o OUT, or --force");
-	if (writes_stdout(cat) && tool_reads_stdout(cat->source))
-		return tool_fail(
-			EX_USAGE,
-			"%s is stdout, too: it would grow for ever, as "
-			"what is written would be read again",
-			i_stream_get_name(cat->source));
+	return -1;
+}
+
+/* stdout has other names, as /dev/stdout, and so has each descriptor. */
+static int check_end(const struct cat *cat)
+{
+	struct ostream *end = cat->output;
+	int fd;
+
+	if (cat->to != NULL)
+		end = cat->out_layers[stack_spec_layer_count(cat->to)];
+	fd = o_stream_get_fd(end);
+	if (fd >= 0 && tool_reads_output(cat->source, fd))
+		return tool_fail(EX_USAGE,
+				 "%s is %s, too: it would grow for ever, as "
+				 "what is written would be read again",
+				 i_stream_get_name(cat->source),
+				 o_stream_get_name(end));
 	return -1;
 }
 
@@ -281,7 +293,7 @@ static int open_output(struct cat *cat)
 				EX_USAGE :
 				tool_write_code(cat->output->stream_errno),
 			"%s", o_stream_get_error(cat->output));
-	return -1;
+	return check_end(cat);
 }
 
 /*

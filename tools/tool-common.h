@@ -59,9 +59,9 @@ struct istream *tool_open_stdin(void);
 /* The next process goes on behind what was read of it, before it is destroyed; nothing
    where it was not opened. */
 void tool_leave_stdin(void);
-/* Whether what is written to stdout will be read from there: they are one regular file,
-   in which stdout stands behind what is read next. */
-bool tool_reads_stdout(struct istream *input);
+/* Whether what is written to the fd, stdout or another, will be read from there: they are
+   one regular file, in which the fd stands behind what is read next. */
+bool tool_reads_output(struct istream *input, int fd);
 /* Before anything is written: what is not for a terminal is written by a flush, which can
    tell why it fails, and not by some line, or where the C library's small buffer is full. */
 void tool_buffer_stdout(void);
