@@ -115,8 +115,7 @@ static int parse_args(struct cat *cat, int argc, char *argv[])
 {
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "f:t:i:o:vh", options, NULL)) !=
-	       -1) {
+	while ((c = tool_getopt(argc, argv, "f:t:i:o:vh", options)) != -1) {
 		code = parse_option(cat, c);
 		if (code >= 0)
 			return code;

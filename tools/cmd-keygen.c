@@ -83,7 +83,7 @@ static int run(int argc, char *argv[])
 	const char *output = NULL, *public_of = NULL;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "o:y:h", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "o:y:h", options)) != -1) {
 		switch (c) {
 		case 'o':
 			output = optarg;

@@ -83,7 +83,7 @@ static int parse_options(int argc, char *argv[],
 	unsigned int count = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "b:h", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "b:h", options)) != -1) {
 		switch (c) {
 		case 'b':
 			settings->body = optarg;

@@ -192,7 +192,7 @@ static int parse_args(struct migrate *migrate, int argc, char *argv[])
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "i:vh", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "i:vh", options)) != -1) {
 		code = -1;
 		if (c == OPTION_KEEP)
 			migrate->keep = true;

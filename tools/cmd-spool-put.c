@@ -226,7 +226,7 @@ static int parse_args(struct put *put, int argc, char *argv[])
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "s:r:vh", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "s:r:vh", options)) != -1) {
 		switch (c) {
 		case 's':
 			put->sender = optarg;

@@ -41,7 +41,7 @@ extern const char *tool_name;
 int tool_fail(int code, const char *fmt, ...) ATTR_FORMAT(2, 3);
 /* The same for a mistake in the arguments (64), with a pointer to --help. */
 int tool_usage(const char *fmt, ...) ATTR_FORMAT(1, 2);
-/* For what getopt_long() has complained about already. */
+/* For what tool_getopt() has complained about already. */
 int tool_usage_hint(void);
 void tool_warn(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* The code for an errno of reading input, of writing output, of loading a file
@@ -85,6 +85,10 @@ void tool_print_text(FILE *f, const char *text, bool reversible);
 /*
  * Arguments
  */
+
+/* As getopt_long(); '?' after a message. */
+int tool_getopt(int argc, char *argv[], const char *letters,
+		const struct option *options);
 
 /* Parses the spec that was given as this option ("--to"). NULL after a message
    that points at the bad word, with *code_r. */
