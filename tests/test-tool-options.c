@@ -114,11 +114,36 @@ static void test_what_is_not(void **state ATTR_UNUSED)
 	buffer_free(&printed);
 }
 
+/* The mark stands below the word all the same. */
+static void test_a_spec_that_a_terminal_may_see(void **state ATTR_UNUSED)
+{
+	static const char text[] = "hex |\t\xc2\x9b\x7f\x9b\xff\xc3\xa4zs";
+	static const char shown[] = "\n    hex |   ?\xc3\xa4zs\n"
+				    "          ^~~~~~\n";
+	buffer_t *printed;
+	size_t size = sizeof(shown) - 1;
+	int code = 0;
+
+	tool_name = "verb";
+	catch_stderr();
+	assert_null(tool_parse_spec("--to", text, &code));
+	give_stderr_back();
+	tool_name = "";
+	assert_int_equal(code, EX_USAGE);
+	printed = test_read_file(test_path("stderr"));
+	assert_true(printed->used > size);
+	assert_memory_equal((const unsigned char *)printed->data +
+				    printed->used - size,
+			    shown, size);
+	buffer_free(&printed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_refused),
 		cmocka_unit_test(test_what_is_not),
+		cmocka_unit_test(test_a_spec_that_a_terminal_may_see),
 	};
 
 	return cmocka_run_group_tests_name("tool-options", tests, NULL, NULL);

@@ -206,8 +206,7 @@ static void print_bad_word(const char *text, const struct stack_spec_word *bad)
 	size_t i, size = bad->size == 0 ? 1 : bad->size;
 
 	fputs("    ", stderr);
-	for (i = 0; text[i] != '\0'; i++)
-		fputc((unsigned char)text[i] < ' ' ? ' ' : text[i], stderr);
+	tool_print_columns(stderr, text);
 	fputs("\n    ", stderr);
 	for (i = 0; i < bad->offset + size; i++) {
 		/* a character of UTF-8 is as wide as its first byte */

@@ -81,6 +81,9 @@ size_t tool_utf8_size(const char *text);
 /* Prints it with \n, \r, \t and \xNN for control characters and for what is not
    UTF-8; `reversible`: a backslash is doubled. */
 void tool_print_text(FILE *f, const char *text, bool reversible);
+/* Prints it with one column for each character, a blank for one of control, and none for a
+   byte that UTF-8 has behind a first one only. */
+void tool_print_columns(FILE *f, const char *text);
 
 /*
  * Arguments
