@@ -44,7 +44,8 @@ enum ostream_create_file_flags {
 };
 
 enum ostream_file_atomic_flags {
-	/* Fail with EEXIST instead of replacing a file of that name. */
+	/* Fail with EEXIST instead of replacing a file of that name. Where the
+	   directory's fsync fails the new name is removed again. */
 	OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE = 0x01,
 	/* Leave out fdatasync and directory fsync: whole or not at all for
 	   other processes, but not after a power cut. */

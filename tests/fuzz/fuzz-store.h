@@ -92,4 +92,23 @@ bool store_is_of(const struct store_file *file, const struct store_message *m);
 /* Both of its files are as they were written. */
 bool store_is_whole(const struct store_seen *seen);
 
+/*
+ * fuzz-store-scan.c
+ */
+
+struct store_scan {
+	struct store_seen seen[STORE_MESSAGES]; /* before it */
+	bool repairs;
+	/* how often each was handed out, and those that are none of these */
+	unsigned int found[STORE_MESSAGES], others;
+};
+/* For spool_start_scan(); its context is a struct store_scan. */
+void store_note_found(const message_id *id, void *scan);
+/* Each was handed out once, or it was not to be; others: so many of those. */
+void store_check_found(const struct store_scan *scan, unsigned int others);
+/* What it was to put aside is, and how many messages that are; the rest stays. */
+unsigned int store_check_scan(const struct store_scan *scan,
+			      const struct store_tree *before,
+			      const struct store_tree *after);
+
 #endif

@@ -14,14 +14,15 @@ FUZZ_ARGS =
 fuzz_sources = $(stream_sources) $(spool_sources) \
 	$(filter %.c,$(tests_libtestcommon_la_SOURCES)) \
 	tests/fuzz/fuzz-common.c tests/fuzz/fuzz-spool.c tests/fuzz/fuzz-store.c \
-	tests/fuzz/fuzz-store-damage.c tests/fuzz/fuzz-loop.c \
+	tests/fuzz/fuzz-store-damage.c tests/fuzz/fuzz-store-scan.c \
+	tests/fuzz/fuzz-loop.c \
 	$(filter %.c,$(taker_sources))
 fuzz_objects = $(fuzz_sources:%.c=tests/fuzz/objects/%.o)
 fuzz_programs = $(fuzz_names:%=tests/fuzz/fuzz-%)
 EXTRA_DIST += $(fuzz_names:%=tests/fuzz/fuzz-%.c) tests/fuzz/fuzz-common.c \
 	tests/fuzz/fuzz-common.h tests/fuzz/fuzz-spool.c tests/fuzz/fuzz-spool.h \
 	tests/fuzz/fuzz-store.c tests/fuzz/fuzz-store-damage.c \
-	tests/fuzz/fuzz-store.h tests/fuzz/fuzz-loop.c tests/fuzz/fuzz-loop.h \
+	tests/fuzz/fuzz-store-scan.c tests/fuzz/fuzz-store.h tests/fuzz/fuzz-loop.c tests/fuzz/fuzz-loop.h \
 	tests/fuzz/run.sh
 
 # As the bench's peers these are no programs of automake's, which would have a rule for
