@@ -123,6 +123,8 @@ threaded_tests += tests/test-transform-async tests/test-transform-async-input \
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 unit_tests += tests/test-interrupt
+unit_tests += tests/test-interrupt-verbs
+unit_tests += tests/test-progress tests/test-tool-options
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-records \
@@ -246,6 +248,18 @@ tests_test_spool_scan_once_SOURCES = tests/test-spool-scan-once.c \
 tests_test_interrupt_SOURCES = tests/test-interrupt.c tools/interrupt.c \
 	tools/tool-common.h
 tests_test_interrupt_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tests_test_interrupt_verbs_SOURCES = tests/test-interrupt-verbs.c \
+	tools/cmd-keygen.c tools/cmd-spool-init.c tools/interrupt.c tools/keys.c \
+	tools/options.c tools/progress.c tools/spool-common.c tools/spool-common.h \
+	tools/text-out.c tools/tool-common.c tools/tool-common.h
+tests_test_interrupt_verbs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tests_test_progress_SOURCES = tests/test-progress.c tools/interrupt.c tools/progress.c \
+	tools/text-out.c tools/tool-common.c tools/tool-common.h
+tests_test_progress_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tests_test_tool_options_SOURCES = tests/test-tool-options.c tools/interrupt.c \
+	tools/options.c tools/progress.c tools/text-out.c tools/tool-common.c \
+	tools/tool-common.h
+tests_test_tool_options_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
 tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
