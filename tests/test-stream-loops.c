@@ -1,7 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* What streams do with those below them, and with event loops: they move to another one, block and close together,
-   and who waits below for room is asked to say when there is some. */
+/* What streams on top of others do with those and with event loops: they move to another
+   one, block and close together, and who waits below for room is asked to say when there is
+   some. */
 
 #include "config.h"
 #include "hash-method.h"

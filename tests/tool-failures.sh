@@ -145,6 +145,7 @@ fails 65 "large: the output is larger than its limit of 1000 bytes" \
 check "put stores the others" test "$(wc -l <fails.out)" = 2
 "$BOBBIN" spool put short - <large 2>said
 check "and says which it is of stdin, too" grep -q "put: stdin: the output is" said
+fails 64 "stdin is one message" "$BOBBIN" spool put short - small -
 fails 66 "put: reading the body failed: open(nothing) failed: No such file" \
 	"$BOBBIN" spool put short nothing
 

@@ -212,6 +212,21 @@ static int put_files(struct put *put, int count, char *paths[])
 	return first;
 }
 
+/* -1, or the exit code. */
+static int check_files(int count, char *paths[])
+{
+	int i, from_stdin = 0;
+
+	if (count == 0)
+		return tool_usage("say which FILE to store (- is stdin)");
+	for (i = 0; i < count; i++)
+		from_stdin += strcmp(paths[i], "-") == 0 ? 1 : 0;
+	/* the second one would be an empty message */
+	return from_stdin <= 1 ?
+		-1 :
+		tool_usage("-: stdin is one message: name it once");
+}
+
 static int parse_args(struct put *put, int argc, char *argv[])
 {
 	static const struct option options[] = {
@@ -250,9 +265,7 @@ static int parse_args(struct put *put, int argc, char *argv[])
 		}
 	}
 	code = spool_take_dir(&put->args, argc, argv);
-	if (code < 0 && optind == argc)
-		return tool_usage("say which FILE to store (- is stdin)");
-	return code;
+	return code < 0 ? check_files(argc - optind, argv + optind) : code;
 }
 
 static int run(int argc, char *argv[])
