@@ -218,6 +218,8 @@ unsigned int spool_async_cancel(struct spool_async *async, const void *context)
 {
 	unsigned int count;
 
+	if (is_forked(async))
+		return 0;
 	(void)pthread_mutex_lock(&async->mutex);
 	count = spool_pool_cancel(async, context);
 	(void)pthread_mutex_unlock(&async->mutex);
@@ -228,6 +230,8 @@ unsigned int spool_async_count(struct spool_async *async)
 {
 	unsigned int count;
 
+	if (is_forked(async))
+		return 0;
 	(void)pthread_mutex_lock(&async->mutex);
 	count = async->count;
 	(void)pthread_mutex_unlock(&async->mutex);
