@@ -32,50 +32,74 @@ int spool_fail(char **error_r, int error, const char *fmt, ...)
 	return -1;
 }
 
-/* Opening happens before anybody could say who is to be told. Takes the text, or tells
-   that there is somebody. */
-static bool keep_warning(struct spool *spool, char *text)
-{
-	bool kept;
+struct listener {
+	spool_warning_t *callback;
+	void *context;
+};
 
+/* Whether the mutex is to be let go again. In a child that fork() made it may be a thread's
+   that is not there. */
+static bool lock_listener(struct spool *spool)
+{
+	if (spool_is_forked(spool))
+		return false;
 	(void)pthread_mutex_lock(&spool->mutex);
+	return true;
+}
+
+static void unlock_listener(struct spool *spool, bool locked)
+{
+	if (locked)
+		(void)pthread_mutex_unlock(&spool->mutex);
+}
+
+/* Opening happens before anybody could say who is to be told. Takes the text, or tells
+   that there is somebody, who may be another one when this has returned. */
+static bool keep_warning(struct spool *spool, char *text,
+			 struct listener *listener_r)
+{
+	bool locked = lock_listener(spool), kept;
+
+	listener_r->callback = spool->warning;
+	listener_r->context = spool->warning_context;
 	kept = spool->warning == NULL;
 	if (kept && spool->early_count < SPOOL_EARLY_MAX)
 		spool->early[spool->early_count++] = text;
 	else if (kept)
 		i_free(text);
-	(void)pthread_mutex_unlock(&spool->mutex);
+	unlock_listener(spool, locked);
 	return kept;
 }
 
 void spool_warn(struct spool *spool, const char *fmt, ...)
 {
+	struct listener listener;
 	va_list args;
 	char *text;
 
 	va_start(args, fmt);
 	text = i_strdup_vprintf(fmt, args);
 	va_end(args);
-	if (keep_warning(spool, text))
+	if (keep_warning(spool, text, &listener))
 		return;
-	spool->warning(text, spool->warning_context);
+	listener.callback(text, listener.context);
 	i_free(text);
 }
 
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context)
 {
+	bool locked = lock_listener(spool);
 	char *early[SPOOL_EARLY_MAX];
 	unsigned int i, count = 0;
 
-	(void)pthread_mutex_lock(&spool->mutex);
 	spool->warning = callback;
 	spool->warning_context = context;
 	for (; callback != NULL && count < spool->early_count; count++)
 		early[count] = spool->early[count];
 	if (callback != NULL)
 		spool->early_count = 0;
-	(void)pthread_mutex_unlock(&spool->mutex);
+	unlock_listener(spool, locked);
 	for (i = 0; i < count; i++) {
 		callback(early[i], context);
 		i_free(early[i]);

@@ -80,7 +80,8 @@ int spool_load_module(struct spool *spool, const char *path, const char *symbol,
 		      const char *config, char **error_r);
 
 /* Sets who is told what needs no answer but a person's eye, on the thread where it
-   comes up; NULL: nobody for now. The first 32 texts from before there was a callback,
+   comes up; NULL: nobody for now. What another thread is telling meanwhile may still come to
+   who was told before. The first 32 texts from before there was a callback,
    as of opening, are told by the call that sets it. */
 typedef void spool_warning_t(const char *text, void *context);
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,

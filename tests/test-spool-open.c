@@ -5,7 +5,7 @@
 
 #include "config.h"
 #include "file-ops.h"
-#include "spool.h"
+#include "spool-private.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -174,7 +174,7 @@ static int leave_in_child(struct spool *spool)
 	uint64_t moved;
 	char *error;
 
-	/* what waits for a thread of the parent waits for ever */
+	/* what waits for a thread of the parent, or for a mutex that one has, waits for ever */
 	(void)alarm(60);
 	spool_set_warning_callback(spool, note_warning, &told);
 	spool_start_scan(spool, note_found, note_done, &done);
@@ -204,10 +204,13 @@ static void closes_in_child(const char *store)
 	spool = test_spool_open(0);
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
 			 IO_DONE);
+	/* as one has it that makes an id */
+	(void)pthread_mutex_lock(&spool->mutex);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
 		_exit(leave_in_child(spool));
+	(void)pthread_mutex_unlock(&spool->mutex);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
