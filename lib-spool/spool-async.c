@@ -69,12 +69,25 @@ static void free_async(struct spool_async *async)
 	i_free(async);
 }
 
+/* A child of the process that has the workers: nobody would do anything, and the mutex
+   may be held for ever. */
+static bool is_forked(const struct spool_async *async)
+{
+	return async->owner != process_mark();
+}
+
 /* What is there now: the loop has other things to do, too. */
 static void deliver(void *context)
 {
 	struct spool_async *async = context;
-	unsigned int count = count_complete(async);
+	unsigned int count;
 
+	if (is_forked(async)) {
+		/* the answers are the parent's, and so is the descriptor's state */
+		io_remove(&async->io);
+		return;
+	}
+	count = count_complete(async);
 	async->delivering++;
 	while (count-- > 0 && deliver_one(async)) {
 	}
@@ -159,13 +172,6 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 	free_async(async);
 	errno = error;
 	return NULL;
-}
-
-/* A child of the process that has the workers: nobody would do anything, and the mutex
-   may be held for ever. */
-static bool is_forked(const struct spool_async *async)
-{
-	return async->owner != process_mark();
 }
 
 /* Until nothing is under way. A callback that closes has been taken out of the
