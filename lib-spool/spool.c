@@ -131,6 +131,8 @@ struct spool *spool_new(void)
 	    pthread_cond_init(&spool->scan_ended, NULL) != 0)
 		i_panic("out of memory");
 	spool->dir_fd = spool->lock_fd = -1;
+	spool->owner = getpid();
+	spool->owner_mark = process_mark();
 	return spool;
 }
 
@@ -173,8 +175,6 @@ static int open_lock(struct spool *spool, char **error_r)
 				  "open(%s/" SPOOL_LOCK_NAME ") failed: %s",
 				  spool->dir, strerror(errno));
 	spool->lock_fd = fd;
-	spool->owner = getpid();
-	spool->owner_mark = process_mark();
 	if (file_ops()->fstat(fd, &st) < 0)
 		return spool_fail(error_r, errno,
 				  "fstat(%s/" SPOOL_LOCK_NAME ") failed: %s",
@@ -366,9 +366,14 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	return NULL;
 }
 
+bool spool_is_parents(const struct spool *spool)
+{
+	return spool->owner_mark != process_mark();
+}
+
 bool spool_is_forked(const struct spool *spool)
 {
-	return spool->lock_fd != -1 && spool->owner_mark != process_mark();
+	return spool->lock_fd != -1 && spool_is_parents(spool);
 }
 
 /*
@@ -384,13 +389,20 @@ static void leave(struct spool *spool)
 	(void)file_close(&spool->dir_fd);
 }
 
+/* A reader's thread that scans may have mutexes of its modules, too. */
+static bool is_parents_to_close(const struct spool *spool)
+{
+	return spool_is_forked(spool) ||
+		(spool_is_parents(spool) && spool->scan_running);
+}
+
 void spool_close(struct spool **_spool)
 {
 	struct spool *spool = *_spool;
 
 	if (spool == NULL)
 		return;
-	if (spool_is_forked(spool)) {
+	if (is_parents_to_close(spool)) {
 		*_spool = NULL;
 		leave(spool);
 		return;
