@@ -160,7 +160,9 @@ void bobbin_i_stream_remove_destroy_callback(struct istream *stream,
 /* Closes this stream and its parents: reads give -1 with EPIPE, but what was
    read already stays usable. */
 void i_stream_close(struct istream *stream);
-/* Drops what is buffered, so that a changed file is read anew. */
+/* Drops what is buffered, here and below, so that a changed file is read anew: by a
+   decoder from its beginning. Where that cannot be seeked, nothing is dropped, nor what a
+   seekable stream has kept. */
 void i_stream_sync(struct istream *stream);
 
 /*
