@@ -304,7 +304,7 @@ schedule_sources = tests/schedule/schedule.c tests/schedule/schedule.h \
 unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-stores \
 	tests/schedule/test-schedule-async tests/schedule/test-schedule-full \
 	tests/schedule/test-schedule-streams tests/schedule/test-schedule-loops \
-	tests/schedule/test-schedule-migrate
+	tests/schedule/test-schedule-migrate tests/schedule/test-schedule-marks
 tests_schedule_test_schedule_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule.c
 tests_schedule_test_schedule_LDFLAGS = $(schedule_ldflags)
@@ -331,6 +331,11 @@ tests_schedule_test_schedule_migrate_SOURCES = $(schedule_sources) \
 	$(schedule_atomic_sources) tests/schedule/test-schedule-migrate.c
 tests_schedule_test_schedule_migrate_CPPFLAGS = $(schedule_cppflags)
 tests_schedule_test_schedule_migrate_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_marks_SOURCES = $(schedule_sources) \
+	tests/schedule/schedule-atomics.h lib/process-mark.c \
+	tests/schedule/test-schedule-marks.c
+tests_schedule_test_schedule_marks_CPPFLAGS = $(schedule_cppflags)
+tests_schedule_test_schedule_marks_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_async_SOURCES = $(schedule_spool_sources) \
 	tests/schedule/test-schedule-async.c
 tests_schedule_test_schedule_async_CPPFLAGS = $(schedule_cppflags)
@@ -463,6 +468,7 @@ schedule-soak:
 		tests/schedule/test-schedule-full \
 		tests/schedule/test-schedule-streams \
 		tests/schedule/test-schedule-loops \
+		tests/schedule/test-schedule-marks \
 		tests/schedule/test-schedule-migrate'
 
 # A million messages in each store, and killed all the time.
