@@ -104,6 +104,7 @@ unit_tests += tests/test-age tests/test-age-vectors tests/test-age-crew \
 	tests/test-age-threads tests/test-age-threads-input
 unit_tests += tests/test-age-header tests/test-transform-armor tests/test-block-cache
 quick_tests += tests/test-transform-armor tests/test-block-cache
+tests_test_age_crew_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_join
 threaded_tests += tests/test-age-crew tests/test-age-threads \
 	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load
