@@ -11,14 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ERROR_SIZE 1024
-
-static _Thread_local char thread_error[ERROR_SIZE];
+static _Thread_local char thread_error[IO_ERROR_SIZE];
 static _Thread_local int thread_errno;
 
 void io_set_error(const char *fmt, ...)
 {
-	char text[ERROR_SIZE];
+	char text[IO_ERROR_SIZE];
 	va_list args;
 
 	thread_errno = errno;
@@ -33,6 +31,18 @@ void io_clear_error(void)
 {
 	errno = thread_errno = 0;
 	thread_error[0] = '\0';
+}
+
+void io_keep_error(struct io_kept_error *kept_r)
+{
+	memcpy(kept_r->text, thread_error, sizeof(kept_r->text));
+	kept_r->error = thread_errno;
+}
+
+void io_put_back_error(const struct io_kept_error *kept)
+{
+	memcpy(thread_error, kept->text, sizeof(thread_error));
+	thread_errno = kept->error;
 }
 
 const char *io_get_error(void)

@@ -209,7 +209,7 @@ static int keep_in_file(const struct spool *spool, const buffer_t *head,
 
 	fd = open_unnamed(spool);
 	if (fd < 0)
-		return io_answer_for_errno(io_get_errno());
+		return io_answer_for_output(io_get_errno());
 	answer = make_keys(&keys) < 0 ?
 		IO_TRANS_FAIL :
 		keep_with_keys(&keys, &fd, head, body, kept_r);

@@ -105,6 +105,12 @@ static void warn_unlink_done(struct spool_call *call, unsigned int i)
 		   module->io->shared.name, hook_names[call->op]);
 }
 
+/* Who is told that there is a body reads it. */
+static bool has_no_body(const struct spool_call *call)
+{
+	return call->op == IO_OP_READBODY && call->message->body == NULL;
+}
+
 static int check_answer(struct spool_call *call, unsigned int i, int answer)
 {
 	const char *name = call->spool->modules[i].io->shared.name;
@@ -113,7 +119,13 @@ static int check_answer(struct spool_call *call, unsigned int i, int answer)
 	case IO_DONE:
 		if (is_unlink(call->op))
 			warn_unlink_done(call, i);
-		return answer;
+		if (!has_no_body(call))
+			return answer;
+		errno = EINVAL;
+		io_set_error("module %s: %s answered IO_DONE, and has set no "
+			     "body",
+			     name, hook_names[call->op]);
+		return IO_FAIL;
 	case IO_CONT:
 		return answer;
 	case IO_FAIL:
@@ -152,6 +164,8 @@ static int ask_modules(struct spool_call *call)
 
 	while (call->asked < spool->module_count) {
 		i = call->asked++;
+		/* what a module that went on met is no reason of a later one's */
+		io_clear_error();
 		if (may_be_later(call, i)) {
 			answer = start_store(call);
 			if (answer == SPOOL_LATER)
@@ -167,19 +181,24 @@ static int ask_modules(struct spool_call *call)
 	return nobody_answered(call);
 }
 
+/* Each finds the answer's error, whatever those before it asked of the spool; and so
+   does the embedder. */
 static void tell_after(const struct spool_call *call, int result)
 {
+	struct io_kept_error kept;
 	uint64_t version = call->message == NULL ?
 		0 :
 		email_message_get_version(call->message);
 	io_infrastructure *io;
 	unsigned int i;
 
+	io_keep_error(&kept);
 	for (i = call->spool->module_count; i > 0; i--) {
 		io = call->spool->modules[i - 1].io;
-		if (io->shared.after != NULL)
-			io->shared.after(io, call->op, &call->id, version,
-					 result);
+		if (io->shared.after == NULL)
+			continue;
+		io->shared.after(io, call->op, &call->id, version, result);
+		io_put_back_error(&kept);
 	}
 }
 
@@ -193,11 +212,11 @@ static void undo(const struct spool_call *failed, enum io_operation op,
 				   .caller = failed->caller,
 				   .op = op,
 				   .id = failed->id };
-	char *why = strdup(io_get_error());
-	int why_errno = io_get_errno();
+	struct io_kept_error kept;
 	unsigned int i;
 	int answer;
 
+	io_keep_error(&kept);
 	for (i = modules; i > 0; i--) {
 		io_infrastructure *io = failed->spool->modules[i - 1].io;
 
@@ -210,9 +229,7 @@ static void undo(const struct spool_call *failed, enum io_operation op,
 				   io->shared.name, hook_names[op],
 				   io_get_error());
 	}
-	errno = why_errno;
-	io_set_error("%s", why != NULL ? why : "");
-	free(why);
+	io_put_back_error(&kept);
 }
 
 /*
@@ -270,6 +287,9 @@ static void end_writeheaders(struct spool_call *call, int answer)
    went on have made of it: none of them may skip the next write. */
 static int end_call(struct spool_call *call, int answer)
 {
+	/* also what a module met, and went on */
+	if (answer == IO_DONE)
+		io_clear_error();
 	/* where the spool refuses, nobody was asked */
 	if (call->asked > 0)
 		tell_after(call, answer);

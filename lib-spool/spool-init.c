@@ -136,17 +136,13 @@ static int check_empty(const char *dir, char **error_r)
 			  dir);
 }
 
-/* Its name is durable then. */
-static int sync_parent(const char *dir, char **error_r)
+/* Its name is durable then, however the path is written: with a slash behind it, as ".". */
+static int sync_parent(int dir_fd, const char *dir, char **error_r)
 {
-	char *parent = file_dirname(dir);
-	int ret = file_sync_dir(AT_FDCWD, parent);
-
-	if (ret < 0)
-		ret = spool_fail(error_r, errno, "fsync(%s) failed: %s", parent,
-				 strerror(errno));
-	i_free(parent);
-	return ret;
+	if (file_sync_dir(dir_fd, "..") < 0)
+		return spool_fail(error_r, errno, "fsync(%s/..) failed: %s",
+				  dir, strerror(errno));
+	return 0;
 }
 
 static int init_in_dir(int dir_fd, const struct spool_conf *conf,
@@ -219,13 +215,14 @@ static int fill_dir(const char *dir, const struct spool_conf *conf,
 	char *why;
 	int fd, error;
 
-	if (check_empty(dir, error_r) < 0 || sync_parent(dir, error_r) < 0)
+	if (check_empty(dir, error_r) < 0)
 		return -1;
 	fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return spool_fail(error_r, errno, "open(%s) failed: %s", dir,
 				  strerror(errno));
-	if (close_to_others(fd, dir, &mode, error_r) < 0) {
+	if (sync_parent(fd, dir, error_r) < 0 ||
+	    close_to_others(fd, dir, &mode, error_r) < 0) {
 		error = errno;
 		(void)file_close(&fd);
 		errno = error;

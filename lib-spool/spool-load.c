@@ -103,6 +103,7 @@ static int add_module(struct spool *spool, io_infrastructure *io,
 {
 	unsigned int at = spool->module_count;
 	const char *who;
+	int ret;
 
 	if (check_shared(&io->shared, path != NULL ? path : "of this program",
 			 error_r) < 0)
@@ -115,6 +116,12 @@ static int add_module(struct spool *spool, io_infrastructure *io,
 				  "module %s: the spool is in use: modules are "
 				  "added before the first message",
 				  who);
+	/* whose place is chosen already */
+	if (spool->adding)
+		return spool_fail(error_r, EBUSY,
+				  "module %s: the init of another one is "
+				  "running: it adds no modules",
+				  who);
 	if (at == SPOOL_MODULES_MAX)
 		return spool_fail(error_r, EINVAL, "module %s: more than %d",
 				  who, SPOOL_MODULES_MAX);
@@ -123,7 +130,10 @@ static int add_module(struct spool *spool, io_infrastructure *io,
 				  "module %s: it is in use: one spool at a "
 				  "time, and once in it",
 				  who);
-	if (init_module(io, who, config == NULL ? "" : config, error_r) < 0) {
+	spool->adding = true;
+	ret = init_module(io, who, config == NULL ? "" : config, error_r);
+	spool->adding = false;
+	if (ret < 0) {
 		release_module(io, spool);
 		return -1;
 	}

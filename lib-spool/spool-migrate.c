@@ -226,6 +226,18 @@ static bool may_have(struct spool *spool, const message_id *id)
 	return !none;
 }
 
+/* It was there, and may be what a killed try had no time to sync. */
+static int settle(struct spool *spool, const message_id *id,
+		  struct result *result)
+{
+	int answer = spool->store_class->settle == NULL ?
+		IO_DONE :
+		spool->store_class->settle(spool->store, id);
+
+	result->stops = answer != IO_DONE;
+	return answer;
+}
+
 static int copy(struct migration *migration, const message_id *id,
 		struct result *result)
 {
@@ -234,7 +246,9 @@ static int copy(struct migration *migration, const message_id *id,
 	/* first, since modules over there have it, too */
 	if (may_have(migration->to, id)) {
 		result->what.was_there = true;
-		return compare(migration, id, result);
+		answer = compare(migration, id, result);
+		return answer == IO_DONE ? settle(migration->to, id, result) :
+					   answer;
 	}
 	answer = put_there(migration, id, result);
 	if (answer == IO_DONE || io_get_errno() != EEXIST)

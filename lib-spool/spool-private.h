@@ -57,6 +57,7 @@ struct spool {
 	const struct spool_store *store_class;
 	unsigned int flags;
 	bool opening; /* by spool_open(), which parses the stacks last */
+	bool adding;  /* a module, whose init is running */
 	char *dir;    /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
 	pid_t owner;         /* who has that open */
@@ -161,6 +162,9 @@ struct spool_store {
 		    void *context, char **error_r);
 	int (*count_strays)(io_infrastructure *io,
 			    struct spool_strays *strays_r, char **error_r);
+	/* What is there of a message stays, also where a killed process wrote it and
+	   had not synced it: the answer. NULL: opening the store saw to that. */
+	int (*settle)(io_infrastructure *io, const message_id *id);
 	/* spool_get_stats(); NULL: there is nothing to tell */
 	int (*get_stats)(io_infrastructure *io, struct spool_stats *stats_r,
 			 char **error_r);
@@ -198,6 +202,14 @@ struct stack_spec *spool_parse_stack(const char *text, char **error_r);
 
 /* As if no call had failed on this thread: also errno. */
 void io_clear_error(void);
+/* The thread's error, to be put back behind calls that have their own. */
+#define IO_ERROR_SIZE 1024
+struct io_kept_error {
+	char text[IO_ERROR_SIZE];
+	int error;
+};
+void io_keep_error(struct io_kept_error *kept_r);
+void io_put_back_error(const struct io_kept_error *kept);
 /* IO_TRANS_FAIL for what may pass (no space, EIO, no memory or descriptors),
    IO_FAIL for the rest. */
 int io_answer_for_errno(int error);

@@ -68,7 +68,8 @@ struct spool *spool_new(void);
    that spool.conf names are the first); it must outlive the spool, and be of no
    other one meanwhile (but one that has only an init may be). -1 with errno and
    *error_r (free() it): EINVAL, it is of another version, or its init() failed; EBUSY,
-   it is of a spool already, or the first message, or the scan, was before it. Then it is
+   it is of a spool already, or the first message, or the scan, was before it, or the init()
+   of another one is what adds it. Then it is
    the caller's as before, who frees it (spool-modules.h: spool_module_free()). */
 int spool_add_module(struct spool *spool, io_infrastructure *module,
 		     const char *config, char **error_r);

@@ -67,7 +67,8 @@ stream_sources += lib-stream/transforms/transform-crlf.c
 stream_public_headers += lib-stream/age/age-keys.h \
 	lib-stream/age/transform-age.h
 stream_private_headers += lib-stream/age/age-keys-private.h \
-	lib-stream/age/age-aead.h lib-stream/age/age-bech32.h \
+	lib-stream/age/age-aead.h lib-stream/age/age-base64.h \
+	lib-stream/age/age-bech32.h \
 	lib-stream/age/age-crypto.h lib-stream/age/age-hmac.h \
 	lib-stream/age/age-header.h lib-stream/age/age-chunks.h \
 	lib-stream/age/age-crew.h

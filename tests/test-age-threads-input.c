@@ -40,17 +40,14 @@ static void decode_as_alone(const void *file, size_t size,
 {
 	static const size_t steps[] = { 65536, 1000, 300000 };
 	buffer_t *out = buffer_create_dynamic(default_pool, 1024);
-	char text[sizeof(test_stream_error)], *at;
+	char text[sizeof(test_stream_error)];
 	unsigned int i;
 	int ret;
 
 	assert_int_equal(test_decode(decoder(1), file, size, out), error);
 	assert_int_equal(out->used, wanted);
-	/* the offsets in the input tell how far ahead it was read */
-	at = strstr(test_stream_error, " (at byte");
+	/* with the place, however far ahead of it was read */
 	memcpy(text, test_stream_error, sizeof(text));
-	if (at != NULL)
-		text[at - test_stream_error] = '\0';
 	for (i = 0; i < 2 * N_ELEMENTS(steps); i++) {
 		ret = i < N_ELEMENTS(steps) ?
 			test_decode_step(decoder(2), file, size, steps[i],
@@ -63,8 +60,7 @@ static void decode_as_alone(const void *file, size_t size,
 				 i, ret, error, out->used, wanted,
 				 test_stream_error);
 		if (i < N_ELEMENTS(steps))
-			assert_memory_equal(test_stream_error, text,
-					    strlen(text));
+			assert_string_equal(test_stream_error, text);
 		assert_memory_equal(out->data, data, wanted);
 	}
 	buffer_free(&out);

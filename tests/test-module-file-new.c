@@ -7,6 +7,7 @@
 #include "file-ops.h"
 #include "macros.h"
 #include "module-file-private.h"
+#include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -133,6 +134,30 @@ static void test_the_first_one_stays(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What is stored stays where a second message with its id meets an error, whichever sync it
+   is and whatever the body's file is called by now. */
+static void test_error_of_a_second_one(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	unsigned int n, hit;
+	message_id id;
+
+	TEST_EACH_CALL(n, hit) {
+		put(spool, &id);
+		test_spool_change_body(spool, &id, longer, sizeof(longer) - 1);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FDATASYNC] = n;
+		test_faults.fail_errno[TEST_OP_FDATASYNC] = ENOSPC;
+		assert_int_not_equal(test_spool_put_as(spool, wire,
+						       sizeof(wire) - 1, &id),
+				     IO_DONE);
+		hit = test_faults.calls[TEST_OP_FDATASYNC];
+		test_faults_end();
+		test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
+	}
+	spool_close(&spool);
+}
+
 /* Ids that only their middle tells apart, in one bucket: what is done to one is not done to
    the other. */
 static void test_neighbours(void **state ATTR_UNUSED)
@@ -208,6 +233,111 @@ static void test_scan_while_a_body_is_written(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+static bool is_stored_durably(struct spool *spool, const message_id *id)
+{
+	struct file_ops ops = file_ops_system;
+	char path[600];
+	int answer;
+
+	ops.fsync_dir = test_noting_fsync_dir;
+	file_ops_set(&ops);
+	answer = test_spool_put_as(spool, wire, sizeof(wire) - 1, id);
+	file_ops_set(NULL);
+	(void)snprintf(path, sizeof(path), "%s/messages", test_spool_dir());
+	return answer == IO_DONE && test_was_synced(path);
+}
+
+/* A directory that is there may be one that nobody has synced the name of: the sync failed,
+   is still to come, or was of a process that was killed before it. */
+static void test_buckets_that_others_made(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct file_ops ops = file_ops_system;
+	struct spool_strays strays;
+	message_id id;
+
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FSYNC_DIR] = 1;
+	test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	test_syncs_forget();
+	assert_true(is_stored_durably(spool, &id));
+	/* once is enough */
+	id.bytes[10] ^= 1;
+	test_syncs_forget();
+	assert_false(is_stored_durably(spool, &id));
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+
+	test_syncs_forget();
+	ops.fsync_dir = test_noting_fsync_dir;
+	file_ops_set(&ops);
+	spool = test_spool_open(0);
+	file_ops_set(NULL);
+	id.bytes[10] ^= 2;
+	assert_true(is_stored_durably(spool, &id));
+	test_spool_count_strays(spool, &strays);
+	assert_int_equal(strays.bodies + strays.temporary, 0);
+	spool_close(&spool);
+}
+
+/* Whatever sync fails, once the disk is well again the same message is stored. */
+static void test_again_after_an_error(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	unsigned int n, hit;
+	message_id id;
+
+	TEST_EACH_CALL(n, hit) {
+		put(spool, &id);
+		assert_int_equal(spool_remove(spool, &id), IO_DONE);
+		message = new_message(&id, 1);
+		test_spool_set_body(message, wire, sizeof(wire) - 1);
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FSYNC_DIR] = n;
+		test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+		hit = spool_put(spool, message) == IO_DONE ? 0 : n;
+		test_faults_end();
+		if (hit > 0)
+			assert_int_equal(spool_put(spool, message), IO_DONE);
+		email_message_unref(&message);
+		test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	}
+	assert_int_equal(n, 4);
+	spool_close(&spool);
+}
+
+/* Somebody took a directory away: that is no reason to bounce mail. */
+static void test_a_place_that_is_missing(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	char path[512];
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = new_message(&id, 1);
+	assert_int_equal(test_spool_write_body(spool, message, wire), IO_DONE);
+	test_spool_file(&id, ".b", path);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(test_command("rm -r %s", path), 0);
+	assert_int_equal(test_spool_write_headers(spool, message),
+			 IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ENOENT);
+	assert_int_equal(spool_put(spool, message), IO_DONE);
+	email_message_unref(&message);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_command("rm -r %s/messages", test_spool_dir()),
+			 0);
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ENOENT);
+	spool_close(&spool);
+}
+
 /* A body that its writer was told "no" of is swept, and so is one that was given up. */
 static void test_bodies_that_nobody_waits_for(void **state ATTR_UNUSED)
 {
@@ -277,8 +407,12 @@ int main(void)
 		cmocka_unit_test(test_body_of_a_new_message),
 		cmocka_unit_test(test_nothing_is_kept_of_what_is_over),
 		cmocka_unit_test(test_the_first_one_stays),
+		cmocka_unit_test(test_error_of_a_second_one),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_scan_while_a_body_is_written),
+		cmocka_unit_test(test_buckets_that_others_made),
+		cmocka_unit_test(test_again_after_an_error),
+		cmocka_unit_test(test_a_place_that_is_missing),
 		cmocka_unit_test(test_bodies_that_nobody_waits_for),
 		cmocka_unit_test(test_body_cannot_be_looked_for),
 	};

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "istream.h"
+#include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -40,6 +41,90 @@ static void get_longer(struct spool *spool, const message_id *id)
 			 IO_DONE);
 	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
 	email_message_unref(&message);
+}
+
+/* Fails at this call; whether it came so far. */
+static bool rewrite_fails(struct spool *spool, email_message *message,
+			  enum test_op op, unsigned int n)
+{
+	int answer;
+
+	test_faults_begin();
+	test_faults.fail_at[op] = n;
+	test_faults.fail_errno[op] = EIO;
+	answer = test_spool_write_body(spool, message, longer);
+	if (answer == IO_DONE)
+		answer = test_spool_write_headers(spool, message);
+	test_faults_end();
+	if (answer != IO_DONE)
+		assert_int_equal(answer, IO_TRANS_FAIL);
+	return answer != IO_DONE;
+}
+
+/* Behind the rename, too, where the new version may be there: the message that was told
+   "no" can be written again, as often as it takes, and others are others. */
+static void test_again_after_an_error(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("gzip");
+	email_message *message, *other;
+	unsigned int n, i;
+	message_id id;
+
+	for (n = 1;; n++) {
+		put(spool, &id);
+		message = get(spool, &id);
+		other = get(spool, &id);
+		for (i = 0; i < 2; i++) {
+			if (!rewrite_fails(spool, message, TEST_OP_FSYNC_DIR,
+					   n))
+				break;
+		}
+		if (i == 0)
+			break;
+		assert_int_equal(test_spool_write_headers(spool, message),
+				 IO_DONE);
+		assert_int_equal(email_message_get_version(message), 2);
+		assert_int_equal(test_spool_write_headers(spool, other),
+				 IO_FAIL);
+		assert_int_equal(io_get_errno(), EBUSY);
+		test_spool_must_have(spool, &id, n == 1 ? wire : longer,
+				     n == 1 ? sizeof(wire) - 1 :
+					      sizeof(longer) - 1);
+		email_message_unref(&message);
+		email_message_unref(&other);
+	}
+	assert_int_equal(n, 3);
+	email_message_unref(&message);
+	email_message_unref(&other);
+	spool_close(&spool);
+}
+
+/* What failed before the rename is not there: then it is another one's that is. */
+static void test_another_one_after_an_error(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("gzip");
+	email_message *message, *other;
+	message_id id;
+
+	put(spool, &id);
+	message = get(spool, &id);
+	other = get(spool, &id);
+	assert_true(rewrite_fails(spool, message, TEST_OP_RENAME, 2));
+	assert_int_equal(test_spool_write_headers(spool, other), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
+	email_message_unref(&message);
+	/* nor is it what a later try of this one finds, that went well before */
+	assert_true(rewrite_fails(spool, other, TEST_OP_FSYNC_DIR, 2));
+	assert_int_equal(test_spool_write_headers(spool, other), IO_DONE);
+	message = get(spool, &id);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	assert_int_equal(test_spool_write_headers(spool, other), IO_FAIL);
+	assert_int_equal(io_get_errno(), EBUSY);
+	email_message_unref(&message);
+	email_message_unref(&other);
+	test_spool_must_have(spool, &id, longer, sizeof(longer) - 1);
+	spool_close(&spool);
 }
 
 static void test_headers(void **state ATTR_UNUSED)
@@ -472,6 +557,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_again_after_an_error),
+		cmocka_unit_test(test_another_one_after_an_error),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_a_version_that_was_taken_back),
 		cmocka_unit_test(test_reader_keeps_its_body),

@@ -186,7 +186,9 @@ static void test_two_writers(void **state ATTR_UNUSED)
 	second = new_message(&id, "other\r\n.\r\n");
 	assert_int_equal(write_body(io, second), IO_FAIL);
 	assert_non_null(strstr(io_get_error(), "already"));
+	assert_int_equal(io_get_errno(), EEXIST);
 	assert_int_equal(write_headers(io, second), IO_FAIL);
+	assert_int_equal(io_get_errno(), EEXIST);
 	email_message_unref(&second);
 	must_have(io, &id, wire);
 
@@ -195,6 +197,7 @@ static void test_two_writers(void **state ATTR_UNUSED)
 	assert_int_equal(write_headers(io, first), IO_DONE);
 	assert_int_equal(write_headers(io, second), IO_FAIL);
 	assert_non_null(strstr(io_get_error(), "another writer"));
+	assert_int_equal(io_get_errno(), EBUSY);
 	assert_int_equal(write_headers(io, first), IO_DONE);
 	assert_int_equal(email_message_get_version(first), 3);
 	email_message_unref(&first);
@@ -203,15 +206,39 @@ static void test_two_writers(void **state ATTR_UNUSED)
 	free_module(io);
 }
 
-/* Through a chain the loser does not take the winner's message with it. */
+static int go_on(io_infrastructure *io ATTR_UNUSED,
+		 io_caller caller ATTR_UNUSED,
+		 email_message *message ATTR_UNUSED, int force ATTR_UNUSED)
+{
+	return IO_CONT;
+}
+
+static int must_not_be_told(io_infrastructure *io ATTR_UNUSED,
+			    io_caller caller ATTR_UNUSED,
+			    message_id *id ATTR_UNUSED)
+{
+	fail_msg("told to forget a message that is stored");
+	return IO_CONT;
+}
+
+/* Through a chain the loser does not take the winner's message with it, nor what the module
+   in front has of it. */
 static void test_the_loser_is_undone_alone(void **state ATTR_UNUSED)
 {
 	struct spool *spool = spool_new();
 	io_infrastructure *io = spool_module_memory_new();
+	io_infrastructure front = {
+		.shared = SPOOL_MODULE_SHARED("front", "", ""),
+		.io_writebody = go_on,
+		.io_writeheaders = go_on,
+		.io_unlinkheaders = must_not_be_told,
+		.io_unlinkbody = must_not_be_told,
+	};
 	message_id id = id_of(1);
 	email_message *message;
 	char *error;
 
+	assert_int_equal(spool_add_module(spool, &front, NULL, &error), 0);
 	assert_int_equal(spool_add_module(spool, io, NULL, &error), 0);
 	assert_int_equal(test_spool_put_as(spool, wire, sizeof(wire) - 1, &id),
 			 IO_DONE);

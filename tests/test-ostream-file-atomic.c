@@ -406,6 +406,28 @@ static void test_each_operation_may_fail(void **state ATTR_UNUSED)
 	}
 }
 
+/* A new name that may not be durable is nobody's: the next one may have it. */
+static void test_new_name_is_given_back(void **state ATTR_UNUSED)
+{
+	struct ostream *s;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_FSYNC_DIR] = i == 0 ? 1 : 0;
+		test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+		s = o_stream_create_file_atomic(
+			test_path("d/new"), 0600,
+			OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE);
+		o_stream_nsend_str(s, "data");
+		assert_int_equal(o_stream_finish(s), i == 0 ? -1 : 1);
+		o_stream_destroy(&s);
+		test_faults_end();
+	}
+	file_has("d/new", "data");
+	assert_int_equal(unlink(test_path("d/new")), 0);
+}
+
 /* The order in which it becomes durable: behind one that fails none is made. */
 static void test_steps_in_order(void **state ATTR_UNUSED)
 {
@@ -537,6 +559,7 @@ int main(void)
 		TEST(test_a_link_stays),
 		TEST(test_directories_that_do_not_do),
 		TEST(test_each_operation_may_fail),
+		TEST(test_new_name_is_given_back),
 		TEST(test_steps_in_order),
 		TEST(test_every_step_is_made),
 		TEST(test_interrupted_and_short_writes),

@@ -370,6 +370,27 @@ static void test_bodies_that_may_come_again(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Nor is where it would be kept the message's fault. */
+static void test_no_place_to_keep_a_body(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_ZEROS, 300000);
+	struct spool *spool = memory_spool();
+	const char *was = getenv("TMPDIR");
+	char *before = was == NULL ? NULL : strdup(was);
+	message_id id;
+
+	assert_int_equal(setenv("TMPDIR", test_path("missing"), 1), 0);
+	assert_int_equal(put_once(spool, data, 300000, &id), IO_TRANS_FAIL);
+	assert_int_equal(io_get_errno(), ENOENT);
+	assert_non_null(strstr(io_get_error(), test_path("missing")));
+	assert_int_equal(before == NULL ? unsetenv("TMPDIR") :
+					  setenv("TMPDIR", before, 1),
+			 0);
+	free(before);
+	free(data);
+	spool_close(&spool);
+}
+
 /* For a layer of the stack the message is too large, and will be; that the file is, is not
    its fault. */
 static void test_bodies_that_are_too_large(void **state ATTR_UNUSED)
@@ -518,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_the_path_of_a_fifo),
 		cmocka_unit_test(test_failures_reach_no_module),
 		cmocka_unit_test(test_bodies_that_may_come_again),
+		cmocka_unit_test(test_no_place_to_keep_a_body),
 		cmocka_unit_test(test_bodies_that_are_too_large),
 		cmocka_unit_test(test_where_memory_ends),
 		cmocka_unit_test(test_no_memory_for_headers),

@@ -317,13 +317,36 @@ static void test_reads_and_unlinks(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Who is told that it was read looks at it. */
+static void test_no_body_is_none(void **state ATTR_UNUSED)
+{
+	struct spool *spool = letters();
+	email_message *message = some_message();
+	struct istream *body;
+
+	answers[1][IO_OP_READBODY] = IO_DONE;
+	assert_int_equal(spool_readbody(spool, IO_SYNCHRONOUS, message),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EINVAL);
+	assert_non_null(strstr(io_get_error(), "module letter: io_readbody"));
+	assert_string_equal(calls, "a:rb b:rb");
+	body = i_stream_create_from_data("", 0);
+	email_message_set_body(message, body, 0);
+	i_stream_unref(&body);
+	assert_int_equal(spool_readbody(spool, IO_SYNCHRONOUS, message),
+			 IO_DONE);
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
 static void test_after_and_close_run_backwards(void **state ATTR_UNUSED)
 {
 	struct spool *spool = letters();
 	email_message *message = some_message();
 
-	answers[0][IO_OP_READBODY] = IO_DONE;
-	assert_int_equal(spool_readbody(spool, IO_SYNCHRONOUS, message),
+	answers[0][IO_OP_UNLINKBODY] = IO_DONE;
+	assert_int_equal(spool_unlinkbody(spool, IO_SYNCHRONOUS,
+					  &message->message_id),
 			 IO_DONE);
 	assert_string_equal(after_calls, "c:0 b:0 a:0 ");
 	email_message_unref(&message);
@@ -475,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_force_after_a_failed_rewrite),
 		cmocka_unit_test(test_undo_failures_are_reported),
 		cmocka_unit_test(test_reads_and_unlinks),
+		cmocka_unit_test(test_no_body_is_none),
 		cmocka_unit_test(test_after_and_close_run_backwards),
 		cmocka_unit_test(test_early_warnings_are_kept),
 		cmocka_unit_test(test_stats_of_a_store_without_any),

@@ -102,6 +102,45 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 	assert_int_equal(calls, 2);
 }
 
+/* Of this spool; what became of it. */
+static io_infrastructure inner;
+static int inner_errno;
+
+static int adding_init(io_infrastructure *io, const char *config)
+{
+	char *error = NULL;
+
+	inner = some_module();
+	inner_errno = 0;
+	if (spool_add_module(io->shared.spool, &inner, config, &error) < 0)
+		inner_errno = errno;
+	free(error);
+	return 0;
+}
+
+/* It would take the place that is kept for the other one. */
+static void test_init_adds_no_modules(void **state ATTR_UNUSED)
+{
+	struct spool *spool = spool_new();
+	io_infrastructure *memory = spool_module_memory_new();
+	io_infrastructure io = some_module();
+	message_id id;
+	char *error;
+
+	calls = 0;
+	io.shared.init = adding_init;
+	assert_int_equal(spool_add_module(spool, &io, NULL, &error), 0);
+	assert_int_equal(inner_errno, EBUSY);
+	assert_null(inner.shared.spool);
+	assert_int_equal(calls, 0);
+	/* behind it there is room again */
+	assert_int_equal(spool_add_module(spool, &inner, NULL, &error), 0);
+	assert_int_equal(spool_add_module(spool, memory, NULL, &error), 0);
+	assert_int_equal(test_spool_put(spool, ".\r\n", 3, &id), IO_DONE);
+	spool_close(&spool);
+	assert_int_equal(calls, 3);
+}
+
 static void test_one_spool_at_a_time(void **state ATTR_UNUSED)
 {
 	struct spool *spool = spool_new(), *other = spool_new();
@@ -497,6 +536,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_not_for_this_version),
 		cmocka_unit_test(test_init_that_fails),
+		cmocka_unit_test(test_init_adds_no_modules),
 		cmocka_unit_test(test_one_spool_at_a_time),
 		cmocka_unit_test(test_what_is_asked_nothing_is_of_several),
 		cmocka_unit_test(test_before_the_first_message),

@@ -152,6 +152,42 @@ static void test_what_is_in_both_goes_on(void **state ATTR_UNUSED)
 	}
 }
 
+/* What was killed before it had synced the copy: the next one does, before it removes
+   anything, or nothing is removed. */
+static void test_what_is_in_both_is_durable(void **state ATTR_UNUSED)
+{
+	struct file_ops ops = file_ops_system;
+	struct test_told told = { 0 };
+	struct test_pair pair;
+	char path[512], *error;
+	message_id id;
+
+	test_pair_new(&test_directions[2], &pair);
+	test_put_full(pair.from, &id);
+	(void)test_migrate(&pair, SPOOL_MIGRATE_KEEP);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FSYNC_DIR] = 1;
+	test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+	assert_int_equal(spool_migrate(pair.from, pair.to, 0, test_migrate_note,
+				       &told, &error),
+			 -1);
+	test_faults_end();
+	free(error);
+	test_must_have_whole(pair.from, 1);
+	ops.fsync_dir = test_noting_fsync_dir;
+	test_syncs_forget();
+	file_ops_set(&ops);
+	told = test_migrate(&pair, 0);
+	file_ops_set(NULL);
+	assert_int_equal(told.were_there, 1);
+	assert_int_equal(told.problems, 0);
+	test_spool_file(&id, ".h", path);
+	*strrchr(path, '/') = '\0';
+	assert_true(test_was_synced(path));
+	test_must_have_whole(pair.from, 0);
+	test_pair_close(&pair);
+}
+
 /* What a crash between body and headers leaves there. */
 static void test_a_body_without_headers_is_no_message(void **state ATTR_UNUSED)
 {
@@ -529,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_all_of_a_message_moves),
 		cmocka_unit_test(test_keep_copies),
 		cmocka_unit_test(test_what_is_in_both_goes_on),
+		cmocka_unit_test(test_what_is_in_both_is_durable),
 		cmocka_unit_test(test_a_body_without_headers_is_no_message),
 		cmocka_unit_test(test_what_differs_is_left),
 		cmocka_unit_test(test_there_and_back_again),

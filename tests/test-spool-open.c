@@ -433,6 +433,30 @@ static void test_init_syncs_its_directories(void **state ATTR_UNUSED)
 	}
 }
 
+/* And so is its name, however its path is written. */
+static void test_init_syncs_where_it_is(void **state ATTR_UNUSED)
+{
+	static const char *const names[] = { "in/one", "in/two/", "in/three//",
+					     "in/four/." };
+	struct spool_settings settings = { .store = "file" };
+	struct file_ops ops = file_ops_system;
+	char *error;
+	size_t i;
+
+	ops.fsync_dir = test_noting_fsync_dir;
+	assert_int_equal(mkdir(test_path("in"), 0700), 0);
+	assert_int_equal(mkdir(test_path("in/four"), 0700), 0);
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		test_syncs_forget();
+		file_ops_set(&ops);
+		if (spool_init(test_path(names[i]), &settings, &error) < 0)
+			fail_msg("%s", error);
+		file_ops_set(NULL);
+		if (!test_was_synced(test_path("in")))
+			fail_msg("not synced: what %s is in", names[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_init_that_fails),
 		cmocka_unit_test(test_init_of_a_directory_of_all),
 		cmocka_unit_test(test_init_syncs_its_directories),
+		cmocka_unit_test(test_init_syncs_where_it_is),
 	};
 
 	return cmocka_run_group_tests_name(

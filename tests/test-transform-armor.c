@@ -80,11 +80,32 @@ static void test_a_short_line_is_the_last(void **state ATTR_UNUSED)
 	test_decodings(transform_create_armor_decoder, rows, N_ELEMENTS(rows));
 }
 
+/* Not even where a letter is what libsodium makes of it. */
+static void test_bytes_that_are_no_letters(void **state ATTR_UNUSED)
+{
+	struct test_decoding row = { .in_size =
+					     sizeof(BEGIN "\n?BCD\n" END) - 1,
+				     .out = "",
+				     .error = EINVAL,
+				     .text = "line 2: not canonical base64" };
+	char text[] = BEGIN "\n?BCD\n" END, name[20];
+	unsigned int c;
+
+	for (c = 0x80; c <= 0xff; c++) {
+		(void)snprintf(name, sizeof(name), "byte 0x%02x", c);
+		text[sizeof(BEGIN "\n") - 1] = (char)c;
+		row.name = name;
+		row.in = text;
+		test_decoding(transform_create_armor_decoder, &row);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_white_space),
 		cmocka_unit_test(test_a_short_line_is_the_last),
+		cmocka_unit_test(test_bytes_that_are_no_letters),
 	};
 
 	return cmocka_run_group_tests_name("transform-armor", tests, NULL,

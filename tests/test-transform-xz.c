@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "test-stream-common.h"
+#include "transform-cache.h"
 #include "transforms.h"
 
 #include <errno.h>
@@ -43,6 +44,12 @@
 #define LZMA_EMPTY                                                  \
 	"]\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x83\xff\xfb" \
 	"\xff\xff\xc0\0\0\0"
+/* printf hello | xz --lzma2=dict=64MiB */
+#define LARGE_HELLO                                                    \
+	"\xfd\x37zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0!\x01\x1c\0\0\0\x10" \
+	"\xcfX\xcc\x01\0\x04hello\0\0\0\0\xb1\x37\xb9\xdb\xe5\xda\x1e" \
+	"\x9b\0\x01\x1d\x05\xb8-\x80\xaf\x1f\xb6\xf3}\x01\0\0\0\0\x04" \
+	"YZ"
 #define PADDING "\0\0\0\0"
 
 static void test_xz_streams(void **state ATTR_UNUSED)
@@ -126,6 +133,38 @@ static struct transform *lzma_decoder_2m(void)
 static struct transform *xz_decoder_2g(void)
 {
 	return transform_create_xz_memory_decoder(1ull << 31);
+}
+
+/* Whether a decoder that read one stream, and then another, waits for the next user. */
+static bool is_kept(const void *first, size_t first_size, const void *second,
+		    size_t second_size)
+{
+	struct transform *t = transform_create_xz_decoder(), *kept;
+	const struct transform_class *class_ = t->class_;
+	uintptr_t it = (uintptr_t)t;
+	buffer_t *out = buffer_create_dynamic(default_pool, 16);
+	bool same;
+
+	(void)test_process(t, first, first_size, TRANSFORM_RUN, out, NULL);
+	class_->reset(t);
+	assert_int_equal(test_process(t, second, second_size, TRANSFORM_FINISH,
+				      out, NULL),
+			 TRANSFORM_END);
+	buffer_free(&out);
+	transform_free(&t);
+	/* what was kept last comes first */
+	kept = transform_cache_get(class_, 0);
+	same = (uintptr_t)kept == it;
+	transform_free(&kept);
+	return same;
+}
+
+/* It would keep the memory for its dictionary, too. */
+static void test_a_large_dictionary_is_not_kept(void **state ATTR_UNUSED)
+{
+	assert_true(is_kept(TEST_BYTES(HELLO), TEST_BYTES(HELLO)));
+	assert_false(is_kept(TEST_BYTES(HELLO), TEST_BYTES(LARGE_HELLO)));
+	assert_false(is_kept(TEST_BYTES(LARGE_HELLO), TEST_BYTES(EMPTY)));
 }
 
 /* The bound is each decoder's own, also where contexts are used again. HUGE_HELLO
@@ -259,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_xz_streams),
 		cmocka_unit_test(test_lzma_files),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_a_large_dictionary_is_not_kept),
 		cmocka_unit_test(test_bombs),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_reset_within_a_stream),

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "test-stream-common.h"
+#include "transform-cache.h"
 #include "transforms.h"
 
 #include <errno.h>
@@ -54,6 +55,19 @@ static void test_frames_by_hand(void **state ATTR_UNUSED)
 		  TEST_BYTES(""), EINVAL, "the data is damaged" },
 		{ "the reserved kind of block", TEST_BYTES(HEAD "\x2f\0\0x"),
 		  TEST_BYTES(""), EINVAL, "the data is damaged" },
+		{ "a good block before it",
+		  TEST_BYTES(HEAD RAW_HELLO "\x2f\0\0x"), TEST_BYTES("hello"),
+		  EINVAL, "the data is damaged" },
+		{ "good blocks before it, in a frame of known size",
+		  TEST_BYTES(MAGIC "\x20\x0f" RAW_HELLO RAW_HELLO "\x2f\0\0x"),
+		  TEST_BYTES("hellohello"), EINVAL, "the data is damaged" },
+		{ "good blocks and another checksum",
+		  TEST_BYTES(MAGIC "\x24\x0a" RAW_HELLO LAST_HELLO "\1\2\3\4"),
+		  TEST_BYTES("hellohello"), EINVAL, "checksum" },
+		{ "a good frame, and a good block",
+		  TEST_BYTES(HELLO HEAD RAW_HELLO RAW_HELLO "\x2f\0\0x"),
+		  TEST_BYTES("hellohellohello"), EINVAL,
+		  "the data is damaged" },
 		{ "the reserved bit", TEST_BYTES(MAGIC "\x08\0" LAST_HELLO),
 		  TEST_BYTES(""), EINVAL, "nsupported" },
 
@@ -104,6 +118,34 @@ static void test_window(void **state ATTR_UNUSED)
 	};
 
 	test_decodings(transform_create_zstd_decoder, rows, N_ELEMENTS(rows));
+}
+
+/* Whether a decoder that read this waits for the next user. */
+static bool is_kept(const void *data, size_t size)
+{
+	struct transform *t = transform_create_zstd_decoder(), *kept;
+	const struct transform_class *class_ = t->class_;
+	uintptr_t it = (uintptr_t)t;
+	buffer_t *out = buffer_create_dynamic(default_pool, 16);
+	bool same;
+
+	assert_int_equal(test_process(t, data, size, TRANSFORM_RUN, out, NULL),
+			 TRANSFORM_END);
+	buffer_free(&out);
+	transform_free(&t);
+	/* what was kept last comes first */
+	kept = transform_cache_get(class_, 27);
+	same = (uintptr_t)kept == it;
+	transform_free(&kept);
+	return same;
+}
+
+/* It would keep the memory for its window, too. */
+static void test_a_large_window_is_not_kept(void **state ATTR_UNUSED)
+{
+	assert_true(is_kept(TEST_BYTES(HELLO)));
+	assert_true(is_kept(TEST_BYTES(MAGIC "\0\x68" LAST_HELLO)));
+	assert_false(is_kept(TEST_BYTES(MAGIC "\0\x88" LAST_HELLO)));
 }
 
 static struct transform *decoder_10(void)
@@ -314,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames_by_hand),
 		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_a_large_window_is_not_kept),
 		cmocka_unit_test(test_window_option),
 		cmocka_unit_test(test_dictionary_id),
 		cmocka_unit_test(test_reset_within_a_frame),

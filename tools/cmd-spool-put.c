@@ -101,6 +101,7 @@ static int print_id(struct put *put, const message_id *id)
 	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(id, text);
+	tool_progress_wipe();
 	if (printf("%s\n", text) >= 0 && fflush(stdout) == 0)
 		return EX_OK;
 	put->stdout_failed = true;
@@ -225,7 +226,7 @@ static int parse_args(struct put *put, int argc, char *argv[])
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "s:r:vh", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "s:r:vh", options)) != -1) {
 		switch (c) {
 		case 's':
 			put->sender = optarg;

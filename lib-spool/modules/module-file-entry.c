@@ -64,24 +64,80 @@ int file_look(int dir_fd, const char *name)
 	return -1;
 }
 
+/* The name's two characters are its last ten bits. */
+static unsigned int bucket_number(const message_id *id)
+{
+	return (id->bytes[14] & 3u) << 8 | id->bytes[15];
+}
+
+static bool is_bucket_new(struct file_store *store, const message_id *id)
+{
+	unsigned int number = bucket_number(id);
+	bool ret;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	ret = (store->new_buckets[number / 8] >> number % 8 & 1) != 0;
+	(void)pthread_mutex_unlock(&store->mutex);
+	return ret;
+}
+
+static void note_bucket(struct file_store *store, const message_id *id,
+			bool is_new)
+{
+	unsigned int number = bucket_number(id);
+	unsigned char *bits = &store->new_buckets[number / 8];
+	unsigned char bit = (unsigned char)(1u << number % 8);
+
+	(void)pthread_mutex_lock(&store->mutex);
+	*bits = (unsigned char)(is_new ? *bits | bit : *bits & ~bit);
+	(void)pthread_mutex_unlock(&store->mutex);
+}
+
+/* Noted before it is there: whoever finds it sees to it that its name is durable, too,
+   since who made it may not have come so far, or may have failed. */
+static int make_bucket(struct file_store *store, const message_id *id,
+		       const char *name)
+{
+	note_bucket(store, id, true);
+	if (file_ops()->mkdirat(store->messages_fd, name, 0700) < 0 &&
+	    errno != EEXIST)
+		return -1;
+	return 0;
+}
+
+/* Its name is durable before anything in it is acknowledged. */
+static int settle_bucket(struct file_store *store, const message_id *id)
+{
+	if (!is_bucket_new(store, id))
+		return 0;
+	if (file_sync_dir_fd(store->messages_fd) < 0)
+		return -1;
+	note_bucket(store, id, false);
+	return 0;
+}
+
 int file_open_bucket(struct file_store *store, const message_id *id,
 		     bool create)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	char name[FILE_BUCKET_SIZE];
-	int fd;
+	int fd, error;
 
 	file_bucket_name(id, name);
 	fd = file_open(store->messages_fd, name, flags, 0);
-	if (fd >= 0 || errno != ENOENT || !create)
+	if (!create || (fd < 0 && errno != ENOENT))
 		return fd;
-	if (file_ops()->mkdirat(store->messages_fd, name, 0700) < 0 &&
-	    errno != EEXIST)
-		return -1;
-	/* its name is durable before anything in it is acknowledged */
-	if (file_sync_dir_fd(store->messages_fd) < 0)
-		return -1;
-	return file_open(store->messages_fd, name, flags, 0);
+	if (fd < 0) {
+		if (make_bucket(store, id, name) < 0)
+			return -1;
+		fd = file_open(store->messages_fd, name, flags, 0);
+	}
+	if (fd < 0 || settle_bucket(store, id) == 0)
+		return fd;
+	error = errno;
+	(void)file_close(&fd);
+	errno = error;
+	return -1;
 }
 
 void file_entry_format(const struct file_entry *entry,

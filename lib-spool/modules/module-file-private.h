@@ -13,6 +13,7 @@
 #define FILE_NAME_HASH_SIZE 8 /* octets of the hash in the name */
 #define FILE_NAME_SIZE (MESSAGE_ID_TEXT_SIZE + 1 + FILE_NAME_HASH_SIZE * 2 + 2)
 #define FILE_BUCKET_SIZE 3 /* two characters of the id, and a NUL */
+#define FILE_BUCKETS 1024
 
 #define FILE_HASH_SIZE 32
 #define FILE_CRC_SIZE 4
@@ -34,6 +35,10 @@ struct file_store {
 	io_infrastructure io;
 	struct spool *spool;
 	int messages_fd, tmp_fd, quarantine_fd;
+
+	/* module-file-entry.c: those that were made, and whose names may not be durable:
+	   a bit each, under the mutex */
+	unsigned char new_buckets[FILE_BUCKETS / 8];
 
 	/* module-file-busy.c */
 	pthread_mutex_t mutex;
@@ -118,9 +123,11 @@ enum file_note {
 	FILE_NOTE_FIRST,
 	FILE_NOTE_CHANGED
 };
-/* Stands with a message in memory. */
+/* Stands with a message in memory. tried: its next version is what the store has already, by
+   a write of its own that failed behind the rename. */
 void file_note_set(email_message *message, const struct file_entry *entry,
-		   enum file_note kind);
+		   enum file_note kind, bool tried);
+bool file_note_is_tried(const email_message *message);
 /* Fills in body_hash and body_stack; false: this store has no body of it. */
 bool file_note_get(const email_message *message, struct file_entry *entry,
 		   enum file_note *kind_r);

@@ -45,6 +45,14 @@ static struct ostream *create_sink(struct file_store *store, int bucket_fd,
 	return sink;
 }
 
+/* A directory that is missing may be there again. */
+static int fail_bucket(const struct file_store *store, const char *what,
+		       const message_id *id)
+{
+	(void)spool_fail_message(store->spool, what, id, errno);
+	return io_answer_for_output(io_get_errno());
+}
+
 /*
  * Bodies
  */
@@ -142,7 +150,8 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 		drop_old_bodies(bucket_fd, id, before.body_hash, name);
 	message->body_len = entry.body_len;
 	file_note_set(message, &entry,
-		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED);
+		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED,
+		      file_note_is_tried(message));
 	return IO_DONE;
 }
 
@@ -157,8 +166,7 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return answer;
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
-		return spool_fail_message(store->spool, "writing the body", id,
-					  errno);
+		return fail_bucket(store, "writing the body", id);
 	file_busy_begin(store, id);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
@@ -170,17 +178,39 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
  * Headers
  */
 
-/* A rewrite must follow the version that it was made from: that one's line. */
+/* Asked with the claim, so that what is written as a new message's is its own, and may be
+   taken away again where it fails: another one of this id may have a body of another name
+   than this one's. */
+static int check_id(struct file_store *store, int bucket_fd,
+		    const message_id *id)
+{
+	char name[FILE_NAME_SIZE];
+	int found;
+
+	file_name(id, FILE_HEADERS_SUFFIX, name);
+	found = file_look(bucket_fd, name);
+	if (found == 0)
+		return IO_DONE;
+	if (found < 0 && errno != EINVAL)
+		return spool_fail_message(store->spool,
+					  "looking for the headers", id, errno);
+	return io_refuse(EEXIST, "there is a message of this id already");
+}
+
+/* A new message has an id of its own, and a rewrite must follow the version that it was
+   made from: that one's line. */
 static int check_version(struct file_store *store, int bucket_fd,
 			 email_message *message, struct file_entry *stored)
 {
 	uint64_t version = email_message_get_version(message);
 
 	if (version == email_message_get_first_version(message))
-		return IO_DONE;
+		return check_id(store, bucket_fd, &message->message_id);
 	if (file_entry_read(store, bucket_fd, &message->message_id, stored) < 0)
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
+		return IO_DONE;
+	if (stored->version == version && file_note_is_tried(message))
 		return IO_DONE;
 	errno = EBUSY;
 	io_set_error("another writer changed the message: version %llu is "
@@ -252,6 +282,26 @@ static int look_for_body(int bucket_fd, const struct file_entry *entry,
 	return file_look(bucket_fd, name_r);
 }
 
+/* A rewrite that failed may have its name already, and nobody knows whether that is durable:
+   the next try of this message takes the place of it, as of the version before. With the
+   claim nobody else has written one of this version. */
+static void note_try(struct file_store *store, int bucket_fd,
+		     email_message *message, const struct file_entry *entry,
+		     enum file_note kind)
+{
+	struct io_kept_error kept;
+	struct file_entry now;
+
+	if (entry->version == email_message_get_first_version(message))
+		return;
+	io_keep_error(&kept);
+	file_note_set(message, entry, kind,
+		      file_entry_read(store, bucket_fd, &entry->id, &now) ==
+				      0 &&
+			      now.version == entry->version);
+	io_put_back_error(&kept);
+}
+
 /* With the claim on the message. */
 static int commit_headers(struct file_store *store, int bucket_fd,
 			  email_message *message, struct file_entry *entry,
@@ -278,12 +328,14 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 		return IO_TRANS_FAIL;
 	}
 	answer = write_known_headers(store, bucket_fd, message, entry);
-	if (answer != IO_DONE)
+	if (answer != IO_DONE) {
+		note_try(store, bucket_fd, message, entry, kind);
 		return answer;
+	}
 	if (kind != FILE_NOTE_STORED &&
 	    entry->version != email_message_get_first_version(message))
 		drop_old_bodies(bucket_fd, &entry->id, before.body_hash, body);
-	file_note_set(message, entry, FILE_NOTE_STORED);
+	file_note_set(message, entry, FILE_NOTE_STORED, false);
 	file_busy_settle(store, &entry->id);
 	return answer;
 }
@@ -306,8 +358,7 @@ int file_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 				 "before the headers");
 	bucket_fd = file_open_bucket(store, id, false);
 	if (bucket_fd < 0)
-		return spool_fail_message(store->spool, "writing the headers",
-					  id, errno);
+		return fail_bucket(store, "writing the headers", id);
 	file_claim(store, id);
 	answer = commit_headers(store, bucket_fd, message, &entry, kind);
 	file_release(store, id);

@@ -69,6 +69,20 @@ static int open_subdirs(struct file_store *store, char **error_r)
 	return 0;
 }
 
+/* What a killed process left: temporary files, and names of buckets that it had not
+   synced, which the next message there takes for durable. */
+static int tidy_up(struct file_store *store, char **error_r)
+{
+	if ((store->spool->flags & SPOOL_OPEN_READ_ONLY) != 0)
+		return 0;
+	if (file_sync_dir_fd(store->messages_fd) < 0)
+		return spool_fail(error_r, errno,
+				  "fsync(%s/messages) failed: %s",
+				  store->spool->dir, strerror(errno));
+	file_sweep_tmp(store);
+	return 0;
+}
+
 io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 {
 	static const shared_module_infrastructure shared =
@@ -92,14 +106,26 @@ io_infrastructure *module_file_open(struct spool *spool, char **error_r)
 		(void)spool_fail(error_r, ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (open_subdirs(store, error_r) < 0) {
+	if (open_subdirs(store, error_r) < 0 || tidy_up(store, error_r) < 0) {
 		int old_errno = errno;
 
 		file_deinit(&store->io);
 		errno = old_errno;
 		return NULL;
 	}
-	if ((spool->flags & SPOOL_OPEN_READ_ONLY) == 0)
-		file_sweep_tmp(store);
 	return &store->io;
+}
+
+int module_file_settle(io_infrastructure *io, const message_id *id)
+{
+	struct file_store *store = container_of(io, struct file_store, io);
+	int bucket_fd = file_open_bucket(store, id, false), answer = IO_DONE;
+
+	/* what is in its files was synced before they had names, and the bucket's own name
+	   when the store was opened */
+	if (bucket_fd < 0 || file_sync_dir_fd(bucket_fd) < 0)
+		answer = spool_fail_message(store->spool,
+					    "syncing the directory", id, errno);
+	(void)file_close(&bucket_fd);
+	return answer;
 }

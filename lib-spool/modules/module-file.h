@@ -20,4 +20,7 @@ int module_file_list(io_infrastructure *io, bool verify,
 int module_file_count_strays(io_infrastructure *io,
 			     struct spool_strays *strays_r, char **error_r);
 
+/* A message's names are durable then: the answer. */
+int module_file_settle(io_infrastructure *io, const message_id *id);
+
 #endif

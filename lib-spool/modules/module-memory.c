@@ -73,16 +73,21 @@ static bool version_follows(const struct memory_message *m,
 			    const email_message *message)
 {
 	uint64_t stored = m == NULL || m->record == NULL ? 0 : m->version;
+	uint64_t version = email_message_get_version(message);
+	uint64_t first = email_message_get_first_version(message);
 
-	if (email_message_get_version(message) ==
-	    (stored == 0 ? email_message_get_first_version(message) :
-			   stored + 1))
+	if (version == (stored == 0 ? first : stored + 1))
 		return true;
+	if (version == first) {
+		errno = EEXIST;
+		io_set_error("there is a message of this id already");
+		return false;
+	}
+	errno = stored == 0 ? ENOENT : EBUSY;
 	io_set_error("another writer changed the message: version %llu is "
 		     "stored, not %llu",
 		     (unsigned long long)stored,
-		     (unsigned long long)email_message_get_version(message) -
-			     1);
+		     (unsigned long long)version - 1);
 	return false;
 }
 
@@ -152,6 +157,7 @@ static int read_body(email_message *message, buffer_t *buf)
 	i_stream_seek(body, 0);
 	while (i_stream_read_more(body, &data, &size) > 0) {
 		if (!buffer_try_append(buf, data, size)) {
+			errno = ENOMEM;
 			io_set_error("out of memory");
 			return IO_TRANS_FAIL;
 		}
@@ -164,15 +170,12 @@ static int read_body(email_message *message, buffer_t *buf)
 		return io_answer_for_errno(body->stream_errno);
 	}
 	if (!body->eof) {
+		errno = EAGAIN;
 		io_set_error("the body is not there yet: a spool needs input "
 			     "that blocks");
 		return IO_TRANS_FAIL;
 	}
-	if (message->body_len == 0 || message->body_len == buf->used)
-		return IO_DONE;
-	io_set_error("the body has %zu octets where %llu were announced",
-		     buf->used, (unsigned long long)message->body_len);
-	return IO_FAIL;
+	return spool_check_body_len(message, buf->used);
 }
 
 static int memory_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
@@ -183,10 +186,8 @@ static int memory_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	struct memory_message *m;
 	int answer;
 
-	if (message->body == NULL) {
-		io_set_error("the message has no body");
-		return IO_FAIL;
-	}
+	if (message->body == NULL)
+		return io_refuse(EINVAL, "the message has no body");
 	body = buffer_create_dynamic(default_pool, 1024);
 	answer = read_body(message, body);
 	if (answer != IO_DONE) {
@@ -197,8 +198,10 @@ static int memory_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	m = find_or_add(memory, &message->message_id);
 	if (m->record != NULL && email_message_get_version(message) == 0) {
 		buffer_free(&body);
-		io_set_error("there is a message of this id already");
-		return memory_unlock(memory, IO_FAIL);
+		return memory_unlock(
+			memory,
+			io_refuse(EEXIST,
+				  "there is a message of this id already"));
 	}
 	message->body_len = body->used;
 	buffer_free(&m->body);
@@ -234,9 +237,11 @@ static int unlink_part(io_infrastructure *io, const message_id *id, bool body)
 	if (*part == NULL)
 		return memory_unlock(memory, IO_CONT);
 	if (body && m->record != NULL) {
-		io_set_error("the message's headers are there: remove them "
-			     "before the body");
-		return memory_unlock(memory, IO_FAIL);
+		return memory_unlock(
+			memory,
+			io_refuse(EBUSY,
+				  "the message's headers are there: "
+				  "remove them before the body"));
 	}
 	buffer_free(part);
 	if (m->body == NULL && m->record == NULL) {

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "age-header.h"
+#include "age-base64.h"
 #include "base64.h"
 #include "macros.h"
 #include "mem.h"
@@ -33,6 +34,12 @@ struct age_stanza {
 	size_t body_size; /* also of longer ones */
 };
 
+static bool no_memory(struct transform *t)
+{
+	(void)transform_error(t, ENOMEM, "out of memory");
+	return false;
+}
+
 /*
  * Writing
  */
@@ -53,7 +60,7 @@ static bool write_x25519(buffer_t *out,
 			 const unsigned char recipient[AGE_KEY_SIZE],
 			 const unsigned char file_key[AGE_FILE_KEY_SIZE],
 			 const unsigned char secret[AGE_KEY_SIZE],
-			 const char **error_r)
+			 struct transform *t)
 {
 	unsigned char share[32], shared[32], key[32];
 	unsigned char body[AGE_WRAPPED_SIZE];
@@ -62,15 +69,16 @@ static bool write_x25519(buffer_t *out,
 	ok = crypto_scalarmult_curve25519_base(share, secret) == 0 &&
 		crypto_scalarmult_curve25519(shared, secret, recipient) == 0;
 	if (!ok) {
-		*error_r = "a recipient is a point of low order: nobody could "
-			   "keep a secret with it";
+		(void)transform_error(t, EINVAL,
+				      "a recipient is a point of low order: "
+				      "nobody could keep a secret with it");
 	} else {
 		age_x25519_wrap_key(share, recipient, shared, key);
 		age_wrap(key, file_key, body);
 		ok = append_b64(out, "-> X25519 ", share) &&
 			append_b64(out, "", body);
 		if (!ok)
-			*error_r = "out of memory";
+			(void)no_memory(t);
 	}
 	sodium_memzero(shared, sizeof(shared));
 	sodium_memzero(key, sizeof(key));
@@ -79,25 +87,24 @@ static bool write_x25519(buffer_t *out,
 
 bool age_header_write(buffer_t *out, const struct age_recipients *recipients,
 		      const unsigned char file_key[AGE_FILE_KEY_SIZE],
-		      const unsigned char *secrets, const char **error_r)
+		      const unsigned char *secrets, struct transform *t)
 {
 	size_t start = out->used;
 	unsigned char mac[32];
 	unsigned int i;
 
-	*error_r = "out of memory";
 	if (!buffer_try_append(out, VERSION_LINE "\n",
 			       strlen(VERSION_LINE "\n")))
-		return false;
+		return no_memory(t);
 	for (i = 0; i < recipients->count; i++) {
 		if (!write_x25519(out, recipients->keys[i], file_key,
-				  secrets + (size_t)i * AGE_KEY_SIZE, error_r))
+				  secrets + (size_t)i * AGE_KEY_SIZE, t))
 			return false;
 	}
 	if (!buffer_try_append(out, "---", 3))
-		return false;
+		return no_memory(t);
 	age_header_mac(file_key, out->data + start, out->used - start, mac);
-	return append_b64(out, " ", mac);
+	return append_b64(out, " ", mac) || no_memory(t);
 }
 
 /*
@@ -125,25 +132,11 @@ static bool bad_header(struct transform *t, const char *why)
 	return false;
 }
 
-static bool no_memory(struct transform *t)
-{
-	(void)transform_error(t, ENOMEM, "out of memory");
-	return false;
-}
-
-/* Canonical base64 without padding; *have_r bytes, at most max. libsodium 1.0.18
-   takes some bytes above 127 for letters: those are refused here. */
+/* Canonical base64 without padding; *have_r bytes, at most max. */
 static bool decode_b64(const char *text, size_t size, unsigned char *out,
 		       size_t max, size_t *have_r)
 {
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if ((text[i] & 0x80) != 0)
-			return false;
-	}
-	return sodium_base642bin(out, max, text, size, NULL, have_r, NULL,
-				 B64) == 0;
+	return age_base64_decode(B64, text, size, out, max, have_r);
 }
 
 /* The same for exactly `want` bytes. */

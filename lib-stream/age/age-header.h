@@ -14,11 +14,11 @@
 
 /* Appends a whole header for the recipients, wrapping file_key for each under an
    ephemeral secret: AGE_KEY_SIZE random bytes for each recipient, of the caller, who
-   wipes them. False without memory, or where a recipient is a point of low order
-   (then *error_r says so). */
+   wipes them. False with the error in t (transform_error()): ENOMEM, or EINVAL where a
+   recipient is a point of low order. */
 bool age_header_write(buffer_t *out, const struct age_recipients *recipients,
 		      const unsigned char file_key[AGE_FILE_KEY_SIZE],
-		      const unsigned char *secrets, const char **error_r);
+		      const unsigned char *secrets, struct transform *t);
 
 /* A header as it is read, line by line. */
 struct age_header {

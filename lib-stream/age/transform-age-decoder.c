@@ -83,6 +83,14 @@ static bool decoder_read_nonce(struct age_decoder *age, struct transform_io *io)
 	return true;
 }
 
+/* Bytes that were taken, for the chunk that comes out next and those behind it. */
+static size_t taken_ahead(const struct age_decoder *age)
+{
+	size_t count = age->crew == NULL ? 0 : age_crew_count(age->crew);
+
+	return count * AGE_SEALED_CHUNK_SIZE + age->sealed.have;
+}
+
 /* Opens a sealed chunk: a full one is most likely not the last. */
 static bool open_chunk(struct age_aead *aead, uint64_t counter,
 		       const unsigned char *in, size_t size, unsigned char *out,
@@ -135,9 +143,14 @@ static enum transform_status decoder_open_gathered(struct age_decoder *age,
 						   bool cut)
 {
 	size_t size = age->sealed.have;
+	enum transform_status status;
 
 	age->sealed.have = 0;
-	return decoder_open(age, io, age->sealed.data, size, cut);
+	status = decoder_open(age, io, age->sealed.data, size, cut);
+	/* a chunk is damaged where it begins, and cut where it ends */
+	if (status == TRANSFORM_ERROR && !cut)
+		age->transform.error_left = size;
+	return status;
 }
 
 /* The input is over: what was gathered is the last chunk, or cut. */
@@ -221,13 +234,6 @@ static bool decoder_feed_crew(struct age_decoder *age, struct transform_io *io)
 	}
 }
 
-/* Whether the decoder has bytes that are behind the last chunk. */
-static bool has_more(const struct age_decoder *age)
-{
-	return age->sealed.have > 0 ||
-		(age->crew != NULL && age_crew_count(age->crew) > 0);
-}
-
 /* NEED_IN: all input was taken; with FINISH also that the crew has none of it. It
    waits where it could not go on else: for a slot, for the end, and where it is
    asked without input for a chunk at least. */
@@ -248,8 +254,10 @@ static enum transform_status decode_by_crew(struct age_decoder *age,
 		if (job == NULL)
 			break;
 		/* what the crew made of the chunks behind it is of no use */
-		if (!job->ok)
+		if (!job->ok) {
+			age->transform.error_left = taken_ahead(age);
 			return bad_chunk(age, false);
+		}
 		if (!age_chunk_drain(&job->chunk, io))
 			return TRANSFORM_NEED_OUT;
 		age->counter++;
@@ -278,13 +286,13 @@ static void drop_chunks(struct age_decoder *age)
 /* The last chunk is out. What else the input window has is left there. */
 static enum transform_status decode_end(struct age_decoder *age)
 {
-	bool more = has_more(age);
+	size_t behind = taken_ahead(age);
 
 	drop_chunks(age);
-	if (more)
-		return transform_error(&age->transform, EINVAL,
-				       "data after the end");
-	return TRANSFORM_END;
+	if (behind == 0)
+		return TRANSFORM_END;
+	age->transform.error_left = behind;
+	return transform_error(&age->transform, EINVAL, "data after the end");
 }
 
 static enum transform_status decode_chunks(struct age_decoder *age,

@@ -35,33 +35,35 @@ static struct age_encoder *age_encoder(struct transform *t)
 	return container_of(t, struct age_encoder, transform);
 }
 
+static bool no_memory(struct age_encoder *age)
+{
+	(void)transform_error(&age->transform, ENOMEM, "out of memory");
+	return false;
+}
+
 /* All that has to be random comes out of one call: each is a system call. */
 static bool encoder_begin(struct age_encoder *age)
 {
 	size_t size = AGE_FILE_KEY_SIZE + AGE_NONCE_SIZE +
 		(size_t)age->recipients->count * AGE_KEY_SIZE;
 	unsigned char key[AGE_AEAD_KEY_SIZE], *file_key, *nonce;
-	const char *error = "out of memory";
 	bool ok;
 
 	file_key = try_malloc(size);
-	if (file_key == NULL) {
-		(void)transform_error(&age->transform, ENOMEM, "%s", error);
-		return false;
-	}
+	if (file_key == NULL)
+		return no_memory(age);
 	nonce = file_key + AGE_FILE_KEY_SIZE;
 	randombytes_buf(file_key, size);
 	age->header = buffer_create_dynamic(default_pool, 256);
 	ok = age_header_write(age->header, age->recipients, file_key,
-			      nonce + AGE_NONCE_SIZE, &error) &&
-		buffer_try_append(age->header, nonce, AGE_NONCE_SIZE);
+			      nonce + AGE_NONCE_SIZE, &age->transform) &&
+		(buffer_try_append(age->header, nonce, AGE_NONCE_SIZE) ||
+		 no_memory(age));
 	age_payload_key(file_key, nonce, key);
 	age_aead_set_key(&age->aead, key);
 	sodium_memzero(key, sizeof(key));
 	sodium_memzero(file_key, size);
 	i_free(file_key);
-	if (!ok)
-		(void)transform_error(&age->transform, EINVAL, "%s", error);
 	return ok;
 }
 
@@ -87,10 +89,8 @@ static bool encoder_seal(struct age_encoder *age, struct transform_io *io,
 	bool direct = age_out_size(io) >= size + AGE_TAG_SIZE;
 	unsigned char *out = direct ? io->out : age->chunk.data;
 
-	if (!age_seal_chunk(&age->aead, age->counter++, last, in, size, out)) {
-		(void)transform_error(&age->transform, ENOMEM, "out of memory");
-		return false;
-	}
+	if (!age_seal_chunk(&age->aead, age->counter++, last, in, size, out))
+		return no_memory(age);
 	if (direct)
 		io->out += size + AGE_TAG_SIZE;
 	else

@@ -5,12 +5,12 @@
 
 #include "config.h"
 #include "transform-age.h"
+#include "age-base64.h"
 #include "base64.h"
 #include "macros.h"
 #include "mem.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
 
 #define ARMOR_BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
@@ -226,9 +226,9 @@ static enum transform_status read_body_line(struct armor_decoder *armor)
 		return bad_line(armor, "an empty line within the armor");
 	if (size > ARMOR_COLUMNS)
 		return bad_line(armor, "longer than 64 characters");
-	if (sodium_base642bin(armor->output.data, ARMOR_LINE_BYTES, armor->line,
-			      size, NULL, &armor->output.end, NULL,
-			      sodium_base64_VARIANT_ORIGINAL) < 0) {
+	if (!age_base64_decode(sodium_base64_VARIANT_ORIGINAL, armor->line,
+			       size, armor->output.data, ARMOR_LINE_BYTES,
+			       &armor->output.end)) {
 		armor->output.end = 0;
 		return bad_line(armor, "not canonical base64 with padding");
 	}

@@ -63,6 +63,19 @@ static int atomic_rename(struct atomic_ostream *atomic)
 	return 0;
 }
 
+/* The name stands, and may not outlast a crash. One that nobody had before is given back:
+   who was told "no" finds nothing, and may try again. */
+static int fail_behind_rename(struct atomic_ostream *atomic)
+{
+	bool is_new = (atomic->flags & OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE) !=
+		0;
+	int ret = atomic_fail(atomic, "fsync of the directory");
+
+	if (is_new)
+		(void)file_ops()->unlinkat(atomic->dir_fd, atomic->name, 0);
+	return ret;
+}
+
 /* Every step's error is final: after a failed sync nobody knows what is on the
    disk, and a second try would lie. */
 static int atomic_publish(struct atomic_ostream *atomic)
@@ -78,7 +91,7 @@ static int atomic_publish(struct atomic_ostream *atomic)
 	if (!sync)
 		return 0;
 	if (file_sync_dir_fd(atomic->dir_fd) < 0)
-		return atomic_fail(atomic, "fsync of the directory");
+		return fail_behind_rename(atomic);
 	/* the temporary directory needs no sync: a name that comes back there
 	   is a left-over like any other */
 	return 0;

@@ -39,6 +39,7 @@ struct xz_transform {
 	bool alone;          /* .lzma, not .xz */
 	int level;           /* of an encoder */
 	uint64_t max_memory; /* of a decoder */
+	uint64_t memory;     /* the most that a stream before this one took */
 	bool begun;
 	unsigned int magic_size; /* how much of it was seen, reading .xz */
 	/* a .xz stream was read to its end; zero bytes may follow */
@@ -204,8 +205,18 @@ struct transform *transform_create_lzma_encoder(int level)
  * Decoding
  */
 
+/* What it may have: liblzma tells of the last stream, but keeps what one before it took
+   where the last one has no block. */
+static uint64_t xz_decoder_memory(const struct xz_transform *xz)
+{
+	uint64_t memory = lzma_memusage(&xz->stream);
+
+	return I_MAX(memory, xz->memory);
+}
+
 static lzma_ret xz_begin_decoding(struct xz_transform *xz)
 {
+	xz->memory = xz_decoder_memory(xz);
 	return xz->alone ? lzma_alone_decoder(&xz->stream, xz->max_memory) :
 			   lzma_stream_decoder(&xz->stream, xz->max_memory,
 					       LZMA_TELL_UNSUPPORTED_CHECK);
@@ -306,7 +317,7 @@ xz_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 
 static void xz_decoder_free(struct transform *t)
 {
-	if (lzma_memusage(&xz_transform(t)->stream) > XZ_KEPT_MEMORY ||
+	if (xz_decoder_memory(xz_transform(t)) > XZ_KEPT_MEMORY ||
 	    !transform_cache_put(t, 0, xz_real_free))
 		xz_real_free(t);
 }

@@ -19,7 +19,8 @@
 /* The decoder's memory: 128 MiB, as the zstd command's own limit. */
 #define ZSTD_USUAL_WINDOW_LOG 27
 
-/* The largest encoder that is kept for the next user, in bytes: up to about level 12. */
+/* The largest context that is kept for the next user, in bytes: encoders up to about
+   level 12, decoders that met no window of 16 MiB or more. */
 #define ZSTD_KEPT_MAX ((size_t)16 * 1024 * 1024)
 
 /* More is a mistake rather than a wish. */
@@ -27,6 +28,8 @@
 
 /* RFC 8878 3.1.1.1: the longest header of a frame, with its magic. */
 #define ZSTD_HEAD_MAX 18
+/* 3.1.1.2: the header of a block. */
+#define ZSTD_BLOCK_HEADER_SIZE 3
 
 #ifdef HAVE_ZSTD
 
@@ -44,6 +47,9 @@ struct zstd_transform {
 	unsigned char head[ZSTD_HEAD_MAX]; /* what the frame begins with */
 	size_t head_size;
 	uint64_t plain_size; /* what came out of the frame */
+	size_t hint;         /* how much input libzstd wants next; 0: unknown */
+	bool in_pieces;      /* the frame is not decoded in one go */
+	bool filled_out;     /* the window: more may wait in libzstd */
 };
 
 static struct zstd_transform *zstd_transform(struct transform *t)
@@ -240,27 +246,76 @@ static enum transform_status zstd_frame_ended(struct transform *t)
 			       "than its header says");
 }
 
+/* Whether a frame begins here, and ends, and has room: libzstd decodes that in one go,
+   without a window of its own. */
+static bool is_small_frame(const struct zstd_transform *zstd,
+			   const ZSTD_inBuffer *in, const ZSTD_outBuffer *out)
+{
+	return zstd->head_size == 0 && !zstd->in_pieces &&
+		ZSTD_getFrameContentSize(in->src, in->size) <= out->size &&
+		!ZSTD_isError(ZSTD_findFrameCompressedSize(in->src, in->size));
+}
+
+/* What libzstd gets at once of what it decodes block by block. */
+static size_t piece_size(const struct zstd_transform *zstd, size_t in_size)
+{
+	size_t limit = I_MAX(zstd->hint, (size_t)1);
+
+	/* what it has decoded goes out first */
+	if (zstd->filled_out)
+		return 0;
+	/* its hint for a block is with the header of the next one */
+	if (limit > ZSTD_BLOCK_HEADER_SIZE)
+		limit -= ZSTD_BLOCK_HEADER_SIZE;
+	return I_MIN(in_size, limit);
+}
+
+/* One call of libzstd, and its return value. When it fails it does not tell what it put
+   out before that: so it never gets what was right (a block) and what may be wrong (what is
+   behind it) at once, or it gets it again. */
+static size_t zstd_decode_piece(struct zstd_transform *zstd,
+				struct transform_io *io)
+{
+	ZSTD_inBuffer in;
+	ZSTD_outBuffer out;
+	size_t ret;
+
+	windows_to_zstd(io, &in, &out);
+	if (!is_small_frame(zstd, &in, &out))
+		zstd->in_pieces = true;
+	if (zstd->in_pieces)
+		in.size = piece_size(zstd, in.size);
+	ret = ZSTD_decompressStream(zstd->dctx, &out, &in);
+	if (ZSTD_isError(ret) && !zstd->in_pieces) {
+		(void)ZSTD_DCtx_reset(zstd->dctx, ZSTD_reset_session_only);
+		zstd->in_pieces = true;
+		return zstd_decode_piece(zstd, io);
+	}
+	if (ZSTD_isError(ret))
+		return ret;
+	keep_head(zstd, io->in, in.pos);
+	zstd->plain_size += out.pos;
+	io->in += in.pos;
+	io->out += out.pos;
+	zstd->hint = ret;
+	zstd->filled_out = io->out == io->out_end;
+	return ret;
+}
+
 static enum transform_status zstd_decode(struct transform *t,
 					 struct transform_io *io,
 					 enum transform_op op ATTR_UNUSED)
 {
 	struct zstd_transform *zstd = zstd_transform(t);
-	ZSTD_inBuffer in;
-	ZSTD_outBuffer out;
 	size_t ret;
 
 	do {
-		windows_to_zstd(io, &in, &out);
-		ret = ZSTD_decompressStream(zstd->dctx, &out, &in);
-		keep_head(zstd, io->in, in.pos);
-		zstd->plain_size += out.pos;
-		io->in += in.pos;
-		io->out += out.pos;
+		ret = zstd_decode_piece(zstd, io);
 		if (ZSTD_isError(ret))
 			return zstd_decode_failed(t, ret);
 		if (ret == 0)
 			return zstd_frame_ended(t);
-		if (io->out == io->out_end)
+		if (zstd->filled_out)
 			return TRANSFORM_NEED_OUT;
 	} while (io->in < io->in_end);
 	return TRANSFORM_NEED_IN;
@@ -286,6 +341,8 @@ static void zstd_decoder_reset(struct transform *t)
 	(void)ZSTD_DCtx_reset(zstd->dctx, ZSTD_reset_session_only);
 	zstd->head_size = 0;
 	zstd->plain_size = 0;
+	zstd->hint = 0;
+	zstd->in_pieces = zstd->filled_out = false;
 }
 
 static void zstd_decoder_real_free(struct transform *t)
@@ -296,8 +353,11 @@ static void zstd_decoder_real_free(struct transform *t)
 
 static void zstd_decoder_free(struct transform *t)
 {
-	if (!transform_cache_put(t, zstd_transform(t)->window_log,
-				 zstd_decoder_real_free))
+	const struct zstd_transform *zstd = zstd_transform(t);
+
+	/* the window stays with the context, and may be as large as is allowed */
+	if (ZSTD_sizeof_DCtx(zstd->dctx) > ZSTD_KEPT_MAX ||
+	    !transform_cache_put(t, zstd->window_log, zstd_decoder_real_free))
 		zstd_decoder_real_free(t);
 }
 
