@@ -283,8 +283,8 @@ static buffer_t *wire_form(const unsigned char *message, size_t size)
 	return buf;
 }
 
-/* out_bytes: the most that a message grows in 64-byte sends, or (sizes-dot) when dot
-   is above instead of before. */
+/* out_bytes: one more than the most that a message grows in 64-byte sends, or (sizes-dot)
+   when dot is above instead of before. */
 static void sizes(struct bench *b, bool dot)
 {
 	const unsigned char *message;
@@ -312,8 +312,7 @@ static void sizes(struct bench *b, bool dot)
 	}
 	bench_stop();
 	/* 0 would be taken for "the same as bytes" */
-	if (b->out_bytes == 0)
-		b->out_bytes = 1;
+	b->out_bytes++;
 }
 
 static void sizes_pieces(struct bench *b)

@@ -6,9 +6,11 @@ target whether it is met.
 A row runs as pairs, ours and the peer's, the order changing from pair to pair. Its figure
 is the median of the pairs' ratios, and its spread the interval that holds the median with
 96 % certainty (for 9 pairs: the second smallest to the second largest). The verdict is
-MET or MISSED where all of the interval is on one side of the target, else UNCLEAR. A
-row whose clock is instructions runs under valgrind, once: a count does not move. What
-needs one core gets one, always the same: another may run at another speed.
+MET or MISSED where all of the interval is on one side of the target, else UNCLEAR. All
+of fewer than six pairs hold the median with less (five with 94 %), and fewer than five
+give no verdict. A row whose clock is instructions runs under valgrind, once: a count
+does not move. What needs one core gets one, always the same: another may run at another
+speed.
 
 Needs only the programs that "make bench" builds; a peer that is missing is NOT RUN."""
 
@@ -18,11 +20,13 @@ import os
 import pathlib
 import platform
 import re
+import resource
 import shlex
 import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import rows as table
 
@@ -31,13 +35,30 @@ PREPARED = ("dot", "gzip", "zlib", "lz4", "zstd", "age")
 
 # which it takes time to remove, and then to make anew
 MANY_FILES = 100
+# of what runs in pairs; fewer hold the median with less than 90 %
+LEAST_PAIRS = 5
 
 
 class WorkFailed(Exception):
     """A program ended with an error, or is missing: its row has no figure."""
 
 
+def children_cpu():
+    """Nanoseconds of those that were waited for. Not os.times(), whose ticks of 10 ms are
+    a third of what some commands take."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return int((usage.ru_utime + usage.ru_stime) * 1e9)
+
+
+def filesystem(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", path], check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+
 class Bench:
+    # whether the rows of a disk are told of whatever the disk is
+    disk_counts = False
+
     def __init__(self, args):
         self.args = args
         self.programs = pathlib.Path(args.programs).resolve()
@@ -138,19 +159,21 @@ class Bench:
         if peer and peer[0] != "$" and \
                 not (self.programs / f"bench-{peer[0]}").exists():
             return f"there is no bench-{peer[0]}"
+        if not self.disk_counts and "{disk" in row.ours and \
+                filesystem(self.places["disk"]) == "tmpfs":
+            return f"{self.places['disk']} is on a tmpfs, and no disk"
         return None
 
     def run_command(self, command):
         """A whole process: what it starts with counts, too. The bytes are those of
         the other side."""
-        before = os.times()
-        subprocess.run(command, shell=True, check=True)
-        after = os.times()
-        cpu = (after.children_user - before.children_user +
-               after.children_system - before.children_system)
-        return {"bytes": 0, "calls": 1, "out": 0,
-                "wall": (after.elapsed - before.elapsed) * 1e9,
-                "cpu": max(cpu, 0.01) * 1e9, "rss": 0}
+        before, started = children_cpu(), time.monotonic_ns()
+        result = subprocess.run(command, shell=True)
+        wall, cpu = time.monotonic_ns() - started, children_cpu() - before
+        if result.returncode != 0:
+            raise WorkFailed(f"{command}: ended with {result.returncode}")
+        return {"bytes": 0, "calls": 1, "out": 0, "wall": wall, "cpu": cpu,
+                "rss": 0}
 
     def run_program(self, words, wrapper=()):
         """One work's result, and what was said on stderr."""
@@ -222,8 +245,7 @@ class Bench:
     def run_pairs(self, row):
         """Of each pair its figure, and both results."""
         pairs = []
-        once = (row.kind not in ("rate", "excess", "times") or
-                row.clock == "instructions")
+        once = runs_once(row)
         for i in range(1 if once else self.args.pairs + 1):
             first, second = (row.ours, row.peer)[::1 if i % 2 else -1]
             results = {w: self.run_row(row, w) for w in (first, second) if w}
@@ -248,7 +270,7 @@ def figure(row, ours, peer):
                        ours["bytes"] / ours["calls"])
         return beyond / row.layers
     if row.kind == "value":
-        return 0 if ours["out"] == 1 else ours["out"]
+        return ours["out"] - 1
     if row.kind == "bytes":
         return ours["out"]
     if row.kind == "times":
@@ -279,9 +301,16 @@ def interval(figures):
     return figures[k], figures[n - 1 - k]
 
 
-def verdict(row, low, high):
+def runs_once(row):
+    return (row.kind not in ("rate", "excess", "times") or
+            row.clock == "instructions")
+
+
+def verdict(row, low, high, pairs):
     if row.target is None:
         return ""
+    if not runs_once(row) and pairs < LEAST_PAIRS:
+        return "UNCLEAR"
     if row.kind == "rate":
         met, missed = low >= row.target, high < row.target
     else:
@@ -320,7 +349,7 @@ def line_of(row, figures, ours, peer):
         *(number(value, digits)
           for value in (statistics.median(figures), low, high)), unit(row),
         "" if row.target is None else f"{row.target:g}",
-        verdict(row, low, high),
+        verdict(row, low, high, len(figures)),
         mb_s(ours, "cpu") if has_rates else "",
         mb_s(peer, "cpu") if has_rates else "",
         mb_s(ours, "wall") if has_rates else "",
@@ -338,9 +367,16 @@ def machine():
             f"{platform.release().split('-')[0]}")
 
 
+def of_pairs(pairs):
+    """How many, and what all of them hold where that is less than 96 %."""
+    held = 1 - 2 ** (1 - pairs)
+    less = f", whose spread holds the median with {100 * held:.0f} %"
+    return f"{pairs} pairs a row{less if held < 0.96 else ''}."
+
+
 def write_table(path, lines, args):
     with open(path, "w") as file:
-        file.write(f"Machine: {machine()}. {args.pairs} pairs a row.\n")
+        file.write(f"Machine: {machine()}. {of_pairs(args.pairs)}\n")
         group = None
         for line in lines:
             if line["group"] != group:
@@ -375,11 +411,14 @@ plot "{data}" using 2:1:3:4 with xerrorbars lc rgb "#0072b2" pt 7 ps 0.6 \
 
 
 def write_plot(out, lines):
-    """Ratios with their spread (dots), and the targets (crosses)."""
+    """Ratios with their spread (dots), and the targets (crosses); whether there is a
+    plot now."""
     lines = [l for l in lines if l["unit"] == "x"]
-    if shutil.which("gnuplot") is None or not lines:
+    if not lines:
+        return False
+    if shutil.which("gnuplot") is None:
         print("NOT RUN: the plot: there is no gnuplot (package gnuplot-nox)")
-        return
+        return False
     data, svg = out / "ratios.dat", out / "ratios.svg"
     plain = lambda text: text.replace(",", "")
     data.write_text("".join(
@@ -392,12 +431,15 @@ def write_plot(out, lines):
                                   count=len(lines), tics=tics, data=data,
                                   margin=int(max(map(len, labels)) * 0.9) + 2))
     subprocess.run(["gnuplot", script], check=True)
+    return True
 
 
 def run_rows(bench, rows, line_of):
     """The lines of those that are asked for and ran, each printed as it comes;
     line_of(row, figures, ours, peer) makes one."""
     rows = [r for r in rows if bench.args.only in f"{r.group}: {r.name}"]
+    if not rows:
+        sys.exit(f"no row's group and name contain \"{bench.args.only}\"")
     lines = []
     try:
         bench.prepare(rows)
@@ -433,6 +475,12 @@ def print_verdicts(lines):
                     for v in ("MET", "MISSED", "UNCLEAR")))
 
 
+def number_of_pairs(text):
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
 def arguments(description, pairs):
     """What each benchmark may be told."""
     parser = argparse.ArgumentParser(
@@ -442,7 +490,7 @@ def arguments(description, pairs):
     parser.add_argument("--mails", required=True)
     parser.add_argument("--out", default="bench/out")
     parser.add_argument("--tmpfs", default="/dev/shm")
-    parser.add_argument("--pairs", type=int, default=pairs)
+    parser.add_argument("--pairs", type=number_of_pairs, default=pairs)
     parser.add_argument("--only", default="",
                         help="rows whose group or name contains this")
     return parser
@@ -458,6 +506,9 @@ def main():
     parser.add_argument("--messages", type=int, default=100000,
                         help="of the large spool; 0: none")
     args = parser.parse_args()
+    if not os.path.isdir(args.tmpfs) or filesystem(args.tmpfs) != "tmpfs":
+        parser.error(f"{args.tmpfs} is no tmpfs, and half of the rows are of "
+                     "one: --tmpfs names it")
 
     bench = Bench(args)
     bench.out.mkdir(parents=True, exist_ok=True)
@@ -467,9 +518,9 @@ def main():
     lines = run_rows(bench, rows, line_of)
     write_tsv(bench.out / "results.tsv", lines, COLUMNS)
     write_table(bench.out / "results.md", lines, args)
-    write_plot(bench.out, lines)
+    plot = ["ratios.svg"] if write_plot(bench.out, lines) else []
     print_verdicts(lines)
-    print(f"{bench.out}/results.md, results.tsv, ratios.svg")
+    print(f"{bench.out}/{', '.join(['results.md', 'results.tsv', *plot])}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ HEADER, ALIGN, STACK = 64, 64, len("plain")
 
 
 class SpoolBench(run.Bench):
+    # the table says which it is
+    disk_counts = True
+
     def __init__(self, args):
         super().__init__(args)
         if args.disk:
@@ -102,7 +105,7 @@ def line_of(row, figures, ours, peer):
 
 def write_table(path, lines, args):
     """The same on stdout and in a file."""
-    text = [f"Machine: {run.machine()}. {args.pairs} pairs a row. "
+    text = [f"Machine: {run.machine()}. {run.of_pairs(args.pairs)} "
             f"{args.filesystem}.\n"]
     group = None
     for line in lines:
@@ -137,15 +140,16 @@ plot {lines}
 
 
 def write_plot(out, rates):
-    """Of each store its messages a second over the writers."""
+    """Of each store its messages a second over the writers; whether there is a plot
+    now."""
     stores = {}
     if not rates:
-        return
+        return False
     for store, writers, rate in rates:
         stores.setdefault(store, {}).setdefault(writers, []).append(rate)
     if shutil.which("gnuplot") is None:
         print("NOT RUN: the plot: there is no gnuplot (package gnuplot-nox)")
-        return
+        return False
     data = out / "spool.dat"
     data.write_text("\n\n\n".join(
         "\n".join(f"{writers} {statistics.median(of_all):.1f}"
@@ -158,13 +162,13 @@ def write_plot(out, rates):
         lines=", ".join(f'"{data}" index {i} with linespoints title "{store}"'
                         for i, store in enumerate(stores))))
     subprocess.run(["gnuplot", script], check=True)
+    return True
 
 
 def describe_filesystem(path):
     """What it is, and whether it has a journal: (words, how many times as fast as a
     file a message ours is to be)."""
-    kind = subprocess.run(["stat", "-f", "-c", "%T", path], check=True,
-                          capture_output=True, text=True).stdout.strip()
+    kind = run.filesystem(path)
     if kind == "tmpfs":
         return "tmpfs: nothing is on a disk", None
     device = os.stat(path).st_dev
@@ -185,6 +189,8 @@ def main():
                         default=int(os.environ.get("BENCH_MESSAGES", 100000)),
                         help="of the large spool")
     args = parser.parse_args()
+    if args.disk and not os.path.isdir(args.disk):
+        parser.error(f"there is no folder {args.disk}")
     args.core = None
     bench = SpoolBench(args)
     bench.out.mkdir(parents=True, exist_ok=True)
@@ -192,9 +198,9 @@ def main():
     lines = run.run_rows(bench, table.all_rows(args.messages, times), line_of)
     run.write_tsv(bench.out / "spool.tsv", lines, COLUMNS)
     write_table(bench.out / "spool.md", lines, args)
-    write_plot(bench.out, bench.rates)
+    plot = ["spool.svg"] if write_plot(bench.out, bench.rates) else []
     run.print_verdicts(lines)
-    print(f"{bench.out}/spool.md, spool.tsv, spool.svg")
+    print(f"{bench.out}/{', '.join(['spool.md', 'spool.tsv', *plot])}")
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ unit_tests += tests/test-age-memory
 quick_tests += tests/test-transform-armor tests/test-block-cache tests/test-age-memory
 tests_test_age_memory_SOURCES = tests/test-age-memory.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
+tests_test_age_crew_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_join
 threaded_tests += tests/test-age-crew tests/test-age-threads \
 	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load

@@ -16,12 +16,20 @@ static void test_small_ones_keep_their_blocks(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_disk_begin(2 * SEGMENT + SEGMENT / 4);
 	unsigned int n, count = test_disk_fill(journal, 0, TEST_DISK_LARGE);
-	uint32_t i;
+	uint32_t i, half = test_journal_active(journal);
 	uint64_t moved;
 
 	for (n = 0; n < count; n++)
 		assert_int_equal(test_journal_drop(journal, n), 0);
+	/* nor is one that is of no other use: neither a piece nor written any more */
+	assert_true(journal->segments[half]->header.size == SEGMENT / 2);
+	for (; test_journal_active(journal) == half; n++) {
+		assert_int_equal(test_disk_store_large(journal, n), 0);
+		assert_int_equal(test_journal_drop(journal, n), 0);
+	}
 	assert_int_equal(journal_compact(journal, &moved), 0);
+	assert_true(journal->is_full);
+	assert_true(journal_is_empty(journal->segments[half]));
 	for (i = 1; i < journal->segment_end; i++)
 		assert_false(journal->segments[i]->cut);
 	journal_close(&journal);

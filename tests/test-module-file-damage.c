@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -391,13 +390,25 @@ static void test_links_to_directories_are_refused(void **state ATTR_UNUSED)
 
 #define WRITERS 4
 #define EACH 25
+#define BEFORE 30
 
-static atomic_uint handed_out;
+/* How often which of those of before was handed out, and others. */
+struct handed_out {
+	message_id ids[BEFORE];
+	unsigned int times[BEFORE], others;
+};
 
-static void count_found(const message_id *id ATTR_UNUSED,
-			void *context ATTR_UNUSED)
+static void count_found(const message_id *id, void *context)
 {
-	atomic_fetch_add(&handed_out, 1);
+	struct handed_out *handed_out = context;
+	unsigned int i = 0;
+
+	while (i < BEFORE && message_id_cmp(&handed_out->ids[i], id) != 0)
+		i++;
+	if (i < BEFORE)
+		handed_out->times[i]++;
+	else
+		handed_out->others++;
 }
 
 static void *writer(void *context)
@@ -419,32 +430,32 @@ static void *writer(void *context)
 static void test_scan_while_writers_work(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new(TEST_SPOOL_ZSTD);
+	struct handed_out handed_out = { .others = 0 };
 	pthread_t threads[WRITERS];
 	unsigned int i, total;
-	message_id id;
 	void *result;
 
-	for (i = 0; i < 30; i++)
+	for (i = 0; i < BEFORE; i++)
 		assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1,
-						&id),
+						&handed_out.ids[i]),
 				 IO_DONE);
 	spool_close(&spool);
 	spool = test_spool_open(0);
-	atomic_store(&handed_out, 0);
 	for (i = 0; i < WRITERS; i++)
 		assert_int_equal(
 			pthread_create(&threads[i], NULL, writer, spool), 0);
-	spool_start_scan(spool, count_found, NULL, NULL);
+	spool_start_scan(spool, count_found, NULL, &handed_out);
 	for (i = 0; i < WRITERS; i++) {
 		assert_int_equal(pthread_join(threads[i], &result), 0);
 		assert_null(result);
 	}
 	spool_wait_scan(spool);
-	/* those of before, each once; at most those written before the scan
-	   began to look */
-	assert_true(atomic_load(&handed_out) >= 30);
+	/* those of before, each once, and nothing that is new */
+	for (i = 0; i < BEFORE; i++)
+		assert_int_equal(handed_out.times[i], 1);
+	assert_int_equal(handed_out.others, 0);
 	assert_int_equal(test_spool_damaged(spool, &total), 0);
-	assert_int_equal(total, 30 + WRITERS * EACH * 4 / 5);
+	assert_int_equal(total, BEFORE + WRITERS * EACH * 4 / 5);
 	spool_close(&spool);
 }
 

@@ -305,7 +305,7 @@ static void test_interrupted_and_short_calls(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
-static void test_order_of_syncs(void **state ATTR_UNUSED)
+static void test_number_of_syncs(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new("");
 	message_id id;
@@ -380,7 +380,7 @@ int main(void)
 		cmocka_unit_test(test_every_failing_call_of_a_removal),
 		cmocka_unit_test(test_descriptors_are_given_back),
 		cmocka_unit_test(test_interrupted_and_short_calls),
-		cmocka_unit_test(test_order_of_syncs),
+		cmocka_unit_test(test_number_of_syncs),
 		cmocka_unit_test(test_nobody_else_may_look),
 		cmocka_unit_test(test_two_make_a_bucket),
 	};

@@ -428,7 +428,29 @@ static void test_new_name_is_given_back(void **state ATTR_UNUSED)
 	assert_int_equal(unlink(test_path("d/new")), 0);
 }
 
-/* The order in which it becomes durable, as the calls that were made show. */
+/* The order in which it becomes durable: behind one that fails none is made. */
+static void test_steps_in_order(void **state ATTR_UNUSED)
+{
+	static const enum test_op steps[] = { TEST_OP_FDATASYNC, TEST_OP_RENAME,
+					      TEST_OP_FSYNC_DIR };
+	struct ostream *s;
+	size_t i, j;
+
+	for (i = 0; i < N_ELEMENTS(steps); i++) {
+		test_faults_begin();
+		test_faults.fail_at[steps[i]] = 1;
+		test_faults.fail_errno[steps[i]] = EIO;
+		s = create("d/x");
+		o_stream_nsend_str(s, "data");
+		assert_int_equal(o_stream_finish(s), -1);
+		for (j = 0; j < N_ELEMENTS(steps); j++)
+			assert_int_equal(test_faults.calls[steps[j]], j <= i);
+		o_stream_destroy(&s);
+		test_faults_end();
+	}
+}
+
+/* And the calls that were made. */
 static void test_every_step_is_made(void **state ATTR_UNUSED)
 {
 	struct ostream *s;
@@ -538,6 +560,7 @@ int main(void)
 		TEST(test_directories_that_do_not_do),
 		TEST(test_each_operation_may_fail),
 		TEST(test_new_name_is_given_back),
+		TEST(test_steps_in_order),
 		TEST(test_every_step_is_made),
 		TEST(test_interrupted_and_short_writes),
 		TEST(test_below_a_directory_fd),
