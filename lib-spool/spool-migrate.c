@@ -253,12 +253,7 @@ static int copy(struct migration *migration, const message_id *id,
 		return answer == IO_DONE ? settle(migration->to, id, result) :
 					   answer;
 	}
-	answer = put_there(migration, id, result);
-	if (answer == IO_DONE || io_get_errno() != EEXIST)
-		return answer;
-	/* only a body, of a try that was killed */
-	answer = spool_unlinkbody(migration->to, IO_SYNCHRONOUS, id);
-	return answer == IO_DONE ? put_there(migration, id, result) : answer;
+	return put_there(migration, id, result);
 }
 
 static int migrate_one(struct migration *migration, const message_id *id,

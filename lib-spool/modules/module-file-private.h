@@ -228,6 +228,12 @@ int file_walk_fail(const struct file_store *store, char **error_r);
 
 /* module-file-scan.c */
 void *file_process_disk_queue(io_infrastructure *io, void *context);
+/* Whether headers of a message may be where nobody looks for them, so that its body has
+   none only where it is. */
+bool file_has_misplaced(struct file_store *store);
+/* Removes a body, with the claim, unless one of the process's own is about to need it. */
+void file_sweep(struct file_store *store, int bucket_fd, const message_id *id,
+		const char *name);
 /* Removes temporary files of writers that are gone. */
 void file_sweep_tmp(struct file_store *store);
 

@@ -156,6 +156,23 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 	return IO_DONE;
 }
 
+/* A body that is there without headers, and that nobody is at: of a try that failed, and could
+   not take it away again. Each later one would be refused for it. */
+static void drop_left_body(struct file_store *store, int bucket_fd,
+			   const message_id *id)
+{
+	char name[FILE_NAME_SIZE], headers[FILE_NAME_SIZE];
+
+	file_name(id, FILE_BODY_SUFFIX, name);
+	if (file_look(bucket_fd, name) <= 0)
+		return;
+	file_name(id, FILE_HEADERS_SUFFIX, headers);
+	file_claim(store, id);
+	if (file_look(bucket_fd, headers) == 0 && !file_has_misplaced(store))
+		file_sweep(store, bucket_fd, id, name);
+	file_release(store, id);
+}
+
 int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		   email_message *message, int force ATTR_UNUSED)
 {
@@ -168,6 +185,8 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
 		return fail_bucket(store, "writing the body", id);
+	if (email_message_get_store_note(message) == NULL)
+		drop_left_body(store, bucket_fd, id);
 	file_busy_begin(store, id);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
@@ -473,5 +492,11 @@ static int give_up_body(struct file_store *store, int bucket_fd,
 int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		    message_id *id)
 {
-	return in_bucket(file_store(io), id, give_up_body);
+	struct file_store *store = file_store(io);
+	int answer = in_bucket(store, id, give_up_body);
+
+	/* also where the bucket cannot be opened: nobody waits for it any more */
+	if (answer == IO_TRANS_FAIL)
+		file_busy_settle(store, id);
+	return answer;
 }
