@@ -28,10 +28,11 @@ all-local: doc/man.stamp
 man_names = $(AWK) '/^\.Sh/ && $$2 != "NAME" { exit } \
 	/^\.Nm/ && $$2 !~ /^bobbin-/ { print $$2 }'
 
+# As install has it, all may read a page, whatever the umask is.
 install-data-local: doc/man.stamp
 	$(MKDIR_P) '$(DESTDIR)$(man3dir)'
 	$(INSTALL_DATA) doc/bobbin-*.3 '$(DESTDIR)$(man3dir)'
-	for page in doc/bobbin-*.3; do \
+	umask 022; for page in doc/bobbin-*.3; do \
 		for name in `$(man_names) $$page`; do \
 			echo ".so man3/`basename $$page`" \
 				>"$(DESTDIR)$(man3dir)/$$name.3" || exit 1; \

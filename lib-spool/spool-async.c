@@ -69,12 +69,25 @@ static void free_async(struct spool_async *async)
 	i_free(async);
 }
 
+/* A child of the process that has the workers: nobody would do anything, and the mutex
+   may be held for ever. */
+static bool is_forked(const struct spool_async *async)
+{
+	return async->owner != process_mark();
+}
+
 /* What is there now: the loop has other things to do, too. */
 static void deliver(void *context)
 {
 	struct spool_async *async = context;
-	unsigned int count = count_complete(async);
+	unsigned int count;
 
+	if (is_forked(async)) {
+		/* the answers are the parent's, and so is the descriptor's state */
+		io_remove(&async->io);
+		return;
+	}
+	count = count_complete(async);
 	async->delivering++;
 	while (count-- > 0 && deliver_one(async)) {
 	}
@@ -161,13 +174,6 @@ struct spool_async *spool_async_new(struct spool *spool, struct ioloop *ioloop,
 	return NULL;
 }
 
-/* A child of the process that has the workers: nobody would do anything, and the mutex
-   may be held for ever. */
-static bool is_forked(const struct spool_async *async)
-{
-	return async->owner != process_mark();
-}
-
 /* Until nothing is under way. A callback that closes has been taken out of the
    count. */
 static void drain(struct spool_async *async)
@@ -218,6 +224,8 @@ unsigned int spool_async_cancel(struct spool_async *async, const void *context)
 {
 	unsigned int count;
 
+	if (is_forked(async))
+		return 0;
 	(void)pthread_mutex_lock(&async->mutex);
 	count = spool_pool_cancel(async, context);
 	(void)pthread_mutex_unlock(&async->mutex);
@@ -228,6 +236,8 @@ unsigned int spool_async_count(struct spool_async *async)
 {
 	unsigned int count;
 
+	if (is_forked(async))
+		return 0;
 	(void)pthread_mutex_lock(&async->mutex);
 	count = async->count;
 	(void)pthread_mutex_unlock(&async->mutex);

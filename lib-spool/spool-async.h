@@ -47,10 +47,11 @@ void spool_async_close(struct spool_async **async);
 /* Cancels the requests that were submitted with this context (NULL: all) and that no
    worker has begun: how many these were. They are answered, in their turn, by
    IO_TRANS_FAIL with ECANCELED, and nothing of them is done. Those that have begun
-   are answered as ever. */
+   are answered as ever. In a child that fork() made there are none. */
 unsigned int spool_async_cancel(struct spool_async *async, const void *context);
 
-/* How many requests there are whose callbacks have not been called. */
+/* How many requests there are whose callbacks have not been called; 0 in a child that
+   fork() made. */
 unsigned int spool_async_count(struct spool_async *async);
 
 /* The answer: IO_DONE, IO_FAIL or IO_TRANS_FAIL, as the calls of spool.h return it, and

@@ -60,7 +60,7 @@ struct spool {
 	bool adding;  /* a module, whose init is running */
 	char *dir;    /* its path, for messages; NULL: none */
 	int dir_fd, lock_fd;
-	pid_t owner;         /* who has that open */
+	pid_t owner;         /* who has opened it */
 	uint64_t owner_mark; /* the same, as a process_mark() */
 	struct spool_conf conf;
 	struct spool_stacks stacks;
@@ -193,6 +193,8 @@ int spool_store_check(const struct spool *spool, char **error_r);
    none may be held. */
 bool spool_make_room(struct spool *spool, int answer, unsigned int tries);
 
+/* Whether this is a child of the process that opened it. */
+bool spool_is_parents(const struct spool *spool);
 /* Whether this is a child of the process that writes. It has a copy of where the next
    record goes, and would write over its parent's; and none of the spool's threads. */
 bool spool_is_forked(const struct spool *spool);

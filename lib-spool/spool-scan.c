@@ -118,7 +118,7 @@ void spool_start_scan(struct spool *spool, spool_found_t *found,
 void spool_wait_scan(struct spool *spool)
 {
 	/* what runs, runs in the parent */
-	if (spool_is_forked(spool))
+	if (spool_is_parents(spool))
 		return;
 	(void)pthread_mutex_lock(&spool->mutex);
 	while (spool->scan_running)

@@ -32,50 +32,74 @@ int spool_fail(char **error_r, int error, const char *fmt, ...)
 	return -1;
 }
 
-/* Opening happens before anybody could say who is to be told. Takes the text, or tells
-   that there is somebody. */
-static bool keep_warning(struct spool *spool, char *text)
-{
-	bool kept;
+struct listener {
+	spool_warning_t *callback;
+	void *context;
+};
 
+/* Whether the mutex is to be let go again. In a child that fork() made it may be a thread's
+   that is not there. */
+static bool lock_listener(struct spool *spool)
+{
+	if (spool_is_forked(spool))
+		return false;
 	(void)pthread_mutex_lock(&spool->mutex);
+	return true;
+}
+
+static void unlock_listener(struct spool *spool, bool locked)
+{
+	if (locked)
+		(void)pthread_mutex_unlock(&spool->mutex);
+}
+
+/* Opening happens before anybody could say who is to be told. Takes the text, or tells
+   that there is somebody, who may be another one when this has returned. */
+static bool keep_warning(struct spool *spool, char *text,
+			 struct listener *listener_r)
+{
+	bool locked = lock_listener(spool), kept;
+
+	listener_r->callback = spool->warning;
+	listener_r->context = spool->warning_context;
 	kept = spool->warning == NULL;
 	if (kept && spool->early_count < SPOOL_EARLY_MAX)
 		spool->early[spool->early_count++] = text;
 	else if (kept)
 		i_free(text);
-	(void)pthread_mutex_unlock(&spool->mutex);
+	unlock_listener(spool, locked);
 	return kept;
 }
 
 void spool_warn(struct spool *spool, const char *fmt, ...)
 {
+	struct listener listener;
 	va_list args;
 	char *text;
 
 	va_start(args, fmt);
 	text = i_strdup_vprintf(fmt, args);
 	va_end(args);
-	if (keep_warning(spool, text))
+	if (keep_warning(spool, text, &listener))
 		return;
-	spool->warning(text, spool->warning_context);
+	listener.callback(text, listener.context);
 	i_free(text);
 }
 
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
 				void *context)
 {
+	bool locked = lock_listener(spool);
 	char *early[SPOOL_EARLY_MAX];
 	unsigned int i, count = 0;
 
-	(void)pthread_mutex_lock(&spool->mutex);
 	spool->warning = callback;
 	spool->warning_context = context;
 	for (; callback != NULL && count < spool->early_count; count++)
 		early[count] = spool->early[count];
 	if (callback != NULL)
 		spool->early_count = 0;
-	(void)pthread_mutex_unlock(&spool->mutex);
+	unlock_listener(spool, locked);
 	for (i = 0; i < count; i++) {
 		callback(early[i], context);
 		i_free(early[i]);
@@ -107,6 +131,8 @@ struct spool *spool_new(void)
 	    pthread_cond_init(&spool->scan_ended, NULL) != 0)
 		i_panic("out of memory");
 	spool->dir_fd = spool->lock_fd = -1;
+	spool->owner = getpid();
+	spool->owner_mark = process_mark();
 	return spool;
 }
 
@@ -149,8 +175,6 @@ static int open_lock(struct spool *spool, char **error_r)
 				  "open(%s/" SPOOL_LOCK_NAME ") failed: %s",
 				  spool->dir, strerror(errno));
 	spool->lock_fd = fd;
-	spool->owner = getpid();
-	spool->owner_mark = process_mark();
 	if (file_ops()->fstat(fd, &st) < 0)
 		return spool_fail(error_r, errno,
 				  "fstat(%s/" SPOOL_LOCK_NAME ") failed: %s",
@@ -342,9 +366,14 @@ struct spool *spool_open(const char *dir, unsigned int flags,
 	return NULL;
 }
 
+bool spool_is_parents(const struct spool *spool)
+{
+	return spool->owner_mark != process_mark();
+}
+
 bool spool_is_forked(const struct spool *spool)
 {
-	return spool->lock_fd != -1 && spool->owner_mark != process_mark();
+	return spool->lock_fd != -1 && spool_is_parents(spool);
 }
 
 /*
@@ -360,13 +389,20 @@ static void leave(struct spool *spool)
 	(void)file_close(&spool->dir_fd);
 }
 
+/* A reader's thread that scans may have mutexes of its modules, too. */
+static bool is_parents_to_close(const struct spool *spool)
+{
+	return spool_is_forked(spool) ||
+		(spool_is_parents(spool) && spool->scan_running);
+}
+
 void spool_close(struct spool **_spool)
 {
 	struct spool *spool = *_spool;
 
 	if (spool == NULL)
 		return;
-	if (spool_is_forked(spool)) {
+	if (is_parents_to_close(spool)) {
 		*_spool = NULL;
 		leave(spool);
 		return;

@@ -81,7 +81,8 @@ int spool_load_module(struct spool *spool, const char *path, const char *symbol,
 		      const char *config, char **error_r);
 
 /* Sets who is told what needs no answer but a person's eye, on the thread where it
-   comes up; NULL: nobody for now. The first 32 texts from before there was a callback,
+   comes up; NULL: nobody for now. What another thread is telling meanwhile may still come to
+   who was told before. The first 32 texts from before there was a callback,
    as of opening, are told by the call that sets it. */
 typedef void spool_warning_t(const char *text, void *context);
 void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
@@ -94,13 +95,14 @@ void spool_set_warning_callback(struct spool *spool, spool_warning_t *callback,
    read, which a warning told of; a module that has its own scan decides for itself. (The
    file store remembers each message that is stored, some 40 bytes, until it is removed or
    a scan has handed out all.) One scan at a
-   time: starting another one before the end of it panics. In a child that fork() made
+   time: starting another one before the end of it panics. Where no thread is to be had, of which a warning
+   tells, all this is done before the call returns. In a child that fork() made
    it warns, and done() is called at once. */
 typedef void spool_found_t(const message_id *id, void *context);
 typedef void spool_done_t(void *context);
 void spool_start_scan(struct spool *spool, spool_found_t *found,
 		      spool_done_t *done, void *context);
-/* Waits until the scan is over. */
+/* Waits until the scan is over (not in a child that fork() made meanwhile). */
 void spool_wait_scan(struct spool *spool);
 /* What opening a spool and its scans could not do, since it was opened: each was told by a
    warning. */
@@ -119,7 +121,8 @@ void spool_get_undone(struct spool *spool, struct spool_undone *undone_r);
 /* Stops and waits for the scan, closes the modules in reverse order, gives up the
    lock. Sets the pointer to NULL; NULL is allowed. No other call may be running, and
    what spool_async_new() made is to be closed before (else it panics). In a child that
-   fork() made, of a spool that is open for writing: only gives up its hold on the lock,
+   fork() made, of a spool that is open for writing or whose scan was running: only gives up its
+   hold on the lock,
    which else is free when parent and child have ended; the modules are the parent's to
    close, and memory and other descriptors stay until the child ends. */
 void spool_close(struct spool **spool);

@@ -250,39 +250,50 @@ static bool align_parent(struct istream_private *stream)
 		stream, stream->parent_start_offset + stream->istream.v_offset);
 }
 
-/* Shows what the parent has; the bytes that are new. */
+/* Shows what the parent has: so many bytes. */
 static size_t show_parent(struct istream_private *stream, uoff_t limit)
 {
-	size_t old = stream->pos - stream->skip, size;
+	size_t size;
 
 	stream->buffer = i_stream_get_data(stream->parent, &size);
 	stream->skip = 0;
 	stream->pos = (size_t)I_MIN((uoff_t)size, limit);
 	stream->is_view = true;
 	stream->view_counter = stream->parent->real_stream->access_counter;
-	return stream->pos > old ? stream->pos - old : 0;
+	return stream->pos;
+}
+
+static ssize_t read_more_of_parent(struct istream_private *stream)
+{
+	ssize_t ret;
+
+	stream->parent->real_stream->data_limit = stream->data_limit;
+	ret = i_stream_read(stream->parent);
+	stream->parent->real_stream->data_limit = 0;
+	return ret;
 }
 
 ssize_t i_stream_view_parent(struct istream_private *stream, uoff_t limit)
 {
-	size_t size;
-	ssize_t ret;
+	size_t had = stream->pos - stream->skip, size;
+	ssize_t ret = 1;
 
 	if (!align_parent(stream)) {
 		stream->skip = stream->pos = 0;
 		i_stream_copy_error_from_parent(stream);
 		return -1;
 	}
-	size = show_parent(stream, limit);
-	if (size > 0 || stream->pos >= limit)
-		return (ssize_t)size;
-	stream->parent->real_stream->data_limit = stream->data_limit;
-	ret = i_stream_read(stream->parent);
-	stream->parent->real_stream->data_limit = 0;
-	size = show_parent(stream, limit);
+	/* a parent that somebody else moved reads anew what was shown already */
+	while ((size = show_parent(stream, limit)) <= had) {
+		if (size >= limit)
+			return 0;
+		if (ret <= 0)
+			break;
+		ret = read_more_of_parent(stream);
+	}
 	if (ret == -1)
 		i_stream_copy_error_from_parent(stream);
-	return ret > 0 ? (ssize_t)size : ret;
+	return ret > 0 ? (ssize_t)(size - had) : ret;
 }
 
 int i_stream_view_get_size(struct istream_private *stream, bool exact,

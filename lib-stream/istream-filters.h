@@ -22,10 +22,11 @@ struct age_identities;
  */
 
 /* All of input: for a name, an offset or destroy callbacks of its own. When it is
-   destroyed, input stands where this one was read to. */
+   destroyed, input stands where this one was read to; one that cannot be seeked does not
+   go back for that, if others have read more of it. */
 struct istream *i_stream_create_noop(struct istream *input);
 /* At most v_size bytes of input, from where it stands. When the stream is
-   destroyed, input stands behind what was read of it here. */
+   destroyed, input stands behind what was read of it here, as above. */
 struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size);
 /* All of input, but where it holds more than max_size bytes, EFBIG behind the
    last of these: against input that is larger than it may be. */

@@ -18,6 +18,8 @@
 
 struct istream_io;
 
+typedef void istream_input_callback_t(struct istream *input, void *context);
+
 struct istream_private {
 	struct iostream_private iostream;
 
@@ -39,7 +41,12 @@ struct istream_private {
 	void (*set_limits)(struct istream_private *stream, uoff_t max_plain,
 			   unsigned int max_ratio);
 	/* Optional, for a stream with inputs of its own keeping instead of a
-	   parent: the one it reads now, NULL: none. Before it goes on to another
+	   parent: calls back for each that it has still to do with. What is
+	   done with a parent (closing it, another event loop) is done with
+	   them. */
+	void (*each_input)(struct istream_private *stream,
+			   istream_input_callback_t *callback, void *context);
+	/* Optional, for such a stream: the one it reads now, NULL: none. Before it goes on to another
 	   one it calls i_stream_set_input_pending() on itself, so that a loop
 	   waits for that one. */
 	struct istream *(*current_input)(struct istream_private *stream);

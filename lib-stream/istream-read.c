@@ -52,8 +52,11 @@ static bool show_again(struct istream_private *s)
 
 static void drop_stale_view(struct istream_private *s)
 {
-	if (is_stale(s) && !(is_closed_below(s) && show_again(s)))
-		s->skip = s->pos = 0;
+	if (!is_stale(s) || (is_closed_below(s) && show_again(s)))
+		return;
+	s->skip = s->pos = 0;
+	/* what is shown next may be other bytes: the file was changed */
+	s->line_searched = 0;
 }
 
 /* Calls the class until a seek forward has dropped all it had to. */

@@ -172,6 +172,20 @@ static void start_over(struct transform_istream *s)
 	restart_at(s, 0, 0);
 }
 
+/* The codec may be behind what has changed: all of it is another text then. */
+static void i_stream_transform_sync(struct istream_private *stream)
+{
+	struct transform_istream *s = transform_istream(stream);
+
+	i_stream_sync(stream->parent);
+	if (!stream->istream.seekable)
+		return;
+	i_stream_reset_buffer(stream, stream->istream.v_offset);
+	s->vouched = false;
+	s->known_size = UOFF_T_MAX;
+	start_over(s);
+}
+
 static bool encoded_size(struct transform_istream *s, uoff_t *size_r)
 {
 	uoff_t start = s->istream.parent_start_offset;
@@ -396,6 +410,7 @@ struct istream *i_stream_create_transform(struct istream *input,
 	s->istream.set_limits = i_stream_transform_keep_limits;
 	s->istream.read = i_stream_transform_read;
 	s->istream.seek = i_stream_transform_seek;
+	s->istream.sync = i_stream_transform_sync;
 	s->istream.stat = i_stream_transform_stat;
 	s->istream.get_size = i_stream_transform_get_size;
 	stream = i_stream_create(&s->istream, input, -1);

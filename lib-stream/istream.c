@@ -70,12 +70,26 @@ static int default_get_size(struct istream_private *stream, bool exact,
 	return 1;
 }
 
+/* The streams that this one reads from. */
+static void each_input(struct istream_private *stream,
+		       istream_input_callback_t *callback, void *context)
+{
+	if (stream->parent != NULL)
+		callback(stream->parent, context);
+	else if (stream->each_input != NULL)
+		stream->each_input(stream, callback, context);
+}
+
+static void switch_input(struct istream *input, void *ioloop)
+{
+	i_stream_switch_ioloop_to(input, ioloop);
+}
+
 static void default_switch_ioloop_to(struct istream_private *stream,
 				     struct ioloop *ioloop)
 {
 	stream->iostream.ioloop = ioloop;
-	if (stream->parent != NULL)
-		i_stream_switch_ioloop_to(stream->parent, ioloop);
+	each_input(stream, switch_input, ioloop);
 }
 
 static struct istream_private *from_iostream(struct iostream_private *stream)
@@ -83,10 +97,15 @@ static struct istream_private *from_iostream(struct iostream_private *stream)
 	return container_of(stream, struct istream_private, iostream);
 }
 
+static void close_input(struct istream *input, void *context ATTR_UNUSED)
+{
+	i_stream_close(input);
+}
+
 static void default_close(struct iostream_private *stream, bool close_parent)
 {
-	if (close_parent && from_iostream(stream)->parent != NULL)
-		i_stream_close(from_iostream(stream)->parent);
+	if (close_parent)
+		each_input(from_iostream(stream), close_input, NULL);
 }
 
 static void default_destroy(struct iostream_private *stream ATTR_UNUSED)
@@ -416,21 +435,29 @@ void i_stream_set_persistent_buffers(struct istream *stream, bool set)
 		stream->real_stream->nonpersistent_buffers = !set;
 }
 
+static void set_fd_blocking(int fd, bool blocking)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return;
+	flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+	(void)fcntl(fd, F_SETFL, flags);
+}
+
+static void set_input_blocking(struct istream *input, void *context)
+{
+	const bool *blocking = context;
+
+	i_stream_set_blocking(input, *blocking);
+}
+
 void i_stream_set_blocking(struct istream *stream, bool blocking)
 {
-	int fd, flags;
-
-	for (; stream != NULL; stream = stream->real_stream->parent) {
-		stream->blocking = blocking;
-		fd = stream->real_stream->fd;
-		if (fd == -1)
-			continue;
-		flags = fcntl(fd, F_GETFL);
-		if (flags < 0)
-			continue;
-		flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
-		(void)fcntl(fd, F_SETFL, flags);
-	}
+	stream->blocking = blocking;
+	if (stream->real_stream->fd != -1)
+		set_fd_blocking(stream->real_stream->fd, blocking);
+	each_input(stream->real_stream, set_input_blocking, &blocking);
 }
 
 void i_stream_get_last_read_time(struct istream *stream, struct timeval *tv_r)

@@ -160,7 +160,9 @@ void bobbin_i_stream_remove_destroy_callback(struct istream *stream,
 /* Closes this stream and its parents: reads give -1 with EPIPE, but what was
    read already stays usable. */
 void i_stream_close(struct istream *stream);
-/* Drops what is buffered, so that a changed file is read anew. */
+/* Drops what is buffered, here and below, so that a changed file is read anew: by a
+   decoder from its beginning. Where that cannot be seeked, nothing is dropped, nor what a
+   seekable stream has kept. */
 void i_stream_sync(struct istream *stream);
 
 /*
@@ -260,7 +262,8 @@ size_t i_stream_get_max_buffer_size(struct istream *stream);
 /* Dovecot's, for sources that call it: nothing changes here, where a buffer is kept until
    its stream is freed. */
 void i_stream_set_persistent_buffers(struct istream *stream, bool set);
-/* Sets or clears O_NONBLOCK of the fd below, and `blocking` all the way. */
+/* Sets or clears O_NONBLOCK of the fds below, and `blocking` all the way: of all streams that
+   it reads from. */
 void i_stream_set_blocking(struct istream *stream, bool blocking);
 /* When something was last read (zero if never), by the system's clock and as exact as its
    ticks (some milliseconds). */

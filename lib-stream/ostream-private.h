@@ -67,6 +67,9 @@ struct ostream_private {
 	/* Optional, for a stream with parents of its own keeping: gives up those
 	   that wait for a trailer which its finish would have brought. */
 	void (*abort)(struct ostream_private *stream);
+	/* Optional, for such a stream, too: errors of its parents, as of this
+	   one, count as checked. */
+	void (*mark_checked)(struct ostream_private *stream);
 	/* Optional: a window in the stream's own buffer of at least `min` bytes
 	   (NULL: none), for a child that produces bytes, so that they need no
 	   copy; commit takes the first `size` bytes of it in, as a send that

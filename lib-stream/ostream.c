@@ -273,6 +273,8 @@ void o_stream_mark_checked(struct ostream *stream)
 		stream->real_stream->failure_told = stream->stream_errno != 0 ||
 			stream->real_stream->noverflow;
 		stream->real_stream->abandoned = false;
+		if (stream->real_stream->mark_checked != NULL)
+			stream->real_stream->mark_checked(stream->real_stream);
 	}
 }
 
@@ -372,6 +374,19 @@ static size_t own_used_size(const struct ostream *stream)
 	return used - I_MIN(used, o_stream_get_buffer_used_size(s->parent));
 }
 
+/* All that was sent is out, or was given to a parent that has been closed since, and told
+   then what was lost with it: whatever is below now, a close loses nothing. */
+static bool has_nothing_left(const struct ostream *stream)
+{
+	const struct ostream_private *s = stream->real_stream;
+
+	if (!s->finish_done &&
+	    (s->finished || s->needs_finish || s->parent == NULL ||
+	     !s->parent->real_stream->closing))
+		return false;
+	return own_used_size(stream) == 0;
+}
+
 /* Sends what can be sent now; what cannot is lost, and that is an error. False
    where the stream fails here, after it had been fine. */
 static bool flush_before_close(struct ostream *stream)
@@ -379,7 +394,7 @@ static bool flush_before_close(struct ostream *stream)
 	struct ostream_private *s = stream->real_stream;
 	size_t lost;
 
-	if (stream->stream_errno != 0)
+	if (stream->stream_errno != 0 || has_nothing_left(stream))
 		return true;
 	if (stream->offset == 0 && chain_has_failed(stream)) {
 		/* it was made on top of an error and never used */

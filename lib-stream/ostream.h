@@ -39,7 +39,8 @@ enum ostream_send_istream_result {
 
 enum ostream_create_file_flags {
 	/* Append to a file that exists, instead of emptying it: each write goes
-	   to where the file ends then, and seek and pwrite are ESPIPE. */
+	   to where the file ends then, and seek and pwrite are ESPIPE. So it is
+	   with every fd below that was opened with O_APPEND. */
 	OSTREAM_CREATE_FILE_FLAG_APPEND = 0x01
 };
 
@@ -264,8 +265,9 @@ void o_stream_nsendv(struct ostream *stream, const struct const_iovec *iov,
 void o_stream_nsend_str(struct ostream *stream, const char *str);
 
 /* Sends all of the input. The input is advanced by exactly what was accepted.
-   Files are copied by the kernel where it can; copying within one file works,
-   overlapping too. */
+   Files are copied by the kernel where it can; copying within one file, whose own
+   streams these are (the input may be a limit or a range of its), works, overlapping
+   too, and ends where the input ended before. */
 enum ostream_send_istream_result
 o_stream_send_istream(struct ostream *outstream,
 		      struct istream *instream) ATTR_WARN_UNUSED_RESULT;

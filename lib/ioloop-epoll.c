@@ -8,13 +8,18 @@
    So an io that is removed while callbacks run is only marked, and its memory
    goes when the outermost turn is over. And each turn has a number: it calls
    only what was neither added nor called since it began, for its events are
-   older than that. */
+   older than that.
+
+   A child that fork() made has the loop once more, but the kernel's set of fds is one of
+   both: what either takes out the other one would wait for in vain. So the child makes a
+   set of its own as soon as it uses the loop. */
 
 #include "config.h"
 #include "ioloop-private.h"
 #include "macros.h"
 #include "mem.h"
 #include "panic.h"
+#include "process-mark.h"
 #include "timeout-queue.h"
 
 #include <errno.h>
@@ -49,6 +54,7 @@ struct epoll_timeout {
 
 struct epoll_loop {
 	int epoll_fd;
+	uint64_t owner;        /* of that: a process_mark() */
 	struct epoll_io **fds; /* by the number of the fd */
 	size_t fds_alloc;
 	struct epoll_io *files; /* the always ready ones */
@@ -78,6 +84,7 @@ void *epoll_loop_create(void)
 		return NULL;
 	loop = i_new(struct epoll_loop, 1);
 	loop->epoll_fd = fd;
+	loop->owner = process_mark();
 	return loop;
 }
 
@@ -112,7 +119,7 @@ static uint32_t wanted_events(const struct epoll_io *ios)
 /* Tells the kernel what an fd is now to be watched for. What it was watched for
    is not kept here: a close() has taken it out of the set, and the number may
    be another file's. */
-static int update_fd(struct epoll_loop *loop, int fd)
+static int tell_kernel(struct epoll_loop *loop, int fd)
 {
 	struct epoll_event event = { .events = wanted_events(loop->fds[fd]) };
 
@@ -126,6 +133,30 @@ static int update_fd(struct epoll_loop *loop, int fd)
 	if (errno != EEXIST)
 		return -1;
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
+/* What cannot be watched any more was closed meanwhile. */
+static void need_own_set(struct epoll_loop *loop)
+{
+	size_t fd;
+
+	if (loop->owner == process_mark())
+		return;
+	(void)close(loop->epoll_fd);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll_fd < 0)
+		i_panic("epoll_create1() failed: %s", strerror(errno));
+	loop->owner = process_mark();
+	for (fd = 0; fd < loop->fds_alloc; fd++) {
+		if (loop->fds[fd] != NULL)
+			(void)tell_kernel(loop, (int)fd);
+	}
+}
+
+static int update_fd(struct epoll_loop *loop, int fd)
+{
+	need_own_set(loop);
+	return tell_kernel(loop, fd);
 }
 
 /* Makes room for the fd in loop->fds. */
@@ -324,6 +355,7 @@ void epoll_loop_turn(void *_loop)
 
 	if (loop->io_count == 0 && first_timeout(loop) == NULL)
 		i_panic("event loop has nothing to wait for");
+	need_own_set(loop);
 	count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN,
 			   wait_msecs(loop));
 	if (count < 0 && errno != EINTR)

@@ -45,7 +45,9 @@ struct ioloop_methods {
 
 /* An epoll loop (panics where the system gives none); it becomes the thread's current
    loop, and the one that was current before returns to be it when this one is
-   destroyed. */
+   destroyed. A child that fork() made in the loop's thread may go on with it, or destroy it: what
+   it adds and removes is nothing to the parent (of an embedder's loop that is its own
+   matter). */
 struct ioloop *io_loop_create(void);
 /* The same for the embedder's loop, which the methods get as `loop`; they must outlive
    it. */

@@ -12,7 +12,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* In memory that the kernel clears in a child, however that was made. NULL: there is no such
    memory. */
 static atomic_uint_fast64_t *mark;
-/* What it was. */
+/* No mark of this process or of its ancestors was larger. */
 static atomic_uint_fast64_t last;
 
 static void make_mark(void)
@@ -37,10 +37,11 @@ static void make_mark(void)
 /* Whichever of the child's threads asks first. */
 static uint64_t begin(void)
 {
-	uint_fast64_t none = 0, next = atomic_load(&last) + 1;
+	uint_fast64_t none = 0, next;
 
-	/* first, as another thread may make a child meanwhile */
-	atomic_store(&last, next);
+	/* first, as another thread may make a child meanwhile; and it never goes back, or a
+	   child might have the mark of its parent */
+	next = atomic_fetch_add(&last, 1) + 1;
 	return atomic_compare_exchange_strong(mark, &none, next) ? next : none;
 }
 

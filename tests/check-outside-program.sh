@@ -7,7 +7,13 @@
 
 . "$(dirname "$0")/script-common.sh"
 
+# An administrator may have any umask.
+old_umask=$(umask)
+umask 077
 outside_stage || finish
+umask "$old_umask"
+find "$stage" -type f ! -perm -444 >"$work/closed"
+check_empty "all may read what is installed" "$work/closed"
 
 cat >"$work/stream.c" <<'END'
 #include <bobbin/istream.h>

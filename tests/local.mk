@@ -34,8 +34,10 @@ unit_tests += tests/test-ostream-file tests/test-ostream-append
 quick_tests += tests/test-ostream tests/test-ostream-buffer tests/test-ostream-cork \
 	tests/test-ostream-file \
 	tests/test-ostream-append
-unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
-quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy
+unit_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy \
+	tests/test-ostream-file-append
+quick_tests += tests/test-ostream-file-atomic tests/test-ostream-file-copy \
+	tests/test-ostream-file-append
 unit_tests += tests/test-named-fd tests/test-file-rights
 quick_tests += tests/test-named-fd tests/test-file-rights
 unit_tests += tests/test-flush-callback-error
@@ -121,6 +123,8 @@ threaded_tests += tests/test-transform-async tests/test-transform-async-input \
 threaded_tests += tests/test-message-id
 unit_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 unit_tests += tests/test-interrupt
+unit_tests += tests/test-interrupt-verbs
+unit_tests += tests/test-progress tests/test-tool-options
 quick_tests += tests/test-spool-conf tests/test-wire-text tests/test-line-ends tests/test-copy-line
 journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-records \
@@ -129,13 +133,14 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-full tests/test-journal-full-moves tests/test-journal-full-room \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer tests/test-journal-ahead \
-	tests/test-journal-parts tests/test-journal-end \
+	tests/test-journal-parts tests/test-journal-end tests/test-journal-reader \
 	tests/test-journal-damage tests/test-journal-damage-segments \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \
 	tests/test-journal-walk tests/test-journal-slots tests/test-journal-blocks \
-	tests/test-journal-claims tests/test-journal-repair tests/test-journal-unkept \
+	tests/test-journal-claims tests/test-journal-repair tests/test-journal-repair-files \
+	tests/test-journal-unkept \
 	tests/test-journal-compaction tests/test-journal-upkeep \
 	tests/test-journal-carry tests/test-journal-void tests/test-journal-void-range \
 	tests/test-journal-states tests/test-journal-states-random \
@@ -243,6 +248,18 @@ tests_test_spool_scan_once_SOURCES = tests/test-spool-scan-once.c \
 tests_test_interrupt_SOURCES = tests/test-interrupt.c tools/interrupt.c \
 	tools/tool-common.h
 tests_test_interrupt_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tests_test_interrupt_verbs_SOURCES = tests/test-interrupt-verbs.c \
+	tools/cmd-keygen.c tools/cmd-spool-init.c tools/interrupt.c tools/keys.c \
+	tools/options.c tools/progress.c tools/spool-common.c tools/spool-common.h \
+	tools/text-out.c tools/tool-common.c tools/tool-common.h
+tests_test_interrupt_verbs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tests_test_progress_SOURCES = tests/test-progress.c tools/interrupt.c tools/progress.c \
+	tools/text-out.c tools/tool-common.c tools/tool-common.h
+tests_test_progress_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tests_test_tool_options_SOURCES = tests/test-tool-options.c tools/interrupt.c \
+	tools/options.c tools/progress.c tools/text-out.c tools/tool-common.c \
+	tools/tool-common.h
+tests_test_tool_options_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 tests_test_line_ends_SOURCES = tests/test-line-ends.c tools/line-ends.c \
 	tools/line-ends.h
 tests_test_line_ends_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
@@ -287,7 +304,7 @@ schedule_sources = tests/schedule/schedule.c tests/schedule/schedule.h \
 unit_tests += tests/schedule/test-schedule tests/schedule/test-schedule-stores \
 	tests/schedule/test-schedule-async tests/schedule/test-schedule-full \
 	tests/schedule/test-schedule-streams tests/schedule/test-schedule-loops \
-	tests/schedule/test-schedule-migrate
+	tests/schedule/test-schedule-migrate tests/schedule/test-schedule-marks
 tests_schedule_test_schedule_SOURCES = $(schedule_sources) \
 	tests/schedule/test-schedule.c
 tests_schedule_test_schedule_LDFLAGS = $(schedule_ldflags)
@@ -314,6 +331,11 @@ tests_schedule_test_schedule_migrate_SOURCES = $(schedule_sources) \
 	$(schedule_atomic_sources) tests/schedule/test-schedule-migrate.c
 tests_schedule_test_schedule_migrate_CPPFLAGS = $(schedule_cppflags)
 tests_schedule_test_schedule_migrate_LDFLAGS = $(schedule_ldflags)
+tests_schedule_test_schedule_marks_SOURCES = $(schedule_sources) \
+	tests/schedule/schedule-atomics.h lib/process-mark.c \
+	tests/schedule/test-schedule-marks.c
+tests_schedule_test_schedule_marks_CPPFLAGS = $(schedule_cppflags)
+tests_schedule_test_schedule_marks_LDFLAGS = $(schedule_ldflags)
 tests_schedule_test_schedule_async_SOURCES = $(schedule_spool_sources) \
 	tests/schedule/test-schedule-async.c
 tests_schedule_test_schedule_async_CPPFLAGS = $(schedule_cppflags)
@@ -446,6 +468,7 @@ schedule-soak:
 		tests/schedule/test-schedule-full \
 		tests/schedule/test-schedule-streams \
 		tests/schedule/test-schedule-loops \
+		tests/schedule/test-schedule-marks \
 		tests/schedule/test-schedule-migrate'
 
 # A million messages in each store, and killed all the time.

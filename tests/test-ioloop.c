@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -420,6 +421,66 @@ static void test_ioloop_zero_timeout_once_a_turn(void **state)
 	}
 }
 
+/*
+ * Forks
+ */
+
+static void must_be_well(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* What a child of fork() watches no more its parent still watches. */
+static void test_ioloop_a_child_removes(void **state)
+{
+	struct test_loop *f = *state;
+	struct test_letter r = { .f = f, .chr = 'r' };
+	pid_t pid;
+
+	f->ios[0] = io_add(f->fds[0], IO_READ, test_letter_called, &r);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		io_remove(&f->ios[0]);
+		io_loop_destroy(&f->loop);
+		_exit(0);
+	}
+	must_be_well(pid);
+	test_write_byte(f->fds[1]);
+	/* else it would wait for ever */
+	(void)alarm(60);
+	io_loop_handler_run(f->loop);
+	(void)alarm(0);
+	assert_string_equal(f->log, "r");
+}
+
+/* And the other way round, as where a daemon's parent ends. */
+static void test_ioloop_a_child_goes_on(void **state)
+{
+	struct test_loop *f = *state;
+	struct test_letter r = { .f = f, .chr = 'r' };
+	pid_t pid;
+	char byte;
+
+	f->ios[0] = io_add(f->fds[0], IO_READ, test_letter_called, &r);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)alarm(60);
+		while (recv(f->fds[0], &byte, 1, MSG_PEEK) != 1)
+			;
+		io_loop_handler_run(f->loop);
+		_exit(strcmp(f->log, "r") == 0 ? 0 : 1);
+	}
+	io_remove(&f->ios[0]);
+	test_write_byte(f->fds[1]);
+	must_be_well(pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +502,8 @@ int main(void)
 		TEST_WITH_LOOP(test_ioloop_timeouts_in_order),
 		TEST_WITH_LOOP(test_ioloop_timeout_repeats_never_early),
 		TEST_WITH_LOOP(test_ioloop_zero_timeout_once_a_turn),
+		TEST_WITH_LOOP(test_ioloop_a_child_removes),
+		TEST_WITH_LOOP(test_ioloop_a_child_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("ioloop", tests, NULL, NULL);

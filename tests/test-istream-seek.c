@@ -282,6 +282,106 @@ static void test_istream_line_behind_a_seek(void **state ATTR_UNUSED)
 	}
 }
 
+/*
+ * Files that change
+ */
+
+static struct istream *nonuls_of(struct istream *file)
+{
+	return i_stream_create_nonuls(file, 'x');
+}
+
+static struct istream *concat_of(struct istream *file)
+{
+	struct istream *other = of_memory();
+	struct istream *inputs[] = { file, other, NULL };
+	struct istream *s = i_stream_create_concat(inputs);
+
+	i_stream_unref(&other);
+	return s;
+}
+
+static void must_have(struct istream *s, const char *want)
+{
+	const unsigned char *data;
+	size_t size;
+
+	assert_int_equal(i_stream_read_bytes(s, &data, &size, strlen(want)), 1);
+	assert_memory_equal(data, want, strlen(want));
+}
+
+/* Streams that have bytes of their own drop them, too: those that come, and those that
+   were skipped. */
+static void test_istream_sync_of_copies(void **state ATTR_UNUSED)
+{
+	static const struct {
+		struct istream *(*create)(struct istream *file);
+		const char *old_text, *new_text;
+	} cases[] = {
+		{ nonuls_of, "abcdef", "ABCDEF" },
+		{ concat_of, "abcdef", "ABCDEF" },
+		{ i_stream_create_hex_decoder, "616263646566", "414243444546" },
+		{ i_stream_create_lf, "abcdef\r\n", "ABCDEF\r\n" },
+	};
+	const char *path = test_path("changed");
+	struct istream *file, *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		test_write_file(path, cases[i].old_text,
+				strlen(cases[i].old_text));
+		file = i_stream_create_file(path, 0);
+		s = cases[i].create(file);
+		must_have(s, "abcdef");
+		i_stream_skip(s, 2);
+		test_write_file(path, cases[i].new_text,
+				strlen(cases[i].new_text));
+		i_stream_sync(s);
+		assert_int_equal(s->v_offset, 2);
+		must_have(s, "CDEF");
+		/* nothing is buffered */
+		i_stream_skip(s, i_stream_get_data_size(s));
+		test_write_file(path, cases[i].old_text,
+				strlen(cases[i].old_text));
+		i_stream_sync(s);
+		i_stream_seek(s, 0);
+		must_have(s, "abcdef");
+		i_stream_destroy(&s);
+		i_stream_destroy(&file);
+	}
+}
+
+/* Nor is a line's end missed where there was none before. */
+static void test_istream_sync_within_a_line(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("changed");
+	struct istream *file, *s;
+
+	test_write_file(path, "abc", 3);
+	file = i_stream_create_file(path, 0);
+	s = i_stream_create_noop(file);
+	assert_null(i_stream_read_next_line(s));
+	test_write_file(path, "a\nc\n", 4);
+	i_stream_sync(s);
+	assert_string_equal(i_stream_read_next_line(s), "a");
+	assert_string_equal(i_stream_read_next_line(s), "c");
+	i_stream_destroy(&s);
+	i_stream_destroy(&file);
+}
+
+/* What a pipe gave comes once. */
+static void test_istream_sync_of_a_pipe(void **state ATTR_UNUSED)
+{
+	struct istream *input = pipe_with("303132333435", 12);
+	struct istream *s = i_stream_create_hex_decoder(input);
+
+	i_stream_unref(&input);
+	i_stream_set_max_buffer_size(s, 4);
+	must_have(s, "0123");
+	i_stream_sync(s);
+	test_gives(s, "012345", 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +389,9 @@ int main(void)
 		cmocka_unit_test(test_istream_seek_anywhere),
 		cmocka_unit_test(test_istream_seek_to_where_it_is),
 		cmocka_unit_test(test_istream_line_behind_a_seek),
+		cmocka_unit_test(test_istream_sync_of_copies),
+		cmocka_unit_test(test_istream_sync_within_a_line),
+		cmocka_unit_test(test_istream_sync_of_a_pipe),
 	};
 
 	return cmocka_run_group_tests_name("istream-seek", tests, NULL, NULL);

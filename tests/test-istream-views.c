@@ -303,6 +303,90 @@ static void test_parts_of_what_cannot_go_back(void **state ATTR_UNUSED)
 	}
 }
 
+/* A stream in the middle was moved: its bytes are read anew, and are not new to who has
+   them already. */
+static void test_moved_in_the_middle(void **state ATTR_UNUSED)
+{
+	const char *path = test_path("moved");
+	struct istream *file, *lower, *middle, *upper;
+	unsigned int kind, max;
+
+	test_write_file(path, "0123456789", 10);
+	for (kind = NOOP; kind < FAILURE_AT; kind++) {
+		for (max = 6; max <= 12; max += 6) {
+			file = i_stream_create_file(path, max);
+			lower = i_stream_create_noop(file);
+			middle = view_of((enum view)kind, lower, 10);
+			upper = i_stream_create_noop(middle);
+			assert_int_equal(i_stream_read(upper), I_MIN(max, 10U));
+			i_stream_skip(lower, 20);
+			assert_int_equal(i_stream_read(upper),
+					 max < 10 ? -2 : -1);
+			assert_int_equal(upper->stream_errno, 0);
+			i_stream_skip(upper, 2);
+			test_gives(upper, "23456789", 0);
+			i_stream_destroy(&middle);
+			i_stream_destroy(&lower);
+			i_stream_destroy(&file);
+		}
+	}
+}
+
+/* What follows a limit is not skipped with what is in it. */
+static void test_skip_past_a_limit(void **state ATTR_UNUSED)
+{
+	const unsigned char *data;
+	struct istream *input, *s;
+	unsigned int reads;
+	size_t size;
+
+	for (reads = 0; reads < 2; reads++) {
+		input = test_trickle_create("0123456789", 10, 3, false);
+		i_stream_skip(input, 1);
+		s = i_stream_create_limit(input, 4);
+		i_stream_skip(s, 7);
+		if (reads > 0)
+			assert_int_equal(i_stream_read(s), -1);
+		i_stream_destroy(&s);
+		assert_int_equal(input->v_offset, 5);
+		assert_int_equal(i_stream_read_more(input, &data, &size), 1);
+		assert_int_equal(*data, '5');
+		i_stream_destroy(&input);
+	}
+}
+
+/* A view that nobody has read gives back nothing of what others have read of a pipe, nor
+   does it fail for that; one that was read leaves the pipe where it was. */
+static void test_view_of_a_pipe_goes(void **state ATTR_UNUSED)
+{
+	const unsigned char *data;
+	struct istream *input, *s;
+	unsigned int max;
+	size_t size;
+	int fds[2];
+
+	for (max = 2; max <= 20; max += 9) {
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(write(fds[1], "0123456789", 10), 10);
+		assert_int_equal(close(fds[1]), 0);
+		input = i_stream_create_fd_autoclose(&fds[0], max);
+		s = i_stream_create_limit(input, 3);
+		while (input->v_offset < 4) {
+			assert_int_equal(
+				i_stream_read_more(input, &data, &size), 1);
+			i_stream_skip(input, I_MIN(size, (size_t)2));
+		}
+		i_stream_destroy(&s);
+		assert_int_equal(input->stream_errno, 0);
+		assert_int_equal(input->v_offset, 4);
+		s = i_stream_create_noop(input);
+		assert_int_equal(i_stream_read_bytes(s, &data, &size, 2), 1);
+		i_stream_skip(s, 1);
+		i_stream_destroy(&s);
+		test_gives(input, "56789", 0);
+	}
+}
+
 /* What is buffered below is read anew, whoever is asked to drop it. */
 static void test_sync(void **state ATTR_UNUSED)
 {
@@ -481,6 +565,9 @@ int main(void)
 		cmocka_unit_test(test_parent_that_has_failed),
 		cmocka_unit_test(test_parent_of_a_filter_that_has_failed),
 		cmocka_unit_test(test_parts_of_what_cannot_go_back),
+		cmocka_unit_test(test_moved_in_the_middle),
+		cmocka_unit_test(test_skip_past_a_limit),
+		cmocka_unit_test(test_view_of_a_pipe_goes),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_stat_fails),
 		cmocka_unit_test(test_stat_of_a_part_fails),

@@ -80,45 +80,6 @@ static void test_the_same_place_in_another_life(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* A reader forgets what it took for damage in a segment that its writer wrote anew, wherever
-   in the list, and goes on with the others. */
-static void test_what_a_reader_forgets(void **state ATTR_UNUSED)
-{
-	const struct journal_item item = { .state = JOURNAL_ITEM_GAP,
-					   .pos = JOURNAL_BLOCK_SIZE,
-					   .size = JOURNAL_ALIGN };
-	struct journal *journal = test_journal_new(), *reader;
-	struct journal_segment_header header;
-	const struct journal_damage *damage;
-	int fd;
-
-	assert_int_equal(test_journal_store(journal, 1), 0);
-	reader = test_journal_open(true);
-	journal_damage_missing(reader, 7);
-	journal_reject(reader, reader->segments[1], &item, false, "gone");
-	journal_damage_missing(reader, 8);
-	journal_reject(reader, reader->segments[1], &item, false, "gone");
-	journal_damage_forget(reader);
-	/* nothing was written anew */
-	for (damage = journal_get_damage(reader); damage->next != NULL;)
-		damage = damage->next;
-	assert_int_equal(damage->segment, 1);
-	header = journal->segments[1]->header;
-	fd = journal_file_hold(journal->segments[1]->file);
-	assert_true(fd >= 0);
-	assert_int_equal(journal_write_header(fd, &header), 0);
-	journal_file_let_go(journal->segments[1]->file);
-	journal_damage_forget(reader);
-	journal_damage_missing(reader, 9);
-	damage = journal_get_damage(reader);
-	assert_int_equal(damage->segment, 7);
-	assert_int_equal(damage->next->segment, 8);
-	assert_int_equal(damage->next->next->segment, 9);
-	assert_null(damage->next->next->next);
-	journal_close(&reader);
-	journal_close(&journal);
-}
-
 /* The last group may not have been synced: its damage is a torn tail, and stays
    that. */
 static void test_a_torn_tail_is_void(void **state ATTR_UNUSED)
@@ -217,6 +178,54 @@ static void test_a_torn_void(void **state ATTR_UNUSED)
 	journal_close(&journal);
 	assert_int_equal(test_journal.warnings, 0);
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
+}
+
+/* Writes two messages anew, in one group, of which a power cut leaves the headers without
+   what is in them. */
+static void tear_two(struct journal **journal)
+{
+	static struct test_journal_put puts[2];
+	struct journal_request *requests[2];
+	struct journal_record *headers[2];
+	struct journal_entry entry;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		test_journal_make_put(&puts[i], i + 1, 2);
+		requests[i] = &puts[i].request;
+		headers[i] = &puts[i].request.records[1];
+		assert_int_equal(
+			journal_claim(*journal, &headers[i]->id, &entry), 0);
+	}
+	assert_int_equal(journal_commit_many(*journal, requests, 2), 0);
+	for (i = 0; i < 2; i++)
+		journal_release(*journal, &headers[i]->id);
+	journal_close(journal);
+	for (i = 0; i < 2; i++)
+		test_journal_flip((uint64_t)headers[i]->place.offset *
+					  JOURNAL_ALIGN +
+				  JOURNAL_HEADER_SIZE + 8);
+}
+
+/* The first one of two that say what is void is damaged: what the second one says holds none
+   the less, and the message is the one that was acknowledged. */
+static void test_a_void_behind_a_damaged_one(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	assert_int_equal(test_journal_store(journal, 2), 0);
+	tear_two(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, 3), 0);
+	journal_close(&journal);
+	assert_int_equal(test_journal.warnings, 0);
+	test_journal_flip_in(2, JOURNAL_BLOCK_SIZE + 10);
+	journal = test_journal_open(false);
+	assert_true(test_journal_has(journal, 1));
+	assert_true(test_journal_has(journal, 3));
+	assert_true(test_journal.warnings > 0);
+	journal_close(&journal);
 }
 
 /* The last group has lost its first record, or that one's payload, and what came before it
@@ -481,10 +490,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage_is_put_aside),
 		cmocka_unit_test(test_the_same_place_in_another_life),
-		cmocka_unit_test(test_what_a_reader_forgets),
 		cmocka_unit_test(test_a_torn_tail_is_void),
 		cmocka_unit_test(test_much_is_void),
 		cmocka_unit_test(test_a_torn_void),
+		cmocka_unit_test(test_a_void_behind_a_damaged_one),
 		cmocka_unit_test(test_damage_before_a_torn_tail),
 		cmocka_unit_test(test_damage_before_another_segment),
 		cmocka_unit_test(test_a_record_beyond_the_end),

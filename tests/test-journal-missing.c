@@ -271,6 +271,34 @@ static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The only segment was put aside, and the next one gets lost: that is another one, of which
+   nobody has told. */
+static void test_what_came_behind_one_that_is_aside(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	const struct journal_damage *damage;
+	unsigned int n = 0, lost;
+
+	assert_int_equal(test_journal_store(journal, 5000), 0);
+	journal_close(&journal);
+	test_journal_flip(20);
+	journal = test_journal_repair(false);
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	lost = test_journal_active(journal);
+	while (test_journal_active(journal) < lost + 2)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	assert_int_equal(unlink(test_journal_segment(lost)), 0);
+	journal = test_journal_open(true);
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, lost);
+	assert_null(damage->next);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_a_cut_segment_that_is_not_told_of),
 		cmocka_unit_test(test_several_cut_segments),
 		cmocka_unit_test(test_what_is_known_to_be_missing),
+		cmocka_unit_test(test_what_came_behind_one_that_is_aside),
 	};
 
 	return cmocka_run_group_tests_name("journal-missing", tests, NULL,

@@ -129,6 +129,22 @@ static void test_a_directory_that_cannot_be_read(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* What is no directory, and has the name of one, is told by its name. */
+static void test_a_file_that_is_called_so(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct listed listed = { 0, 100, 0 };
+	char path[512], *error;
+
+	(void)snprintf(path, sizeof(path), "%s/messages/zz", test_spool_dir());
+	test_write_file(path, "x", 1);
+	assert_int_equal(spool_list(spool, count_some, &listed, &error), -1);
+	assert_int_equal(errno, ENOTDIR);
+	assert_non_null(strstr(error, path));
+	free(error);
+	spool_close(&spool);
+}
+
 /* That is no damage to who reads beside the writer. */
 static void test_removed_under_a_reader(void **state ATTR_UNUSED)
 {
@@ -254,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_listed),
 		cmocka_unit_test(test_a_list_ends_early),
 		cmocka_unit_test(test_a_directory_that_cannot_be_read),
+		cmocka_unit_test(test_a_file_that_is_called_so),
 		cmocka_unit_test(test_removed_under_a_reader),
 		cmocka_unit_test(test_strays_are_counted),
 		cmocka_unit_test(test_strays_beside_damaged_headers),

@@ -195,6 +195,25 @@ static void test_ostream_cork_of_a_tee(void **state ATTR_UNUSED)
 	}
 }
 
+/* Who checks a tee's errors checks those of its outputs, as those of parents. */
+static void test_ostream_cork_ends_below_a_tee(void **state ATTR_UNUSED)
+{
+	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
+	struct ostream *outputs[] = { o_stream_create_failure_at_flush(
+					      sink->stream, "disk gone"),
+				      NULL };
+	struct ostream *s = o_stream_create_tee(outputs);
+
+	assert_int_equal(o_stream_send_str(s, "abc"), 3);
+	o_stream_cork(outputs[0]);
+	o_stream_uncork(outputs[0]);
+	assert_int_equal(o_stream_flush(s), -1);
+	assert_string_equal(o_stream_get_error(s), "disk gone");
+	o_stream_unref(&outputs[0]);
+	o_stream_destroy(&s);
+	test_sink_free(&sink);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_ostream_cork_of_a_parent),
 		cmocka_unit_test(test_ostream_cork_of_a_stack),
 		cmocka_unit_test(test_ostream_cork_of_a_tee),
+		cmocka_unit_test(test_ostream_cork_ends_below_a_tee),
 	};
 
 	return cmocka_run_group_tests_name("ostream-cork", tests, NULL, NULL);

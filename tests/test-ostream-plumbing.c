@@ -366,6 +366,66 @@ static void test_tee_in_a_loop(void **state ATTR_UNUSED)
 	io_loop_destroy(&loop);
 }
 
+/* A tee over one output, which holds most of SLOW_SIZE bytes: its pipe is full. */
+#define SLOW_SIZE 300000
+
+static struct ostream *create_slow_tee(struct ostream *outputs[2],
+				       int *reader_r)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, SLOW_SIZE);
+	struct ostream *s;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
+	*reader_r = fds[0];
+	outputs[0] = o_stream_create_fd_autoclose(&fds[1], SIZE_MAX);
+	outputs[1] = NULL;
+	s = o_stream_create_tee(outputs);
+	assert_int_equal(o_stream_send(s, data, SLOW_SIZE), SLOW_SIZE);
+	assert_int_equal(o_stream_flush(s), 0);
+	free(data);
+	return s;
+}
+
+/* What waits in an output stays there when the tee goes. */
+static void test_tee_goes_before_its_output(void **state ATTR_UNUSED)
+{
+	struct ostream *outputs[2], *s;
+	char block[4096];
+	size_t have = 0;
+	ssize_t ret;
+	int reader;
+
+	s = create_slow_tee(outputs, &reader);
+	o_stream_destroy(&s);
+	assert_int_equal(outputs[0]->stream_errno, 0);
+	while (have < SLOW_SIZE) {
+		assert_true(o_stream_flush(outputs[0]) >= 0);
+		ret = read(reader, block, sizeof(block));
+		assert_true(ret > 0);
+		have += (size_t)ret;
+	}
+	assert_int_equal(o_stream_finish(outputs[0]), 1);
+	o_stream_destroy(&outputs[0]);
+	assert_int_equal(close(reader), 0);
+}
+
+static void test_tee_is_closed_with_its_output(void **state ATTR_UNUSED)
+{
+	struct ostream *outputs[2], *s;
+	int reader;
+
+	s = create_slow_tee(outputs, &reader);
+	o_stream_close(s);
+	assert_int_equal(s->stream_errno, EPIPE);
+	assert_non_null(strstr(o_stream_get_error(s), "could not be sent"));
+	assert_string_equal(o_stream_get_error(s),
+			    o_stream_get_error(outputs[0]));
+	o_stream_destroy(&s);
+	o_stream_destroy(&outputs[0]);
+	assert_int_equal(close(reader), 0);
+}
+
 static void test_tee_depth(void **state ATTR_UNUSED)
 {
 	struct test_sink *sink = test_sink_create(SIZE_MAX, 0);
@@ -480,6 +540,8 @@ int main(void)
 		cmocka_unit_test(test_tee_error_at_uncork),
 		cmocka_unit_test(test_tee_trailers),
 		cmocka_unit_test(test_tee_in_a_loop),
+		cmocka_unit_test(test_tee_goes_before_its_output),
+		cmocka_unit_test(test_tee_is_closed_with_its_output),
 		cmocka_unit_test(test_tee_depth),
 		cmocka_unit_test(test_abort_reaches_through_all_layers),
 		cmocka_unit_test(test_a_filters_callback_is_restored),

@@ -268,6 +268,52 @@ static void test_closed_takes_nothing(void **state ATTR_UNUSED)
 }
 
 /* A flush that has nothing to send accepts nothing. */
+/* What was finished is whole, in whatever order its streams go. */
+static void test_parent_goes_first(void **state ATTR_UNUSED)
+{
+	struct ostream *end, *s;
+	buffer_t *buf;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(filters); i++) {
+		buf = buffer_create_dynamic(default_pool, 64);
+		end = o_stream_create_buffer(buf);
+		s = filters[i](end);
+		o_stream_cork(s);
+		o_stream_nsend_str(s, "hello");
+		assert_int_equal(o_stream_finish(s), 1);
+		o_stream_destroy(&end);
+		o_stream_destroy(&s);
+		assert_true(buf->used > 0);
+		buffer_free(&buf);
+	}
+}
+
+/* Without a finish, what a stream gave to its parent is the parent's, and what it still
+   has is lost. */
+static void test_parent_goes_before_a_finish(void **state ATTR_UNUSED)
+{
+	buffer_t *buf = buffer_create_dynamic(default_pool, 64);
+	struct ostream *end = o_stream_create_buffer(buf);
+	struct ostream *s = o_stream_create_passthrough(end);
+
+	o_stream_nsend_str(s, "hello");
+	assert_int_equal(o_stream_flush(s), 1);
+	o_stream_destroy(&end);
+	o_stream_destroy(&s);
+	assert_string_equal(buffer_c_str(buf), "hello");
+
+	end = o_stream_create_buffer(buf);
+	s = channel(end);
+	o_stream_cork(s);
+	assert_int_equal(o_stream_send_str(s, "hello"), 5);
+	o_stream_destroy(&end);
+	EXPECT_PANIC("missing error handling", o_stream_destroy(&s););
+	o_stream_ignore_last_errors(s);
+	o_stream_unref(&s);
+	buffer_free(&buf);
+}
+
 static void test_last_write_time(void **state ATTR_UNUSED)
 {
 	struct ostream *s = o_stream_create_file(test_path("file"), 0, 0600, 0);
@@ -300,6 +346,8 @@ int main(void)
 		cmocka_unit_test(test_nsend_istream),
 		cmocka_unit_test(test_nsend_istream_unchecked),
 		cmocka_unit_test(test_closed_takes_nothing),
+		cmocka_unit_test(test_parent_goes_first),
+		cmocka_unit_test(test_parent_goes_before_a_finish),
 		cmocka_unit_test(test_last_write_time),
 	};
 

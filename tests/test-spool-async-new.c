@@ -44,8 +44,11 @@ static int use_in_child(struct spool *spool, struct spool_async *async)
 	message_id id;
 	char *error = NULL;
 
-	/* nobody is there who would do it */
+	/* nobody is there who would do it, or let the mutex go */
 	(void)alarm(60);
+	if (spool_async_cancel(async, NULL) != 0 ||
+	    spool_async_count(async) != 0)
+		return 5;
 	if (test_async_put(spool, async, &id, &refused) != IO_TRANS_FAIL ||
 	    io_get_errno() != EPERM)
 		return 1;
@@ -72,10 +75,13 @@ static void test_a_fork_has_no_workers(void **state ATTR_UNUSED)
 	assert_int_equal(test_async_put(spool, async, &ids[0], &answers[0]),
 			 IO_DONE);
 	test_wait_answers(1);
+	/* as a worker may have it */
+	(void)pthread_mutex_lock(&async->mutex);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
 		_exit(use_in_child(spool, async));
+	(void)pthread_mutex_unlock(&async->mutex);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -84,6 +90,54 @@ static void test_a_fork_has_no_workers(void **state ATTR_UNUSED)
 			 IO_DONE);
 	test_wait_answers(2);
 	test_must_be(&answers[1], IO_DONE);
+	test_async_end(&async, &spool);
+}
+
+static void do_nothing(void *context ATTR_UNUSED)
+{
+}
+
+/* How often it was called back. */
+static unsigned int run_loop_in_child(struct spool_async *async,
+				      const struct test_answer *answer)
+{
+	struct timeout *timeout;
+	unsigned int i;
+
+	(void)alarm(60);
+	spool_async_close(&async);
+	/* so that no turn waits */
+	timeout = timeout_add(0, do_nothing, NULL);
+	for (i = 0; i < 3; i++)
+		io_loop_handler_run(io_loop_get_current());
+	timeout_remove(&timeout);
+	return answer->calls;
+}
+
+/* What is answered when a child is made its parent is told, and nobody else. */
+static void test_a_fork_is_told_nothing(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct spool_async *async = test_async_begin(spool, 1, 0);
+	struct test_answer answer = { 0 };
+	message_id id;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(test_async_put(spool, async, &id, &answer), IO_DONE);
+	(void)pthread_mutex_lock(&async->mutex);
+	while (async->complete.first == NULL)
+		(void)pthread_cond_wait(&async->answered, &async->mutex);
+	(void)pthread_mutex_unlock(&async->mutex);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit((int)run_loop_in_child(async, &answer));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	test_wait_answers(1);
+	test_must_be(&answer, IO_DONE);
 	test_async_end(&async, &spool);
 }
 
@@ -203,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_numbers),
 		cmocka_unit_test(test_a_fork_has_no_workers),
+		cmocka_unit_test(test_a_fork_is_told_nothing),
 		cmocka_unit_test(test_no_loop),
 		cmocka_unit_test(test_no_callback),
 		cmocka_unit_test(test_nothing_is_wrong_with_it_yet),

@@ -5,7 +5,7 @@
 
 #include "config.h"
 #include "file-ops.h"
-#include "spool.h"
+#include "spool-private.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -174,7 +174,7 @@ static int leave_in_child(struct spool *spool)
 	uint64_t moved;
 	char *error;
 
-	/* what waits for a thread of the parent waits for ever */
+	/* what waits for a thread of the parent, or for a mutex that one has, waits for ever */
 	(void)alarm(60);
 	spool_set_warning_callback(spool, note_warning, &told);
 	spool_start_scan(spool, note_found, note_done, &done);
@@ -204,10 +204,13 @@ static void closes_in_child(const char *store)
 	spool = test_spool_open(0);
 	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
 			 IO_DONE);
+	/* as one has it that makes an id */
+	(void)pthread_mutex_lock(&spool->mutex);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
 		_exit(leave_in_child(spool));
+	(void)pthread_mutex_unlock(&spool->mutex);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -226,6 +229,57 @@ static void test_a_fork_closes(void **state ATTR_UNUSED)
 {
 	closes_in_child("file");
 	closes_in_child("journal");
+}
+
+/* Who is told of a message says so, and waits until he may go on. */
+struct held {
+	int told[2], go_on[2];
+};
+
+static void hold_scan(const message_id *id ATTR_UNUSED, void *context)
+{
+	const struct held *held = context;
+	char byte = 0;
+
+	assert_int_equal(write(held->told[1], &byte, 1), 1);
+	assert_int_equal(read(held->go_on[0], &byte, 1), 1);
+}
+
+/* The scan of a reader is its parent's, too. */
+static void test_a_fork_closes_beside_a_scan(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct held held;
+	message_id id;
+	char byte = 0;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	spool_close(&spool);
+	assert_int_equal(pipe(held.told), 0);
+	assert_int_equal(pipe(held.go_on), 0);
+	spool = test_spool_open(SPOOL_OPEN_READ_ONLY);
+	spool_start_scan(spool, hold_scan, NULL, &held);
+	assert_int_equal(read(held.told[0], &byte, 1), 1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)alarm(60);
+		spool_wait_scan(spool);
+		spool_close(&spool);
+		_exit(spool == NULL ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(write(held.go_on[1], &byte, 1), 1);
+	spool_close(&spool);
+	(void)close(held.told[0]);
+	(void)close(held.told[1]);
+	(void)close(held.go_on[0]);
+	(void)close(held.go_on[1]);
 }
 
 #define URL_4 "base64url | base64url | base64url | base64url"
@@ -465,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_one_owner),
 		cmocka_unit_test(test_a_fork_changes_nothing),
 		cmocka_unit_test(test_a_fork_closes),
+		cmocka_unit_test(test_a_fork_closes_beside_a_scan),
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_a_stack_that_is_too_long),
 		cmocka_unit_test(test_init_that_fails),

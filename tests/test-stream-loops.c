@@ -1,7 +1,8 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
-/* What streams on top of others do with event loops: they move to another one together,
-   and who waits below for room is asked to say when there is some. */
+/* What streams on top of others do with those and with event loops: they move to another
+   one, block and close together, and who waits below for room is asked to say when there is
+   some. */
 
 #include "config.h"
 #include "hash-method.h"
@@ -138,6 +139,44 @@ static void test_inputs_move(void **state ATTR_UNUSED)
 	io_loop_destroy(&other);
 	io_loop_destroy(&loop);
 	buffer_free(&out);
+}
+
+/* All that a stream reads from blocks as it does. */
+static void test_inputs_block(void **state ATTR_UNUSED)
+{
+	struct istream *end, *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(inputs); i++) {
+		end = test_trickle_create("", 0, 1, true);
+		s = inputs[i](end);
+		i_stream_set_blocking(s, false);
+		assert_false(s->blocking);
+		assert_false(end->blocking);
+		i_stream_set_blocking(s, true);
+		assert_true(s->blocking);
+		assert_true(end->blocking);
+		i_stream_destroy(&s);
+		i_stream_destroy(&end);
+	}
+}
+
+static void test_inputs_close(void **state ATTR_UNUSED)
+{
+	static struct istream *(*const owners[])(struct istream *) = {
+		i_stream_create_noop, in_concat, in_chain, in_try, in_seekable
+	};
+	struct istream *end, *s;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(owners); i++) {
+		end = test_trickle_create("", 0, 1, true);
+		s = owners[i](end);
+		i_stream_close(s);
+		assert_true(end->closed);
+		i_stream_destroy(&s);
+		i_stream_destroy(&end);
+	}
 }
 
 static struct ostream *out_hash(struct ostream *output)
@@ -443,6 +482,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inputs_move),
+		cmocka_unit_test(test_inputs_block),
+		cmocka_unit_test(test_inputs_close),
 		cmocka_unit_test(test_outputs_move),
 		cmocka_unit_test(test_waiting_for_room),
 		cmocka_unit_test(test_told_of_an_error),

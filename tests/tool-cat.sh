@@ -222,6 +222,9 @@ if command -v script >/dev/null; then
 	check "and with --force" test $? = 0
 	on_terminal "'$BOBBIN' cat --to 'gzip | file:t.gz' text"
 	check "and into a file" test $? = 0
+	on_terminal "printf 'no line end' | '$BOBBIN' cat"
+	printf 'no line end' >tty.exp
+	check "what has no line end stays on the terminal" cmp tty.exp tty.out
 else
 	not_run "terminals: script is not installed"
 fi

@@ -180,9 +180,11 @@ text_codec()
 if have base64; then
 	text_codec base64 base64 "tr -d '\\r' | base64 -d"
 	text_codec base64:0 "base64 -w0" "base64 -d"
+	text_codec base64:76 "base64 -w76" "base64 -di"
 fi
 if have basenc; then
 	text_codec base64url "basenc --base64url" "basenc --base64url -d"
+	text_codec base64url:64 "basenc --base64url -w64" "basenc --base64url -di"
 fi
 if have xxd; then
 	text_codec hex "xxd -p | tr -d '\\n'" "xxd -r -p"

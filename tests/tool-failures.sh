@@ -103,8 +103,11 @@ check "and it is one" "$BOBBIN" keygen -y full.key
 # What is written would be read again until the disk is full.
 into_itself()
 {
-	timeout 20 "$BOBBIN" cat "$@" 2>said
-	[ $? = 64 ] && grep -q ' is stdout, too' said || {
+	(
+		ulimit -f 2048
+		timeout 20 "$BOBBIN" cat "$@" 2>said
+	)
+	[ $? = 64 ] && grep -qE ' is (stdout|/dev/[a-z/0-9]+), too' said || {
 		echo "cat $*:"
 		head -1 said
 	}
@@ -115,6 +118,9 @@ cp small grows
 	into_itself --to gzip ./grows >>grows
 	into_itself --from 'hex | file:grows' >>grows
 	into_itself <grows >>grows
+	into_itself --output /dev/stdout grows >>grows
+	into_itself --to 'lf | file:/dev/stdout' grows >>grows
+	into_itself --output /dev/fd/3 grows 3>>grows
 	(
 		printf 'S' >&3
 		into_itself grows >&3
@@ -139,6 +145,7 @@ fails 65 "large: the output is larger than its limit of 1000 bytes" \
 check "put stores the others" test "$(wc -l <fails.out)" = 2
 "$BOBBIN" spool put short - <large 2>said
 check "and says which it is of stdin, too" grep -q "put: stdin: the output is" said
+fails 64 "stdin is one message" "$BOBBIN" spool put short - small -
 fails 66 "put: reading the body failed: open(nothing) failed: No such file" \
 	"$BOBBIN" spool put short nothing
 

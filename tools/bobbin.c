@@ -144,11 +144,6 @@ static int match_command(const struct tool_command *command, int argc,
 static int run_command(const struct tool_command *command, int words, int argc,
 		       char *argv[])
 {
-	static char name[64];
-
-	/* getopt_long() begins its messages with this */
-	(void)snprintf(name, sizeof(name), "bobbin %s", command->name);
-	argv[words] = name;
 	tool_name = command->name;
 	return command->run(argc - words, argv + words);
 }

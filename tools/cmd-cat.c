@@ -115,8 +115,7 @@ static int parse_args(struct cat *cat, int argc, char *argv[])
 {
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "f:t:i:o:vh", options, NULL)) !=
-	       -1) {
+	while ((c = tool_getopt(argc, argv, "f:t:i:o:vh", options)) != -1) {
 		code = parse_option(cat, c);
 		if (code >= 0)
 			return code;
@@ -246,18 +245,30 @@ static struct ostream *open_end(struct cat *cat)
 }
 
 /* What is not to be written to stdout. */
-static int check_stdout(struct cat *cat)
+static int check_stdout(const struct cat *cat)
 {
 	if (writes_stdout(cat) && !cat->force && output_is_binary(cat) &&
 	    isatty(STDOUT_FILENO) == 1)
 		return tool_usage("compressed or encrypted data is not written "
 				  "to a terminal: give -o OUT, or --force");
-	if (writes_stdout(cat) && tool_reads_stdout(cat->source))
-		return tool_fail(
-			EX_USAGE,
-			"%s is stdout, too: it would grow for ever, as "
-			"what is written would be read again",
-			i_stream_get_name(cat->source));
+	return -1;
+}
+
+/* stdout has other names, as /dev/stdout, and so has each descriptor. */
+static int check_end(const struct cat *cat)
+{
+	struct ostream *end = cat->output;
+	int fd;
+
+	if (cat->to != NULL)
+		end = cat->out_layers[stack_spec_layer_count(cat->to)];
+	fd = o_stream_get_fd(end);
+	if (fd >= 0 && tool_reads_output(cat->source, fd))
+		return tool_fail(EX_USAGE,
+				 "%s is %s, too: it would grow for ever, as "
+				 "what is written would be read again",
+				 i_stream_get_name(cat->source),
+				 o_stream_get_name(end));
 	return -1;
 }
 
@@ -281,7 +292,7 @@ static int open_output(struct cat *cat)
 				EX_USAGE :
 				tool_write_code(cat->output->stream_errno),
 			"%s", o_stream_get_error(cat->output));
-	return -1;
+	return check_end(cat);
 }
 
 /*
@@ -308,6 +319,15 @@ static int write_failed(struct cat *cat)
 	return tool_write_failed(error, o_stream_get_error(cat->output));
 }
 
+/* Not among the data, where a terminal shows these. */
+static enum tool_progress_mode progress_mode(const struct cat *cat)
+{
+	if (cat->progress_mode == PROGRESS_AUTO && writes_stdout(cat) &&
+	    isatty(STDOUT_FILENO) == 1)
+		return PROGRESS_NEVER;
+	return cat->progress_mode;
+}
+
 static int copy(struct cat *cat)
 {
 	struct tool_progress progress;
@@ -318,7 +338,7 @@ static int copy(struct cat *cat)
 
 	if (i_stream_get_size(cat->source, false, &total) <= 0)
 		total = 0;
-	tool_progress_begin(&progress, cat->progress_mode, "bobbin cat", total);
+	tool_progress_begin(&progress, progress_mode(cat), "bobbin cat", total);
 	while (sent >= 0 && i_stream_read_more(cat->input, &data, &size) >= 0) {
 		sent = size == 0 ? 0 : o_stream_send(cat->output, data, size);
 		if (sent > 0)

@@ -29,12 +29,16 @@ static int new_key(const char *path)
 	char text[AGE_RECIPIENT_TEXT_SIZE], *error;
 	int code;
 
+	tool_catch_signals();
 	if (age_keygen(path, text, &error) < 0) {
-		code = tool_fail(tool_write_code(errno), "%s%s", error,
-				 errno == EEXIST ?
-					 " (a key is never overwritten: choose "
-					 "another name)" :
-					 "");
+		code = tool_interrupted() ?
+			tool_fail_interrupted() :
+			tool_fail(
+				tool_write_code(errno), "%s%s", error,
+				errno == EEXIST ?
+					" (a key is never overwritten: choose "
+					"another name)" :
+					"");
 		free(error);
 		return code;
 	}
@@ -79,7 +83,7 @@ static int run(int argc, char *argv[])
 	const char *output = NULL, *public_of = NULL;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "o:y:h", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "o:y:h", options)) != -1) {
 		switch (c) {
 		case 'o':
 			output = optarg;
@@ -104,7 +108,10 @@ static int run(int argc, char *argv[])
 		return tool_usage("-o -: a secret key goes to a file of its "
 				  "own, not to stdout (./- is a file of that "
 				  "name)");
-	return output != NULL ? new_key(output) : print_recipients(public_of);
+	c = output != NULL ? new_key(output) : print_recipients(public_of);
+	if (c != EX_OK)
+		tool_die_if_interrupted();
+	return c;
 }
 
 const struct tool_command tool_keygen = {

@@ -76,7 +76,7 @@ static int run(int argc, char *argv[])
 	unsigned int i;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1)
+	while ((c = tool_getopt(argc, argv, "h", options)) != -1)
 		return c == 'h' ? tool_help(&tool_kinds) : tool_usage_hint();
 	for (c = optind; c < argc; c++) {
 		kind = stream_kind_lookup(argv[c], strlen(argv[c]));

@@ -110,7 +110,7 @@ static int parse_args(struct get *get, int argc, char *argv[])
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "i:wo:h", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "i:wo:h", options)) != -1) {
 		switch (c) {
 		case 'w':
 			get->wire = true;

@@ -83,7 +83,7 @@ static int parse_options(int argc, char *argv[],
 	unsigned int count = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "b:h", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "b:h", options)) != -1) {
 		switch (c) {
 		case 'b':
 			settings->body = optarg;
@@ -124,11 +124,14 @@ static int init(int argc, char *argv[], const char **modules)
 	code = check_stacks(&settings);
 	if (code >= 0)
 		return code;
+	tool_catch_signals();
 	if (spool_init(args.dir, &settings, &error) == 0)
 		return EX_OK;
-	code = tool_fail(errno == EINVAL ? EX_USAGE :
-					   spool_tool_write_code(errno),
-			 "%s", error);
+	code = tool_interrupted() ?
+		tool_fail_interrupted() :
+		tool_fail(errno == EINVAL ? EX_USAGE :
+					    spool_tool_write_code(errno),
+			  "%s", error);
 	free(error);
 	return code;
 }
@@ -139,7 +142,7 @@ static int run(int argc, char *argv[])
 	int code = init(argc, argv, modules);
 
 	i_free(modules);
-	return code;
+	return spool_finish(code);
 }
 
 const struct tool_command tool_spool_init = {

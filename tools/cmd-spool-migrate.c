@@ -48,6 +48,8 @@ static void print_one(const struct migrate *migrate,
 	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(&what->id, text);
+	if (migrate->from.json || what->problem != NULL || migrate->verbose)
+		tool_progress_wipe();
 	if (migrate->from.json) {
 		spool_json_migrated(what);
 	} else if (what->problem != NULL) {
@@ -190,7 +192,7 @@ static int parse_args(struct migrate *migrate, int argc, char *argv[])
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "i:vh", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "i:vh", options)) != -1) {
 		code = -1;
 		if (c == OPTION_KEEP)
 			migrate->keep = true;

@@ -101,6 +101,7 @@ static int print_id(struct put *put, const message_id *id)
 	char text[MESSAGE_ID_TEXT_SIZE];
 
 	message_id_to_text(id, text);
+	tool_progress_wipe();
 	if (printf("%s\n", text) >= 0 && fflush(stdout) == 0)
 		return EX_OK;
 	put->stdout_failed = true;
@@ -211,6 +212,21 @@ static int put_files(struct put *put, int count, char *paths[])
 	return first;
 }
 
+/* -1, or the exit code. */
+static int check_files(int count, char *paths[])
+{
+	int i, from_stdin = 0;
+
+	if (count == 0)
+		return tool_usage("say which FILE to store (- is stdin)");
+	for (i = 0; i < count; i++)
+		from_stdin += strcmp(paths[i], "-") == 0 ? 1 : 0;
+	/* the second one would be an empty message */
+	return from_stdin <= 1 ?
+		-1 :
+		tool_usage("-: stdin is one message: name it once");
+}
+
 static int parse_args(struct put *put, int argc, char *argv[])
 {
 	static const struct option options[] = {
@@ -225,7 +241,7 @@ static int parse_args(struct put *put, int argc, char *argv[])
 	};
 	int c, code;
 
-	while ((c = getopt_long(argc, argv, "s:r:vh", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "s:r:vh", options)) != -1) {
 		switch (c) {
 		case 's':
 			put->sender = optarg;
@@ -249,9 +265,7 @@ static int parse_args(struct put *put, int argc, char *argv[])
 		}
 	}
 	code = spool_take_dir(&put->args, argc, argv);
-	if (code < 0 && optind == argc)
-		return tool_usage("say which FILE to store (- is stdin)");
-	return code;
+	return code < 0 ? check_files(argc - optind, argv + optind) : code;
 }
 
 static int run(int argc, char *argv[])

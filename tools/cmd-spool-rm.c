@@ -49,7 +49,7 @@ static int run(int argc, char *argv[])
 	int c, code, i;
 
 	memset(&args, 0, sizeof(args));
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, "h", options)) != -1) {
 		code = spool_common_option(&args, c, &tool_spool_rm);
 		if (code >= 0)
 			return code;

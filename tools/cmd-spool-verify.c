@@ -35,6 +35,8 @@ static bool verify_entry(const struct spool_entry *entry, void *context)
 	if (tool_interrupted())
 		return false;
 	spool_add_up(totals, entry);
+	if (totals->json || entry->problem != NULL)
+		tool_progress_wipe();
 	if (totals->json) {
 		spool_json_entry(entry);
 	} else if (entry->problem != NULL) {

@@ -23,7 +23,8 @@
 static volatile sig_atomic_t interrupted;
 /* Readable once a signal came. */
 static int wake_fd = -1;
-static struct file_ops interruptible_ops;
+/* The table that was in use, and the one over it. */
+static struct file_ops lower_ops, interruptible_ops;
 
 static void handle_signal(int signo)
 {
@@ -72,7 +73,7 @@ static ssize_t interruptible_read(int fd, void *data, size_t size)
 {
 	if (wait_for(fd, POLLIN) < 0)
 		return -1;
-	return file_ops_system.read(fd, data, size);
+	return lower_ops.read(fd, data, size);
 }
 
 static ssize_t interruptible_pread(int fd, void *data, size_t size,
@@ -80,7 +81,7 @@ static ssize_t interruptible_pread(int fd, void *data, size_t size,
 {
 	if (interrupted != 0)
 		return canceled();
-	return file_ops_system.pread(fd, data, size, offset);
+	return lower_ops.pread(fd, data, size, offset);
 }
 
 static ssize_t interruptible_writev(int fd, const struct iovec *iov, int count)
@@ -89,7 +90,7 @@ static ssize_t interruptible_writev(int fd, const struct iovec *iov, int count)
 	   the call itself (it is not restarted) */
 	if (wait_for(fd, POLLOUT) < 0)
 		return -1;
-	return file_ops_system.writev(fd, iov, count);
+	return lower_ops.writev(fd, iov, count);
 }
 
 static ssize_t interruptible_pwritev(int fd, const struct iovec *iov, int count,
@@ -97,7 +98,7 @@ static ssize_t interruptible_pwritev(int fd, const struct iovec *iov, int count,
 {
 	if (interrupted != 0)
 		return canceled();
-	return file_ops_system.pwritev(fd, iov, count, offset);
+	return lower_ops.pwritev(fd, iov, count, offset);
 }
 
 /* Opening a FIFO waits for its other side. What cannot wait goes on: the way out
@@ -110,7 +111,7 @@ static int interruptible_openat(int dir_fd, const char *path, int flags,
 	if (interrupted != 0 &&
 	    (flags & (O_DIRECTORY | O_NONBLOCK | O_CREAT)) == 0)
 		return canceled();
-	fd = file_ops_system.openat(dir_fd, path, flags, mode);
+	fd = lower_ops.openat(dir_fd, path, flags, mode);
 	/* it would be tried again otherwise */
 	if (fd < 0 && errno == EINTR && interrupted != 0)
 		return canceled();
@@ -126,9 +127,8 @@ static ssize_t interruptible_copy_file_range(int in_fd, off_t *in_offset,
 {
 	if (interrupted != 0)
 		return canceled();
-	return file_ops_system.copy_file_range(in_fd, in_offset, out_fd,
-					       out_offset,
-					       I_MIN(size, COPY_MAX), flags);
+	return lower_ops.copy_file_range(in_fd, in_offset, out_fd, out_offset,
+					 I_MIN(size, COPY_MAX), flags);
 }
 
 static ssize_t interruptible_sendfile(int out_fd, int in_fd, off_t *offset,
@@ -136,8 +136,7 @@ static ssize_t interruptible_sendfile(int out_fd, int in_fd, off_t *offset,
 {
 	if (interrupted != 0)
 		return canceled();
-	return file_ops_system.sendfile(out_fd, in_fd, offset,
-					I_MIN(size, COPY_MAX));
+	return lower_ops.sendfile(out_fd, in_fd, offset, I_MIN(size, COPY_MAX));
 }
 
 static ssize_t interruptible_splice(int in_fd, off_t *in_offset, int out_fd,
@@ -146,8 +145,8 @@ static ssize_t interruptible_splice(int in_fd, off_t *in_offset, int out_fd,
 {
 	if (interrupted != 0)
 		return canceled();
-	return file_ops_system.splice(in_fd, in_offset, out_fd, out_offset,
-				      I_MIN(size, COPY_MAX), flags);
+	return lower_ops.splice(in_fd, in_offset, out_fd, out_offset,
+				I_MIN(size, COPY_MAX), flags);
 }
 
 void tool_catch_signals(void)
@@ -161,7 +160,8 @@ void tool_catch_signals(void)
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0)
 		return; /* then a signal just ends the process */
-	interruptible_ops = file_ops_system;
+	lower_ops = *file_ops();
+	interruptible_ops = lower_ops;
 	interruptible_ops.openat = interruptible_openat;
 	interruptible_ops.copy_file_range = interruptible_copy_file_range;
 	interruptible_ops.sendfile = interruptible_sendfile;

@@ -3,7 +3,7 @@
 bin_PROGRAMS += tools/bobbin
 tools_bobbin_SOURCES = tools/bobbin.c tools/tool-common.c tools/tool-common.h \
 	tools/progress.c tools/interrupt.c tools/stdin.c tools/stdout.c \
-	tools/text-out.c tools/keys.c
+	tools/text-out.c tools/keys.c tools/options.c
 tools_bobbin_SOURCES += tools/cmd-cat.c
 tools_bobbin_SOURCES += tools/cmd-keygen.c
 tools_bobbin_SOURCES += tools/cmd-kinds.c

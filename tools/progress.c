@@ -10,6 +10,9 @@
 
 #define REDRAW_MSECS 100
 
+/* There is a line of it on stderr, which a line of something else would follow. */
+static bool drawn;
+
 bool tool_progress_parse(const char *text, enum tool_progress_mode *mode_r)
 {
 	if (strcmp(text, "auto") == 0)
@@ -45,7 +48,10 @@ void tool_progress_begin(struct tool_progress *progress,
 	progress->on = mode == PROGRESS_ALWAYS ||
 		(mode == PROGRESS_AUTO && isatty(STDERR_FILENO) == 1 &&
 		 (term == NULL || strcmp(term, "dumb") != 0));
-	progress->start_msecs = progress->last_msecs = now_msecs();
+	progress->start_msecs = now_msecs();
+	/* whoever wants it always sees it once, however short the work is */
+	progress->last_msecs = mode == PROGRESS_ALWAYS ? 0 :
+							 progress->start_msecs;
 }
 
 void tool_progress_show(struct tool_progress *progress, uint64_t done,
@@ -61,18 +67,30 @@ void tool_progress_show(struct tool_progress *progress, uint64_t done,
 		return;
 	progress->last_msecs = now;
 	spent = now - progress->start_msecs;
-	rate = (double)done / unit * 1000 / (double)spent;
+	rate = spent == 0 ? 0 : (double)done / unit * 1000 / (double)spent;
+	flockfile(stderr);
+	drawn = true;
 	fprintf(stderr, "\r%s: %.1f %s", progress->what, (double)done / unit,
 		bytes ? "MB" : "messages");
 	if (progress->total > 0)
 		fprintf(stderr, " (%.0f %%)",
 			100.0 * (double)done / (double)progress->total);
 	fprintf(stderr, ", %.1f/s\033[K", rate);
+	funlockfile(stderr);
+}
+
+/* Only what was drawn: a terminal may have the end of the data in its last line. */
+void tool_progress_wipe(void)
+{
+	flockfile(stderr);
+	if (drawn)
+		fputs("\r\033[K", stderr);
+	drawn = false;
+	funlockfile(stderr);
 }
 
 void tool_progress_end(struct tool_progress *progress)
 {
-	if (progress->on)
-		fputs("\r\033[K", stderr);
+	tool_progress_wipe();
 	progress->on = false;
 }

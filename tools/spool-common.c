@@ -220,7 +220,7 @@ bool spool_tool_id(const char *text, message_id *id_r)
 	return false;
 }
 
-/* The options' letters, as getopt_long() wants them. */
+/* The options' letters, as tool_getopt() wants them. */
 static void option_letters(const struct option *options, char *letters,
 			   size_t size)
 {
@@ -245,7 +245,7 @@ int spool_parse_args(struct spool_args *args, int argc, char *argv[],
 
 	memset(args, 0, sizeof(*args));
 	option_letters(options, letters, sizeof(letters));
-	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+	while ((c = tool_getopt(argc, argv, letters, options)) != -1) {
 		code = spool_common_option(args, c, command);
 		if (code >= 0)
 			return code;

@@ -77,3 +77,18 @@ void tool_print_text(FILE *f, const char *text, bool reversible)
 		}
 	}
 }
+
+void tool_print_columns(FILE *f, const char *text)
+{
+	size_t size;
+
+	for (; *text != '\0'; text += size == 0 ? 1 : size) {
+		size = tool_utf8_size(text);
+		if (size > 0 && is_control(text, size))
+			fputc(' ', f);
+		else if (size > 0)
+			(void)fwrite(text, 1, size, f);
+		else if (((unsigned char)*text & 0xc0) != 0x80)
+			fputc('?', f);
+	}
+}

@@ -17,6 +17,7 @@ static void print_message(const char *kind, const char *fmt, va_list args)
 
 	/* the scan has a thread of its own */
 	flockfile(stderr);
+	tool_progress_wipe();
 	/* before the verb is known there is no name */
 	fprintf(stderr, "bobbin%s%s: %s", *tool_name == '\0' ? "" : " ",
 		tool_name, kind);
@@ -205,8 +206,7 @@ static void print_bad_word(const char *text, const struct stack_spec_word *bad)
 	size_t i, size = bad->size == 0 ? 1 : bad->size;
 
 	fputs("    ", stderr);
-	for (i = 0; text[i] != '\0'; i++)
-		fputc((unsigned char)text[i] < ' ' ? ' ' : text[i], stderr);
+	tool_print_columns(stderr, text);
 	fputs("\n    ", stderr);
 	for (i = 0; i < bad->offset + size; i++) {
 		/* a character of UTF-8 is as wide as its first byte */

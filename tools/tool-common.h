@@ -41,7 +41,7 @@ extern const char *tool_name;
 int tool_fail(int code, const char *fmt, ...) ATTR_FORMAT(2, 3);
 /* The same for a mistake in the arguments (64), with a pointer to --help. */
 int tool_usage(const char *fmt, ...) ATTR_FORMAT(1, 2);
-/* For what getopt_long() has complained about already. */
+/* For what tool_getopt() has complained about already. */
 int tool_usage_hint(void);
 void tool_warn(const char *fmt, ...) ATTR_FORMAT(1, 2);
 /* The code for an errno of reading input, of writing output, of loading a file
@@ -59,9 +59,9 @@ struct istream *tool_open_stdin(void);
 /* The next process goes on behind what was read of it, before it is destroyed; nothing
    where it was not opened. */
 void tool_leave_stdin(void);
-/* Whether what is written to stdout will be read from there: they are one regular file,
-   in which stdout stands behind what is read next. */
-bool tool_reads_stdout(struct istream *input);
+/* Whether what is written to the fd, stdout or another, will be read from there: they are
+   one regular file, in which the fd stands behind what is read next. */
+bool tool_reads_output(struct istream *input, int fd);
 /* Before anything is written: what is not for a terminal is written by a flush, which can
    tell why it fails, and not by some line, or where the C library's small buffer is full. */
 void tool_buffer_stdout(void);
@@ -81,10 +81,17 @@ size_t tool_utf8_size(const char *text);
 /* Prints it with \n, \r, \t and \xNN for control characters and for what is not
    UTF-8; `reversible`: a backslash is doubled. */
 void tool_print_text(FILE *f, const char *text, bool reversible);
+/* Prints it with one column for each character, a blank for one of control, and none for a
+   byte that UTF-8 has behind a first one only. */
+void tool_print_columns(FILE *f, const char *text);
 
 /*
  * Arguments
  */
+
+/* As getopt_long(); '?' after a message. */
+int tool_getopt(int argc, char *argv[], const char *letters,
+		const struct option *options);
 
 /* Parses the spec that was given as this option ("--to"). NULL after a message
    that points at the bad word, with *code_r. */
@@ -143,6 +150,8 @@ void tool_progress_begin(struct tool_progress *progress,
 /* Redraws at most ten times a second. `bytes` decides how it counts. */
 void tool_progress_show(struct tool_progress *progress, uint64_t done,
 			bool bytes);
+/* Before another line is printed: wipes what is drawn, until it is drawn again. */
+void tool_progress_wipe(void);
 /* Wipes the line. */
 void tool_progress_end(struct tool_progress *progress);
 

@@ -150,6 +150,38 @@ int journal_body_put_aside(struct journal *journal, const message_id *id,
 	return put_aside(journal, name, why);
 }
 
+struct aside {
+	struct journal *journal;
+	const message_id *id;
+	const char *why;
+	int error; /* 0: none failed */
+};
+
+static bool put_aside_own(int dir_fd ATTR_UNUSED, const char *name,
+			  void *context)
+{
+	struct aside *aside = context;
+	struct journal_external external;
+	message_id id;
+
+	if (parse_name(name, &id, &external) &&
+	    message_id_cmp(&id, aside->id) == 0 &&
+	    put_aside(aside->journal, name, aside->why) < 0)
+		aside->error = errno;
+	return aside->error == 0;
+}
+
+int journal_bodies_put_aside(struct journal *journal, const message_id *id,
+			     const char *why)
+{
+	struct aside aside = { .journal = journal, .id = id, .why = why };
+
+	if (spool_walk_dir(journal->bodies_fd, ".", put_aside_own, &aside) < 0)
+		return -1;
+	errno = aside.error;
+	return aside.error == 0 ? 0 : -1;
+}
+
 /*
  * What a crash left
  */

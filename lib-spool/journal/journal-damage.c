@@ -92,8 +92,10 @@ static void put_aside(struct journal *journal,
 }
 
 /* id NULL: nobody knows. */
-static void note_damage(struct journal *journal, const message_id *id,
-			uint32_t segment, uint64_t offset, const char *why)
+static struct journal_damage *note_damage(struct journal *journal,
+					  const message_id *id,
+					  uint32_t segment, uint64_t offset,
+					  const char *why)
 {
 	struct journal_damage *damage = i_new(struct journal_damage, 1);
 
@@ -104,6 +106,7 @@ static void note_damage(struct journal *journal, const message_id *id,
 	damage->why = why;
 	*journal->damage_end = damage;
 	journal->damage_end = &damage->next;
+	return damage;
 }
 
 /* Where nothing of a segment can be read, one thing is told of it, however often it is come
@@ -117,7 +120,7 @@ static void note_whole_segment(struct journal *journal, uint32_t number,
 		if (damage->segment == number && damage->offset == 0)
 			return;
 	}
-	note_damage(journal, NULL, number, 0, why);
+	(void)note_damage(journal, NULL, number, 0, why);
 }
 
 const struct journal_damage *journal_get_damage(const struct journal *journal)
@@ -134,12 +137,33 @@ static bool is_of_what_was(struct journal *journal,
 		journal_source_has_changed(&source);
 }
 
+/* A reader goes over a group before it is written, and behind that finds the next one. */
+static bool is_of_what_came(struct journal *journal,
+			    const struct journal_damage *damage)
+{
+	const struct journal_segment *segment =
+		journal_segment_get(journal, damage->segment);
+
+	return damage->offset != 0 && !damage->is_record && segment != NULL &&
+		journal_scan_is_whole(segment, damage->offset);
+}
+
+bool journal_damage_is_outdated(struct journal *journal)
+{
+	const struct journal_damage *damage = journal->damage;
+
+	while (damage != NULL && !is_of_what_came(journal, damage))
+		damage = damage->next;
+	return damage != NULL;
+}
+
 void journal_damage_forget(struct journal *journal)
 {
 	struct journal_damage *damage, **link = &journal->damage;
 
 	while ((damage = *link) != NULL) {
-		if (is_of_what_was(journal, damage)) {
+		if (is_of_what_was(journal, damage) ||
+		    is_of_what_came(journal, damage)) {
 			*link = damage->next;
 			i_free(damage);
 		} else {
@@ -247,9 +271,7 @@ static bool is_prefix(int dir_fd ATTR_UNUSED, const char *name, void *context)
 	return !looking->found;
 }
 
-/* Put aside, or told of, by a writer. */
-static bool is_known_to_be_missing(const struct journal *journal,
-				   uint32_t number)
+bool journal_damage_is_known(const struct journal *journal, uint32_t number)
 {
 	struct looking looking = { .found = false };
 
@@ -281,7 +303,7 @@ void journal_damage_missing(struct journal *journal, uint32_t number)
 	journal->damaged = true;
 	/* each start would say so */
 	if ((!journal->settings.read_only && !journal->settings.repair) ||
-	    is_known_to_be_missing(journal, number))
+	    journal_damage_is_known(journal, number))
 		return;
 	if (journal->settings.read_only) {
 		note_whole_segment(journal, number, why);
@@ -341,7 +363,8 @@ void journal_damage_end(struct journal *journal,
 	if (!journal->settings.read_only)
 		tell_of_end(journal, segment, &end, why);
 	else if (!is_aside(journal, segment, &end))
-		note_damage(journal, NULL, segment->header.number, pos, why);
+		(void)note_damage(journal, NULL, segment->header.number, pos,
+				  why);
 }
 
 void journal_damage_mend(struct journal *journal)
@@ -368,24 +391,28 @@ void journal_damage_mend(struct journal *journal)
  * Records
  */
 
-/* What is there of a record; NULL: there is no such segment. */
+/* What is there of a record; NULL: there is no such segment. Where its header is damaged what
+   was behind that may be whole. */
 static const struct journal_segment *item_at(struct journal *journal,
 					     const struct journal_place *place,
 					     struct journal_item *item_r)
 {
+	const struct journal_segment *segment =
+		journal_segment_get(journal, place->segment);
 	struct journal_source source;
 
 	memset(item_r, 0, sizeof(*item_r));
 	item_r->state = JOURNAL_ITEM_GAP;
 	item_r->pos = (uint64_t)place->offset * JOURNAL_ALIGN;
-	item_r->size = JOURNAL_ALIGN;
 	if (!journal_segment_source(journal, place->segment, &source))
 		return NULL;
 	if (journal_read_header(&source, item_r->pos, &item_r->header)) {
 		item_r->state = JOURNAL_ITEM_BAD;
 		item_r->size = journal_record_size(&item_r->header);
+	} else {
+		item_r->size = journal_gap_size(segment, item_r->pos);
 	}
-	return journal_segment_get(journal, place->segment);
+	return segment;
 }
 
 static const char asked_for[] = "a record is damaged that was asked for";
@@ -432,6 +459,17 @@ static void drop_message(struct journal *journal, const message_id *id,
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
+static void note_item(struct journal *journal,
+		      const struct journal_segment *segment,
+		      const struct journal_item *item, const char *why)
+{
+	const message_id *id =
+		item->state == JOURNAL_ITEM_GAP ? NULL : &item->header.id;
+
+	note_damage(journal, id, segment->header.number, item->pos, why)
+		->is_record = item->state == JOURNAL_ITEM_WHOLE;
+}
+
 void journal_reject(struct journal *journal,
 		    const struct journal_segment *segment,
 		    const struct journal_item *item, bool torn, const char *why)
@@ -446,10 +484,7 @@ void journal_reject(struct journal *journal,
 	if (!journal->settings.read_only)
 		put_aside(journal, segment, item, why);
 	else if (!is_aside(journal, segment, item))
-		note_damage(journal,
-			    item->state == JOURNAL_ITEM_GAP ? NULL :
-							      &item->header.id,
-			    segment->header.number, item->pos, why);
+		note_item(journal, segment, item, why);
 	/* an older version of it is not what was acknowledged last, also where
 	   these headers are whole and their body is not; and a tombstone is one,
 	   whatever its target is */

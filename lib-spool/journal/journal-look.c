@@ -259,12 +259,24 @@ static int list(struct looks *looks, char **error_r)
 	return 0;
 }
 
+/* The number of one that was put aside stays its own: else nobody would be told of the loss of
+   the other one. */
+static void leave_numbers(struct journal *journal)
+{
+	journal->first_number =
+		I_MAX(journal->first_number, journal->segment_end);
+	while (journal_damage_is_known(journal, journal->first_number))
+		journal->first_number++;
+}
+
 static int look(struct looks *looks, uint64_t *listed, char **error_r)
 {
 	if (list(looks, error_r) < 0 || take_all(looks, listed, error_r) < 0)
 		return -1;
-	if (!looks->journal->settings.read_only)
+	if (!looks->journal->settings.read_only) {
+		leave_numbers(looks->journal);
 		return 0;
+	}
 	if (!add_unlisted(looks))
 		return spool_fail(error_r, ENOMEM, "out of memory");
 	return take_all(looks, listed, error_r);

@@ -204,7 +204,8 @@ struct journal_segment *journal_make_segment(struct journal *journal,
 	int error;
 
 	/* who makes some is alone */
-	segment->header.number = I_MAX(journal->segment_end, 1u);
+	segment->header.number =
+		I_MAX(journal->segment_end, journal->first_number);
 	segment->file =
 		journal_file_new(&journal->files, segment->header.number);
 	segment->header.size = size;

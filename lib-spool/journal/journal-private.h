@@ -101,6 +101,8 @@ struct journal {
 	/* by number, from 1; NULL: none */
 	struct journal_segment **segments;
 	uint32_t segment_end; /* behind the largest number */
+	/* No new one has a lower number, from 1 */
+	uint32_t first_number;
 	uint64_t messages;
 
 	/* Of who is committing. */
@@ -431,9 +433,15 @@ int journal_damage_segment(struct journal *journal,
 /* There is no segment of this number, and there was: a reader names it, until a repair has
    told of it. */
 void journal_damage_missing(struct journal *journal, uint32_t number);
+/* Whether one of this number was put aside, or told of: where it is missing nobody is told so
+   again. */
+bool journal_damage_is_known(const struct journal *journal, uint32_t number);
 void journal_damage_free(struct journal *journal);
-/* Of a reader: what was found in segments that were written anew while they were read is
-   none. */
+/* Of a reader: whether at some of those places a record is now, which a writer beside it had
+   not written yet, or not to its end. */
+bool journal_damage_is_outdated(struct journal *journal);
+/* Such a place, and what was found in segments that were written anew while they were read,
+   is none. */
 void journal_damage_forget(struct journal *journal);
 /* Of segments whose end is lost, once that is told, the files become as long again: lest
    it is told for ever. What it had to do with is aside by then, as nobody knows of the

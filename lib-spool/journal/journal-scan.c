@@ -11,8 +11,8 @@
 
 /* Bytes that are read at a time. */
 #define WINDOW_SIZE ((size_t)1024 * 1024)
-/* The same for VOIDs, of which there are few. */
-#define VOIDS_WINDOW_SIZE ((size_t)JOURNAL_BLOCK_SIZE)
+/* The same for VOIDs, of which there are few, and for a record by itself. */
+#define SMALL_WINDOW_SIZE ((size_t)JOURNAL_BLOCK_SIZE)
 
 struct scanner {
 	const struct journal_segment *segment;
@@ -232,9 +232,8 @@ static int scan(struct scanner *scanner, bool voids_only)
 
 	for (; pos < scanner->end; pos = next_pos(scanner->items)) {
 		found = pos;
-		ret = voids_only ?
-			look_header(scanner, pos, &header) :
-			find_header(scanner, &found, scanner->end, &header);
+		/* also to find a VOID behind one that is damaged */
+		ret = find_header(scanner, &found, scanner->end, &header);
 		if (ret <= 0)
 			return ret;
 		if (voids_only && header.type != JOURNAL_VOID &&
@@ -252,25 +251,62 @@ static int scan(struct scanner *scanner, bool voids_only)
 	return 0;
 }
 
+/* False: no memory. */
+static bool begin(struct scanner *scanner,
+		  const struct journal_segment *segment, size_t window)
+{
+	memset(scanner, 0, sizeof(*scanner));
+	scanner->segment = segment;
+	/* of one that has no records nothing is read, however large it is */
+	scanner->end = journal_segment_is_new(&segment->header) ?
+		0 :
+		segment->header.size;
+	scanner->window_room =
+		(size_t)I_MIN(segment->header.size, (uint64_t)window);
+	scanner->window = try_malloc_block(scanner->window_room);
+	return scanner->window != NULL;
+}
+
+uint64_t journal_gap_size(const struct journal_segment *segment, uint64_t pos)
+{
+	struct journal_header header;
+	struct scanner scanner;
+	uint64_t end = pos + JOURNAL_ALIGN;
+	int ret = -1;
+
+	if (begin(&scanner, segment, WINDOW_SIZE))
+		ret = find_header(&scanner, &end, scanner.end, &header);
+	i_free(scanner.window);
+	return (ret > 0 ? end : segment->header.size) - pos;
+}
+
+bool journal_scan_is_whole(const struct journal_segment *segment, uint64_t pos)
+{
+	struct journal_item item = { .pos = pos };
+	struct scanner scanner;
+	bool whole = begin(&scanner, segment, SMALL_WINDOW_SIZE) &&
+		look_header(&scanner, pos, &item.header) > 0 &&
+		(item.header.type == JOURNAL_PADDING ||
+		 check_payload(&scanner, &item) > 0);
+
+	i_free(scanner.window);
+	return whole;
+}
+
 static int run_scan(const struct journal_segment *segment,
 		    struct journal_items *items, bool voids_only)
 {
 	struct scanner scanner;
 	int ret, error;
 
-	memset(&scanner, 0, sizeof(scanner));
 	memset(items, 0, sizeof(*items));
-	scanner.segment = segment;
-	scanner.items = items;
-	/* of one that has no records nothing is read, however large it is */
-	scanner.end = journal_segment_is_new(&segment->header) ?
+	ret = begin(&scanner, segment,
+		    voids_only ? SMALL_WINDOW_SIZE : WINDOW_SIZE) ?
 		0 :
-		segment->header.size;
-	scanner.window_room = (size_t)I_MIN(
-		segment->header.size,
-		(uint64_t)(voids_only ? VOIDS_WINDOW_SIZE : WINDOW_SIZE));
-	scanner.window = try_malloc_block(scanner.window_room);
-	ret = scanner.window == NULL ? -1 : scan(&scanner, voids_only);
+		-1;
+	scanner.items = items;
+	if (ret == 0)
+		ret = scan(&scanner, voids_only);
 	error = errno;
 	i_free(scanner.window);
 	if (ret < 0)

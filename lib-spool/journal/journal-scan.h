@@ -58,9 +58,14 @@ struct journal_content {
 /* Reads all of a segment; -1 with errno. */
 int journal_scan(const struct journal_segment *segment,
 		 struct journal_items *items);
-/* Only the VOID records, which are its first. */
+/* Only the VOID records, which are its first, and what is damaged between them. */
 int journal_scan_voids(const struct journal_segment *segment,
 		       struct journal_items *items);
+/* Bytes from there, where there should be a record and is none, to the next one; or to the
+   segment's end, where there is no other, or that cannot be told. */
+uint64_t journal_gap_size(const struct journal_segment *segment, uint64_t pos);
+/* Whether there is a whole record there; false: or it cannot be told. */
+bool journal_scan_is_whole(const struct journal_segment *segment, uint64_t pos);
 void journal_items_free(struct journal_items *items);
 /* journal-void.c: whether these bytes are within a range that is declared void. Not with
    the mutex. */

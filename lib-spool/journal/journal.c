@@ -139,6 +139,7 @@ static struct journal *open_once(int dir_fd, const char *dir,
 	if (journal->settings.segment_size == 0)
 		journal->settings.segment_size = journal_default_size(dir_fd);
 	journal->next_sequence = 1;
+	journal->first_number = 1;
 	journal->damage_end = &journal->damage;
 	journal_index_init(&journal->index);
 	journal_files_init(&journal->files, settings->read_only);
@@ -171,11 +172,12 @@ static bool has_changed(struct journal *journal)
 		    journal_source_has_changed(&source))
 			return true;
 	}
-	return false;
+	return journal_damage_is_outdated(journal);
 }
 
-/* Beside a writer what a reader has read may be of two times: then it is read again, as
-   often as that may help. */
+/* Beside a writer what a reader has read may be of two times: segments were written anew
+   meanwhile, or the one that is written has more. Then it is read again, as often as that
+   may help. */
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r)

@@ -160,6 +160,10 @@ void journal_body_remove(struct journal *journal, const message_id *id,
 int journal_body_put_aside(struct journal *journal, const message_id *id,
 			   const struct journal_external *external,
 			   const char *why);
+/* The same with all of the message's, where nobody can tell which one its record spoke
+   of. */
+int journal_bodies_put_aside(struct journal *journal, const message_id *id,
+			     const char *why);
 /* Whether the record of the message speaks of this file, or may. */
 bool journal_body_is_spoken_of(struct journal *journal, const message_id *id,
 			       const struct journal_external *external);
@@ -202,6 +206,8 @@ struct journal_damage {
 	uint32_t segment; /* its number */
 	uint64_t offset;  /* in it, in bytes */
 	const char *why;
+	/* What lacks something is a record there, and whole. */
+	bool is_record;
 };
 const struct journal_damage *journal_get_damage(const struct journal *journal);
 /* Calls back for each message; false stops. `old`: only those that were there when

@@ -111,13 +111,6 @@ static bool list_entry(struct file_store *store, int bucket_fd,
 	return listing->callback(&shown, listing->context);
 }
 
-int file_walk_fail(const struct file_store *store, char **error_r)
-{
-	return spool_fail(error_r, errno,
-			  "reading the directories of %s failed: %s",
-			  store->spool->dir, strerror(errno));
-}
-
 int module_file_list(io_infrastructure *io, bool verify,
 		     spool_entry_t *callback, void *context, char **error_r)
 {
@@ -126,7 +119,7 @@ int module_file_list(io_infrastructure *io, bool verify,
 				   .context = context,
 				   .verify = verify };
 
-	return file_walk(store, list_entry, &listing) < 0 ?
-		file_walk_fail(store, error_r) :
-		0;
+	if (file_walk(store, list_entry, &listing) < 0)
+		return spool_fail(error_r, errno, "%s", io_get_error());
+	return 0;
 }

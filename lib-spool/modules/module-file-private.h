@@ -223,9 +223,6 @@ int file_verify_headers(struct file_store *store, int bucket_fd,
 			email_message *message);
 /* EINVAL, after io_set_error(). */
 int file_damaged(const char *why);
-/* module-file-list.c: -1 with *error_r, for file_walk() that failed. */
-int file_walk_fail(const struct file_store *store, char **error_r);
-
 /* module-file-scan.c */
 void *file_process_disk_queue(io_infrastructure *io, void *context);
 /* Whether headers of a message may be where nobody looks for them, so that its body has
@@ -251,7 +248,7 @@ typedef bool file_visit_t(struct file_store *store, int bucket_fd,
 			  const char *name, const message_id *id,
 			  enum file_kind kind, void *context);
 
-/* -1 with the first errno; what can be read is visited all the same. */
+/* -1 with the first errno, and io_set_error(); what can be read is visited all the same. */
 int file_walk(struct file_store *store, file_visit_t *visit, void *context);
 /* The same; *misplaced_r: names in a directory that is not their ID's, which are not
    visited. */

@@ -424,7 +424,7 @@ void *file_process_disk_queue(io_infrastructure *io, void *context)
 		scan.has_left_out = true;
 		spool_note_left_out(store->spool, errno);
 		spool_warn(store->spool, "the scan met an error: %s",
-			   strerror(errno));
+			   io_get_error());
 	}
 	if (misplaced > 0)
 		spool_warn(store->spool,

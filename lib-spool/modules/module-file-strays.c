@@ -54,10 +54,12 @@ int module_file_count_strays(io_infrastructure *io,
 
 	memset(strays_r, 0, sizeof(*strays_r));
 	if (file_walk_and_count(store, count_body, strays_r,
-				&strays_r->misplaced) < 0 ||
-	    spool_walk_dir(store->messages_fd, "tmp", count_temporary,
-			   strays_r) < 0 ||
-	    spool_count_quarantined(store->spool, strays_r) < 0)
-		return file_walk_fail(store, error_r);
-	return 0;
+				&strays_r->misplaced) < 0)
+		return spool_fail(error_r, errno, "%s", io_get_error());
+	if (spool_walk_dir(store->messages_fd, "tmp", count_temporary,
+			   strays_r) == 0 &&
+	    spool_count_quarantined(store->spool, strays_r) == 0)
+		return 0;
+	return spool_fail(error_r, errno, "looking for strays in %s failed: %s",
+			  store->spool->dir, strerror(errno));
 }

@@ -43,11 +43,22 @@ struct store_walk {
 	file_visit_t *visit;
 	void *context;
 	bool stopped;
-	int error;          /* the first errno */
-	const char *bucket; /* the one that is read */
-	uint64_t misplaced; /* names in another one than theirs */
+	int error;                     /* the first errno */
+	char failed[FILE_BUCKET_SIZE]; /* of which bucket; "": of messages/ */
+	const char *bucket;            /* the one that is read */
+	uint64_t misplaced;            /* names in another one than theirs */
 	buffer_t *names; /* of the messages' files in a bucket, NULs between */
 };
+
+/* errno */
+static void note_error(struct store_walk *walk)
+{
+	if (walk->error != 0)
+		return;
+	walk->error = errno;
+	if (walk->bucket != NULL)
+		memcpy(walk->failed, walk->bucket, sizeof(walk->failed));
+}
 
 /* In another directory nobody would look for it. */
 static bool is_in_its_bucket(const struct store_walk *walk,
@@ -74,7 +85,8 @@ static bool take_name(int bucket_fd ATTR_UNUSED, const char *name,
 	}
 	if (buffer_try_append(walk->names, name, strlen(name) + 1))
 		return true;
-	errno = walk->error = ENOMEM;
+	errno = ENOMEM;
+	note_error(walk);
 	return false;
 }
 
@@ -110,7 +122,8 @@ static void visit_names(struct store_walk *walk, int bucket_fd)
 
 	names = sort_names(walk->names, &count);
 	if (names == NULL) {
-		walk->error = ENOMEM;
+		errno = ENOMEM;
+		note_error(walk);
 		return;
 	}
 	for (i = 0; i < count && !walk->stopped; i++) {
@@ -125,27 +138,33 @@ static void visit_names(struct store_walk *walk, int bucket_fd)
 
 /* All names are read before the first one is visited: what is renamed meanwhile may
    get another place in its directory, and be read for a second time. */
+static void read_bucket(struct store_walk *walk, int messages_fd)
+{
+	int fd;
+
+	buffer_set_used_size(walk->names, 0);
+	if (spool_walk_dir(messages_fd, walk->bucket, take_name, walk) < 0)
+		note_error(walk);
+	if (walk->names->used == 0)
+		return;
+	fd = file_open(messages_fd, walk->bucket,
+		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd >= 0)
+		visit_names(walk, fd);
+	else
+		note_error(walk);
+	(void)file_close(&fd);
+}
+
 static bool visit_bucket(int messages_fd, const char *name, void *context)
 {
 	struct store_walk *walk = context;
-	int fd;
 
 	if (strlen(name) != FILE_BUCKET_SIZE - 1)
 		return true; /* tmp */
 	walk->bucket = name;
-	buffer_set_used_size(walk->names, 0);
-	if (spool_walk_dir(messages_fd, name, take_name, walk) < 0 &&
-	    walk->error == 0)
-		walk->error = errno;
-	if (walk->names->used == 0)
-		return true;
-	fd = file_open(messages_fd, name,
-		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd >= 0)
-		visit_names(walk, fd);
-	else if (walk->error == 0)
-		walk->error = errno;
-	(void)file_close(&fd);
+	read_bucket(walk, messages_fd);
+	walk->bucket = NULL;
 	return !walk->stopped;
 }
 
@@ -157,13 +176,18 @@ int file_walk_and_count(struct file_store *store, file_visit_t *visit,
 				   .context = context };
 
 	walk.names = buffer_create_dynamic(default_pool, 1024);
-	if (spool_walk_dir(store->messages_fd, ".", visit_bucket, &walk) < 0 &&
-	    walk.error == 0)
-		walk.error = errno;
+	if (spool_walk_dir(store->messages_fd, ".", visit_bucket, &walk) < 0)
+		note_error(&walk);
 	buffer_free(&walk.names);
 	*misplaced_r = walk.misplaced;
+	if (walk.error == 0)
+		return 0;
 	errno = walk.error;
-	return walk.error == 0 ? 0 : -1;
+	io_set_error("reading %s/messages%s%s failed: %s", store->spool->dir,
+		     *walk.failed == '\0' ? "" : "/", walk.failed,
+		     strerror(walk.error));
+	errno = walk.error;
+	return -1;
 }
 
 int file_walk(struct file_store *store, file_visit_t *visit, void *context)

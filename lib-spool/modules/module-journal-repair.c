@@ -23,6 +23,22 @@ static const char *suffix_of(enum journal_type type)
 	}
 }
 
+/* The body's file may be whole, and once the message is removed nothing speaks of it: the
+   next start would remove it. */
+static int keep_damaged(struct journal_store *store, const message_id *id,
+			enum journal_type type, const char *why)
+{
+	struct journal_entry entry;
+
+	if (journal_keep_damaged(store->journal, id, type) < 0)
+		return -1;
+	return type == JOURNAL_BODY &&
+			journal_find(store->journal, id, &entry) &&
+			entry.external ?
+		journal_bodies_put_aside(store->journal, id, why) :
+		0;
+}
+
 int journal_keep_record(struct journal_store *store, const message_id *id,
 			enum journal_type type, const char *why)
 {
@@ -34,9 +50,8 @@ int journal_keep_record(struct journal_store *store, const message_id *id,
 	int ret, error;
 
 	if (journal_read(store->journal, id, type, &header, stack, &data) < 0)
-		return errno == EINVAL ?
-			journal_keep_damaged(store->journal, id, type) :
-			-1;
+		return errno == EINVAL ? keep_damaged(store, id, type, why) :
+					 -1;
 	message_id_to_text(id, text);
 	(void)snprintf(name, sizeof(name), "%s.%s", text, suffix_of(type));
 	if (type == JOURNAL_BODY && (header.flags & JOURNAL_EXTERNAL) != 0) {

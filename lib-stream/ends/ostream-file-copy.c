@@ -221,7 +221,7 @@ static bool is_same_file(const struct file_ostream *file,
 	const struct stat *in_st;
 	struct stat out_st;
 
-	return file->regular && instream->readable_fd &&
+	return instream->readable_fd &&
 		i_stream_stat(instream, true, &in_st) == 0 &&
 		file_ops()->fstat(file->ostream.fd, &out_st) == 0 &&
 		in_st->st_dev == out_st.st_dev &&
@@ -257,28 +257,66 @@ static int copy_backwards(struct file_ostream *file, int fd, uoff_t in_offset,
 	return 0;
 }
 
+/* Not more than there is now: what is written behind it would be read as well, and the
+   file never end. */
 static enum ostream_send_istream_result
-copy_within_file(struct file_ostream *file, struct istream *instream)
+copy_once(struct file_ostream *file, struct istream *instream, uoff_t size)
 {
-	uoff_t in_offset, size;
+	const unsigned char *data;
+	size_t have;
+	ssize_t sent;
 
-	if (file_ostream_flush(&file->ostream, OSTREAM_PUSH) < 0)
-		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
-	in_offset = i_stream_get_absolute_offset(instream);
-	if (in_offset >= file->file_offset ||
-	    i_stream_get_size(instream, true, &size) <= 0)
-		return o_stream_copy_istream(&file->ostream.ostream, instream);
+	while (size > 0) {
+		have = (size_t)I_MIN(size, (uoff_t)IO_BLOCK_SIZE);
+		if (i_stream_read_limited(instream, &data, &have, have) <= 0)
+			return instream->stream_errno != 0 ?
+				OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT :
+				OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
+		sent = o_stream_send(&file->ostream.ostream, data, have);
+		if (sent < 0)
+			return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
+		i_stream_skip(instream, (uoff_t)sent);
+		size -= (uoff_t)sent;
+	}
+	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
+}
 
-	size -= I_MIN(size, instream->v_offset);
+/* The same to a place that the file's end does not move. */
+static enum ostream_send_istream_result copy_to_place(struct file_ostream *file,
+						      struct istream *instream,
+						      uoff_t in_offset,
+						      uoff_t size)
+{
 	if (copy_backwards(file, i_stream_get_fd(instream), in_offset, size) <
 	    0)
 		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
 	file->file_offset += size;
 	file->ostream.ostream.offset += size;
 	i_stream_skip(instream, size);
-	/* as after every other way to the end, though the file has more now */
-	instream->eof = true;
 	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
+}
+
+static enum ostream_send_istream_result
+copy_within_file(struct file_ostream *file, struct istream *instream)
+{
+	enum ostream_send_istream_result result;
+	uoff_t in_offset, size;
+
+	if (file_ostream_flush(&file->ostream, OSTREAM_PUSH) < 0)
+		return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
+	in_offset = i_stream_get_absolute_offset(instream);
+	if ((file->regular && in_offset >= file->file_offset) ||
+	    i_stream_get_size(instream, true, &size) <= 0)
+		return o_stream_copy_istream(&file->ostream.ostream, instream);
+
+	size -= I_MIN(size, instream->v_offset);
+	result = file->regular ?
+		copy_to_place(file, instream, in_offset, size) :
+		copy_once(file, instream, size);
+	/* as after every other way to the end, though the file has more now */
+	if (result == OSTREAM_SEND_ISTREAM_RESULT_FINISHED)
+		instream->eof = true;
+	return result;
 }
 
 enum ostream_send_istream_result

@@ -322,6 +322,14 @@ static void file_set_methods(struct ostream_private *stream)
 	stream->commit = file_ostream_commit;
 }
 
+/* Whoever opened it: there pwrite() writes to the end, too, and nowhere else. */
+static bool is_appended_to(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_APPEND) != 0;
+}
+
 /* No file has such a place, and as an off_t it would be another one. */
 static bool offset_is_too_large(uoff_t offset)
 {
@@ -363,6 +371,8 @@ struct ostream *file_ostream_init(struct file_ostream *file, int fd,
 				    "is too large",
 				    o_stream_get_name(stream),
 				    (unsigned long long)offset);
+	if (file->regular && is_appended_to(fd))
+		file->regular = false;
 	return stream;
 }
 
@@ -436,7 +446,5 @@ struct ostream *o_stream_create_file(const char *path, uoff_t offset,
 						 path, strerror(errno));
 	stream = o_stream_create_fd_file_autoclose(&fd, offset);
 	o_stream_set_name(stream, path);
-	if ((flags & OSTREAM_CREATE_FILE_FLAG_APPEND) != 0)
-		file_ostream(stream->real_stream)->regular = false;
 	return stream;
 }

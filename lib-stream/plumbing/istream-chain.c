@@ -65,30 +65,16 @@ static ssize_t i_stream_chain_read(struct istream_private *stream)
 	return 0;
 }
 
-static void i_stream_chain_switch_ioloop_to(struct istream_private *stream,
-					    struct ioloop *ioloop)
+static void i_stream_chain_each_input(struct istream_private *stream,
+				      istream_input_callback_t *callback,
+				      void *context)
 {
 	struct chain_link *link;
 
-	stream->iostream.ioloop = ioloop;
 	for (link = istream_chain(stream)->first; link != NULL;
 	     link = link->next) {
 		if (link->input != NULL)
-			i_stream_switch_ioloop_to(link->input, ioloop);
-	}
-}
-
-static void i_stream_chain_close(struct iostream_private *stream,
-				 bool close_parent)
-{
-	struct istream_chain *chain =
-		container_of(stream, struct istream_chain, istream.iostream);
-	struct chain_link *link;
-
-	for (link = chain->first; close_parent && link != NULL;
-	     link = link->next) {
-		if (link->input != NULL)
-			i_stream_close(link->input);
+			callback(link->input, context);
 	}
 }
 
@@ -108,10 +94,9 @@ struct istream *i_stream_create_chain(struct istream_chain **chain_r,
 	struct istream *stream;
 
 	chain->last = &chain->first;
-	chain->istream.iostream.close = i_stream_chain_close;
 	chain->istream.iostream.destroy = i_stream_chain_destroy;
 	chain->istream.read = i_stream_chain_read;
-	chain->istream.switch_ioloop_to = i_stream_chain_switch_ioloop_to;
+	chain->istream.each_input = i_stream_chain_each_input;
 	chain->istream.current_input = i_stream_chain_current;
 	chain->istream.max_buffer_size = max_buffer_size == 0 ? IO_BLOCK_SIZE :
 								max_buffer_size;

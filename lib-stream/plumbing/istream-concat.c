@@ -74,11 +74,21 @@ bool i_stream_is_concat(const struct istream *stream)
 	return stream->real_stream->read == i_stream_concat_read;
 }
 
+/* What is read next is what stands there: no farther than was read. */
+static void read_from(struct concat_istream *concat, uoff_t v_offset)
+{
+	struct concat_input *input;
+
+	while (concat->current > 0 &&
+	       concat->inputs[concat->current].start > v_offset)
+		concat->current--;
+	input = &concat->inputs[concat->current];
+	i_stream_seek(input->stream, input->first + (v_offset - input->start));
+}
+
 static void i_stream_concat_seek(struct istream_private *stream,
 				 uoff_t v_offset, bool mark ATTR_UNUSED)
 {
-	struct concat_istream *concat = concat_istream(stream);
-	struct concat_input *input;
 	uoff_t end = stream->istream.v_offset + (stream->pos - stream->skip) -
 		stream->lag;
 
@@ -90,11 +100,21 @@ static void i_stream_concat_seek(struct istream_private *stream,
 	}
 	i_stream_reset_buffer(stream, v_offset);
 	stream->lag = 0;
-	while (concat->current > 0 &&
-	       concat->inputs[concat->current].start > v_offset)
-		concat->current--;
-	input = &concat->inputs[concat->current];
-	i_stream_seek(input->stream, input->first + (v_offset - input->start));
+	read_from(concat_istream(stream), v_offset);
+}
+
+static void i_stream_concat_sync(struct istream_private *stream)
+{
+	struct concat_istream *concat = concat_istream(stream);
+	uoff_t v_offset = stream->istream.v_offset;
+	unsigned int i;
+
+	for (i = 0; i < concat->count; i++)
+		i_stream_sync(concat->inputs[i].stream);
+	if (!stream->istream.seekable || concat->count == 0)
+		return;
+	i_stream_reset_buffer(stream, v_offset);
+	read_from(concat, v_offset - stream->lag);
 }
 
 static int i_stream_concat_get_size(struct istream_private *stream, bool exact,
@@ -132,26 +152,15 @@ static int i_stream_concat_stat(struct istream_private *stream, bool exact)
 	return ret < 0 ? -1 : 0;
 }
 
-static void i_stream_concat_switch_ioloop_to(struct istream_private *stream,
-					     struct ioloop *ioloop)
+static void i_stream_concat_each_input(struct istream_private *stream,
+				       istream_input_callback_t *callback,
+				       void *context)
 {
 	struct concat_istream *concat = concat_istream(stream);
 	unsigned int i;
 
-	stream->iostream.ioloop = ioloop;
 	for (i = 0; i < concat->count; i++)
-		i_stream_switch_ioloop_to(concat->inputs[i].stream, ioloop);
-}
-
-static void i_stream_concat_close(struct iostream_private *stream,
-				  bool close_parent)
-{
-	struct concat_istream *concat =
-		container_of(stream, struct concat_istream, istream.iostream);
-	unsigned int i;
-
-	for (i = 0; close_parent && i < concat->count; i++)
-		i_stream_close(concat->inputs[i].stream);
+		callback(concat->inputs[i].stream, context);
 }
 
 static void i_stream_concat_destroy(struct iostream_private *stream)
@@ -192,12 +201,12 @@ struct istream *i_stream_create_concat(struct istream *input[])
 		return i_stream_create_error_str(ENOMEM, "out of memory");
 	concat = i_new(struct concat_istream, 1);
 	concat->inputs = inputs;
-	concat->istream.iostream.close = i_stream_concat_close;
 	concat->istream.iostream.destroy = i_stream_concat_destroy;
 	concat->istream.read = i_stream_concat_read;
-	concat->istream.switch_ioloop_to = i_stream_concat_switch_ioloop_to;
+	concat->istream.each_input = i_stream_concat_each_input;
 	concat->istream.current_input = i_stream_concat_current;
 	concat->istream.seek = i_stream_concat_seek;
+	concat->istream.sync = i_stream_concat_sync;
 	concat->istream.stat = i_stream_concat_stat;
 	concat->istream.get_size = i_stream_concat_get_size;
 	concat->istream.max_buffer_size = IO_BLOCK_SIZE;

@@ -53,6 +53,13 @@ static void i_stream_nonuls_seek(struct istream_private *stream,
 	stream->parent_expected_offset = stream->parent_start_offset + v_offset;
 }
 
+static void i_stream_nonuls_sync(struct istream_private *stream)
+{
+	i_stream_sync(stream->parent);
+	if (stream->istream.seekable)
+		i_stream_nonuls_seek(stream, stream->istream.v_offset, false);
+}
+
 struct istream *i_stream_create_nonuls(struct istream *input, char replace_chr)
 {
 	struct nonuls_istream *nonuls = i_new(struct nonuls_istream, 1);
@@ -61,6 +68,7 @@ struct istream *i_stream_create_nonuls(struct istream *input, char replace_chr)
 	nonuls->replace_chr = replace_chr;
 	nonuls->istream.read = i_stream_nonuls_read;
 	nonuls->istream.seek = i_stream_nonuls_seek;
+	nonuls->istream.sync = i_stream_nonuls_sync;
 	stream = i_stream_create(&nonuls->istream, input, -1);
 	stream->readable_fd = false;
 	return stream;

@@ -189,26 +189,15 @@ static int i_stream_seekable_stat(struct istream_private *stream, bool exact)
 	return 0;
 }
 
-static void i_stream_seekable_switch_ioloop_to(struct istream_private *stream,
-					       struct ioloop *ioloop)
+static void i_stream_seekable_each_input(struct istream_private *stream,
+					 istream_input_callback_t *callback,
+					 void *context)
 {
 	struct seekable_istream *seekable = seekable_istream(stream);
 	unsigned int i;
 
-	stream->iostream.ioloop = ioloop;
 	for (i = seekable->current; i < seekable->count; i++)
-		i_stream_switch_ioloop_to(seekable->inputs[i], ioloop);
-}
-
-static void i_stream_seekable_close(struct iostream_private *stream,
-				    bool close_parent)
-{
-	struct seekable_istream *seekable =
-		container_of(stream, struct seekable_istream, istream.iostream);
-	unsigned int i;
-
-	for (i = seekable->current; close_parent && i < seekable->count; i++)
-		i_stream_close(seekable->inputs[i]);
+		callback(seekable->inputs[i], context);
 }
 
 static void i_stream_seekable_destroy(struct iostream_private *stream)
@@ -238,10 +227,9 @@ merge(struct istream *input[], size_t max_buffer_size, temp_store_open_t *open)
 	seekable->store = temp_store_new(max_buffer_size, true, open, seekable);
 	seekable->istream.max_buffer_size =
 		max_buffer_size == 0 ? IO_BLOCK_SIZE : max_buffer_size;
-	seekable->istream.iostream.close = i_stream_seekable_close;
 	seekable->istream.iostream.destroy = i_stream_seekable_destroy;
 	seekable->istream.read = i_stream_seekable_read;
-	seekable->istream.switch_ioloop_to = i_stream_seekable_switch_ioloop_to;
+	seekable->istream.each_input = i_stream_seekable_each_input;
 	seekable->istream.seek = i_stream_seekable_seek;
 	seekable->istream.stat = i_stream_seekable_stat;
 	seekable->istream.current_input = i_stream_seekable_current;

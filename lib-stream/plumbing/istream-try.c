@@ -78,30 +78,17 @@ static ssize_t i_stream_try_read(struct istream_private *stream)
 	return -1;
 }
 
-static void i_stream_try_switch_ioloop_to(struct istream_private *stream,
-					  struct ioloop *ioloop)
+static void i_stream_try_each_input(struct istream_private *stream,
+				    istream_input_callback_t *callback,
+				    void *context)
 {
 	struct try_istream *try =
 		container_of(stream, struct try_istream, istream);
 	unsigned int i;
 
-	stream->iostream.ioloop = ioloop;
 	for (i = 0; i < try->count; i++) {
 		if (try->inputs[i] != NULL)
-			i_stream_switch_ioloop_to(try->inputs[i], ioloop);
-	}
-}
-
-static void i_stream_try_close(struct iostream_private *stream,
-			       bool close_parent)
-{
-	struct try_istream *try =
-		container_of(stream, struct try_istream, istream.iostream);
-	unsigned int i;
-
-	for (i = 0; close_parent && i < try->count; i++) {
-		if (try->inputs[i] != NULL)
-			i_stream_close(try->inputs[i]);
+			callback(try->inputs[i], context);
 	}
 }
 
@@ -137,10 +124,9 @@ struct istream *i_stream_create_try(struct istream *const inputs[])
 	i_assert(count > 0);
 	try = i_new(struct try_istream, 1);
 	try->inputs = i_new(struct istream *, count);
-	try->istream.iostream.close = i_stream_try_close;
 	try->istream.iostream.destroy = i_stream_try_destroy;
 	try->istream.read = i_stream_try_read;
-	try->istream.switch_ioloop_to = i_stream_try_switch_ioloop_to;
+	try->istream.each_input = i_stream_try_each_input;
 	try->istream.current_input = i_stream_try_current;
 	stream = i_stream_create(&try->istream, NULL, -1);
 	stream->blocking = true;

@@ -305,9 +305,9 @@ static void o_stream_tee_cork(struct ostream_private *stream, bool set)
 		if (output->stream_errno == 0)
 			continue;
 		/* from here on it is this stream's error to check, if it is one
-		   that nobody heard of */
+		   that nobody heard of, and anything can be lost by it */
 		o_stream_ignore_last_errors(output);
-		if (stream->ostream.stream_errno == 0)
+		if (stream->ostream.stream_errno == 0 && !stream->finish_done)
 			stream->last_errors_not_checked = true;
 		(void)o_stream_fail(stream, output->stream_errno, "%s",
 				    o_stream_get_error(output));
@@ -325,6 +325,15 @@ static void o_stream_tee_abort(struct ostream_private *stream)
 	}
 }
 
+static void o_stream_tee_mark_checked(struct ostream_private *stream)
+{
+	struct tee_ostream *tee = tee_ostream(stream);
+	unsigned int i;
+
+	for (i = 0; i < tee->count; i++)
+		o_stream_mark_checked(tee->outputs[i].stream);
+}
+
 static size_t o_stream_tee_get_used_size(const struct ostream_private *stream)
 {
 	const struct tee_ostream *tee = tee_ostream_const(stream);
@@ -332,8 +341,13 @@ static size_t o_stream_tee_get_used_size(const struct ostream_private *stream)
 	unsigned int i;
 
 	for (i = 0; i < tee->count; i++) {
-		own = o_stream_get_buffer_used_size(tee->outputs[i].stream);
-		own = size_add_saturate(own, tee->outputs[i].lag);
+		own = tee->outputs[i].lag;
+		/* what an output has is not lost with the tee */
+		if (!stream->closing)
+			own = size_add_saturate(
+				own,
+				o_stream_get_buffer_used_size(
+					tee->outputs[i].stream));
 		used = I_MAX(used, own);
 	}
 	return used;
@@ -367,6 +381,20 @@ static void o_stream_tee_switch_ioloop_to(struct ostream_private *stream,
 		o_stream_switch_ioloop_to(tee->outputs[i].stream, ioloop);
 }
 
+/* What is lost with an output is the tee's error, too, as it would be that of a stream
+   on top of a parent. */
+static void close_output(struct tee_ostream *tee, struct ostream *output)
+{
+	const struct ostream *s = output;
+
+	o_stream_close(output);
+	while (s != NULL && s->real_stream->iostream.error == NULL)
+		s = s->real_stream->parent;
+	if (s != NULL)
+		(void)o_stream_fail(&tee->ostream, output->stream_errno, "%s",
+				    o_stream_get_error(output));
+}
+
 static void o_stream_tee_close(struct iostream_private *stream,
 			       bool close_parent)
 {
@@ -377,7 +405,7 @@ static void o_stream_tee_close(struct iostream_private *stream,
 	for (i = 0; i < tee->count; i++) {
 		unwatch(&tee->outputs[i]);
 		if (close_parent)
-			o_stream_close(tee->outputs[i].stream);
+			close_output(tee, tee->outputs[i].stream);
 	}
 }
 
@@ -418,6 +446,7 @@ static void set_methods(struct ostream_private *s)
 	s->cork = o_stream_tee_cork;
 	s->flush = o_stream_tee_flush;
 	s->abort = o_stream_tee_abort;
+	s->mark_checked = o_stream_tee_mark_checked;
 	s->set_flush_callback = o_stream_tee_set_flush_callback;
 	s->flush_pending = o_stream_tee_flush_pending;
 	s->get_buffer_used_size = o_stream_tee_get_used_size;

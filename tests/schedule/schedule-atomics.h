@@ -15,6 +15,7 @@
 #undef atomic_load
 #undef atomic_store
 #undef atomic_exchange
+#undef atomic_compare_exchange_strong
 #undef atomic_fetch_add
 #undef atomic_fetch_sub
 #define atomic_load(object) \
@@ -25,6 +26,11 @@
 #define atomic_exchange(object, value) \
 	(schedule_point(),             \
 	 atomic_exchange_explicit(object, value, memory_order_seq_cst))
+#define atomic_compare_exchange_strong(object, expected, value)           \
+	(schedule_point(),                                                \
+	 atomic_compare_exchange_strong_explicit(object, expected, value, \
+						 memory_order_seq_cst,    \
+						 memory_order_seq_cst))
 #define atomic_fetch_add(object, value) \
 	(schedule_point(),              \
 	 atomic_fetch_add_explicit(object, value, memory_order_seq_cst))

@@ -7,6 +7,7 @@
 #include "crash-spool.h"
 #include "schedule.h"
 #include "spool-async.h"
+#include "spool-private.h"
 #include "test-common.h"
 
 #include <errno.h>
@@ -261,11 +262,58 @@ static void test_cancelled_and_closed(void **state ATTR_UNUSED)
 	}
 }
 
+#define WARNINGS 4
+
+static int contexts[2];
+
+static void hear_first(const char *text ATTR_UNUSED, void *context)
+{
+	if (context != &contexts[0])
+		schedule_fail("the first one is told with another's context");
+}
+
+static void hear_second(const char *text ATTR_UNUSED, void *context)
+{
+	if (context != &contexts[1])
+		schedule_fail("the second one is told with another's context");
+}
+
+static void *warn(void *context ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < WARNINGS; i++)
+		spool_warn(spool, "number %u", i);
+	return NULL;
+}
+
+static void change_listeners(uint32_t number, void *context ATTR_UNUSED)
+{
+	pthread_t thread;
+
+	schedule_begin(number);
+	spool = spool_new();
+	spool_set_warning_callback(spool, hear_first, &contexts[0]);
+	assert_int_equal(pthread_create(&thread, NULL, warn, NULL), 0);
+	spool_set_warning_callback(spool, hear_second, &contexts[1]);
+	spool_set_warning_callback(spool, NULL, NULL);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	spool_close(&spool);
+	schedule_end();
+}
+
+/* Who is told may be another one, or nobody, while a thread tells. */
+static void test_another_listener(void **state ATTR_UNUSED)
+{
+	schedule_each(40, change_listeners, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_answered),
 		cmocka_unit_test(test_cancelled_and_closed),
+		cmocka_unit_test(test_another_listener),
 	};
 
 	crash_use_memory();
