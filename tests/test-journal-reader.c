@@ -9,6 +9,10 @@
 #include "macros.h"
 #include "test-journal-common.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 /* A reader forgets what it took for damage in a segment that its writer wrote anew, wherever
    in the list, and goes on with the others. */
 static void test_what_a_reader_forgets(void **state ATTR_UNUSED)
@@ -146,6 +150,99 @@ static void test_damage_beside_a_writer(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The first segment, which its writer is done with, as its first block could not be written
+   anew. */
+static struct going {
+	struct journal *writer; /* NULL: it is gone, or stays */
+	unsigned int n;         /* the next message */
+} going;
+
+static ssize_t writes_none_anew(int fd, const struct iovec *iov, int count,
+				off_t offset)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	errno = EIO;
+	return offset == 0 && st.st_size > 0 ?
+		-1 :
+		file_ops_system.pwritev(fd, iov, count, offset);
+}
+
+/* What is in it is moved before. */
+static void let_first_go(void)
+{
+	struct journal *writer = going.writer;
+	struct file_ops ops = file_ops_system;
+
+	going.writer = NULL;
+	ops.pwritev = writes_none_anew;
+	file_ops_set(&ops);
+	test_journal_drop_most(writer, going.n);
+	test_journal_compact(writer);
+	while (access(test_journal_segment(1), F_OK) == 0)
+		(void)test_journal_store(writer, 1000 + going.n++);
+	file_ops_set(NULL);
+}
+
+static int late_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	if (going.writer != NULL && strcmp(path, "00000001.seg") == 0)
+		let_first_go();
+	return file_ops_system.openat(dir_fd, path, flags, mode);
+}
+
+static unsigned int begin_going(struct journal *journal)
+{
+	going.n = 0;
+	while (test_journal_active(journal) < 3)
+		assert_int_equal(test_journal_store(journal, going.n++), 0);
+	return going.n;
+}
+
+/* It is listed, and then it is not there: what was in it is elsewhere. */
+static void test_a_segment_that_goes_meanwhile(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new(), *reader;
+	struct file_ops ops = file_ops_system;
+	unsigned int end = begin_going(journal);
+
+	going.writer = journal;
+	ops.openat = late_openat;
+	file_ops_set(&ops);
+	reader = test_journal_open(true);
+	file_ops_set(NULL);
+	assert_null(going.writer);
+	test_journal_must_have_the_rest(reader, end);
+	journal_close(&reader);
+	journal_close(&journal);
+}
+
+/* Nor is a message gone whose segment a reader had closed. */
+static void test_a_segment_that_went(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new(), *reader;
+	char stack[JOURNAL_STACK_MAX + 1];
+	struct journal_header header;
+	unsigned char *data;
+	message_id id;
+
+	(void)begin_going(journal);
+	reader = test_journal_open(true);
+	assert_true(test_journal_has(reader, 1));
+	reader->files.open_max = 0;
+	assert_true(test_journal_has(reader, 1));
+	going.writer = journal;
+	let_first_go();
+	test_journal_make_id(1, &id);
+	assert_int_equal(journal_read(reader, &id, JOURNAL_HEADERS, &header,
+				      stack, &data),
+			 -1);
+	assert_int_equal(errno, ESTALE);
+	journal_close(&reader);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +250,8 @@ int main(void)
 		cmocka_unit_test(test_a_group_that_comes_meanwhile),
 		cmocka_unit_test(test_groups_that_come_all_the_time),
 		cmocka_unit_test(test_damage_beside_a_writer),
+		cmocka_unit_test(test_a_segment_that_goes_meanwhile),
+		cmocka_unit_test(test_a_segment_that_went),
 	};
 
 	return cmocka_run_group_tests_name("journal-reader", tests, NULL, NULL);

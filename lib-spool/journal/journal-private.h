@@ -175,8 +175,8 @@ struct journal_source {
 };
 bool journal_segment_source(struct journal *journal, uint32_t number,
 			    struct journal_source *source_r);
-/* Whether another process, that writes, has written it anew since it was read: for
-   readers. */
+/* Whether another process, that writes, has written it anew since it was read, or removed
+   it: for readers. */
 bool journal_source_has_changed(const struct journal_source *source);
 /* journal-read.c: the header of the record there; false with errno (0: it is none). */
 bool journal_read_header(const struct journal_source *segment, uint64_t offset,

@@ -147,8 +147,8 @@ static int moved(const struct journal *journal,
 		 const struct journal_place *place)
 {
 	errno = ESTALE;
-	io_set_error("%s: segment %u was written anew by another process since "
-		     "the spool was opened: open it again",
+	io_set_error("%s: segment %u was written anew, or removed, by another "
+		     "process since the spool was opened: open it again",
 		     journal->dir, place->segment);
 	errno = ESTALE;
 	return -1;
@@ -186,7 +186,7 @@ int journal_read(struct journal *journal, const message_id *id,
 		if (ret < 0 || same_place(&place, &last))
 			break;
 	}
-	if (ret == 0 && was_moved(journal, &place))
+	if ((ret == 0 || error == ENOENT) && was_moved(journal, &place))
 		return moved(journal, &place);
 	if (ret == 0) {
 		journal_damage_read(journal, &place);

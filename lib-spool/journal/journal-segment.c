@@ -88,9 +88,12 @@ bool journal_source_has_changed(const struct journal_source *source)
 {
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
 	struct journal_segment_header header;
+	int ret = journal_file_read(source->file, bytes, sizeof(bytes), 0);
 
-	/* what cannot be read is another matter */
-	return journal_file_read(source->file, bytes, sizeof(bytes), 0) > 0 &&
+	/* what else cannot be read is another matter */
+	if (ret < 0)
+		return errno == ENOENT;
+	return ret > 0 &&
 		journal_segment_header_get(&header, bytes) ==
 		JOURNAL_SEGMENT_VALID &&
 		memcmp(header.incarnation, source->incarnation,

@@ -175,9 +175,16 @@ static bool has_changed(struct journal *journal)
 	return journal_damage_is_outdated(journal);
 }
 
+/* NULL: it could not be read, for this errno: a segment that was listed may have been removed
+   since. */
+static bool is_outdated(struct journal *journal)
+{
+	return journal == NULL ? errno == ENOENT : has_changed(journal);
+}
+
 /* Beside a writer what a reader has read may be of two times: segments were written anew
-   meanwhile, or the one that is written has more. Then it is read again, as often as that
-   may help. */
+   meanwhile, or removed, or the one that is written has more. Then it is read again, as
+   often as that may help. */
 struct journal *journal_open(int dir_fd, const char *dir,
 			     const struct journal_settings *settings,
 			     char **error_r)
@@ -187,9 +194,10 @@ struct journal *journal_open(int dir_fd, const char *dir,
 
 	if (!settings->read_only)
 		return journal;
-	for (tries = 1;
-	     journal != NULL && tries < OPEN_TRIES_MAX && has_changed(journal);
+	for (tries = 1; tries < OPEN_TRIES_MAX && is_outdated(journal);
 	     tries++) {
+		if (journal == NULL)
+			i_free(*error_r);
 		journal_close(&journal);
 		journal = open_once(dir_fd, dir, settings, error_r);
 	}
