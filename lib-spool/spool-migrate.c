@@ -213,17 +213,18 @@ static int put_there(struct migration *migration, const message_id *id,
 	return answer;
 }
 
-/* Whether the store has such a message, or may have; its modules are not asked. */
-static bool may_have(struct spool *spool, const message_id *id)
+/* Whether the store has such a message, whole or not: IO_DONE, or IO_CONT; IO_TRANS_FAIL:
+   it cannot be told now. Its modules are not asked. */
+static int look_there(struct spool *spool, const message_id *id)
 {
 	email_message *message = email_message_new(id);
 	int answer = spool->store->io_readheaders(spool->store, IO_SYNCHRONOUS,
 						  message);
-	bool none = answer == IO_CONT ||
-		(answer == IO_FAIL && io_get_errno() == ENOENT);
 
 	email_message_unref(&message);
-	return !none;
+	if (answer != IO_FAIL)
+		return answer;
+	return io_get_errno() == ENOENT ? IO_CONT : IO_DONE;
 }
 
 /* It was there, and may be what a killed try had no time to sync. */
@@ -241,21 +242,18 @@ static int settle(struct spool *spool, const message_id *id,
 static int copy(struct migration *migration, const message_id *id,
 		struct result *result)
 {
-	int answer;
+	int answer = look_there(migration->to, id);
 
+	if (answer == IO_TRANS_FAIL)
+		return answer;
 	/* first, since modules over there have it, too */
-	if (may_have(migration->to, id)) {
+	if (answer == IO_DONE) {
 		result->what.was_there = true;
 		answer = compare(migration, id, result);
 		return answer == IO_DONE ? settle(migration->to, id, result) :
 					   answer;
 	}
-	answer = put_there(migration, id, result);
-	if (answer == IO_DONE || io_get_errno() != EEXIST)
-		return answer;
-	/* only a body, of a try that was killed */
-	answer = spool_unlinkbody(migration->to, IO_SYNCHRONOUS, id);
-	return answer == IO_DONE ? put_there(migration, id, result) : answer;
+	return put_there(migration, id, result);
 }
 
 static int migrate_one(struct migration *migration, const message_id *id,

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "file-ops.h"
+#include "istream.h"
 #include "macros.h"
 #include "module-file-private.h"
 #include "test-faults.h"
@@ -370,6 +371,63 @@ static void test_bodies_that_nobody_waits_for(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* There are no descriptors left, for taking the body away neither: the same message can be
+   stored when there are. */
+static void test_again_where_nothing_was_taken_away(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	struct istream *body =
+		i_stream_create_from_data(wire, sizeof(wire) - 1);
+	email_message *message;
+	message_id id;
+
+	spool_new_id(spool, &id);
+	message = new_message(&id, 1);
+	email_message_set_body(message, body, 0);
+	i_stream_unref(&body);
+	test_faults_begin();
+	/* behind the bucket, once it is made, and the temporary file of the body */
+	test_faults.fail_at[TEST_OP_OPEN] = 4;
+	test_faults.fail_errno[TEST_OP_OPEN] = EMFILE;
+	test_faults.fail_after = true;
+	assert_int_equal(spool_put(spool, message), IO_TRANS_FAIL);
+	test_faults_end();
+	assert_int_equal(test_spool_count_files(&id), 1);
+	assert_int_equal(spool_put(spool, message), IO_DONE);
+	email_message_unref(&message);
+	/* from now on the body is not left over */
+	assert_int_equal(test_spool_put_as(spool, longer, sizeof(longer) - 1,
+					   &id),
+			 IO_FAIL);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	assert_int_equal(test_spool_count_files(&id), 2);
+	spool_close(&spool);
+}
+
+/* Where somebody has moved the headers the body is theirs. */
+static void test_again_where_headers_are_elsewhere(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	char path[512], other[700];
+	message_id id;
+
+	put(spool, &id);
+	test_spool_file(&id, ".h", path);
+	(void)snprintf(other, sizeof(other), "%s/messages/00",
+		       test_spool_dir());
+	(void)mkdir(other, 0700);
+	(void)snprintf(other, sizeof(other), "%s/messages/00%s",
+		       test_spool_dir(), strrchr(path, '/'));
+	assert_int_equal(rename(path, other), 0);
+	assert_int_equal(test_spool_put_as(spool, longer, sizeof(longer) - 1,
+					   &id),
+			 IO_FAIL);
+	assert_int_equal(io_get_errno(), EEXIST);
+	assert_int_equal(rename(other, path), 0);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
 static int blind_fstatat(int dir_fd, const char *path, struct stat *st,
 			 int flags)
 {
@@ -414,6 +472,8 @@ int main(void)
 		cmocka_unit_test(test_again_after_an_error),
 		cmocka_unit_test(test_a_place_that_is_missing),
 		cmocka_unit_test(test_bodies_that_nobody_waits_for),
+		cmocka_unit_test(test_again_where_nothing_was_taken_away),
+		cmocka_unit_test(test_again_where_headers_are_elsewhere),
 		cmocka_unit_test(test_body_cannot_be_looked_for),
 	};
 

@@ -99,6 +99,45 @@ static void test_again_after_an_error(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Headers that fail from the so-manieth opening on, and with the first sync of a directory. */
+static void write_headers_fails(struct spool *spool, email_message *message,
+				unsigned int open)
+{
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FSYNC_DIR] = 1;
+	test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+	test_faults.fail_at[TEST_OP_OPEN] = open;
+	test_faults.fail_errno[TEST_OP_OPEN] = EIO;
+	test_faults.fail_after = true;
+	assert_int_equal(test_spool_write_headers(spool, message),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+}
+
+/* Nor where the disk cannot be asked what is there, and where a try that comes to nothing is
+   behind one that stands. */
+static void test_again_after_more_errors(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	message_id id;
+
+	put(spool, &id);
+	message = get(spool, &id);
+	/* behind the bucket, the stored headers, the temporary file */
+	write_headers_fails(spool, message, 4);
+	assert_int_equal(email_message_set_value(message, "x", "y", "z"), 0);
+	write_headers_fails(spool, message, 3);
+	write_headers_fails(spool, message, 2);
+	assert_int_equal(test_spool_write_headers(spool, message), IO_DONE);
+	assert_int_equal(email_message_get_version(message), 2);
+	email_message_unref(&message);
+	message = get(spool, &id);
+	assert_string_equal(email_message_get_value(message, "x", "y"), "z");
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
 /* What failed before the rename is not there: then it is another one's that is. */
 static void test_another_one_after_an_error(void **state ATTR_UNUSED)
 {
@@ -558,6 +597,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_again_after_an_error),
+		cmocka_unit_test(test_again_after_more_errors),
 		cmocka_unit_test(test_another_one_after_an_error),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_a_version_that_was_taken_back),

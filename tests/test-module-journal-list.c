@@ -8,6 +8,7 @@
 #include "macros.h"
 #include "message-record.h"
 #include "module-journal-private.h"
+#include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
@@ -443,6 +444,27 @@ static void test_a_stack_that_nobody_knows(void **state ATTR_UNUSED)
 
 /* Files that are nobody's are counted, each as what it is, and go at the next start; the
    one that is a message's stays, under its own name alone. */
+/* Of a filesystem on another machine, to who writes: nobody else has moved it. */
+static void test_a_stale_file(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	struct seen seen = { NULL };
+	message_id id;
+
+	test_spool_put_many(spool, &id, 1);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_READ] = 1;
+	test_faults.fail_errno[TEST_OP_READ] = ESTALE;
+	list(spool, &seen);
+	test_faults_end();
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.problems, 1);
+	assert_non_null(strstr(seen.problem, strerror(ESTALE)));
+	list(spool, &seen);
+	assert_int_equal(seen.problems, 0);
+	spool_close(&spool);
+}
+
 static void test_strays(void **state ATTR_UNUSED)
 {
 #define ID1 "01h2xcejqtf2nbrexx3vqjhp41"
@@ -526,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_texts_of_others),
 		cmocka_unit_test(test_lengths_are_verified),
 		cmocka_unit_test(test_a_stack_that_nobody_knows),
+		cmocka_unit_test(test_a_stale_file),
 		cmocka_unit_test(test_strays),
 	};
 

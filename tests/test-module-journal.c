@@ -329,6 +329,27 @@ static void test_a_scan_hands_out_what_was_there(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* A new segment fails, and so does taking away what was made of it: that is not there for
+   ever. */
+static void test_a_segment_that_failed_can_be_made(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("journal", "");
+	message_id id;
+
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	test_faults.fail_at[TEST_OP_UNLINK] = 1;
+	test_faults.fail_errno[TEST_OP_UNLINK] = EIO;
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	assert_int_equal(test_spool_put(spool, wire, sizeof(wire) - 1, &id),
+			 IO_DONE);
+	test_spool_must_have(spool, &id, wire, sizeof(wire) - 1);
+	spool_close(&spool);
+}
+
 static void test_a_reader_changes_nothing(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", ""), *reader;
@@ -357,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_damage_of_the_last_one),
 		cmocka_unit_test(test_a_scan_hands_out_what_was_there),
+		cmocka_unit_test(test_a_segment_that_failed_can_be_made),
 		cmocka_unit_test(test_a_reader_changes_nothing),
 	};
 

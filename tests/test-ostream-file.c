@@ -103,6 +103,21 @@ static void test_errors_of_writing(void **state ATTR_UNUSED)
 	s = o_stream_create_file(test_path("f"), 0, 0600, 0);
 	assert_int_equal(o_stream_send_str(s, "x"), -1);
 	assert_int_equal(s->stream_errno, ENOSPC);
+	/* nor does close(), which says nothing new */
+	test_faults.fail_at[TEST_OP_CLOSE] =
+		test_faults.calls[TEST_OP_CLOSE] + 1;
+	test_faults.fail_errno[TEST_OP_CLOSE] = EIO;
+	o_stream_destroy(&s);
+	test_faults_end();
+	/* be it that it was told by the last call */
+	test_faults_begin();
+	s = o_stream_create_file_atomic(test_path("f"), 0600, 0);
+	o_stream_nsend_str(s, "x");
+	test_faults.fail_at[TEST_OP_FDATASYNC] = 1;
+	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
+	test_faults.fail_at[TEST_OP_CLOSE] = 1;
+	test_faults.fail_errno[TEST_OP_CLOSE] = EIO;
+	assert_int_equal(o_stream_finish(s), -1);
 	o_stream_destroy(&s);
 	test_faults_end();
 	s = o_stream_create_file(test_path("no/such/dir"), 0, 0600, 0);

@@ -152,6 +152,36 @@ static void test_what_is_in_both_goes_on(void **state ATTR_UNUSED)
 	}
 }
 
+/* Whichever file cannot be opened now: nobody is told that the message is not there, or that it
+   was over there. */
+static void test_what_cannot_be_opened_now(void **state ATTR_UNUSED)
+{
+	struct test_told told;
+	struct test_pair pair;
+	unsigned int n, hit;
+	char *error = NULL;
+	message_id id;
+
+	TEST_EACH_CALL(n, hit) {
+		test_pair_new(&test_directions[2], &pair);
+		test_put_full(pair.from, &id);
+		memset(&told, 0, sizeof(told));
+		test_faults_begin();
+		test_faults.fail_at[TEST_OP_OPEN] = n;
+		test_faults.fail_errno[TEST_OP_OPEN] = EMFILE;
+		if (spool_migrate(pair.from, pair.to, 0, test_migrate_note,
+				  &told, &error) < 0)
+			free(error);
+		hit = test_faults.calls[TEST_OP_OPEN];
+		test_faults_end();
+		assert_int_equal(told.were_there, 0);
+		assert_int_equal(told.error, told.problems > 0 ? EMFILE : 0);
+		(void)test_migrate(&pair, 0);
+		test_must_have_whole(pair.to, 1);
+		test_pair_close(&pair);
+	}
+}
+
 /* What was killed before it had synced the copy: the next one does, before it removes
    anything, or nothing is removed. */
 static void test_what_is_in_both_is_durable(void **state ATTR_UNUSED)
@@ -565,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_all_of_a_message_moves),
 		cmocka_unit_test(test_keep_copies),
 		cmocka_unit_test(test_what_is_in_both_goes_on),
+		cmocka_unit_test(test_what_cannot_be_opened_now),
 		cmocka_unit_test(test_what_is_in_both_is_durable),
 		cmocka_unit_test(test_a_body_without_headers_is_no_message),
 		cmocka_unit_test(test_what_differs_is_left),

@@ -145,14 +145,22 @@ static int make_whole(struct journal *journal, struct journal_segment *segment,
 	return -1;
 }
 
+static int open_new(struct journal *journal)
+{
+	return journal_files_open(&journal->files, JOURNAL_NEW_NAME,
+				  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+					  O_CLOEXEC);
+}
+
 static int make_file(struct journal *journal, struct journal_segment *segment,
 		     bool ahead)
 {
-	int fd, error;
+	int fd = open_new(journal), error;
 
-	fd = journal_files_open(&journal->files, JOURNAL_NEW_NAME,
-				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
-					O_CLOEXEC);
+	/* of a try that failed, and could not take it away again: who makes some is alone */
+	if (fd < 0 && errno == EEXIST &&
+	    file_ops()->unlinkat(journal->fd, JOURNAL_NEW_NAME, 0) == 0)
+		fd = open_new(journal);
 	if (fd < 0)
 		return -1;
 	/* on btrfs what is written over would else need space once more, and there is none on a

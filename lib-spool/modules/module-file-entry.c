@@ -161,6 +161,17 @@ void file_entry_format(const struct file_entry *entry,
 		       crc32c(0, line_r, size));
 }
 
+void file_entry_line_crc(const struct file_entry *entry,
+			 char crc_r[FILE_LINE_CRC_SIZE])
+{
+	char line[FILE_LINE_MAX];
+
+	file_entry_format(entry, line);
+	memcpy(crc_r, line + strlen(line) - FILE_LINE_CRC_SIZE,
+	       FILE_LINE_CRC_SIZE - 1);
+	crc_r[FILE_LINE_CRC_SIZE - 1] = '\0';
+}
+
 static bool parse_number(const char *text, uint64_t *number_r)
 {
 	char *end;

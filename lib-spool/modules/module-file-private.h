@@ -64,6 +64,10 @@ struct file_entry {
 /* The line with its LF and a NUL, of number 2. */
 void file_entry_format(const struct file_entry *entry,
 		       char line_r[FILE_LINE_MAX]);
+/* The checksum that ends it. */
+#define FILE_LINE_CRC_SIZE 9
+void file_entry_line_crc(const struct file_entry *entry,
+			 char crc_r[FILE_LINE_CRC_SIZE]);
 /* A line without its LF. False with errno (EINVAL, and a reason; ENOTSUP: a newer
    version's). */
 bool file_entry_parse(struct file_entry *entry, char *line, const char **why_r);
@@ -123,11 +127,21 @@ enum file_note {
 	FILE_NOTE_FIRST,
 	FILE_NOTE_CHANGED
 };
-/* Stands with a message in memory. tried: its next version is what the store has already, by
-   a write of its own that failed behind the rename. */
+/* Lines of its next version, by their checksums, of which the store may have one already, by a
+   write that failed behind the rename: the last one that was tried, and the one that was found
+   before it. "": none. */
+#define FILE_TRIES_MAX 2
+struct file_tries {
+	char lines[FILE_TRIES_MAX][FILE_LINE_CRC_SIZE];
+};
+/* Stands with a message in memory. tries may be NULL: none. */
 void file_note_set(email_message *message, const struct file_entry *entry,
-		   enum file_note kind, bool tried);
-bool file_note_is_tried(const email_message *message);
+		   enum file_note kind, const struct file_tries *tries);
+void file_note_get_tries(const email_message *message,
+			 struct file_tries *tries_r);
+/* Whether this line is one of them. */
+bool file_note_is_tried(const email_message *message,
+			const struct file_entry *stored);
 /* Fills in body_hash and body_stack; false: this store has no body of it. */
 bool file_note_get(const email_message *message, struct file_entry *entry,
 		   enum file_note *kind_r);
@@ -211,6 +225,12 @@ int file_verify_headers(struct file_store *store, int bucket_fd,
 int file_damaged(const char *why);
 /* module-file-scan.c */
 void *file_process_disk_queue(io_infrastructure *io, void *context);
+/* Whether headers of a message may be where nobody looks for them, so that its body has
+   none only where it is. */
+bool file_has_misplaced(struct file_store *store);
+/* Removes a body, with the claim, unless one of the process's own is about to need it. */
+void file_sweep(struct file_store *store, int bucket_fd, const message_id *id,
+		const char *name);
 /* Removes temporary files of writers that are gone. */
 void file_sweep_tmp(struct file_store *store);
 

@@ -79,7 +79,7 @@ int file_readheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		return answer;
 	answer = file_undo_headers(store, &entry, source, message);
 	if (answer == IO_DONE)
-		file_note_set(message, &entry, FILE_NOTE_STORED, false);
+		file_note_set(message, &entry, FILE_NOTE_STORED, NULL);
 	i_stream_unref(&source);
 	(void)file_close(&bucket_fd);
 	return answer;

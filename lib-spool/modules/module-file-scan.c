@@ -268,23 +268,25 @@ static bool pass_by(struct file_store *store ATTR_UNUSED,
 	return true;
 }
 
-/* Whether headers of a message may be where nobody looks for them, so that its body has
-   none only where it is. */
-static bool may_be_misplaced(struct file_scan *scan)
+bool file_has_misplaced(struct file_store *store)
 {
 	uint64_t count;
 
+	return file_walk_and_count(store, pass_by, NULL, &count) < 0 ||
+		count > 0;
+}
+
+/* The same, once for each scan. */
+static bool may_be_misplaced(struct file_scan *scan)
+{
 	if (!scan->has_counted)
-		scan->has_misplaced = file_walk_and_count(scan->store, pass_by,
-							  NULL, &count) < 0 ||
-			count > 0;
+		scan->has_misplaced = file_has_misplaced(scan->store);
 	scan->has_counted = true;
 	return scan->has_misplaced;
 }
 
-/* Unless one of the process's own is about to need it. */
-static void sweep(struct file_store *store, int bucket_fd, const message_id *id,
-		  const char *name)
+void file_sweep(struct file_store *store, int bucket_fd, const message_id *id,
+		const char *name)
 {
 	if (!file_sweep_begin(store, id))
 		return;
@@ -330,7 +332,7 @@ static bool look_at_body(struct file_scan *scan, int bucket_fd,
 	file_name(id, FILE_HEADERS_SUFFIX, headers);
 	have_headers = file_look(bucket_fd, headers);
 	if (have_headers == 0 && !may_be_misplaced(scan))
-		sweep(scan->store, bucket_fd, id, name);
+		file_sweep(scan->store, bucket_fd, id, name);
 	return have_headers > 0 &&
 		find_old_body(scan->store, bucket_fd, id, name, old_r);
 }
@@ -385,7 +387,7 @@ static void scan_body(struct file_scan *scan, int bucket_fd,
 		return;
 	file_claim(store, id);
 	if (is_unchanged(store, bucket_fd, &old.entry))
-		sweep(store, bucket_fd, id, old.name);
+		file_sweep(store, bucket_fd, id, old.name);
 	file_release(store, id);
 }
 

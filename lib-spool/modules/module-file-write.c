@@ -125,6 +125,7 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 	enum file_note kind;
 	struct file_entry entry, before;
 	char name[FILE_NAME_SIZE];
+	struct file_tries tries;
 	struct ostream *sink;
 	int answer;
 
@@ -149,10 +150,27 @@ static int write_body_file(struct file_store *store, int bucket_fd,
 	    file_note_get(message, &before, &kind))
 		drop_old_bodies(bucket_fd, id, before.body_hash, name);
 	message->body_len = entry.body_len;
+	file_note_get_tries(message, &tries);
 	file_note_set(message, &entry,
-		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED,
-		      file_note_is_tried(message));
+		      first ? FILE_NOTE_FIRST : FILE_NOTE_CHANGED, &tries);
 	return IO_DONE;
+}
+
+/* A body that is there without headers, and that nobody is at: of a try that failed, and could
+   not take it away again. Each later one would be refused for it. */
+static void drop_left_body(struct file_store *store, int bucket_fd,
+			   const message_id *id)
+{
+	char name[FILE_NAME_SIZE], headers[FILE_NAME_SIZE];
+
+	file_name(id, FILE_BODY_SUFFIX, name);
+	if (file_look(bucket_fd, name) <= 0)
+		return;
+	file_name(id, FILE_HEADERS_SUFFIX, headers);
+	file_claim(store, id);
+	if (file_look(bucket_fd, headers) == 0 && !file_has_misplaced(store))
+		file_sweep(store, bucket_fd, id, name);
+	file_release(store, id);
 }
 
 int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
@@ -167,6 +185,8 @@ int file_writebody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 	bucket_fd = file_open_bucket(store, id, true);
 	if (bucket_fd < 0)
 		return fail_bucket(store, "writing the body", id);
+	if (email_message_get_store_note(message) == NULL)
+		drop_left_body(store, bucket_fd, id);
 	file_busy_begin(store, id);
 	answer = write_body_file(store, bucket_fd, message);
 	file_busy_end(store, id, answer == IO_DONE);
@@ -210,7 +230,7 @@ static int check_version(struct file_store *store, int bucket_fd,
 		return io_answer_for_errno(errno);
 	if (stored->version + 1 == version)
 		return IO_DONE;
-	if (stored->version == version && file_note_is_tried(message))
+	if (stored->version == version && file_note_is_tried(message, stored))
 		return IO_DONE;
 	errno = EBUSY;
 	io_set_error("another writer changed the message: version %llu is "
@@ -283,23 +303,21 @@ static int look_for_body(int bucket_fd, const struct file_entry *entry,
 }
 
 /* A rewrite that failed may have its name already, and nobody knows whether that is durable:
-   the next try of this message takes the place of it, as of the version before. With the
-   claim nobody else has written one of this version. */
-static void note_try(struct file_store *store, int bucket_fd,
-		     email_message *message, const struct file_entry *entry,
-		     enum file_note kind)
+   the next try of this message takes the place of it, as of the version before. What stands
+   there may be what was found there, too; the disk is not asked, since what failed may fail
+   again. */
+static void note_try(email_message *message, const struct file_entry *entry,
+		     enum file_note kind, const struct file_entry *before)
 {
-	struct io_kept_error kept;
-	struct file_entry now;
+	struct file_tries tries;
 
 	if (entry->version == email_message_get_first_version(message))
 		return;
-	io_keep_error(&kept);
-	file_note_set(message, entry, kind,
-		      file_entry_read(store, bucket_fd, &entry->id, &now) ==
-				      0 &&
-			      now.version == entry->version);
-	io_put_back_error(&kept);
+	memset(&tries, 0, sizeof(tries));
+	file_entry_line_crc(entry, tries.lines[0]);
+	if (before->version == entry->version)
+		file_entry_line_crc(before, tries.lines[1]);
+	file_note_set(message, entry, kind, &tries);
 }
 
 /* With the claim on the message. */
@@ -329,13 +347,13 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 	}
 	answer = write_known_headers(store, bucket_fd, message, entry);
 	if (answer != IO_DONE) {
-		note_try(store, bucket_fd, message, entry, kind);
+		note_try(message, entry, kind, &before);
 		return answer;
 	}
 	if (kind != FILE_NOTE_STORED &&
 	    entry->version != email_message_get_first_version(message))
 		drop_old_bodies(bucket_fd, &entry->id, before.body_hash, body);
-	file_note_set(message, entry, FILE_NOTE_STORED, false);
+	file_note_set(message, entry, FILE_NOTE_STORED, NULL);
 	file_busy_settle(store, &entry->id);
 	return answer;
 }
@@ -474,5 +492,11 @@ static int give_up_body(struct file_store *store, int bucket_fd,
 int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		    message_id *id)
 {
-	return in_bucket(file_store(io), id, give_up_body);
+	struct file_store *store = file_store(io);
+	int answer = in_bucket(store, id, give_up_body);
+
+	/* also where the bucket cannot be opened: nobody waits for it any more */
+	if (answer == IO_TRANS_FAIL)
+		file_busy_settle(store, id);
+	return answer;
 }

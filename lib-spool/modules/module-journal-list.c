@@ -28,13 +28,15 @@ struct listing {
 	struct journal_losses losses; /* to verify */
 };
 
-/* False: it is to be told at once. */
+/* False: it is to be told at once. To who is the writer ESTALE is what a filesystem of
+   another machine said. */
 static bool put_off(struct listing *listing, const struct journal_entry *entry)
 {
 	size_t room = listing->stale_room == 0 ? 64 : listing->stale_room * 2;
 	struct journal_entry *stale = listing->stale;
 
-	if (listing->last_round)
+	if (listing->last_round ||
+	    (listing->store->spool->flags & SPOOL_OPEN_READ_ONLY) == 0)
 		return false;
 	if (listing->stale_count == listing->stale_room) {
 		stale = try_realloc(stale, room * sizeof(*stale));

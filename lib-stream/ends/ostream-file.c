@@ -292,11 +292,13 @@ void file_ostream_close(struct iostream_private *stream,
 {
 	struct file_ostream *file =
 		container_of(stream, struct file_ostream, ostream.iostream);
+	bool had_failed = file->ostream.ostream.stream_errno != 0;
 
 	io_remove(&file->io);
 	byte_queue_free(&file->buffer);
-	/* an error that only close() tells is a write error, too */
-	if (file->autoclose && file_ostream_close_fd(file) < 0)
+	/* an error that only close() tells is a write error, too; one behind another error
+	   says nothing new */
+	if (file->autoclose && file_ostream_close_fd(file) < 0 && !had_failed)
 		file->ostream.last_errors_not_checked = true;
 }
 
