@@ -124,6 +124,72 @@ static void test_async(void **state ATTR_UNUSED)
 	forks_of(transform_create_async(transform_create_hex_encoder()));
 }
 
+/* Reads on until an error, from where it is or from the beginning. */
+static int read_stream(struct istream *input, bool seek)
+{
+	const unsigned char *data;
+	size_t size;
+
+	(void)alarm(10);
+	if (seek)
+		i_stream_seek(input, 0);
+	while (i_stream_read_more(input, &data, &size) > 0)
+		i_stream_skip(input, size);
+	if (input->stream_errno != EPERM)
+		return 1;
+	i_stream_destroy(&input);
+	return 0;
+}
+
+static void forks_of_reader(struct transform *encoder,
+			    struct transform *decoder)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, LONG);
+	buffer_t *buf = buffer_create_dynamic(default_pool, 0);
+	struct ostream *end = o_stream_create_buffer(buf);
+	struct ostream *s = o_stream_create_transform(end, encoder);
+	struct istream *in, *input;
+	size_t done, size;
+	const unsigned char *got;
+	unsigned int i;
+	pid_t pid;
+
+	assert_int_equal(o_stream_send(s, data, LONG), LONG);
+	assert_int_equal(o_stream_finish(s), 1);
+	o_stream_destroy(&s);
+	o_stream_destroy(&end);
+	in = i_stream_create_from_buffer(buf);
+	input = i_stream_create_transform(in, decoder);
+	for (done = 0; done < LONG / 2; done += size) {
+		assert_true(i_stream_read_more(input, &got, &size) > 0);
+		i_stream_skip(input, size);
+	}
+	for (i = 0; i < 2; i++) {
+		pid = fork();
+		if (pid == 0)
+			_exit(read_stream(input, i > 0));
+		child_must_do_well(pid);
+	}
+	for (; i_stream_read_more(input, &got, &size) > 0; done += size)
+		i_stream_skip(input, size);
+	assert_int_equal(input->stream_errno, 0);
+	assert_int_equal(done, LONG);
+	i_stream_destroy(&input);
+	i_stream_destroy(&in);
+	buffer_free(&buf);
+	free(data);
+}
+
+static void test_readers(void **state ATTR_UNUSED)
+{
+	forks_of_reader(
+		transform_create_age_encoder(test_keys.recipients),
+		transform_create_age_threads_decoder(test_keys.identities, 2));
+	forks_of_reader(transform_create_age_encoder(test_keys.recipients),
+			transform_create_async(transform_create_age_decoder(
+				test_keys.identities)));
+}
+
 /* As the worker may have the lock, and with a wake-up that the parent did not see yet. */
 static void test_async_with_its_lock_held(void **state ATTR_UNUSED)
 {
@@ -238,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_zstd_threads),
 		cmocka_unit_test(test_age_threads),
 		cmocka_unit_test(test_async),
+		cmocka_unit_test(test_readers),
 		cmocka_unit_test(test_async_with_its_lock_held),
 		cmocka_unit_test(test_not_begun),
 		cmocka_unit_test(test_the_cache_of_contexts),

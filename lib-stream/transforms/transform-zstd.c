@@ -44,8 +44,7 @@ struct zstd_transform {
 	ZSTD_DCtx *dctx;
 	int level; /* of an encoder */
 	unsigned int threads;
-	uint64_t
-		owner; /* of the threads: a process_mark(); 0: there are none */
+	uint64_t owner; /* a process_mark(); 0: no threads were started */
 	/* of a decoder */
 	int window_log;                    /* the largest that is allowed */
 	unsigned char head[ZSTD_HEAD_MAX]; /* what the frame begins with */
