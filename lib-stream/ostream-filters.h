@@ -113,7 +113,8 @@ struct ostream *o_stream_create_zstd(struct ostream *output, int level);
 /* The same, compressed by so many threads of libzstd's own, up to 64 (0: none), which
    end with the stream. The file is not the same, but as good. A send returns before
    its bytes are compressed; for a few MiB of them there is nothing to be won. ENOTSUP
-   where libzstd was built without threads, too. */
+   where libzstd was built without threads, too; EPERM in a child of fork() whose parent
+   sent. */
 struct ostream *o_stream_create_zstd_threads(struct ostream *output, int level,
 					     unsigned int threads);
 

@@ -21,7 +21,8 @@ struct cache_slot {
 };
 
 /* Nobody waits for the lock: who does not get it goes without. So a thread that is
-   stopped with it, or was not taken along by fork(), is in nobody's way. */
+   stopped with it, or was not taken along by fork(), is in nobody's way: in a child that
+   needs no mark, and no pthread_atfork(), which _Fork() would not call. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cache_slot slots[CACHE_MAX];
 static unsigned int slot_count; /* the last used one is the last */

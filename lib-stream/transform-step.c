@@ -65,3 +65,11 @@ bool transform_start_thread(struct transform *t, pthread_t *thread,
 			      strerror(error));
 	return false;
 }
+
+enum transform_status transform_error_forked(struct transform *t)
+{
+	return transform_error(t, EPERM,
+			       "its threads did not come along by fork(): "
+			       "streams with threads are to be made in the "
+			       "process that uses them");
+}

@@ -25,6 +25,9 @@ bool transform_defers(struct transform *t, enum transform_status status,
    own threads'. */
 bool transform_start_thread(struct transform *t, pthread_t *thread,
 			    void *(*main)(void *), void *context);
+/* The error of a transform whose threads are those of a parent that made this process by
+   fork(). */
+enum transform_status transform_error_forked(struct transform *t);
 
 /* An empty input window: codecs may do arithmetic with its pointers. */
 static inline void transform_no_input(struct transform_io *io)

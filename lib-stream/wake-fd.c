@@ -1,9 +1,20 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 #include "config.h"
 #include "wake-fd.h"
+#include "process-mark.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+void wake_fd_claim(struct wake_fd *wake)
+{
+	wake->owner = process_mark();
+}
+
+bool wake_fd_is_parents(const struct wake_fd *wake)
+{
+	return wake->owner != 0 && wake->owner != process_mark();
+}
 
 int wake_fd_get(struct wake_fd *wake)
 {

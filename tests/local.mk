@@ -110,7 +110,9 @@ quick_tests += tests/test-transform-armor tests/test-block-cache tests/test-age-
 tests_test_age_memory_SOURCES = tests/test-age-memory.c \
 	tests/test-mem-faults.c tests/test-mem-faults.h
 tests_test_age_crew_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_join
-threaded_tests += tests/test-age-crew tests/test-age-threads \
+tests_test_stream_forks_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_mutex_unlock
+unit_tests += tests/test-stream-forks
+threaded_tests += tests/test-age-crew tests/test-age-threads tests/test-stream-forks \
 	tests/test-age-threads-input
 unit_tests += tests/test-spool-chain tests/test-spool-load
 unit_tests += tests/test-message-id tests/test-email-message \

@@ -8,8 +8,10 @@
 
 #include "age-crew.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Chunks wait in their work until they are let go. */
@@ -86,10 +88,11 @@ static void give(struct age_crew *crew, struct age_chunk *chunk,
 	assert_int_equal(chunk->have, 0);
 }
 
+static struct wake_fd nobody;
+
 static struct age_crew *held_crew(void)
 {
 	static const unsigned char key[AGE_AEAD_KEY_SIZE];
-	static struct wake_fd nobody;
 	static struct transform failing;
 	struct age_crew *crew =
 		age_crew_start(&failing, 2, key, held_work, &nobody);
@@ -160,12 +163,16 @@ static void test_the_owner_helps(void **state ATTR_UNUSED)
 	age_chunk_free(&chunk);
 }
 
+static bool is_child;
+
 int __real_pthread_join(pthread_t id, void **result);
 int __wrap_pthread_join(pthread_t id, void **result);
 
 /* Whoever waits for a thread of a crew has told all of them to stop. */
 int __wrap_pthread_join(pthread_t id, void **result)
 {
+	if (is_child)
+		_exit(9);
 	let_go(~0U);
 	return __real_pthread_join(id, result);
 }
@@ -187,12 +194,44 @@ static void test_stop_at_work(void **state ATTR_UNUSED)
 	age_chunk_free(&chunk);
 }
 
+/* A child that fork() made has nobody to wait for. */
+static void test_a_fork_leaves_the_crew(void **state ATTR_UNUSED)
+{
+	struct age_crew *crew = held_crew();
+	struct age_chunk chunk = { .data = NULL };
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < 3; i++)
+		give(crew, &chunk, i);
+	wait_until_inside(2);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)alarm(10);
+		is_child = true;
+		if (age_crew_get_wake_fd(crew, &nobody) != -1 ||
+		    errno != EPERM ||
+		    age_crew_pending(crew) != (size_t)3 * AGE_CHUNK_SIZE)
+			_exit(1);
+		age_crew_stop(&crew);
+		_exit(crew == NULL ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	age_crew_stop(&crew);
+	age_chunk_free(&chunk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_at_once_and_in_order),
 		cmocka_unit_test(test_the_owner_helps),
 		cmocka_unit_test(test_stop_at_work),
+		cmocka_unit_test(test_a_fork_leaves_the_crew),
 	};
 
 	return cmocka_run_group_tests_name("age-crew", tests, NULL, NULL);

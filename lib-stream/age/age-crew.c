@@ -175,6 +175,11 @@ int age_crew_get_wake_fd(struct age_crew *crew, struct wake_fd *wake)
 {
 	int fd;
 
+	if (wake_fd_is_parents(wake)) {
+		errno = EPERM;
+		return -1;
+	}
+	wake_fd_claim(wake);
 	if (crew == NULL)
 		return wake_fd_get(wake);
 	(void)pthread_mutex_lock(&crew->lock);
@@ -260,6 +265,7 @@ struct age_crew *age_crew_start(struct transform *t, unsigned int threads,
 	struct age_crew *crew = crew_new(threads, work);
 	unsigned int i;
 
+	wake_fd_claim(wake);
 	if (crew == NULL)
 		(void)transform_error(t, ENOMEM, "out of memory");
 	else
@@ -281,6 +287,9 @@ void age_crew_stop(struct age_crew **_crew)
 	if (crew == NULL)
 		return;
 	*_crew = NULL;
+	/* the lock may be held for ever, and a chunk be in two places or in none */
+	if (wake_fd_is_parents(crew->wake))
+		return;
 	(void)pthread_mutex_lock(&crew->lock);
 	crew->quit = true;
 	(void)pthread_cond_broadcast(&crew->to_workers);

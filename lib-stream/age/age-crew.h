@@ -6,6 +6,9 @@
    who gives them whole chunks and gets these back in the same order. A ring of slots
    lies between: while the threads are at some, the owner fills and empties others, and
    where it would have to wait it is one thread more.
+   A child that fork() made has none of the threads: wake_fd_is_parents() tells it so. There
+   age_crew_stop() leaves the crew as it is, age_crew_get_wake_fd() is -1 with EPERM, and
+   age_crew_count() and what it is enough for can be asked; the rest is not to be called.
    Not installed. */
 
 #include "age-chunks.h"

@@ -11,6 +11,7 @@
 #include "age-header.h"
 #include "macros.h"
 #include "mem.h"
+#include "transform-step.h"
 
 #include <errno.h>
 #include <string.h>
@@ -335,6 +336,8 @@ age_decode(struct transform *t, struct transform_io *io, enum transform_op op)
 	struct age_decoder *age = age_decoder(t);
 	bool more = true;
 
+	if (wake_fd_is_parents(&age->wake))
+		return transform_error_forked(t);
 	if (age->state == AGE_READ_HEADER)
 		more = decoder_read_header(age, io);
 	if (more && age->state == AGE_READ_NONCE)

@@ -11,6 +11,7 @@
 #include "age-header.h"
 #include "macros.h"
 #include "mem.h"
+#include "transform-step.h"
 
 #include <errno.h>
 #include <string.h>
@@ -258,6 +259,8 @@ age_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
 	struct age_encoder *age = age_encoder(t);
 
+	if (wake_fd_is_parents(&age->wake))
+		return transform_error_forked(t);
 	if (age->header == NULL) {
 		if (op != TRANSFORM_FINISH && age_in_size(io) == 0)
 			return TRANSFORM_NEED_IN;

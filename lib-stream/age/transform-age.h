@@ -24,8 +24,8 @@ transform_create_age_decoder(struct age_identities *identities);
    file at once; 0 and 1: none. The file is not another one, and what is read is verified
    as without them. They are started once eight chunks (512 KiB) went by without, and by
    every eighth in a row behind a seek; they end with the file. They take up to three
-   chunks' memory each. In an event loop they wake the owner, as
-   transform_create_async() says. */
+   chunks' memory each. In an event loop they wake the owner, and in a child of fork() there
+   are none of them, as transform_create_async() says. */
 struct transform *
 transform_create_age_threads_encoder(struct age_recipients *recipients,
 				     unsigned int threads);

@@ -5,7 +5,12 @@
    callbacks and errno stay with the owner, who copies into blocks and out of them.
 
    The inner transform belongs to the worker while a block is queued or being worked
-   on, and to the owner else: the queue's lock hands it over. */
+   on, and to the owner else: the queue's lock hands it over.
+
+   A child that fork() made has no worker, and the lock and what is under it are as the worker
+   had them at that moment: there it is left alone, memory included. (pthread_atfork() could
+   take the lock, but not bring back the worker; and it would make each fork of the program
+   wait for all streams, and not be called for _Fork().) */
 
 #include "config.h"
 #include "async-private.h"
@@ -25,11 +30,19 @@ static struct async_transform *async_transform(struct transform *t)
 	return container_of(t, struct async_transform, transform);
 }
 
+/* Of a process of which this one is a fork: there is nothing here to be used. */
+static bool is_parents(const struct async_transform *async)
+{
+	return wake_fd_is_parents(&async->wake);
+}
+
 static bool start(struct async_transform *async)
 {
-	if (!async->started)
+	if (!async->started) {
+		wake_fd_claim(&async->wake);
 		async->started = transform_start_thread(
 			&async->transform, &async->thread, async_worker, async);
+	}
 	return async->started;
 }
 
@@ -296,6 +309,8 @@ static enum transform_status async_process(struct transform *t,
 	bool input = io->in < io->in_end;
 	enum transform_status status;
 
+	if (is_parents(async))
+		return transform_error_forked(t);
 	if (!start(async))
 		return TRANSFORM_ERROR;
 	status = TRANSFORM_NEED_IN;
@@ -347,15 +362,19 @@ static void async_reset(struct transform *t)
 {
 	struct async_transform *async = async_transform(t);
 
+	transform_clear_error(t);
+	if (is_parents(async))
+		return;
 	stop_work(async);
 	async->inner->class_->reset(async->inner);
-	transform_clear_error(t);
 }
 
 static void async_free(struct transform *t)
 {
 	struct async_transform *async = async_transform(t);
 
+	if (is_parents(async))
+		return;
 	stop_work(async);
 	if (async->started) {
 		(void)pthread_mutex_lock(&async->lock);
@@ -378,6 +397,10 @@ static int async_locate(struct transform *t, uoff_t plain_offset,
 	struct async_transform *async = async_transform(t);
 	int ret;
 
+	if (is_parents(async)) {
+		(void)transform_error_forked(t);
+		return -1;
+	}
 	stop_work(async);
 	ret = async->inner->class_->locate(async->inner, plain_offset,
 					   encoded_size, point);
@@ -392,6 +415,10 @@ static int async_vouch(struct transform *t, uoff_t encoded_size,
 	struct async_transform *async = async_transform(t);
 	int ret;
 
+	if (is_parents(async)) {
+		(void)transform_error_forked(t);
+		return -1;
+	}
 	stop_work(async);
 	ret = async->inner->class_->vouch(async->inner, encoded_size, point);
 	if (ret < 0)
@@ -403,16 +430,18 @@ static size_t async_get_pending(struct transform *t)
 {
 	struct async_transform *async = async_transform(t);
 	size_t size = 0;
-	bool more;
+	bool more = true;
 
 	if (async->filling != NULL)
 		size += async->filling->size;
 	if (async->emptying != NULL)
 		size += async->emptying->size - async->emptying->pos;
-	(void)pthread_mutex_lock(&async->lock);
-	size += async->in_size + async->out_size + async->inner_size;
-	more = !is_idle(async) || async->failed;
-	(void)pthread_mutex_unlock(&async->lock);
+	if (!is_parents(async)) {
+		(void)pthread_mutex_lock(&async->lock);
+		size += async->in_size + async->out_size + async->inner_size;
+		more = !is_idle(async) || async->failed;
+		(void)pthread_mutex_unlock(&async->lock);
+	}
 	return size == 0 && more ? 1 : size;
 }
 
@@ -421,7 +450,12 @@ static int async_get_wake_fd(struct transform *t)
 	struct async_transform *async = async_transform(t);
 	int fd;
 
+	if (is_parents(async)) {
+		errno = EPERM;
+		return -1;
+	}
 	(void)pthread_mutex_lock(&async->lock);
+	wake_fd_claim(&async->wake);
 	fd = wake_fd_get(&async->wake);
 	(void)pthread_mutex_unlock(&async->lock);
 	return fd;

@@ -5,7 +5,9 @@
 #include "config.h"
 #include "macros.h"
 #include "mem.h"
+#include "process-mark.h"
 #include "transform-cache.h"
+#include "transform-step.h"
 #include "transforms.h"
 
 #include <errno.h>
@@ -42,6 +44,7 @@ struct zstd_transform {
 	ZSTD_DCtx *dctx;
 	int level; /* of an encoder */
 	unsigned int threads;
+	uint64_t owner; /* a process_mark(); 0: no threads were started */
 	/* of a decoder */
 	int window_log;                    /* the largest that is allowed */
 	unsigned char head[ZSTD_HEAD_MAX]; /* what the frame begins with */
@@ -72,6 +75,12 @@ static void windows_to_zstd(const struct transform_io *io, ZSTD_inBuffer *in,
  * Encoding
  */
 
+/* Of a process of which this one is a fork: libzstd would wait for them. */
+static bool threads_are_parents(const struct zstd_transform *zstd)
+{
+	return zstd->owner != 0 && zstd->owner != process_mark();
+}
+
 static enum transform_status
 zstd_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 {
@@ -82,6 +91,11 @@ zstd_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 	ZSTD_outBuffer out;
 	size_t ret;
 
+	if (threads_are_parents(zstd_transform(t)))
+		return transform_error_forked(t);
+	/* libzstd starts them by the first bytes */
+	if (zstd_transform(t)->threads > 0)
+		zstd_transform(t)->owner = process_mark();
 	do {
 		if (op == TRANSFORM_RUN && io->in == io->in_end &&
 		    io->out < io->out_end)
@@ -107,7 +121,9 @@ zstd_encode(struct transform *t, struct transform_io *io, enum transform_op op)
 
 static void zstd_encoder_reset(struct transform *t)
 {
-	(void)ZSTD_CCtx_reset(zstd_transform(t)->cctx, ZSTD_reset_session_only);
+	if (!threads_are_parents(zstd_transform(t)))
+		(void)ZSTD_CCtx_reset(zstd_transform(t)->cctx,
+				      ZSTD_reset_session_only);
 }
 
 static void zstd_encoder_real_free(struct transform *t)
@@ -120,6 +136,9 @@ static void zstd_encoder_free(struct transform *t)
 {
 	const struct zstd_transform *zstd = zstd_transform(t);
 
+	/* libzstd's locks may be held for ever: its memory is left, too */
+	if (threads_are_parents(zstd))
+		return;
 	/* idle threads are not kept, nor tables that few would miss */
 	if (zstd->threads > 0 || ZSTD_sizeof_CCtx(zstd->cctx) > ZSTD_KEPT_MAX ||
 	    !transform_cache_put(t, zstd->level, zstd_encoder_real_free))

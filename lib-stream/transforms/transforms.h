@@ -42,7 +42,8 @@ struct transform *transform_create_dovecot_lz4_decoder(void);
    where the library was built without zstd. */
 struct transform *transform_create_zstd_encoder(int level);
 /* The same encoder with so many worker threads of libzstd's own, up to 64; 0: none.
-   ENOTSUP where libzstd was built without. The file is not the same, but as good. */
+   ENOTSUP where libzstd was built without. The file is not the same, but as good. In a
+   child of fork() it is as transform_create_async() says. */
 struct transform *transform_create_zstd_threads_encoder(int level,
 							unsigned int threads);
 /* Decodes what any encoder of RFC 8878 wrote, within the bounds that are told above; the
@@ -142,6 +143,12 @@ struct transform *transform_create_crlf_decoder(void);
    finish and the end of a stream that is read wait for all of them. The bytes that
    wait are counted by o_stream_get_buffer_used_size(). The thread is started by the
    first bytes and ends with the stream.
+
+   A child that fork() made has none of its parent's threads: there a stream whose thread
+   was started, or whose wake-ups the parent's loop waits for, fails with EPERM when it is
+   used, and what is left of it can be aborted and destroyed, which waits for nothing, takes
+   nothing from the parent, and leaves its memory, secrets included, as it is. Streams with
+   threads are to be made in the process that uses them.
 
    In an event loop the thread wakes the owner: what comes out goes on to the parent,
    and when nothing is on its way any more the flush callback is called; a reader of a
