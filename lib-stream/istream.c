@@ -139,6 +139,26 @@ static void set_default_methods(struct istream_private *stream)
 		stream->switch_ioloop_to = default_switch_ioloop_to;
 }
 
+/* What the class held is freed: who is called now finds an empty, closed stream. */
+static void forget_class(struct istream_private *stream)
+{
+	stream->iostream.close = NULL;
+	stream->iostream.destroy = NULL;
+	stream->iostream.set_max_buffer_size = NULL;
+	stream->seek = NULL;
+	stream->sync = NULL;
+	stream->stat = NULL;
+	stream->get_size = NULL;
+	stream->switch_ioloop_to = NULL;
+	stream->set_limits = NULL;
+	stream->each_input = NULL;
+	stream->current_input = NULL;
+	stream->fd = -1;
+	stream->buffer = NULL;
+	stream->skip = stream->pos = 0;
+	set_default_methods(stream);
+}
+
 struct istream *i_stream_create(struct istream_private *stream,
 				struct istream *parent, int fd)
 {
@@ -325,7 +345,9 @@ void i_stream_unref(struct istream **_stream)
 	parent = s->parent;
 	s->iostream.destroy(&s->iostream);
 	i_stream_free_buffers(s);
-	i_free(s->line);
+	i_free_and_null(s->line);
+	if (s->iostream.destroy_callbacks != NULL)
+		forget_class(s);
 	io_stream_free(&s->iostream);
 	i_free(s);
 	i_stream_unref(&parent);

@@ -143,7 +143,9 @@ void i_stream_ref(struct istream *stream);
    and frees it. */
 void i_stream_unref(struct istream **stream);
 /* Adds a callback that is called when the stream is freed, after those that were added
-   before it. */
+   before it. The stream uses nothing any more then but its parent, which is still there:
+   what it was made with may be freed. It is closed, has no data and no descriptor;
+   it may be asked for its name, its error and its offset, and must not be kept. */
 void bobbin_i_stream_add_destroy_callback(struct istream *stream,
 					  istream_callback_t *callback,
 					  void *context);

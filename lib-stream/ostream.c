@@ -148,6 +148,31 @@ static void set_default_methods(struct ostream_private *stream)
 		stream->switch_ioloop_to = default_switch_ioloop_to;
 }
 
+/* What the class held is freed: who is called now finds an empty, closed stream. */
+static void forget_class(struct ostream_private *stream)
+{
+	stream->iostream.close = NULL;
+	stream->iostream.destroy = NULL;
+	stream->iostream.set_max_buffer_size = NULL;
+	stream->cork = NULL;
+	stream->flush = NULL;
+	stream->set_flush_callback = NULL;
+	stream->flush_pending = NULL;
+	stream->get_buffer_used_size = NULL;
+	stream->get_buffer_avail_size = NULL;
+	stream->seek = NULL;
+	stream->sendv = NULL;
+	stream->write_at = NULL;
+	stream->send_istream = NULL;
+	stream->switch_ioloop_to = NULL;
+	stream->abort = NULL;
+	stream->mark_checked = NULL;
+	stream->reserve = NULL;
+	stream->commit = NULL;
+	stream->fd = -1;
+	set_default_methods(stream);
+}
+
 struct ostream *o_stream_create(struct ostream_private *stream,
 				struct ostream *parent, int fd)
 {
@@ -480,6 +505,8 @@ void o_stream_unref(struct ostream **_stream)
 	if (parent != NULL)
 		o_stream_abandon_below(s, parent);
 	s->iostream.destroy(&s->iostream);
+	if (s->iostream.destroy_callbacks != NULL)
+		forget_class(s);
 	io_stream_free(&s->iostream);
 	i_free(s);
 	o_stream_unref(&parent);

@@ -222,7 +222,9 @@ void o_stream_ref(struct ostream *stream);
 void o_stream_unref(struct ostream **stream);
 
 /* Adds a callback that is called when the stream is freed, after those that were added
-   before it. */
+   before it. The stream uses nothing any more then but its parent, which is still there:
+   what it was made with may be freed. It is closed, holds nothing and has no descriptor;
+   it may be asked for its name, its error and its offset, and must not be kept. */
 void bobbin_o_stream_add_destroy_callback(struct ostream *stream,
 					  ostream_callback_t *callback,
 					  void *context);

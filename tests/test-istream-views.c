@@ -554,6 +554,38 @@ static void test_lines_by_turns(void **state ATTR_UNUSED)
 	}
 }
 
+struct last_look {
+	struct istream *input;
+	size_t size;
+	int fd;
+	ssize_t ret;
+};
+
+static void look_at_input(struct last_look *look)
+{
+	(void)i_stream_get_data(look->input, &look->size);
+	look->fd = i_stream_get_fd(look->input);
+	i_stream_set_max_buffer_size(look->input, 10);
+	look->ret = i_stream_read(look->input);
+}
+
+/* What was buffered is memory of others when the callback is called. */
+static void
+test_destroy_callback_finds_an_empty_stream(void **state ATTR_UNUSED)
+{
+	struct last_look look = { .size = 99 };
+	struct istream *data = i_stream_create_from_data("one\ntwo", 7);
+
+	look.input = i_stream_create_crlf(data);
+	assert_int_equal(i_stream_read(look.input) > 0, true);
+	i_stream_add_destroy_callback(look.input, look_at_input, &look);
+	i_stream_unref(&(struct istream *){ look.input });
+	assert_int_equal(look.size, 0);
+	assert_int_equal(look.fd, -1);
+	assert_int_equal(look.ret, -1);
+	i_stream_destroy(&data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -574,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_size_of_a_pipe),
 		cmocka_unit_test(test_sync_of_what_is_shown),
 		cmocka_unit_test(test_lines_by_turns),
+		cmocka_unit_test(test_destroy_callback_finds_an_empty_stream),
 	};
 
 	return cmocka_run_group_tests_name("istream-views", tests, NULL, NULL);

@@ -336,6 +336,43 @@ static void test_last_write_time(void **state ATTR_UNUSED)
 	o_stream_destroy(&s);
 }
 
+struct last_look {
+	struct ostream *output;
+	size_t used, avail;
+	int fd, flushed;
+};
+
+static void look_at_output(struct last_look *look)
+{
+	look->used = o_stream_get_buffer_used_size(look->output);
+	look->avail = o_stream_get_buffer_avail_size(look->output);
+	look->fd = o_stream_get_fd(look->output);
+	o_stream_set_max_buffer_size(look->output, 10);
+	o_stream_set_flush_pending(look->output, true);
+	look->flushed = o_stream_flush(look->output);
+}
+
+/* What the class held is gone when the callback is called, its methods, too. */
+static void
+test_destroy_callback_finds_an_empty_stream(void **state ATTR_UNUSED)
+{
+	struct last_look look = { .used = 99, .flushed = 99 };
+	struct ostream *outputs[] = { o_stream_create_null(),
+				      o_stream_create_null(), NULL };
+
+	look.output = o_stream_create_tee(outputs);
+	o_stream_unref(&outputs[0]);
+	o_stream_unref(&outputs[1]);
+	o_stream_nsend(look.output, "text", 4);
+	assert_int_equal(o_stream_finish(look.output), 1);
+	o_stream_add_destroy_callback(look.output, look_at_output, &look);
+	o_stream_unref(&(struct ostream *){ look.output });
+	assert_int_equal(look.used, 0);
+	assert_int_equal(look.avail, SIZE_MAX);
+	assert_int_equal(look.fd, -1);
+	assert_int_equal(look.flushed, -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_parent_goes_first),
 		cmocka_unit_test(test_parent_goes_before_a_finish),
 		cmocka_unit_test(test_last_write_time),
+		cmocka_unit_test(test_destroy_callback_finds_an_empty_stream),
 	};
 
 	return cmocka_run_group_tests_name("ostream-state", tests, NULL, NULL);
