@@ -269,7 +269,10 @@ void o_stream_nsend_str(struct ostream *stream, const char *str);
 /* Sends all of the input. The input is advanced by exactly what was accepted.
    Files are copied by the kernel where it can; copying within one file, whose own
    streams these are (the input may be a limit or a range of its), works, overlapping
-   too, and ends where the input ended before. */
+   too, and ends where the input ended before. Through any other stream (a hash, a
+   decoder) and to one of o_stream_create_fd_blocking() that begins inside of the input,
+   a copy within one file would read what it has just written, and where it moves the
+   file's end never end: the places must not overlap, nor the input reach that end. */
 enum ostream_send_istream_result
 o_stream_send_istream(struct ostream *outstream,
 		      struct istream *instream) ATTR_WARN_UNUSED_RESULT;
