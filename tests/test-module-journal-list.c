@@ -442,13 +442,11 @@ static void test_a_stack_that_nobody_knows(void **state ATTR_UNUSED)
 	}
 }
 
-/* Files that are nobody's are counted, each as what it is, and go at the next start; the
-   one that is a message's stays, under its own name alone. */
 /* Of a filesystem on another machine, to who writes: nobody else has moved it. */
 static void test_a_stale_file(void **state ATTR_UNUSED)
 {
 	struct spool *spool = test_spool_new_of("journal", "");
-	struct seen seen = { NULL };
+	struct seen seen = { .stops = false };
 	message_id id;
 
 	test_spool_put_many(spool, &id, 1);
@@ -465,6 +463,8 @@ static void test_a_stale_file(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Files that are nobody's are counted, each as what it is, and go at the next start; the
+   one that is a message's stays, under its own name alone. */
 static void test_strays(void **state ATTR_UNUSED)
 {
 #define ID1 "01h2xcejqtf2nbrexx3vqjhp41"

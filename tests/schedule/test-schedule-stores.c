@@ -252,7 +252,7 @@ static void run_behind_killed_rewrites(uint32_t number,
 
 static void test_behind_killed_rewrites(void **state ATTR_UNUSED)
 {
-	schedule_each(60, run_behind_killed_rewrites, NULL);
+	schedule_each(600, run_behind_killed_rewrites, NULL);
 }
 
 static void test_writers(void **state ATTR_UNUSED)
