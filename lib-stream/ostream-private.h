@@ -53,7 +53,8 @@ struct ostream_private {
 	size_t (*get_buffer_avail_size)(const struct ostream_private *stream);
 	/* 1, or -1 with stream_errno. */
 	int (*seek)(struct ostream_private *stream, uoff_t offset);
-	/* Bytes accepted, or -1 with stream_errno. The core moves offset. */
+	/* Bytes accepted, with stream_errno set if an error came behind them, or -1 with
+	   stream_errno. The core moves offset. */
 	ssize_t (*sendv)(struct ostream_private *stream,
 			 const struct const_iovec *iov, unsigned int iov_count);
 	/* 0, or -1 with stream_errno. */
@@ -135,10 +136,21 @@ int o_stream_fail(struct ostream_private *stream, int stream_errno,
 		  const char *fmt, ...) ATTR_FORMAT(3, 4);
 void o_stream_copy_error_from_parent(struct ostream_private *stream);
 
+/* What a sendv answers that met an error, with stream_errno set, after so many bytes. */
+static inline ssize_t o_stream_passed(size_t size)
+{
+	return size > 0 ? (ssize_t)size : -1;
+}
+
 /* For methods of filters. As o_stream_sendv() on the parent, but it sets
    neither the parent's overflow nor its unchecked mark, and a failure of the
    parent is copied to this stream. */
 ssize_t o_stream_send_parent(struct ostream_private *stream,
+			     const struct const_iovec *iov,
+			     unsigned int iov_count);
+/* The same for a sendv that gives all of it to the parent, which may have taken some of it
+   before it failed: that is the answer then. */
+ssize_t o_stream_pass_parent(struct ostream_private *stream,
 			     const struct const_iovec *iov,
 			     unsigned int iov_count);
 /* The same for filters that look at what passes: show(context, data, size) for each

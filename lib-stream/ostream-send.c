@@ -38,7 +38,15 @@ static inline bool try_append(struct ostream_private *s, const void *data,
 	return true;
 }
 
-/* The other way in for bytes. */
+static ssize_t tell_failure(struct ostream_private *s)
+{
+	s->failure_told = true;
+	errno = s->ostream.stream_errno;
+	return -1;
+}
+
+/* The other way in for bytes. What passed before an error counts: the answer is their
+   number then, with the error in the stream. */
 static BOBBIN_INLINE ssize_t send_bytes_inline(struct ostream_private *s,
 					       const struct const_iovec *iov,
 					       unsigned int iov_count)
@@ -60,8 +68,7 @@ static BOBBIN_INLINE ssize_t send_bytes_inline(struct ostream_private *s,
 		if (!s->corked && !s->in_memory)
 			o_stream_note_time(s);
 	} else if (ret < 0) {
-		s->failure_told = true;
-		errno = s->ostream.stream_errno;
+		return tell_failure(s);
 	}
 	return ret;
 }
@@ -70,6 +77,14 @@ static ssize_t send_bytes(struct ostream_private *s,
 			  const struct const_iovec *iov, unsigned int iov_count)
 {
 	return send_bytes_inline(s, iov, iov_count);
+}
+
+static ssize_t send_was_short(struct ostream *stream, ssize_t sent)
+{
+	if (stream->stream_errno != 0)
+		return tell_failure(stream->real_stream);
+	stream->overflow = true;
+	return sent;
 }
 
 static BOBBIN_INLINE ssize_t send_sized(struct ostream *stream,
@@ -82,7 +97,7 @@ static BOBBIN_INLINE ssize_t send_sized(struct ostream *stream,
 		return o_stream_has_failed(stream) ? -1 : 0;
 	ret = send_bytes_inline(stream->real_stream, iov, iov_count);
 	if (ret >= 0 && (size_t)ret < size)
-		stream->overflow = true;
+		return send_was_short(stream, ret);
 	return ret;
 }
 
@@ -157,15 +172,17 @@ void o_stream_nsend_str(struct ostream *stream, const char *str)
 	o_stream_nsend(stream, str, strlen(str));
 }
 
-ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
-			 const struct const_iovec *iov, unsigned int iov_count)
+/* What passed before an error counts, as in send_bytes(). */
+static ssize_t pass_to(struct ostream_private *stream, struct ostream *output,
+		       const struct const_iovec *iov, unsigned int iov_count,
+		       size_t size)
 {
 	struct ostream_private *s = output->real_stream;
 	ssize_t ret;
 
 	if (iov_count == 1 && try_append(s, iov->iov_base, iov->iov_len))
 		return (ssize_t)iov->iov_len;
-	if (iov_size(iov, iov_count) == 0)
+	if (size == 0)
 		return 0;
 	ret = send_bytes(s, iov, iov_count);
 	/* it may have taken some of it before it failed: nobody has to wait until
@@ -173,6 +190,25 @@ ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
 	if (ret < 0 || output->stream_errno != 0)
 		o_stream_copy_error_from(stream, output);
 	return ret;
+}
+
+ssize_t o_stream_pass_parent(struct ostream_private *stream,
+			     const struct const_iovec *iov,
+			     unsigned int iov_count)
+{
+	return pass_to(stream, stream->parent, iov, iov_count,
+		       iov_size(iov, iov_count));
+}
+
+ssize_t o_stream_send_to(struct ostream_private *stream, struct ostream *output,
+			 const struct const_iovec *iov, unsigned int iov_count)
+{
+	size_t size = iov_size(iov, iov_count);
+	ssize_t ret = pass_to(stream, output, iov, iov_count, size);
+
+	return ret >= 0 && (size_t)ret < size && output->stream_errno != 0 ?
+		-1 :
+		ret;
 }
 
 ssize_t o_stream_send_parent(struct ostream_private *stream,
@@ -187,7 +223,7 @@ ssize_t o_stream_send_parent_shown(struct ostream_private *stream,
 				   unsigned int iov_count,
 				   o_stream_show_t *show, void *context)
 {
-	ssize_t ret = o_stream_send_parent(stream, iov, iov_count);
+	ssize_t ret = o_stream_pass_parent(stream, iov, iov_count);
 	size_t left = ret < 0 ? 0 : (size_t)ret, len;
 	unsigned int i;
 
@@ -242,8 +278,10 @@ o_stream_copy_istream(struct ostream *outstream, struct istream *instream)
 		i_stream_skip(instream, (size_t)sent);
 		/* what was taken before the error counts, but nobody has to
 		   wait for more room */
-		if (outstream->stream_errno != 0)
+		if (outstream->stream_errno != 0) {
+			(void)tell_failure(outstream->real_stream);
 			return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
+		}
 		if ((size_t)sent < size) {
 			o_stream_set_flush_pending(outstream, true);
 			return OSTREAM_SEND_ISTREAM_RESULT_WAIT_OUTPUT;

@@ -69,7 +69,7 @@ static ssize_t default_sendv(struct ostream_private *stream,
 			     const struct const_iovec *iov,
 			     unsigned int iov_count)
 {
-	return o_stream_send_parent(stream, iov, iov_count);
+	return o_stream_pass_parent(stream, iov, iov_count);
 }
 
 static int default_write_at(struct ostream_private *stream,

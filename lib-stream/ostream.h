@@ -55,7 +55,8 @@ enum ostream_file_atomic_flags {
 
 /* The members may be read; only stream_errno and overflow may be written. */
 struct ostream {
-	/* Bytes given to this stream and accepted; not what came out of it. */
+	/* Bytes given to this stream and accepted, by a send that then failed, too; not
+	   what came out of it. */
 	uoff_t offset;
 	/* 0, or the errno of the failure that stands. */
 	int stream_errno;

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "hash-method.h"
 #include "iostream-rawlog.h"
+#include "test-faults.h"
 #include "test-stream-common.h"
 
 #include <errno.h>
@@ -239,6 +240,133 @@ static void test_nsend_istream_unchecked(void **state ATTR_UNUSED)
 }
 
 /*
+ * What passed before an error counts
+ */
+
+static ssize_t takes_what_fits(void *context, const void *data ATTR_UNUSED,
+			       size_t size, const char **error_r ATTR_UNUSED)
+{
+	size_t *room = context;
+
+	if (*room == 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	size = I_MIN(size, *room);
+	*room -= size;
+	return (ssize_t)size;
+}
+
+static struct ostream *full_callback(struct ostream *null ATTR_UNUSED)
+{
+	static const struct ostream_callback_methods methods = {
+		.write = takes_what_fits
+	};
+	static size_t room;
+
+	room = 3;
+	return o_stream_create_callback(&methods, &room, 0);
+}
+
+static struct ostream *full_disk(struct ostream *null ATTR_UNUSED)
+{
+	test_faults.max_write = 3;
+	test_faults.fail_at[TEST_OP_WRITE] = 2;
+	test_faults.fail_errno[TEST_OP_WRITE] = ENOSPC;
+	return o_stream_create_file(test_path("full"), 0, 0600, 0);
+}
+
+static struct ostream *fails_at_three(struct ostream *null)
+{
+	return o_stream_create_failure_at(null, 3, "failure");
+}
+
+static struct ostream *limit_of_three(struct ostream *null)
+{
+	return o_stream_create_limit(null, 3);
+}
+
+static struct ostream *(*const ends_of_three[])(struct ostream *null) = {
+	full_callback, full_disk, fails_at_three, limit_of_three
+};
+
+/* The same from a pipe, of which it has read all already. */
+static struct istream *all_of_a_pipe(void)
+{
+	struct istream *input;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "abcdef", 6), 6);
+	assert_int_equal(close(fds[1]), 0);
+	input = i_stream_create_fd_autoclose(&fds[0], 1024);
+	assert_int_equal(i_stream_read(input), 6);
+	return input;
+}
+
+enum way {
+	SEND,
+	SENDV,
+	SEND_ISTREAM,
+	SEND_PIPE,
+	WAY_COUNT
+};
+
+static void send_all(struct ostream *s, enum way way)
+{
+	static const struct const_iovec iov[] = { { "abcd", 4 }, { "ef", 2 } };
+	struct istream *input = way == SEND_PIPE ? all_of_a_pipe() : all();
+
+	if (way == SEND) {
+		assert_int_equal(o_stream_send(s, "abcdef", 6), -1);
+	} else if (way == SENDV) {
+		assert_int_equal(o_stream_sendv(s, iov, 2), -1);
+	} else {
+		assert_int_equal(o_stream_send_istream(s, input),
+				 OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT);
+		assert_int_equal(input->v_offset, 3);
+	}
+	i_stream_destroy(&input);
+}
+
+static struct ostream *itself(struct ostream *output)
+{
+	o_stream_ref(output);
+	return output;
+}
+
+static void test_what_passed_counts(void **state ATTR_UNUSED)
+{
+	struct ostream *(*const passing[])(struct ostream * output) = {
+		itself, o_stream_create_passthrough, hash, progress, logged
+	};
+	struct ostream *null = o_stream_create_null(), *end, *s;
+	size_t i, j;
+	enum way way;
+
+	for (i = 0; i < N_ELEMENTS(ends_of_three) * WAY_COUNT; i++) {
+		for (j = 0; j < N_ELEMENTS(passing); j++) {
+			test_faults_begin();
+			way = (enum way)(i % WAY_COUNT);
+			end = ends_of_three[i / WAY_COUNT](null);
+			s = passing[j](end);
+			send_all(s, way);
+			assert_int_equal(end->offset, 3);
+			assert_int_equal(s->offset, 3);
+			assert_false(s->overflow);
+			assert_int_equal(s->stream_errno, end->stream_errno);
+			assert_int_not_equal(s->stream_errno, 0);
+			/* it was told already */
+			o_stream_nsend_str(s, "more");
+			o_stream_unref(&s);
+			o_stream_destroy(&end);
+			test_faults_end();
+		}
+	}
+	o_stream_destroy(&null);
+}
+
+/*
  * Closed ones, and time
  */
 
@@ -382,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_no_channel),
 		cmocka_unit_test(test_nsend_istream),
 		cmocka_unit_test(test_nsend_istream_unchecked),
+		cmocka_unit_test(test_what_passed_counts),
 		cmocka_unit_test(test_closed_takes_nothing),
 		cmocka_unit_test(test_parent_goes_first),
 		cmocka_unit_test(test_parent_goes_before_a_finish),

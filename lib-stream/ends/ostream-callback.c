@@ -309,14 +309,14 @@ static ssize_t send_piece(struct callback_ostream *cs,
 	while (done < size && !*refused) {
 		ret = send_some(cs, data + done, size - done, alone);
 		if (ret < 0)
-			return -1;
+			return o_stream_passed(done);
 		*refused = ret == 0;
 		done += (size_t)ret;
 	}
 	if (done == size)
 		return (ssize_t)done;
 	ret = keep(cs, data + done, size - done, cs->ostream.max_buffer_size);
-	return ret < 0 ? -1 : (ssize_t)done + ret;
+	return ret < 0 ? o_stream_passed(done) : (ssize_t)done + ret;
 }
 
 /* The next small sends need no more than a copy. */
@@ -343,7 +343,7 @@ static ssize_t o_stream_callback_sendv(struct ostream_private *stream,
 		ret = send_piece(cs, iov[i].iov_base, iov[i].iov_len, alone,
 				 &refused);
 		if (ret < 0)
-			return -1;
+			return o_stream_passed(total);
 		total += (size_t)ret;
 		if ((size_t)ret < iov[i].iov_len)
 			break;
@@ -351,7 +351,8 @@ static ssize_t o_stream_callback_sendv(struct ostream_private *stream,
 	if (stream->corked)
 		open_append(cs);
 	else if ((!refused && write_buffer(cs) < 0) || update_io(cs) < 0)
-		return -1;
+		return o_stream_passed(
+			total - I_MIN(total, byte_queue_used(&cs->buffer)));
 	return (ssize_t)total;
 }
 

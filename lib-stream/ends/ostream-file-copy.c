@@ -170,6 +170,18 @@ static uoff_t splice_size(const struct file_ostream *file,
 	return size < KERNEL_COPY_MIN ? 0 : size;
 }
 
+/* As o_stream_send(); the input is advanced
+   by what was accepted, before an error, too. */
+static ssize_t send_on(struct ostream *output, struct istream *instream,
+		       const void *data, size_t size)
+{
+	uoff_t before = output->offset;
+	ssize_t sent = o_stream_send(output, data, size);
+
+	i_stream_skip(instream, output->offset - before);
+	return sent;
+}
+
 /* Sends what was read from the fd already. */
 static bool send_buffered(struct ostream *output, struct istream *instream)
 {
@@ -180,9 +192,7 @@ static bool send_buffered(struct ostream *output, struct istream *instream)
 	while (!i_stream_is_at_fd(instream)) {
 		if (i_stream_read_more(instream, &data, &size) <= 0)
 			return false;
-		sent = o_stream_send(output, data, size);
-		if (sent > 0)
-			i_stream_skip(instream, (uoff_t)sent);
+		sent = send_on(output, instream, data, size);
 		if (sent < 0 || (size_t)sent < size)
 			return false;
 	}
@@ -272,10 +282,9 @@ copy_once(struct file_ostream *file, struct istream *instream, uoff_t size)
 			return instream->stream_errno != 0 ?
 				OSTREAM_SEND_ISTREAM_RESULT_ERROR_INPUT :
 				OSTREAM_SEND_ISTREAM_RESULT_FINISHED;
-		sent = o_stream_send(&file->ostream.ostream, data, have);
+		sent = send_on(&file->ostream.ostream, instream, data, have);
 		if (sent < 0)
 			return OSTREAM_SEND_ISTREAM_RESULT_ERROR_OUTPUT;
-		i_stream_skip(instream, (uoff_t)sent);
 		size -= (uoff_t)sent;
 	}
 	return OSTREAM_SEND_ISTREAM_RESULT_FINISHED;

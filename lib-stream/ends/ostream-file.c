@@ -159,7 +159,7 @@ static ssize_t file_ostream_sendv(struct ostream_private *stream,
 		ret = buffer_output(file, &output,
 				    buffer_room(file, stream->max_buffer_size));
 	if (ret < 0)
-		return -1;
+		return o_stream_passed(output.taken);
 	if (stream->corked)
 		file_open_append(file);
 	else

@@ -29,7 +29,8 @@ static int fail_now(struct failure_at_ostream *fstream)
 			     fstream->error_string);
 }
 
-/* Sends what may still pass of one piece. What is sent, or -1. */
+/* Sends what may still pass of one piece. What is sent (the failure may come behind it),
+   or -1. */
 static ssize_t send_piece(struct failure_at_ostream *fstream,
 			  const struct const_iovec *iov)
 {
@@ -37,12 +38,13 @@ static ssize_t send_piece(struct failure_at_ostream *fstream,
 	ssize_t ret;
 
 	piece.iov_len = (size_t)I_MIN((uoff_t)iov->iov_len, fstream->left);
-	ret = o_stream_send_parent(&fstream->ostream, &piece, 1);
+	ret = o_stream_pass_parent(&fstream->ostream, &piece, 1);
 	if (ret < 0)
 		return -1;
 	fstream->left -= (uoff_t)ret;
-	if ((size_t)ret == piece.iov_len && piece.iov_len < iov->iov_len)
-		return fail_now(fstream);
+	if ((size_t)ret == piece.iov_len && piece.iov_len < iov->iov_len &&
+	    fail_now(fstream) < 0 && ret == 0)
+		return -1;
 	return ret;
 }
 
@@ -57,7 +59,7 @@ static ssize_t o_stream_failure_at_sendv(struct ostream_private *stream,
 	for (i = 0; i < iov_count; i++) {
 		ret = send_piece(failure_at_ostream(stream), &iov[i]);
 		if (ret < 0)
-			return -1;
+			return o_stream_passed(total);
 		total += (size_t)ret;
 		if ((size_t)ret < iov[i].iov_len)
 			break;

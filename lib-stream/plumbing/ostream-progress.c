@@ -39,7 +39,7 @@ static ssize_t o_stream_progress_sendv(struct ostream_private *stream,
 	struct progress_ostream *progress = progress_ostream(stream);
 	ssize_t ret;
 
-	ret = o_stream_send_parent(stream, iov, iov_count);
+	ret = o_stream_pass_parent(stream, iov, iov_count);
 	if (ret <= 0)
 		return ret;
 	progress->passed += (uoff_t)ret;
