@@ -114,76 +114,169 @@ static void test_a_cut_segment_is_told_of_once(void **state ATTR_UNUSED)
 	}
 }
 
+/* And one. */
+#define END_BLOCKS (TEST_JOURNAL_SEGMENT / JOURNAL_BLOCK_SIZE - 2 + 1)
+
+/* The first segment's blocks behind its end. */
 static struct {
 	bool fail;
-	unsigned int lengthened;
-} length;
+	off_t from, next;    /* where they begin, and end so far */
+	unsigned int synced; /* when all were there */
+} end;
 
-static int failing_ftruncate(int fd, off_t size)
+static bool is_first(int fd)
 {
-	if (length.fail) {
+	struct stat st, first;
+
+	return fstat(fd, &st) == 0 &&
+		stat(test_journal_segment(1), &first) == 0 &&
+		st.st_ino == first.st_ino;
+}
+
+static ssize_t watching_pwritev(int fd, const struct iovec *iov, int count,
+				off_t offset)
+{
+	struct iovec first = *iov;
+	ssize_t ret;
+
+	if (!is_first(fd) || offset < end.from ||
+	    end.next == TEST_JOURNAL_SEGMENT)
+		return file_ops_system.pwritev(fd, iov, count, offset);
+	/* by then a reader would take the reason for granted */
+	assert_int_equal(test_journal_files_in("quarantine"), 1);
+	assert_int_equal(offset, end.next);
+	if (end.fail && offset > end.from) {
 		errno = EIO;
 		return -1;
 	}
-	length.lengthened++;
-	/* by then a reader would take the reason for granted */
-	assert_int_equal(test_journal_files_in("quarantine"), 1);
-	return file_ops_system.ftruncate(fd, size);
+	assert_int_equal(count, 1);
+	if (end.fail)
+		first.iov_len = JOURNAL_BLOCK_SIZE;
+	ret = file_ops_system.pwritev(fd, &first, 1, offset);
+	if (ret > 0)
+		end.next += ret;
+	return ret;
 }
 
-/* What cannot be lengthened is not written in, and is told of again. */
-static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
+static int watching_fdatasync(int fd)
 {
-	struct file_ops ops = file_ops_system;
+	if (is_first(fd) && end.next == TEST_JOURNAL_SEGMENT)
+		end.synced++;
+	return file_ops_system.fdatasync(fd);
+}
+
+/* A journal of one message, whose segment ends behind that. */
+static void lose_blocks(void)
+{
+	static struct file_ops ops;
 	struct journal *journal = test_journal_new();
 
 	assert_int_equal(test_journal_store(journal, 0), 0);
 	journal_close(&journal);
-	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
-	ops.ftruncate = failing_ftruncate;
+	end.from = end.next = 2 * JOURNAL_BLOCK_SIZE;
+	end.synced = 0;
+	test_journal_cut(1, (uint64_t)end.from);
+	ops = file_ops_system;
+	ops.pwritev = watching_pwritev;
+	ops.fdatasync = watching_fdatasync;
+	ops.fstatvfs = test_telling_fstatvfs;
+	test_told.fails = false;
+	test_told.blocks = 1000;
 	file_ops_set(&ops);
-	length.fail = true;
+}
+
+static void tell_space(uint64_t blocks)
+{
+	test_told.for_all = test_told.for_root = blocks;
+}
+
+/* As a new segment has them: a file that is only made long gets them when it is written, where
+   there may be no space any more. */
+static void test_what_was_cut_has_its_blocks_again(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
+
+	lose_blocks();
+	tell_space(END_BLOCKS);
+	journal = test_journal_open(false);
+	assert_int_equal(end.next, TEST_JOURNAL_SEGMENT);
+	assert_int_equal(end.synced, 1);
+	assert_false(journal->segments[1]->cut);
+	assert_true(test_journal_has(journal, 0));
+	journal_close(&journal);
+	/* and goes on */
 	journal = test_journal_open(false);
 	assert_int_equal(test_journal_store(journal, 1), 0);
-	assert_int_equal(journal->active->header.number, 2);
-	journal_close(&journal);
-	/* a writer has told of it */
-	journal = test_journal_open(true);
-	assert_null(journal_get_damage(journal));
-	journal_close(&journal);
-	length.fail = false;
-	journal = test_journal_open(false);
-	assert_int_equal(length.lengthened, 1);
-	assert_true(test_journal_has(journal, 0));
-	assert_true(test_journal_has(journal, 1));
+	assert_int_equal(journal->active->header.number, 1);
 	journal_close(&journal);
 	file_ops_set(NULL);
 }
 
-static int ftruncate_without_sync(int fd, off_t size)
+/* What cannot be given its blocks is not written in, whatever becomes of its messages, and is
+   told of again, in the same place. */
+static void test_a_cut_segment_that_stays(void **state ATTR_UNUSED)
 {
-	test_faults.fail_at[TEST_OP_FDATASYNC] =
-		test_faults.calls[TEST_OP_FDATASYNC] + 1;
-	return file_ops_system.ftruncate(fd, size);
+	struct journal *journal;
+	unsigned int i, n;
+
+	for (i = 0; i < 2; i++) {
+		lose_blocks();
+		end.fail = i == 0;
+		tell_space(i == 0 ? END_BLOCKS : END_BLOCKS - 1);
+		journal = test_journal_open(false);
+		assert_true(journal->segments[1]->cut);
+		assert_int_equal(size_of(1), end.from);
+		end.fail = false;
+		tell_space(900);
+		assert_int_equal(test_journal_store(journal, 1), 0);
+		assert_int_not_equal(test_journal_active(journal), 1);
+		assert_int_equal(test_journal_drop(journal, 0), 0);
+		n = 2;
+		test_journal_pass(journal, &n, 100);
+		test_journal_compact(journal);
+		assert_int_equal(size_of(1), end.from);
+		assert_true(test_journal_has(journal, n - 1));
+		journal_close(&journal);
+		/* a writer has told of it */
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
+		journal_close(&journal);
+		end.next = end.from;
+		journal = test_journal_open(false);
+		assert_int_equal(end.synced, 1);
+		assert_int_equal(test_journal_files_in("quarantine"), 1);
+		assert_true(test_journal_has(journal, n - 1));
+		journal_close(&journal);
+		file_ops_set(NULL);
+	}
 }
 
-/* A length that the disk may not have is none. */
-static void test_a_length_that_is_not_synced(void **state ATTR_UNUSED)
+static ssize_t pwritev_without_sync(int fd, const struct iovec *iov, int count,
+				    off_t offset)
 {
-	struct journal *journal = test_journal_new();
+	if (is_first(fd) && offset >= end.from)
+		test_faults.fail_at[TEST_OP_FDATASYNC] =
+			test_faults.calls[TEST_OP_FDATASYNC] + 1;
+	return file_ops_system.pwritev(fd, iov, count, offset);
+}
+
+/* Blocks that the disk may not have are none. */
+static void test_blocks_that_are_not_synced(void **state ATTR_UNUSED)
+{
+	struct journal *journal;
 	struct file_ops ops;
 
-	assert_int_equal(test_journal_store(journal, 0), 0);
-	journal_close(&journal);
-	test_journal_cut(1, 2 * JOURNAL_BLOCK_SIZE);
+	lose_blocks();
+	tell_space(900);
 	test_faults_begin();
 	test_faults.fail_errno[TEST_OP_FDATASYNC] = EIO;
 	ops = *file_ops();
-	ops.ftruncate = ftruncate_without_sync;
+	ops.pwritev = pwritev_without_sync;
 	file_ops_set(&ops);
 	journal = test_journal_open(false);
 	test_faults_end();
 	assert_true(journal->segments[1]->cut);
+	assert_int_equal(size_of(1), end.from);
 	assert_int_equal(test_journal_store(journal, 1), 0);
 	assert_int_equal(journal->active->header.number, 2);
 	journal_close(&journal);
@@ -304,8 +397,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_missing_is_damage),
 		cmocka_unit_test(test_a_cut_segment_is_told_of_once),
+		cmocka_unit_test(test_what_was_cut_has_its_blocks_again),
 		cmocka_unit_test(test_a_cut_segment_that_stays),
-		cmocka_unit_test(test_a_length_that_is_not_synced),
+		cmocka_unit_test(test_blocks_that_are_not_synced),
 		cmocka_unit_test(test_a_cut_segment_that_is_not_told_of),
 		cmocka_unit_test(test_several_cut_segments),
 		cmocka_unit_test(test_what_is_known_to_be_missing),

@@ -6,10 +6,14 @@
 #include "config.h"
 #include "buffer.h"
 #include "macros.h"
+#include "journal/journal-private.h"
+#include "module-journal-private.h"
+#include "spool-private.h"
 #include "test-faults.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,6 +423,160 @@ static void test_what_is_behind_a_damaged_header(void **state ATTR_UNUSED)
 	free(data);
 }
 
+/*
+ * Beside who writes the same message
+ */
+
+/* Another thread, which begins at a chosen read or sync of the repair, and has ended, or waits
+   for the message, before that goes on. */
+static struct {
+	struct spool *spool;
+	message_id id;
+	email_message
+		*message; /* as it was before; NULL: another takes its place */
+	pthread_t repair, thread;
+	unsigned int at, calls;
+	atomic_bool ended;
+	int answer;
+} writer;
+
+#define OTHER "another one\r\n"
+
+static void *write_it(void *context ATTR_UNUSED)
+{
+	if (writer.message != NULL)
+		writer.answer =
+			test_spool_write_headers(writer.spool, writer.message);
+	else if (spool_remove(writer.spool, &writer.id) == IO_DONE)
+		writer.answer = test_spool_put_as(writer.spool, OTHER,
+						  strlen(OTHER), &writer.id);
+	writer.ended = true;
+	return NULL;
+}
+
+static void come_between(void)
+{
+	struct journal *journal = journal_store(writer.spool->store)->journal;
+
+	if (!pthread_equal(pthread_self(), writer.repair) ||
+	    ++writer.calls != writer.at)
+		return;
+	assert_int_equal(pthread_create(&writer.thread, NULL, write_it, NULL),
+			 0);
+	while (!writer.ended &&
+	       journal_index_waiting(&journal->index, &writer.id) == 0)
+		(void)sched_yield();
+}
+
+static ssize_t interrupted_pread(int fd, void *data, size_t size, off_t offset)
+{
+	come_between();
+	return file_ops_system.pread(fd, data, size, offset);
+}
+
+static int interrupted_fdatasync(int fd)
+{
+	come_between();
+	return file_ops_system.fdatasync(fd);
+}
+
+/* False: it made fewer calls. */
+static bool repair_beside_writer(struct spool *spool, const message_id *id,
+				 unsigned int at)
+{
+	struct file_ops ops = file_ops_system;
+
+	writer.spool = spool;
+	writer.id = *id;
+	writer.repair = pthread_self();
+	writer.at = at;
+	writer.calls = 0;
+	writer.ended = false;
+	ops.pread = interrupted_pread;
+	ops.fdatasync = interrupted_fdatasync;
+	file_ops_set(&ops);
+	(void)journal_repair_message(journal_store(spool->store), id);
+	file_ops_set(NULL);
+	if (writer.calls >= at)
+		assert_int_equal(pthread_join(writer.thread, NULL), 0);
+	return writer.calls >= at;
+}
+
+static const struct beside {
+	bool anew;           /* else its headers change */
+	size_t size;         /* of its body; 0: it has states of recipients */
+	const char *damaged; /* what has this text */
+} besides[] = {
+	{ true, BODY, "bobbin-message 1\nid " },
+	/* in a file, which repair moves */
+	{ false, TEST_SPOOL_LARGE, "bobbin-message 1\nid " },
+	{ false, 0, "%20a%20mark" },
+};
+
+/* An open spool with the message, as it was before that is damaged. */
+static struct spool *new_beside(const struct beside *beside,
+				const unsigned char *data, message_id *id)
+{
+	struct spool *spool;
+
+	if (beside->size == 0) {
+		put_with_states(id, 1);
+		spool = test_spool_open(0);
+	} else {
+		spool = test_spool_new_of("journal", "");
+		assert_int_equal(test_spool_put(spool, data, beside->size, id),
+				 IO_DONE);
+	}
+	writer.message = NULL;
+	if (!beside->anew)
+		assert_int_equal(spool_get(spool, id, &writer.message),
+				 IO_DONE);
+	damage_text(beside->damaged);
+	return spool;
+}
+
+/* Who was told that it is there has it. */
+static void must_be_as_told(struct spool *spool, const struct beside *beside,
+			    const message_id *id, const unsigned char *data)
+{
+	struct spool_undone undone;
+	unsigned int total;
+
+	if (beside->anew)
+		test_spool_must_have(spool, id, OTHER, strlen(OTHER));
+	else if (beside->size > 0)
+		test_spool_must_have(spool, id, data, beside->size);
+	assert_int_equal(test_spool_damaged(spool, &total), 0);
+	spool_get_undone(spool, &undone);
+	assert_int_equal(undone.unkept, 0);
+}
+
+/* Whenever that comes: a repair ends what it has looked at, and nothing else. */
+static void test_what_is_written_anew_meanwhile_stays(void **state ATTR_UNUSED)
+{
+	unsigned char *data = test_data(TEST_DATA_RANDOM, TEST_SPOOL_LARGE);
+	const struct beside *beside = besides;
+	struct spool *spool;
+	unsigned int at;
+	message_id id;
+	bool came;
+
+	for (; beside < besides + N_ELEMENTS(besides); beside++) {
+		for (at = 1, came = true; came; at++) {
+			spool = new_beside(beside, data, &id);
+			came = repair_beside_writer(spool, &id, at);
+			if (came &&
+			    (beside->anew || beside->size == 0 ||
+			     writer.answer == IO_DONE))
+				must_be_as_told(spool, beside, &id, data);
+			email_message_unref(&writer.message);
+			spool_close(&spool);
+		}
+		assert_true(at > 5);
+	}
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_is_taken_out_unkept),
 		cmocka_unit_test(test_what_is_kept_is_what_was_stored),
 		cmocka_unit_test(test_what_is_behind_a_damaged_header),
+		cmocka_unit_test(test_what_is_written_anew_meanwhile_stays),
 	};
 
 	return cmocka_run_group_tests_name(

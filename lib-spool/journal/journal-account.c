@@ -12,12 +12,19 @@
 
 #include <string.h>
 
+/* A start could not give it its blocks: the next one tries it again. Until then its first block
+   says that it has records, and nothing may be written behind that. */
+static bool lacks_its_end(const struct journal_segment *segment)
+{
+	return segment->cut && !journal_segment_is_new(&segment->header);
+}
+
 bool journal_is_dead(const struct journal *journal,
 		     const struct journal_segment *segment)
 {
 	return segment != NULL && segment != journal->active &&
-		!segment->failed && segment->live == 0 &&
-		segment->outlives_count == 0;
+		!segment->failed && !lacks_its_end(segment) &&
+		segment->live == 0 && segment->outlives_count == 0;
 }
 
 bool journal_has_blocks(const struct journal *journal,

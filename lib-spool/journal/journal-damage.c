@@ -319,21 +319,6 @@ void journal_damage_missing(struct journal *journal, uint32_t number)
  * The end of a segment
  */
 
-/* With nothing behind what is there, as a new one has it. The blocks come when they are
-   written: a full disk keeps nobody from that. */
-static int make_long_again(struct journal_segment *segment)
-{
-	int fd = journal_file_hold(segment->file), ret;
-
-	if (fd < 0)
-		return -1;
-	ret = file_ops()->ftruncate(fd, (off_t)segment->header.size);
-	if (ret == 0)
-		ret = file_fdatasync(fd);
-	journal_file_let_go(segment->file);
-	return ret;
-}
-
 static void tell_of_end(struct journal *journal,
 			struct journal_segment *segment,
 			const struct journal_item *end, const char *why)
@@ -376,9 +361,8 @@ void journal_damage_mend(struct journal *journal)
 		segment = journal->segments[i];
 		if (segment == NULL || !segment->end_told)
 			continue;
-		if (make_long_again(segment) == 0)
-			segment->cut = false;
-		else
+		/* sparse it would be taken for one that has them */
+		if (journal_fill_end(journal, segment) < 0)
 			journal_warn(
 				journal,
 				"%s: segment %u cannot be made as long as "

@@ -87,16 +87,17 @@ static uint64_t free_space(const struct journal *journal, bool all)
 	return (uint64_t)st.f_frsize * (all ? st.f_bfree : st.f_bavail);
 }
 
-/* Writes its blocks behind the first. Ahead: nobody waits for it, yet. */
-static int fill(struct journal *journal, int fd, uint64_t size, bool ahead)
+/* Writes its blocks from there on, where there is space for them and one more: the first may
+   have none yet. Ahead: nobody waits for it, yet. */
+static int fill(struct journal *journal, int fd, uint64_t pos, uint64_t size,
+		bool ahead)
 {
-	uint64_t pos = JOURNAL_BLOCK_SIZE;
 	uint64_t space = free_space(journal, geteuid() == 0);
 	unsigned char *zeros;
 	int ret;
 
 	/* not begun, since for a while it would leave nothing to others */
-	if (space < size) {
+	if (space < size - pos + JOURNAL_BLOCK_SIZE) {
 		journal->most_space = space;
 		errno = ENOSPC;
 		return -1;
@@ -128,7 +129,8 @@ static int make_whole(struct journal *journal, struct journal_segment *segment,
 
 	journal_segment_name(segment->header.number, name);
 	if (journal_write_header(fd, &segment->header) == 0 &&
-	    fill(journal, fd, segment->header.size, ahead) == 0 &&
+	    fill(journal, fd, JOURNAL_BLOCK_SIZE, segment->header.size,
+		 ahead) == 0 &&
 	    file_fdatasync(fd) == 0 &&
 	    file_ops()->renameat2(journal->fd, JOURNAL_NEW_NAME, journal->fd,
 				  name, 0) == 0) {
@@ -248,14 +250,13 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
 	return segment;
 }
 
-int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
-		     bool ahead)
+/* From where its file ends, or is to end. What fails leaves it so. */
+static int fill_file(struct journal *journal, struct journal_segment *segment,
+		     int fd, uint64_t end, bool ahead)
 {
-	int fd = journal_file_hold(segment->file), ret, error = 0;
+	int ret = fill(journal, fd, end, segment->header.size, ahead);
+	int error = 0;
 
-	if (fd < 0)
-		return -1;
-	ret = fill(journal, fd, segment->header.size, ahead);
 	/* before its first block says that it has records: else it would have lost them */
 	if (ret == 0)
 		ret = file_fdatasync(fd);
@@ -265,10 +266,36 @@ int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
 		(void)pthread_mutex_unlock(&journal->mutex);
 	} else {
 		error = errno;
-		(void)file_ops()->ftruncate(fd, JOURNAL_BLOCK_SIZE);
+		(void)file_ops()->ftruncate(fd, (off_t)end);
 	}
-	journal_file_let_go(segment->file);
 	note_space(journal, segment->header.size, error);
 	errno = error;
+	return ret;
+}
+
+int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
+		     bool ahead)
+{
+	int fd = journal_file_hold(segment->file), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = fill_file(journal, segment, fd, JOURNAL_BLOCK_SIZE, ahead);
+	journal_file_let_go(segment->file);
+	return ret;
+}
+
+int journal_fill_end(struct journal *journal, struct journal_segment *segment)
+{
+	int fd = journal_file_hold(segment->file), ret;
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	ret = file_ops()->fstat(fd, &st);
+	if (ret == 0)
+		ret = fill_file(journal, segment, fd, (uint64_t)st.st_size,
+				false);
+	journal_file_let_go(segment->file);
 	return ret;
 }

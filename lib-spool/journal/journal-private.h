@@ -34,7 +34,9 @@ struct journal_segment {
 	bool failed; /* a write or sync failed: never written again */
 	bool sealed; /* it ends in a footer: nothing more goes into it */
 	bool blank;  /* no record of this incarnation was ever written */
-	bool cut; /* not all of its blocks are on the disk; under the mutex */
+	/* Not all of its blocks are on the disk: it gave them back, or (where it is not new) its
+	   end is lost; under the mutex. */
+	bool cut;
 	bool end_told; /* records behind its file's end are lost: it was told */
 	bool kept;     /* what is left in it could not be moved, or is needed */
 	bool stuck;    /* there was no room for it; under the mutex */
@@ -228,6 +230,8 @@ struct journal_segment *journal_make_smaller(struct journal *journal,
    They are synced with its first block, which is written last. 0, or -1 with errno. */
 int journal_fill_cut(struct journal *journal, struct journal_segment *segment,
 		     bool ahead);
+/* The same of one whose end is lost: what is there of it stays. */
+int journal_fill_end(struct journal *journal, struct journal_segment *segment);
 
 /* journal-next.c: an empty one to write in, which is the active one then: a dead one that
    is written anew, or a new file. NULL with errno. Of who is committing. */
@@ -443,9 +447,8 @@ bool journal_damage_is_outdated(struct journal *journal);
 /* Such a place, and what was found in segments that were written anew while they were read,
    is none. */
 void journal_damage_forget(struct journal *journal);
-/* Of segments whose end is lost, once that is told, the files become as long again: lest
-   it is told for ever. What it had to do with is aside by then, as nobody knows of the
-   loss any more. */
+/* Segments whose end is lost, once that is told, get their blocks again: lest it is told for
+   ever. What it had to do with is aside by then, as nobody knows of the loss any more. */
 void journal_damage_mend(struct journal *journal);
 
 /* journal-bodies.c: what files no record speaks of are removed; where records may be

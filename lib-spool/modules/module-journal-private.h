@@ -89,6 +89,12 @@ int journal_writeheaders(io_infrastructure *io, io_caller caller,
 int journal_unlinkheaders(io_infrastructure *io, io_caller caller,
 			  message_id *id);
 int journal_unlinkbody(io_infrastructure *io, io_caller caller, message_id *id);
+/* The same of who has claimed the message already, of which that is known. The claim is
+   nobody's then, whatever the answer is. */
+int journal_write_claimed(struct journal_store *store, email_message *message,
+			  const struct journal_entry *entry);
+int journal_unlink_claimed(struct journal_store *store,
+			   const struct journal_entry *entry);
 
 /* module-journal-losses.c: what opening for reading found to be damaged
    (journal_get_damage()), each message once; and each thing that is nobody's. */
@@ -122,10 +128,9 @@ int journal_keep_record(struct journal_store *store, const message_id *id,
 bool journal_record_is_damaged(struct journal_store *store,
 			       const message_id *id, enum journal_type type);
 /* Looks at all records of the message; true: one of them was damaged, and the message
-   is taken out. Where only states of recipients are, its headers are written anew
-   without them. */
-bool journal_repair_message(struct journal_store *store,
-			    const struct journal_entry *entry);
+   is taken out, or it is not there any more. Where only states of recipients are, its headers
+   are written anew without them. Who changes the message meanwhile waits. */
+bool journal_repair_message(struct journal_store *store, const message_id *id);
 
 /* module-journal-read.c */
 int journal_readheaders(io_infrastructure *io, io_caller caller,

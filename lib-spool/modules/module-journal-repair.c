@@ -1,7 +1,9 @@
 /* Copyright (c) 2026 The Bobbin authors. MIT licence, see LICENSE. */
 
 /* What repair makes of a message of which a record is damaged: an opening trusts the
-   footers of full segments, and does not look at the records behind them. */
+   footers of full segments, and does not look at the records behind them. From the look to
+   the end the message is claimed: what somebody else writes of it comes before that, or
+   behind it. */
 
 #include "config.h"
 #include "module-journal-private.h"
@@ -103,17 +105,17 @@ static int keep_message(struct journal_store *store,
 }
 
 /* What can be read of it is kept, and then it is removed: as long as it was listed,
-   nobody could take it, nor write it anew. */
+   nobody could take it, nor write it anew. The claim goes. */
 static void take_out(struct journal_store *store,
 		     const struct journal_entry *entry)
 {
 	char text[MESSAGE_ID_TEXT_SIZE], *why = i_strdup(io_get_error());
-	message_id removed = entry->id;
 	int answer, error;
 
 	message_id_to_text(&entry->id, text);
 	if (keep_message(store, entry, why) < 0) {
 		error = errno;
+		journal_release(store->journal, &entry->id);
 		spool_note_unkept(store->spool, error);
 		spool_warn(store->spool,
 			   "message %s stays: what there is of it could not be "
@@ -122,7 +124,7 @@ static void take_out(struct journal_store *store,
 		i_free(why);
 		return;
 	}
-	answer = journal_unlinkheaders(&store->io, IO_SYNCHRONOUS, &removed);
+	answer = journal_unlink_claimed(store, entry);
 	if (answer == IO_FAIL || answer == IO_TRANS_FAIL) {
 		spool_note_unkept(store->spool, io_get_errno());
 		spool_warn(store->spool, "message %s stays: %s", text,
@@ -136,7 +138,7 @@ static void take_out(struct journal_store *store,
 	i_free(why);
 }
 
-/* Body and headers are whole. */
+/* Body and headers are whole. The claim goes. */
 static void write_anew(struct journal_store *store,
 		       const struct journal_entry *entry)
 {
@@ -148,8 +150,9 @@ static void write_anew(struct journal_store *store,
 	if (answer == IO_DONE) {
 		email_message_set_version(
 			message, email_message_get_version(message) + 1);
-		answer = journal_writeheaders(&store->io, IO_SYNCHRONOUS,
-					      message, 0);
+		answer = journal_write_claimed(store, message, entry);
+	} else {
+		journal_release(store->journal, &entry->id);
 	}
 	message_id_to_text(&entry->id, text);
 	if (answer != IO_DONE) {
@@ -160,7 +163,7 @@ static void write_anew(struct journal_store *store,
 	email_message_unref(&message);
 }
 
-/* The bytes of the damaged ones are nobody's then. */
+/* The bytes of the damaged ones are nobody's then. The claim goes. */
 static void replace_states(struct journal_store *store,
 			   const struct journal_entry *entry)
 {
@@ -173,6 +176,7 @@ static void replace_states(struct journal_store *store,
 		return;
 	}
 	error = errno;
+	journal_release(store->journal, &entry->id);
 	message_id_to_text(&entry->id, text);
 	spool_note_unkept(store->spool, error);
 	spool_warn(store->spool,
@@ -181,16 +185,36 @@ static void replace_states(struct journal_store *store,
 		   text, strerror(error));
 }
 
-bool journal_repair_message(struct journal_store *store,
-			    const struct journal_entry *entry)
+static void not_looked_at(struct journal_store *store, const message_id *id)
 {
-	if (journal_record_is_damaged(store, &entry->id, JOURNAL_HEADERS) ||
-	    journal_record_is_damaged(store, &entry->id, JOURNAL_BODY)) {
-		take_out(store, entry);
+	char text[MESSAGE_ID_TEXT_SIZE];
+
+	message_id_to_text(id, text);
+	spool_note_unkept(store->spool, ENOMEM);
+	spool_warn(store->spool, "message %s is not looked at: %s", text,
+		   strerror(ENOMEM));
+}
+
+bool journal_repair_message(struct journal_store *store, const message_id *id)
+{
+	struct journal_entry entry;
+	bool is_there;
+
+	if (journal_claim(store->journal, id, &entry) < 0) {
+		not_looked_at(store, id);
+		return false;
+	}
+	is_there = entry.headers.offset != 0;
+	if (is_there &&
+	    (journal_record_is_damaged(store, id, JOURNAL_HEADERS) ||
+	     journal_record_is_damaged(store, id, JOURNAL_BODY))) {
+		take_out(store, &entry);
 		return true;
 	}
-	if (entry->states.offset != 0 &&
-	    journal_record_is_damaged(store, &entry->id, JOURNAL_STATES))
-		replace_states(store, entry);
-	return false;
+	if (is_there && entry.states.offset != 0 &&
+	    journal_record_is_damaged(store, id, JOURNAL_STATES))
+		replace_states(store, &entry);
+	else
+		journal_release(store->journal, id);
+	return !is_there;
 }

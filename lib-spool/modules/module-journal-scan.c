@@ -95,7 +95,7 @@ static bool hand_out(const struct journal_entry *entry, void *context)
 		return false;
 	if ((walk->store->spool->flags & SPOOL_OPEN_REPAIR) != 0 &&
 	    !is_reader(walk->store) &&
-	    journal_repair_message(walk->store, entry))
+	    journal_repair_message(walk->store, &entry->id))
 		return true;
 	if (has_its_file(walk->store, entry))
 		spool_scan_found(walk->scan, &entry->id);

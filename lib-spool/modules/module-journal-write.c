@@ -31,19 +31,16 @@ struct journal_change {
 	int error;
 };
 
-/* With the claim; NULL with errno. */
-static struct journal_change *begin_change(struct journal_store *store,
-					   const message_id *id,
-					   const char *what,
-					   struct spool_later *later,
-					   struct journal_entry *entry_r)
+/* The claim is the caller's, and the change's then; NULL: no memory, and it is nobody's. */
+static struct journal_change *change_claimed(struct journal_store *store,
+					     const message_id *id,
+					     const char *what,
+					     struct spool_later *later)
 {
 	struct journal_change *change = try_calloc(1, sizeof(*change));
 
-	if (change == NULL)
-		return NULL;
-	if (journal_claim(store->journal, id, entry_r) < 0) {
-		i_free(change);
+	if (change == NULL) {
+		journal_release(store->journal, id);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -52,6 +49,18 @@ static struct journal_change *begin_change(struct journal_store *store,
 	change->what = what;
 	change->id = *id;
 	return change;
+}
+
+/* With the claim; NULL with errno. */
+static struct journal_change *begin_change(struct journal_store *store,
+					   const message_id *id,
+					   const char *what,
+					   struct spool_later *later,
+					   struct journal_entry *entry_r)
+{
+	if (journal_claim(store->journal, id, entry_r) < 0)
+		return NULL;
+	return change_claimed(store, id, what, later);
 }
 
 /* The body that this change will have put an end to may be in a file; where that cannot
@@ -311,25 +320,42 @@ static int take_body(struct journal_change *change)
 			  "write the body and the headers");
 }
 
+/* change NULL: there was no memory for it. */
+static int go_on_writing(struct journal_store *store,
+			 struct journal_change *change, email_message *message,
+			 const struct journal_entry *entry)
+{
+	int answer;
+
+	if (change == NULL)
+		return spool_fail_message(store->spool, "writing the headers",
+					  &message->message_id, errno);
+	change->message = message;
+	answer = take_body(change);
+	if (answer == IO_DONE)
+		answer = fill_write(change, message, entry);
+	return answer == IO_DONE ? commit_change(change) :
+				   drop_change(change, answer);
+}
+
 /* later NULL: waits. */
 static int start_write(struct journal_store *store, email_message *message,
 		       struct spool_later *later)
 {
-	const message_id *id = &message->message_id;
-	struct journal_change *change;
 	struct journal_entry entry;
-	int answer;
+	struct journal_change *change = begin_change(
+		store, &message->message_id, "writing", later, &entry);
 
-	change = begin_change(store, id, "writing", later, &entry);
-	if (change == NULL)
-		return spool_fail_message(store->spool, "writing the headers",
-					  id, errno);
-	change->message = message;
-	answer = take_body(change);
-	if (answer == IO_DONE)
-		answer = fill_write(change, message, &entry);
-	return answer == IO_DONE ? commit_change(change) :
-				   drop_change(change, answer);
+	return go_on_writing(store, change, message, &entry);
+}
+
+int journal_write_claimed(struct journal_store *store, email_message *message,
+			  const struct journal_entry *entry)
+{
+	return go_on_writing(store,
+			     change_claimed(store, &message->message_id,
+					    "writing", NULL),
+			     message, entry);
 }
 
 int journal_writeheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
@@ -365,20 +391,36 @@ static void fill_unlink(struct journal_change *change,
 	note_file(change, entry);
 }
 
-static int start_unlink(struct journal_store *store, const message_id *id,
-			struct spool_later *later)
+/* As go_on_writing(). */
+static int go_on_removing(struct journal_store *store,
+			  struct journal_change *change, const message_id *id,
+			  const struct journal_entry *entry)
 {
-	struct journal_change *change;
-	struct journal_entry entry;
-
-	change = begin_change(store, id, "removing", later, &entry);
 	if (change == NULL)
 		return spool_fail_message(store->spool, "removing", id, errno);
 	/* what is gone from the index is so durably */
-	if (entry.headers.offset == 0)
+	if (entry->headers.offset == 0)
 		return drop_change(change, IO_CONT);
-	fill_unlink(change, &entry);
+	fill_unlink(change, entry);
 	return commit_change(change);
+}
+
+static int start_unlink(struct journal_store *store, const message_id *id,
+			struct spool_later *later)
+{
+	struct journal_entry entry;
+	struct journal_change *change =
+		begin_change(store, id, "removing", later, &entry);
+
+	return go_on_removing(store, change, id, &entry);
+}
+
+int journal_unlink_claimed(struct journal_store *store,
+			   const struct journal_entry *entry)
+{
+	return go_on_removing(
+		store, change_claimed(store, &entry->id, "removing", NULL),
+		&entry->id, entry);
 }
 
 int journal_unlinkheaders(io_infrastructure *io, io_caller caller ATTR_UNUSED,
