@@ -146,7 +146,7 @@ static int lock_fail(const struct spool *spool, int fd, char **error_r)
 		return spool_fail(error_r, errno,
 				  "locking %s/" SPOOL_LOCK_NAME " failed: %s",
 				  spool->dir, strerror(errno));
-	size = file_pread(fd, pid, sizeof(pid) - 1, 0);
+	size = file_pread_all(fd, pid, sizeof(pid) - 1, 0);
 	pid[size < 0 ? 0 : size] = '\0';
 	pid[strcspn(pid, "\n")] = '\0';
 	if (sscanf(pid, "pid %ld", &owner) == 1 && owner == (long)getpid())
@@ -266,7 +266,7 @@ static void load_last_id(struct spool *spool)
 	int fd = file_open_regular(spool->dir_fd, LAST_ID_NAME);
 
 	if (fd >= 0 &&
-	    file_read(fd, text, sizeof(text) - 1) == sizeof(text) - 1 &&
+	    file_pread_all(fd, text, sizeof(text) - 1, 0) == sizeof(text) - 1 &&
 	    message_id_from_text(text, &last))
 		spool->ids = message_id_generator_new(&last);
 	else

@@ -110,6 +110,21 @@ ssize_t file_pread(int fd, void *data, size_t size, off_t offset)
 	RETRY_EINTR(ssize_t, current_ops->pread(fd, data, size, offset));
 }
 
+ssize_t file_pread_all(int fd, void *data, size_t size, off_t offset)
+{
+	unsigned char *to = data;
+	size_t done = 0;
+	ssize_t ret = 1;
+
+	while (ret > 0 && done < size) {
+		ret = file_pread(fd, to + done, size - done,
+				 offset + (off_t)done);
+		if (ret > 0)
+			done += (size_t)ret;
+	}
+	return ret < 0 ? -1 : (ssize_t)done;
+}
+
 ssize_t file_writev(int fd, const struct iovec *iov, int count)
 {
 	RETRY_EINTR(ssize_t, current_ops->writev(fd, iov, count));

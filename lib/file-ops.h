@@ -73,6 +73,8 @@ void file_ops_set(const struct file_ops *ops);
 int file_open(int dir_fd, const char *path, int flags, mode_t mode);
 ssize_t file_read(int fd, void *data, size_t size);
 ssize_t file_pread(int fd, void *data, size_t size, off_t offset);
+/* The same until all of it was read, or the file ends: only then it is less. */
+ssize_t file_pread_all(int fd, void *data, size_t size, off_t offset);
 ssize_t file_writev(int fd, const struct iovec *iov, int count);
 ssize_t file_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t file_sendmsg(int fd, const struct msghdr *msg, int flags);

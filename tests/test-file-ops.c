@@ -457,6 +457,8 @@ static void test_file_ops_short_counts(void **state ATTR_UNUSED)
 	assert_int_equal(file_read(fd, data, 8), 3);
 	assert_int_equal(file_pread(fd, data, 8, 4), 3);
 	assert_memory_equal(data, "efg", 3);
+	assert_int_equal(file_pread_all(fd, data, 8, 1), 7);
+	assert_memory_equal(data, "bcdefgh", 7);
 	assert_int_equal(file_writev(fd, iov, 2), 2);
 	assert_int_equal(file_pwritev(fd, iov, 2, 0), 2);
 	test_faults.zero_write = true;

@@ -230,6 +230,26 @@ static void test_blank_ones_are_not_read(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* A file system may give less than was asked for: that is no end, and no damage. */
+static void test_short_reads(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	unsigned int n;
+
+	for (n = 0; n < 3; n++)
+		assert_int_equal(test_journal_store(journal, n), 0);
+	journal_close(&journal);
+	for (n = 0; n < 2; n++) {
+		test_faults_begin();
+		test_faults.max_read = JOURNAL_HEADER_SIZE - 1;
+		journal = test_journal_open(n == 0);
+		test_faults_end();
+		assert_true(test_journal_has(journal, 2));
+		journal_close(&journal);
+	}
+	assert_int_equal(test_journal.warnings, 0);
+}
+
 /* Two names become durable before a journal is made: that of its directory, and what is
    in that. */
 static void test_a_journal_that_cannot_be_made(void **state ATTR_UNUSED)
@@ -537,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_every_failing_call_of_a_start),
 		cmocka_unit_test(test_what_a_segment_has_taken),
 		cmocka_unit_test(test_blank_ones_are_not_read),
+		cmocka_unit_test(test_short_reads),
 		cmocka_unit_test(test_a_journal_that_cannot_be_made),
 		cmocka_unit_test(test_a_reader_leaves_the_next_segment),
 		cmocka_unit_test(test_what_a_writer_moved),

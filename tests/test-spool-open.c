@@ -231,6 +231,28 @@ static void test_a_fork_closes(void **state ATTR_UNUSED)
 	closes_in_child("journal");
 }
 
+/* It is behind the last one also where that is read in parts, by a clock that was far
+   ahead. */
+static void test_the_last_id_in_parts(void **state ATTR_UNUSED)
+{
+	static const char last[] = "7yyyyyyyyyyyyyyyyyyyyyyyyy";
+	struct spool *spool;
+	message_id id, newer;
+	char path[600];
+
+	test_spool_init("");
+	(void)snprintf(path, sizeof(path), "%s/last-id", test_spool_dir());
+	test_write_file(path, last, sizeof(last) - 1);
+	assert_true(message_id_from_text(last, &id));
+	test_faults_begin();
+	test_faults.max_read = 5;
+	spool = test_spool_open(0);
+	test_faults_end();
+	spool_new_id(spool, &newer);
+	assert_true(message_id_cmp(&newer, &id) > 0);
+	spool_close(&spool);
+}
+
 /* Who is told of a message says so, and waits until he may go on. */
 struct held {
 	int told[2], go_on[2];
@@ -518,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_flags),
 		cmocka_unit_test(test_one_owner),
 		cmocka_unit_test(test_a_fork_changes_nothing),
+		cmocka_unit_test(test_the_last_id_in_parts),
 		cmocka_unit_test(test_a_fork_closes),
 		cmocka_unit_test(test_a_fork_closes_beside_a_scan),
 		cmocka_unit_test(test_settings_and_versions),

@@ -541,6 +541,23 @@ struct journal_request *journal_write_group(struct journal *journal,
 	return rest;
 }
 
+int journal_settle_voids(struct journal *journal)
+{
+	struct journal_request nothing = { .use = JOURNAL_USE_REMOVE };
+	bool settled;
+	int error;
+
+	if (!journal_has_voids(journal))
+		return 0;
+	journal_begin_commit(journal);
+	(void)get_segment(journal, journal->group, &nothing);
+	error = errno;
+	settled = journal->voids == NULL;
+	journal_end_commit(journal);
+	errno = error;
+	return settled ? 0 : -1;
+}
+
 /* On a full disk there is no block for that, and who closes does not fail for it. */
 void journal_vouch(struct journal *journal)
 {

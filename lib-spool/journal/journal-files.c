@@ -230,21 +230,14 @@ void journal_file_free(struct journal_file **_file)
 ssize_t journal_file_read_some(struct journal_file *file, void *data,
 			       size_t size, uint64_t offset)
 {
-	unsigned char *to = data;
-	size_t done = 0;
-	ssize_t ret = 1;
 	int fd = journal_file_hold(file);
+	ssize_t ret;
 
 	if (fd < 0)
 		return -1;
-	while (ret > 0 && done < size) {
-		ret = file_pread(fd, to + done, size - done,
-				 (off_t)(offset + done));
-		if (ret > 0)
-			done += (size_t)ret;
-	}
+	ret = file_pread_all(fd, data, size, (off_t)offset);
 	journal_file_let_go(file);
-	return ret < 0 ? -1 : (ssize_t)done;
+	return ret;
 }
 
 int journal_file_read(struct journal_file *file, void *data, size_t size,

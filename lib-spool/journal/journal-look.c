@@ -137,7 +137,7 @@ static void look_at_header(struct look *look, int fd)
 	struct journal_segment_header *header = &look->segment->header;
 	unsigned char bytes[JOURNAL_HEADER_SIZE];
 	uint32_t number = header->number;
-	ssize_t ret = file_pread(fd, bytes, sizeof(bytes), 0);
+	ssize_t ret = file_pread_all(fd, bytes, sizeof(bytes), 0);
 
 	look->state = JOURNAL_SEGMENT_DAMAGED;
 	if (ret < 0)

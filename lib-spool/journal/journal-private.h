@@ -112,7 +112,8 @@ struct journal {
 	/* NULL: the next one is to be taken; changed under the mutex */
 	struct journal_segment *active;
 	uint64_t next_sequence;
-	struct journal_void *voids; /* to be declared void */
+	/* to be declared void; changed under the mutex */
+	struct journal_void *voids;
 	/* that are, of segments that are there, what was said longest ago first; under the
 	   mutex */
 	struct journal_void *voided;
@@ -371,6 +372,7 @@ void journal_bequeath(struct journal *journal, struct journal_segment *from);
 void journal_add_void(struct journal *journal,
 		      const struct journal_segment *segment, uint64_t pos,
 		      uint64_t size);
+bool journal_has_voids(struct journal *journal);
 /* The first of those is declared so, durably. */
 void journal_void_is_declared(struct journal *journal);
 /* A record that was read declares it so. False: no memory. */

@@ -22,8 +22,20 @@ void journal_add_void(struct journal *journal,
 	       JOURNAL_INCARNATION_SIZE);
 	range->target.offset = (uint32_t)(pos / JOURNAL_ALIGN);
 	range->target.size = (uint32_t)(size / JOURNAL_ALIGN);
+	(void)pthread_mutex_lock(&journal->mutex);
 	range->next = journal->voids;
 	journal->voids = range;
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+bool journal_has_voids(struct journal *journal)
+{
+	bool ret;
+
+	(void)pthread_mutex_lock(&journal->mutex);
+	ret = journal->voids != NULL;
+	(void)pthread_mutex_unlock(&journal->mutex);
+	return ret;
 }
 
 /* Where a pointer to it is; to NULL, at the end: there is none. With the mutex. */
@@ -56,8 +68,8 @@ void journal_void_is_declared(struct journal *journal)
 {
 	struct journal_void *range = journal->voids;
 
-	journal->voids = range->next;
 	(void)pthread_mutex_lock(&journal->mutex);
+	journal->voids = range->next;
 	/* its segment may have been written anew meanwhile */
 	if (journal_segment_find(journal, range->target.incarnation) != NULL)
 		append_voided(journal, range);

@@ -130,6 +130,9 @@ int journal_claim(struct journal *journal, const message_id *id,
 void journal_release(struct journal *journal, const message_id *id);
 /* Before states of a claimed message's recipients are written. -1: no memory. */
 int journal_reserve_states(struct journal *journal, const message_id *id);
+/* What failed, and may be on the disk, no start finds any more when this returns 0: else a
+   message that is not there now may be there then. -1 with errno. */
+int journal_settle_voids(struct journal *journal);
 
 /* What was counted, and what there is: waits for the group that is being written. -1
    with errno. */

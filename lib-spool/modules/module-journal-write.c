@@ -391,6 +391,15 @@ static void fill_unlink(struct journal_change *change,
 	note_file(change, entry);
 }
 
+/* What is gone from the index is so durably; but what was refused as it could not be made
+   durable was never in it. */
+static int settle_absence(struct journal_store *store, const message_id *id)
+{
+	return journal_settle_voids(store->journal) < 0 ?
+		spool_fail_message(store->spool, "removing", id, errno) :
+		IO_CONT;
+}
+
 /* As go_on_writing(). */
 static int go_on_removing(struct journal_store *store,
 			  struct journal_change *change, const message_id *id,
@@ -398,9 +407,8 @@ static int go_on_removing(struct journal_store *store,
 {
 	if (change == NULL)
 		return spool_fail_message(store->spool, "removing", id, errno);
-	/* what is gone from the index is so durably */
 	if (entry->headers.offset == 0)
-		return drop_change(change, IO_CONT);
+		return drop_change(change, settle_absence(store, id));
 	fill_unlink(change, entry);
 	return commit_change(change);
 }

@@ -63,6 +63,36 @@ static void test_failed_put(void **state ATTR_UNUSED)
 	explore_all(6);
 }
 
+/* What nobody finds, as it was refused, may be on the disk: who is told that it is removed
+   may rely on that. */
+static void test_removal_behind_failed_put(void **state ATTR_UNUSED)
+{
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
+
+	crash_must_put(spool, 0, 3000);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
+	crash_must_remove(spool, 1);
+	/* once is enough */
+	crash_fail(CRASH_SYNC_GROUP);
+	crash_must_remove(spool, 1);
+	crash_spool_end(&spool);
+	explore_all(6);
+}
+
+static void test_failed_removal_behind_failed_put(void **state ATTR_UNUSED)
+{
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
+
+	crash_must_put(spool, 0, 3000);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_put(spool, 1, 6000), IO_TRANS_FAIL);
+	crash_fail(CRASH_SYNC_GROUP);
+	assert_int_equal(crash_remove(spool, 1), IO_TRANS_FAIL);
+	crash_spool_end(&spool);
+	explore_all(6);
+}
+
 static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
 {
 	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
@@ -351,6 +381,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failed_put),
+		cmocka_unit_test(test_removal_behind_failed_put),
+		cmocka_unit_test(test_failed_removal_behind_failed_put),
 		cmocka_unit_test(test_failed_rewrite_and_removal),
 		cmocka_unit_test(test_failed_header),
 		cmocka_unit_test(test_large_behind_void),
