@@ -9,19 +9,26 @@
 #include "ostream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+struct place {
+	int dir_fd; /* the spool's: temporary files are not for a person */
+	int quarantine_fd; /* to be synced with each name that it gets */
+};
+
 /* 1; 0: something has that name; -1 with errno. */
-static int keep(int dir_fd, const char *path,
+static int keep(const struct place *place, const char *name,
 		enum ostream_file_atomic_flags flags, const void *data,
 		size_t size)
 {
 	struct ostream *output;
 	int ret, error;
 
-	output = o_stream_create_file_atomic_at(dir_fd, path, -1, 0600, flags);
+	output = o_stream_create_file_atomic_at(place->quarantine_fd, name,
+						place->dir_fd, 0600, flags);
 	o_stream_nsend(output, data, size);
 	ret = o_stream_finish(output) > 0 ? 1 : -1;
 	error = output->stream_errno;
@@ -31,10 +38,10 @@ static int keep(int dir_fd, const char *path,
 }
 
 /* It is there from the last time. */
-static bool has_bytes(int dir_fd, const char *path, const unsigned char *data,
-		      size_t size)
+static bool has_bytes(const struct place *place, const char *name,
+		      const unsigned char *data, size_t size)
 {
-	int fd = file_open_regular(dir_fd, path);
+	int fd = file_open_regular(place->quarantine_fd, name);
 	unsigned char part[4096];
 	ssize_t ret = -1;
 	size_t pos = 0;
@@ -49,36 +56,55 @@ static bool has_bytes(int dir_fd, const char *path, const unsigned char *data,
 	return ret == 0 && pos == size;
 }
 
-static int keep_reason(int dir_fd, const char *path, const char *why)
+static int keep_reason(const struct place *place, const char *name,
+		       const char *why)
 {
-	char *name = i_strdup_printf("%s" SPOOL_REASON_SUFFIX, path);
+	char *reason = i_strdup_printf("%s" SPOOL_REASON_SUFFIX, name);
 	char *line = i_strdup_printf("%s\n", why);
-	int ret = keep(dir_fd, name, 0, line, strlen(line)), error = errno;
+	int ret = keep(place, reason, 0, line, strlen(line)), error = errno;
 
 	i_free(line);
-	i_free(name);
+	i_free(reason);
 	errno = error;
 	return ret > 0 ? 0 : -1;
+}
+
+static int keep_all(const struct place *place, const char *name,
+		    const void *data, size_t size, const char *why)
+{
+	char *own = i_strdup(name);
+	unsigned int number = 0;
+	int ret = 1, error;
+
+	while (data != NULL &&
+	       (ret = keep(place, own, OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE,
+			   data, size)) == 0 &&
+	       !has_bytes(place, own, data, size)) {
+		i_free(own);
+		own = i_strdup_printf("%s.%u", name, ++number);
+	}
+	if (ret >= 0)
+		ret = keep_reason(place, own, why);
+	error = errno;
+	i_free(own);
+	errno = error;
+	return ret;
 }
 
 int spool_put_aside(int dir_fd, const char *name, const void *data, size_t size,
 		    const char *why)
 {
-	char *path = i_strdup_printf("quarantine/%s", name);
-	unsigned int number = 0;
-	int ret = 1, error;
+	struct place place = { .dir_fd = dir_fd };
+	int ret, error;
 
-	while (data != NULL &&
-	       (ret = keep(dir_fd, path, OSTREAM_FILE_ATOMIC_FLAG_NO_REPLACE,
-			   data, size)) == 0 &&
-	       !has_bytes(dir_fd, path, data, size)) {
-		i_free(path);
-		path = i_strdup_printf("quarantine/%s.%u", name, ++number);
-	}
-	if (ret >= 0)
-		ret = keep_reason(dir_fd, path, why);
+	place.quarantine_fd =
+		file_open(dir_fd, "quarantine",
+			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (place.quarantine_fd < 0)
+		return -1;
+	ret = keep_all(&place, name, data, size, why);
 	error = errno;
-	i_free(path);
+	(void)file_close(&place.quarantine_fd);
 	errno = error;
 	return ret;
 }

@@ -186,7 +186,7 @@ threaded_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-spool-open
-unit_tests += tests/crash/test-crash-file-store
+unit_tests += tests/crash/test-crash-file-store tests/crash/test-crash-damage
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
 	tests/crash/test-crash-journal-full \
@@ -274,6 +274,8 @@ crash_spool_sources = $(crash_sources) \
 	tests/crash/crash-spool.h tests/crash/crash-spool-private.h
 tests_crash_test_crash_file_store_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-file-store.c
+tests_crash_test_crash_damage_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-damage.c
 tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal.c
 tests_crash_test_crash_journal_faults_SOURCES = $(crash_spool_sources) \

@@ -178,6 +178,20 @@ static void choose(const size_t *pending, size_t count, unsigned int number,
 	}
 }
 
+/* Until one of its directories was synced a rename is there or is not, or the file has both
+   names. */
+static void keep_renamed(const size_t *pending, size_t count)
+{
+	const struct op *op;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		op = &crash_ops[pending[i]];
+		if (op->renamed_by != 0 && fate[op->renamed_by] == LOST)
+			fate[pending[i]] = LOST;
+	}
+}
+
 static unsigned int states_of(const size_t *pending, size_t count,
 			      unsigned int max)
 {
@@ -218,6 +232,7 @@ static const char *explore_moment(const char *dir, size_t moment,
 	}
 	for (number = 0; number < states_of(pending, count, max); number++) {
 		choose(pending, count, number, &seed);
+		keep_renamed(pending, count);
 		test_remove_tree(dir);
 		build_dir(dir, 0, moment);
 		(*states_r)++;

@@ -376,13 +376,16 @@ static int c_renameat2(int old_fd, const char *old_path, int new_fd,
 	int ret = killed ? 0 :
 			   file_ops_system.renameat2(old_fd, old_path, new_fd,
 						     new_path, flags);
-	int node;
+	int old_dir = fd_node(old_fd), new_dir = fd_node(new_fd), node;
 
-	if (!recording || killed || ret < 0 || fd_node(old_fd) < 0)
+	if (!recording || killed || ret < 0 || old_dir < 0)
 		return ret;
-	node = lookup(fd_node(old_fd), old_path);
-	add_name(OP_NAME, fd_node(new_fd), new_path, node);
-	add_name(OP_UNNAME, fd_node(old_fd), old_path, node);
+	old_path = enter(&old_dir, old_path);
+	new_path = enter(&new_dir, new_path);
+	node = lookup(old_dir, old_path);
+	add_name(OP_NAME, new_dir, new_path, node);
+	add_name(OP_UNNAME, old_dir, old_path, node);
+	crash_ops[crash_op_count - 1].renamed_by = crash_op_count - 2;
 	return ret;
 }
 
@@ -401,9 +404,11 @@ static int c_linkat(int old_fd, const char *old_path, int new_fd,
 static int c_unlinkat(int fd, const char *path, int flags)
 {
 	int ret = killed ? 0 : file_ops_system.unlinkat(fd, path, flags);
+	int dir = fd_node(fd);
 
-	if (recording && !killed && ret == 0 && fd_node(fd) >= 0)
-		add_name(OP_UNNAME, fd_node(fd), path, -1);
+	path = enter(&dir, path);
+	if (recording && !killed && ret == 0 && dir >= 0)
+		add_name(OP_UNNAME, dir, path, -1);
 	return ret;
 }
 

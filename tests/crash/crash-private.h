@@ -7,7 +7,7 @@
 #include "crash-model.h"
 
 #define NODES_MAX 4096
-#define NAMES_MAX 64
+#define NAMES_MAX 128
 #define OPS_MAX 20000
 
 /* A file or directory, whatever its names are. */
@@ -32,6 +32,9 @@ struct op {
 	size_t offset, size;
 	unsigned char *data;
 	int event;
+	/* Of a name that a rename takes away, the operation that gives the new one; 0: of
+	   none. */
+	size_t renamed_by;
 	bool failed; /* a sync that was to cover it failed: no later one does */
 };
 

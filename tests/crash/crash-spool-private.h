@@ -13,7 +13,8 @@ enum {
 	REMOVING = 200,
 	REMOVED = 300,
 	REWRITTEN = 400,
-	NOT_REWRITTEN = 500
+	NOT_REWRITTEN = 500,
+	DAMAGED = 600
 };
 
 extern message_id crash_ids[CRASH_MESSAGES];

@@ -9,11 +9,13 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char wrong[1200];
 
 struct state {
+	const struct crash_keeping *keeping;
 	const int *events[2];
 	size_t counts[2];
 };
@@ -41,6 +43,11 @@ static const char *problem(const char *what, unsigned int i)
 	(void)snprintf(wrong, sizeof(wrong), "message %u: %s (%s)", i, what,
 		       io_get_error());
 	return wrong;
+}
+
+static bool is_damaged(const struct state *state, unsigned int i)
+{
+	return happened(state, DAMAGED, i);
 }
 
 /* Each version has delivered to one more. */
@@ -131,12 +138,12 @@ static void scan(struct spool *spool, unsigned int counts[CRASH_MESSAGES])
 	spool_wait_scan(spool);
 }
 
-static struct spool *try_open(const char *dir)
+static struct spool *try_open(const char *dir, unsigned int flags)
 {
 	struct spool *spool;
 	char *error;
 
-	spool = spool_open(dir, 0, NULL, &error);
+	spool = spool_open(dir, flags, NULL, &error);
 	if (spool == NULL) {
 		(void)snprintf(wrong, sizeof(wrong), "cannot be opened: %s",
 			       error);
@@ -167,6 +174,60 @@ static const char *put_aside(const char *dir)
 	return result;
 }
 
+/*
+ * What is damaged
+ */
+
+/* Octets in the middle of a body. */
+#define PART_POS 200
+#define PART_SIZE 48
+
+static bool is_in_file(const char *path, const char *part)
+{
+	buffer_t *content = test_read_file(path);
+	bool found = memmem(content->data, content->used, part, PART_SIZE) !=
+		NULL;
+
+	buffer_free(&content);
+	return found;
+}
+
+/* A file that was being made is none. */
+static bool is_below(const char *dir, const char *part)
+{
+	DIR *listing = opendir(dir);
+	struct dirent *entry;
+	bool found = false;
+	struct stat st;
+	char path[1024];
+
+	assert_non_null(listing);
+	while (!found && (entry = readdir(listing)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		assert_int_equal(lstat(path, &st), 0);
+		if (S_ISDIR(st.st_mode))
+			found = is_below(path, part);
+		else
+			found = S_ISREG(st.st_mode) && is_in_file(path, part);
+	}
+	(void)closedir(listing);
+	return found;
+}
+
+static const char *damaged_are_kept(const char *dir, const struct state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < CRASH_EXTRA; i++) {
+		if (crash_bodies[i] != NULL && is_damaged(state, i) &&
+		    !is_below(dir, crash_bodies[i] + PART_POS))
+			return problem("damaged, and not kept", i);
+	}
+	return NULL;
+}
+
 static const char *check_messages(struct spool *spool,
 				  const struct state *state,
 				  unsigned int handed_out[CRASH_MESSAGES])
@@ -176,7 +237,7 @@ static const char *check_messages(struct spool *spool,
 
 	scan(spool, handed_out);
 	for (i = 0; i < CRASH_MESSAGES && result == NULL; i++) {
-		if (crash_bodies[i] != NULL)
+		if (crash_bodies[i] != NULL && !is_damaged(state, i))
 			result = check_message(spool, i, state, handed_out[i]);
 	}
 	return result;
@@ -199,7 +260,7 @@ static const char *left_behind(struct spool *spool)
 static const char *run_once(const char *dir, const struct state *state,
 			    unsigned int handed_out[CRASH_MESSAGES], bool extra)
 {
-	struct spool *spool = try_open(dir);
+	struct spool *spool = try_open(dir, state->keeping->flags);
 	static const unsigned int none[CRASH_MESSAGES];
 	unsigned int again[CRASH_MESSAGES];
 	const char *result;
@@ -218,9 +279,12 @@ static const char *run_once(const char *dir, const struct state *state,
 	    crash_put(spool, CRASH_EXTRA, 700) != IO_DONE)
 		result = problem("not taken after the start", CRASH_EXTRA);
 	spool_close(&spool);
+	if (result != NULL)
+		return result;
 	/* headers are whole, and come with their bodies: nothing ever has to be
 	   put aside after a mere power cut */
-	return result != NULL ? result : put_aside(dir);
+	return state->keeping->has_damage ? damaged_are_kept(dir, state) :
+					    put_aside(dir);
 }
 
 static const char *run_all(const char *dir, const struct state *state,
@@ -231,6 +295,12 @@ static const char *run_all(const char *dir, const struct state *state,
 
 	free(crash_bodies[CRASH_EXTRA]);
 	crash_bodies[CRASH_EXTRA] = NULL;
+	if (state->keeping->has_damage) {
+		io_set_error("%s", "before it is opened");
+		result = damaged_are_kept(dir, state);
+		if (result != NULL)
+			return result;
+	}
 	result = run_once(dir, state, first, !keep);
 	if (result != NULL || keep)
 		return result;
@@ -266,7 +336,8 @@ const char *crash_check_spool(const char *dir, const int *events, size_t count,
 			      void *context)
 {
 	struct crash_keeping *keeping = context;
-	struct state state = { .events = { NULL, events },
+	struct state state = { .keeping = keeping,
+			       .events = { NULL, events },
 			       .counts = { 0, count } };
 	const char *result;
 	bool keep;

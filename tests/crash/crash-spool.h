@@ -66,6 +66,8 @@ void crash_note_removing(unsigned int i);
 void crash_note_stored(unsigned int i);
 void crash_note_absent(unsigned int i);
 void crash_note_not_rewritten(unsigned int i);
+/* It need not be there any more, but its bytes are, in whatever file. */
+void crash_note_damaged(unsigned int i);
 
 /* A state that is kept for another run, which goes on where it ends. */
 struct crash_kept {
@@ -80,6 +82,10 @@ struct crash_keeping {
 	unsigned int count;
 	/* What was acknowledged before the run; may be NULL. */
 	const struct crash_kept *before;
+	/* How states are opened: enum spool_open_flags. */
+	unsigned int flags;
+	/* Something was put aside, or is to be. */
+	bool has_damage;
 };
 void crash_keeping_free(struct crash_keeping *keeping);
 

@@ -276,3 +276,8 @@ void crash_note_not_rewritten(unsigned int i)
 {
 	crash_record_event(NOT_REWRITTEN + (int)i);
 }
+
+void crash_note_damaged(unsigned int i)
+{
+	crash_record_event(DAMAGED + (int)i);
+}
