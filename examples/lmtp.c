@@ -281,13 +281,18 @@ static void read_all(struct client *client)
 
 static void client_input(struct client *client)
 {
+	bool full;
 	int ret;
 
 	o_stream_cork(client->output);
 	read_all(client);
+	full = !may_read(client);
 	ret = o_stream_uncork_flush(client->output);
-	/* nothing will come behind the lines that were read */
-	if (may_read(client) && client->input->eof)
+	/* lines that were left since there were many replies, and that no event is for */
+	if (full && may_read(client))
+		i_stream_set_input_pending(client->input, true);
+	/* else nothing will come behind those that were read */
+	else if (may_read(client) && client->input->eof)
 		client->gone = true;
 	if (ret < 0 || (ret > 0 && client->quit))
 		client->gone = true;

@@ -67,14 +67,17 @@ static int put(struct spool *spool, message_id *id_r, struct istream *mail)
 static int get(struct spool *spool, const message_id *id, struct ostream *out)
 {
 	email_message *message;
-	struct istream *mail;
+	struct istream *dot, *mail;
 	int ret;
 
 	if (spool_get(spool, id, &message) != IO_DONE)
 		return fail(io_get_error());
-	mail = i_stream_create_dot(message->body, 0);
+	dot = i_stream_create_dot(message->body, 0);
+	/* damage is told at the body's end, which is behind the final dot */
+	mail = i_stream_create_whole(dot, message->body);
 	ret = copy(out, mail);
 	i_stream_destroy(&mail);
+	i_stream_destroy(&dot);
 	email_message_unref(&message);
 	return ret;
 }

@@ -159,7 +159,10 @@ int spool_readheaders(struct spool *spool, io_caller caller,
    message. The native store's body is a stream that does not end well where the bytes
    on the disk are not those that were written: it gives what it can, and then it fails
    (EINVAL; EPIPE where its stack says first that it is cut short). So nobody takes a
-   body for whole before its end was read with stream_errno 0. */
+   body for whole before its end was read with stream_errno 0. That is behind its final
+   dot: who reads the message by i_stream_create_dot() puts i_stream_create_whole() on top
+   of it, which looks; who sends the wire form on as it is reads to the end before the last
+   octets of it go out. */
 int spool_readbody(struct spool *spool, io_caller caller,
 		   email_message *message);
 /* Removes a message's headers: from then on neither a scan nor a read finds it, also

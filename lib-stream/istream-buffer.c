@@ -358,6 +358,18 @@ void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
 	i_stream_reset_buffer(stream, v_offset);
 }
 
+void i_stream_view_leave(struct istream_private *stream, uoff_t max_size)
+{
+	struct istream *parent = stream->parent;
+	/* what was skipped behind the part's end is none of it */
+	uoff_t offset = stream->parent_start_offset +
+		I_MIN(stream->istream.v_offset, max_size);
+
+	/* what others have read of a pipe is not read again */
+	if (offset > parent->v_offset || parent->seekable)
+		i_stream_seek(parent, offset);
+}
+
 int i_stream_read_parent(struct istream_private *stream,
 			 const unsigned char **data_r, size_t *size_r,
 			 size_t more)

@@ -25,17 +25,21 @@ struct age_identities;
    destroyed, input stands where this one was read to; one that cannot be seeked does not
    go back for that, if others have read more of it. */
 struct istream *i_stream_create_noop(struct istream *input);
-/* At most v_size bytes of input, from where it stands. When the stream is
+/* At most v_size bytes of input, from where it stands; where input ends before, this one
+   ends, too, without an error (_min_sized, below, has one). When the stream is
    destroyed, input stands behind what was read of it here, as above. */
 struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size);
 /* All of input, but where it holds more than max_size bytes, EFBIG behind the
-   last of these: against input that is larger than it may be. */
+   last of these: against input that is larger than it may be. Input stands in the end
+   as above. */
 struct istream *i_stream_create_max_size(struct istream *input,
 					 uoff_t max_size);
 /* Input that has exactly `size` bytes from where it stands: EPIPE where it ends
    before that, EINVAL where it goes on behind the last one, after every byte
-   that belongs to it. _min_sized: it may go on, which is not given out. _range:
-   from `offset` on, not from where it stands. */
+   that belongs to it. _min_sized: it may go on, which is not given out: a part of a
+   connection that has a known length, and must not pass for whole where that is lost.
+   _range: from `offset` on, not from where it stands. When the stream is destroyed, input
+   stands behind what was read of it here, as above. */
 struct istream *i_stream_create_sized(struct istream *input, uoff_t size);
 struct istream *i_stream_create_sized_range(struct istream *input,
 					    uoff_t offset, uoff_t size);

@@ -185,6 +185,10 @@ int i_stream_view_stat(struct istream_private *stream, bool exact);
 void i_stream_view_seek(struct istream_private *stream, uoff_t v_offset,
 			bool mark);
 
+/* For the destroy of one that shows a part of its parent, of max_size at the most: the
+   parent goes on where that was read to. */
+void i_stream_view_leave(struct istream_private *stream, uoff_t max_size);
+
 /* For filters: makes the parent stand where this stream left it, and gives the
    parent's data from there, reading where there is none (or, with `more`, where
    there is no more than that): as i_stream_read_more(). */

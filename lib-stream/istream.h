@@ -226,7 +226,8 @@ void i_stream_seek_mark(struct istream *stream, uoff_t v_offset);
    it may be written to. */
 char *i_stream_next_line(struct istream *stream);
 /* The same, reading more; NULL: not now, end, or error (ENOBUFS: the line is
-   longer than the buffer may be). */
+   longer than the buffer may be. Who skips what is buffered, and sets stream_errno to 0,
+   goes on behind that, still in that line). */
 char *i_stream_read_next_line(struct istream *stream);
 /* Whether the last line returned ended with CRLF. */
 bool i_stream_last_line_crlf(struct istream *stream);

@@ -143,6 +143,13 @@ elif sys.argv[1] == "large":
     code, text = send(c, b"x" * 1000 + b"\r\n" + b"y" * (20 << 20))
     assert code == 552, text
     assert c.noop()[0] == 250
+elif sys.argv[1] == "replies":
+    s = connected()
+    s.sendall(b"NOOP\r\n" * 2000 + b"QUIT\r\n")
+    got = b""
+    while b"\n221 " not in got:
+        got += s.recv(10000) or sys.exit(1)
+    assert got.count(b"\n250 ") == 2000, got
 else:
     s = connected()
     s.sendall(b"LHLO x\r\n" + 2 * (b"MAIL FROM:<>\r\nRCPT TO:<b@c>\r\n"
@@ -187,6 +194,7 @@ if command -v python3 >/dev/null; then
 	start_lmtp
 	check "lmtp says where it listens" test "$told" = "listening on socket"
 	check "it answers each recipient" client pipelined
+	check "and each of many commands at once" client replies
 	check "it refuses what is too large, and goes on" client large
 	client killing $pid >"$work/got" 2>"$work/why"
 	wait $pid 2>"$work/why"

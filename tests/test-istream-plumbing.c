@@ -128,6 +128,42 @@ static void test_sized_range(void **state ATTR_UNUSED)
 	i_stream_destroy(&parent);
 }
 
+/* What follows is the input's next, and nothing of what was read here is read again. */
+static void test_sized_leaves_the_rest(void **state ATTR_UNUSED)
+{
+	static const struct {
+		struct istream *(*create)(struct istream *input, uoff_t size);
+		uoff_t size, skip, next;
+	} cases[] = {
+		{ i_stream_create_min_sized, 4, 4, 5 },
+		{ i_stream_create_min_sized, 4, 2, 3 },
+		{ i_stream_create_min_sized, 4, 7, 5 },
+		{ i_stream_create_min_sized, 0, 0, 1 },
+		{ i_stream_create_sized, 9, 3, 4 },
+		{ i_stream_create_sized, 4, 4, 5 },
+		{ i_stream_create_max_size, 8, 8, 9 },
+	};
+	struct istream *input, *s;
+	unsigned int step;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(cases); i++) {
+		for (step = 1; step <= 10; step++) {
+			input = test_trickle_create("0123456789", 10, step,
+						    false);
+			i_stream_skip(input, 1);
+			s = cases[i].create(input, cases[i].size);
+			while (i_stream_get_data_size(s) < cases[i].skip &&
+			       i_stream_read(s) >= 0)
+				;
+			i_stream_skip(s, cases[i].skip);
+			i_stream_destroy(&s);
+			assert_int_equal(input->v_offset, cases[i].next);
+			i_stream_destroy(&input);
+		}
+	}
+}
+
 static void test_sized_seek_and_texts(void **state ATTR_UNUSED)
 {
 	struct istream *parent = i_stream_create_from_data("0123456789", 10);
@@ -535,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_sized),
 		cmocka_unit_test(test_sized_with_callback),
 		cmocka_unit_test(test_sized_range),
+		cmocka_unit_test(test_sized_leaves_the_rest),
 		cmocka_unit_test(test_sized_seek_and_texts),
 		cmocka_unit_test(test_nonuls),
 		cmocka_unit_test(test_callback),

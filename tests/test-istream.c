@@ -279,11 +279,21 @@ static void test_last_line_with_a_cr(void **state ATTR_UNUSED)
 
 static void test_line_too_long(void **state ATTR_UNUSED)
 {
-	struct istream *s = test_trickle_create("0123456789\n", 11, 4, false);
+	struct istream *s =
+		test_trickle_create("0123456789\nabc\n", 15, 4, false);
+	uoff_t offset;
 
 	i_stream_set_max_buffer_size(s, 5);
-	assert_null(i_stream_read_next_line(s));
-	assert_int_equal(s->stream_errno, ENOBUFS);
+	for (offset = 0; offset < 10; offset += 5) {
+		assert_null(i_stream_read_next_line(s));
+		assert_int_equal(s->stream_errno, ENOBUFS);
+		assert_int_equal(s->v_offset, offset);
+		/* who wants to go on behind it may */
+		i_stream_skip(s, i_stream_get_data_size(s));
+		s->stream_errno = 0;
+	}
+	assert_string_equal(i_stream_read_next_line(s), "");
+	assert_string_equal(i_stream_read_next_line(s), "abc");
 	i_stream_destroy(&s);
 }
 

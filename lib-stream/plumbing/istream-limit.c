@@ -36,19 +36,12 @@ static int i_stream_limit_get_size(struct istream_private *stream, bool exact,
 				      limit_istream(stream)->v_size, size_r);
 }
 
-/* The parent goes on where this part was read to; what was skipped behind its end is none
-   of it. */
 static void i_stream_limit_destroy(struct iostream_private *stream)
 {
 	struct limit_istream *limit =
 		container_of(stream, struct limit_istream, istream.iostream);
-	struct istream_private *s = &limit->istream;
-	uoff_t offset = s->parent_start_offset +
-		I_MIN(s->istream.v_offset, limit->v_size);
 
-	/* what others have read of a pipe is not read again */
-	if (offset > s->parent->v_offset || s->parent->seekable)
-		i_stream_seek(s->parent, offset);
+	i_stream_view_leave(&limit->istream, limit->v_size);
 }
 
 struct istream *i_stream_create_limit(struct istream *input, uoff_t v_size)

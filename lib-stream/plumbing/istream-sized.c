@@ -101,6 +101,14 @@ static int i_stream_sized_get_size(struct istream_private *stream, bool exact,
 				      sized_istream(stream)->max_size, size_r);
 }
 
+static void i_stream_sized_destroy(struct iostream_private *stream)
+{
+	struct sized_istream *sized =
+		container_of(stream, struct sized_istream, istream.iostream);
+
+	i_stream_view_leave(&sized->istream, sized->max_size);
+}
+
 static struct istream *create_sized(struct istream *input, uoff_t min_size,
 				    uoff_t max_size, int too_long_errno)
 {
@@ -110,6 +118,7 @@ static struct istream *create_sized(struct istream *input, uoff_t min_size,
 	sized->min_size = min_size;
 	sized->max_size = max_size;
 	sized->too_long_errno = too_long_errno;
+	sized->istream.iostream.destroy = i_stream_sized_destroy;
 	sized->istream.read = i_stream_sized_read;
 	sized->istream.seek = i_stream_view_seek;
 	sized->istream.stat = i_stream_view_stat;
