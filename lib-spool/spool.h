@@ -25,6 +25,9 @@ struct spool_settings {
 	/* Modules (doc/hooks.md), "/PATH [CONFIG]" each, NULL behind the last; NULL: none.
 	   They are loaded, as the stacks may be theirs, and closed again. */
 	const char *const *modules;
+	/* Public keys for an age layer that names none; NULL: none. They are copied into
+	   the spool where there is such a layer. */
+	struct age_recipients *recipients;
 };
 
 /* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a

@@ -158,6 +158,16 @@ check "POSIXLY_CORRECT does not lose recipients" sh -c \
 	"'$BOBBIN' spool show options $id | grep -q '^recipient  <b@x.org>'"
 
 #
+# Keys through a pipe, which can be read once
+#
+cat public | "$BOBBIN" spool init piped --body age:recipients=/dev/stdin
+check "init reads public keys once, for bodies and headers" \
+	sh -c "tail -n 1 piped/recipients | cmp - public"
+fails 78 "keys: line 1: not an age recipient" sh -c "echo age1 >keys &&
+	'$BOBBIN' spool init bad --headers age:recipients=keys"
+fails 66 "open(no/keys) failed" "$BOBBIN" spool init bad --body age:recipients=no/keys
+
+#
 # Somebody whom permissions bind
 #
 # as_nobody COMMAND...

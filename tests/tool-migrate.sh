@@ -86,6 +86,10 @@ check "and leaves what is there" all_there file
 check "what is there already is only removed" \
 	grep -q "^0 messages moved, $(wc -l <ids) were there already$" move.out
 check "then it is moved" moves copy file
+cat key | "$BOBBIN" spool migrate -i /dev/stdin file copy >pipe.out 2>&1
+check "a key that comes through a pipe is read once, for both spools" \
+	grep -q "^$(wc -l <ids) messages moved$" pipe.out
+"$BOBBIN" spool migrate copy file >pipe.out
 if "$BOBBIN" spool migrate --json --keep -i key file copy >json 2>json.err; then
 	check "--json has one object a message, and the counts" python3 -c '
 import json, sys

@@ -157,15 +157,11 @@ static bool same_directory(const char *a, const char *b)
 		st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino;
 }
 
-static int migrate_spools(struct migrate *migrate)
+static int open_and_migrate(struct migrate *migrate)
 {
 	struct spool *from, *to;
 	int code;
 
-	if (same_directory(migrate->from.dir, migrate->to.dir))
-		return tool_fail(EX_USAGE, "%s and %s are the same directory",
-				 migrate->from.dir, migrate->to.dir);
-	tool_catch_signals();
 	from = spool_tool_open(&migrate->from,
 			       migrate->keep ? SPOOL_OPEN_READ_ONLY : 0, &code);
 	if (from == NULL)
@@ -175,6 +171,23 @@ static int migrate_spools(struct migrate *migrate)
 		code = migrate_all(migrate, from, to);
 	spool_tool_close_writer(&to);
 	spool_close(&from);
+	return code;
+}
+
+static int migrate_spools(struct migrate *migrate)
+{
+	int code;
+
+	if (same_directory(migrate->from.dir, migrate->to.dir))
+		return tool_fail(EX_USAGE, "%s and %s are the same directory",
+				 migrate->from.dir, migrate->to.dir);
+	tool_catch_signals();
+	/* the keys are for what is in either of them */
+	code = tool_keys_load(&migrate->from.keys, &migrate->from.identities);
+	migrate->to.identities = migrate->from.identities;
+	if (code < 0)
+		code = open_and_migrate(migrate);
+	age_identities_unref(&migrate->from.identities);
 	return code;
 }
 
@@ -209,7 +222,6 @@ static int parse_args(struct migrate *migrate, int argc, char *argv[])
 		return code;
 	if (optind + 1 != argc)
 		return tool_usage("two spools are expected: FROM and TO");
-	/* the keys are for what is in either of them */
 	migrate->to = migrate->from;
 	return spool_take_dir(&migrate->to, argc, argv);
 }

@@ -95,7 +95,7 @@ static int print_undone(const struct spool_undone *undone)
 				      -1;
 }
 
-static int repair(const struct spool_args *args)
+static int look_and_repair(const struct spool_args *args)
 {
 	struct spool_strays before = { 0 }, after = { 0 };
 	struct spool_undone undone;
@@ -103,7 +103,6 @@ static int repair(const struct spool_args *args)
 	struct spool *spool;
 	int code;
 
-	tool_catch_signals();
 	code = look_before(args, &before);
 	if (code >= 0)
 		return code;
@@ -120,6 +119,18 @@ static int repair(const struct spool_args *args)
 		return code;
 	print_done(messages, &before, &after);
 	return print_undone(&undone);
+}
+
+static int repair(struct spool_args *args)
+{
+	int code;
+
+	tool_catch_signals();
+	code = tool_keys_load(&args->keys, &args->identities);
+	if (code < 0)
+		code = look_and_repair(args);
+	age_identities_unref(&args->identities);
+	return code;
 }
 
 static int run(int argc, char *argv[])

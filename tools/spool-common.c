@@ -177,9 +177,14 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	struct spool *spool;
 	char *error;
 
-	*code_r = tool_keys_load(&args->keys, &keys.identities);
-	if (*code_r >= 0)
-		return NULL;
+	if (args->identities == NULL) {
+		*code_r = tool_keys_load(&args->keys, &keys.identities);
+		if (*code_r >= 0)
+			return NULL;
+	} else {
+		keys.identities = args->identities;
+		age_identities_ref(keys.identities);
+	}
 	spool = open_or_wait(args, flags, &keys, &error);
 	if (spool == NULL) {
 		*code_r = tool_interrupted() ?

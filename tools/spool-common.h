@@ -10,6 +10,9 @@
 /* The options that most verbs have. */
 struct spool_args {
 	struct tool_keys keys;
+	/* what is in their files, of a verb that opens more than once: a pipe can be
+	   read once; NULL: not read yet */
+	struct age_identities *identities;
 	bool json;
 	enum tool_progress_mode progress;
 	const char *dir;
