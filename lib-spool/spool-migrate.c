@@ -30,6 +30,7 @@ struct result {
 	int answer;
 	char *why;
 	bool stops; /* nothing more can be done */
+	bool gone;  /* its owner removed it: there is nothing to tell */
 };
 
 struct migration {
@@ -256,6 +257,14 @@ static int copy(struct migration *migration, const message_id *id,
 	return put_there(migration, id, result);
 }
 
+/* Whoever has the spool open for writing removes messages while they are copied: what is
+   listed and not there any more has not failed. */
+static bool was_removed(const struct migration *migration, const message_id *id)
+{
+	return (migration->flags & SPOOL_MIGRATE_KEEP) != 0 &&
+		look_there(migration->from, id) == IO_CONT;
+}
+
 static int migrate_one(struct migration *migration, const message_id *id,
 		       struct result *result)
 {
@@ -302,6 +311,8 @@ static struct result *migrate_next(struct migration *migration)
 		result->what.error = io_get_errno() != 0 ? io_get_errno() :
 							   EINVAL;
 		result->why = i_strdup(io_get_error());
+		result->gone = !result->stops &&
+			was_removed(migration, &result->what.id);
 	}
 	return result;
 }
@@ -359,6 +370,8 @@ static void note_told(struct migration *migration, bool stop)
 static bool tell(struct migration *migration, struct result *result)
 {
 	result->what.problem = result->why;
+	if (result->gone)
+		return true;
 	return migration->callback == NULL ||
 		migration->callback(&result->what, migration->context);
 }
