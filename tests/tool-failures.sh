@@ -150,6 +150,24 @@ fails 66 "put: reading the body failed: open(nothing) failed: No such file" \
 	"$BOBBIN" spool put short nothing
 
 #
+# A spool that is not there: 66 would give the mail back
+#
+mkdir unmounted
+fails 75 "open(unmounted/spool.conf) failed" "$BOBBIN" spool put unmounted small
+fails 75 "open(nowhere) failed: No such file" "$BOBBIN" spool put nowhere small
+fails 66 "open(small/x) failed: Not a directory" "$BOBBIN" spool put short small/x
+cp -R short moved
+rm -rf moved/messages/[0-9a-z][0-9a-z]
+mkdir elsewhere
+ln -s ../../elsewhere moved/messages/real
+for a in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h j k m n p q r s t v w x y z; do
+	for b in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h j k m n p q r s t v w x y z; do
+		echo "moved/messages/$a$b"
+	done
+done | xargs -n 1 cp -P moved/messages/real
+fails 75 "Not a directory" "$BOBBIN" spool put moved small
+
+#
 # Options behind a file
 #
 "$BOBBIN" spool init options
