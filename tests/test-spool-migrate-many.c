@@ -8,7 +8,6 @@
 #include "test-migrate-common.h"
 
 #include <pthread.h>
-#include <string.h>
 
 static const char wire[] = TEST_SPOOL_WIRE;
 
@@ -188,71 +187,6 @@ static void test_nobody_is_far_ahead_of_who_is_told(void **state ATTR_UNUSED)
 	}
 }
 
-static struct {
-	struct spool *owner;
-	unsigned int calls, removes_at; /* 0: the first one fails */
-} remover;
-
-static int remove_it(io_infrastructure *io ATTR_UNUSED,
-		     io_caller caller ATTR_UNUSED, email_message *message)
-{
-	if (++remover.calls == remover.removes_at)
-		assert_int_equal(spool_remove(remover.owner,
-					      &message->message_id),
-				 IO_DONE);
-	return remover.calls == 1 && remover.removes_at == 0 ? IO_FAIL :
-							       IO_CONT;
-}
-
-/* One message of two. */
-static struct test_told copy_beside_owner(struct test_pair *pair)
-{
-	static io_infrastructure removing = { .shared = SPOOL_MODULE_SHARED(
-						      "removing", "", ""),
-					      .io_readheaders = remove_it,
-					      .io_readbody = remove_it };
-	struct test_told told;
-	message_id ids[2];
-	char *error;
-
-	test_put_full(pair->from, &ids[0]);
-	test_put_full(pair->from, &ids[1]);
-	remover.owner = pair->from;
-	remover.calls = 0;
-	pair->from =
-		spool_open(pair->from_dir, SPOOL_OPEN_READ_ONLY, NULL, &error);
-	assert_non_null(pair->from);
-	assert_int_equal(spool_add_module(pair->from, &removing, "", &error),
-			 0);
-	told = test_migrate(pair, SPOOL_MIGRATE_KEEP);
-	spool_close(&remover.owner);
-	return told;
-}
-
-/* Who has the spool open for writing goes on: what it removes is no failure of a copy,
-   before the headers are read or between these and the body. */
-static void test_removed_while_it_is_copied(void **state ATTR_UNUSED)
-{
-	struct test_told told;
-	struct test_pair pair;
-	size_t i;
-
-	if (!test_threads_fail())
-		return;
-	for (i = 0; i < 3 * N_ELEMENTS(test_directions); i++) {
-		if (strcmp(test_directions[i / 3].from, "file") != 0)
-			continue; /* a journal's reader knows what there was */
-		test_pair_new(&test_directions[i / 3], &pair);
-		remover.removes_at = (unsigned int)(i % 3);
-		told = copy_beside_owner(&pair);
-		assert_int_equal(told.count, i % 3 == 0 ? 2 : 1);
-		assert_int_equal(told.problems, i % 3 == 0 ? 1 : 0);
-		test_must_have_whole(pair.to, 1);
-		test_pair_close(&pair);
-	}
-	test_threads_again();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,7 +194,6 @@ int main(void)
 		cmocka_unit_test(test_false_begins_no_other),
 		cmocka_unit_test(test_no_threads),
 		cmocka_unit_test(test_nobody_is_far_ahead_of_who_is_told),
-		cmocka_unit_test(test_removed_while_it_is_copied),
 	};
 
 	return cmocka_run_group_tests_name("spool-migrate-many", tests,

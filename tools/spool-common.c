@@ -198,6 +198,33 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	return spool;
 }
 
+int spool_tool_count_strays(struct spool *spool, struct spool_strays *strays_r)
+{
+	char *error;
+	int code = -1;
+
+	if (spool_count_strays(spool, strays_r, &error) < 0) {
+		code = spool_tool_read_failed(errno, error, true);
+		free(error);
+	}
+	return code;
+}
+
+int spool_tool_look_before(const struct spool_args *args,
+			   struct spool_strays *strays_r)
+{
+	struct spool *spool;
+	int code;
+
+	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY | SPOOL_OPEN_REPAIR,
+				&code);
+	if (spool == NULL)
+		return code;
+	code = spool_tool_count_strays(spool, strays_r);
+	spool_close(&spool);
+	return code;
+}
+
 int spool_tool_fail(const struct spool_args *args, int answer)
 {
 	int error = io_get_errno();
