@@ -88,6 +88,15 @@ check "and so does migrate" test $? = 77
 "$BOBBIN" spool migrate from to --keep -v >/dev/full 2>said
 check "migrate tells why stdout could not be written" sh -c \
 	"test $? = 74 && grep -q 'stdout failed: No space left' said"
+echo damaged >"$(find from/messages -name '*.h' | head -1)"
+for verb in verify 'verify --json' repair; do
+	"$BOBBIN" spool $verb from >/dev/full 2>said
+	echo "$verb: $?: $(grep -c 'stdout failed: No space left' said)"
+done >full.out
+check "what was damaged is still said where stdout cannot be written, and that it cannot" \
+	sh -c "printf '%s\n' 'verify: 65: 1' 'verify --json: 65: 1' 'repair: 74: 1' |
+		cmp - full.out"
+"$BOBBIN" spool put from small >/dev/null
 mkfifo pipe
 exec 8<>pipe 9>pipe 8>&-
 "$BOBBIN" spool migrate from to --keep -v >&9 2>said

@@ -365,9 +365,8 @@ int spool_finish(int code)
 
 int spool_finish_output(int code)
 {
-	if (code <= EX_OK)
-		return spool_finish(tool_finish_stdout());
-	/* why was told already */
-	(void)fflush(stdout);
-	return spool_finish(code);
+	int written = tool_finish_stdout();
+
+	/* the code says what was found, also where nobody could be told what that is */
+	return spool_finish(code <= EX_OK ? written : code);
 }
