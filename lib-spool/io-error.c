@@ -76,10 +76,11 @@ int io_answer_for_errno(int error)
 	case ENETUNREACH:
 	case EHOSTUNREACH:
 	case ECANCELED:
-	/* a wrong owner, or a policy: for an administrator to mend, and no reason
-	   to bounce mail */
+	/* a wrong owner, a policy, or a directory that was replaced: for an
+	   administrator to mend, and no reason to bounce mail */
 	case EACCES:
 	case EPERM:
+	case ENOTDIR:
 		return IO_TRANS_FAIL;
 	default:
 		return IO_FAIL;

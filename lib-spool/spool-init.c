@@ -30,8 +30,11 @@ static bool is_too_long(const struct stack_spec *spec)
 /* A stack for the configuration, which calls it by `name`: its public keys go to
    `recipients`, and the text names none. NULL with *error_r. */
 static char *take_stack(const char *name, const char *text,
+			const struct spool_settings *settings,
 			struct age_recipients *recipients, char **error_r)
 {
+	const struct stream_context context = { .recipients =
+							settings->recipients };
 	struct stack_spec *spec;
 	char *why, *result = NULL;
 
@@ -42,8 +45,8 @@ static char *take_stack(const char *name, const char *text,
 		why = i_strdup("the stack is too long");
 		errno = EINVAL;
 	} else if (spec != NULL &&
-		   stack_spec_take_recipients(spec, NULL, recipients, &why) ==
-			   0)
+		   stack_spec_take_recipients(spec, &context, recipients,
+					      &why) == 0)
 		result = stack_spec_format(spec, STACK_SPEC_SETTINGS);
 	if (result == NULL) {
 		(void)spool_fail(error_r, errno, "%s: %s", name, why);
@@ -266,8 +269,6 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 	       char **error_r)
 {
 	const char *body = settings->body == NULL ? "" : settings->body;
-	const char *headers = settings->headers == NULL ? body :
-							  settings->headers;
 	struct age_recipients *recipients = age_recipients_new();
 	struct spool_conf conf = { .store = NULL };
 	int ret = -1, error;
@@ -279,10 +280,14 @@ int spool_init(const char *dir, const struct spool_settings *settings,
 	if (settings->modules != NULL &&
 	    take_modules(&conf, settings->modules, error_r) < 0)
 		goto out;
-	conf.body = take_stack("body", body, recipients, error_r);
+	conf.body = take_stack("body", body, settings, recipients, error_r);
 	if (conf.body == NULL)
 		goto out;
-	conf.headers = take_stack("headers", headers, recipients, error_r);
+	/* not parsed again: a file of keys may be a pipe, which can be read once */
+	conf.headers = settings->headers == NULL ?
+		i_strdup(conf.body) :
+		take_stack("headers", settings->headers, settings, recipients,
+			   error_r);
 	if (conf.headers != NULL)
 		ret = make_spool(dir, &conf, recipients, error_r);
 out:

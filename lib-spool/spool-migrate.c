@@ -30,6 +30,12 @@ struct result {
 	int answer;
 	char *why;
 	bool stops; /* nothing more can be done */
+	bool gone;  /* its owner removed it: there is nothing to tell */
+};
+
+struct item {
+	message_id id;
+	char *damage; /* NULL: none is known */
 };
 
 struct migration {
@@ -39,7 +45,7 @@ struct migration {
 	void *context;
 	char **error_r;
 
-	message_id *ids;
+	struct item *items;
 	size_t count, room;
 	bool no_memory;
 
@@ -49,7 +55,7 @@ struct migration {
 	pthread_cond_t changed; /* for who tells */
 	pthread_cond_t was_told;
 	/* Under the mutex. */
-	size_t next, told; /* of the ids */
+	size_t next, told; /* of the items */
 	bool stopped;
 	unsigned int working; /* threads */
 	struct result *results, **results_end;
@@ -59,22 +65,31 @@ struct migration {
  * Which messages
  */
 
-static bool note_id(const struct spool_entry *entry, void *context)
+static bool note_item(const struct spool_entry *entry, void *context)
 {
 	struct migration *migration = context;
 	size_t room = migration->room == 0 ? 64 : migration->room * 2;
-	message_id *ids;
+	struct item *items, *item;
 
 	if (migration->count == migration->room) {
-		ids = try_realloc(migration->ids, room * sizeof(*ids));
-		migration->no_memory = ids == NULL;
-		if (ids == NULL)
+		items = try_realloc(migration->items, room * sizeof(*items));
+		migration->no_memory = items == NULL;
+		if (items == NULL)
 			return false;
-		migration->ids = ids;
+		migration->items = items;
 		migration->room = room;
 	}
-	migration->ids[migration->count++] = entry->id;
+	item = &migration->items[migration->count++];
+	item->id = entry->id;
+	item->damage = entry->error == EINVAL ? i_strdup(entry->problem) : NULL;
 	return true;
+}
+
+static void free_items(struct migration *migration)
+{
+	while (migration->count > 0)
+		i_free(migration->items[--migration->count].damage);
+	i_free(migration->items);
 }
 
 /*
@@ -256,6 +271,14 @@ static int copy(struct migration *migration, const message_id *id,
 	return put_there(migration, id, result);
 }
 
+/* Whoever has the spool open for writing removes messages while they are copied: what is
+   listed and not there any more has not failed. */
+static bool was_removed(const struct migration *migration, const message_id *id)
+{
+	return (migration->flags & SPOOL_MIGRATE_KEEP) != 0 &&
+		look_there(migration->from, id) == IO_CONT;
+}
+
 static int migrate_one(struct migration *migration, const message_id *id,
 		       struct result *result)
 {
@@ -276,6 +299,7 @@ static int migrate_one(struct migration *migration, const message_id *id,
 static struct result *take_next(struct migration *migration)
 {
 	struct result *result = NULL;
+	struct item *item;
 
 	(void)pthread_mutex_lock(&migration->mutex);
 	while (!migration->stopped && migration->next < migration->count &&
@@ -284,8 +308,11 @@ static struct result *take_next(struct migration *migration)
 					&migration->mutex);
 	if (!migration->stopped && migration->next < migration->count) {
 		result = i_new(struct result, 1);
-		result->what.id = migration->ids[migration->next++];
+		item = &migration->items[migration->next++];
+		result->what.id = item->id;
 		result->what.total = migration->count;
+		result->why = item->damage;
+		item->damage = NULL;
 	}
 	(void)pthread_mutex_unlock(&migration->mutex);
 	return result;
@@ -297,11 +324,17 @@ static struct result *migrate_next(struct migration *migration)
 
 	if (result == NULL)
 		return NULL;
+	if (result->why != NULL) {
+		result->what.error = EINVAL;
+		return result;
+	}
 	result->answer = migrate_one(migration, &result->what.id, result);
 	if (result->answer != IO_DONE) {
 		result->what.error = io_get_errno() != 0 ? io_get_errno() :
 							   EINVAL;
 		result->why = i_strdup(io_get_error());
+		result->gone = !result->stops &&
+			was_removed(migration, &result->what.id);
 	}
 	return result;
 }
@@ -359,6 +392,8 @@ static void note_told(struct migration *migration, bool stop)
 static bool tell(struct migration *migration, struct result *result)
 {
 	result->what.problem = result->why;
+	if (result->gone)
+		return true;
 	return migration->callback == NULL ||
 		migration->callback(&result->what, migration->context);
 }
@@ -465,13 +500,14 @@ int spool_migrate(struct spool *from, struct spool *to, unsigned int flags,
 
 	/* first all, since a list of what is being removed may be another one */
 	if (ret == 0)
-		ret = spool_list(from, note_id, &migration, error_r);
+		ret = from->store_class->list(from->store, SPOOL_LISTING_LOSSES,
+					      note_item, &migration, error_r);
 	if (ret == 0 && migration.no_memory)
 		ret = spool_fail(error_r, ENOMEM, "out of memory");
 	if (ret == 0)
 		ret = migrate_all(&migration);
 	error = errno;
-	i_free(migration.ids);
+	free_items(&migration);
 	errno = error;
 	return ret;
 }

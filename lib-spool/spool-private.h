@@ -146,6 +146,15 @@ int spool_put_aside(int dir_fd, const char *name, const void *data, size_t size,
 int spool_count_quarantined(const struct spool *spool,
 			    struct spool_strays *strays);
 
+/* How much is told of messages. */
+enum spool_listing {
+	SPOOL_LISTING_MESSAGES,
+	/* and what is known to be damaged, and is no message any more */
+	SPOOL_LISTING_LOSSES,
+	/* the same, having read all there is */
+	SPOOL_LISTING_VERIFY
+};
+
 /* spool-store.c: what a native store is to the rest. */
 struct spool_store {
 	const char *name; /* in the configuration */
@@ -157,9 +166,9 @@ struct spool_store {
 	/* For a spool whose directory, configuration and keys are set. NULL with
 	   errno and *error_r. Freed by its deinit. */
 	io_infrastructure *(*open)(struct spool *spool, char **error_r);
-	/* spool_list() and spool_verify(), spool_count_strays() */
-	int (*list)(io_infrastructure *io, bool verify, spool_entry_t *callback,
-		    void *context, char **error_r);
+	/* spool_list(), spool_migrate() and spool_verify(), spool_count_strays() */
+	int (*list)(io_infrastructure *io, enum spool_listing how,
+		    spool_entry_t *callback, void *context, char **error_r);
 	int (*count_strays)(io_infrastructure *io,
 			    struct spool_strays *strays_r, char **error_r);
 	/* What is there of a message stays, also where a killed process wrote it and

@@ -452,8 +452,8 @@ int spool_list(struct spool *spool, spool_entry_t *callback, void *context,
 {
 	if (need_store(spool, error_r) < 0)
 		return -1;
-	return spool->store_class->list(spool->store, false, callback, context,
-					error_r);
+	return spool->store_class->list(spool->store, SPOOL_LISTING_MESSAGES,
+					callback, context, error_r);
 }
 
 int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
@@ -461,8 +461,8 @@ int spool_verify(struct spool *spool, spool_entry_t *callback, void *context,
 {
 	if (need_store(spool, error_r) < 0)
 		return -1;
-	return spool->store_class->list(spool->store, true, callback, context,
-					error_r);
+	return spool->store_class->list(spool->store, SPOOL_LISTING_VERIFY,
+					callback, context, error_r);
 }
 
 int spool_count_strays(struct spool *spool, struct spool_strays *strays_r,

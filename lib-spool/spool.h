@@ -25,6 +25,9 @@ struct spool_settings {
 	/* Modules (doc/hooks.md), "/PATH [CONFIG]" each, NULL behind the last; NULL: none.
 	   They are loaded, as the stacks may be theirs, and closed again. */
 	const char *const *modules;
+	/* Public keys for an age layer that names none; NULL: none. They are copied into
+	   the spool where there is such a layer. */
+	struct age_recipients *recipients;
 };
 
 /* Makes DIR (which may exist, but must be empty; the process's own becomes mode 0700) a
@@ -301,12 +304,13 @@ struct spool_migrated {
 	int error;
 };
 /* Called for each message when it is done with, in no order, on the thread of who asked;
-   false: no other one is begun, and those that are on their way are told. */
+   false: no other one is begun, and those that are on their way are told. With KEEP one
+   that was removed meanwhile is not told. */
 typedef bool spool_migrated_t(const struct spool_migrated *what, void *context);
 /* Moves the messages of a spool's native store into another spool: everything about
    them, with their ids and versions, through the other spool's stacks. Both are open
    for writing, with keys for what is encrypted, and nobody else changes messages
-   meanwhile. (`from` may be read-only with KEEP.) Up to 16 are on their way at once, on
+   meanwhile. (`from` may be read-only with KEEP, and in use.) Up to 16 are on their way at once, on
    threads of the library's own. Each message is on stable storage in
    `to` before it is removed from `from`; after a crash the same call goes on, and removes
    those that are in both, having compared them. A message that cannot be read, or

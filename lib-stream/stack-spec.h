@@ -84,8 +84,9 @@ int stack_spec_check_storable(const struct stack_spec *spec, char **error_r);
 int stack_spec_load_keys(struct stack_spec *spec, bool writing,
 			 const struct stream_context *context, char **error_r);
 
-/* Adds the public keys that its layers name to the set, each once. A layer that
-   needs keys and names none is an error (EDESTADDRREQ). 0 or -1. */
+/* Adds the public keys that its layers name to the set, each once; where a layer that
+   needs keys names none the context's, and where that has none, too, it is an error
+   (EDESTADDRREQ). 0 or -1. */
 int stack_spec_take_recipients(const struct stack_spec *spec,
 			       const struct stream_context *context,
 			       struct age_recipients *set, char **error_r);

@@ -327,8 +327,15 @@ static int add_identities(const struct stream_options *options,
 	return ret < 0 ? -1 : added;
 }
 
-static int no_recipients(const struct stream_kind *kind, char **error_r)
+/* Those of the context stand in where a layer names none. */
+static int find_recipients(const struct stream_kind *kind,
+			   const struct stream_context *context,
+			   struct age_recipients **set_r, char **error_r)
 {
+	if (context != NULL && context->recipients != NULL) {
+		*set_r = context->recipients;
+		return 0;
+	}
 	*error_r = i_strdup_printf("%s encrypts, but for whom? Give it a file "
 				   "of public keys (%s:recipients=FILE) or one "
 				   "(%s:recipient=age1...)",
@@ -337,17 +344,36 @@ static int no_recipients(const struct stream_kind *kind, char **error_r)
 	return -1;
 }
 
+static int add_all(struct age_recipients *set,
+		   const struct age_recipients *others, char **error_r)
+{
+	char text[AGE_RECIPIENT_TEXT_SIZE];
+	unsigned int i;
+
+	for (i = 0; i < age_recipients_count(others); i++) {
+		age_recipients_get_text(others, i, text);
+		if (age_recipients_add(set, text, error_r) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int stream_options_take_recipients(const struct stream_options *options,
 				   const struct stream_kind *kind,
 				   const struct stream_context *context,
 				   struct age_recipients *set, char **error_r)
 {
+	struct age_recipients *others;
 	int ret;
 
 	if (!kind_has_option(kind, STREAM_OPTION_RECIPIENTS))
 		return 0;
 	ret = add_recipients(options, kind, context, set, error_r);
-	return ret > 0 ? 0 : ret < 0 ? -1 : no_recipients(kind, error_r);
+	if (ret != 0)
+		return ret > 0 ? 0 : -1;
+	if (find_recipients(kind, context, &others, error_r) < 0)
+		return -1;
+	return add_all(set, others, error_r);
 }
 
 static int load_recipients(struct stream_options *options,
@@ -365,10 +391,9 @@ static int load_recipients(struct stream_options *options,
 	age_recipients_unref(&set);
 	if (ret < 0)
 		return -1;
-	if (context == NULL || context->recipients == NULL)
-		return no_recipients(kind, error_r);
-	age_recipients_ref(context->recipients);
-	options->recipients = context->recipients;
+	if (find_recipients(kind, context, &options->recipients, error_r) < 0)
+		return -1;
+	age_recipients_ref(options->recipients);
 	return 0;
 }
 

@@ -165,10 +165,10 @@ threaded_tests += tests/test-spool-async tests/test-spool-async-new \
 	tests/test-spool-async-full
 unit_tests += tests/test-spool-scan tests/test-spool-scan-once \
 	tests/test-spool-limits tests/test-spool-kinds
-unit_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
-	tests/test-spool-migrate-modules
-threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-many \
-	tests/test-spool-migrate-modules
+unit_tests += tests/test-spool-migrate tests/test-spool-migrate-keep \
+	tests/test-spool-migrate-many tests/test-spool-migrate-modules
+threaded_tests += tests/test-spool-migrate tests/test-spool-migrate-keep \
+	tests/test-spool-migrate-many tests/test-spool-migrate-modules
 unit_tests += tests/test-spool-scan tests/test-spool-killed tests/test-spool-hooks \
 	tests/test-spool-hook-errors
 threaded_tests += tests/test-spool-scan tests/test-spool-scan-once \

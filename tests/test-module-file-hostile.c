@@ -102,7 +102,8 @@ static void test_second_writer_of_an_id(void **state ATTR_UNUSED)
 static const enum test_op read_ops[] = { TEST_OP_OPEN, TEST_OP_FSTAT,
 					 TEST_OP_READ, TEST_OP_READDIR,
 					 TEST_OP_OPENDIR };
-static const int errors[] = { EIO, ETIMEDOUT, EMFILE, ENOMEM, EACCES, EPERM };
+static const int errors[] = { EIO,    ETIMEDOUT, EMFILE, ENOMEM,
+			      EACCES, EPERM,     ENOTDIR };
 
 static unsigned int warnings;
 

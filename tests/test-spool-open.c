@@ -4,6 +4,7 @@
    what a child of fork() may do. */
 
 #include "config.h"
+#include "age-keys.h"
 #include "file-ops.h"
 #include "spool-private.h"
 #include "test-spool-common.h"
@@ -440,6 +441,65 @@ static void test_init_that_fails(void **state ATTR_UNUSED)
 	}
 }
 
+/* A pipe in which a file is, as descriptor 100. */
+#define PIPE_FD 100
+#define PIPE_KEYS "age:recipients=/dev/fd/100"
+static void open_pipe_with(const char *path)
+{
+	buffer_t *file = test_read_file(path);
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], file->data, file->used), file->used);
+	assert_int_equal(dup2(fds[0], PIPE_FD), PIPE_FD);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	buffer_free(&file);
+}
+
+/* They are those of the stacks, whose files are read once, or of the settings. */
+static void test_keys_of_a_new_spool(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *body, *headers;
+		bool given;
+		int keys; /* then */
+	} rows[] = {
+		{ PIPE_KEYS, NULL, false, 1 },
+		{ "gzip", PIPE_KEYS, false, 1 },
+		{ PIPE_KEYS, "age", true, 2 },
+		{ PIPE_KEYS, NULL, true, 1 },
+		{ "gzip | age", NULL, true, 1 },
+		{ "gzip", NULL, true, 0 },
+	};
+	char key[AGE_RECIPIENT_TEXT_SIZE], path[512], *error;
+	struct age_recipients *set = age_recipients_new();
+	size_t i;
+
+	assert_int_equal(age_keygen(test_path("another"), key, &error), 0);
+	assert_int_equal(age_recipients_add(set, key, &error), 0);
+	(void)snprintf(path, sizeof(path), "%s", test_path("keys"));
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		struct spool_settings settings = { .body = rows[i].body,
+						   .headers = rows[i].headers,
+						   .recipients = rows[i].given ?
+							   set :
+							   NULL };
+
+		open_pipe_with(test_path("public"));
+		if (spool_init(path, &settings, &error) < 0)
+			fail_msg("row %zu: %s", i, error);
+		(void)close(PIPE_FD);
+		assert_int_equal(
+			test_command("test $(cat %s/recipients 2>/dev/null | "
+				     "grep -c ^age1) = %d",
+				     path, rows[i].keys),
+			0);
+		assert_int_equal(test_command("rm -r %s", path), 0);
+	}
+	age_recipients_unref(&set);
+}
+
 /* A directory that was there is for its owner alone then, or as it was where there is no
    spool; another's is not changed. */
 static void test_init_of_a_directory_of_all(void **state ATTR_UNUSED)
@@ -546,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_settings_and_versions),
 		cmocka_unit_test(test_a_stack_that_is_too_long),
 		cmocka_unit_test(test_init_that_fails),
+		cmocka_unit_test(test_keys_of_a_new_spool),
 		cmocka_unit_test(test_init_of_a_directory_of_all),
 		cmocka_unit_test(test_init_syncs_its_directories),
 		cmocka_unit_test(test_init_syncs_where_it_is),

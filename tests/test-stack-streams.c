@@ -374,7 +374,14 @@ static void test_take_recipients(void **state ATTR_UNUSED)
 		stack_spec_take_recipients(spec, &context, set, &error), -1);
 	assert_int_equal(errno, EDESTADDRREQ);
 	free(error);
+	/* the context's stand in */
+	context.recipients = set;
+	set = age_recipients_new();
+	assert_int_equal(
+		stack_spec_take_recipients(spec, &context, set, &error), 0);
+	assert_int_equal(age_recipients_count(set), 2);
 	stack_spec_free(&spec);
+	age_recipients_unref(&context.recipients);
 	age_recipients_unref(&set);
 }
 

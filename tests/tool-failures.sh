@@ -88,6 +88,15 @@ check "and so does migrate" test $? = 77
 "$BOBBIN" spool migrate from to --keep -v >/dev/full 2>said
 check "migrate tells why stdout could not be written" sh -c \
 	"test $? = 74 && grep -q 'stdout failed: No space left' said"
+echo damaged >"$(find from/messages -name '*.h' | head -1)"
+for verb in verify 'verify --json' repair; do
+	"$BOBBIN" spool $verb from >/dev/full 2>said
+	echo "$verb: $?: $(grep -c 'stdout failed: No space left' said)"
+done >full.out
+check "what was damaged is still said where stdout cannot be written, and that it cannot" \
+	sh -c "printf '%s\n' 'verify: 65: 1' 'verify --json: 65: 1' 'repair: 74: 1' |
+		cmp - full.out"
+"$BOBBIN" spool put from small >/dev/null
 mkfifo pipe
 exec 8<>pipe 9>pipe 8>&-
 "$BOBBIN" spool migrate from to --keep -v >&9 2>said
@@ -150,12 +159,40 @@ fails 66 "put: reading the body failed: open(nothing) failed: No such file" \
 	"$BOBBIN" spool put short nothing
 
 #
+# A spool that is not there: 66 would give the mail back
+#
+mkdir unmounted
+fails 75 "open(unmounted/spool.conf) failed" "$BOBBIN" spool put unmounted small
+fails 75 "open(nowhere) failed: No such file" "$BOBBIN" spool put nowhere small
+fails 66 "open(small/x) failed: Not a directory" "$BOBBIN" spool put short small/x
+cp -R short moved
+rm -rf moved/messages/[0-9a-z][0-9a-z]
+mkdir elsewhere
+ln -s ../../elsewhere moved/messages/real
+for a in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h j k m n p q r s t v w x y z; do
+	for b in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h j k m n p q r s t v w x y z; do
+		echo "moved/messages/$a$b"
+	done
+done | xargs -n 1 cp -P moved/messages/real
+fails 75 "Not a directory" "$BOBBIN" spool put moved small
+
+#
 # Options behind a file
 #
 "$BOBBIN" spool init options
 id=$(POSIXLY_CORRECT=1 "$BOBBIN" spool put options small --recipient b@x.org)
 check "POSIXLY_CORRECT does not lose recipients" sh -c \
 	"'$BOBBIN' spool show options $id | grep -q '^recipient  <b@x.org>'"
+
+#
+# Keys through a pipe, which can be read once
+#
+cat public | "$BOBBIN" spool init piped --body age:recipients=/dev/stdin
+check "init reads public keys once, for bodies and headers" \
+	sh -c "tail -n 1 piped/recipients | cmp - public"
+fails 78 "keys: line 1: not an age recipient" sh -c "echo age1 >keys &&
+	'$BOBBIN' spool init bad --headers age:recipients=keys"
+fails 66 "open(no/keys) failed" "$BOBBIN" spool init bad --body age:recipients=no/keys
 
 #
 # Somebody whom permissions bind

@@ -86,6 +86,28 @@ check "and leaves what is there" all_there file
 check "what is there already is only removed" \
 	grep -q "^0 messages moved, $(wc -l <ids) were there already$" move.out
 check "then it is moved" moves copy file
+cat key | "$BOBBIN" spool migrate -i /dev/stdin file copy >pipe.out 2>&1
+check "a key that comes through a pipe is read once, for both spools" \
+	grep -q "^$(wc -l <ids) messages moved$" pipe.out
+"$BOBBIN" spool migrate copy file >pipe.out
+
+#
+# Damage of a journal, which is no message any more
+#
+"$BOBBIN" spool init hurt --store journal
+"$BOBBIN" spool put hurt $(ls "$mail"/*.eml | head -2) >hurt.ids
+printf 'xxxx' | dd of=hurt/journal/00000001.seg bs=1 seek=4100 conv=notrunc 2>/dev/null
+"$BOBBIN" spool init healthy
+"$BOBBIN" spool migrate --keep hurt healthy >hurt.out
+check "a copy tells what is damaged" sh -c "
+	test $? = 65 && grep -q '^1 messages copied, [1-9].* left$' hurt.out &&
+	grep -q 'the journal is damaged: segment 1, byte 4096' hurt.out"
+"$BOBBIN" spool migrate hurt healthy >hurt.out 2>hurt.err
+check "and so does a move, which puts it aside" sh -c "
+	test $? = 65 && grep -q '^0 messages moved, 1 were there already$' hurt.out &&
+	grep -q 'put aside, and are in hurt/quarantine alone' hurt.err"
+check "where it is no news afterwards" "$BOBBIN" spool migrate hurt healthy
+
 if "$BOBBIN" spool migrate --json --keep -i key file copy >json 2>json.err; then
 	check "--json has one object a message, and the counts" python3 -c '
 import json, sys

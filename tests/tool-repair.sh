@@ -97,6 +97,9 @@ fill secret --body age:recipients=public || exit 99
 ends 0 "a repair with another key" bobbin spool repair -i other secret
 check "takes for whole what it takes for whole without one" sh -c "
 	grep -q '^messages    2$' out && test ! -s err"
+cat other | "$BOBBIN" spool repair -i /dev/stdin secret >out 2>err
+check "a key that comes through a pipe is read once" \
+	sh -c "grep -q '^messages    2$' out && test ! -s err"
 
 #
 # A journal

@@ -34,14 +34,17 @@ enum {
 	OPTION_MODULE
 };
 
-/* Looks at a stack and its keys as cat does, before anything is made. -1, or the
-   exit code. */
-static int check_stack(const char *option, const char *text)
+/* Looks at a stack and its keys as cat does, before anything is made: the keys, which
+   may come from a pipe, go to the set, and *bare_r, to be freed, is without them. -1, or
+   the exit code. */
+static int take_stack(const char *option, const char *text, char **bare_r,
+		      struct age_recipients *set)
 {
 	struct stack_spec *spec;
 	char *error;
 	int code = -1;
 
+	*bare_r = NULL;
 	if (text == NULL)
 		return -1;
 	spec = tool_parse_spec(option, text, &code);
@@ -49,23 +52,14 @@ static int check_stack(const char *option, const char *text)
 		return code;
 	if (stack_spec_check_storable(spec, &error) < 0)
 		code = tool_fail(EX_USAGE, "%s: %s", option, error);
-	else if (stack_spec_load_keys(spec, true, NULL, &error) < 0)
+	else if (stack_spec_take_recipients(spec, NULL, set, &error) < 0)
 		code = tool_fail(tool_key_code(errno), "%s: %s", option, error);
+	else
+		*bare_r = stack_spec_format(spec, STACK_SPEC_SETTINGS);
 	if (code >= 0)
 		free(error);
 	stack_spec_free(&spec);
 	return code;
-}
-
-/* Of what is no module's: its stacks are looked at when that is loaded. */
-static int check_stacks(const struct spool_settings *settings)
-{
-	int code;
-
-	if (settings->modules != NULL)
-		return -1;
-	code = check_stack("--body", settings->body);
-	return code >= 0 ? code : check_stack("--headers", settings->headers);
 }
 
 /* -1, or the exit code. modules has room for all that there can be. */
@@ -107,11 +101,48 @@ static int parse_options(int argc, char *argv[],
 	return -1;
 }
 
+static int init_spool(const char *dir, const struct spool_settings *settings)
+{
+	char *error;
+	int code;
+
+	tool_catch_signals();
+	if (spool_init(dir, settings, &error) == 0)
+		return EX_OK;
+	code = tool_interrupted() ?
+		tool_fail_interrupted() :
+		tool_fail(errno == EINVAL ? EX_USAGE :
+					    spool_tool_write_code(errno),
+			  "%s", error);
+	free(error);
+	return code;
+}
+
+static int init_with_keys(const char *dir, const struct spool_settings *given)
+{
+	struct spool_settings settings = *given;
+	char *body, *headers = NULL;
+	int code;
+
+	settings.recipients = age_recipients_new();
+	code = take_stack("--body", given->body, &body, settings.recipients);
+	if (code < 0)
+		code = take_stack("--headers", given->headers, &headers,
+				  settings.recipients);
+	settings.body = body;
+	settings.headers = headers;
+	if (code < 0)
+		code = init_spool(dir, &settings);
+	free(body);
+	free(headers);
+	age_recipients_unref(&settings.recipients);
+	return code;
+}
+
 static int init(int argc, char *argv[], const char **modules)
 {
 	struct spool_settings settings = { .body = NULL };
 	struct spool_args args = { .dir = NULL };
-	char *error;
 	int code;
 
 	code = parse_options(argc, argv, &settings, modules);
@@ -121,19 +152,9 @@ static int init(int argc, char *argv[], const char **modules)
 		return code;
 	if (optind < argc)
 		return tool_usage("\"%s\": one DIR at a time", argv[optind]);
-	code = check_stacks(&settings);
-	if (code >= 0)
-		return code;
-	tool_catch_signals();
-	if (spool_init(args.dir, &settings, &error) == 0)
-		return EX_OK;
-	code = tool_interrupted() ?
-		tool_fail_interrupted() :
-		tool_fail(errno == EINVAL ? EX_USAGE :
-					    spool_tool_write_code(errno),
-			  "%s", error);
-	free(error);
-	return code;
+	/* those of a module are looked at when it is loaded */
+	return settings.modules == NULL ? init_with_keys(args.dir, &settings) :
+					  init_spool(args.dir, &settings);
 }
 
 static int run(int argc, char *argv[])

@@ -37,6 +37,7 @@ enum {
 struct migrate {
 	struct spool_args from, to;
 	bool keep, verbose, stdout_failed;
+	struct spool_strays before; /* it is opened for writing */
 	struct spool_migrate_counts counts;
 	int left_code; /* for all that were left */
 	struct tool_progress progress;
@@ -122,6 +123,29 @@ static int failed_code(int error)
 	return code == EX_TEMPFAIL ? code : spool_tool_write_code(error);
 }
 
+/* What opening put aside does not move: -1, or the exit code. */
+static int look_after(const struct migrate *migrate, struct spool *from)
+{
+	const struct spool_strays *before = &migrate->before;
+	struct spool_strays after;
+	uint64_t aside;
+	int code;
+
+	if (migrate->keep)
+		return -1;
+	code = spool_tool_count_strays(from, &after);
+	if (code >= 0)
+		return code;
+	aside = after.quarantined + after.quarantined_parts -
+		before->quarantined - before->quarantined_parts;
+	return aside == 0 ?
+		-1 :
+		tool_fail(EX_DATAERR,
+			  "%" PRIu64 " damaged parts of the journal were put "
+			  "aside, and are in %s/quarantine alone",
+			  aside, migrate->from.dir);
+}
+
 /* With both spools: -1, or the exit code. */
 static int migrate_all(struct migrate *migrate, struct spool *from,
 		       struct spool *to)
@@ -143,8 +167,10 @@ static int migrate_all(struct migrate *migrate, struct spool *from,
 		code = tool_fail_interrupted();
 	} else if (!migrate->stdout_failed) {
 		print_counts(migrate);
+		code = look_after(migrate, from);
 		if (migrate->counts.left > 0)
-			code = migrate->left_code;
+			code = spool_tool_worse_code(code < 0 ? EX_OK : code,
+						     migrate->left_code);
 	}
 	return code;
 }
@@ -157,15 +183,15 @@ static bool same_directory(const char *a, const char *b)
 		st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino;
 }
 
-static int migrate_spools(struct migrate *migrate)
+static int open_and_migrate(struct migrate *migrate)
 {
 	struct spool *from, *to;
-	int code;
+	int code = -1;
 
-	if (same_directory(migrate->from.dir, migrate->to.dir))
-		return tool_fail(EX_USAGE, "%s and %s are the same directory",
-				 migrate->from.dir, migrate->to.dir);
-	tool_catch_signals();
+	if (!migrate->keep)
+		code = spool_tool_look_before(&migrate->from, &migrate->before);
+	if (code >= 0)
+		return code;
 	from = spool_tool_open(&migrate->from,
 			       migrate->keep ? SPOOL_OPEN_READ_ONLY : 0, &code);
 	if (from == NULL)
@@ -175,6 +201,23 @@ static int migrate_spools(struct migrate *migrate)
 		code = migrate_all(migrate, from, to);
 	spool_tool_close_writer(&to);
 	spool_close(&from);
+	return code;
+}
+
+static int migrate_spools(struct migrate *migrate)
+{
+	int code;
+
+	if (same_directory(migrate->from.dir, migrate->to.dir))
+		return tool_fail(EX_USAGE, "%s and %s are the same directory",
+				 migrate->from.dir, migrate->to.dir);
+	tool_catch_signals();
+	/* the keys are for what is in either of them */
+	code = tool_keys_load(&migrate->from.keys, &migrate->from.identities);
+	migrate->to.identities = migrate->from.identities;
+	if (code < 0)
+		code = open_and_migrate(migrate);
+	age_identities_unref(&migrate->from.identities);
 	return code;
 }
 
@@ -209,7 +252,6 @@ static int parse_args(struct migrate *migrate, int argc, char *argv[])
 		return code;
 	if (optind + 1 != argc)
 		return tool_usage("two spools are expected: FROM and TO");
-	/* the keys are for what is in either of them */
 	migrate->to = migrate->from;
 	return spool_take_dir(&migrate->to, argc, argv);
 }

@@ -111,12 +111,19 @@ static int print_id(struct put *put, const message_id *id)
 			 text, strerror(errno));
 }
 
+/* Where a disk is not mounted, or a journal is damaged, that is no fault of the message,
+   of which 65 and 66 are said: a sender gets it back then. */
+static int open_code(int code)
+{
+	return code == EX_DATAERR || code == EX_NOINPUT ? EX_TEMPFAIL : code;
+}
+
 static int refused_code(const struct istream *source, int answer)
 {
 	int error = io_get_errno();
 
 	/* not the spool's */
-	if (source->stream_errno == EACCES || source->stream_errno == EPERM)
+	if (tool_read_code(source->stream_errno) == EX_NOINPUT)
 		return EX_NOINPUT;
 	if (answer == IO_TRANS_FAIL)
 		return EX_TEMPFAIL;
@@ -280,11 +287,9 @@ static int run(int argc, char *argv[])
 	code = parse_args(&put, argc, argv);
 	if (code < 0) {
 		put.spool = spool_tool_open_writer(&put.args, &code);
-		/* 65 is said of a message, and a sender gets it back then */
-		if (put.spool == NULL && code == EX_DATAERR)
-			code = EX_TEMPFAIL;
-		if (put.spool != NULL)
-			code = put_files(&put, argc - optind, argv + optind);
+		code = put.spool == NULL ?
+			open_code(code) :
+			put_files(&put, argc - optind, argv + optind);
 		if (put.spool != NULL && put.verbose)
 			spool_print_syncs(stderr, put.spool);
 		spool_tool_close_writer(&put.spool);

@@ -38,35 +38,6 @@ static void count_message(const message_id *id, void *context)
 	(*messages)++;
 }
 
-/* -1, or the exit code. */
-static int count_strays(struct spool *spool, struct spool_strays *strays)
-{
-	char *error;
-	int code = -1;
-
-	if (spool_count_strays(spool, strays, &error) < 0) {
-		code = spool_tool_read_failed(errno, error, true);
-		free(error);
-	}
-	return code;
-}
-
-/* Before opening for writing takes the temporary files away. */
-static int look_before(const struct spool_args *args,
-		       struct spool_strays *before)
-{
-	struct spool *spool;
-	int code;
-
-	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY | SPOOL_OPEN_REPAIR,
-				&code);
-	if (spool == NULL)
-		return code;
-	code = count_strays(spool, before);
-	spool_close(&spool);
-	return code;
-}
-
 static void print_done(uint64_t messages, const struct spool_strays *before,
 		       const struct spool_strays *after)
 {
@@ -95,7 +66,7 @@ static int print_undone(const struct spool_undone *undone)
 				      -1;
 }
 
-static int repair(const struct spool_args *args)
+static int look_and_repair(const struct spool_args *args)
 {
 	struct spool_strays before = { 0 }, after = { 0 };
 	struct spool_undone undone;
@@ -103,8 +74,7 @@ static int repair(const struct spool_args *args)
 	struct spool *spool;
 	int code;
 
-	tool_catch_signals();
-	code = look_before(args, &before);
+	code = spool_tool_look_before(args, &before);
 	if (code >= 0)
 		return code;
 	spool = spool_tool_open(args, SPOOL_OPEN_REPAIR, &code);
@@ -113,13 +83,25 @@ static int repair(const struct spool_args *args)
 	spool_start_scan(spool, count_message, NULL, &messages);
 	spool_wait_scan(spool);
 	code = tool_interrupted() ? tool_fail_interrupted() :
-				    count_strays(spool, &after);
+				    spool_tool_count_strays(spool, &after);
 	spool_get_undone(spool, &undone);
 	spool_close(&spool);
 	if (code >= 0)
 		return code;
 	print_done(messages, &before, &after);
 	return print_undone(&undone);
+}
+
+static int repair(struct spool_args *args)
+{
+	int code;
+
+	tool_catch_signals();
+	code = tool_keys_load(&args->keys, &args->identities);
+	if (code < 0)
+		code = look_and_repair(args);
+	age_identities_unref(&args->identities);
+	return code;
 }
 
 static int run(int argc, char *argv[])

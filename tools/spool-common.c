@@ -177,9 +177,14 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	struct spool *spool;
 	char *error;
 
-	*code_r = tool_keys_load(&args->keys, &keys.identities);
-	if (*code_r >= 0)
-		return NULL;
+	if (args->identities == NULL) {
+		*code_r = tool_keys_load(&args->keys, &keys.identities);
+		if (*code_r >= 0)
+			return NULL;
+	} else {
+		keys.identities = args->identities;
+		age_identities_ref(keys.identities);
+	}
 	spool = open_or_wait(args, flags, &keys, &error);
 	if (spool == NULL) {
 		*code_r = tool_interrupted() ?
@@ -191,6 +196,33 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 	}
 	age_identities_unref(&keys.identities);
 	return spool;
+}
+
+int spool_tool_count_strays(struct spool *spool, struct spool_strays *strays_r)
+{
+	char *error;
+	int code = -1;
+
+	if (spool_count_strays(spool, strays_r, &error) < 0) {
+		code = spool_tool_read_failed(errno, error, true);
+		free(error);
+	}
+	return code;
+}
+
+int spool_tool_look_before(const struct spool_args *args,
+			   struct spool_strays *strays_r)
+{
+	struct spool *spool;
+	int code;
+
+	spool = spool_tool_open(args, SPOOL_OPEN_READ_ONLY | SPOOL_OPEN_REPAIR,
+				&code);
+	if (spool == NULL)
+		return code;
+	code = spool_tool_count_strays(spool, strays_r);
+	spool_close(&spool);
+	return code;
 }
 
 int spool_tool_fail(const struct spool_args *args, int answer)
@@ -333,9 +365,8 @@ int spool_finish(int code)
 
 int spool_finish_output(int code)
 {
-	if (code <= EX_OK)
-		return spool_finish(tool_finish_stdout());
-	/* why was told already */
-	(void)fflush(stdout);
-	return spool_finish(code);
+	int written = tool_finish_stdout();
+
+	/* the code says what was found, also where nobody could be told what that is */
+	return spool_finish(code <= EX_OK ? written : code);
 }

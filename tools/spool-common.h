@@ -10,6 +10,9 @@
 /* The options that most verbs have. */
 struct spool_args {
 	struct tool_keys keys;
+	/* what is in their files, of a verb that opens more than once: a pipe can be
+	   read once; NULL: not read yet */
+	struct age_identities *identities;
 	bool json;
 	enum tool_progress_mode progress;
 	const char *dir;
@@ -87,6 +90,12 @@ struct spool *spool_tool_open(const struct spool_args *args, unsigned int flags,
 struct spool *spool_tool_open_writer(const struct spool_args *args,
 				     int *code_r);
 void spool_tool_close_writer(struct spool **spool);
+/* -1, or the exit code after a message. */
+int spool_tool_count_strays(struct spool *spool, struct spool_strays *strays_r);
+/* The same, before opening for writing takes temporary files away, and puts damaged parts of
+   a journal aside. */
+int spool_tool_look_before(const struct spool_args *args,
+			   struct spool_strays *strays_r);
 /* Prints io_get_error(), and gives the exit code for a hook's answer. */
 int spool_tool_fail(const struct spool_args *args, int answer);
 /* The code for an errno of the spool: where its disk is full or fails, or is read-only,

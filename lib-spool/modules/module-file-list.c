@@ -111,13 +111,13 @@ static bool list_entry(struct file_store *store, int bucket_fd,
 	return listing->callback(&shown, listing->context);
 }
 
-int module_file_list(io_infrastructure *io, bool verify,
+int module_file_list(io_infrastructure *io, enum spool_listing how,
 		     spool_entry_t *callback, void *context, char **error_r)
 {
 	struct file_store *store = container_of(io, struct file_store, io);
 	struct listing listing = { .callback = callback,
 				   .context = context,
-				   .verify = verify };
+				   .verify = how == SPOOL_LISTING_VERIFY };
 
 	if (file_walk(store, list_entry, &listing) < 0)
 		return spool_fail(error_r, errno, "%s", io_get_error());

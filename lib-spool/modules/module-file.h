@@ -13,7 +13,7 @@ int module_file_init(int dir_fd, char **error_r);
    errno and *error_r. Freed by its deinit. */
 io_infrastructure *module_file_open(struct spool *spool, char **error_r);
 /* spool_list() and spool_verify(). */
-int module_file_list(io_infrastructure *io, bool verify,
+int module_file_list(io_infrastructure *io, enum spool_listing how,
 		     spool_entry_t *callback, void *context, char **error_r);
 
 /* spool_count_strays(). */

@@ -25,7 +25,7 @@ struct listing {
 	struct journal_entry *stale;
 	size_t stale_count, stale_room;
 	bool last_round;
-	struct journal_losses losses; /* to verify */
+	struct journal_losses losses;
 };
 
 /* False: it is to be told at once. To who is the writer ESTALE is what a filesystem of
@@ -328,17 +328,17 @@ static void list_stale(struct listing *listing)
 	i_free(entries);
 }
 
-int module_journal_list(io_infrastructure *io, bool verify,
+int module_journal_list(io_infrastructure *io, enum spool_listing how,
 			spool_entry_t *callback, void *context, char **error_r)
 {
 	struct listing listing = { .store = journal_store(io),
 				   .callback = callback,
 				   .context = context,
-				   .verify = verify };
+				   .verify = how == SPOOL_LISTING_VERIFY };
 	unsigned int rounds;
 	size_t i;
 
-	if (verify &&
+	if (how != SPOOL_LISTING_MESSAGES &&
 	    !journal_losses_find(&listing.losses, listing.store->journal))
 		return spool_fail(error_r, ENOMEM, "out of memory");
 	journal_for_each(listing.store->journal, false, list_more, &listing);

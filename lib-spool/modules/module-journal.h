@@ -9,7 +9,7 @@
 
 int module_journal_init(int dir_fd, char **error_r);
 io_infrastructure *module_journal_open(struct spool *spool, char **error_r);
-int module_journal_list(io_infrastructure *io, bool verify,
+int module_journal_list(io_infrastructure *io, enum spool_listing how,
 			spool_entry_t *callback, void *context, char **error_r);
 int module_journal_count_strays(io_infrastructure *io,
 				struct spool_strays *strays_r, char **error_r);
