@@ -38,6 +38,8 @@ struct client {
 	struct istream *input;
 	struct ostream *output;
 	struct io *io;
+	struct timeout
+		*unread; /* while there are replies that it does not read */
 	email_message *message; /* from MAIL on */
 	/* within DATA: what is read, what that goes to, and where that ends */
 	struct istream *dot;
@@ -80,6 +82,7 @@ static void destroy(struct client *client)
 	if (client->next != NULL)
 		client->next->prev = client->prev;
 	io_remove(&client->io);
+	timeout_remove(&client->unread);
 	i_stream_unref(&client->dot);
 	give_up(&client->wire);
 	give_up(&client->temp);
@@ -279,6 +282,15 @@ static void read_all(struct client *client)
 	}
 }
 
+/* The input's timeout is none of this: there may be more to read, and it is left. */
+static void client_unread(struct client *client)
+{
+	timeout_remove(&client->unread);
+	client->gone = true;
+	if (!client->waiting)
+		client_input(client);
+}
+
 static void client_input(struct client *client)
 {
 	bool full;
@@ -296,6 +308,10 @@ static void client_input(struct client *client)
 		client->gone = true;
 	if (ret < 0 || (ret > 0 && client->quit))
 		client->gone = true;
+	if (ret > 0)
+		timeout_remove(&client->unread);
+	else if (client->unread == NULL)
+		client->unread = timeout_add(IDLE_MSECS, client_unread, client);
 	if (client->waiting)
 		io_remove(&client->io); /* stored() goes on */
 	else if (client->gone)
@@ -307,6 +323,8 @@ static int client_flush(struct client *client)
 {
 	int ret = o_stream_flush(client->output);
 
+	if (ret != 0)
+		timeout_remove(&client->unread);
 	if (ret != 0 && !client->waiting)
 		go_on(client);
 	return ret < 0 ? 1 : ret;

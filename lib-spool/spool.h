@@ -151,7 +151,9 @@ int spool_writebody(struct spool *spool, io_caller caller,
    one more (for a new message its first version); IO_FAIL with EOVERFLOW where it is
    EMAIL_VERSION_MAX already. Where it fails the version is as it was, and a new message
    is taken back from the modules that had it, unless another one of its id is stored
-   (EEXIST). */
+   (EEXIST). One that was read has to be as it is stored still: IO_FAIL with EBUSY where
+   somebody has written it since, who is not overwritten (read it again, and change that),
+   with ENOENT where it was removed. */
 int spool_writeheaders(struct spool *spool, io_caller caller,
 		       email_message *message, int force);
 /* Fills in everything but the body, for a message of which only the id has to be known.

@@ -6,7 +6,10 @@
    never returns NULL: a bad setting gives a stream that fails at its first
    read. A decoder gives every byte that it can vouch for, and then the error:
    data before a truncation is readable, the truncation is EPIPE and never a
-   clean end, damage is EINVAL. */
+   clean end, damage is EINVAL.
+
+   When a filter is destroyed before its end, input may stand before or behind what was
+   read here: only those of which it is said leave it where that ended. */
 
 #include "types.h"
 
