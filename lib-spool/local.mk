@@ -91,6 +91,7 @@ spool_sources += lib-spool/journal/journal-parts.c
 spool_sources += lib-spool/journal/journal-look.c
 spool_sources += lib-spool/journal/journal-recover.c
 spool_sources += lib-spool/journal/journal-damage.c
+spool_sources += lib-spool/journal/journal-rests.c
 spool_sources += lib-spool/journal/journal-bodies.c
 spool_sources += lib-spool/journal/journal.c
 spool_sources += lib-spool/modules/module-null.c

@@ -137,7 +137,7 @@ journal_tests = tests/test-journal tests/test-journal-index \
 	tests/test-journal-reserve \
 	tests/test-journal-scan tests/test-journal-start tests/test-journal-footer tests/test-journal-ahead \
 	tests/test-journal-parts tests/test-journal-end tests/test-journal-reader \
-	tests/test-journal-damage tests/test-journal-damage-segments \
+	tests/test-journal-damage tests/test-journal-damage-segments tests/test-journal-rests \
 	tests/test-journal-missing tests/test-journal-next \
 	tests/test-journal-queue tests/test-journal-writer \
 	tests/test-journal-expect \

@@ -45,10 +45,12 @@ static bool apply_headers(struct journal *journal,
 		entry.body = old.body;
 		entry.external = old.external;
 	} else {
+		journal_rests_came(journal, &header->id, place);
 		return true;
 	}
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
+	journal_rests_forget(journal, &header->id);
 	if (tally != NULL && old.headers.offset == 0) {
 		tally->messages++;
 		tally->records += 2;
@@ -80,8 +82,11 @@ static bool apply_states(struct journal *journal,
 {
 	struct journal_entry entry, old;
 
-	if (!journal_index_find(&journal->index, &header->id, &entry) ||
-	    entry.base_version != header->plain_size)
+	if (!journal_index_find(&journal->index, &header->id, &entry)) {
+		journal_rests_came(journal, &header->id, place);
+		return true;
+	}
+	if (entry.base_version != header->plain_size)
 		return true;
 	entry.version = header->version;
 	entry.states = *place;
@@ -111,6 +116,7 @@ static void apply_unlink(struct journal *journal,
 	struct journal_entry old;
 	bool found = journal_index_remove(&journal->index, &header->id, &old);
 
+	journal_rests_forget(journal, &header->id);
 	lock_counts(journal, tally);
 	journal->segments[place->segment]->tombstones++;
 	if (found)

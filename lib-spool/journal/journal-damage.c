@@ -429,18 +429,52 @@ void journal_damage_read(struct journal *journal,
 		put_aside(journal, segment, &item, asked_for);
 }
 
+void journal_damage_keep_rest(struct journal *journal,
+			      const struct journal_place *place)
+{
+	const struct journal_segment *segment;
+	struct journal_item item;
+
+	segment = place->offset == 0 ? NULL : item_at(journal, place, &item);
+	if (segment != NULL && !is_aside(journal, segment, &item))
+		put_aside(journal, segment, &item,
+			  "another record of the same message is damaged");
+}
+
 /* What is damaged overrules it for as long as it is there. */
 static void drop_message(struct journal *journal, const message_id *id,
-			 uint32_t by)
+			 uint32_t by, struct journal_entry *old_r)
+{
+	memset(old_r, 0, sizeof(*old_r));
+	if (!journal_index_remove(&journal->index, id, old_r))
+		return;
+	(void)pthread_mutex_lock(&journal->mutex);
+	journal_overrule(journal, by, old_r->headers.segment);
+	journal_account_gone(journal, old_r);
+	(void)pthread_mutex_unlock(&journal->mutex);
+}
+
+/* An older version of it is not what was acknowledged last, but for a person it is better than
+   nothing. */
+static void end_message(struct journal *journal, const message_id *id,
+			uint32_t by)
 {
 	struct journal_entry old;
 
-	if (!journal_index_remove(&journal->index, id, &old))
-		return;
-	(void)pthread_mutex_lock(&journal->mutex);
-	journal_overrule(journal, by, old.headers.segment);
-	journal_account_gone(journal, &old);
-	(void)pthread_mutex_unlock(&journal->mutex);
+	drop_message(journal, id, by, &old);
+	journal_rests_add(journal, id, &old.headers);
+	journal_rests_add(journal, id, &old.body);
+	journal_rests_add(journal, id, &old.states);
+}
+
+/* Its own damage does not bring it back. */
+static void remove_message(struct journal *journal, const message_id *id,
+			   uint32_t by)
+{
+	struct journal_entry old;
+
+	drop_message(journal, id, by, &old);
+	journal_rests_forget(journal, id);
 }
 
 static void note_item(struct journal *journal,
@@ -469,11 +503,13 @@ void journal_reject(struct journal *journal,
 		put_aside(journal, segment, item, why);
 	else if (!is_aside(journal, segment, item))
 		note_item(journal, segment, item, why);
-	/* an older version of it is not what was acknowledged last, also where
-	   these headers are whole and their body is not; and a tombstone is one,
+	/* also where these headers are whole and their body is not; and a tombstone is one,
 	   whatever its target is */
-	if (item->state != JOURNAL_ITEM_GAP &&
-	    (item->header.type == JOURNAL_HEADERS ||
-	     item->header.type == JOURNAL_UNLINK))
-		drop_message(journal, &item->header.id, segment->header.number);
+	if (item->state == JOURNAL_ITEM_GAP)
+		return;
+	if (item->header.type == JOURNAL_HEADERS)
+		end_message(journal, &item->header.id, segment->header.number);
+	else if (item->header.type == JOURNAL_UNLINK)
+		remove_message(journal, &item->header.id,
+			       segment->header.number);
 }

@@ -130,6 +130,8 @@ struct journal {
 	struct spool_stats stats; /* what is counted while it is open */
 
 	bool damaged; /* something is missing that was there: found at opening */
+	/* while that is, see journal-rests.c */
+	struct journal_rest *rests[JOURNAL_SHARDS];
 	/* of one that is read-only: what it was */
 	struct journal_damage *damage, **damage_end;
 	/* NULL: it is not done by itself */
@@ -452,6 +454,24 @@ void journal_damage_forget(struct journal *journal);
 /* Segments whose end is lost, once that is told, get their blocks again: lest it is told for
    ever. What it had to do with is aside by then, as nobody knows of the loss any more. */
 void journal_damage_mend(struct journal *journal);
+
+/* It is a rest: a copy of that record is in quarantine, too, or its segment stays. Nowhere:
+   nothing. */
+void journal_damage_keep_rest(struct journal *journal,
+			      const struct journal_place *place);
+
+/* journal-rests.c: of a start. A damaged record has ended the message, of which this one is
+   left, or (nowhere) none that is known. */
+void journal_rests_add(struct journal *journal, const message_id *id,
+		       const struct journal_place *place);
+/* There is no message that this record is of: it may be one that has ended so. */
+void journal_rests_came(struct journal *journal, const message_id *id,
+			const struct journal_place *place);
+/* It was removed, or is there again. */
+void journal_rests_forget(struct journal *journal, const message_id *id);
+/* All was read: what is left is kept. */
+void journal_rests_keep(struct journal *journal);
+void journal_rests_free(struct journal *journal);
 
 /* journal-bodies.c: what files no record speaks of are removed; where records may be
    missing, they are put aside. After the segments were read. False: some could not be

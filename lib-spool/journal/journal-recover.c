@@ -267,6 +267,7 @@ static int finish_last_segments(struct recovery *recovery)
 		return -1;
 	if (!journal_parts_wait(recovery->parts))
 		return spool_fail(recovery->error_r, ENOMEM, "out of memory");
+	journal_rests_keep(journal);
 	choose_active(journal, last);
 	return 0;
 }

@@ -212,6 +212,24 @@ static void reject(struct journal *journal, struct journal_segment *segment,
 	journal_footer_free(segment);
 }
 
+/* The body that is right before what is no record: that were its headers. */
+static void keep_body_before(struct journal *journal,
+			     const struct journal_segment *segment,
+			     const struct journal_items *items, size_t i)
+{
+	const struct journal_item *body;
+	struct journal_place place;
+
+	if (i == 0)
+		return;
+	body = &items->items[i - 1];
+	if (body->state != JOURNAL_ITEM_WHOLE ||
+	    body->header.type != JOURNAL_BODY)
+		return;
+	set_place(&place, segment, body->pos);
+	journal_rests_add(journal, &body->header.id, &place);
+}
+
 /* False: no memory. */
 static bool replay_item(struct journal *journal,
 			struct journal_segment *segment,
@@ -229,6 +247,8 @@ static bool replay_item(struct journal *journal,
 		       item->state == JOURNAL_ITEM_BAD ?
 			       "the checksum of a record is wrong" :
 			       "there should be a record");
+		if (!torn)
+			keep_body_before(journal, segment, items, i);
 		return true;
 	}
 	if (with_body && !has_its_body(items, i)) {

@@ -241,6 +241,7 @@ void journal_close(struct journal **_journal)
 	journal_files_deinit(&journal->files);
 	journal_voids_free(journal);
 	journal_damage_free(journal);
+	journal_rests_free(journal);
 	i_free(journal->group);
 	(void)file_close(&journal->bodies_fd);
 	(void)file_close(&journal->fd);
