@@ -18,7 +18,8 @@
 #define STEPS_MAX 4
 
 /* A step is of message 1: B a body and its headers, H headers alone, S states of the version
-   before, each of the next version; U removes it; N begins another segment. */
+   before, each of the next version; C and c are a copy of B and H, as when they are moved; U
+   removes it; N begins another segment. */
 static const struct row {
 	const char *name, *steps;
 	unsigned int step, record; /* that are damaged: from 0 */
@@ -41,6 +42,11 @@ static const struct row {
 	{ "the removal", "BU", 1, 0, false, "U2 ", false },
 	{ "one that came again", "BB", 0, 1, false, "H1 ", true },
 	{ "its states", "BS", 1, 0, false, "S2 ", true },
+	{ "a copy's headers", "BC", 1, 1, false, "B1 H1 ", true },
+	{ "a copy's body", "BC", 1, 0, false, "B1 H1 ", true },
+	{ "a copy of headers alone", "BHc", 2, 0, false, "H2 ", true },
+	{ "a copy of older headers", "BCH", 1, 1, false, "H1 ", true },
+	{ "headers behind a copy", "BCH", 2, 0, false, "B1 H1 H2 ", false },
 };
 
 struct made {
@@ -77,7 +83,7 @@ static void make_step(struct journal *journal, struct made *made, char step,
 		return;
 	}
 	test_journal_make_put(&put, 1, version);
-	if (step != 'B') {
+	if (step != 'B' && step != 'C') {
 		request->records[0] = request->records[1];
 		request->records[0].flags = 0;
 		request->count = 1;
@@ -101,7 +107,7 @@ static void make(const struct row *row)
 	unsigned int i;
 
 	for (i = 0; row->steps[i] != '\0'; i++) {
-		if (row->steps[i] != 'N')
+		if (strchr("BHSU", row->steps[i]) != NULL)
 			version++;
 		make_step(journal, &made, row->steps[i], version,
 			  made.places[i]);

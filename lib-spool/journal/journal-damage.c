@@ -454,13 +454,27 @@ static void drop_message(struct journal *journal, const message_id *id,
 	(void)pthread_mutex_unlock(&journal->mutex);
 }
 
+/* Those that are moved are written once more as they are, and stay where they were until that
+   is written anew. */
+static bool is_a_copy(struct journal *journal,
+		      const struct journal_header *headers)
+{
+	struct journal_entry entry;
+
+	return journal_index_find(&journal->index, &headers->id, &entry) &&
+		entry.base_version == headers->version;
+}
+
 /* An older version of it is not what was acknowledged last, but for a person it is better than
    nothing. */
-static void end_message(struct journal *journal, const message_id *id,
-			uint32_t by)
+static void end_message(struct journal *journal,
+			const struct journal_header *headers, uint32_t by)
 {
+	const message_id *id = &headers->id;
 	struct journal_entry old;
 
+	if (is_a_copy(journal, headers))
+		return;
 	drop_message(journal, id, by, &old);
 	journal_rests_add(journal, id, &old.headers);
 	journal_rests_add(journal, id, &old.body);
@@ -508,7 +522,7 @@ void journal_reject(struct journal *journal,
 	if (item->state == JOURNAL_ITEM_GAP)
 		return;
 	if (item->header.type == JOURNAL_HEADERS)
-		end_message(journal, &item->header.id, segment->header.number);
+		end_message(journal, &item->header, segment->header.number);
 	else if (item->header.type == JOURNAL_UNLINK)
 		remove_message(journal, &item->header.id,
 			       segment->header.number);
