@@ -187,6 +187,7 @@ threaded_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-new tests/test-module-file-rewrite \
 	tests/test-spool-open
 unit_tests += tests/crash/test-crash-file-store tests/crash/test-crash-damage
+unit_tests += tests/crash/test-crash-sequences
 unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
 	tests/crash/test-crash-journal-full \
@@ -276,6 +277,10 @@ tests_crash_test_crash_file_store_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-file-store.c
 tests_crash_test_crash_damage_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-damage.c
+tests_crash_test_crash_sequences_SOURCES = $(crash_spool_sources) \
+	tests/crash/crash-ledger.c tests/crash/crash-ledger-look.c \
+	tests/crash/crash-ledger.h tests/crash/crash-ledger-private.h \
+	tests/crash/test-crash-sequences.c
 tests_crash_test_crash_journal_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal.c
 tests_crash_test_crash_journal_faults_SOURCES = $(crash_spool_sources) \
@@ -456,8 +461,10 @@ conformance: all
 # Many more states of a cut disk.
 .PHONY: crash-soak
 crash-soak:
-	CRASH_STATES=$${CRASH_STATES:-400} $(MAKE) check-some \
+	CRASH_STATES=$${CRASH_STATES:-400} \
+		CRASH_SEQUENCES=$${CRASH_SEQUENCES:-1000} $(MAKE) check-some \
 		SOME='tests/crash/test-crash-file-store \
+		tests/crash/test-crash-sequences \
 		tests/crash/test-crash-journal \
 		tests/crash/test-crash-journal-faults \
 		tests/crash/test-crash-journal-full \

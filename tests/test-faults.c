@@ -10,6 +10,10 @@
 
 struct test_faults test_faults;
 static _Atomic unsigned int interrupts;
+/* What does what is asked for. */
+static const struct file_ops *base = &file_ops_system;
+/* This call is the one that is to be short. */
+static _Thread_local bool shortened;
 
 static bool can_be_interrupted(enum test_op op)
 {
@@ -28,6 +32,23 @@ static bool can_be_interrupted(enum test_op op)
 	}
 }
 
+/* Of all that can fail: whether it is this call's turn. */
+static bool is_nth(enum test_op op)
+{
+	unsigned int call;
+
+	if (test_faults.fail_errno[op] == 0)
+		return false;
+	call = ++test_faults.all_calls;
+	if (test_faults.fail_nth == 0 || call < test_faults.fail_nth ||
+	    (call > test_faults.fail_nth && !test_faults.fail_after))
+		return false;
+	test_faults.hit |= !test_faults.shortens;
+	shortened = test_faults.shortens;
+	errno = test_faults.fail_errno[op];
+	return !shortened;
+}
+
 /* Counts the call; true where it is to fail, with errno set. */
 static bool faulty(enum test_op op)
 {
@@ -39,6 +60,8 @@ static bool faulty(enum test_op op)
 		return true;
 	}
 	call = ++test_faults.calls[op];
+	if (is_nth(op))
+		return true;
 	if (at == 0 || call < at || (call > at && !test_faults.fail_after))
 		return false;
 	errno = test_faults.fail_errno[op];
@@ -47,20 +70,19 @@ static bool faulty(enum test_op op)
 
 static int t_openat(int dir_fd, const char *path, int flags, mode_t mode)
 {
-	return faulty(TEST_OP_OPEN) ?
-		-1 :
-		file_ops_system.openat(dir_fd, path, flags, mode);
+	return faulty(TEST_OP_OPEN) ? -1 :
+				      base->openat(dir_fd, path, flags, mode);
 }
 
 static int t_dup(int fd)
 {
-	return faulty(TEST_OP_OPEN) ? -1 : file_ops_system.dup(fd);
+	return faulty(TEST_OP_OPEN) ? -1 : base->dup(fd);
 }
 
 static int t_close(int fd)
 {
 	bool fail = faulty(TEST_OP_CLOSE);
-	int ret = file_ops_system.close(fd);
+	int ret = base->close(fd);
 
 	if (!fail)
 		return ret;
@@ -70,6 +92,9 @@ static int t_close(int fd)
 
 static size_t short_count(size_t size, size_t max)
 {
+	if (test_faults.shortens && !shortened)
+		max = 0;
+	shortened = false;
 	return max != 0 && size > max ? max : size;
 }
 
@@ -77,16 +102,15 @@ static ssize_t t_read(int fd, void *data, size_t size)
 {
 	if (faulty(TEST_OP_READ))
 		return -1;
-	return file_ops_system.read(fd, data,
-				    short_count(size, test_faults.max_read));
+	return base->read(fd, data, short_count(size, test_faults.max_read));
 }
 
 static ssize_t t_pread(int fd, void *data, size_t size, off_t offset)
 {
 	if (faulty(TEST_OP_READ))
 		return -1;
-	return file_ops_system.pread(
-		fd, data, short_count(size, test_faults.max_read), offset);
+	return base->pread(fd, data, short_count(size, test_faults.max_read),
+			   offset);
 }
 
 /* A shorter first vector, for a short write. */
@@ -110,9 +134,9 @@ static ssize_t t_writev(int fd, const struct iovec *iov, int count)
 	if (test_faults.zero_write)
 		return 0;
 	if (test_faults.max_write == 0)
-		return file_ops_system.writev(fd, iov, count);
+		return base->writev(fd, iov, count);
 	first = first_vector(iov, (size_t)count);
-	return file_ops_system.writev(fd, &first, 1);
+	return base->writev(fd, &first, 1);
 }
 
 static ssize_t t_pwritev(int fd, const struct iovec *iov, int count,
@@ -125,9 +149,9 @@ static ssize_t t_pwritev(int fd, const struct iovec *iov, int count,
 	if (test_faults.zero_write)
 		return 0;
 	if (test_faults.max_write == 0)
-		return file_ops_system.pwritev(fd, iov, count, offset);
+		return base->pwritev(fd, iov, count, offset);
 	first = first_vector(iov, (size_t)count);
-	return file_ops_system.pwritev(fd, &first, 1, offset);
+	return base->pwritev(fd, &first, 1, offset);
 }
 
 static ssize_t t_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -144,7 +168,7 @@ static ssize_t t_sendmsg(int fd, const struct msghdr *msg, int flags)
 		short_msg.msg_iov = &first;
 		short_msg.msg_iovlen = 1;
 	}
-	return file_ops_system.sendmsg(fd, &short_msg, flags);
+	return base->sendmsg(fd, &short_msg, flags);
 }
 
 static ssize_t t_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -156,7 +180,7 @@ static ssize_t t_recvmsg(int fd, struct msghdr *msg, int flags)
 		msg->msg_iov[0].iov_len =
 			I_MIN(msg->msg_iov[0].iov_len, test_faults.max_read);
 	}
-	return file_ops_system.recvmsg(fd, msg, flags);
+	return base->recvmsg(fd, msg, flags);
 }
 
 static ssize_t t_copy_file_range(int in_fd, off_t *in_offset, int out_fd,
@@ -166,8 +190,8 @@ static ssize_t t_copy_file_range(int in_fd, off_t *in_offset, int out_fd,
 	if (faulty(TEST_OP_COPY))
 		return -1;
 	size = short_count(size, test_faults.max_write);
-	return file_ops_system.copy_file_range(in_fd, in_offset, out_fd,
-					       out_offset, size, flags);
+	return base->copy_file_range(in_fd, in_offset, out_fd, out_offset, size,
+				     flags);
 }
 
 static ssize_t t_sendfile(int out_fd, int in_fd, off_t *offset, size_t size)
@@ -175,7 +199,7 @@ static ssize_t t_sendfile(int out_fd, int in_fd, off_t *offset, size_t size)
 	if (faulty(TEST_OP_COPY))
 		return -1;
 	size = short_count(size, test_faults.max_write);
-	return file_ops_system.sendfile(out_fd, in_fd, offset, size);
+	return base->sendfile(out_fd, in_fd, offset, size);
 }
 
 static ssize_t t_splice(int in_fd, off_t *in_offset, int out_fd,
@@ -184,71 +208,74 @@ static ssize_t t_splice(int in_fd, off_t *in_offset, int out_fd,
 	if (faulty(TEST_OP_COPY))
 		return -1;
 	size = short_count(size, test_faults.max_write);
-	return file_ops_system.splice(in_fd, in_offset, out_fd, out_offset,
-				      size, flags);
+	return base->splice(in_fd, in_offset, out_fd, out_offset, size, flags);
 }
 
 static off_t t_lseek(int fd, off_t offset, int whence)
 {
-	return faulty(TEST_OP_LSEEK) ?
-		-1 :
-		file_ops_system.lseek(fd, offset, whence);
+	return faulty(TEST_OP_LSEEK) ? -1 : base->lseek(fd, offset, whence);
 }
 
 static int t_fstatat(int dir_fd, const char *path, struct stat *st, int flags)
 {
-	return faulty(TEST_OP_FSTAT) ?
-		-1 :
-		file_ops_system.fstatat(dir_fd, path, st, flags);
+	return faulty(TEST_OP_FSTAT) ? -1 :
+				       base->fstatat(dir_fd, path, st, flags);
 }
 
 static int t_fstatvfs(int fd, struct statvfs *st)
 {
-	return faulty(TEST_OP_FSTATVFS) ? -1 : file_ops_system.fstatvfs(fd, st);
+	return faulty(TEST_OP_FSTATVFS) ? -1 : base->fstatvfs(fd, st);
 }
 
 static int t_fchmod(int fd, mode_t mode)
 {
-	return faulty(TEST_OP_FCHMOD) ? -1 : file_ops_system.fchmod(fd, mode);
+	return faulty(TEST_OP_FCHMOD) ? -1 : base->fchmod(fd, mode);
 }
 
 static int t_fchown(int fd, uid_t owner, gid_t group)
 {
-	return faulty(TEST_OP_FCHOWN) ?
-		-1 :
-		file_ops_system.fchown(fd, owner, group);
+	return faulty(TEST_OP_FCHOWN) ? -1 : base->fchown(fd, owner, group);
 }
 
 static int t_ftruncate(int fd, off_t size)
 {
-	return faulty(TEST_OP_FTRUNCATE) ? -1 :
-					   file_ops_system.ftruncate(fd, size);
+	return faulty(TEST_OP_FTRUNCATE) ? -1 : base->ftruncate(fd, size);
 }
 
 /* Whose answer nobody looks at. */
 static int t_set_nocow(int fd)
 {
-	return file_ops_system.set_nocow(fd);
+	return base->set_nocow(fd);
+}
+
+static int fail_sync(int fd)
+{
+	int error = errno;
+
+	if (test_faults.sync_failed != NULL)
+		test_faults.sync_failed(fd);
+	errno = error;
+	return -1;
 }
 
 static int t_fsync(int fd)
 {
-	return faulty(TEST_OP_FSYNC) ? -1 : file_ops_system.fsync(fd);
+	return faulty(TEST_OP_FSYNC) ? fail_sync(fd) : base->fsync(fd);
 }
 
 static int t_fstat(int fd, struct stat *st)
 {
-	return faulty(TEST_OP_FSTAT) ? -1 : file_ops_system.fstat(fd, st);
+	return faulty(TEST_OP_FSTAT) ? -1 : base->fstat(fd, st);
 }
 
 static int t_fdatasync(int fd)
 {
-	return faulty(TEST_OP_FDATASYNC) ? -1 : file_ops_system.fdatasync(fd);
+	return faulty(TEST_OP_FDATASYNC) ? fail_sync(fd) : base->fdatasync(fd);
 }
 
 static int t_fsync_dir(int fd)
 {
-	return faulty(TEST_OP_FSYNC_DIR) ? -1 : file_ops_system.fsync_dir(fd);
+	return faulty(TEST_OP_FSYNC_DIR) ? -1 : base->fsync_dir(fd);
 }
 
 static int t_renameat2(int old_fd, const char *old_path, int new_fd,
@@ -256,8 +283,7 @@ static int t_renameat2(int old_fd, const char *old_path, int new_fd,
 {
 	return faulty(TEST_OP_RENAME) ?
 		-1 :
-		file_ops_system.renameat2(old_fd, old_path, new_fd, new_path,
-					  flags);
+		base->renameat2(old_fd, old_path, new_fd, new_path, flags);
 }
 
 static int t_linkat(int old_fd, const char *old_path, int new_fd,
@@ -265,37 +291,33 @@ static int t_linkat(int old_fd, const char *old_path, int new_fd,
 {
 	return faulty(TEST_OP_LINK) ?
 		-1 :
-		file_ops_system.linkat(old_fd, old_path, new_fd, new_path,
-				       flags);
+		base->linkat(old_fd, old_path, new_fd, new_path, flags);
 }
 
 static int t_unlinkat(int fd, const char *path, int flags)
 {
-	return faulty(TEST_OP_UNLINK) ?
-		-1 :
-		file_ops_system.unlinkat(fd, path, flags);
+	return faulty(TEST_OP_UNLINK) ? -1 : base->unlinkat(fd, path, flags);
 }
 
 static int t_mkdirat(int fd, const char *path, mode_t mode)
 {
-	return faulty(TEST_OP_MKDIR) ? -1 :
-				       file_ops_system.mkdirat(fd, path, mode);
+	return faulty(TEST_OP_MKDIR) ? -1 : base->mkdirat(fd, path, mode);
 }
 
 static DIR *t_fdopendir(int fd)
 {
-	return faulty(TEST_OP_OPENDIR) ? NULL : file_ops_system.fdopendir(fd);
+	return faulty(TEST_OP_OPENDIR) ? NULL : base->fdopendir(fd);
 }
 
 static struct dirent *t_readdir(DIR *dir)
 {
-	return faulty(TEST_OP_READDIR) ? NULL : file_ops_system.readdir(dir);
+	return faulty(TEST_OP_READDIR) ? NULL : base->readdir(dir);
 }
 
 static int t_closedir(DIR *dir)
 {
 	bool fail = faulty(TEST_OP_CLOSEDIR);
-	int ret = file_ops_system.closedir(dir);
+	int ret = base->closedir(dir);
 
 	if (!fail)
 		return ret;
@@ -336,11 +358,17 @@ static const struct file_ops faulty_ops = {
 	.splice = t_splice,
 };
 
-void test_faults_begin(void)
+void test_faults_begin_over(const struct file_ops *ops)
 {
 	memset(&test_faults, 0, sizeof(test_faults));
 	interrupts = 0;
+	base = ops;
 	file_ops_set(&faulty_ops);
+}
+
+void test_faults_begin(void)
+{
+	test_faults_begin_over(&file_ops_system);
 }
 
 void test_faults_end(void)
@@ -366,7 +394,7 @@ int test_noting_fsync_dir(int dir_fd)
 	i_assert(fstat(dir_fd, &st) == 0);
 	i_assert(synced.count < N_ELEMENTS(synced.inodes));
 	synced.inodes[synced.count++] = st.st_ino;
-	return file_ops_system.fsync_dir(dir_fd);
+	return base->fsync_dir(dir_fd);
 }
 
 bool test_was_synced(const char *path)

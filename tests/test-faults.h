@@ -46,6 +46,15 @@ struct test_faults {
 	   it is done */
 	unsigned int eintr;
 	bool zero_write; /* writes take nothing */
+	/* Of all calls together whose fail_errno is not 0: number fail_nth fails (with
+	   fail_after those behind it, too), or, with `shortens`, is the only one that
+	   the short counts are for. hit: it came so far. */
+	_Atomic unsigned int all_calls;
+	unsigned int fail_nth;
+	bool shortens;
+	_Atomic bool hit;
+	/* is told of each sync of a file that fails; may be NULL */
+	void (*sync_failed)(int fd);
 };
 extern struct test_faults test_faults;
 /* Call 1 fails, then 2, ..., until a round did not come so far: `hit` is to be the
@@ -54,6 +63,8 @@ extern struct test_faults test_faults;
 /* Puts the table in use, without any fault yet: set some in test_faults. The
    other ends it; use both in a test's setup and teardown if it may fail. */
 void test_faults_begin(void);
+/* The same over another table than the system's. */
+void test_faults_begin_over(const struct file_ops *ops);
 void test_faults_end(void);
 
 /* Which directories were synced since the last test_syncs_forget(). */

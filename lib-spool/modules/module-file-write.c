@@ -473,7 +473,10 @@ static int unlink_body(struct file_store *store, int bucket_fd,
 		return IO_FAIL;
 	}
 	file_name(id, FILE_BODY_SUFFIX, name);
-	answer = unlink_name(bucket_fd, name);
+	/* headers that were refused are gone, and may come back while that is not durable */
+	answer = file_is_busy(store, id) && file_sync_dir_fd(bucket_fd) < 0 ?
+		IO_TRANS_FAIL :
+		unlink_name(bucket_fd, name);
 	return answer == IO_TRANS_FAIL ?
 		spool_fail_message(store->spool, "removing", id, errno) :
 		answer;
@@ -488,7 +491,7 @@ static int give_up_body(struct file_store *store, int bucket_fd,
 	return answer;
 }
 
-/* Needs no sync: a body without headers is no message. */
+/* Needs no sync behind it: a body without headers is no message. */
 int file_unlinkbody(io_infrastructure *io, io_caller caller ATTR_UNUSED,
 		    message_id *id)
 {

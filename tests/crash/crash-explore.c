@@ -34,6 +34,13 @@ void crash_explore_each(size_t nth)
 	nth_moment = nth;
 }
 
+static size_t first_moment;
+
+void crash_explore_from(size_t moment)
+{
+	first_moment = moment;
+}
+
 struct dir_state {
 	char names[512][NAMES_MAX];
 	int nodes[512];
@@ -260,7 +267,7 @@ const char *crash_explore(const char *dir, unsigned int max_per_moment,
 	quick.fdatasync = quick.fsync_dir = no_sync;
 	file_ops_set(&quick);
 	*states_r = 0;
-	for (moment = crash_base_count;
+	for (moment = I_MAX(crash_base_count, first_moment);
 	     moment <= crash_op_count && wrong == NULL; moment++) {
 		if (moment % nth_moment == 0 || moment == crash_op_count)
 			wrong = explore_moment(dir, moment, max_per_moment,

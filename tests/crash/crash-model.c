@@ -162,17 +162,15 @@ static ssize_t vector_size(const struct iovec *iov, int count)
 	return size;
 }
 
-static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
-			 off_t offset)
+static void add_write(int fd, const struct iovec *iov, int count, off_t offset,
+		      ssize_t written)
 {
-	ssize_t ret = killed ? vector_size(iov, count) :
-			       file_ops_system.pwritev(fd, iov, count, offset);
-	size_t left = ret > 0 ? (size_t)ret : 0, done = 0, n;
+	size_t left = written > 0 ? (size_t)written : 0, done = 0, n;
 	struct op *op;
 	int i;
 
-	if (!recording || killed || ret <= 0 || fd_node(fd) < 0)
-		return ret;
+	if (!recording || killed || left == 0 || fd_node(fd) < 0)
+		return;
 	fd_offsets[fd] = offset;
 	op = add_op(OP_WRITE);
 	op->node = fd_node(fd);
@@ -184,6 +182,26 @@ static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
 		n = I_MIN(iov[i].iov_len, left);
 		memcpy(op->data + done, iov[i].iov_base, n);
 	}
+}
+
+static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
+			 off_t offset)
+{
+	ssize_t ret = killed ? vector_size(iov, count) :
+			       file_ops_system.pwritev(fd, iov, count, offset);
+
+	add_write(fd, iov, count, offset, ret);
+	return ret;
+}
+
+/* Where it stands. */
+static ssize_t c_writev(int fd, const struct iovec *iov, int count)
+{
+	off_t offset = lseek(fd, 0, SEEK_CUR);
+	ssize_t ret = killed ? vector_size(iov, count) :
+			       file_ops_system.writev(fd, iov, count);
+
+	add_write(fd, iov, count, offset, ret);
 	return ret;
 }
 
@@ -488,6 +506,17 @@ bool crash_revive(void)
 	return was_killed;
 }
 
+void crash_kill_now(void)
+{
+	killed = true;
+}
+
+void crash_sync_failed(int fd)
+{
+	if (recording && !killed && fd_node(fd) >= 0)
+		fail_writes(fd_node(fd));
+}
+
 void crash_record_begin(const char *root)
 {
 	static struct file_ops table;
@@ -500,6 +529,7 @@ void crash_record_begin(const char *root)
 	table.openat = c_openat;
 	table.close = c_close;
 	table.closedir = c_closedir;
+	table.writev = c_writev;
 	table.pwritev = c_pwritev;
 	table.ftruncate = c_ftruncate;
 	table.fdatasync = c_fdatasync;

@@ -49,8 +49,12 @@ void crash_fail_later(enum crash_sync sync, unsigned int after);
    in the kernel's hands, and what it does from then on is not done, until
    crash_revive(), which is false where it was not killed. */
 void crash_kill(enum crash_sync sync);
+/* The same now. */
+void crash_kill_now(void);
 bool crash_is_killed(void);
 bool crash_revive(void);
+/* A sync of this file has failed before it came here. */
+void crash_sync_failed(int fd);
 void crash_record_end(void);
 /* What was written down: operations, and how many of each sync there were. */
 size_t crash_operation_count(void);
@@ -67,6 +71,8 @@ const char *crash_explore(const char *dir, unsigned int max_per_moment,
 			  size_t *states_r);
 /* From now on of each so-manieth moment alone, and of the last; 1: of all. */
 void crash_explore_each(size_t nth);
+/* From now on of this moment and later ones. */
+void crash_explore_from(size_t moment);
 void crash_forget(void);
 
 #endif

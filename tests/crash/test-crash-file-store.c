@@ -45,6 +45,47 @@ static void test_every_power_cut(void **state ATTR_UNUSED)
 	crash_forget();
 }
 
+/* Headers that were refused, as their name did not become durable, may come back: not
+   without their body. */
+static void test_refused_headers(void **state ATTR_UNUSED)
+{
+	const struct spool_settings settings = { .body = "" };
+	struct crash_keeping keeping = { .every = 0 };
+	struct spool *spool;
+
+	spool = crash_spool_begin(&settings, CRASH_SYNC_NONE);
+	crash_record_base();
+	crash_fail(CRASH_SYNC_HEADERS_NAME);
+	assert_int_equal(crash_put(spool, 0, SIZE), IO_TRANS_FAIL);
+	crash_spool_end(&spool);
+	(void)crash_must_hold(&keeping, 700);
+	crash_forget();
+}
+
+/* A scan finds headers that speak of another body, and that a killed process did not make
+   durable: the body before is needed as long as those before may come back. */
+static void test_body_of_killed_rewrite(void **state ATTR_UNUSED)
+{
+	const struct spool_settings settings = { .body = "" };
+	struct crash_keeping keeping = { .every = 0 };
+	struct spool *spool;
+
+	spool = crash_spool_begin(&settings, CRASH_SYNC_NONE);
+	crash_must_put(spool, 0, SIZE);
+	crash_record_base();
+	crash_kill(CRASH_SYNC_HEADERS_NAME);
+	(void)crash_rewrite(spool, 0, true);
+	spool_close(&spool);
+	assert_true(crash_revive());
+	spool = crash_spool_open(test_path("work"));
+	spool_start_scan(spool, NULL, NULL, NULL);
+	spool_wait_scan(spool);
+	assert_int_equal(crash_version(spool, 0), 2);
+	crash_spool_end(&spool);
+	(void)crash_must_hold(&keeping, 300);
+	crash_forget();
+}
+
 /* Each mutant must be noticed. */
 static void ATTR_UNUSED test_every_sync_is_needed(void **state ATTR_UNUSED)
 {
@@ -73,6 +114,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_power_cut),
+		cmocka_unit_test(test_refused_headers),
+		cmocka_unit_test(test_body_of_killed_rewrite),
 #if TEST_STEP == 1
 		cmocka_unit_test(test_every_sync_is_needed),
 #endif
