@@ -18,6 +18,7 @@ struct busy_id {
 	unsigned int
 		waiting; /* who waits for the claim, or until it is swept */
 	bool unsettled;  /* a body is there that waits for its headers */
+	bool in_doubt;   /* these failed when they had their name */
 	bool claimed;
 	bool swept; /* bodies of it are removed, and none may begin */
 };
@@ -48,7 +49,7 @@ static struct busy_id *get(struct file_store *store, const message_id *id)
 static bool is_needed(const struct busy_id *busy)
 {
 	return busy->writing > 0 || busy->waiting > 0 || busy->unsettled ||
-		busy->claimed || busy->swept;
+		busy->in_doubt || busy->claimed || busy->swept;
 }
 
 static void drop_unneeded(struct busy_id **pos)
@@ -103,10 +104,29 @@ void file_busy_settle(struct file_store *store, const message_id *id)
 	(void)pthread_mutex_lock(&store->mutex);
 	pos = find(store, id);
 	if (*pos != NULL) {
-		(*pos)->unsettled = false;
+		(*pos)->unsettled = (*pos)->in_doubt = false;
 		drop_unneeded(pos);
 	}
 	(void)pthread_mutex_unlock(&store->mutex);
+}
+
+void file_busy_doubt(struct file_store *store, const message_id *id)
+{
+	(void)pthread_mutex_lock(&store->mutex);
+	get(store, id)->in_doubt = true;
+	(void)pthread_mutex_unlock(&store->mutex);
+}
+
+bool file_is_in_doubt(struct file_store *store, const message_id *id)
+{
+	struct busy_id *busy;
+	bool ret;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	busy = *find(store, id);
+	ret = busy != NULL && busy->in_doubt;
+	(void)pthread_mutex_unlock(&store->mutex);
+	return ret;
 }
 
 bool file_is_busy(struct file_store *store, const message_id *id)

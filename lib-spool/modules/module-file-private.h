@@ -157,6 +157,10 @@ void file_busy_end(struct file_store *store, const message_id *id,
 		   bool written);
 /* The headers came, or will not come. */
 void file_busy_settle(struct file_store *store, const message_id *id);
+/* Until that: its headers were there, and nobody knows whether they may be again after a
+   crash. */
+void file_busy_doubt(struct file_store *store, const message_id *id);
+bool file_is_in_doubt(struct file_store *store, const message_id *id);
 /* Whether a body is being written or waits. */
 bool file_is_busy(struct file_store *store, const message_id *id);
 /* False where it is. Until the end nobody begins to write one. */

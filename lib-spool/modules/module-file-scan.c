@@ -290,7 +290,9 @@ void file_sweep(struct file_store *store, int bucket_fd, const message_id *id,
 {
 	if (!file_sweep_begin(store, id))
 		return;
-	(void)file_ops()->unlinkat(bucket_fd, name, 0);
+	/* what a killed process made of the headers need not be so for ever, before that */
+	if (file_sync_dir_fd(bucket_fd) == 0)
+		(void)file_ops()->unlinkat(bucket_fd, name, 0);
 	file_sweep_end(store, id);
 }
 

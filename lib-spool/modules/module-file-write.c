@@ -267,8 +267,10 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	answer = spool_finish_stream(&sink);
 	/* told "no", nobody may find it: also where its name stood already, and
 	   only the directory's sync failed */
-	if (answer == IO_TRANS_FAIL && is_new)
+	if (answer == IO_TRANS_FAIL && is_new) {
 		(void)file_ops()->unlinkat(bucket_fd, name, 0);
+		file_busy_doubt(store, &entry->id);
+	}
 	return answer;
 }
 
@@ -472,6 +474,10 @@ static int unlink_body(struct file_store *store, int bucket_fd,
 			     MESSAGE_ID_TEXT_SIZE - 1, name);
 		return IO_FAIL;
 	}
+	/* headers that come back after a crash would have no body */
+	if (file_is_in_doubt(store, id) && file_sync_dir_fd(bucket_fd) < 0)
+		return spool_fail_message(store->spool, "removing the body", id,
+					  errno);
 	file_name(id, FILE_BODY_SUFFIX, name);
 	answer = unlink_name(bucket_fd, name);
 	return answer == IO_TRANS_FAIL ?
