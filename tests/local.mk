@@ -192,6 +192,7 @@ unit_tests += tests/crash/test-crash-journal \
 	tests/crash/test-crash-journal-faults \
 	tests/crash/test-crash-journal-full \
 	tests/crash/test-crash-journal-groups \
+	tests/crash/test-crash-journal-overruled \
 	tests/crash/test-crash-journal-segments
 
 script_tests += tests/examples.sh
@@ -289,6 +290,8 @@ tests_crash_test_crash_journal_full_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-full.c
 tests_crash_test_crash_journal_groups_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-groups.c
+tests_crash_test_crash_journal_overruled_SOURCES = $(crash_spool_sources) \
+	tests/crash/test-crash-journal-overruled.c
 tests_crash_test_crash_journal_segments_SOURCES = $(crash_spool_sources) \
 	tests/crash/test-crash-journal-segments.c
 
@@ -469,6 +472,7 @@ crash-soak:
 		tests/crash/test-crash-journal-faults \
 		tests/crash/test-crash-journal-full \
 		tests/crash/test-crash-journal-groups \
+	tests/crash/test-crash-journal-overruled \
 		tests/crash/test-crash-journal-segments'
 
 # Many more orders of threads.

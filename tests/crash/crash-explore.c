@@ -161,10 +161,17 @@ static bool has_parts(const struct op *op)
 	return op->kind == OP_WRITE && op->size > SECTOR;
 }
 
+/* What is there or not, each in each way, and the three states before. */
+static bool are_all(size_t count, unsigned int max)
+{
+	return count < 16 && (1u << count) + 3 <= max;
+}
+
 /* Chooses fates for what no sync covers: number 0 all lost, 1 all there, 2 all
-   torn, then by the bits of the number, or at random where there are too many. */
+   torn, then by the bits of the number, or at random where there are too many:
+   else nothing of the last ones would ever be there alone. */
 static void choose(const size_t *pending, size_t count, unsigned int number,
-		   uint32_t *seed)
+		   unsigned int max, uint32_t *seed)
 {
 	bool there;
 	size_t i, at;
@@ -173,8 +180,8 @@ static void choose(const size_t *pending, size_t count, unsigned int number,
 		at = pending[i];
 		/* not 0: it would be 0 for ever */
 		fate_seed[at] = test_random(seed) | 1;
-		there = count < 16 ? ((number - 3) >> i & 1) != 0 :
-				     (test_random(seed) >> 7 & 1) != 0;
+		there = are_all(count, max) ? ((number - 3) >> i & 1) != 0 :
+					      (test_random(seed) >> 7 & 1) != 0;
 		if (number < 3)
 			fate[at] = (unsigned char)number;
 		else if (has_parts(&crash_ops[at]))
@@ -210,9 +217,7 @@ static unsigned int states_of(const size_t *pending, size_t count,
 		if (has_parts(&crash_ops[pending[i]]))
 			return max;
 	}
-	if (count < 16 && (1u << count) + 3 < max)
-		return (1u << count) + 3;
-	return max;
+	return are_all(count, max) ? (1u << count) + 3 : max;
 }
 
 static const char *explore_moment(const char *dir, size_t moment,
@@ -238,7 +243,7 @@ static const char *explore_moment(const char *dir, size_t moment,
 		}
 	}
 	for (number = 0; number < states_of(pending, count, max); number++) {
-		choose(pending, count, number, &seed);
+		choose(pending, count, number, max, &seed);
 		keep_renamed(pending, count);
 		test_remove_tree(dir);
 		build_dir(dir, 0, moment);

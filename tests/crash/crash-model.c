@@ -25,6 +25,7 @@ static enum crash_sync left_out, failing, killing;
 static unsigned int failing_after;
 static size_t sync_counts[CRASH_SYNC_COUNT];
 static bool recording;
+static bool short_writes;
 static bool killed; /* the process: nothing that it does has an effect */
 
 /*
@@ -162,6 +163,22 @@ static ssize_t vector_size(const struct iovec *iov, int count)
 	return size;
 }
 
+/* Half of the vectors, of which the last one is cut. */
+static ssize_t write_half(int fd, const struct iovec *iov, int count,
+			  off_t offset)
+{
+	size_t used = ((size_t)count + 1) / 2;
+	struct iovec *half = malloc(used * sizeof(*half));
+	ssize_t ret;
+
+	assert_non_null(half);
+	memcpy(half, iov, used * sizeof(*half));
+	half[used - 1].iov_len -= half[used - 1].iov_len / 2;
+	ret = file_ops_system.pwritev(fd, half, (int)used, offset);
+	free(half);
+	return ret;
+}
+
 static void add_write(int fd, const struct iovec *iov, int count, off_t offset,
 		      ssize_t written)
 {
@@ -187,8 +204,9 @@ static void add_write(int fd, const struct iovec *iov, int count, off_t offset,
 static ssize_t c_pwritev(int fd, const struct iovec *iov, int count,
 			 off_t offset)
 {
-	ssize_t ret = killed ? vector_size(iov, count) :
-			       file_ops_system.pwritev(fd, iov, count, offset);
+	ssize_t ret = short_writes ? write_half(fd, iov, count, offset) :
+		killed             ? vector_size(iov, count) :
+			 file_ops_system.pwritev(fd, iov, count, offset);
 
 	add_write(fd, iov, count, offset, ret);
 	return ret;
@@ -486,6 +504,11 @@ void crash_fail_later(enum crash_sync sync, unsigned int after)
 void crash_fail(enum crash_sync sync)
 {
 	crash_fail_later(sync, 0);
+}
+
+void crash_write_short(bool on)
+{
+	short_writes = on;
 }
 
 void crash_kill(enum crash_sync sync)

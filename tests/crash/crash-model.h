@@ -45,6 +45,8 @@ void crash_leave_out(enum crash_sync sync);
 void crash_fail(enum crash_sync sync);
 /* The same after so many of them that do not. */
 void crash_fail_later(enum crash_sync sync, unsigned int after);
+/* From now on each write is of a part of what was asked for, and more than none. */
+void crash_write_short(bool on);
 /* The process is killed before the next of these syncs: what it wrote until then is
    in the kernel's hands, and what it does from then on is not done, until
    crash_revive(), which is false where it was not killed. */

@@ -116,6 +116,35 @@ static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
 	explore_all(6);
 }
 
+/* Bodies in files: what speaks of one may be on the disk though that is not known, and the
+   file before it is the message's as long as it is not. */
+static void test_failed_files(void **state ATTR_UNUSED)
+{
+	static const enum crash_sync syncs[] = { CRASH_SYNC_GROUP,
+						 CRASH_SYNC_BODY_DATA,
+						 CRASH_SYNC_BODY_NAME };
+	struct spool *spool;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(syncs); i++) {
+		spool = crash_journal_begin("", CRASH_SYNC_NONE);
+		crash_must_put(spool, 0, 30000);
+		crash_fail(syncs[i]);
+		assert_int_equal(crash_put(spool, 1, 40000), IO_TRANS_FAIL);
+		crash_must_put(spool, 2, 60000);
+		if (syncs[i] == CRASH_SYNC_GROUP)
+			crash_note_absent(1);
+		crash_fail(syncs[i]);
+		assert_int_equal(crash_rewrite(spool, 2, true), IO_TRANS_FAIL);
+		assert_int_equal(crash_version(spool, 2), 1);
+		crash_fail(CRASH_SYNC_GROUP);
+		assert_int_equal(crash_remove(spool, 0), IO_TRANS_FAIL);
+		assert_int_equal(crash_version(spool, 0), 1);
+		crash_spool_end(&spool);
+		explore_all(4);
+	}
+}
+
 /* The segment that is to be written anew does not take its header: another one is
    used, and what it was goes on to be overruled. */
 static void test_failed_header(void **state ATTR_UNUSED)
@@ -384,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_removal_behind_failed_put),
 		cmocka_unit_test(test_failed_removal_behind_failed_put),
 		cmocka_unit_test(test_failed_rewrite_and_removal),
+		cmocka_unit_test(test_failed_files),
 		cmocka_unit_test(test_failed_header),
 		cmocka_unit_test(test_large_behind_void),
 		cmocka_unit_test(test_failed_segment),

@@ -108,6 +108,22 @@ static void test_group(void **state ATTR_UNUSED)
 	explore_all(6);
 }
 
+/* It takes many writes. */
+static void test_group_in_pieces(void **state ATTR_UNUSED)
+{
+	struct spool *spool = crash_journal_begin(NULL, CRASH_SYNC_NONE);
+	unsigned int i;
+
+	crash_must_put(spool, 0, 100);
+	crash_write_short(true);
+	put_group(spool, 1);
+	crash_write_short(false);
+	for (i = 0; i < TOGETHER; i++)
+		assert_int_equal(answers[i], IO_DONE);
+	crash_spool_end(&spool);
+	explore_all(2);
+}
+
 /* The sync of many fails: none of them is there. */
 static void test_failed_group(void **state ATTR_UNUSED)
 {
@@ -172,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_group),
+		cmocka_unit_test(test_group_in_pieces),
 		cmocka_unit_test(test_failed_group),
 		cmocka_unit_test(test_second_cut),
 	};

@@ -359,6 +359,38 @@ static void test_the_next_segment_is_taken(void **state ATTR_UNUSED)
 }
 
 /*
+ * Blocks that were given back
+ */
+
+/* What gave its blocks back gets them again when it is needed, before it says that it has
+   records. */
+static void test_cut_segments_are_taken(void **state ATTR_UNUSED)
+{
+	struct spool *spool = crash_journal_begin("", CRASH_SYNC_NONE);
+	unsigned int i, n, cut = 0;
+
+	for (i = 0; i < 15; i++)
+		crash_must_put(spool, i, LARGE);
+	for (n = 0; n < 15; n++)
+		crash_must_remove(spool, n);
+	(void)crash_compact(spool);
+	for (n = 1; n < journal_of(spool)->segment_end; n++)
+		cut += journal_of(spool)->segments[n]->cut;
+	assert_true(cut > 1);
+	/* each goes on in another one, without a look at what is to come */
+	for (; i < 30; i += 2) {
+		crash_fail(CRASH_SYNC_GROUP);
+		assert_int_equal(crash_put(spool, i, LARGE), IO_TRANS_FAIL);
+		crash_must_put(spool, i + 1, LARGE);
+		crash_note_absent(i);
+	}
+	for (n = 1; n < journal_of(spool)->segment_end; n++)
+		assert_false(journal_of(spool)->segments[n]->cut);
+	crash_spool_end(&spool);
+	explore_all(2);
+}
+
+/*
  * Files
  */
 
@@ -396,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_segments_that_go_on_after_a_start),
 		cmocka_unit_test(test_states_in_other_segments),
 		cmocka_unit_test(test_the_next_segment_is_taken),
+		cmocka_unit_test(test_cut_segments_are_taken),
 		cmocka_unit_test(test_files_that_are_closed_in_between),
 	};
 

@@ -250,6 +250,58 @@ static void run_behind_killed_rewrites(uint32_t number,
 	crash_record_end();
 }
 
+/*
+ * Claims on two messages
+ */
+
+#define REMOVERS 6
+
+static void *remove_it(void *number)
+{
+	unsigned int i = *(unsigned int *)number;
+	int answer = spool_remove(spool, crash_id(i));
+
+	if (answer != IO_DONE && answer != IO_CONT)
+		schedule_fail("message %u: %s", i, io_get_error());
+	return NULL;
+}
+
+/* Whoever lets one go may wake who waits for the other one, and that is not enough. */
+static void run_removers(uint32_t number, void *store)
+{
+	const struct spool_settings settings = { .store = store };
+	unsigned int numbers[] = { 0, 1 }, i;
+	pthread_t threads[REMOVERS];
+
+	crash_spool_prepare(&settings, CRASH_SYNC_NONE);
+	schedule_begin(number);
+	spool = crash_spool_open(test_path("work"));
+	for (i = 0; i < 2; i++)
+		crash_must_put(spool, i, 100);
+	for (i = 0; i < REMOVERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, remove_it,
+						&numbers[i % 2]),
+				 0);
+	for (i = 0; i < REMOVERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (i = 0; i < 2; i++) {
+		if (crash_version(spool, i) != 0)
+			schedule_fail("message %u is there", i);
+	}
+	spool_close(&spool);
+	schedule_end();
+	crash_record_end();
+}
+
+static void test_claims(void **state ATTR_UNUSED)
+{
+	static char stores[][8] = { "file", "journal" };
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(stores); i++)
+		schedule_each(40, run_removers, stores[i]);
+}
+
 static void test_behind_killed_rewrites(void **state ATTR_UNUSED)
 {
 	schedule_each(600, run_behind_killed_rewrites, NULL);
@@ -307,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_file_store),
 		cmocka_unit_test(test_behind_killed_rewrites),
+		cmocka_unit_test(test_claims),
 	};
 
 	crash_use_memory();
