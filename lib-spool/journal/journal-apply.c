@@ -32,6 +32,7 @@ static bool apply_headers(struct journal *journal,
 			  const struct journal_place *body,
 			  struct journal_tally *tally)
 {
+	struct journal_end end = { .by = 0 };
 	struct journal_entry entry, old;
 
 	memset(&entry, 0, sizeof(entry));
@@ -44,6 +45,10 @@ static bool apply_headers(struct journal *journal,
 	} else if (journal_index_find(&journal->index, &header->id, &old)) {
 		entry.body = old.body;
 		entry.external = old.external;
+	} else if (journal_rests_find_end(journal, &header->id, &end) &&
+		   end.body.offset != 0) {
+		entry.body = end.body;
+		entry.external = end.external;
 	} else {
 		journal_rests_came(journal, &header->id, place);
 		return true;
@@ -51,7 +56,7 @@ static bool apply_headers(struct journal *journal,
 	if (!journal_index_set(&journal->index, &entry, &old))
 		return false;
 	journal_rests_forget(journal, &header->id);
-	if (tally != NULL && old.headers.offset == 0) {
+	if (tally != NULL && old.headers.offset == 0 && end.by == 0) {
 		tally->messages++;
 		tally->records += 2;
 		return true;
@@ -67,6 +72,10 @@ static bool apply_headers(struct journal *journal,
 	if (body != NULL) {
 		journal_account(journal, body, 1);
 		journal_account(journal, &old.body, -1);
+	}
+	if (end.by != 0) {
+		journal_account(journal, &end.body, 1);
+		journal_overrule(journal, place->segment, end.by);
 	}
 	(void)pthread_mutex_unlock(&journal->mutex);
 	return true;

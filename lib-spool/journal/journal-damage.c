@@ -471,11 +471,20 @@ static void end_message(struct journal *journal,
 			const struct journal_header *headers, uint32_t by)
 {
 	const message_id *id = &headers->id;
+	struct journal_end end = { .by = by };
 	struct journal_entry old;
 
 	if (is_a_copy(journal, headers))
 		return;
 	drop_message(journal, id, by, &old);
+	if ((headers->flags & JOURNAL_WITH_BODY) == 0 &&
+	    (old.headers.offset != 0 ||
+	     !journal_rests_find_end(journal, id, &end))) {
+		end.body = old.body;
+		end.external = old.external;
+	}
+	end.by = by;
+	journal_rests_end(journal, id, &end);
 	journal_rests_add(journal, id, &old.headers);
 	journal_rests_add(journal, id, &old.body);
 	journal_rests_add(journal, id, &old.states);

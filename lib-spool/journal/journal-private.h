@@ -464,6 +464,18 @@ void journal_damage_keep_rest(struct journal *journal,
    left, or (nowhere) none that is known. */
 void journal_rests_add(struct journal *journal, const message_id *id,
 		       const struct journal_place *place);
+/* What newer headers of it would have: they come back with the body, where that is whole (else
+   it is nowhere), and overrule what is damaged in this segment. */
+struct journal_end {
+	struct journal_place body;
+	bool external;
+	uint32_t by;
+};
+void journal_rests_end(struct journal *journal, const message_id *id,
+		       const struct journal_end *end);
+/* The newest; false: the message has not ended so. */
+bool journal_rests_find_end(struct journal *journal, const message_id *id,
+			    struct journal_end *end_r);
 /* There is no message that this record is of: it may be one that has ended so. */
 void journal_rests_came(struct journal *journal, const message_id *id,
 			const struct journal_place *place);

@@ -218,7 +218,7 @@ static void keep_body_before(struct journal *journal,
 			     const struct journal_items *items, size_t i)
 {
 	const struct journal_item *body;
-	struct journal_place place;
+	struct journal_end end = { .by = segment->header.number };
 
 	if (i == 0)
 		return;
@@ -226,8 +226,12 @@ static void keep_body_before(struct journal *journal,
 	if (body->state != JOURNAL_ITEM_WHOLE ||
 	    body->header.type != JOURNAL_BODY)
 		return;
-	set_place(&place, segment, body->pos);
-	journal_rests_add(journal, &body->header.id, &place);
+	set_place(&end.body, segment, body->pos);
+	end.external = (body->header.flags & JOURNAL_EXTERNAL) != 0;
+	journal_rests_add(journal, &body->header.id, &end.body);
+	/* else nobody knows whether they were acknowledged */
+	if (items->items[i].state == JOURNAL_ITEM_BAD && has_its_body(items, i))
+		journal_rests_end(journal, &body->header.id, &end);
 }
 
 /* False: no memory. */

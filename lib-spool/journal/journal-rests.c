@@ -13,7 +13,9 @@
 struct journal_rest {
 	struct journal_rest *next;
 	message_id id;
-	struct journal_place place; /* nowhere: that the message has ended so */
+	struct journal_place place; /* nowhere: of an end, alone */
+	bool is_end;
+	struct journal_end end;
 };
 
 static struct journal_rest **chain_of(struct journal *journal,
@@ -25,15 +27,38 @@ static struct journal_rest **chain_of(struct journal *journal,
 void journal_rests_add(struct journal *journal, const message_id *id,
 		       const struct journal_place *place)
 {
-	struct journal_rest *rest;
+	struct journal_rest *rest = i_new(struct journal_rest, 1);
 
-	if (journal->settings.read_only)
-		return;
-	rest = i_new(struct journal_rest, 1);
 	rest->id = *id;
 	rest->place = *place;
 	rest->next = *chain_of(journal, id);
 	*chain_of(journal, id) = rest;
+}
+
+void journal_rests_end(struct journal *journal, const message_id *id,
+		       const struct journal_end *end)
+{
+	static const struct journal_place nowhere;
+	struct journal_rest *rest;
+
+	journal_rests_add(journal, id, &nowhere);
+	rest = *chain_of(journal, id);
+	rest->is_end = true;
+	rest->end = *end;
+}
+
+bool journal_rests_find_end(struct journal *journal, const message_id *id,
+			    struct journal_end *end_r)
+{
+	const struct journal_rest *rest = *chain_of(journal, id);
+
+	/* the newest is the first */
+	while (rest != NULL &&
+	       (!rest->is_end || message_id_cmp(&rest->id, id) != 0))
+		rest = rest->next;
+	if (rest != NULL)
+		*end_r = rest->end;
+	return rest != NULL;
 }
 
 void journal_rests_came(struct journal *journal, const message_id *id,
@@ -66,7 +91,7 @@ void journal_rests_keep(struct journal *journal)
 	const struct journal_rest *rest;
 	unsigned int i;
 
-	for (i = 0; i < JOURNAL_SHARDS; i++) {
+	for (i = 0; i < JOURNAL_SHARDS && !journal->settings.read_only; i++) {
 		for (rest = journal->rests[i]; rest != NULL; rest = rest->next)
 			journal_damage_keep_rest(journal, &rest->place);
 	}
