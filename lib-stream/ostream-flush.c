@@ -35,8 +35,6 @@ int o_stream_flush_mode(struct ostream_private *s, enum ostream_flush_mode mode)
 	if (s->finished && mode != OSTREAM_PUSH)
 		mode = s->finish_done ? OSTREAM_SYNC : OSTREAM_FINISH;
 	ret = s->flush(s, mode);
-	if (ret == 0 && s->ostream.stream_errno != 0)
-		return -1;
 	if (ret > 0 && mode == OSTREAM_FINISH)
 		s->finish_done = true;
 	return ret;

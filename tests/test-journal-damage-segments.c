@@ -114,6 +114,29 @@ static void test_a_damaged_segment_is_put_aside(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* By who takes it out of quarantine without having mended it. */
+static void test_a_segment_that_comes_back_damaged(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	int fd;
+
+	assert_int_equal(test_journal_store(journal, 1), 0);
+	fd = dup(journal->fd);
+	journal_close(&journal);
+	test_journal_flip(20);
+	assert_int_equal(
+		linkat(fd, "00000001.seg", test_journal.dir_fd, "copy", 0), 0);
+	journal = test_journal_repair(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 2);
+	assert_int_equal(
+		renameat(test_journal.dir_fd, "copy", fd, "00000001.seg"), 0);
+	assert_int_equal(close(fd), 0);
+	journal = test_journal_repair(false);
+	journal_close(&journal);
+	assert_int_equal(test_journal_files_in("quarantine"), 4);
+}
+
 static struct {
 	bool renamed;
 	unsigned int synced; /* 1: quarantine, 2: journal */
@@ -282,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_a_segment_under_another_name),
 		cmocka_unit_test(test_a_first_block_that_cannot_be_read),
 		cmocka_unit_test(test_a_damaged_segment_is_put_aside),
+		cmocka_unit_test(test_a_segment_that_comes_back_damaged),
 		cmocka_unit_test(test_what_is_put_aside_is_durable),
 		cmocka_unit_test(test_where_rename_may_replace),
 		cmocka_unit_test(test_what_cannot_be_put_aside),

@@ -269,6 +269,26 @@ static void test_what_is_not_stored(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* It is stored, as it was. */
+static void test_what_is_not_rewritten(void **state ATTR_UNUSED)
+{
+	struct spool *spool = test_spool_new_of("file", "");
+	email_message *message = test_spool_put_to(spool, 1);
+	message_id id = message->message_id;
+
+	email_message_unref(&message);
+	assert_int_equal(spool_get(spool, &id, &message), IO_DONE);
+	test_faults_begin();
+	test_faults.fail_at[TEST_OP_RENAME] = 1;
+	test_faults.fail_errno[TEST_OP_RENAME] = ENOSPC;
+	assert_int_equal(test_spool_write_headers(spool, message),
+			 IO_TRANS_FAIL);
+	test_faults_end();
+	assert_int_equal(test_spool_scan(spool), 0);
+	email_message_unref(&message);
+	spool_close(&spool);
+}
+
 /* Rather not stored than found: whoever put it knows of it, or was told "no". */
 static void test_without_memory(void **state ATTR_UNUSED)
 {
@@ -341,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_a_reader_and_damage),
 		cmocka_unit_test(test_what_is_kept),
 		cmocka_unit_test(test_what_is_not_stored),
+		cmocka_unit_test(test_what_is_not_rewritten),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_many_are_known),
 	};

@@ -264,12 +264,7 @@ static int write_headers_file(struct file_store *store, int bucket_fd,
 	o_stream_nsend_str(sink, line);
 	o_stream_nsend(sink, headers->data, headers->used);
 	buffer_free(&headers);
-	answer = spool_finish_stream(&sink);
-	/* told "no", nobody may find it: also where its name stood already, and
-	   only the directory's sync failed */
-	if (answer == IO_TRANS_FAIL && is_new)
-		(void)file_ops()->unlinkat(bucket_fd, name, 0);
-	return answer;
+	return spool_finish_stream(&sink);
 }
 
 /* Known before it is there: a scan takes it for one that was, else. Another one of this id,
