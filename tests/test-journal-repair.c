@@ -496,9 +496,9 @@ static bool repair_beside_writer(struct spool *spool, const message_id *id,
 	ops.fdatasync = interrupted_fdatasync;
 	file_ops_set(&ops);
 	(void)journal_repair_message(journal_store(spool->store), id);
-	file_ops_set(NULL);
 	if (writer.calls >= at)
 		assert_int_equal(pthread_join(writer.thread, NULL), 0);
+	file_ops_set(NULL);
 	return writer.calls >= at;
 }
 

@@ -135,6 +135,41 @@ static void test_the_first_one_stays(void **state ATTR_UNUSED)
 	spool_close(&spool);
 }
 
+/* Of whichever version it is the first one. */
+static void test_nothing_stays_of_refused_headers(void **state ATTR_UNUSED)
+{
+	static const uint64_t versions[] = { 1, 5 };
+	struct spool *spool = test_spool_new("");
+	email_message *message;
+	unsigned int n, hit;
+	message_id id;
+	int answer;
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(versions); i++) {
+		TEST_EACH_CALL(n, hit) {
+			spool_new_id(spool, &id);
+			message = new_message(&id, versions[i]);
+			assert_int_equal(test_spool_write_body(spool, message,
+							       wire),
+					 IO_DONE);
+			test_faults_begin();
+			test_faults.fail_at[TEST_OP_FSYNC_DIR] = n;
+			test_faults.fail_errno[TEST_OP_FSYNC_DIR] = EIO;
+			answer = test_spool_write_headers(spool, message);
+			hit = test_faults.calls[TEST_OP_FSYNC_DIR];
+			test_faults_end();
+			assert_int_equal(answer,
+					 hit < n ? IO_DONE : IO_TRANS_FAIL);
+			assert_int_equal(test_spool_count_files(&id),
+					 hit < n ? 2 : 0);
+			email_message_unref(&message);
+		}
+		assert_true(n > 1);
+	}
+	spool_close(&spool);
+}
+
 /* What is stored stays where a second message with its id meets an error, whichever sync it
    is and whatever the body's file is called by now. */
 static void test_error_of_a_second_one(void **state ATTR_UNUSED)
@@ -465,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_body_of_a_new_message),
 		cmocka_unit_test(test_nothing_is_kept_of_what_is_over),
 		cmocka_unit_test(test_the_first_one_stays),
+		cmocka_unit_test(test_nothing_stays_of_refused_headers),
 		cmocka_unit_test(test_error_of_a_second_one),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_scan_while_a_body_is_written),
