@@ -74,9 +74,9 @@ void journal_rests_came(struct journal *journal, const message_id *id,
 
 void journal_rests_forget(struct journal *journal, const message_id *id)
 {
-	struct journal_rest *rest, **link = chain_of(journal, id);
+	struct journal_rest **link = chain_of(journal, id), *rest;
 
-	while ((rest = *link) != NULL) {
+	for (rest = *link; rest != NULL; rest = *link) {
 		if (message_id_cmp(&rest->id, id) == 0) {
 			*link = rest->next;
 			i_free(rest);

@@ -321,7 +321,7 @@ static int commit_headers(struct file_store *store, int bucket_fd,
 			  enum file_note kind)
 {
 	char body[FILE_NAME_SIZE];
-	struct file_entry before;
+	struct file_entry before = { .version = 0 };
 	int answer, found;
 
 	answer = check_version(store, bucket_fd, message, &before);
