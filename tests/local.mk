@@ -180,7 +180,7 @@ unit_tests += tests/test-module-file tests/test-module-file-aside \
 	tests/test-module-file-hostile tests/test-module-file-list \
 	tests/test-module-file-number-1 \
 	tests/test-module-file-problems
-unit_tests += tests/test-spool-open tests/test-spool-body \
+unit_tests += tests/test-spool-init tests/test-spool-open tests/test-spool-body \
 	tests/test-spool-memory tests/test-spool-wire
 threaded_tests += tests/test-module-file tests/test-module-file-claim \
 	tests/test-module-file-damage \
