@@ -4,13 +4,13 @@
    child of fork() may do. */
 
 #include "config.h"
-#include "file-ops.h"
 #include "spool-private.h"
 #include "test-spool-common.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
