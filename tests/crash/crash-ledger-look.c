@@ -162,14 +162,6 @@ struct looking {
 	int damaged;
 };
 
-/* Nobody can tell a segment that was given up, as its first block could not be written, from
-   one that was lost. */
-static bool was_given_up(const struct spool_entry *entry)
-{
-	return entry->problem != NULL &&
-		strstr(entry->problem, "unless it was given up") != NULL;
-}
-
 static bool seen(const struct spool_entry *entry, void *context)
 {
 	struct looking *looking = context;
@@ -182,8 +174,6 @@ static bool seen(const struct spool_entry *entry, void *context)
 			break;
 		}
 	}
-	if (m == LEDGER_MESSAGES && was_given_up(entry))
-		return true;
 	if (m == LEDGER_MESSAGES)
 		looking->strangers++;
 	if (entry->problem != NULL) {
@@ -276,16 +266,6 @@ const char *ledger_look_all(struct spool *spool, const uint32_t *sets,
 	return why;
 }
 
-/* Nothing but, where a segment was given up, that it is not there, and bodies of messages
-   that were refused. */
-static bool may_be_aside(const char *name)
-{
-	const char *dot = strchr(name, '.');
-
-	return strstr(name, "-missing") != NULL ||
-		(dot != NULL && strstr(dot + 1, ".b") != NULL);
-}
-
 static const char *put_aside(const char *dir)
 {
 	const char *result = NULL;
@@ -298,8 +278,6 @@ static const char *put_aside(const char *dir)
 	assert_non_null(listing);
 	while ((entry = readdir(listing)) != NULL) {
 		if (entry->d_name[0] == '.')
-			continue;
-		if (may_be_aside(entry->d_name))
 			continue;
 		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
 			       "%s was put aside", entry->d_name);

@@ -413,6 +413,17 @@ static void try_random(unsigned int number)
 	try_each_place(&sequence);
 }
 
+/* Of random ones. */
+static void test_sequences_that_were_wrong(void **state ATTR_UNUSED)
+{
+	/* a segment that was given up was missing */
+	static const unsigned int numbers[] = { 33 };
+	size_t i;
+
+	for (i = 0; i < N_ELEMENTS(numbers); i++)
+		try_random(numbers[i]);
+}
+
 static void test_random_sequences(void **state ATTR_UNUSED)
 {
 	const char *one = getenv("CRASH_SEQUENCE");
@@ -431,6 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_sequences),
+		cmocka_unit_test(test_sequences_that_were_wrong),
 		cmocka_unit_test(test_random_sequences),
 	};
 
