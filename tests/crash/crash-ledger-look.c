@@ -307,7 +307,7 @@ static const char *check_reader(const char *dir, const uint32_t *sets,
 	const char *why;
 	char *error;
 
-	spool = spool_open(dir, SPOOL_OPEN_READ_ONLY, NULL, &error);
+	spool = spool_open(dir, SPOOL_OPEN_READ_ONLY, &ledger_keys, &error);
 	if (spool == NULL) {
 		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
 			       "cannot be opened for reading: %s", error);
@@ -333,7 +333,7 @@ static void start_badly(const char *dir, unsigned int number)
 		test_faults.fail_errno[op] = number % 3 == 0 ? ENOSPC : EIO;
 	test_faults.fail_nth = 1 + number / 4 % 90;
 	test_faults.fail_after = number % 4 == 1;
-	spool = spool_open(dir, 0, NULL, &error);
+	spool = spool_open(dir, 0, &ledger_keys, &error);
 	if (spool != NULL)
 		ledger_scan(spool, counts);
 	free(error);
@@ -349,7 +349,7 @@ static const char *check_writer(const char *dir, unsigned int flags,
 	const char *why;
 	char *error;
 
-	spool = spool_open(dir, flags, NULL, &error);
+	spool = spool_open(dir, flags, &ledger_keys, &error);
 	if (spool == NULL) {
 		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
 			       "cannot be opened: %s", error);
