@@ -394,6 +394,48 @@ static void test_what_came_behind_one_that_is_aside(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* The only segment was given up, and the power went before its blocks were given back: a start
+   does that. Nor does the next one get its number: where that is lost, it is another one. */
+static void
+test_what_came_behind_one_that_was_given_up(void **state ATTR_UNUSED)
+{
+	struct journal *journal = test_journal_new();
+	const struct journal_damage *damage;
+	unsigned int n = 0, lost;
+	struct stat st;
+
+	assert_int_equal(test_journal_store(journal, 5000), 0);
+	journal_close(&journal);
+	assert_int_equal(renameat(test_journal.dir_fd, "journal/00000001.seg",
+				  test_journal.dir_fd, "journal/00000001.gone"),
+			 0);
+	journal = test_journal_open(true);
+	assert_null(journal_get_damage(journal));
+	journal_close(&journal);
+	journal = test_journal_open(false);
+	assert_int_equal(fstatat(test_journal.dir_fd, "journal/00000001.gone",
+				 &st, 0),
+			 0);
+	assert_int_equal(st.st_size, 0);
+	assert_false(test_journal_has(journal, 5000));
+	assert_int_equal(test_journal_store(journal, n++), 0);
+	lost = test_journal_active(journal);
+	while (test_journal_active(journal) < lost + 2)
+		assert_int_equal(test_journal_store(journal, n++), 0);
+	journal_close(&journal);
+	journal = test_journal_repair(false);
+	assert_int_equal(test_journal.warnings, 0);
+	assert_int_equal(test_journal_files_in("quarantine"), 0);
+	journal_close(&journal);
+	assert_int_equal(unlink(test_journal_segment(lost)), 0);
+	journal = test_journal_open(true);
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, lost);
+	assert_null(damage->next);
+	journal_close(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +448,7 @@ int main(void)
 		cmocka_unit_test(test_several_cut_segments),
 		cmocka_unit_test(test_what_is_known_to_be_missing),
 		cmocka_unit_test(test_what_came_behind_one_that_is_aside),
+		cmocka_unit_test(test_what_came_behind_one_that_was_given_up),
 	};
 
 	return cmocka_run_group_tests_name("journal-missing", tests, NULL,

@@ -216,8 +216,7 @@ static void test_a_segment_that_goes_meanwhile(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* Nor is a message gone whose segment a reader had closed. */
-static void test_a_segment_that_went(void **state ATTR_UNUSED)
+static void see_it_go(bool closed)
 {
 	struct journal *journal = test_journal_new(), *reader;
 	struct file_ops ops = file_ops_system;
@@ -229,7 +228,8 @@ static void test_a_segment_that_went(void **state ATTR_UNUSED)
 	(void)begin_going(journal);
 	reader = test_journal_open(true);
 	assert_true(test_journal_has(reader, 1));
-	reader->files.open_max = 0;
+	if (closed)
+		reader->files.open_max = 0;
 	assert_true(test_journal_has(reader, 1));
 	going.writer = journal;
 	ops.pwritev = writes_none_anew;
@@ -243,6 +243,13 @@ static void test_a_segment_that_went(void **state ATTR_UNUSED)
 	assert_int_equal(errno, ESTALE);
 	journal_close(&reader);
 	journal_close(&journal);
+}
+
+/* Nor is a message gone, or damaged, whose segment a reader had closed, or has open. */
+static void test_a_segment_that_went(void **state ATTR_UNUSED)
+{
+	see_it_go(true);
+	see_it_go(false);
 }
 
 int main(void)

@@ -303,13 +303,14 @@ static unsigned int fill_two(struct journal *journal, unsigned int *kept_r)
 	return n;
 }
 
-/* The header of the next segment cannot be written, and its file is removed. Until that is
-   durable the tombstones of what was in it are needed. */
-static void test_a_removal_that_is_not_synced(void **state ATTR_UNUSED)
+/* The header of the next segment cannot be written, and its file gets another name. Until that
+   is durable the tombstones of what was in it are needed, and its blocks. */
+static void test_a_name_that_is_not_synced(void **state ATTR_UNUSED)
 {
 	static const int errors[] = { 0, EIO };
 	struct journal *journal;
 	unsigned int n, kept;
+	struct stat st;
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(errors); i++) {
@@ -323,15 +324,21 @@ static void test_a_removal_that_is_not_synced(void **state ATTR_UNUSED)
 		test_faults.fail_at[TEST_OP_FSYNC_DIR] = errors[i] != 0;
 		test_faults.fail_errno[TEST_OP_FSYNC_DIR] = errors[i];
 		assert_int_equal(test_journal_store(journal, n), 0);
-		assert_int_equal(test_faults.calls[TEST_OP_UNLINK], 1);
+		/* and a new one is made */
+		assert_int_equal(test_faults.calls[TEST_OP_RENAME], 2);
 		test_faults_end();
 		assert_int_equal(journal->segments[2]->outlives_count,
 				 errors[i] != 0);
+		assert_int_equal(fstatat(test_journal.dir_fd,
+					 "journal/00000001.gone", &st, 0),
+				 0);
+		assert_int_equal(st.st_size,
+				 errors[i] != 0 ? TEST_JOURNAL_SEGMENT : 0);
 		journal_close(&journal);
 	}
 }
 
-/* The header of the next segment cannot be written, and the file cannot be removed: what
+/* The header of the next segment cannot be written, and the file keeps its name: what
    was in it is still there, and its tombstones have to be, too. */
 static void test_a_segment_that_stays_what_it_was(void **state ATTR_UNUSED)
 {
@@ -345,9 +352,9 @@ static void test_a_segment_that_stays_what_it_was(void **state ATTR_UNUSED)
 	for (i = 0; i + 1 < n; i++)
 		assert_int_equal(test_journal_drop(journal, i), 0);
 	test_faults_begin();
-	test_faults.fail_at[TEST_OP_UNLINK] = 1;
-	test_faults.fail_errno[TEST_OP_UNLINK] = EIO;
-	for (tries = 0; test_faults.calls[TEST_OP_UNLINK] == 0; tries++) {
+	test_faults.fail_at[TEST_OP_RENAME] = 1;
+	test_faults.fail_errno[TEST_OP_RENAME] = EIO;
+	for (tries = 0; test_faults.calls[TEST_OP_RENAME] == 0; tries++) {
 		/* a message that is in the way, and the write behind it */
 		assert_int_equal(test_journal_store(journal, n++), 0);
 		test_faults.calls[TEST_OP_WRITE] = 0;
@@ -370,15 +377,15 @@ static void test_a_segment_that_stays_what_it_was(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
-/* The next segment is dead, and its header cannot be written. Where the disk fails its file
-   goes; where the program was told to end it stays, or it would be missing. Nothing comes
-   back in any case. */
+/* The next segment is dead, and its header cannot be written. Where the disk fails, or is full,
+   it is one no more; where the program was told to end it stays. It is not missing in any case,
+   and nothing comes back. */
 static void test_a_header_that_is_not_written(void **state ATTR_UNUSED)
 {
 	static const struct {
 		int error;
-		unsigned int files;
-	} rows[] = { { ECANCELED, 3 }, { EIO, 2 } };
+		unsigned int gone;
+	} rows[] = { { ECANCELED, 0 }, { EIO, 1 }, { ENOSPC, 1 } };
 	struct journal *journal;
 	unsigned int n, i, r, kept;
 
@@ -391,11 +398,14 @@ static void test_a_header_that_is_not_written(void **state ATTR_UNUSED)
 		test_faults.fail_after = true;
 		assert_int_not_equal(test_journal_store(journal, n), 0);
 		test_faults_end();
-		assert_int_equal(test_journal_files_in("journal"),
-				 rows[r].files);
+		assert_int_equal(test_journal_files_in("journal"), 3);
+		journal_close(&journal);
+		journal = test_journal_open(true);
+		assert_null(journal_get_damage(journal));
 		journal_close(&journal);
 		journal = test_journal_open(false);
-		assert_int_equal(journal->damaged, rows[r].error != ECANCELED);
+		assert_false(journal->damaged);
+		assert_int_equal(journal->given_up_count, rows[r].gone);
 		for (i = 0; i <= n; i++)
 			assert_int_equal(test_journal_has(journal, i),
 					 i >= kept && i < n);
@@ -489,7 +499,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_disk),
 		cmocka_unit_test(test_short_writes),
 		cmocka_unit_test(test_writes_that_write_nothing),
-		cmocka_unit_test(test_a_removal_that_is_not_synced),
+		cmocka_unit_test(test_a_name_that_is_not_synced),
 		cmocka_unit_test(test_a_segment_that_stays_what_it_was),
 		cmocka_unit_test(test_a_header_that_is_not_written),
 		cmocka_unit_test(test_a_probe_ends_the_refusal),

@@ -296,8 +296,7 @@ static void not_noted(struct journal *journal, uint32_t number)
 void journal_damage_missing(struct journal *journal, uint32_t number)
 {
 	static const char why[] =
-		"a segment is missing, with the messages that were in it, "
-		"unless it was given up when its header could not be written";
+		"a segment is missing, with the messages that were in it";
 	char name[32];
 
 	journal->damaged = true;

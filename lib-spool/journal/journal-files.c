@@ -32,6 +32,12 @@ void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE])
 		       number % 100000000u);
 }
 
+void journal_gone_name(uint32_t number, char name_r[JOURNAL_GONE_NAME_SIZE])
+{
+	(void)snprintf(name_r, JOURNAL_GONE_NAME_SIZE, "%08u.gone",
+		       number % 100000000u);
+}
+
 void journal_files_init(struct journal_files *files, bool read_only)
 {
 	struct rlimit limit;

@@ -14,6 +14,8 @@
 
 /* "00000001.seg" */
 #define JOURNAL_NAME_SIZE 13
+/* "00000001.gone": it was given up */
+#define JOURNAL_GONE_NAME_SIZE 14
 
 struct journal_file;
 
@@ -39,6 +41,7 @@ void journal_files_deinit(struct journal_files *files);
 int journal_files_open(struct journal_files *files, const char *name,
 		       int flags);
 void journal_segment_name(uint32_t number, char name_r[JOURNAL_NAME_SIZE]);
+void journal_gone_name(uint32_t number, char name_r[JOURNAL_GONE_NAME_SIZE]);
 /* Of the segment of this number, not open yet. */
 struct journal_file *journal_file_new(struct journal_files *files,
 				      uint32_t number);

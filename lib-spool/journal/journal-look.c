@@ -38,11 +38,10 @@ struct looks {
  * What there is
  */
 
-/* "00000001.seg"; 0: it is something else. */
-static uint32_t number_from_name(const char *name)
+/* "00000001.seg", with this end; 0: it is something else. */
+static uint32_t number_from_name(const char *name, const char *end)
 {
-	if (strlen(name) != JOURNAL_NAME_SIZE - 1 ||
-	    strspn(name, "0123456789") != 8 || strcmp(name + 8, ".seg") != 0)
+	if (strspn(name, "0123456789") != 8 || strcmp(name + 8, end) != 0)
 		return 0;
 	return (uint32_t)strtoul(name, NULL, 10);
 }
@@ -79,35 +78,72 @@ static bool add_number(struct looks *looks, uint32_t number)
 	return true;
 }
 
+static bool add_given_up(struct journal *journal, uint32_t number)
+{
+	uint32_t *more =
+		try_realloc(journal->given_up,
+			    (journal->given_up_count + 1) * sizeof(*more));
+
+	if (more == NULL)
+		return false;
+	journal->given_up = more;
+	journal->given_up[journal->given_up_count++] = number;
+	return true;
+}
+
+bool journal_was_given_up(const struct journal *journal, uint32_t number)
+{
+	unsigned int i;
+
+	for (i = 0; i < journal->given_up_count; i++) {
+		if (journal->given_up[i] == number)
+			return true;
+	}
+	return false;
+}
+
 static bool add_listed(int dir_fd ATTR_UNUSED, const char *name, void *context)
 {
 	struct looks *looks = context;
-	uint32_t number = number_from_name(name);
+	uint32_t number = number_from_name(name, ".seg");
+	uint32_t gone = number_from_name(name, ".gone");
 
 	if (number > 0)
 		looks->out_of_memory = !add_number(looks, number);
+	else if (gone > 0)
+		looks->out_of_memory = !add_given_up(looks->journal, gone);
 	return !looks->out_of_memory;
 }
 
-/* A writer beside this reader makes segments while they are listed: of two new ones a
-   listing may have the second alone. */
+static bool is_there(const struct journal *journal, const char *name)
+{
+	struct stat st;
+
+	return file_ops()->fstatat(journal->fd, name, &st,
+				   AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A writer beside this reader makes segments while they are listed, and gives some up: of
+   two new ones a listing may have the second alone, and of one name and the next neither. */
 static bool add_unlisted(struct looks *looks)
 {
 	struct journal *journal = looks->journal;
-	char name[JOURNAL_NAME_SIZE];
-	struct stat st;
+	char name[JOURNAL_NAME_SIZE], gone[JOURNAL_GONE_NAME_SIZE];
 	uint32_t i;
+	bool added = true;
 
-	for (i = 1; i < journal->segment_end; i++) {
-		if (journal->segments[i] != NULL)
+	for (i = 1; i < journal->segment_end && added; i++) {
+		if (journal->segments[i] != NULL ||
+		    journal_was_given_up(journal, i))
 			continue;
 		journal_segment_name(i, name);
-		if (file_ops()->fstatat(journal->fd, name, &st,
-					AT_SYMLINK_NOFOLLOW) == 0 &&
-		    !add_number(looks, i))
-			return false;
+		journal_gone_name(i, gone);
+		if (is_there(journal, name))
+			added = add_number(looks, i);
+		else if (is_there(journal, gone))
+			added = add_given_up(journal, i);
 	}
-	return true;
+	return added;
 }
 
 /*
@@ -259,14 +295,38 @@ static int list(struct looks *looks, char **error_r)
 	return 0;
 }
 
-/* The number of one that was put aside stays its own: else nobody would be told of the loss of
-   the other one. */
+/* The number of one that was put aside, or given up, stays its own: else nobody would be told
+   of the loss of the other one. */
 static void leave_numbers(struct journal *journal)
 {
+	unsigned int i;
+
 	journal->first_number =
 		I_MAX(journal->first_number, journal->segment_end);
+	for (i = 0; i < journal->given_up_count; i++)
+		journal->first_number =
+			I_MAX(journal->first_number, journal->given_up[i] + 1);
 	while (journal_damage_is_known(journal, journal->first_number))
 		journal->first_number++;
+}
+
+/* Where a crash came before that. What fails takes space, and no more. */
+static void empty_given_up(struct journal *journal)
+{
+	char gone[JOURNAL_GONE_NAME_SIZE];
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < journal->given_up_count; i++) {
+		journal_gone_name(journal->given_up[i], gone);
+		fd = journal_files_open(&journal->files, gone,
+					O_RDWR | O_NOFOLLOW | O_CLOEXEC |
+						O_NONBLOCK | O_NOCTTY);
+		if (fd < 0)
+			continue;
+		(void)file_ops()->ftruncate(fd, 0);
+		(void)file_close(&fd);
+	}
 }
 
 static int look(struct looks *looks, uint64_t *listed, char **error_r)
@@ -275,6 +335,7 @@ static int look(struct looks *looks, uint64_t *listed, char **error_r)
 		return -1;
 	if (!looks->journal->settings.read_only) {
 		leave_numbers(looks->journal);
+		empty_given_up(looks->journal);
 		return 0;
 	}
 	if (!add_unlisted(looks))

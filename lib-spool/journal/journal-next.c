@@ -88,25 +88,30 @@ static struct journal_segment *find_with_blocks(struct journal *journal,
 	return found;
 }
 
-/* Nobody knows which of the two headers is on the disk: the file goes. Where even that
-   fails, what overrules its records has to stay. So it is where the program is told to
-   end: the disk is well, and the next start finds one of the two; a file that is not there
-   would be damage. */
+/* Nobody knows which of the two headers is on the disk: the file is no segment any more. Its
+   name says so, as a number of which there is no file would be one that was lost; and a name
+   can be changed where there is no space for anything else. Where even that fails, what
+   overrules its records has to stay. So it is where the program is told to end: the disk is
+   well, and the next start finds one of the two. */
 static void give_up(struct journal *journal, struct journal_segment *segment,
-		    int error)
+		    int fd, int error)
 {
-	char name[JOURNAL_NAME_SIZE];
+	char name[JOURNAL_NAME_SIZE], gone[JOURNAL_GONE_NAME_SIZE];
 
 	journal_segment_fail(journal, segment);
 	if (error == ECANCELED)
 		return;
 	journal_segment_name(segment->header.number, name);
-	if (file_ops()->unlinkat(journal->fd, name, 0) < 0 ||
+	journal_gone_name(segment->header.number, gone);
+	if (file_ops()->renameat2(journal->fd, name, journal->fd, gone, 0) <
+		    0 ||
 	    file_sync_dir_fd(journal->fd) < 0)
 		return;
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal_forget_segment(journal, segment->header.number);
 	(void)pthread_mutex_unlock(&journal->mutex);
+	/* it does not come back: else what it had would be lost; the next start tries it again */
+	(void)file_ops()->ftruncate(fd, 0);
 }
 
 /* A crash in the middle leaves the old header or the new one: it is within one
@@ -124,11 +129,11 @@ static int write_anew(struct journal *journal, struct journal_segment *segment,
 	fresh.first_sequence = first_sequence;
 	written = journal_write_header(fd, &fresh) == 0 &&
 		file_fdatasync(fd) == 0;
+	if (!written)
+		give_up(journal, segment, fd, errno);
 	journal_file_let_go(segment->file);
-	if (!written) {
-		give_up(journal, segment, errno);
+	if (!written)
 		return 0;
-	}
 	(void)pthread_mutex_lock(&journal->mutex);
 	journal_forget_segment(journal, segment->header.number);
 	segment->header = fresh;

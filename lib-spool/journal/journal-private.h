@@ -105,6 +105,9 @@ struct journal {
 	uint32_t segment_end; /* behind the largest number */
 	/* No new one has a lower number, from 1 */
 	uint32_t first_number;
+	/* Numbers of those that were given up before it was opened. */
+	uint32_t *given_up;
+	unsigned int given_up_count;
 	uint64_t messages;
 
 	/* Of who is committing. */

@@ -74,7 +74,7 @@ static int sort_segments(struct recovery *recovery)
 		if (journal->segments[i] != NULL)
 			recovery->sorted[recovery->count++] =
 				journal->segments[i];
-		else if (i > 0)
+		else if (i > 0 && !journal_was_given_up(journal, i))
 			journal_damage_missing(journal, i);
 	}
 	qsort(recovery->sorted, recovery->count, sizeof(*recovery->sorted),

@@ -134,6 +134,9 @@ void journal_parts_stop(struct journal_parts **parts);
 /* journal-look.c: finds the segments that there are, and what they are; and how many records
    their footers list. -1 with errno and a text. */
 int journal_look(struct journal *journal, uint64_t *listed_r, char **error_r);
+/* Whether the one of this number was given up before that: it is not missing. */
+bool journal_was_given_up(const struct journal *journal,
+			  uint32_t number) ATTR_PURE;
 
 /* journal-ahead.c: reads segments by several threads, a few ahead of who wants to know
    what is in them: by their footers, or whole. */

@@ -93,8 +93,10 @@ bool journal_source_has_changed(const struct journal_source *source)
 	/* what else cannot be read is another matter */
 	if (ret < 0)
 		return errno == ENOENT;
-	return ret > 0 &&
-		journal_segment_header_get(&header, bytes) ==
+	/* one that was given up is empty */
+	if (ret == 0)
+		return true;
+	return journal_segment_header_get(&header, bytes) ==
 		JOURNAL_SEGMENT_VALID &&
 		memcmp(header.incarnation, source->incarnation,
 		       JOURNAL_INCARNATION_SIZE) != 0;

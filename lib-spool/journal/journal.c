@@ -238,6 +238,7 @@ void journal_close(struct journal **_journal)
 	for (i = 0; i < journal->segment_end; i++)
 		journal_segment_free(&journal->segments[i]);
 	i_free(journal->segments);
+	i_free(journal->given_up);
 	journal_files_deinit(&journal->files);
 	journal_voids_free(journal);
 	journal_damage_free(journal);

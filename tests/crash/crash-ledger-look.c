@@ -162,14 +162,6 @@ struct looking {
 	int damaged;
 };
 
-/* Nobody can tell a segment that was given up, as its first block could not be written, from
-   one that was lost. */
-static bool was_given_up(const struct spool_entry *entry)
-{
-	return entry->problem != NULL &&
-		strstr(entry->problem, "unless it was given up") != NULL;
-}
-
 static bool seen(const struct spool_entry *entry, void *context)
 {
 	struct looking *looking = context;
@@ -182,8 +174,6 @@ static bool seen(const struct spool_entry *entry, void *context)
 			break;
 		}
 	}
-	if (m == LEDGER_MESSAGES && was_given_up(entry))
-		return true;
 	if (m == LEDGER_MESSAGES)
 		looking->strangers++;
 	if (entry->problem != NULL) {
@@ -276,16 +266,6 @@ const char *ledger_look_all(struct spool *spool, const uint32_t *sets,
 	return why;
 }
 
-/* Nothing but, where a segment was given up, that it is not there, and bodies of messages
-   that were refused. */
-static bool may_be_aside(const char *name)
-{
-	const char *dot = strchr(name, '.');
-
-	return strstr(name, "-missing") != NULL ||
-		(dot != NULL && strstr(dot + 1, ".b") != NULL);
-}
-
 static const char *put_aside(const char *dir)
 {
 	const char *result = NULL;
@@ -298,8 +278,6 @@ static const char *put_aside(const char *dir)
 	assert_non_null(listing);
 	while ((entry = readdir(listing)) != NULL) {
 		if (entry->d_name[0] == '.')
-			continue;
-		if (may_be_aside(entry->d_name))
 			continue;
 		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
 			       "%s was put aside", entry->d_name);
@@ -329,7 +307,7 @@ static const char *check_reader(const char *dir, const uint32_t *sets,
 	const char *why;
 	char *error;
 
-	spool = spool_open(dir, SPOOL_OPEN_READ_ONLY, NULL, &error);
+	spool = spool_open(dir, SPOOL_OPEN_READ_ONLY, &ledger_keys, &error);
 	if (spool == NULL) {
 		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
 			       "cannot be opened for reading: %s", error);
@@ -355,7 +333,7 @@ static void start_badly(const char *dir, unsigned int number)
 		test_faults.fail_errno[op] = number % 3 == 0 ? ENOSPC : EIO;
 	test_faults.fail_nth = 1 + number / 4 % 90;
 	test_faults.fail_after = number % 4 == 1;
-	spool = spool_open(dir, 0, NULL, &error);
+	spool = spool_open(dir, 0, &ledger_keys, &error);
 	if (spool != NULL)
 		ledger_scan(spool, counts);
 	free(error);
@@ -371,7 +349,7 @@ static const char *check_writer(const char *dir, unsigned int flags,
 	const char *why;
 	char *error;
 
-	spool = spool_open(dir, flags, NULL, &error);
+	spool = spool_open(dir, flags, &ledger_keys, &error);
 	if (spool == NULL) {
 		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
 			       "cannot be opened: %s", error);

@@ -14,6 +14,7 @@
 
 struct ledger_message ledger_messages[LEDGER_MESSAGES];
 char ledger_wrong[2000];
+struct stream_context ledger_keys;
 static size_t body_size;
 static bool settles;
 
@@ -454,7 +455,7 @@ static const char *do_reopen(struct doing *doing, const char *dir)
 		crash_kill_now();
 	spool_close(&doing->spool);
 	(void)crash_revive();
-	doing->spool = spool_open(dir, 0, NULL, &error);
+	doing->spool = spool_open(dir, 0, &ledger_keys, &error);
 	if (doing->spool != NULL)
 		return check_scan(doing->spool, true);
 	(void)snprintf(ledger_wrong, sizeof(ledger_wrong), "open: %s", error);

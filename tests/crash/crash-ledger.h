@@ -8,6 +8,7 @@
 
 #include "crash-model.h"
 #include "spool.h"
+#include "stream-kinds.h"
 
 #define LEDGER_MESSAGES 3
 
@@ -31,6 +32,9 @@ struct ledger_call {
 	enum ledger_step step;
 	unsigned int message;
 };
+
+/* Whatever is opened is opened with these. */
+extern struct stream_context ledger_keys;
 
 /* There are no messages. settles: what failed is what it is then as soon as anything else is
    acknowledged. */
