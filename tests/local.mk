@@ -466,13 +466,14 @@ conformance: all
 crash-soak:
 	CRASH_STATES=$${CRASH_STATES:-400} \
 		CRASH_SEQUENCES=$${CRASH_SEQUENCES:-1000} $(MAKE) check-some \
-		SOME='tests/crash/test-crash-file-store \
+		SOME='tests/crash/test-crash-damage \
+		tests/crash/test-crash-file-store \
 		tests/crash/test-crash-sequences \
 		tests/crash/test-crash-journal \
 		tests/crash/test-crash-journal-faults \
 		tests/crash/test-crash-journal-full \
 		tests/crash/test-crash-journal-groups \
-	tests/crash/test-crash-journal-overruled \
+		tests/crash/test-crash-journal-overruled \
 		tests/crash/test-crash-journal-segments'
 
 # Many more orders of threads.

@@ -4,10 +4,10 @@
 
 #include "config.h"
 #include "crash-ledger-private.h"
+#include "crash-spool.h"
 #include "istream.h"
 #include "test-common.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -266,27 +266,6 @@ const char *ledger_look_all(struct spool *spool, const uint32_t *sets,
 	return why;
 }
 
-static const char *put_aside(const char *dir)
-{
-	const char *result = NULL;
-	struct dirent *entry;
-	char path[600];
-	DIR *listing;
-
-	(void)snprintf(path, sizeof(path), "%s/quarantine", dir);
-	listing = opendir(path);
-	assert_non_null(listing);
-	while ((entry = readdir(listing)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		(void)snprintf(ledger_wrong, sizeof(ledger_wrong),
-			       "%s was put aside", entry->d_name);
-		result = ledger_wrong;
-	}
-	(void)closedir(listing);
-	return result;
-}
-
 static const char *left_behind(struct spool *spool)
 {
 	struct spool_strays strays;
@@ -365,7 +344,9 @@ static const char *check_writer(const char *dir, unsigned int flags,
 	if (why == NULL)
 		why = left_behind(spool);
 	spool_close(&spool);
-	return why != NULL ? why : put_aside(dir);
+	return why != NULL ?
+		why :
+		crash_put_aside(dir, ledger_wrong, sizeof(ledger_wrong));
 }
 
 const char *ledger_check(const char *dir, const int *events, size_t count,

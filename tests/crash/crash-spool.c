@@ -152,8 +152,7 @@ static struct spool *try_open(const char *dir, unsigned int flags)
 	return spool;
 }
 
-/* What was put aside, and why; NULL: nothing. */
-static const char *put_aside(const char *dir)
+const char *crash_put_aside(const char *dir, char *text, size_t size)
 {
 	const char *result = NULL;
 	struct dirent *entry;
@@ -166,9 +165,8 @@ static const char *put_aside(const char *dir)
 	while ((entry = readdir(listing)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		(void)snprintf(wrong, sizeof(wrong), "%s was put aside",
-			       entry->d_name);
-		result = wrong;
+		(void)snprintf(text, size, "%s was put aside", entry->d_name);
+		result = text;
 	}
 	(void)closedir(listing);
 	return result;
@@ -283,8 +281,9 @@ static const char *run_once(const char *dir, const struct state *state,
 		return result;
 	/* headers are whole, and come with their bodies: nothing ever has to be
 	   put aside after a mere power cut */
-	return state->keeping->has_damage ? damaged_are_kept(dir, state) :
-					    put_aside(dir);
+	return state->keeping->has_damage ?
+		damaged_are_kept(dir, state) :
+		crash_put_aside(dir, wrong, sizeof(wrong));
 }
 
 static const char *run_all(const char *dir, const struct state *state,
@@ -384,6 +383,14 @@ size_t crash_must_hold(struct crash_keeping *keeping, unsigned int usual)
 	if (result != NULL)
 		fail_msg("%s", result);
 	return states;
+}
+
+void crash_explore_all(unsigned int usual)
+{
+	struct crash_keeping keeping = { 0 };
+
+	(void)crash_must_hold(&keeping, usual);
+	crash_forget();
 }
 
 void crash_must_break(enum crash_sync sync, const char *name,

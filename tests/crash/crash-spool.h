@@ -31,6 +31,8 @@ void crash_set_segment_size(unsigned int size);
 void crash_spool_end(struct spool **spool);
 /* Opens a spool, which cannot fail. */
 struct spool *crash_spool_open(const char *dir);
+/* Of a spool that has one. */
+struct journal *crash_journal(struct spool *spool);
 
 /* Each is IO_DONE and noted as acknowledged, or fails and is not. The size of the
    body is in octets, about. */
@@ -50,6 +52,7 @@ int crash_remove(struct spool *spool, unsigned int i);
 uint64_t crash_compact(struct spool *spool);
 /* These have to be acknowledged. */
 void crash_must_put(struct spool *spool, unsigned int i, size_t size);
+void crash_must_rewrite(struct spool *spool, unsigned int i, bool body);
 void crash_must_remove(struct spool *spool, unsigned int i);
 /* The version that a reader gets now; 0: there is no such message. */
 uint64_t crash_version(struct spool *spool, unsigned int i);
@@ -96,7 +99,11 @@ crash_check_t crash_check_spool;
 /* Explores what was written down: the test fails where anything is wrong with a state.
    CRASH_STATES, or so many of them for each moment; how many there were in all. */
 size_t crash_must_hold(struct crash_keeping *keeping, unsigned int usual);
-/* The same, of what was written down with this sync left out: the test fails where
+/* The same, after which it is forgotten. */
+void crash_explore_all(unsigned int usual);
+/* What the spool there has put aside: the text says so, and is the answer; NULL: nothing. */
+const char *crash_put_aside(const char *dir, char *text, size_t size);
+/* As crash_must_hold(), of what was written down with this sync left out: the test fails where
    nothing is wrong. */
 void crash_must_break(enum crash_sync sync, const char *name,
 		      struct crash_keeping *keeping);

@@ -5,6 +5,8 @@
 #include "config.h"
 #include "crash-spool-private.h"
 #include "istream.h"
+#include "module-journal-private.h"
+#include "spool-private.h"
 #include "test-common.h"
 
 #include <stdlib.h>
@@ -56,6 +58,11 @@ struct spool *crash_spool_open(const char *dir)
 	if (spool == NULL)
 		fail_msg("%s", error);
 	return spool;
+}
+
+struct journal *crash_journal(struct spool *spool)
+{
+	return journal_store(spool->store)->journal;
 }
 
 void crash_spool_prepare(const struct spool_settings *settings,
@@ -245,6 +252,11 @@ uint64_t crash_compact(struct spool *spool)
 void crash_must_put(struct spool *spool, unsigned int i, size_t size)
 {
 	assert_int_equal(crash_put(spool, i, size), IO_DONE);
+}
+
+void crash_must_rewrite(struct spool *spool, unsigned int i, bool body)
+{
+	assert_int_equal(crash_rewrite(spool, i, body), IO_DONE);
 }
 
 void crash_must_remove(struct spool *spool, unsigned int i)

@@ -30,14 +30,6 @@ static void must_put_small(struct spool *spool, unsigned int first,
 		crash_must_put(spool, first, 100);
 }
 
-static void explore_all(unsigned int max)
-{
-	struct crash_keeping keeping = { 0 };
-
-	printf("%zu states\n", crash_must_hold(&keeping, max));
-	crash_forget();
-}
-
 /*
  * Syncs that fail
  */
@@ -60,7 +52,7 @@ static void test_failed_put(void **state ATTR_UNUSED)
 	crash_note_absent(4);
 	assert_int_equal(crash_remove(spool, 2), IO_DONE);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 /* What nobody finds, as it was refused, may be on the disk: who is told that it is removed
@@ -77,7 +69,7 @@ static void test_removal_behind_failed_put(void **state ATTR_UNUSED)
 	crash_fail(CRASH_SYNC_GROUP);
 	crash_must_remove(spool, 1);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 static void test_failed_removal_behind_failed_put(void **state ATTR_UNUSED)
@@ -90,7 +82,7 @@ static void test_failed_removal_behind_failed_put(void **state ATTR_UNUSED)
 	crash_fail(CRASH_SYNC_GROUP);
 	assert_int_equal(crash_remove(spool, 1), IO_TRANS_FAIL);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
@@ -113,7 +105,7 @@ static void test_failed_rewrite_and_removal(void **state ATTR_UNUSED)
 	assert_int_equal(crash_remove(spool, 2), IO_DONE);
 	crash_note_not_rewritten(1);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 /* Bodies in files: what speaks of one may be on the disk though that is not known, and the
@@ -141,7 +133,7 @@ static void test_failed_files(void **state ATTR_UNUSED)
 		assert_int_equal(crash_remove(spool, 0), IO_TRANS_FAIL);
 		assert_int_equal(crash_version(spool, 0), 1);
 		crash_spool_end(&spool);
-		explore_all(4);
+		crash_explore_all(4);
 	}
 }
 
@@ -161,7 +153,7 @@ static void test_failed_header(void **state ATTR_UNUSED)
 	}
 	assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 1);
 	crash_spool_end(&spool);
-	explore_all(2);
+	crash_explore_all(2);
 }
 
 /* The next segment says first what is void: a message that takes all of a segment has
@@ -180,7 +172,7 @@ static void test_large_behind_void(void **state ATTR_UNUSED)
 	assert_int_equal(crash_version(spool, 2), 1);
 	crash_note_absent(1);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 static void test_failed_segment(void **state ATTR_UNUSED)
@@ -197,7 +189,7 @@ static void test_failed_segment(void **state ATTR_UNUSED)
 		crash_note_absent(0);
 		crash_must_put(spool, 1, 3000);
 		crash_spool_end(&spool);
-		explore_all(6);
+		crash_explore_all(6);
 	}
 }
 
@@ -218,7 +210,7 @@ static void test_start_after_failure(void **state ATTR_UNUSED)
 	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
 	crash_must_put(spool, 2, 700);
 	crash_spool_end(&spool);
-	explore_all(12);
+	crash_explore_all(12);
 }
 
 /* After the second failure nothing is taken any more, before the next start. That one
@@ -242,7 +234,7 @@ static void test_two_failures(void **state ATTR_UNUSED)
 	crash_must_put(spool, 4, 700);
 	crash_note_absent(1);
 	crash_spool_end(&spool);
-	explore_all(12);
+	crash_explore_all(12);
 }
 
 /*
@@ -265,7 +257,7 @@ static void test_killed_before_sync(void **state ATTR_UNUSED)
 	assert_int_equal(crash_rewrite(spool, 1, false), IO_DONE);
 	crash_must_put(spool, 2, 700);
 	crash_spool_end(&spool);
-	explore_all(12);
+	crash_explore_all(12);
 }
 
 /* The second segment is about to be written anew; all of its tombstones are in the
@@ -298,7 +290,7 @@ static void kill_in_header(enum crash_sync left_out)
 static void test_killed_in_header(void **state ATTR_UNUSED)
 {
 	kill_in_header(CRASH_SYNC_NONE);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 static void ATTR_UNUSED
@@ -335,7 +327,7 @@ static void test_killed_in_segment(void **state ATTR_UNUSED)
 		for (; i < 20; i++)
 			crash_must_put(spool, i, 7000);
 		crash_spool_end(&spool);
-		explore_all(3);
+		crash_explore_all(3);
 	}
 }
 

@@ -24,11 +24,6 @@
 /* Four of them fill a segment. */
 #define HUGE 60000
 
-static struct journal *journal_of(struct spool *spool)
-{
-	return journal_store(spool->store)->journal;
-}
-
 /*
  * The disk
  */
@@ -105,14 +100,6 @@ static void start_again(struct spool **spool)
 	*spool = crash_spool_open(test_path("work"));
 }
 
-static void explore_all(unsigned int max)
-{
-	struct crash_keeping keeping = { 0 };
-
-	(void)crash_must_hold(&keeping, max);
-	crash_forget();
-}
-
 /* From `n` on: behind the last one that went in. The next one is not promised. */
 static unsigned int put_sized_until_full(struct spool *spool, unsigned int n,
 					 size_t size)
@@ -131,7 +118,7 @@ static unsigned int put_until_full(struct spool *spool, unsigned int n)
 
 static uint64_t size_of(struct spool *spool, uint32_t number)
 {
-	return journal_segment_get(journal_of(spool), number)->header.size;
+	return journal_segment_get(crash_journal(spool), number)->header.size;
 }
 
 /*
@@ -161,10 +148,10 @@ static void test_a_queue_in_small_segments(void **state ATTR_UNUSED)
 		if (n == 8)
 			start_again(&spool);
 	}
-	assert_int_equal(journal_of(spool)->segment_end, 5);
+	assert_int_equal(crash_journal(spool)->segment_end, 5);
 	assert_true(crash_sync_count(CRASH_SYNC_SEGMENT_HEADER) > 3);
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /* One message stays in each segment, others come and go beside it; then there is space,
@@ -193,7 +180,7 @@ static void test_small_segments_until_there_is_space(void **state ATTR_UNUSED)
 	crash_must_put(spool, ++count, 100);
 	(void)crash_compact(spool);
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /* So many deliveries, of the last six messages, as are left room for. */
@@ -227,12 +214,12 @@ static void test_small_segments_with_tombstones(void **state ATTR_UNUSED)
 	crash_set_recipients(16);
 	deliver_until_full(spool, 6);
 	crash_set_recipients(0);
-	assert_int_equal(journal_of(spool)->segment_end, 5);
+	assert_int_equal(crash_journal(spool)->segment_end, 5);
 	start_again(&spool);
 	disk_left = SEGMENT;
 	crash_must_remove(spool, 0);
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /* The same with what is void in a segment that stays, which can be carried nowhere: when
@@ -262,7 +249,7 @@ static void test_a_small_segment_with_a_void(void **state ATTR_UNUSED)
 	(void)crash_compact(spool);
 	crash_must_put(spool, ++count, LARGE);
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /* More deliveries are noted than the reserve has blocks for, and there is just space for a
@@ -276,16 +263,16 @@ static void test_states_in_small_segments(void **state ATTR_UNUSED)
 	for (n = 0; n < 4; n++)
 		crash_must_put(spool, n, 100);
 	count = put_until_full(spool, n);
-	number = journal_of(spool)->segment_end;
+	number = crash_journal(spool)->segment_end;
 	disk_left = SEGMENT / 4;
 	for (n = 0; n < 20; n++)
 		assert_int_equal(crash_deliver(spool, n % 4), IO_DONE);
-	assert_int_equal(journal_of(spool)->segment_end, number + 1);
+	assert_int_equal(crash_journal(spool)->segment_end, number + 1);
 	start_again(&spool);
 	crash_must_remove(spool, count - 1);
 	crash_spool_end(&spool);
 	crash_set_recipients(0);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /* Removals that come alone, more than there are blocks for: those in one piece are carried
@@ -306,7 +293,7 @@ static void test_removals_are_packed(void **state ATTR_UNUSED)
 			start_again(&spool);
 	}
 	crash_spool_end(&spool);
-	explore_all(2);
+	crash_explore_all(2);
 }
 
 /* A quota is a disk, too. */
@@ -325,7 +312,7 @@ static void test_removals_are_packed_in_a_quota(void **state ATTR_UNUSED)
 	for (n = 1; n < count; n++)
 		crash_must_remove(spool, n);
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 /* Of many segments a part is removed, and what is left is moved into the one that is kept
@@ -335,7 +322,7 @@ static void test_what_is_left_is_moved_on(void **state ATTR_UNUSED)
 	struct spool *spool = begin(10 * SEGMENT);
 	unsigned int count = put_sized_until_full(spool, 0, HUGE), n, round;
 
-	assert_true(journal_of(spool)->segment_end > 10);
+	assert_true(crash_journal(spool)->segment_end > 10);
 	for (round = 0; round < 3; round++) {
 		for (n = round; n < count; n += 4)
 			crash_must_remove(spool, n);
@@ -344,7 +331,7 @@ static void test_what_is_left_is_moved_on(void **state ATTR_UNUSED)
 	}
 	crash_must_put(spool, count + 1, HUGE);
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 /* What gave its blocks back does not get them again: it stays as it was. */
@@ -353,7 +340,7 @@ static void test_blocks_that_are_not_there_again(void **state ATTR_UNUSED)
 	struct spool *spool = begin(5 * SEGMENT);
 	unsigned int n, last = 0;
 
-	while (journal_of(spool)->segment_end < 6)
+	while (crash_journal(spool)->segment_end < 6)
 		crash_must_put(spool, last++, LARGE);
 	for (n = 0; n < last; n++)
 		crash_must_remove(spool, n);
@@ -367,7 +354,7 @@ static void test_blocks_that_are_not_there_again(void **state ATTR_UNUSED)
 	disk_left = 2 * SEGMENT;
 	crash_must_put(spool, last + 1, LARGE);
 	crash_spool_end(&spool);
-	explore_all(2);
+	crash_explore_all(2);
 }
 
 static int end(void **state ATTR_UNUSED)

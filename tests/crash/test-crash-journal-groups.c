@@ -13,14 +13,6 @@
 
 #include <sched.h>
 
-static void explore_all(unsigned int max)
-{
-	struct crash_keeping keeping = { 0 };
-
-	printf("%zu states\n", crash_must_hold(&keeping, max));
-	crash_forget();
-}
-
 #define TOGETHER 12
 
 static struct journal *the_journal;
@@ -105,7 +97,7 @@ static void test_group(void **state ATTR_UNUSED)
 		assert_int_equal(crash_remove(spool, 2 + i), IO_DONE);
 	}
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 /* It takes many writes. */
@@ -121,7 +113,7 @@ static void test_group_in_pieces(void **state ATTR_UNUSED)
 	for (i = 0; i < TOGETHER; i++)
 		assert_int_equal(answers[i], IO_DONE);
 	crash_spool_end(&spool);
-	explore_all(2);
+	crash_explore_all(2);
 }
 
 /* The sync of many fails: none of them is there. */
@@ -139,7 +131,7 @@ static void test_failed_group(void **state ATTR_UNUSED)
 	for (i = 0; i < TOGETHER; i++)
 		crash_note_absent(2 + i);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 static size_t go_on(const struct crash_kept *kept, uint64_t *moved)

@@ -14,24 +14,6 @@
 /* Four blocks: three of them, and three tombstones, fill a segment. */
 #define LARGE 14000
 
-static struct journal *journal_of(struct spool *spool)
-{
-	return journal_store(spool->store)->journal;
-}
-
-static void explore_all(unsigned int max)
-{
-	struct crash_keeping keeping = { 0 };
-
-	(void)crash_must_hold(&keeping, max);
-	crash_forget();
-}
-
-static void must_rewrite(struct spool *spool, unsigned int i, bool body)
-{
-	assert_int_equal(crash_rewrite(spool, i, body), IO_DONE);
-}
-
 static void come_and_go(struct spool *spool, unsigned int *i,
 			unsigned int count)
 {
@@ -53,10 +35,10 @@ static void test_older_versions_stay_away(void **state ATTR_UNUSED)
 		crash_must_put(spool, i, 100);
 	come_and_go(spool, &i, 2);
 	for (n = 0; n < 3; n++) {
-		must_rewrite(spool, n, n == 2);
+		crash_must_rewrite(spool, n, n == 2);
 		come_and_go(spool, &i, 3);
 	}
-	must_rewrite(spool, 1, false);
+	crash_must_rewrite(spool, 1, false);
 	come_and_go(spool, &i, 3);
 	for (n = 0; n < 3; n++) {
 		crash_must_remove(spool, n);
@@ -64,9 +46,9 @@ static void test_older_versions_stay_away(void **state ATTR_UNUSED)
 	}
 	come_and_go(spool, &i, 9);
 	/* all are still there that have to be */
-	assert_true(journal_of(spool)->segment_end > 5);
+	assert_true(crash_journal(spool)->segment_end > 5);
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 /* A segment with a tombstone and with newer headers, of messages in two that stay, is let go:
@@ -82,7 +64,7 @@ static void be_inherited(bool both)
 	come_and_go(spool, &i, 1);
 	crash_must_remove(spool, 0);
 	for (n = 20; n < 23; n++)
-		must_rewrite(spool, n, false);
+		crash_must_rewrite(spool, n, false);
 	come_and_go(spool, &i, 3);
 	crash_must_remove(spool, 20);
 	/* one of them stays, as it has others */
@@ -97,7 +79,7 @@ static void be_inherited(bool both)
 		come_and_go(spool, &i, 3);
 	}
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 static void test_heirs_keep_away_all(void **state ATTR_UNUSED)
@@ -121,8 +103,8 @@ static void test_sources_stay_away(void **state ATTR_UNUSED)
 	crash_must_put(spool, i++, 100);
 	crash_must_put(spool, i++, 100);
 	come_and_go(spool, &i, 1);
-	assert_int_equal(journal_compact_some(journal_of(spool), true, &moved),
-			 1);
+	assert_int_equal(
+		journal_compact_some(crash_journal(spool), true, &moved), 1);
 	assert_int_equal(moved, 2);
 	come_and_go(spool, &i, 2);
 	crash_must_remove(spool, 17);
@@ -133,7 +115,7 @@ static void test_sources_stay_away(void **state ATTR_UNUSED)
 		crash_must_put(spool, i++, 100);
 	}
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 /* The newest that a tombstone keeps away are headers without their body, which is in a segment
@@ -145,7 +127,7 @@ static void test_headers_alone_stay_away(void **state ATTR_UNUSED)
 
 	for (i = 0; i < 16; i++)
 		crash_must_put(spool, i, 100);
-	must_rewrite(spool, 0, false);
+	crash_must_rewrite(spool, 0, false);
 	for (; i < 26; i++)
 		crash_must_put(spool, i, 100);
 	come_and_go(spool, &i, 1);
@@ -155,7 +137,7 @@ static void test_headers_alone_stay_away(void **state ATTR_UNUSED)
 		(void)crash_compact(spool);
 	}
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 /* Headers that were written without their body are moved with the states that are behind them,
@@ -181,7 +163,7 @@ static void test_states_of_headers_alone(void **state ATTR_UNUSED)
 	}
 	assert_int_equal(crash_version(spool, 0), 14);
 	crash_spool_end(&spool);
-	explore_all(1);
+	crash_explore_all(1);
 }
 
 int main(void)

@@ -14,24 +14,6 @@
 /* Four blocks: three of them, and three tombstones, fill a segment. */
 #define LARGE 14000
 
-static struct journal *journal_of(struct spool *spool)
-{
-	return journal_store(spool->store)->journal;
-}
-
-static void explore_all(unsigned int max)
-{
-	struct crash_keeping keeping = { 0 };
-
-	(void)crash_must_hold(&keeping, max);
-	crash_forget();
-}
-
-static void must_rewrite(struct spool *spool, unsigned int i, bool body)
-{
-	assert_int_equal(crash_rewrite(spool, i, body), IO_DONE);
-}
-
 static void start_again(struct spool **spool)
 {
 	spool_close(spool);
@@ -50,7 +32,7 @@ struct sizes {
 static void put_measured(struct spool *spool, unsigned int i, size_t size,
 			 struct sizes *sizes)
 {
-	struct journal *journal = journal_of(spool);
+	struct journal *journal = crash_journal(spool);
 	struct journal_header header;
 	struct journal_source source;
 	uint64_t pos;
@@ -130,7 +112,7 @@ static void test_groups_that_fill_their_last_block(void **state ATTR_UNUSED)
 	assert_int_equal(sizes.padding, 0);
 	assert_int_equal(sizes.headers % JOURNAL_BLOCK_SIZE, 0);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 /* What is void then ends with the record of a message. */
@@ -155,7 +137,7 @@ test_failed_groups_that_fill_their_last_block(void **state ATTR_UNUSED)
 	assert_int_equal(crash_version(spool, 11), 0);
 	crash_must_put(spool, 30, 100);
 	crash_spool_end(&spool);
-	explore_all(8);
+	crash_explore_all(8);
 }
 
 /* Messages that fill a block all but the end, where a footer has no room beside them. */
@@ -167,11 +149,11 @@ static void test_a_footer_has_a_block(void **state ATTR_UNUSED)
 	measure(spool, 0);
 	for (i = 2; i < 36; i++)
 		crash_must_put(spool, i, filling - JOURNAL_ALIGN);
-	assert_int_equal(journal_of(spool)->segment_end, 4);
+	assert_int_equal(crash_journal(spool)->segment_end, 4);
 	for (i = 2; i < 36; i++)
 		assert_int_equal(crash_version(spool, i), 1);
 	crash_spool_end(&spool);
-	explore_all(2);
+	crash_explore_all(2);
 }
 
 /*
@@ -197,7 +179,7 @@ static void test_voids_are_said_again(void **state ATTR_UNUSED)
 	start_again(&spool);
 	crash_must_remove(spool, 1);
 	for (; i < 22; i++) {
-		number = journal_of(spool)->voided->said_by;
+		number = crash_journal(spool)->voided->said_by;
 		if (i % 4 == 3)
 			/* what is void comes first in a segment */
 			crash_fail(CRASH_SYNC_GROUP);
@@ -210,12 +192,13 @@ static void test_voids_are_said_again(void **state ATTR_UNUSED)
 		}
 		if (i % 2 == 1)
 			(void)crash_compact(spool);
-		goes += journal_is_empty(journal_of(spool)->segments[number]);
+		goes += journal_is_empty(
+			crash_journal(spool)->segments[number]);
 	}
 	assert_true(fails > 0 && goes > 1);
 	assert_int_equal(crash_version(spool, 0), 1);
 	crash_spool_end(&spool);
-	explore_all(6);
+	crash_explore_all(6);
 }
 
 /* The copy of a tombstone is all that keeps a message away, and a failed rewrite of its
@@ -251,7 +234,7 @@ static void test_void_behind_a_carried_tombstone(void **state ATTR_UNUSED)
 	assert_int_equal(crash_version(spool, 1), 0);
 	assert_int_equal(crash_version(spool, 2), 1);
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /*
@@ -277,13 +260,13 @@ static void test_segments_that_go_on_after_a_start(void **state ATTR_UNUSED)
 		if (i > 12)
 			assert_true(crash_version(spool, i - 1) > 0);
 	}
-	assert_true(journal_of(spool)->segment_end > 3);
+	assert_true(crash_journal(spool)->segment_end > 3);
 	crash_set_recipients(0);
 	start_again(&spool);
 	(void)crash_compact(spool);
 	crash_must_put(spool, i, LARGE);
 	crash_spool_end(&spool);
-	explore_all(5);
+	crash_explore_all(5);
 }
 
 /*
@@ -320,7 +303,7 @@ static void test_states_in_other_segments(void **state ATTR_UNUSED)
 	assert_int_equal(crash_version(spool, 2), 5);
 	crash_spool_end(&spool);
 	crash_set_recipients(0);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /*
@@ -335,18 +318,18 @@ static void test_the_next_segment_is_taken(void **state ATTR_UNUSED)
 	unsigned int i, number, taken = 0;
 
 	for (i = 0; i < 20; i++) {
-		journal_segment_make_ahead(journal_of(spool));
-		number = journal_of(spool)->segment_end;
+		journal_segment_make_ahead(crash_journal(spool));
+		number = crash_journal(spool)->segment_end;
 		crash_must_put(spool, i, LARGE);
 		/* the first one stays, and what overrules its neighbours */
 		if (i == 4)
 			crash_must_remove(spool, 1);
 		if (i == 7)
-			must_rewrite(spool, 0, false);
+			crash_must_rewrite(spool, 0, false);
 		if (i > 8)
 			crash_must_remove(spool, i - 2);
-		taken += journal_of(spool)->segment_end == number &&
-			journal_of(spool)->active->pos <=
+		taken += crash_journal(spool)->segment_end == number &&
+			crash_journal(spool)->active->pos <=
 				JOURNAL_BLOCK_SIZE + LARGE * 2;
 		if (i % 6 == 5)
 			start_again(&spool);
@@ -355,7 +338,7 @@ static void test_the_next_segment_is_taken(void **state ATTR_UNUSED)
 	}
 	assert_true(taken > 2);
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 /*
@@ -374,8 +357,8 @@ static void test_cut_segments_are_taken(void **state ATTR_UNUSED)
 	for (n = 0; n < 15; n++)
 		crash_must_remove(spool, n);
 	(void)crash_compact(spool);
-	for (n = 1; n < journal_of(spool)->segment_end; n++)
-		cut += journal_of(spool)->segments[n]->cut;
+	for (n = 1; n < crash_journal(spool)->segment_end; n++)
+		cut += crash_journal(spool)->segments[n]->cut;
 	assert_true(cut > 1);
 	/* each goes on in another one, without a look at what is to come */
 	for (; i < 30; i += 2) {
@@ -384,10 +367,10 @@ static void test_cut_segments_are_taken(void **state ATTR_UNUSED)
 		crash_must_put(spool, i + 1, LARGE);
 		crash_note_absent(i);
 	}
-	for (n = 1; n < journal_of(spool)->segment_end; n++)
-		assert_false(journal_of(spool)->segments[n]->cut);
+	for (n = 1; n < crash_journal(spool)->segment_end; n++)
+		assert_false(crash_journal(spool)->segments[n]->cut);
 	crash_spool_end(&spool);
-	explore_all(2);
+	crash_explore_all(2);
 }
 
 /*
@@ -401,7 +384,7 @@ static void test_files_that_are_closed_in_between(void **state ATTR_UNUSED)
 	unsigned int i;
 
 	for (i = 0; i < 22; i++) {
-		journal_of(spool)->files.open_max = i % 2;
+		crash_journal(spool)->files.open_max = i % 2;
 		crash_must_put(spool, i, i % 3 == 0 ? LARGE : 100);
 		assert_int_equal(crash_version(spool, i / 2),
 				 i / 2 % 5 == 4 ? 0 : 1);
@@ -414,7 +397,7 @@ static void test_files_that_are_closed_in_between(void **state ATTR_UNUSED)
 		}
 	}
 	crash_spool_end(&spool);
-	explore_all(4);
+	crash_explore_all(4);
 }
 
 int main(void)
