@@ -243,17 +243,25 @@ static void test_nsend_istream_unchecked(void **state ATTR_UNUSED)
  * What passed before an error counts
  */
 
+struct room {
+	size_t left;
+	bool is_full;
+};
+
 static ssize_t takes_what_fits(void *context, const void *data ATTR_UNUSED,
 			       size_t size, const char **error_r ATTR_UNUSED)
 {
-	size_t *room = context;
+	struct room *room = context;
 
-	if (*room == 0) {
+	/* nobody asks again */
+	assert_false(room->is_full);
+	if (room->left == 0) {
+		room->is_full = true;
 		errno = ENOSPC;
 		return -1;
 	}
-	size = I_MIN(size, *room);
-	*room -= size;
+	size = I_MIN(size, room->left);
+	room->left -= size;
 	return (ssize_t)size;
 }
 
@@ -262,10 +270,10 @@ static struct ostream *full_callback(struct ostream *null ATTR_UNUSED)
 	static const struct ostream_callback_methods methods = {
 		.write = takes_what_fits
 	};
-	static size_t room;
+	static struct room room;
 
-	room = 3;
-	return o_stream_create_callback(&methods, &room, 0);
+	room = (struct room){ .left = 3 };
+	return o_stream_create_callback(&methods, &room, 4);
 }
 
 static struct ostream *full_disk(struct ostream *null ATTR_UNUSED)

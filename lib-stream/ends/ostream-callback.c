@@ -328,6 +328,13 @@ static void open_append(struct callback_ostream *cs)
 	cs->ostream.append.open = true;
 }
 
+/* What waits is lost. */
+static ssize_t passed_of(const struct callback_ostream *cs, size_t total)
+{
+	return o_stream_passed(total -
+			       I_MIN(total, byte_queue_used(&cs->buffer)));
+}
+
 static ssize_t o_stream_callback_sendv(struct ostream_private *stream,
 				       const struct const_iovec *iov,
 				       unsigned int iov_count)
@@ -342,17 +349,18 @@ static ssize_t o_stream_callback_sendv(struct ostream_private *stream,
 	for (i = 0; i < iov_count; i++) {
 		ret = send_piece(cs, iov[i].iov_base, iov[i].iov_len, alone,
 				 &refused);
-		if (ret < 0)
-			return o_stream_passed(total);
-		total += (size_t)ret;
-		if ((size_t)ret < iov[i].iov_len)
+		if (ret > 0)
+			total += (size_t)ret;
+		if (ret < 0 || (size_t)ret < iov[i].iov_len)
 			break;
 	}
+	/* nobody is asked behind an error */
+	if (stream->ostream.stream_errno != 0)
+		return passed_of(cs, total);
 	if (stream->corked)
 		open_append(cs);
 	else if ((!refused && write_buffer(cs) < 0) || update_io(cs) < 0)
-		return o_stream_passed(
-			total - I_MIN(total, byte_queue_used(&cs->buffer)));
+		return passed_of(cs, total);
 	return (ssize_t)total;
 }
 
