@@ -366,13 +366,40 @@ static void test_what_is_known_to_be_missing(void **state ATTR_UNUSED)
 	journal_close(&journal);
 }
 
+/* Writes in three segments, and closes it: the number of the first. */
+static unsigned int fill_three(struct journal **journal)
+{
+	unsigned int n = 0, first;
+
+	assert_int_equal(test_journal_store(*journal, n++), 0);
+	first = test_journal_active(*journal);
+	while (test_journal_active(*journal) < first + 2)
+		assert_int_equal(test_journal_store(*journal, n++), 0);
+	journal_close(journal);
+	return first;
+}
+
+/* Its file goes, and a reader names it, and nothing else. */
+static void lose_segment(unsigned int number)
+{
+	const struct journal_damage *damage;
+	struct journal *journal;
+
+	assert_int_equal(unlink(test_journal_segment(number)), 0);
+	journal = test_journal_open(true);
+	damage = journal_get_damage(journal);
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, number);
+	assert_null(damage->next);
+	journal_close(&journal);
+}
+
 /* The only segment was put aside, and the next one gets lost: that is another one, of which
    nobody has told. */
 static void test_what_came_behind_one_that_is_aside(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
-	const struct journal_damage *damage;
-	unsigned int n = 0, lost;
+	unsigned int lost;
 
 	assert_int_equal(test_journal_store(journal, 5000), 0);
 	journal_close(&journal);
@@ -380,18 +407,8 @@ static void test_what_came_behind_one_that_is_aside(void **state ATTR_UNUSED)
 	journal = test_journal_repair(false);
 	journal_close(&journal);
 	journal = test_journal_open(false);
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	lost = test_journal_active(journal);
-	while (test_journal_active(journal) < lost + 2)
-		assert_int_equal(test_journal_store(journal, n++), 0);
-	journal_close(&journal);
-	assert_int_equal(unlink(test_journal_segment(lost)), 0);
-	journal = test_journal_open(true);
-	damage = journal_get_damage(journal);
-	assert_non_null(damage);
-	assert_int_equal(damage->segment, lost);
-	assert_null(damage->next);
-	journal_close(&journal);
+	lost = fill_three(&journal);
+	lose_segment(lost);
 }
 
 /* The only segment was given up, and the power went before its blocks were given back: a start
@@ -400,8 +417,7 @@ static void
 test_what_came_behind_one_that_was_given_up(void **state ATTR_UNUSED)
 {
 	struct journal *journal = test_journal_new();
-	const struct journal_damage *damage;
-	unsigned int n = 0, lost;
+	unsigned int lost;
 	struct stat st;
 
 	assert_int_equal(test_journal_store(journal, 5000), 0);
@@ -418,22 +434,12 @@ test_what_came_behind_one_that_was_given_up(void **state ATTR_UNUSED)
 			 0);
 	assert_int_equal(st.st_size, 0);
 	assert_false(test_journal_has(journal, 5000));
-	assert_int_equal(test_journal_store(journal, n++), 0);
-	lost = test_journal_active(journal);
-	while (test_journal_active(journal) < lost + 2)
-		assert_int_equal(test_journal_store(journal, n++), 0);
-	journal_close(&journal);
+	lost = fill_three(&journal);
 	journal = test_journal_repair(false);
 	assert_int_equal(test_journal.warnings, 0);
 	assert_int_equal(test_journal_files_in("quarantine"), 0);
 	journal_close(&journal);
-	assert_int_equal(unlink(test_journal_segment(lost)), 0);
-	journal = test_journal_open(true);
-	damage = journal_get_damage(journal);
-	assert_non_null(damage);
-	assert_int_equal(damage->segment, lost);
-	assert_null(damage->next);
-	journal_close(&journal);
+	lose_segment(lost);
 }
 
 int main(void)

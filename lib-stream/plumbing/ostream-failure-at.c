@@ -42,10 +42,10 @@ static ssize_t send_piece(struct failure_at_ostream *fstream,
 	if (ret < 0)
 		return -1;
 	fstream->left -= (uoff_t)ret;
-	if ((size_t)ret == piece.iov_len && piece.iov_len < iov->iov_len &&
-	    fail_now(fstream) < 0 && ret == 0)
-		return -1;
-	return ret;
+	if ((size_t)ret < piece.iov_len || piece.iov_len == iov->iov_len)
+		return ret;
+	(void)fail_now(fstream);
+	return o_stream_passed((size_t)ret);
 }
 
 static ssize_t o_stream_failure_at_sendv(struct ostream_private *stream,

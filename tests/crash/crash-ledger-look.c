@@ -266,18 +266,6 @@ const char *ledger_look_all(struct spool *spool, const uint32_t *sets,
 	return why;
 }
 
-static const char *left_behind(struct spool *spool)
-{
-	struct spool_strays strays;
-	char *error;
-
-	if (spool_count_strays(spool, &strays, &error) < 0)
-		fail_msg("%s", error);
-	if (strays.bodies > 0)
-		return "a body is left that is no message's";
-	return strays.temporary > 0 ? "a temporary file is left" : NULL;
-}
-
 /* Who only reads, before anybody has tidied up. */
 static const char *check_reader(const char *dir, const uint32_t *sets,
 				int is[LEDGER_MESSAGES])
@@ -342,7 +330,7 @@ static const char *check_writer(const char *dir, unsigned int flags,
 			why = ledger_bad("handed out wrongly", m);
 	}
 	if (why == NULL)
-		why = left_behind(spool);
+		why = crash_left_behind(spool);
 	spool_close(&spool);
 	return why != NULL ?
 		why :

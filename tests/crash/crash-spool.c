@@ -241,8 +241,7 @@ static const char *check_messages(struct spool *spool,
 	return result;
 }
 
-/* What belongs to no message goes when the spool is opened, or scanned. */
-static const char *left_behind(struct spool *spool)
+const char *crash_left_behind(struct spool *spool)
 {
 	struct spool_strays strays;
 	char *error;
@@ -272,7 +271,7 @@ static const char *run_once(const char *dir, const struct state *state,
 			result = "a second scan hands out more";
 	}
 	if (result == NULL)
-		result = left_behind(spool);
+		result = crash_left_behind(spool);
 	if (result == NULL && extra &&
 	    crash_put(spool, CRASH_EXTRA, 700) != IO_DONE)
 		result = problem("not taken after the start", CRASH_EXTRA);

@@ -101,6 +101,9 @@ crash_check_t crash_check_spool;
 size_t crash_must_hold(struct crash_keeping *keeping, unsigned int usual);
 /* The same, after which it is forgotten. */
 void crash_explore_all(unsigned int usual);
+/* What belongs to no message goes when the spool is opened, or scanned: what there is of it
+   still; NULL: nothing. */
+const char *crash_left_behind(struct spool *spool);
 /* What the spool there has put aside: the text says so, and is the answer; NULL: nothing. */
 const char *crash_put_aside(const char *dir, char *text, size_t size);
 /* As crash_must_hold(), of what was written down with this sync left out: the test fails where
